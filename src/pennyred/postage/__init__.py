@@ -1,0 +1,1 @@
+"""What a stamp is and when it counts: pure values and rules."""

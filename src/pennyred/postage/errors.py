@@ -1,0 +1,58 @@
+"""What can go wrong that is not an outcome.
+
+::
+
+    PennyRedError
+    ├── Malformed            the input is not what it claims to be; nothing was done. Never retried.
+    │   ├── MalformedStamp       (carries the reason: malformed or unknown-version)
+    │   ├── MalformedLicence
+    │   ├── MalformedLetter
+    │   ├── MalformedAddress
+    │   └── MalformedKey
+    └── Unavailable          the world did not answer; always "later" (4xx, EX_TEMPFAIL), never "no"
+
+Expected outcomes (a stamp is spent, a balance is empty) are values, not exceptions: see `reasons` and `redemption`.
+Every parser of this package accepts its input or raises a `Malformed`, and nothing else.
+"""
+
+from pennyred.postage.reasons import Reason
+
+
+class PennyRedError(Exception):
+    """The base of all; never raised itself."""
+
+
+class Malformed(PennyRedError, ValueError):
+    """Input that does not parse; its text is safe to show to whoever sent it."""
+
+
+class MalformedStamp(Malformed):
+    """A stamp field that does not follow STAMP.md; `reason` is `malformed` or `unknown-version`."""
+
+    def __init__(self, text: str, reason: Reason = Reason.MALFORMED) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class MalformedLicence(Malformed):
+    """A licence that does not follow STAMP.md."""
+
+
+class MalformedLetter(Malformed):
+    """Bytes that are no letter, or that exceed a limit of one."""
+
+
+class MalformedAddress(Malformed):
+    """A mailbox, path or domain that RFC 5321 does not allow."""
+
+
+class MalformedKey(Malformed):
+    """A key, key record or key file that cannot be read as one."""
+
+
+class Unavailable(PennyRedError):  # noqa: N818 - it is a state of the world, not a mistake
+    """Something outside did not answer: try again later. `reason` is one of the "later" reasons."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
