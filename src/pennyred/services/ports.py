@@ -1,0 +1,59 @@
+"""What the verbs need from outside, as shapes: who answers is decided by `programs`.
+
+Every method may raise `Unavailable`, which always means "later", and nothing else that is expected.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+
+
+class Redeemer(Protocol):
+    """An office as a gate sees it: inside the same process or over the network, on behalf of one receiver.
+
+    Each call takes a list and answers with a list of the same length and order. Every call may be repeated.
+    """
+
+    async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
+        """Reserve each stamp's price; holds of one group are held together or not at all (DESIGN 5)."""
+        ...
+
+    async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
+        """Take what was held. When this returns, it is durable."""
+        ...
+
+    async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
+        """Give back what was held under this tx."""
+        ...
+
+
+class AllowanceBook(Protocol):
+    """The gate's counters of what came free: by UTC day, shared by all workers, surviving a restart."""
+
+    async def take(self, day: int, claims: Sequence["Claim"]) -> bool:
+        """Count all claims if each stays within its limit, else count none and answer False."""
+        ...
+
+    async def give_back(self, day: int, claims: Sequence["Claim"]) -> None:
+        """Uncount what `take` counted: the letter was not delivered."""
+        ...
+
+
+class Claim(Protocol):
+    """One counter to be raised: its key, by how much, and the highest it may reach."""
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
+    @property
+    def limit(self) -> int: ...  # noqa: D102
+
+
+class SettlementOutbox(Protocol):
+    """Settlements the office has not confirmed yet, kept durably until it does (DESIGN 6.7)."""
+
+    async def add(self, settles: Sequence[Settle], *, now: int) -> None:
+        """Write them down; when this returns they survive a crash."""
+        ...
