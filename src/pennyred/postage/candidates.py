@@ -1,0 +1,81 @@
+"""Which stamps of a letter may pay which of its recipients.
+
+A stamp names its recipient only by a salted hash, so each stamp is tried against each recipient. One stamp pays one
+envelope recipient: a mailbox that occurs twice in the envelope needs two.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pennyred.postage.address import Recipient
+from pennyred.postage.digest import recipient_hash
+from pennyred.postage.errors import MalformedStamp
+from pennyred.postage.letter import STAMP_FIELD, HeaderSection
+from pennyred.postage.reasons import Reason
+from pennyred.postage.stamp import Stamp, parse_stamp
+
+STAMPS_TRIED_MAX = 4
+"""For one recipient: more are a waste of the gate's time, and no honest sender has more than a second one."""
+
+STAMPS_READ_BASE = 100
+STAMPS_READ_PER_RECIPIENT = 4
+"""How many stamp fields of a letter are looked at. A letter to a hundred recipients may reach us in a hundred
+transactions of one recipient each, with all its stamps each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """For one recipient: the stamps made out to it, and what to say if none of them counts."""
+
+    stamps: tuple[Stamp, ...]
+    otherwise: Reason
+    """NO_STAMP, WRONG_RECIPIENT, MALFORMED or UNKNOWN_VERSION."""
+
+
+def find_candidates(header: HeaderSection, recipients: Sequence[Recipient | None]) -> list[Candidates]:
+    """For each recipient the stamps that may pay it, in the order of the letter, at most `STAMPS_TRIED_MAX`.
+
+    A stamp made out to another recipient of the envelope is not held against this one ("no-stamp", not
+    "wrong-recipient"). None stands for a recipient without a canonical form: no stamp can be made out to it.
+    """
+    limit = STAMPS_READ_BASE + STAMPS_READ_PER_RECIPIENT * len(recipients)
+    stamps, unreadable = _read_stamps([field.value for field in header.named(STAMP_FIELD.lower())[:limit]])
+    matches: dict[Recipient, list[Stamp]] = {recipient: [] for recipient in recipients if recipient is not None}
+    strays = 0
+    for stamp in stamps:
+        made_out_to = [recipient for recipient in matches if _is_for(stamp, recipient)]
+        strays += not made_out_to
+        for recipient in made_out_to:
+            matches[recipient].append(stamp)
+    otherwise = Reason.WRONG_RECIPIENT if strays else unreadable or Reason.NO_STAMP
+    return [
+        Candidates(_share(matches.get(recipient, []), recipients, place) if recipient else (), otherwise)
+        for place, recipient in enumerate(recipients)
+    ]
+
+
+def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
+    """The stamps that can be read, each once, and why the first that cannot be read cannot."""
+    stamps: dict[tuple[str, str, int, bytes], Stamp] = {}
+    unreadable: Reason | None = None
+    for value in values:
+        try:
+            stamp = parse_stamp(value)
+        except MalformedStamp as error:
+            unreadable = unreadable or error.reason
+        else:
+            stamps.setdefault((stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial), stamp)
+    return list(stamps.values()), unreadable
+
+
+def _is_for(stamp: Stamp, recipient: Recipient) -> bool:
+    return stamp.salt is not None and recipient_hash(stamp.salt, recipient) == stamp.recipient_hash
+
+
+def _share(stamps: Sequence[Stamp], recipients: Sequence[Recipient | None], place: int) -> tuple[Stamp, ...]:
+    """This place's share of the stamps, where the same recipient stands in the envelope more than once."""
+    recipient = recipients[place]
+    occurrences = recipients.count(recipient)
+    if occurrences == 1:
+        return tuple(stamps[:STAMPS_TRIED_MAX])
+    return tuple(stamps[recipients[:place].count(recipient) :: occurrences][:STAMPS_TRIED_MAX])

@@ -1,0 +1,129 @@
+"""Who needs no stamp, and by which rule; and under which names a source is counted.
+
+Pure rules: addresses in, names out. What came free so far is counted elsewhere (`AllowanceBook`); here is only which
+counters a letter raises and how far each may go.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from pennyred.postage.address import Recipient, canonical_recipient
+from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.reasons import Reason
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+ALWAYS_FREE = frozenset({"postmaster", "abuse"})
+"""Local parts that must be reachable by anybody: RFC 5321 section 4.5.1 and RFC 2142 section 4."""
+
+
+class Mode(StrEnum):
+    """How strict a gate is."""
+
+    REQUIRE = "require"
+    """Every recipient that is not exempt needs a stamp."""
+    BULK = "bulk"
+    """Unstamped mail passes until its source has used up the daily allowance."""
+    MONITOR = "monitor"
+    """Nothing is refused or deferred; the verdict is only written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exemptions:
+    """The administrator's own rules; a sender counts only when it comes from one of its networks."""
+
+    networks: tuple[Network, ...] = ()
+    senders: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
+    """Canonical address or domain to the networks it is believed from: anybody can claim a sender's name."""
+    recipients: frozenset[str] = frozenset()
+    """Canonical addresses or domains that take unstamped mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """How much comes free a UTC day, counted in recipients."""
+
+    per_day: int = 20
+    """In mode "bulk": for each source and envelope sender."""
+    per_source_per_day: int = 1000
+    """In mode "bulk": for each source, whatever the sender."""
+    bounces_per_day: int = 20
+    """In every mode: letters from `<>`, for each source and recipient."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceClaim:
+    """One counter to raise: `count` more under `key`, as long as it stays within `limit`."""
+
+    key: str
+    count: int
+    limit: int
+
+
+def parse_source(text: str) -> Address:
+    """The address of a client; an IPv4 address mapped into IPv6 is the IPv4 address. Raises `MalformedAddress`."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError as error:
+        raise MalformedAddress(f"not an IP address: {text[:64]!r}") from error
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def source_networks(source: Address) -> tuple[str, ...]:
+    """The names a source is counted under: its IPv4 /24, or its IPv6 /64 and /48.
+
+    A /64 is one customer's; a /48 is what one customer can be given (RFC 6177), so that changing the /64 buys little.
+    """
+    lengths = (24,) if isinstance(source, IPv4Address) else (64, 48)
+    return tuple(str(ip_network((source, length), strict=False)) for length in lengths)
+
+
+def exempt_rule(rules: Exemptions, recipient: Recipient, sender: Recipient | None, source: Address) -> Reason | None:
+    """The rule by which a recipient takes this letter without a stamp, or None. The order is the precedence."""
+    if recipient.local in ALWAYS_FREE:
+        return Reason.POSTMASTER
+    if _is_within(source, rules.networks):
+        return Reason.NETWORK
+    if sender is not None and any(_is_within(source, rules.senders.get(name, ())) for name in _names(sender)):
+        return Reason.SENDER
+    if any(name in rules.recipients for name in _names(recipient)):
+        return Reason.RECIPIENT
+    return None
+
+
+def bounce_claims(allowances: Allowances, recipient: Recipient, networks: Sequence[str]) -> list[AllowanceClaim]:
+    """What a letter from `<>` to one recipient counts as; an unknown source is counted by the recipient alone."""
+    return [
+        AllowanceClaim(f"bounce {network} {recipient.canonical}", 1, allowances.bounces_per_day)
+        for network in networks or ("unknown",)
+    ]
+
+
+def bulk_claims(allowances: Allowances, sender: str, networks: Sequence[str], recipients: int) -> list[AllowanceClaim]:
+    """What `recipients` unstamped recipients count as. A source that is not known is never throttled as one."""
+    claims = [
+        AllowanceClaim(f"sender {network} {sender}", recipients, allowances.per_day)
+        for network in networks or ("unknown",)
+    ]
+    claims += [AllowanceClaim(f"source {network}", recipients, allowances.per_source_per_day) for network in networks]
+    return claims
+
+
+def canonical_or_none(mailbox: bytes) -> Recipient | None:
+    """The canonical form of an envelope mailbox, or None where it has none: such a one can have no stamp nor rule."""
+    try:
+        return canonical_recipient(mailbox.decode("utf-8"))
+    except (MalformedAddress, UnicodeDecodeError):
+        return None
+
+
+def _names(mailbox: Recipient) -> tuple[str, str]:
+    return mailbox.canonical, mailbox.domain
+
+
+def _is_within(source: Address, networks: Iterable[Network]) -> bool:
+    return any(source.version == network.version and source in network for network in networks)
