@@ -57,3 +57,20 @@ class SettlementOutbox(Protocol):
     async def add(self, settles: Sequence[Settle], *, now: int) -> None:
         """Write them down; when this returns they survive a crash."""
         ...
+
+    async def pending(self, limit: int) -> Sequence["PendingSettlement"]:
+        """Those not confirmed yet, oldest first."""
+        ...
+
+    async def done(self, ids: Sequence[int]) -> None:
+        """Forget those the office has answered."""
+        ...
+
+
+class PendingSettlement(Protocol):
+    """One line of the outbox."""
+
+    @property
+    def id(self) -> int: ...  # noqa: D102
+    @property
+    def settle(self) -> Settle: ...  # noqa: D102

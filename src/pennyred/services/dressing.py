@@ -1,0 +1,38 @@
+"""What the gate adds to a letter and takes from it; everything else goes through byte for byte (DESIGN 6.5, 6.6)."""
+
+from collections.abc import Sequence
+
+from pennyred.postage.authres import authentication_results_field, claims_to_be_ours
+from pennyred.postage.letter import PASS_FIELD, Field, HeaderSection
+from pennyred.postage.passes import mint_pass
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.services.standing import GatePolicy, Standing
+
+_PASS_KEY = PASS_FIELD.lower()
+
+
+def added_fields(policy: GatePolicy, standings: Sequence[Standing], *, day: int) -> bytes:
+    """The fields to prepend: what was found (RFC 8601), and a pass for each recipient that a sister gate may believe.
+
+    A recipient that is due has none (in monitor mode such a letter goes through), nor one that already bears a valid one.
+    """
+    fields = [authentication_results_field(policy.hostname, [standing.reason for standing in standings])]
+    if policy.pass_key is not None:
+        fields += [
+            mint_pass(policy.pass_key, standing.letter_hash, day)
+            for standing in standings
+            if standing.letter_hash and standing.reason is not Reason.PASS and standing.reason.kind is not Kind.DUE
+        ]
+    return b"".join(fields)
+
+
+def kept_header(policy: GatePolicy, header: HeaderSection, passes: Sequence[Field]) -> bytes:
+    """The header section less the fields that claim to be this gate's own: its results, and passes that do not verify."""
+    kept = [field for field in header.fields if not _is_forged(policy, field, passes)]
+    return header.raw if len(kept) == len(header.fields) else b"".join(field.raw for field in kept)
+
+
+def _is_forged(policy: GatePolicy, field: Field, passes: Sequence[Field]) -> bool:
+    if field.key == _PASS_KEY:
+        return field not in passes
+    return claims_to_be_ours(field, policy.hostname)

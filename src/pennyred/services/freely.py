@@ -1,0 +1,72 @@
+"""What a letter takes of the free allowances, and gives back when it is not delivered.
+
+Counted before the letter goes on, so that no two deliveries at once can go over the limit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.policy import AllowanceClaim, Allowances, bounce_claims, bulk_claims
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.services.letterbox import Envelope
+from pennyred.services.ports import AllowanceBook
+from pennyred.services.standing import Standing
+
+
+@dataclass(slots=True)
+class Freebies:
+    """The allowances taken for one letter; every method but `give_back` may raise `Unavailable`."""
+
+    book: AllowanceBook
+    limits: Allowances
+    envelope: Envelope
+    networks: tuple[str, ...]
+    """The names the source is counted under; none where it is not known."""
+    day: int
+    claims: list[AllowanceClaim] = field(default_factory=list)
+
+    async def take_bounce(self, standings: Sequence[Standing]) -> None:
+        """A letter from `<>` to one recipient is free within its daily allowance (RFC 5321 section 4.5.5)."""
+        if self.envelope.sender or len(standings) != 1:
+            return
+        (standing,) = standings
+        if standing.reason.kind is Kind.EXEMPT or standing.recipient is None:
+            return
+        if await self._take(bounce_claims(self.limits, standing.recipient, self.networks)):
+            _set_free(standing, Reason.BOUNCE)
+
+    async def take_bulk(self, unstamped: Sequence[Standing]) -> bool:
+        """Unstamped recipients are free within the allowances of their source and sender: all of them or none.
+
+        The null sender has an allowance of its own, and no other: it is everybody's.
+        """
+        if not self.envelope.sender:
+            return False
+        sender = self.envelope.sender.decode("utf-8", "backslashreplace").lower()
+        if not await self._take(bulk_claims(self.limits, sender, self.networks, len(unstamped))):
+            return False
+        for standing in unstamped:
+            _set_free(standing, Reason.ALLOWANCE)
+        return True
+
+    async def give_back(self) -> None:
+        """Uncount it all, as well as can be: a count too high is cured by the next day."""
+        claims, self.claims = self.claims, []
+        if not claims:
+            return
+        try:
+            await self.book.give_back(self.day, claims)
+        except Unavailable:
+            return
+
+    async def _take(self, claims: list[AllowanceClaim]) -> bool:
+        taken = await self.book.take(self.day, claims)
+        if taken:
+            self.claims += claims
+        return taken
+
+
+def _set_free(standing: Standing, reason: Reason) -> None:
+    standing.reason = reason
+    standing.stamps.clear()

@@ -1,0 +1,181 @@
+"""The gate's desk: one letter's life, from the last byte received to the answer (DESIGN 6.4 to 6.8).
+
+Judge every recipient; refuse the letter whole if postage is due for one; hold what pays it; deliver; then settle what was
+delivered and void what was not. What is promised:
+
+- Nothing is charged that was not delivered, and nothing twice: settle matches the letter, void the delivery attempt.
+- "Well" is said only after the mail server has said it, or when every recipient has had this very letter before.
+- Trouble with office or ledger is "later", and never touches a letter that needs no stamp.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pennyred.postage.policy import Mode
+from pennyred.postage.reasons import Reason
+from pennyred.postage.verdict import LicenceCache
+from pennyred.services.dressing import added_fields, kept_header
+from pennyred.services.freely import Freebies
+from pennyred.services.gatelog import LetterLog
+from pennyred.services.holding import Holding, give_back, hold_all, settlement
+from pennyred.services.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay
+from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
+from pennyred.services.settling import settle_durably
+from pennyred.services.standing import SECONDS_PER_DAY, GatePolicy, Judgement, Standing, judge
+
+_UNDELIVERED = (Fate.REFUSED_TEMPORARY, Fate.REFUSED_PERMANENT, Fate.NOT_SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One letter on the desk."""
+
+    policy: GatePolicy
+    letter: Letter
+    envelope: Envelope
+    judgement: Judgement
+    freebies: Freebies
+    tx: bytes
+    """This delivery attempt, for the office."""
+
+    @property
+    def standings(self) -> tuple[Standing, ...]:
+        """Every recipient's, in the order of the envelope."""
+        return self.judgement.standings
+
+
+class Desk:
+    """Judges letters and charges for them; one for each worker process. Implements `letterbox.GateDesk`."""
+
+    def __init__(
+        self,
+        policy: GatePolicy,
+        redeemer: Redeemer,
+        allowances: AllowanceBook,
+        outbox: SettlementOutbox,
+        *,
+        clock: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        log: LetterLog,
+    ) -> None:
+        self.policy = policy
+        """May be replaced while letters are under way: each is judged by the one it began with."""
+        self._redeemer = redeemer
+        self._allowances = allowances
+        self._outbox = outbox
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._log = log
+        self._licences = LicenceCache()
+
+    async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
+        """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
+        if self.policy.mode is Mode.MONITOR:
+            return await self._observe(letter, envelope, delivery)
+        case = self._open(letter, envelope)
+        answer = await self._charge(case, delivery)
+        self._log.answered(letter, envelope, case.standings, answer)
+        return answer
+
+    def _open(self, letter: Letter, envelope: Envelope) -> Case:
+        now = self._clock()
+        judgement = judge(letter, envelope, self.policy, self._licences, now=now)
+        day = now // SECONDS_PER_DAY
+        freebies = Freebies(self._allowances, self.policy.allowances, envelope, judgement.networks, day)
+        return Case(self.policy, letter, envelope, judgement, freebies, self._random_bytes(16))
+
+    async def _charge(self, case: Case, delivery: Delivery) -> Answer:
+        """Refuse, or hold and deliver. Until the letter is sent, whatever fails gives back all that was taken."""
+        holding = Holding(case.tx)
+        try:
+            await case.freebies.take_bounce(case.standings)
+            refusal = await self._refusal(case)
+            if refusal is None:
+                holding, refusal = await self._pay(case)
+        except BaseException:
+            await case.freebies.give_back()
+            raise
+        if refusal is None and all(one.reason is Reason.DUPLICATE for one in case.standings):
+            refusal = Duplicate()
+        if refusal is not None:
+            await case.freebies.give_back()
+            return refusal
+        return await self._deliver(case, holding, delivery)
+
+    async def _refusal(self, case: Case) -> Answer | None:
+        """What to answer without asking an office: postage is due for a recipient that has no stamp to ask about."""
+        unstamped = [one for one in case.standings if one.is_due]
+        if not unstamped or (case.policy.mode is Mode.BULK and await case.freebies.take_bulk(unstamped)):
+            return None
+        if case.policy.mode is Mode.BULK and case.envelope.sender:
+            for one in unstamped:
+                one.reason = Reason.BULK if one.reason is Reason.NO_STAMP else one.reason
+        # What somebody must act on comes before what time cures: else the sender would only be told to wait.
+        first = min(unstamped, key=lambda one: one.reason.is_cured_by_time)
+        return Due(first.index, first.reason)
+
+    async def _pay(self, case: Case) -> tuple[Holding, Answer | None]:
+        """Hold a stamp for every recipient that needs one, or say why not; with a refusal, nothing is held.
+
+        In mode "bulk" a stamp that does not count is no stamp: its recipient falls back on the allowance, and the others
+        are asked about again without it, under the same tx.
+        """
+        while payable := [one for one in case.standings if one.stamps]:
+            holding = await hold_all(
+                self._redeemer, payable, tx=case.tx, lease_seconds=case.policy.lease_seconds
+            )
+            if holding.in_progress:
+                return holding, Later(Reason.IN_PROGRESS)
+            if holding.unanswered is not None:
+                if case.policy.mode is Mode.BULK and await case.freebies.take_bulk(payable):
+                    continue
+                return holding, Later(holding.unanswered)
+            refusal = await self._refusal(case)
+            if refusal is not None or not holding.is_open(payable):
+                return holding, refusal
+        return Holding(case.tx), None
+
+    async def _deliver(self, case: Case, holding: Holding, delivery: Delivery) -> Answer:
+        """Send the letter to those who have not had it, then settle or void by each one's fate."""
+        policy = case.policy
+        going = [one for one in case.standings if one.reason is not Reason.DUPLICATE]
+        fields = added_fields(policy, going, day=case.freebies.day)
+        header = kept_header(policy, case.letter.header, case.judgement.passes)
+        # With less lease left than the mail server may take to answer, another attempt could begin before this one ends.
+        dot_before = asyncio.get_running_loop().time() + policy.lease_seconds - policy.upstream_timeout_seconds
+        delivered = await delivery.send([one.index for one in going], fields, header, dot_before=dot_before)
+        await self._book(case, holding, going, delivered)
+        return Relay(delivered)
+
+    async def _book(self, case: Case, holding: Holding, going: Sequence[Standing], delivered: Delivered) -> None:
+        """Settle what was delivered, void what was not; what is in doubt stays held until its lease is over."""
+        paid = [(one, fate) for one, fate in zip(going, delivered.fates, strict=True) if one.index in holding.held]
+        taken = [settlement(one) for one, fate in paid if fate is Fate.ACCEPTED]
+        if taken:
+            await settle_durably(self._redeemer, self._outbox, taken, self._log, now=self._clock())
+        undelivered = [(one.index, holding.held[one.index]) for one, fate in paid if fate in _UNDELIVERED]
+        await give_back(self._redeemer, case.standings, undelivered, tx=case.tx)
+        if all(fate in _UNDELIVERED for fate in delivered.fates):
+            await case.freebies.give_back()
+
+    async def _observe(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
+        """Mode "monitor": write the verdict down and let the letter through, whatever goes wrong in judging it."""
+        standings: Sequence[Standing] = ()
+        fields, header = b"", letter.header.raw
+        try:
+            case = self._open(letter, envelope)
+            standings = case.standings
+            await case.freebies.take_bounce(standings)
+            fields = added_fields(case.policy, standings, day=case.freebies.day)
+            header = kept_header(case.policy, letter.header, case.judgement.passes)
+        except Exception as error:  # noqa: BLE001 - nothing may keep a letter from going through here
+            self._log.unjudged(letter, envelope, error)
+        everyone = range(len(envelope.recipients))
+        never = asyncio.get_running_loop().time() + self.policy.lease_seconds
+        delivered = await delivery.send(everyone, fields, header, dot_before=never)
+        answer = Relay(delivered)
+        self._log.answered(letter, envelope, standings, answer)
+        return answer
+
+

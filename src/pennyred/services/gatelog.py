@@ -1,0 +1,90 @@
+"""One structured line a letter: who, to whom, by which rule, with which stamps, what the mail server said, how long.
+
+Addresses are in it, as in any mail log; salts, keys and tokens are not.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pennyred.postage.redemption import Settle
+from pennyred.services.letterbox import Answer, Due, Duplicate, Envelope, Later, Letter, Relay
+from pennyred.services.standing import Standing
+
+RECIPIENTS_LOGGED_MAX = 100
+
+
+class Logger(Protocol):
+    """What is needed of a structlog logger."""
+
+    def info(self, event: str, **fields: Any) -> object: ...  # noqa: D102
+    def warning(self, event: str, **fields: Any) -> object: ...  # noqa: D102
+    def error(self, event: str, **fields: Any) -> object: ...  # noqa: D102
+
+
+class LetterLog:
+    """Writes what became of letters; fields are named here once."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    def answered(self, letter: Letter, envelope: Envelope, standings: Sequence[Standing], answer: Answer) -> None:
+        """A letter has its answer."""
+        self._logger.info("letter", **_letter(letter, envelope), **_recipients(envelope, standings), **_answer(answer))
+
+    def unjudged(self, letter: Letter, envelope: Envelope, error: Exception) -> None:
+        """In monitor mode, a letter could not be judged and went through all the same."""
+        self._logger.error("letter not judged", **_letter(letter, envelope), error=repr(error))
+
+    def unsettled(self, settles: Sequence[Settle], why: str) -> None:
+        """Letters were delivered whose stamps were not settled: the receiver loses what they are worth."""
+        for settle in settles:
+            self._logger.error("not settled", account=settle.account, serial=settle.serial.hex(), why=why)
+
+
+def _letter(letter: Letter, envelope: Envelope) -> dict[str, Any]:
+    return {
+        "source": envelope.source_ip,
+        "helo": envelope.helo,
+        "sender": _text(envelope.sender),
+        "bytes": letter.size,
+        "receive_ms": letter.milliseconds,
+    }
+
+
+def _recipients(envelope: Envelope, standings: Sequence[Standing]) -> dict[str, Any]:
+    logged = [
+        {"to": _text(envelope.recipients[one.index]), "reason": one.reason.value} | _stamp(one)
+        for one in standings[:RECIPIENTS_LOGGED_MAX]
+    ]
+    return {"recipients": logged, "recipients_total": len(envelope.recipients)}
+
+
+def _stamp(standing: Standing) -> dict[str, str]:
+    stamp = standing.paid_by
+    if stamp is None:
+        return {}
+    return {"issuer": stamp.issuer, "account": stamp.account, "serial": stamp.serial.hex()}
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    match answer:
+        case Relay(delivered):
+            said = delivered.reply.text if delivered.reply else ""
+            fates = sorted(set(delivered.fates))
+            return {
+                "answer": "relay",
+                "fate": ",".join(fates),
+                "upstream": said,
+                "upstream_ms": delivered.milliseconds,
+                "detail": delivered.detail,
+            }
+        case Duplicate():
+            return {"answer": "duplicate"}
+        case Due(recipient, reason):
+            return {"answer": "due", "reason": reason.value, "recipient": recipient}
+        case Later(reason, reference):
+            return {"answer": "later", "reason": reason.value, "reference": reference}
+
+
+def _text(mailbox: bytes) -> str:
+    return mailbox.decode("utf-8", "backslashreplace")

@@ -1,0 +1,159 @@
+"""Hold what pays a letter: one stamp for each recipient, all or none.
+
+A recipient may carry several stamps made out to it. All of them are asked about at once, because any of them may have
+paid this very letter in an earlier attempt: taking another one then would charge twice. The first of each recipient are
+one group; the spare ones are groups of their own and are given back when they are not needed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, Void
+from pennyred.postage.stamp import Stamp
+from pennyred.services.ports import Redeemer
+from pennyred.services.standing import Standing
+
+ROUNDS_MAX = 4
+"""As many as stamps are tried for one recipient: each round either ends or drops a stamp."""
+
+_REASONS = {
+    HoldOutcome.WRONG_RECEIVER: Reason.WRONG_RECEIVER,
+    HoldOutcome.UNKNOWN_ACCOUNT: Reason.ACCOUNT_CLOSED,
+    HoldOutcome.ACCOUNT_CLOSED: Reason.ACCOUNT_CLOSED,
+    HoldOutcome.REVOKED: Reason.REVOKED,
+    HoldOutcome.EXPIRED: Reason.EXPIRED,
+    HoldOutcome.SPENT: Reason.SPENT,
+    HoldOutcome.OVER_CAP: Reason.OVER_CAP,
+    HoldOutcome.INSUFFICIENT_BALANCE: Reason.INSUFFICIENT_BALANCE,
+}
+
+
+@dataclass(slots=True)
+class Holding:
+    """What is held for one letter under one tx."""
+
+    tx: bytes
+    held: dict[int, Stamp] = field(default_factory=dict)
+    """Recipient index to the stamp reserved for it."""
+    settled: set[int] = field(default_factory=set)
+    """Recipients that have had this very letter before."""
+    reserved: set[tuple[int, Stamp]] = field(default_factory=set)
+    """All that is reserved at the office under this tx, spare stamps included."""
+    unanswered: Reason | None = None
+    """Why the office could not be asked; then nothing is held."""
+    in_progress: bool = False
+    """Another delivery of this very letter is under way; then nothing is held."""
+
+    def is_open(self, standings: Sequence[Standing]) -> bool:
+        """Whether some recipient is neither paid nor known to have had the letter."""
+        return any(one.index not in self.held and one.index not in self.settled for one in standings)
+
+
+async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: bytes, lease_seconds: int) -> Holding:
+    """Hold one stamp for each of `standings`; those that cannot be paid are left without stamps and with their reason.
+
+    When a recipient cannot be paid, or the letter is in progress elsewhere, nothing stays held.
+    """
+    holding = Holding(tx)
+    try:
+        for _ in range(ROUNDS_MAX):
+            dropped = await _round(redeemer, standings, holding, lease_seconds)
+            if holding.in_progress or not holding.is_open(standings):
+                break
+            if not dropped:  # a group that failed though none of it did: this office cannot be understood
+                holding.unanswered = Reason.OFFICE_UNREACHABLE
+                break
+    except Unavailable as unavailable:
+        holding.unanswered = unavailable.reason
+    if holding.in_progress or holding.unanswered or holding.is_open(standings):
+        holding.held.clear()
+    for standing in standings:
+        standing.paid_by = holding.held.get(standing.index)
+    spare = [(index, stamp) for index, stamp in holding.reserved if holding.held.get(index) is not stamp]
+    await give_back(redeemer, standings, spare, tx=tx)
+    return holding
+
+
+async def give_back(
+    redeemer: Redeemer, standings: Sequence[Standing], spare: Sequence[tuple[int, Stamp]], *, tx: bytes
+) -> bool:
+    """Void holds, as well as can be; False where the office did not answer: then the lease ends them."""
+    if not spare:
+        return True
+    letters = {standing.index: standing.letter_hash for standing in standings}
+    voids = [
+        Void(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, letters[index], tx) for index, stamp in spare
+    ]
+    try:
+        await redeemer.void(voids)
+    except Unavailable:
+        return False
+    return True
+
+
+def settlement(standing: Standing) -> Settle:
+    """What to take for a recipient that has had its letter."""
+    stamp = standing.paid_by
+    assert stamp is not None
+    return Settle(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, standing.letter_hash)
+
+
+async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> int:
+    """Ask about every stamp still in question and read the answers; returns how many stamps turned out not to count."""
+    before = frozenset(holding.settled)
+    asked = [
+        (standing, rank, stamp, paid)
+        for standing in standings
+        if standing.index not in holding.settled
+        for rank, (stamp, paid) in enumerate(standing.stamps)
+    ]
+    asked.sort(key=lambda item: item[1] > 0)  # the letter's group first: spare stamps must not use up its balance
+    holds = [_hold(holding.tx, place if rank else 0, standing, stamp) for place, (standing, rank, stamp, _) in enumerate(asked, 1)]
+    answers = await redeemer.hold(holds, lease_seconds=lease_seconds) if holds else []
+    holding.held.clear()
+    for (standing, _, stamp, paid), answer in zip(asked, answers, strict=True):
+        _read(answer, standing, (stamp, paid), holding)
+    for index in holding.settled:
+        holding.held.pop(index, None)
+    for standing in standings:
+        if standing.index in holding.settled:
+            standing.reason = Reason.DUPLICATE
+    return len(asked) - sum(len(one.stamps) for one in standings if one.index not in before)
+
+
+def _hold(tx: bytes, group: int, standing: Standing, stamp: Stamp) -> Hold:
+    assert standing.recipient is not None  # no stamp can be made out to a recipient without a canonical form
+    return Hold(tx, group, stamp, standing.recipient.domain, standing.letter_hash)
+
+
+def _read(answer: HoldAnswer, standing: Standing, offer: tuple[Stamp, Reason], holding: Holding) -> None:
+    """One answer: reserved, had before, in progress, or a stamp less to ask about."""
+    stamp, paid = offer
+    if answer.outcome.is_held:
+        holding.reserved.add((standing.index, stamp))
+        # One's own hold of an earlier attempt is the one to settle: that attempt may have delivered the letter.
+        if answer.outcome is HoldOutcome.RENEWED or standing.index not in holding.held:
+            holding.held[standing.index] = stamp
+            standing.reason = _paid(paid)
+    elif answer.outcome is HoldOutcome.ALREADY_SETTLED:
+        holding.settled.add(standing.index)
+    elif answer.outcome is HoldOutcome.IN_PROGRESS:
+        holding.in_progress = True
+    elif answer.outcome is not HoldOutcome.GROUP_FAILED:
+        standing.stamps.remove(offer)
+        if standing.index not in holding.held:
+            standing.reason = _reason(answer)
+
+
+def _paid(offline: Reason) -> Reason:
+    """A stamp that had expired by this gate's clock but is held by the office's is paid like any other."""
+    return Reason.STAMPED if offline is Reason.EXPIRED else offline
+
+
+def _reason(answer: HoldAnswer) -> Reason:
+    """The reason a due recipient is told. An office's own finding is believed where it is a reason name."""
+    if answer.outcome is HoldOutcome.INVALID:
+        return Reason(answer.reason) if answer.reason in Reason else Reason.BAD_SIGNATURE
+    return _REASONS[answer.outcome]

@@ -1,0 +1,141 @@
+"""Where each recipient of a letter stands: exempt by a rule, payable by stamps that hold offline, or due.
+
+All that can be said without asking an office, a ledger or the allowances. Cheapest question first: a recipient with an
+exempt rule never costs a signature check.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pennyred.postage.address import Recipient
+from pennyred.postage.candidates import find_candidates
+from pennyred.postage.digest import header_hash, letter_hash
+from pennyred.postage.letter import PASS_FIELD, Field
+from pennyred.postage.passes import pass_holds
+from pennyred.postage.policy import (
+    Allowances,
+    Exemptions,
+    Mode,
+    canonical_or_none,
+    exempt_rule,
+    parse_source,
+    source_networks,
+)
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.stamp import Stamp
+from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.services.letterbox import Envelope, Letter
+
+SECONDS_PER_DAY = 86_400
+
+PASSES_READ_MAX = 100
+"""Pass fields looked at; a gate adds one a recipient."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """What a gate asks of a letter: the administrator's settings in the core's own types."""
+
+    hostname: str
+    issuers: Mapping[str, Mapping[str, bytes]]
+    """The post offices whose stamps count, each with its public keys by selector."""
+    mode: Mode = Mode.REQUIRE
+    price: int = 1
+    """Stamps a recipient."""
+    exemptions: Exemptions = field(default_factory=Exemptions)
+    allowances: Allowances = field(default_factory=Allowances)
+    strict_body: bool = False
+    """Whether a stamp counts for nothing once the body was altered; else it counts and is marked."""
+    pass_key: bytes | None = None
+    """The key all gates of one receiver share; None: this gate has no sisters."""
+    lease_seconds: int = 1320
+    upstream_timeout_seconds: int = 600
+
+
+@dataclass(slots=True)
+class Standing:
+    """One envelope recipient while its letter is judged. `reason` is the answer so far."""
+
+    index: int
+    recipient: Recipient | None
+    letter_hash: bytes
+    """Names this recipient: what a hold, a settlement and a pass are bound to."""
+    reason: Reason
+    stamps: list[tuple[Stamp, Reason]] = field(default_factory=list)
+    """Those that hold offline, with what to call the recipient once it is paid by one."""
+    paid_by: Stamp | None = None
+
+    @property
+    def is_payable(self) -> bool:
+        """Whether there is a stamp to ask an office about."""
+        return bool(self.stamps)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether this recipient, as it stands, refuses the letter."""
+        return self.reason.kind is Kind.DUE and not self.stamps
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A letter as judged offline."""
+
+    standings: tuple[Standing, ...]
+    networks: tuple[str, ...]
+    """The names its source is counted under; none where the source is not known."""
+    passes: tuple[Field, ...]
+    """Pass fields of the letter that verify; all others are stripped."""
+
+
+def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: LicenceCache, *, now: int) -> Judgement:
+    """Judge every recipient offline: by rule, by pass, by the stamps made out to it."""
+    source = parse_source(envelope.source_ip)
+    sender = canonical_or_none(envelope.sender) if envelope.sender else None
+    recipients = [canonical_or_none(mailbox) for mailbox in envelope.recipients]
+    candidates = find_candidates(letter.header, recipients)
+    hashed = header_hash(letter.header)
+    passes = letter.header.named(PASS_FIELD.lower())[:PASSES_READ_MAX]
+    valid_passes: list[Field] = []
+    standings = []
+    for index, (recipient, offered) in enumerate(zip(recipients, candidates, strict=True)):
+        bound = letter_hash(hashed, letter.body_hash, recipient) if recipient else b""
+        standing = Standing(index, recipient, bound, offered.otherwise)
+        standings.append(standing)
+        if recipient is None:
+            continue
+        rule = exempt_rule(policy.exemptions, recipient, sender, source)
+        own_passes = _holding_passes(policy, passes, bound, now)
+        valid_passes += own_passes
+        if rule or own_passes:
+            standing.reason = rule or Reason.PASS
+            continue
+        for stamp in offered.stamps:
+            verdict = judge_parsed(
+                stamp,
+                header=letter.header,
+                header_hash=hashed,
+                body_hash=letter.body_hash,
+                recipients=(recipient,),
+                issuers=policy.issuers,
+                now=now,
+                price=policy.price,
+                licences=licences,
+                strict_body=policy.strict_body,
+            )
+            standing.reason = verdict.reason
+            # An expired stamp that holds otherwise may have paid this very letter before: the office knows.
+            if verdict.reason.kind is Kind.PAID or verdict.reason is Reason.EXPIRED:
+                standing.stamps.append((stamp, verdict.reason))
+        if standing.stamps:
+            standing.reason = standing.stamps[0][1]
+    networks = source_networks(source) if envelope.source_known else ()
+    return Judgement(tuple(standings), networks, tuple(valid_passes))
+
+
+def _holding_passes(policy: GatePolicy, passes: tuple[Field, ...], bound: bytes, now: int) -> list[Field]:
+    if policy.pass_key is None or not passes:
+        return []
+    day = now // SECONDS_PER_DAY
+    return [one for one in passes if pass_holds(policy.pass_key, (one,), bound, day)]
+
+
