@@ -1,0 +1,67 @@
+"""Opening an SQLite file, and telling a world that does not answer from a mistake of ours.
+
+apsw brings its own SQLite: the one under Debian 12's Python can corrupt a WAL database that several connections share.
+WAL lets readers go on beside the writer; synchronous=FULL makes a commit survive a power cut.
+"""
+
+import time
+from pathlib import Path
+
+import apsw
+
+BUSY_TIMEOUT_SECONDS = 5.0
+"""So long a transaction waits for another process before it gives up."""
+_STATEMENTS_CACHED = 512
+_PAGE_CACHE_KIB = 32 * 1024
+_CHECKPOINT_PAGES = 4000
+
+WORLD_ERRORS: tuple[type[BaseException], ...] = (
+    apsw.BusyError,
+    apsw.IOError,
+    apsw.FullError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+    apsw.NoMemError,
+)
+"""What SQLite raises when the disk, the file or another process is the cause; everything else is a mistake of ours."""
+
+
+def open_database(
+    path: Path, *, is_reader: bool = False, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS
+) -> apsw.Connection:
+    """Open (and, unless it only reads, create) the database file at `path`.
+
+    The connection may be handed to another thread, but only one may use it at a time. Raises one of `WORLD_ERRORS`.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | (0 if is_reader else apsw.SQLITE_OPEN_CREATE)
+    connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENTS_CACHED)
+    try:
+        connection.set_busy_timeout(int(busy_timeout_seconds * 1000))
+        _enter_wal(connection, busy_timeout_seconds)
+        connection.execute(
+            f"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"
+            f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}; PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES};"
+            f"PRAGMA query_only={int(is_reader)}"
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _enter_wal(connection: apsw.Connection, busy_timeout_seconds: float) -> None:
+    """Switch to WAL; SQLite does not always wait for its turn here, so two programs starting together must."""
+    deadline = time.monotonic() + busy_timeout_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
