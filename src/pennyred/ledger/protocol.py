@@ -2,8 +2,8 @@
 
 Each operation is atomic and durable when it returns, and may be repeated without harm; a list is one transaction and is
 answered by a list of the same length and order, its items handled one after the other. Expected outcomes are values.
-`Unavailable` (reason `ledger-unavailable`) is raised when the database does not answer; whether the operation happened is
-then unknown, so repeat it. `now` is in seconds since 1970 UTC, by the office's clock.
+`Unavailable` (reason `ledger-unavailable`) is raised when the database does not answer; whether the operation happened
+is then unknown, so repeat it. `now` is in seconds since 1970 UTC, by the office's clock.
 
 Account ids: senders 16 characters of base32, receivers `receiver:NAME`, internal ones `office:*`. Only the last may be
 below zero: they are where stamps come from.
@@ -22,8 +22,19 @@ OFFICE_SALES = "office:sales"
 OFFICE_VOUCHERS = "office:vouchers"
 """Where the stamps of redeemed vouchers come from."""
 RECEIVER_PREFIX = "receiver:"
+STAMPS_MAX = 10**12
+"""The most one entry moves: sums of a million such stay far inside 64 bits."""
 PAGE_MAX = 1000
 """Rows of one page of accounts or entries at most."""
+
+TOKEN_LIFE_SECONDS_MAX = 3600
+"""A token that claims to live longer is not remembered, so not accepted."""
+
+
+def require_stamps(stamps: int) -> None:
+    """Raise ValueError unless this is an amount that can be moved: a whole number of stamps, 1 or more."""
+    if isinstance(stamps, bool) or not isinstance(stamps, int) or not 1 <= stamps <= STAMPS_MAX:
+        raise ValueError(f"{stamps!r} is not a number of stamps from 1 to {STAMPS_MAX}")
 
 
 def receiver_account(name: str) -> str:

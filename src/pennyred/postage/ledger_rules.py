@@ -1,7 +1,7 @@
 """What may happen to a stamp in a ledger: the state table and the precedence of DESIGN 5, as ordered pure functions.
 
 Each `decide_*` answers for one stamp, from facts somebody else has read; the order of its lines is the order of
-precedence. Nothing here moves money or remembers anything: `ledger.batch` applies the answers, the back ends store them.
+precedence. Nothing here moves money or remembers anything: `ledger.batch` applies the answers, a back end stores them.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ IN_DOUBT_PERCENT_MAX = 1
 
 
 class StampState(IntEnum):
-    """What a ledger remembers of a stamp; a stamp it does not know is unseen. The numbers are stored: never reuse one."""
+    """What a ledger remembers of a stamp; one it does not know is unseen. The numbers are stored: never reuse one."""
 
     HELD = 1
     VOIDED = 2
@@ -91,8 +91,8 @@ class HoldOrder:
     letter: bytes
     lease_until: int
     flaw: Reason | None = None
-    """What the office's own check found wrong. It comes after what was settled or held before (DESIGN 5), so the ledger is
-    asked all the same: an honest retry of a stamp that has expired meanwhile is told that it was settled."""
+    """What the office's own check found wrong. It comes after what was settled or held before (DESIGN 5), so the ledger
+    is asked all the same: an honest retry of a stamp that has expired meanwhile is told that it was settled."""
 
     def __post_init__(self) -> None:
         if self.price < 1 or len(self.serial) != 16 or len(self.tx) != 16 or len(self.letter) != 32:
@@ -139,7 +139,6 @@ def may_redeem_for(domains: frozenset[str], domain: str) -> bool:
 
 
 _ANSWERS = {outcome: HoldAnswer(outcome) for outcome in HoldOutcome}
-_USED = (StampState.SETTLED, StampState.REFUNDED)
 
 
 def decide_hold(
@@ -148,14 +147,22 @@ def decide_hold(
     """Answer one hold as if it were alone in its group; the first line that applies is the answer."""
     if order.flaw is Reason.WRONG_RECEIVER or not may_redeem_for(facts.domains, order.domain):
         return _ANSWERS[HoldOutcome.WRONG_RECEIVER]
-    is_same = stamp is not None and stamp.receiver == facts.receiver and stamp.letter == order.letter
-    if stamp is not None and stamp.state in _USED and is_same:
-        return _ANSWERS[HoldOutcome.ALREADY_SETTLED]
-    if stamp is not None and stamp.state == StampState.HELD:
-        # A tx is a delivery attempt of one letter: the same one for another letter is no repetition.
-        if is_same and (stamp.tx == order.tx or stamp.lease_until <= facts.now):
-            return _ANSWERS[HoldOutcome.RENEWED]
-        return _ANSWERS[HoldOutcome.IN_PROGRESS]
+    if stamp is not None and stamp.state != StampState.VOIDED:
+        is_same = stamp.receiver == facts.receiver and stamp.letter == order.letter
+        if stamp.state == StampState.HELD:
+            # A tx is a delivery attempt of one letter: the same one for another letter is no repetition.
+            is_renewed = is_same and (stamp.tx == order.tx or stamp.lease_until <= facts.now)
+            return _ANSWERS[HoldOutcome.RENEWED if is_renewed else HoldOutcome.IN_PROGRESS]
+        if is_same:
+            return _ANSWERS[HoldOutcome.ALREADY_SETTLED]
+        return _decide_new_hold(order, stamp, account, facts)
+    return _decide_new_hold(order, None, account, facts)
+
+
+def _decide_new_hold(  # noqa: PLR0911 - one ordered list, each line a rule
+    order: HoldOrder, used: StampRecord | None, account: AccountFigures | None, facts: HoldFacts
+) -> HoldAnswer:
+    """Answer a hold that repeats nothing; `used` is the stamp's record where it was settled for something else."""
     if order.flaw is not None and order.flaw is not Reason.EXPIRED:
         return HoldAnswer(HoldOutcome.INVALID, reason=order.flaw.value)
     today = utc_day(facts.now)
@@ -169,8 +176,8 @@ def decide_hold(
         return _ANSWERS[HoldOutcome.REVOKED]
     if order.flaw is Reason.EXPIRED or order.expiry_day <= facts.floor_day or order.expiry_day < today:
         return _ANSWERS[HoldOutcome.EXPIRED]
-    if stamp is not None and stamp.state in _USED:
-        return HoldAnswer(HoldOutcome.SPENT, first_use=stamp.first_use)
+    if used is not None:
+        return HoldAnswer(HoldOutcome.SPENT, first_use=used.first_use)
     if account.used_today + order.price > account.daily_cap:
         return _ANSWERS[HoldOutcome.OVER_CAP]
     if account.available < order.price:

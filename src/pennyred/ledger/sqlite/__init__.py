@@ -1,0 +1,10 @@
+"""The ledger in an SQLite file, which several processes may share.
+
+`vault` is the back end itself; the other modules are functions of a connection inside a transaction: `stamps` (a table
+per expiry day), `journal` (accounts, entries, postings), `redemption` and `sweep` (what `batch` decides), `offices`
+(accounts, vouchers, receivers, tokens), `inspection` (the audit).
+"""
+
+from pennyred.ledger.sqlite.vault import SqliteLedger, migrate_ledger
+
+__all__ = ["SqliteLedger", "migrate_ledger"]

@@ -1,0 +1,74 @@
+"""What time does to a ledger: holds nobody came back for, days to be forgotten, counters nobody reads any more.
+
+A bounded piece of work a call, so that redemptions never wait long behind it. Functions of a connection inside a
+transaction.
+"""
+
+import apsw
+
+from pennyred.ledger.batch import Batch, Pair, StampKey
+from pennyred.ledger.protocol import EntryKind, SweepReport
+from pennyred.ledger.sqlite import journal, stamps
+from pennyred.ledger.sqlite.redemption import write
+from pennyred.postage.ledger_rules import IN_DOUBT_DAYS, SWEEP_AFTER_SECONDS, StampRecord, may_be_dropped, utc_day
+
+HOLDS_PER_SWEEP_MAX = 1000
+_ROWS_FORGOTTEN_MAX = 1000
+
+
+def sweep(connection: apsw.Connection, now: int) -> SweepReport:
+    """Void or settle holds left in doubt, at most `HOLDS_PER_SWEEP_MAX`; then drop at most one old day."""
+    doubtful = _doubtful(connection, now)
+    batch = Batch(dict(doubtful), journal.figures(connection, {key[0] for key in doubtful}, now=now))
+    pairs = {(key[0], record.receiver) for key, record in doubtful.items()}
+    voided, settled = batch.sweep(list(doubtful), _usage(connection, pairs, now), now=now)
+    write(connection, batch, EntryKind.SWEEP, now=now)
+    droppable = _droppable(connection, now)
+    for day in droppable[:1]:
+        stamps.drop(connection, day)
+    _forget_counters(connection, now)
+    is_more = len(doubtful) == HOLDS_PER_SWEEP_MAX or len(droppable) > 1
+    return SweepReport(voided, settled, tuple(droppable[:1]), is_more)
+
+
+def _doubtful(connection: apsw.Connection, now: int) -> dict[StampKey, StampRecord]:
+    found: dict[StampKey, StampRecord] = {}
+    for day in stamps.days(connection):
+        room = HOLDS_PER_SWEEP_MAX - len(found)
+        if room:
+            found.update(stamps.open_holds(connection, day, now - SWEEP_AFTER_SECONDS, room))
+    return found
+
+
+def _usage(connection: apsw.Connection, pairs: set[Pair], now: int) -> dict[Pair, tuple[int, int]]:
+    """Each pair's holds and in-doubt voids of the last 30 days."""
+    rows = connection.executemany(
+        "SELECT account, receiver, sum(holds), sum(in_doubt) FROM pair_use"
+        " WHERE account = ? AND receiver = ? AND day > ? GROUP BY account, receiver",
+        [(*pair, utc_day(now) - IN_DOUBT_DAYS) for pair in sorted(pairs)],
+    )
+    return {(account, receiver): (holds, in_doubt) for account, receiver, holds, in_doubt in rows}
+
+
+def _droppable(connection: apsw.Connection, now: int) -> list[int]:
+    """Days that may be forgotten, oldest first, up to the first that may not: the floor never passes a day in use."""
+    found: list[int] = []
+    for day in stamps.days(connection):
+        if not may_be_dropped(day, stamps.has_open_holds(connection, day), now):
+            break
+        found.append(day)
+    return found
+
+
+def _forget_counters(connection: apsw.Connection, now: int) -> None:
+    """Delete what is past every window, in pieces."""
+    oldest = utc_day(now) - IN_DOUBT_DAYS
+    for table, key in (("daily_use", "account, day"), ("pair_use", "account, receiver, day")):
+        connection.execute(
+            f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE day <= ? LIMIT ?)",  # noqa: S608
+            (oldest, _ROWS_FORGOTTEN_MAX),
+        )
+    connection.execute(
+        "DELETE FROM token_seen WHERE hash IN (SELECT hash FROM token_seen WHERE expires_at <= ? LIMIT ?)",
+        (now, _ROWS_FORGOTTEN_MAX),
+    )

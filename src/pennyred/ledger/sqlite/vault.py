@@ -1,0 +1,190 @@
+"""The back end: one writer and one reader thread a process over one SQLite file; the protocol, method by method."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self, TypeVar
+
+import apsw
+
+from pennyred.ledger.protocol import (
+    OFFICE_SALES,
+    Account,
+    AccountOutcome,
+    Audit,
+    CreditOutcome,
+    Entry,
+    OpenAnswer,
+    Receiver,
+    ReceiverOutcome,
+    SweepReport,
+    VoucherAnswer,
+    require_stamps,
+)
+from pennyred.ledger.sqlite import inspection, offices, redemption, sweep
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
+from pennyred.postage.reasons import Reason
+from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
+from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.migrations import is_empty, load_migrations, migrate, require_current
+
+T = TypeVar("T")
+
+
+def migrate_ledger(path: Path, *, now: int) -> list[int]:
+    """Bring the schema of the ledger at `path` up to date; the numbers of the migrations applied.
+
+    Raises SchemaError, or Unavailable when the file does not answer.
+    """
+    try:
+        connection = open_database(path)
+        try:
+            return migrate(connection, load_migrations("pennyred.ledger", "migrations/sqlite"), now=now)
+        finally:
+            connection.close()
+    except WORLD_ERRORS as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    return Unavailable(Reason.LEDGER_UNAVAILABLE, f"{type(error).__name__}: {error}")
+
+
+class SqliteLedger:
+    """A `Ledger` in a file. Made by `open`; used from event loops of one process, beside other processes."""
+
+    def __init__(
+        self, path: Path, writer: apsw.Connection, reader: apsw.Connection, *, busy_timeout_seconds: float
+    ) -> None:
+        self._path = path
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._writer = GroupCommit(writer, name="ledger writer", reason=Reason.LEDGER_UNAVAILABLE)
+        # A second connection, so that a lookup does not wait for somebody's flush.
+        self._reader = GroupCommit(reader, name="ledger reader", reason=Reason.LEDGER_UNAVAILABLE, begin="BEGIN")
+
+    @classmethod
+    def open(cls, path: Path, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:
+        """Open the ledger at `path`; a new file is given its schema.
+
+        Raises SchemaTooOld where `migrate_ledger` has to come first, another SchemaError where that would not help, and
+        Unavailable when the file does not answer.
+        """
+        with ExitStack() as opened:
+            try:
+                migrations = load_migrations("pennyred.ledger", "migrations/sqlite")
+                writer = open_database(path, busy_timeout_seconds=busy_timeout_seconds)
+                opened.callback(writer.close)
+                if is_empty(writer):
+                    migrate(writer, migrations, now=now)
+                require_current(writer, migrations)
+                reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
+            except WORLD_ERRORS as error:
+                raise _unavailable(error) from error
+            opened.pop_all()
+        return cls(path, writer, reader, busy_timeout_seconds=busy_timeout_seconds)
+
+    async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
+        """See `Ledger.hold`."""
+        return await self._write(lambda db: redemption.hold(db, receiver, orders, now), len(orders))
+
+    async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
+        """See `Ledger.settle`."""
+        return await self._write(lambda db: redemption.settle(db, receiver, settles, now), len(settles))
+
+    async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:
+        """See `Ledger.void`."""
+        return await self._write(lambda db: redemption.void(db, receiver, voids, now), len(voids))
+
+    async def refund(self, receiver: str, refunds: Sequence[Settle], *, now: int) -> list[RefundOutcome]:
+        """See `Ledger.refund`."""
+        return await self._write(lambda db: redemption.refund(db, receiver, refunds, now), len(refunds))
+
+    async def open_account(
+        self, account: str, address: str, public_key: bytes, daily_cap: int, *, now: int
+    ) -> OpenAnswer:
+        """See `Ledger.open_account`."""
+        return await self._write(
+            lambda db: offices.open_account(db, account, address, public_key, daily_cap=daily_cap, now=now)
+        )
+
+    async def close_account(self, account: str) -> AccountOutcome:
+        """See `Ledger.close_account`."""
+        return await self._write(lambda db: offices.close_account(db, account))
+
+    async def replace_key(self, account: str, public_key: bytes) -> AccountOutcome:
+        """See `Ledger.replace_key`."""
+        return await self._write(lambda db: offices.replace_key(db, account, public_key))
+
+    async def account(self, account: str) -> Account | None:
+        """See `Ledger.account`."""
+        return await self._reader.run(lambda db: offices.account(db, account))
+
+    async def account_by_key(self, public_key: bytes) -> Account | None:
+        """See `Ledger.account_by_key`."""
+        return await self._reader.run(lambda db: offices.account_by_key(db, public_key))
+
+    async def accounts(self, *, after: str = "", limit: int = 100) -> list[Account]:
+        """See `Ledger.accounts`."""
+        return await self._reader.run(lambda db: offices.accounts(db, after, limit))
+
+    async def entries(self, account: str, *, after: int = 0, limit: int = 100) -> list[Entry]:
+        """See `Ledger.entries`."""
+        return await self._reader.run(lambda db: offices.entries(db, account, after, limit))
+
+    async def credit(
+        self, account: str, stamps: int, reason: str, *, now: int, source: str = OFFICE_SALES
+    ) -> CreditOutcome:
+        """See `Ledger.credit`."""
+        require_stamps(stamps)
+        return await self._write(lambda db: offices.credit(db, account, stamps, reason, source=source, now=now))
+
+    async def create_vouchers(self, hashes: Sequence[bytes], stamps: int, *, now: int) -> None:
+        """See `Ledger.create_vouchers`."""
+        require_stamps(stamps)
+        await self._write(lambda db: offices.create_vouchers(db, hashes, stamps, now), len(hashes))
+
+    async def redeem_voucher(self, account: str, voucher_hash: bytes, *, now: int) -> VoucherAnswer:
+        """See `Ledger.redeem_voucher`."""
+        return await self._write(lambda db: offices.redeem_voucher(db, account, voucher_hash, now))
+
+    async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
+        """See `Ledger.add_receiver`."""
+        return await self._write(lambda db: offices.add_receiver(db, name, domains, token_hash, now))
+
+    async def receiver_by_token(self, token_hash: bytes) -> Receiver | None:
+        """See `Ledger.receiver_by_token`."""
+        return await self._reader.run(lambda db: offices.receiver_by_token(db, token_hash))
+
+    async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
+        """See `Ledger.remember_jti`."""
+        return await self._write(lambda db: offices.remember_jti(db, jti, expires_at, now))
+
+    async def sweep(self, *, now: int) -> SweepReport:
+        """See `Ledger.sweep`."""
+        return await self._write(lambda db: sweep.sweep(db, now))
+
+    async def audit(self) -> Audit:
+        """See `Ledger.audit`. It has a connection of its own, as it takes its time."""
+        return await asyncio.to_thread(self._audit)
+
+    async def close(self) -> None:
+        """See `Ledger.close`."""
+        await self._writer.close()
+        await self._reader.close()
+
+    async def _write(self, work: Callable[[apsw.Connection], T], weight: int = 1) -> T:
+        return await self._writer.run(work, weight=weight)
+
+    def _audit(self) -> Audit:
+        try:
+            connection = open_database(self._path, is_reader=True, busy_timeout_seconds=self._busy_timeout_seconds)
+            try:
+                connection.execute("BEGIN")  # one snapshot for all its queries
+                return inspection.audit(connection)
+            finally:
+                connection.close()
+        except WORLD_ERRORS as error:
+            raise _unavailable(error) from error
