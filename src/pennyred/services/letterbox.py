@@ -1,8 +1,8 @@
 """What passes between the door and the gate's desk: a letter with its envelope in, one answer out.
 
 The door (`pennyred.smtp`) takes a letter, calls `GateDesk.take` with it and turns the `Answer` into a reply. The desk
-judges and holds; it delivers through the `Delivery` it was handed, which knows the mail server behind the gate. No reply
-code is decided here: codes occur only inside what the mail server itself has said.
+judges and holds; it delivers through the `Delivery` it was handed, which knows the mail server behind the gate. No
+reply code is decided here: codes occur only inside what the mail server itself has said.
 """
 
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ class Fate(StrEnum):
     IN_DOUBT = "in-doubt"
     """The final dot was sent and no answer came: it may have been delivered. The hold must stay."""
     NOT_SENT = "not-sent"
-    """It failed before the final dot (no connection, a recipient refused when repeated, no time left): nothing happened."""
+    """It failed before the final dot (no connection, a recipient refused when repeated, no time left): nothing done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +115,13 @@ class Delivery(Protocol):
     """The way to the mail server for one letter. Used once: a second `send` of the same letter is a mistake."""
 
     async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
-        """Send the letter to some of its recipients and wait for the final answer; never raises for the world's failures.
+        """Send the letter to some of its recipients and wait for the final answer; the world's failures are fates.
 
-        `recipients` are indexes into `Envelope.recipients`: for all of them the open transaction serves, for fewer it is
-        reset and MAIL and RCPT are repeated. `fields` are prepended (whole fields, each with its CRLF); `header` is the
-        header section to send below them: the letter's own, perhaps less some fields. The body goes as received.
-        `dot_before` is a time of the running loop's clock (`loop.time()`, seconds): the final dot is sent earlier or never.
+        `recipients` are indexes into `Envelope.recipients`: for all of them the open transaction serves, for fewer it
+        is reset and MAIL and RCPT are repeated. `fields` are prepended (whole fields, each with its CRLF); `header` is
+        the header section to send below them: the letter's own, perhaps less some fields. The body goes as received.
+        `dot_before` is a time of the running loop's clock (`loop.time()`, seconds): the final dot is sent earlier or
+        never.
         """
         ...
 

@@ -1,0 +1,140 @@
+"""A session as a conversation: greeting, commands one after another, answers counted, the end. It knows no command."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
+
+from pennyred.postage.errors import Unavailable
+from pennyred.services.letterbox import Reply
+from pennyred.smtp import replies
+from pennyred.smtp.client import Client
+from pennyred.smtp.gatehouse import Gatehouse
+from pennyred.smtp.identity import ClientIdentity, plain_address
+from pennyred.smtp.reception import internal
+from pennyred.smtp.wire import LineTooLong, Wire
+
+CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
+_MAY_BE_UTF8 = frozenset((b"MAIL", b"RCPT"))
+_BROWSERS = frozenset((b"GET", b"POST", b"CONNECT", b"PUT", b"HEAD", b"OPTIONS"))
+
+
+class Conversation(Wire):
+    """What a client and the gate say to each other."""
+
+    commands: ClassVar[Mapping[bytes, Callable[[Any, bytes], Awaitable[None]]]] = {}
+    """What to do, by verb: a method of the session, called with the line as it came. One table for all sessions."""
+
+    def __init__(self, house: Gatehouse) -> None:
+        super().__init__(asyncio.get_running_loop(), house.options)
+        self._house = house
+        self._client = Client(ClientIdentity(""), is_trusted=False)
+        self._errors = 0
+        self._idle_commands = 0
+        self._is_leaving = False
+
+    def forget(self) -> None:
+        """End whatever transaction there is."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the client in, or say at once that there is no room."""
+        assert isinstance(transport, asyncio.Transport)
+        house = self._house
+        if house.is_stopping or len(house.sessions) >= house.options.connections_max:
+            self.transport = transport
+            self.say(replies.SHUTTING_DOWN if house.is_stopping else replies.TOO_BUSY)
+            self.hang_up()
+            return
+        house.sessions.add(self)
+        address, port, *_ = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
+        address = plain_address(address)
+        self._client = Client(ClientIdentity(address, port), is_trusted=house.is_trusted(address))
+        super().connection_made(transport)
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """The session at work."""
+        return self._session_task
+
+    def wind_up(self) -> None:
+        """The gate is shutting down: say so at once to a client that is not being served; others hear it afterwards."""
+        if self.is_waiting:
+            self.say(replies.SHUTTING_DOWN)
+            self.hang_up()
+
+    def answer(self, reply: bytes) -> None:
+        """Say it, and count it where it is a refusal."""
+        self.say(reply)
+        if replies.is_error(reply):
+            self._errors += 1
+            if self._errors >= self._house.options.errors_max:
+                self.leave_with(replies.TOO_MANY_ERRORS)
+
+    def relay(self, reply: Reply) -> None:
+        """Say what the mail server said; where it said goodbye, so do we."""
+        self.answer(reply.encoded)
+        if replies.is_closing(reply):
+            self._is_leaving = True
+
+    def answer_idle(self, reply: bytes) -> None:
+        """Answer a command that brings no letter nearer."""
+        self.answer(reply)
+        self._idle_commands += 1
+        if self._idle_commands >= self._house.options.idle_commands_max:
+            self.leave_with(replies.TOO_MANY_COMMANDS)
+
+    def leave_with(self, reply: bytes) -> None:
+        """Say the last words of this session."""
+        if not self._is_leaving:
+            self.say(reply)
+            self._is_leaving = True
+
+    def later(self, trouble: Unavailable, command: str) -> bytes:
+        """The reply to what did not answer; written down."""
+        self._house.log.warning("smtp.unavailable", command=command, detail=str(trouble))
+        return replies.later(trouble.reason)
+
+    async def _handle_client(self) -> None:
+        self.say(replies.greeting(self._house.options.hostname))
+        try:
+            while not self._is_leaving:
+                if self._house.is_stopping:
+                    self.leave_with(replies.SHUTTING_DOWN)
+                    break
+                try:
+                    line = await self.next_line()
+                except LineTooLong:
+                    self.answer(replies.LINE_TOO_LONG)
+                    continue
+                if line is None:
+                    break
+                await self._execute(line)
+        finally:
+            self.forget()
+            self._house.sessions.discard(self)
+            self.hang_up()
+
+    async def _execute(self, line: bytes) -> None:
+        verb = line.partition(b" ")[0].upper()
+        if CONTROLS.search(line) is not None or not (line.isascii() or verb in _MAY_BE_UTF8):
+            self.answer(replies.BAD_CHARACTERS)
+            return
+        command = self.commands.get(verb)
+        if command is not None:
+            try:
+                await command(self, line)
+            except Unavailable as trouble:
+                self.answer(self.later(trouble, verb.decode()))
+            except Exception as error:  # noqa: BLE001 - whatever explodes is "later"
+                facts = {"command": verb.decode(), "client": self._client.address}
+                self.answer(internal(self._house, error, "smtp.command_failed", **facts))
+        elif verb in _BROWSERS:
+            # A browser was talked into it: what follows is nobody's command (Postfix smtpd_forbidden_commands).
+            self.leave_with(replies.WRONG_PROTOCOL)
+        else:
+            self.answer(replies.UNRECOGNISED)
+
+    def _on_timeout(self, *, is_session: bool) -> None:
+        self.say(replies.SESSION_TOO_LONG if is_session else replies.TOO_SLOW)
+        self.hang_up()

@@ -1,0 +1,244 @@
+"""One transaction with the mail server, from MAIL to its answer to the letter.
+
+The transaction survives the connection: where the mail server has left before the letter was ready, it is reached again
+and MAIL and RCPT are repeated; if it then says anything else than it did, nothing is sent ("later"). Once the final dot
+is out nothing is repeated: no answer means in doubt.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import chain
+
+from pennyred.postage.errors import Unavailable
+from pennyred.services.letterbox import Delivered, Fate, Reply
+from pennyred.smtp import path, replies
+from pennyred.smtp.connection import Connection, Refused, unavailable
+from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.newlines import stuffed
+from pennyred.smtp.pool import UpstreamPool
+from pennyred.smtp.spool import ReceivedLetter
+
+_WRITE_BYTES = 128 * 1024
+"""A letter up to this size goes out in one write, its dot included."""
+
+
+class Transaction:
+    """MAIL and RCPT lines as they came, and the connection they were said on while it lasts."""
+
+    def __init__(self, pool: UpstreamPool, client: ClientIdentity) -> None:
+        self.mailboxes: list[bytes] = []
+        """Those the mail server has accepted."""
+        self._pool = pool
+        self._client = client
+        self._mail = b""
+        self._recipients: list[bytes] = []
+        self._connection: Connection | None = None
+
+    @property
+    def is_lmtp(self) -> bool:
+        """Whether each recipient gets an answer of its own."""
+        return self._pool.options.endpoint.is_lmtp
+
+    async def begin(self, mail: bytes, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
+        """Say MAIL, and the RCPTs the client has sent along (line and mailbox of each); the replies, in that order.
+
+        Raises `Unavailable`, or `Refused` where the client as such is not welcome; then there is no transaction.
+        """
+        lines = [mail, *(line for line, _ in recipients)]
+        connection = await self._pool.acquire(self._client)
+        try:
+            answers = await self._first_exchange(connection, lines)
+        except Unavailable:
+            if not connection.is_reused:
+                raise
+            # Kept too long, perhaps: the mail server may have left while nobody was looking. Once more, on a new one.
+            connection = await self._pool.acquire(self._client, is_fresh=True)
+            answers = await self._first_exchange(connection, lines)
+        self._connection = connection
+        self._mail = mail
+        self._count(recipients, answers[1:])
+        return answers
+
+    async def add(self, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
+        """Say more RCPTs; raises `Unavailable`."""
+        connection = await self._reopened()
+        answers = await connection.exchange([line for line, _ in recipients])
+        self._count(recipients, answers)
+        return answers
+
+    def let_go(self) -> None:
+        """Give the connection back for now: the letter takes its time and must not pin the mail server's process."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.reset(connection)
+
+    end = let_go
+
+    async def ready(self, indexes: Sequence[int]) -> Connection:
+        """A connection on which exactly these recipients have been accepted and DATA was answered with the go-ahead.
+
+        Raises `Unavailable`, or `Refused` where DATA was refused.
+        """
+        if len(indexes) != len(self._recipients) and (connection := self._connection) is not None:
+            if not await connection.reset():
+                self._drop()
+            else:
+                await self._repeat(connection, indexes)
+        was_open = self._connection is not None and not self._connection.is_broken
+        connection = await self._reopened(indexes)
+        try:
+            return await self._say_data(connection)
+        except Unavailable:
+            if not was_open:
+                raise
+            self._drop()  # it had left while the letter came in
+            return await self._say_data(await self._reopened(indexes))
+
+    def finish(self, connection: Connection, *, is_clean: bool) -> None:
+        """The letter has been answered, or never will be."""
+        self._connection = None
+        if is_clean:
+            self._pool.release(connection)
+        else:
+            connection.abort("a letter was broken off")
+            self._pool.discard(connection)
+
+    async def _first_exchange(self, connection: Connection, lines: list[bytes]) -> list[Reply]:
+        try:
+            if "SIZE" not in connection.capabilities.keywords:
+                lines = [path.without_size(lines[0]), *lines[1:]]
+            answers = await connection.exchange(lines)
+        except BaseException:
+            self._pool.discard(connection)
+            raise
+        if replies.is_closing(answers[0]) and connection.is_reused:
+            self._pool.discard(connection)
+            raise unavailable("said goodbye to a kept connection")
+        return answers
+
+    async def _reopened(self, indexes: Sequence[int] | None = None) -> Connection:
+        if self._connection is not None:
+            if not self._connection.is_broken:
+                return self._connection
+            self._drop()
+        try:
+            connection = await self._pool.acquire(self._client, is_fresh=True)
+        except Refused as refused:
+            raise unavailable(f"the client was welcome and is no more: {refused.reply.text}") from refused
+        self._connection = connection
+        await self._repeat(connection, range(len(self._recipients)) if indexes is None else indexes)
+        return connection
+
+    async def _repeat(self, connection: Connection, indexes: Sequence[int]) -> None:
+        mail = self._mail
+        if "SIZE" not in connection.capabilities.keywords:
+            mail = path.without_size(mail)
+        try:
+            answers = await connection.exchange([mail, *(self._recipients[index] for index in indexes)])
+        except Unavailable:
+            self._drop()
+            raise
+        for answer in answers:
+            if not replies.is_success(answer):
+                self.let_go()
+                raise unavailable(f"MAIL and RCPT repeated, and answered otherwise: {answer.text}")
+
+    async def _say_data(self, connection: Connection) -> Connection:
+        [answer] = await connection.exchange([b"DATA"])
+        if replies.is_data_wanted(answer):
+            return connection
+        if replies.is_refusal(answer):
+            raise Refused(answer)
+        raise unavailable(f"DATA: {answer.text}")
+
+    def _count(self, recipients: Sequence[tuple[bytes, bytes]], answers: Sequence[Reply]) -> None:
+        for (line, mailbox), answer in zip(recipients, answers, strict=True):
+            if replies.is_success(answer):
+                self._recipients.append(line)
+                self.mailboxes.append(mailbox)
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.discard(connection)
+
+
+class LetterDelivery:
+    """Implements `letterbox.Delivery` for one letter and the transaction it came with."""
+
+    def __init__(self, transaction: Transaction, letter: ReceivedLetter) -> None:
+        self._transaction = transaction
+        self._letter = letter
+        self._is_lmtp = transaction.is_lmtp
+
+    async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
+        """Send the letter; see `letterbox.Delivery`."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        count = len(recipients)
+        mailboxes = tuple(self._transaction.mailboxes[index] for index in recipients)
+
+        def delivered(fates: Sequence[Fate], answers: Sequence[Reply | None], detail: str = "") -> Delivered:
+            return Delivered(tuple(fates), tuple(answers), mailboxes, round((loop.time() - begun) * 1000), detail)
+
+        try:
+            connection = await self._transaction.ready(recipients)
+        except Refused as refused:
+            self._transaction.end()
+            return delivered([replies.fate_of(refused.reply)] * count, [refused.reply] * count)
+        except Unavailable as error:
+            return delivered([Fate.NOT_SENT] * count, [None] * count, str(error))
+        is_clean = False
+        try:
+            last = await self._send_all_but_the_end(connection, fields, header)
+            if loop.time() >= dot_before:
+                return delivered([Fate.NOT_SENT] * count, [None] * count, "no time left before the final dot")
+            futures = connection.end_letter(last, count if self._is_lmtp else 1)
+        except Unavailable as error:
+            return delivered(*self._broken_off(connection, count), str(error))
+        else:
+            answers, detail = await self._answers(connection, futures)
+            fates = [Fate.IN_DOUBT if answer is None else replies.fate_of(answer) for answer in answers]
+            is_clean = Fate.IN_DOUBT not in fates
+            repeated = 1 if self._is_lmtp else count
+            return delivered(fates * repeated, answers * repeated, detail)
+        finally:
+            self._transaction.finish(connection, is_clean=is_clean)
+
+    async def _send_all_but_the_end(self, connection: Connection, fields: bytes, header: bytes) -> bytes:
+        """Send the letter but for what ends it; the rest goes out in one write with the dot."""
+        if fields and header[:1] in (b" ", b"\t"):
+            # A letter that begins with a folded line would continue the gate's own field in the sender's words.
+            fields += b"\r\n"
+        pending = bytearray()
+        for piece in stuffed(chain((fields, header), self._letter.body())):
+            if len(pending) > _WRITE_BYTES:
+                await connection.write_letter(bytes(pending))
+                pending.clear()
+            pending += piece
+        if len(pending) > _WRITE_BYTES:
+            # All but the dot, until the kernel has it: the time is looked at when the dot can really go out.
+            cut = len(pending) - 3
+            await connection.write_letter(bytes(pending[:cut]))
+            return bytes(pending[cut:])
+        return bytes(pending)
+
+    def _broken_off(self, connection: Connection, count: int) -> tuple[list[Fate], list[Reply | None]]:
+        said = connection.unasked
+        if said is not None and replies.is_refusal(said):
+            return [replies.fate_of(said)] * count, [said] * count
+        return [Fate.NOT_SENT] * count, [None] * count
+
+    async def _answers(
+        self, connection: Connection, futures: Sequence[asyncio.Future[Reply]]
+    ) -> tuple[list[Reply | None], str]:
+        answers: list[Reply | None] = []
+        detail = ""
+        deadline = asyncio.get_running_loop().time() + connection.options.answer_timeout_seconds
+        for future in futures:
+            try:
+                answers.append(await connection.final_reply(future, deadline))
+            except Unavailable as error:
+                answers.append(None)
+                detail = str(error)
+        return answers, detail

@@ -1,0 +1,103 @@
+"""What all sessions of one gate share: options, the ways in and out, what EHLO says."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TYPE_CHECKING, Any
+
+from pennyred.services.letterbox import GateDesk
+from pennyred.smtp import replies
+from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
+from pennyred.smtp.pool import UpstreamPool
+from pennyred.smtp.spool import SpoolLimits
+from pennyred.smtp.upstream import Capabilities
+
+if TYPE_CHECKING:
+    from pennyred.smtp.conversation import Conversation
+
+_OFFERED_WITH_UPSTREAM = ("8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN")
+"""Keywords that promise what only the mail server can keep."""
+
+NameLookup = Callable[[str], Awaitable[str | None]]
+"""The verified host name of an address: empty where it has none, None where that cannot be known now."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """How the gate speaks to its clients, and its limits."""
+
+    hostname: str
+    spool: SpoolLimits
+    issuers: tuple[str, ...] = ()
+    price: int = 1
+    help_url: str = ""
+    is_bare_newline_refused: bool = False
+    trusted_fronts: tuple[IPv4Network | IPv6Network, ...] = ()
+    transfer_timeout_seconds: float = 600
+    read_timeout_seconds: float = 300
+    """For the next command or the next piece of a letter (RFC 5321 section 4.5.3.2: 5 minutes)."""
+    session_timeout_seconds: float = 3600
+    """For all of a session but the letter in hand."""
+    upstream_pin_seconds: float = 5
+    """A letter that takes longer to come in gives the mail server's connection back meanwhile."""
+    connections_max: int = 1000
+    recipients_max: int = 1000
+    errors_max: int = 20
+    """Refused commands since the last letter taken; Postfix hangs up at 20 too."""
+    idle_commands_max: int = 100
+    """NOOP, RSET and the like since the last letter taken."""
+
+
+@dataclass(slots=True)
+class Gatehouse:
+    """One gate, as its sessions see it."""
+
+    options: GateOptions
+    desk: GateDesk
+    pool: UpstreamPool
+    tls: ssl.SSLContext | None
+    log: Any
+    name_lookup: NameLookup | None = None
+    is_stopping: bool = False
+    sessions: set["Conversation"] = field(default_factory=set)
+    commits: set[asyncio.Task[bytes]] = field(default_factory=set)
+    """Letters at the desk; they outlive their clients."""
+    _hellos: dict[tuple[Capabilities | None, bool, bool], bytes] = field(default_factory=dict)
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether a client is a front that may speak for others."""
+        if not self.options.trusted_fronts:
+            return False
+        try:
+            peer = ip_address(address)
+        except ValueError:
+            return False
+        return any(peer in network for network in self.options.trusted_fronts)
+
+    def hello(self, offered: Capabilities | None, *, is_tls: bool, is_trusted: bool) -> bytes:
+        """The answer to EHLO: what we can do, less what the mail server cannot (None: it has not been reached)."""
+        key = (offered, is_tls, is_trusted)
+        found = self._hellos.get(key)
+        if found is None:
+            if len(self._hellos) > 100:
+                self._hellos.clear()
+            found = self._hellos[key] = replies.hello(self.options.hostname, self._keywords(*key))
+        return found
+
+    def _keywords(self, offered: Capabilities | None, is_tls: bool, is_trusted: bool) -> list[str]:
+        options = self.options
+        limits = [options.spool.letter_bytes_max, offered.size_max if offered is not None else 0]
+        keywords = ["PIPELINING", f"SIZE {min(limit for limit in limits if limit)}"]
+        if offered is None:
+            keywords += ["8BITMIME", "ENHANCEDSTATUSCODES"]
+        else:
+            keywords += [keyword for keyword in _OFFERED_WITH_UPSTREAM if keyword in offered.keywords]
+        if self.tls is not None and not is_tls:
+            keywords.append("STARTTLS")
+        if is_trusted:
+            keywords.append(" ".join(("XCLIENT", *XCLIENT_ATTRIBUTES)))
+            keywords.append(" ".join(("XFORWARD", *XFORWARD_ATTRIBUTES)))
+        keywords.append(" ".join(("XPOSTAGE", str(options.price), *options.issuers)))
+        return keywords

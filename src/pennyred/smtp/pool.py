@@ -1,0 +1,197 @@
+"""The connections to the mail server: at most so many, used again when they are surely clean.
+
+Nobody waits for a free one: beyond the limit it is "later" at once, as the mail server itself would say. A connection
+goes back only at the end of a transaction or after a 2xx to RSET; one in doubt is closed.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.smtp.connection import Connection, connect
+from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.upstream import Capabilities, IdentityMode, UpstreamOptions
+
+_SWEEP_SECONDS = 5.0
+
+
+class PoolExhausted(Unavailable):
+    """As many connections as allowed are in use."""
+
+
+class UpstreamPool:
+    """Lends connections that have said EHLO and know their client. Belongs to one event loop."""
+
+    def __init__(self, options: UpstreamOptions) -> None:
+        self.options = options
+        self.capabilities: Capabilities | None = None
+        """What the mail server offered last; None until it has been asked."""
+        self._idle: list[Connection] = []
+        self._open = 0
+        self._learning: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    @property
+    def open_count(self) -> int:
+        """Connections open or being opened, idle ones included."""
+        return self._open
+
+    @property
+    def idle_count(self) -> int:
+        """Connections ready to be used."""
+        return len(self._idle)
+
+    async def acquire(self, client: ClientIdentity, *, is_fresh: bool = False) -> Connection:
+        """A connection on which MAIL may be said for `client`; `is_fresh` asks for a new one.
+
+        Raises `PoolExhausted`, another `Unavailable`, or `connection.Refused` where the mail server refuses the client.
+        """
+        while not is_fresh and (connection := self._take_idle(client)) is not None:
+            connection.is_reused = True
+            try:
+                await connection.tell(client)
+            except Unavailable:
+                # It had left, perhaps; on a new connection it will be seen whether it is more than that.
+                self.discard(connection)
+                is_fresh = True
+            except BaseException:
+                self.discard(connection)
+                raise
+            else:
+                return connection
+        connection = await self._open_new(client)
+        try:
+            await connection.tell(client)
+        except BaseException:
+            self.discard(connection)
+            raise
+        return connection
+
+    def release(self, connection: Connection) -> None:
+        """Take back a connection whose transaction has ended."""
+        options = self.options
+        is_kept = (
+            not self._is_closed
+            and connection.is_clean
+            and options.identity is not IdentityMode.PROXY  # its PROXY header speaks for one client only
+            and connection.refusals < options.refusals_max
+            and asyncio.get_running_loop().time() - connection.opened_at < options.age_seconds_max
+        )
+        if not is_kept:
+            self.discard(connection)
+            return
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+
+    def reset(self, connection: Connection) -> None:
+        """Take back a connection in the middle of a transaction: RSET in the background, then idle."""
+        if connection.is_clean:
+            self._spawn(self._reset(connection))
+        else:
+            self.discard(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection that is not to be used again."""
+        if connection.is_clean:
+            connection.quit()
+        else:
+            connection.abort("given up by the gate")
+        self._open -= 1
+
+    async def learn(self) -> Capabilities | None:
+        """What the mail server offers; asks it where that is not known. None where it does not answer."""
+        if self.capabilities is None and not self._is_closed:
+            if self._learning is None:
+                self._learning = self._spawn(self._ask())
+            await asyncio.wait([self._learning])
+        return self.capabilities
+
+    async def close(self) -> None:
+        """Close what is idle and wait for what runs in the background; what is lent is closed when it comes back."""
+        self._is_closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self.discard(connection)
+        for connection in idle:
+            await connection.wait_closed()
+
+    def _take_idle(self, client: ClientIdentity) -> Connection | None:
+        # One that knows this client already saves a round trip; else the one used last, which is the likeliest to live.
+        self._idle.sort(key=lambda connection: connection.is_told_of(client))
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_clean:
+                return connection
+            self.discard(connection)
+        return None
+
+    async def _open_new(self, client: ClientIdentity | None) -> Connection:
+        if self._is_closed:
+            raise PoolExhausted(Reason.UPSTREAM_UNAVAILABLE, "upstream: the gate is shutting down")
+        if self._open >= self.options.connections_max and not self._drop_one_idle():
+            raise PoolExhausted(
+                Reason.UPSTREAM_UNAVAILABLE, f"upstream: all {self.options.connections_max} connections are in use"
+            )
+        self._open += 1
+        try:
+            connection = await connect(self.options)
+        except BaseException:
+            self._open -= 1
+            raise
+        try:
+            await connection.open(client)
+        except BaseException:
+            self.discard(connection)
+            raise
+        self.capabilities = connection.capabilities
+        return connection
+
+    def _drop_one_idle(self) -> bool:
+        if not self._idle:
+            return False
+        self.discard(self._idle.pop(0))
+        return True
+
+    async def _reset(self, connection: Connection) -> None:
+        if await connection.reset():
+            self.release(connection)
+        else:
+            self.discard(connection)
+
+    async def _ask(self) -> None:
+        try:
+            self.release(await self._open_new(None))
+        except Unavailable:
+            pass
+        finally:
+            self._learning = None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        kept = []
+        for connection in self._idle:
+            is_stale = now - connection.idle_since >= self.options.idle_seconds_max
+            is_old = now - connection.opened_at >= self.options.age_seconds_max
+            if is_stale or is_old or not connection.is_clean:
+                self.discard(connection)
+            else:
+                kept.append(connection)
+        self._idle = kept
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep) if kept else None

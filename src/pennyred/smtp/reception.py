@@ -1,0 +1,90 @@
+"""A letter on its way from the wire to the desk, and the desk's answer on its way to the wire."""
+
+import secrets
+
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.services.letterbox import Answer, Due, Duplicate, Envelope, Later, Relay
+from pennyred.smtp import replies
+from pennyred.smtp.delivery import LetterDelivery, Transaction
+from pennyred.smtp.gatehouse import Gatehouse
+from pennyred.smtp.newlines import LetterStream
+from pennyred.smtp.spool import Problem, ReceivedLetter, Spool
+
+_PROBLEMS = {Problem.TOO_BIG: replies.TOO_BIG, Problem.HEADER_TOO_BIG: replies.HEADER_TOO_BIG}
+
+
+class LetterSink:
+    """Takes a letter off the wire (implements `wire.Sink`)."""
+
+    __slots__ = ("_house", "_spool", "_stream", "_trouble")
+
+    def __init__(self, house: Gatehouse) -> None:
+        self._house = house
+        self._stream = LetterStream()
+        self._spool = Spool(house.options.spool)
+        self._trouble: OSError | None = None
+
+    def take(self, data: bytes) -> bytes | None:
+        """Take a piece; see `wire.Sink`."""
+        piece = self._stream.feed(data)
+        if self._trouble is None:
+            try:
+                self._spool.write(piece)
+            except OSError as error:
+                # A full disk, say. The letter is heard to its end, so that the client hears "later" and nothing else.
+                self._trouble = error
+                self._spool.discard()
+        return self._stream.rest if self._stream.is_complete else None
+
+    def finish(self, milliseconds: int) -> ReceivedLetter | bytes:
+        """The letter, or the reply that refuses it. Raises OSError where it could not be kept."""
+        if self._trouble is not None:
+            raise self._trouble
+        letter = self._spool.finish(milliseconds)
+        if isinstance(letter, Problem):
+            return _PROBLEMS[letter]
+        if self._stream.has_bare_newline and self._house.options.is_bare_newline_refused:
+            letter.close()
+            return replies.BARE_NEWLINE
+        return letter
+
+    def discard(self) -> None:
+        """Forget what has come, unless it was finished."""
+        self._spool.discard()
+
+
+async def take_to_desk(house: Gatehouse, letter: ReceivedLetter, envelope: Envelope, transaction: Transaction) -> bytes:
+    """Have the letter judged and delivered; the reply. Closes letter and transaction, and raises nothing."""
+    try:
+        return _reply_to(house, await house.desk.take(letter, envelope, LetterDelivery(transaction, letter)), envelope)
+    except Unavailable as trouble:
+        house.log.warning("smtp.unavailable", command="DATA", detail=str(trouble))
+        return replies.later(trouble.reason)
+    except Exception as error:  # noqa: BLE001 - whatever explodes is "later"
+        return internal(house, error, "smtp.letter_failed", source=envelope.source_ip)
+    finally:
+        letter.close()
+        transaction.end()
+
+
+def internal(house: Gatehouse, error: Exception, event: str, **facts: str) -> bytes:
+    """Write an unexpected exception down; the reply has the reference to it and nothing else."""
+    reference = secrets.token_hex(4)
+    house.log.error(event, ref=reference, exc_info=error, **facts)
+    return replies.later(Reason.INTERNAL, reference)
+
+
+def _reply_to(house: Gatehouse, answer: Answer, envelope: Envelope) -> bytes:
+    match answer:
+        case Relay(delivered):
+            return replies.relayed(delivered)
+        case Duplicate():
+            return replies.DUPLICATE
+        case Due(recipient, reason):
+            options = house.options
+            mailbox = envelope.recipients[recipient]
+            price, issuers, help_url = options.price, options.issuers, options.help_url
+            return replies.postage_due(mailbox, reason, price=price, issuers=issuers, help_url=help_url)
+        case Later(reason, reference):
+            return replies.later(reason, reference)

@@ -1,0 +1,98 @@
+"""The gate's front door: listens, lets sessions in, and closes in good order."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from pennyred.services.letterbox import GateDesk
+from pennyred.smtp.gatehouse import Gatehouse, GateOptions, NameLookup
+from pennyred.smtp.pool import UpstreamPool
+from pennyred.smtp.session import GateSession
+
+_BACKLOG = 1024
+
+
+def listening_socket(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """A socket that listens on host and port (0: any); `is_shared` lets several workers listen there (SO_REUSEPORT).
+
+    Raises OSError where that is not possible.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class GateServer:
+    """One worker's gate; belongs to one event loop. The pool is closed with it."""
+
+    def __init__(
+        self,
+        options: GateOptions,
+        desk: GateDesk,
+        pool: UpstreamPool,
+        tls: ssl.SSLContext | None = None,
+        *,
+        name_lookup: NameLookup | None = None,
+        log: Any = None,
+    ) -> None:
+        log = structlog.get_logger("pennyred.smtp") if log is None else log
+        self._house = Gatehouse(options, desk, pool, tls, log, name_lookup)
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve on these listening sockets, which are closed by `stop`."""
+        loop = asyncio.get_running_loop()
+        for listener in sockets:
+            server = await loop.create_server(lambda: GateSession(self._house), sock=listener, backlog=_BACKLOG)
+            self._servers.append(server)
+
+    async def stop(self, finish_seconds: float) -> None:
+        """Let nobody in any more, finish the letters in hand, hang up. What is not done by then is broken off."""
+        house = self._house
+        house.is_stopping = True
+        for server in self._servers:
+            server.close()
+        for session in tuple(house.sessions):
+            session.wind_up()
+        deadline = asyncio.get_running_loop().time() + finish_seconds
+        await self._wait(deadline)
+        for session in tuple(house.sessions):
+            session.cut_off()
+        for task in house.commits:
+            task.cancel()
+        await self._wait(None)
+        await house.pool.close()
+
+    @property
+    def sessions(self) -> int:
+        """How many clients are connected."""
+        return len(self._house.sessions)
+
+    def replace_tls(self, tls: ssl.SSLContext | None) -> None:
+        """Use another certificate from now on; sessions under way keep theirs."""
+        self._house.tls = tls
+
+    async def _wait(self, deadline: float | None) -> None:
+        tasks: set[asyncio.Task[Any]] = {session.task for session in self._house.sessions if session.task is not None}
+        tasks |= self._house.commits
+        if tasks:
+            left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
+            await asyncio.wait(tasks, timeout=left)

@@ -1,0 +1,86 @@
+"""The mail server behind the gate: where it is, how it is told who the client is, what it offers."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import unquote, urlsplit
+
+from pennyred.services.letterbox import Reply
+
+_PORTS = {"smtp": 25, "lmtp": 24}
+
+
+class IdentityMode(StrEnum):
+    """How the mail server learns who the client is."""
+
+    XCLIENT = "xclient"
+    PROXY = "proxy"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where it listens and what it speaks."""
+
+    host: str
+    port: int
+    path: str = ""
+    """Of a unix socket; empty for TCP."""
+    is_lmtp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamOptions:
+    """How to deal with it."""
+
+    endpoint: Endpoint
+    hostname: str
+    """What the gate calls itself in EHLO."""
+    identity: IdentityMode = IdentityMode.XCLIENT
+    connections_max: int = 50
+    answer_timeout_seconds: float = 600
+    """For the answer to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
+    connect_timeout_seconds: float = 10
+    command_timeout_seconds: float = 60
+    idle_seconds_max: float = 60
+    """An unused connection is closed after this; Postfix gives up after 10 s under stress, 300 s else."""
+    age_seconds_max: float = 600
+    refusals_max: int = 5
+    """A connection that has heard so many refusals without a letter taken is given up: Postfix slows down at 10."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What its EHLO offers."""
+
+    keywords: frozenset[str]
+    size_max: int = 0
+    """What SIZE says, in bytes; 0: no limit told."""
+    xclient: frozenset[str] = frozenset()
+    """The attributes XCLIENT takes."""
+
+
+def parse_url(url: str) -> Endpoint:
+    """Read `smtp://host[:port]`, `lmtp://host[:port]` or `lmtp+unix:///path`; raises ValueError with what is wrong."""
+    parts = urlsplit(url)
+    if parts.scheme == "lmtp+unix":
+        if not parts.path or parts.netloc:
+            raise ValueError(f"{url!r}: expected lmtp+unix:///path")
+        return Endpoint("", 0, path=unquote(parts.path), is_lmtp=True)
+    if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+        raise ValueError(f"{url!r}: expected smtp://host[:port], lmtp://host[:port] or lmtp+unix:///path")
+    return Endpoint(parts.hostname, parts.port or _PORTS[parts.scheme], is_lmtp=parts.scheme == "lmtp")
+
+
+def parse_capabilities(hello: Reply) -> Capabilities:
+    """Read the answer to EHLO or LHLO (RFC 5321 section 4.1.1.1); what cannot be read is passed over."""
+    keywords = set()
+    size_max = 0
+    xclient: frozenset[str] = frozenset()
+    for line in hello.lines[1:]:
+        keyword, *parameters = line.decode("ascii", "replace").upper().split() or [""]
+        keywords.add(keyword)
+        if keyword == "SIZE" and parameters and parameters[0].isdecimal() and len(parameters[0]) <= 20:
+            size_max = int(parameters[0])
+        elif keyword == "XCLIENT":
+            xclient = frozenset(parameters)
+    return Capabilities(frozenset(keywords), size_max, xclient)
