@@ -1,0 +1,89 @@
+"""The one canonical form of a recipient (STAMP.md 4): what a stamp is made out to, whoever spelled it how."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+import idna
+
+from pennyred.postage.errors import MalformedAddress
+
+LOCAL_OCTETS_MAX = 256
+"""RFC 5321 section 4.5.3.1.1 says 64; longer ones exist (VERP), and refusing them here would lose mail."""
+DOMAIN_OCTETS_MAX = 255
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"@(.*)', re.DOTALL)
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LDH = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_LITERAL = re.compile(r"\[[0-9A-Za-z:.\-]{1,100}\]")
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A mailbox in canonical form; made by `canonical_recipient` only."""
+
+    local: str
+    domain: str
+    """A-labels, lower case; empty for `postmaster` without a domain."""
+
+    @property
+    def canonical(self) -> str:
+        """`local@domain`, or the local part alone where there is no domain."""
+        return f"{self.local}@{self.domain}" if self.domain else self.local
+
+
+def canonical_recipient(mailbox: str) -> Recipient:
+    """Read an RFC 5321 mailbox (RFC 6531 too): local part unquoted, NFC, ASCII lower case; domain in A-labels.
+
+    Raises `MalformedAddress`.
+    """
+    if len(mailbox) > LOCAL_OCTETS_MAX * 2 + DOMAIN_OCTETS_MAX + 3:
+        raise MalformedAddress("address too long")
+    if _CONTROL.search(mailbox):
+        raise MalformedAddress("control character in an address")
+    quoted = _QUOTED.fullmatch(mailbox)
+    if quoted:
+        local, domain = _QUOTED_PAIR.sub(r"\1", quoted[1]), quoted[2]
+    else:
+        local, at, domain = mailbox.rpartition("@")
+        if not at:
+            local, domain = domain, ""
+        if '"' in local or " " in local or "@" in local:
+            raise MalformedAddress("a local part with such characters must be quoted")
+    local = unicodedata.normalize("NFC", local).translate(_ASCII_LOWER)
+    if not local or len(_octets(local)) > LOCAL_OCTETS_MAX:
+        raise MalformedAddress("local part empty or too long")
+    if not domain and (quoted or local != "postmaster"):
+        raise MalformedAddress("no domain")
+    return Recipient(local, canonical_domain(domain) if domain else "")
+
+
+def canonical_domain(domain: str) -> str:
+    """A domain as lower-case A-labels (IDNA 2008, mapped as UTS 46 does), or an address literal in lower case.
+
+    Raises `MalformedAddress`.
+    """
+    if _LITERAL.fullmatch(domain):
+        return domain.lower()
+    if len(domain) > DOMAIN_OCTETS_MAX:
+        raise MalformedAddress("domain too long")
+    name = domain.removesuffix(".")
+    if name.isascii():
+        name = name.lower()
+    else:
+        try:
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except (idna.IDNAError, UnicodeError) as error:
+            raise MalformedAddress("not an internationalised domain name") from error
+    if len(name) > DOMAIN_OCTETS_MAX or not all(_LDH.fullmatch(label) for label in name.split(".")):
+        raise MalformedAddress("not a domain name")
+    return name
+
+
+def _octets(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MalformedAddress("not UTF-8") from error

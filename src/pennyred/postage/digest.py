@@ -1,0 +1,51 @@
+"""The hashes that bind a stamp to a recipient, a letter and a domain (STAMP.md 5)."""
+
+import hashlib
+
+from pennyred.postage.address import Recipient
+from pennyred.postage.canonical import relaxed_field
+from pennyred.postage.letter import HeaderSection
+
+SIGNED_NAMES: tuple[bytes, ...] = (b"from", b"to", b"cc", b"subject", b"date", b"message-id")
+"""What a reader sees of a letter and a mailing system does not rewrite; see README, "Decisions"."""
+
+_LETTER = b"pennyred/1 letter\0"
+_RECIPIENT = b"pennyred/1 recipient\0"
+_DOMAIN = b"pennyred/1 domain\0"
+
+
+def signed_names(header: HeaderSection) -> tuple[bytes, ...]:
+    """The names a stamp lists: each of the six as often as it occurs and once more, so that an added field fails."""
+    counts = dict.fromkeys(SIGNED_NAMES, 1)
+    for field in header.fields:
+        if field.key in counts:
+            counts[field.key] += 1
+    return tuple(name for name, count in counts.items() for _ in range(count))
+
+
+def header_hash(header: HeaderSection) -> bytes:
+    """SHA-256 over the signed fields in relaxed form: name by name, each name's fields from the bottom up."""
+    hasher = hashlib.sha256()
+    by_name: dict[bytes, list[bytes]] = {name: [] for name in SIGNED_NAMES}
+    for field in header.fields:
+        if field.key in by_name:
+            by_name[field.key].append(relaxed_field(field))
+    for fields in by_name.values():
+        for relaxed in reversed(fields):
+            hasher.update(relaxed)
+    return hasher.digest()
+
+
+def letter_hash(header_digest: bytes, body_digest: bytes, recipient: Recipient) -> bytes:
+    """Names one letter to one recipient, from the bytes received; what holds, settlements and passes are bound to."""
+    return hashlib.sha256(_LETTER + header_digest + body_digest + recipient.canonical.encode()).digest()
+
+
+def recipient_hash(salt: bytes, recipient: Recipient) -> bytes:
+    """Makes a stamp out to a recipient without naming it; `salt` is 16 bytes."""
+    return hashlib.sha256(_RECIPIENT + salt + recipient.canonical.encode()).digest()
+
+
+def domain_hash(serial: bytes, domain: str) -> bytes:
+    """Lets an office see that a stamp is for a domain it was told; `serial` is 16 bytes."""
+    return hashlib.sha256(_DOMAIN + serial + domain.encode()).digest()

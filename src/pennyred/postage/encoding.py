@@ -1,0 +1,43 @@
+"""Canonical base64 and integers: one value, one spelling, so that nothing signed can be written in two ways (STAMP.md 2)."""
+
+import base64
+import binascii
+import re
+
+from pennyred.postage.errors import Malformed
+
+INTEGER_MAX = 2**53 - 1
+"""What JSON numbers carry exactly everywhere."""
+_INTEGER = re.compile(rb"0|[1-9][0-9]{0,15}")
+
+
+def encode_base64(value: bytes) -> bytes:
+    """RFC 4648 section 4, with padding, on one line."""
+    return base64.b64encode(value)
+
+
+def decode_base64(text: bytes, *, length: int | None = None, length_max: int = 4096) -> bytes:
+    """The bytes of a canonical base64 text; raises `Malformed` for any other spelling or length."""
+    if len(text) > length_max * 2:
+        raise Malformed("base64 value too long")
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Malformed("not base64") from error
+    if base64.b64encode(value) != text:
+        raise Malformed("base64 is not canonical")
+    if len(value) > length_max or (length is not None and len(value) != length):
+        raise Malformed("base64 value of a wrong length")
+    return value
+
+
+def encode_integer(value: int) -> bytes:
+    """Decimal digits without sign or leading zeros."""
+    return b"%d" % value
+
+
+def decode_integer(text: bytes) -> int:
+    """The value of canonical decimal digits up to `INTEGER_MAX`; raises `Malformed` for anything else."""
+    if not _INTEGER.fullmatch(text) or (value := int(text)) > INTEGER_MAX:
+        raise Malformed("not a canonical integer")
+    return value

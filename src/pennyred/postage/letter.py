@@ -1,0 +1,72 @@
+"""A letter taken apart: header fields as they came, byte for byte, and the body (RFC 5322 section 2.1)."""
+
+import re
+from dataclasses import dataclass
+
+from pennyred.postage.errors import MalformedLetter
+
+STAMP_FIELD = b"X-Postage-Stamp"
+PASS_FIELD = b"X-Postage-Pass"
+
+HEADER_BYTES_MAX = 4 * 2**20
+HEADER_FIELDS_MAX = 20_000
+"""Real letters have dozens of fields, mailing-list digests a few hundred; beyond this it is an attack on memory."""
+
+_FIELD = re.compile(rb"[^\n]*(?:\n(?=[ \t])[^\n]*)*(?:\n|\Z)")
+_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One header field with its folded lines and CRLF, or a line that is no field, kept as it came."""
+
+    raw: bytes
+    key: bytes
+    """The name in lower case; empty for a line that is no field."""
+
+    @property
+    def value(self) -> bytes:
+        """What follows the colon, still folded, without the last CRLF."""
+        return self.raw.partition(b":")[2].removesuffix(b"\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderSection:
+    """All fields in their order."""
+
+    fields: tuple[Field, ...]
+
+    def named(self, key: bytes) -> tuple[Field, ...]:
+        """The fields with this lower-case name, from the top."""
+        return tuple(field for field in self.fields if field.key == key)
+
+    @property
+    def raw(self) -> bytes:
+        """The section byte for byte."""
+        return b"".join(field.raw for field in self.fields)
+
+
+def parse_header(section: bytes) -> HeaderSection:
+    """Take apart everything before the empty line. Real mail is never refused: a line that is no field stays as it is.
+
+    Raises `MalformedLetter` only past `HEADER_BYTES_MAX` and `HEADER_FIELDS_MAX`.
+    """
+    if len(section) > HEADER_BYTES_MAX:
+        raise MalformedLetter(f"header section of more than {HEADER_BYTES_MAX} bytes")
+    fields: list[Field] = []
+    for raw in _FIELD.findall(section):
+        if not raw:
+            continue
+        if len(fields) >= HEADER_FIELDS_MAX:
+            raise MalformedLetter(f"more than {HEADER_FIELDS_MAX} header fields")
+        name = _NAME.match(raw)
+        fields.append(Field(raw, name[1].lower() if name else b""))
+    return HeaderSection(tuple(fields))
+
+
+def split_letter(letter: bytes) -> tuple[bytes, bytes]:
+    """The header section with its last CRLF, and the body behind the empty line (which belongs to neither)."""
+    if letter.startswith(b"\r\n"):
+        return b"", letter[2:]
+    header, separator, body = letter.partition(b"\r\n\r\n")
+    return (header + b"\r\n", body) if separator else (letter, b"")

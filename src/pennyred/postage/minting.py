@@ -1,0 +1,78 @@
+"""Make licences and stamps: what offices and senders do. Keys, serials, salts and the time are arguments."""
+
+from pennyred.postage.address import Recipient
+from pennyred.postage.digest import domain_hash, header_hash, recipient_hash, signed_names
+from pennyred.postage.encoding import encode_base64, encode_integer
+from pennyred.postage.errors import MalformedLetter
+from pennyred.postage.letter import HeaderSection
+from pennyred.postage.licence import ALGORITHM, Licence, parse_licence
+from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, SigningKey
+from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.taglist import format_tag_list
+
+
+def mint_licence(
+    key: SigningKey,
+    *,
+    issuer: str,
+    selector: str,
+    account: str,
+    public_key: bytes,
+    daily_cap: int,
+    valid_from: int,
+    valid_until: int,
+) -> Licence:
+    """A licence signed by an office's key; raises `MalformedLicence` for values no licence can have."""
+    tags = [
+        ("v", b"1"),
+        ("a", ALGORITHM),
+        ("i", issuer.encode()),
+        ("s", selector.encode()),
+        ("c", account.encode()),
+        ("k", encode_base64(public_key)),
+        ("cap", encode_integer(daily_cap)),
+        ("f", encode_integer(valid_from)),
+        ("x", encode_integer(valid_until)),
+    ]
+    signature = key.sign(CONTEXT_LICENCE, format_tag_list(tags))
+    return parse_licence(format_tag_list([*tags, ("b", encode_base64(signature))]))
+
+
+def mint_stamp(
+    key: SigningKey,
+    licence: Licence,
+    header: HeaderSection,
+    body_digest: bytes,
+    recipient: Recipient,
+    *,
+    serial: bytes,
+    salt: bytes,
+    now: int,
+    lifetime_seconds: int,
+    price: int = 1,
+) -> Stamp:
+    """A stamp for one recipient of one letter; `serial` and `salt` are 16 random bytes each, never used again.
+
+    Raises `MalformedLetter` where the letter has not exactly one From, `MalformedStamp` for values no stamp can have.
+    """
+    if len(header.named(b"from")) != 1:
+        raise MalformedLetter("a letter to be stamped has exactly one From field")
+    tags = [
+        ("v", b"1"),
+        ("a", ALGORITHM),
+        ("i", licence.issuer.encode()),
+        ("c", licence.account.encode()),
+        ("n", encode_base64(serial)),
+        ("t", encode_integer(now)),
+        ("x", encode_integer(now + lifetime_seconds)),
+        ("p", encode_integer(price)),
+        ("rh", encode_base64(recipient_hash(salt, recipient))),
+        ("dh", encode_base64(domain_hash(serial, recipient.domain))),
+        ("h", b":".join(signed_names(header))),
+        ("hh", encode_base64(header_hash(header))),
+        ("bh", encode_base64(body_digest)),
+        ("l", encode_base64(licence.encoded)),
+    ]
+    signature = key.sign(CONTEXT_STAMP, format_tag_list(tags))
+    tags += [("b", encode_base64(signature)), ("z", encode_base64(salt))]
+    return parse_stamp(format_tag_list(tags))

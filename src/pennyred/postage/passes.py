@@ -1,0 +1,46 @@
+"""The pass: what a gate puts into a letter it let through, so that its sister gates do not judge or charge it again.
+
+An HMAC over the letter hash, which names the recipient, and the day; by a key that all gates of one receiver share.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from pennyred.postage.encoding import decode_base64, decode_integer, encode_base64
+from pennyred.postage.errors import Malformed
+from pennyred.postage.letter import PASS_FIELD, Field
+from pennyred.postage.taglist import parse_tag_list
+
+GOOD_DAYS = 5
+"""As long as a backup MX may keep a letter (RFC 5321 section 4.5.4.1)."""
+FIELDS_TRIED_MAX = 100
+_CONTEXT = b"pennyred/1 pass\0"
+
+
+def mint_pass(key: bytes, letter_hash: bytes, day: int) -> bytes:
+    """The whole header field, for one recipient of one letter, given on `day` (days since 1970-01-01 UTC)."""
+    mac = encode_base64(_mac(key, letter_hash, day))
+    return b"%s: v=1; d=%d;\r\n m=%s\r\n" % (PASS_FIELD, day, mac)
+
+
+def pass_holds(key: bytes, fields: Sequence[Field], letter_hash: bytes, day: int) -> bool:
+    """Whether one of the pass fields is for this letter and recipient, and no older than `GOOD_DAYS`."""
+    return any(_holds(key, field, letter_hash, day) for field in fields[:FIELDS_TRIED_MAX])
+
+
+def _holds(key: bytes, field: Field, letter_hash: bytes, day: int) -> bool:
+    try:
+        tags = dict(parse_tag_list(field.value))
+        given = decode_integer(tags.get("d", b""))
+        mac = decode_base64(tags.get("m", b""), length=32)
+    except Malformed:
+        return False
+    # One day ahead: a sister's clock may have passed midnight before ours.
+    return tags.get("v") == b"1" and -1 <= day - given <= GOOD_DAYS and hmac.compare_digest(
+        mac, _mac(key, letter_hash, given)
+    )
+
+
+def _mac(key: bytes, letter_hash: bytes, day: int) -> bytes:
+    return hmac.new(key, _CONTEXT + day.to_bytes(8, "big") + letter_hash, hashlib.sha256).digest()

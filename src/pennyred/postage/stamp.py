@@ -1,0 +1,115 @@
+"""The stamp: one `X-Postage-Stamp` header field, which pays one recipient of one letter (STAMP.md 3)."""
+
+from dataclasses import dataclass
+
+from pennyred.postage.digest import SIGNED_NAMES
+from pennyred.postage.encoding import decode_base64, decode_integer
+from pennyred.postage.errors import Malformed, MalformedStamp
+from pennyred.postage.letter import STAMP_FIELD
+from pennyred.postage.licence import ACCOUNT, ALGORITHM, Licence, parse_licence, read_domain, read_text
+from pennyred.postage.reasons import Reason
+from pennyred.postage.taglist import fold_field, format_tag_list, parse_tag_list
+
+LIFETIME_SECONDS_MAX = 14 * 86_400
+PRICE_MAX = 1_000_000
+_TAGS = ("v", "a", "i", "c", "n", "t", "x", "p", "rh", "dh", "h", "hh", "bh", "l")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A stamp that parses; whether it counts is for `verdict` to say."""
+
+    issuer: str
+    account: str
+    serial: bytes
+    issued_at: int
+    expires_at: int
+    price: int
+    """What it is worth, in whole stamps (cents)."""
+    recipient_hash: bytes
+    domain_hash: bytes
+    signed_names: tuple[bytes, ...]
+    header_hash: bytes
+    body_hash: bytes
+    licence: Licence
+    signature: bytes
+    salt: bytes | None
+    """Stays with the letter; None in what an office is given."""
+    tags: tuple[tuple[str, bytes], ...]
+    """As they stand, unknown ones included: they are signed too."""
+
+    @property
+    def expiry_day(self) -> int:
+        """The UTC day it expires on, days since 1970-01-01."""
+        return self.expires_at // 86_400
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """What the sender signed: every tag but the signature and the salt, in canonical form."""
+        return format_tag_list([tag for tag in self.tags if tag[0] not in ("b", "z")])
+
+    def field(self) -> bytes:
+        """The whole header field, folded, with its CRLF."""
+        return fold_field(STAMP_FIELD, list(self.tags))
+
+    def value(self) -> bytes:
+        """The canonical text on one line."""
+        return format_tag_list(list(self.tags))
+
+    def for_office(self) -> bytes:
+        """The canonical text without the salt: an office must not be able to try recipients."""
+        return format_tag_list([tag for tag in self.tags if tag[0] != "z"])
+
+
+def parse_stamp(value: bytes) -> Stamp:
+    """Read the value of a stamp field, with or without its salt; raises `MalformedStamp`."""
+    try:
+        return _parse(value)
+    except MalformedStamp:
+        raise
+    except Malformed as error:
+        raise MalformedStamp(str(error)) from error
+
+
+def _parse(value: bytes) -> Stamp:
+    tags = parse_tag_list(value)
+    names = [name for name, _ in tags]
+    values = dict(tags)
+    if not names or names[0] != "v":
+        raise MalformedStamp("a stamp begins with its version")
+    if values["v"] != b"1":
+        raise MalformedStamp("a version of stamp not known here", Reason.UNKNOWN_VERSION)
+    if [name for name in names if name in _TAGS] != list(_TAGS):
+        raise MalformedStamp("a tag is missing or out of order")
+    if names[-1] == "z" and names[-2] == "b":
+        salt = decode_base64(values["z"], length=16)
+    elif names[-1] == "b" and "z" not in values:
+        salt = None
+    else:
+        raise MalformedStamp("a stamp ends with its signature and its salt")
+    if values["a"] != ALGORITHM:
+        raise MalformedStamp("an algorithm not known here", Reason.UNKNOWN_VERSION)
+    stamp = Stamp(
+        issuer=read_domain(values["i"]),
+        account=read_text(values["c"], ACCOUNT),
+        serial=decode_base64(values["n"], length=16),
+        issued_at=decode_integer(values["t"]),
+        expires_at=decode_integer(values["x"]),
+        price=decode_integer(values["p"]),
+        recipient_hash=decode_base64(values["rh"], length=32),
+        domain_hash=decode_base64(values["dh"], length=32),
+        signed_names=tuple(values["h"].split(b":")),
+        header_hash=decode_base64(values["hh"], length=32),
+        body_hash=decode_base64(values["bh"], length=32),
+        licence=parse_licence(decode_base64(values["l"])),
+        signature=decode_base64(values["b"], length=64),
+        salt=salt,
+        tags=tuple(tags),
+    )
+    if not 0 < stamp.expires_at - stamp.issued_at <= LIFETIME_SECONDS_MAX:
+        raise MalformedStamp("a stamp lives more than 0 seconds and at most 14 days")
+    if not 1 <= stamp.price <= PRICE_MAX:
+        raise MalformedStamp("a price out of bounds")
+    if not set(stamp.signed_names) <= set(SIGNED_NAMES):
+        raise MalformedStamp("names of header fields that no stamp signs")
+    return stamp

@@ -1,0 +1,175 @@
+"""Whether a stamp counts for a letter, as far as can be told without a ledger (STAMP.md 7). Cheapest check first."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pennyred.postage.address import Recipient
+from pennyred.postage.digest import domain_hash, recipient_hash, signed_names
+from pennyred.postage.errors import MalformedStamp
+from pennyred.postage.letter import HeaderSection
+from pennyred.postage.licence import Licence
+from pennyred.postage.reasons import Reason
+from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, verify
+from pennyred.postage.stamp import Stamp, parse_stamp
+
+CLOCK_SKEW_SECONDS = 600
+"""By so much a sender's clock may be ahead of ours."""
+
+Keys = Mapping[str, bytes]
+"""An office's public keys by selector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a stamp is worth to a recipient: STAMPED, STAMPED_MODIFIED, or the first reason why nothing."""
+
+    reason: Reason
+    stamp: Stamp | None = None
+    """None where it does not even parse."""
+    detail: str = ""
+
+
+class LicenceCache:
+    """The licences whose signature was verified lately, so that each stamp costs one signature check and not two."""
+
+    def __init__(self, size_max: int = 10_000) -> None:
+        self._size_max = size_max
+        self._verified: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
+
+    def holds(self, licence: Licence, office_key: bytes) -> bool:
+        """Whether the office's signature on the licence holds."""
+        known = (licence.encoded, office_key)
+        if known in self._verified:
+            self._verified.move_to_end(known)
+            return True
+        if not verify(office_key, CONTEXT_LICENCE, licence.signed_bytes, licence.signature):
+            return False
+        self._verified[known] = None
+        if len(self._verified) > self._size_max:
+            self._verified.popitem(last=False)
+        return True
+
+
+def judge_stamp(
+    value: bytes,
+    *,
+    header: HeaderSection,
+    header_hash: bytes,
+    body_hash: bytes,
+    recipients: Sequence[Recipient],
+    issuers: Mapping[str, Keys],
+    now: int,
+    price: int,
+    licences: LicenceCache,
+    strict_body: bool = False,
+) -> Verdict:
+    """Judge the value of one stamp field; `recipients` are the envelope recipient and its aliases. See `judge_parsed`."""
+    try:
+        stamp = parse_stamp(value)
+    except MalformedStamp as error:
+        return Verdict(error.reason, detail=str(error))
+    return judge_parsed(
+        stamp,
+        header=header,
+        header_hash=header_hash,
+        body_hash=body_hash,
+        recipients=recipients,
+        issuers=issuers,
+        now=now,
+        price=price,
+        licences=licences,
+        strict_body=strict_body,
+    )
+
+
+def judge_parsed(
+    stamp: Stamp,
+    *,
+    header: HeaderSection,
+    header_hash: bytes,
+    body_hash: bytes,
+    recipients: Sequence[Recipient],
+    issuers: Mapping[str, Keys],
+    now: int,
+    price: int,
+    licences: LicenceCache,
+    strict_body: bool = False,
+) -> Verdict:
+    """Judge one stamp; the order of the checks is the precedence of the reasons.
+
+    Only EXPIRED comes last of all: everything else holds then, and an office may know that the stamp paid this letter.
+    """
+    reason = (
+        _acceptance(stamp, issuers, price, now)
+        or _address(stamp, recipients)
+        or _licence(stamp, issuers[stamp.issuer], licences)
+        or _header(stamp, header, header_hash)
+        or _signature(stamp)
+    )
+    if reason is None and stamp.body_hash != body_hash:
+        reason = Reason.ALTERED_BODY if strict_body else Reason.STAMPED_MODIFIED
+    if reason in (None, Reason.STAMPED_MODIFIED) and stamp.expires_at <= now:
+        reason = Reason.EXPIRED
+    return Verdict(reason or Reason.STAMPED, stamp)
+
+
+def check_for_office(stamp: Stamp, *, issuer: str, keys: Keys, now: int, domain: str) -> Reason | None:
+    """An office's own check of a stamp a gate presents for a recipient's domain; None where it holds.
+
+    The gate's word is not needed for any of it: issuer, domain, times, licence and signature.
+    """
+    if stamp.issuer != issuer:
+        return Reason.ISSUER_NOT_ACCEPTED
+    if stamp.domain_hash != domain_hash(stamp.serial, domain):
+        return Reason.WRONG_RECEIVER
+    if stamp.issued_at > now + CLOCK_SKEW_SECONDS:
+        return Reason.NOT_YET_VALID
+    reason = _licence(stamp, keys, LicenceCache(size_max=1)) or _signature(stamp)
+    if reason is None and stamp.expires_at <= now:
+        return Reason.EXPIRED
+    return reason
+
+
+def _acceptance(stamp: Stamp, issuers: Mapping[str, Keys], price: int, now: int) -> Reason | None:
+    if stamp.issuer not in issuers:
+        return Reason.ISSUER_NOT_ACCEPTED
+    if stamp.price < price:
+        return Reason.UNDERPAID
+    return Reason.NOT_YET_VALID if stamp.issued_at > now + CLOCK_SKEW_SECONDS else None
+
+
+def _address(stamp: Stamp, recipients: Sequence[Recipient]) -> Reason | None:
+    salt = stamp.salt
+    for recipient in recipients:
+        if (
+            salt is not None
+            and recipient_hash(salt, recipient) == stamp.recipient_hash
+            and domain_hash(stamp.serial, recipient.domain) == stamp.domain_hash
+        ):
+            return None
+    return Reason.WRONG_RECIPIENT
+
+
+def _licence(stamp: Stamp, keys: Keys, licences: LicenceCache) -> Reason | None:
+    licence = stamp.licence
+    key = keys.get(licence.selector)
+    holds = (
+        licence.issuer == stamp.issuer
+        and licence.account == stamp.account
+        and licence.valid_from <= stamp.issued_at <= licence.valid_until
+        and key is not None
+        and licences.holds(licence, key)
+    )
+    return None if holds else Reason.BAD_LICENCE
+
+
+def _header(stamp: Stamp, header: HeaderSection, header_hash: bytes) -> Reason | None:
+    names = signed_names(header)
+    is_whole = names.count(b"from") == 2 and stamp.signed_names == names and stamp.header_hash == header_hash
+    return None if is_whole else Reason.ALTERED_HEADERS
+
+
+def _signature(stamp: Stamp) -> Reason | None:
+    holds = verify(stamp.licence.public_key, CONTEXT_STAMP, stamp.signed_bytes, stamp.signature)
+    return None if holds else Reason.BAD_SIGNATURE
