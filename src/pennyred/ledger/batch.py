@@ -220,15 +220,16 @@ class Batch:
         self.changes.paid[key[0], stamp.receiver] += price
         self.changes.settled[key[1]] += price
         self.stamps[key] = self.changes.stamps[key] = StampRecord(
-            StampState.SETTLED, stamp.receiver, stamp.domain, stamp.letter, stamp.tx, price, stamp.cap_day,
-            stamp.lease_until, now,
-        )  # fmt: skip
+            StampState.SETTLED, stamp.receiver, stamp.domain, stamp.letter, b"", price, stamp.cap_day, 0, now
+        )
 
     def _give_back(self, key: StampKey, stamp: StampRecord) -> None:
         self.accounts[key[0]].held -= stamp.price
         self.changes.held[key[0]] -= stamp.price
         self.changes.used[key[0], stamp.cap_day] -= stamp.price
-        self.stamps[key] = self.changes.stamps[key] = stamp._replace(state=StampState.VOIDED)
+        self.stamps[key] = self.changes.stamps[key] = StampRecord(
+            StampState.VOIDED, stamp.receiver, stamp.domain, stamp.letter, b"", stamp.price, stamp.cap_day, 0, 0
+        )
 
     def _store(self, item: HoldOrder | Settle, record: StampRecord) -> None:
         key = (item.account, item.expiry_day, item.serial)

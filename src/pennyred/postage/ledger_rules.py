@@ -4,6 +4,7 @@ Each `decide_*` answers for one stamp, from facts somebody else has read; the or
 precedence. Nothing here moves money or remembers anything: `ledger.batch` applies the answers, a back end stores them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from typing import NamedTuple
@@ -41,10 +42,12 @@ class StampRecord(NamedTuple):
     domain: str
     letter: bytes
     tx: bytes
+    """Of the attempt that holds it; empty when none does."""
     price: int
     cap_day: int
     """The UTC day whose cap it was counted on."""
     lease_until: int
+    """0 when not held."""
     settled_at: int
     """0 until settled."""
 
@@ -235,6 +238,15 @@ def decide_sweep(holds: int, in_doubt: int) -> SweepDecision:
     return SweepDecision.VOID
 
 
-def may_be_dropped(day: int, open_holds: bool, now: int) -> bool:
-    """Whether the stamps of an expiry day may be forgotten: 7 days after it ends, and never with open holds."""
-    return not open_holds and utc_day(now) > day + DAYS_KEPT_AFTER_EXPIRY
+def oldest_day_kept(now: int) -> int:
+    """The earliest expiry day whose stamps are still remembered; earlier ones may go, once nothing of them is held."""
+    return utc_day(now) - DAYS_KEPT_AFTER_EXPIRY
+
+
+def droppable_days(days: Iterable[int], oldest_open_day: int | None, now: int) -> list[int]:
+    """Which of the remembered days may be forgotten, oldest first: 7 days after they end, never with open holds.
+
+    None behind a day that may not: the floor must not pass a day in use. `oldest_open_day` is that of an open hold.
+    """
+    first_kept = oldest_day_kept(now) if oldest_open_day is None else min(oldest_day_kept(now), oldest_open_day)
+    return sorted(day for day in days if day < first_kept)

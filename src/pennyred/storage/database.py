@@ -41,6 +41,8 @@ def open_database(
     connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENTS_CACHED)
     try:
         connection.set_busy_timeout(int(busy_timeout_seconds * 1000))
+        # A plan never depends on the values bound to it; without this SQLite prepares some statements anew each time.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         _enter_wal(connection, busy_timeout_seconds)
         connection.execute(
             f"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"

@@ -1,19 +1,21 @@
 """Many callers, one transaction: the thread that owns a connection and does everybody's work in batches.
 
-A commit with synchronous=FULL costs a disk flush, whatever it holds. So callers queue their jobs (functions of the
-connection), and one thread a process takes what is waiting, runs it in one transaction, flushes once and wakes all.
-While it flushes, the next batch gathers; nobody waits on purpose.
+A commit with synchronous=FULL costs a disk flush, whatever it holds. So callers queue their requests, each with the
+function that answers it; one thread a process takes what is waiting, runs it in one transaction, flushes once and wakes
+all. While it flushes, the next batch gathers; nobody waits on purpose. Requests of one function are answered by one
+call of it, because to read and write the rows of many together takes fewer statements.
 
-A job that raises must not fail the others: the transaction is rolled back and each job is run again in one of its own,
-so jobs must have no effect but on the database. A world that does not answer (`WORLD_ERRORS`) fails the whole batch
-with `Unavailable`. A caller who is cancelled only loses its answer: its job runs all the same, once or not at all.
+A function that raises must not fail the requests of others: the transaction is rolled back and each request is answered
+in one of its own, so functions must have no effect but on the database. A world that does not answer (`WORLD_ERRORS`)
+fails the whole batch with `Unavailable`. A caller who is cancelled only loses its answer: its request is carried out
+all the same, once or not at all.
 """
 
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import apsw
@@ -22,9 +24,9 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.database import WORLD_ERRORS
 
-T = TypeVar("T")
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
 
-JOBS_PER_BATCH_MAX = 512
 WEIGHT_PER_BATCH_MAX = 4096
 """Bounds the length of a transaction, during which other processes wait."""
 JOBS_WAITING_MAX = 10_000
@@ -33,14 +35,15 @@ JOBS_WAITING_MAX = 10_000
 
 @dataclass(slots=True)
 class _Job:
-    """One caller's work, and where the answer goes."""
+    """One caller's request, and where the answer goes."""
 
-    work: Callable[[apsw.Connection], Any]
+    function: Callable[[apsw.Connection, Sequence[Any]], Sequence[Any]]
+    request: Any
     weight: int
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
-    result: Any = None
-    error: BaseException | None = field(default=None)
+    answer: Any = None
+    error: BaseException | None = None
 
     def deliver(self) -> None:
         """Wake the caller, in its own event loop, unless it has gone."""
@@ -49,19 +52,14 @@ class _Job:
         if self.error is not None:
             self.future.set_exception(self.error)
         else:
-            self.future.set_result(self.result)
+            self.future.set_result(self.answer)
 
 
 class GroupCommit:
     """One connection, one thread, batched transactions."""
 
     def __init__(
-        self,
-        connection: apsw.Connection,
-        *,
-        name: str,
-        reason: Reason,
-        begin: str = "BEGIN IMMEDIATE",
+        self, connection: apsw.Connection, *, name: str, reason: Reason, begin: str = "BEGIN IMMEDIATE"
     ) -> None:
         """Take over `connection` and start; `begin` is `BEGIN` for one that only reads.
 
@@ -70,39 +68,66 @@ class GroupCommit:
         self._connection = connection
         self._begin = begin
         self._reason = reason
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._closing_lock = threading.Lock()
+        self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._gathering: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        self._waiting = 0
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[apsw.Connection], T], *, weight: int = 1) -> T:
+    async def run(self, work: Callable[[apsw.Connection], Answer]) -> Answer:
         """Run `work` in a transaction shared with others; when this returns, it is committed.
 
-        `weight` is roughly how many rows it touches. Raises Unavailable, or what `work` raises.
+        Raises Unavailable, or what `work` raises.
+        """
+        return await self.answer(lambda connection, _: [work(connection)], None)
+
+    async def answer(
+        self,
+        function: Callable[[apsw.Connection, Sequence[Request]], Sequence[Answer]],
+        request: Request,
+        *,
+        weight: int = 1,
+    ) -> Answer:
+        """Have `function` answer `request`, perhaps among others: it is given a list and answers with one.
+
+        `weight` is roughly how many rows the request touches. Raises Unavailable, or what `function` raises.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(work, weight, loop, loop.create_future())
-        with self._closing_lock:
+        job = _Job(function, request, weight, loop, loop.create_future())
+        with self._lock:
             if self._is_closing:
                 raise Unavailable(self._reason, "the database is closed")
-            if self._queue.qsize() >= JOBS_WAITING_MAX:
+            if self._waiting >= JOBS_WAITING_MAX:
                 raise Unavailable(self._reason, "too many are waiting for the database")
-            self._queue.put(job)
-        answer: T = await job.future
+            self._waiting += 1
+            if loop in self._gathering:
+                self._gathering[loop].append(job)
+            else:
+                # What callers ask in the same turn of their loop is handed over together, so that the thread does not
+                # begin a transaction for the first of them alone.
+                self._gathering[loop] = [job]
+                loop.call_soon(self._hand_over, loop)
+        answer: Answer = await job.future
         return answer
 
     async def close(self) -> None:
-        """Finish what is queued, then close the connection. May be called again."""
-        self.close_soon()
-        await asyncio.to_thread(self._thread.join)
-
-    def close_soon(self) -> None:
-        """Take no more jobs; the thread ends after those queued."""
-        with self._closing_lock:
+        """Carry out what was asked, then close the connection. May be called again."""
+        with self._lock:
             if not self._is_closing:
                 self._is_closing = True
+                for jobs in self._gathering.values():
+                    self._queue.put(jobs)
+                self._gathering.clear()
                 self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            jobs = self._gathering.pop(loop, None)
+            if jobs is not None:
+                self._queue.put(jobs)
 
     def _run(self) -> None:
         """The thread: batch after batch until closed."""
@@ -110,40 +135,44 @@ class GroupCommit:
         while is_open:
             jobs, is_open = self._gather()
             if jobs:
-                self._run_batch(jobs)
+                self._answer_all(jobs)
                 _deliver(jobs)
+                with self._lock:
+                    self._waiting -= len(jobs)
         self._connection.close()
 
     def _gather(self) -> tuple[list[_Job], bool]:
-        """Wait for a job, and take what else is waiting, within the bounds of a batch."""
+        """Wait for requests, and take what else is waiting, within the bound of a batch."""
         jobs: list[_Job] = []
         weight = 0
-        item = self._queue.get()
-        while item is not None:
-            jobs.append(item)
-            weight += item.weight
-            if len(jobs) >= JOBS_PER_BATCH_MAX or weight >= WEIGHT_PER_BATCH_MAX:
+        handed = self._queue.get()
+        while handed is not None:
+            jobs.extend(handed)
+            weight += sum(job.weight for job in handed)
+            if weight >= WEIGHT_PER_BATCH_MAX:
                 return jobs, True
             try:
-                item = self._queue.get_nowait()
+                handed = self._queue.get_nowait()
             except queue.Empty:
                 return jobs, True
         return jobs, False
 
-    def _run_batch(self, jobs: list[_Job]) -> None:
-        """Run all in one transaction; where one of several raises, each in its own."""
-        if self._run_transaction(jobs) or len(jobs) == 1:
+    def _answer_all(self, jobs: list[_Job]) -> None:
+        """Answer all in one transaction; where one of several raises, each in its own."""
+        if self._transact(jobs) or len(jobs) == 1:
             return
         for job in jobs:
             job.error = None
-            self._run_transaction([job])
+            self._transact([job])
 
-    def _run_transaction(self, jobs: list[_Job]) -> bool:
-        """Run these jobs in one transaction; False when one raised: then nothing was done and each has the error."""
+    def _transact(self, jobs: list[_Job]) -> bool:
+        """Answer these in one transaction; False when a function raised: nothing was done and each has the error."""
         try:
             self._connection.execute(self._begin)
-            for job in jobs:
-                job.result = job.work(self._connection)
+            for function, its_jobs in _by_function(jobs):
+                answers = function(self._connection, [job.request for job in its_jobs])
+                for job, answer in zip(its_jobs, answers, strict=True):
+                    job.answer = answer
             self._connection.execute("COMMIT")
         except WORLD_ERRORS as error:
             self._undo()
@@ -166,6 +195,16 @@ class GroupCommit:
                 return  # SQLite rolls back by itself when the disk fails; the next BEGIN says if it did not
 
 
+def _by_function(
+    jobs: list[_Job],
+) -> list[tuple[Callable[[apsw.Connection, Sequence[Any]], Sequence[Any]], list[_Job]]]:
+    """Requests of one function together. All were asked at the same time, so their order is nobody's business."""
+    groups: dict[Any, list[_Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.function, []).append(job)
+    return list(groups.items())
+
+
 def _deliver(jobs: list[_Job]) -> None:
     """Wake the callers, one wake-up an event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
@@ -173,11 +212,11 @@ def _deliver(jobs: list[_Job]) -> None:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, its_jobs in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_deliver_all, its_jobs)
+            loop.call_soon_threadsafe(_deliver_to_loop, its_jobs)
         except RuntimeError:
             continue  # that loop was closed meanwhile: nobody waits
 
 
-def _deliver_all(jobs: list[_Job]) -> None:
+def _deliver_to_loop(jobs: list[_Job]) -> None:
     for job in jobs:
         job.deliver()

@@ -54,7 +54,7 @@ SELECT coalesce(sum(CASE WHEN state IN ({settled}, {refunded}) THEN price END), 
   (SELECT settled FROM stamp_day WHERE day = {day}), (SELECT refunded FROM stamp_day WHERE day = {day})
 FROM stamp_{day}
 """
-_DAY_HELD = "SELECT account, sum(price) FROM stamp_{day} WHERE state = {held} GROUP BY account"
+_HELD = "SELECT account, sum(price) FROM hold GROUP BY account"
 _KEPT_TOTALS = "SELECT settled, refunded FROM floor UNION ALL SELECT settled, refunded FROM stamp_day"
 
 
@@ -62,11 +62,9 @@ def audit(connection: apsw.Connection) -> Audit:
     """Recompute everything."""
     ((settled, refunded),) = connection.execute(_JOURNAL_TOTALS)
     differences = [str(sentence) for check in _CHECKS for (sentence,) in connection.execute(check)]
-    held: dict[str, int] = {}
+    held: dict[str, int] = dict(connection.execute(_HELD).fetchall())  # type: ignore[arg-type]
     for day in stamps.days(connection):
         differences.extend(_day_differences(connection, day))
-        for account, found in connection.execute(_DAY_HELD.format(day=day, held=StampState.HELD.value)):
-            held[account] = held.get(account, 0) + found
     kept = connection.execute(_KEPT_TOTALS).fetchall()
     kept_settled, kept_refunded = (sum(column) for column in zip(*kept, strict=True))
     if (kept_settled, kept_refunded) != (settled, refunded):

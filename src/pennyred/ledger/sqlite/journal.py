@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import apsw
 
-from pennyred.ledger.batch import Changes, Pair
+from pennyred.ledger.batch import Batch, Changes, Pair
 from pennyred.ledger.protocol import EntryKind, receiver_account
 from pennyred.postage.ledger_rules import AccountFigures, utc_day
 
@@ -16,9 +16,9 @@ def figures(connection: apsw.Connection, accounts: Iterable[str], *, now: int) -
     """What the rules need of these senders; an id that is no sender's is left out."""
     today = utc_day(now)
     rows = connection.executemany(
-        "SELECT id, is_open, public_key, daily_cap, balance, held, coalesce(daily_use.stamps, 0) FROM account"
-        " LEFT JOIN daily_use ON daily_use.account = id AND daily_use.day = ?"
-        " WHERE id = ? AND public_key IS NOT NULL",
+        "SELECT id, is_open, public_key, daily_cap, balance, held,"
+        " coalesce((SELECT stamps FROM daily_use WHERE account = id AND day = ?), 0)"
+        " FROM account WHERE id = ? AND public_key IS NOT NULL",
         [(today, account) for account in set(accounts)],
     )
     return {
@@ -31,41 +31,51 @@ def post(
     connection: apsw.Connection, kind: EntryKind, detail: str, *, payer: str, payee: str, stamps: int, now: int
 ) -> None:
     """Move stamps between two accounts; the table's own check refuses an overdraft: it would be a mistake of ours."""
-    entry_id = _add_entry(connection, kind, detail, now)
+    connection.execute("INSERT INTO entry (at, kind, detail) VALUES (?, ?, ?)", (now, kind.value, detail))
+    entry_id = connection.last_insert_rowid()
     for account, amount in ((payer, -stamps), (payee, stamps)):
-        ((balance,),) = connection.execute(
-            "UPDATE account SET balance = balance + ? WHERE id = ? RETURNING balance", (amount, account)
-        )
-        connection.execute("INSERT INTO posting VALUES (?, ?, ?, ?)", (account, entry_id, amount, balance))
+        before = _credit(connection, account, amount)
+        connection.execute("INSERT INTO posting VALUES (?, ?, ?, ?)", (account, entry_id, amount, before + amount))
 
 
-def write_money(connection: apsw.Connection, changes: Changes, kind: EntryKind, *, now: int) -> None:
+def write_money(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: int) -> None:
     """Write what a batch holds, gives back and pays: each account once, one entry for each sender and receiver."""
-    paid = {pair: stamps for pair, stamps in changes.paid.items() if stamps}
-    by_sender = _sum_by(paid, 0)
-    running = {}
-    for account in {**changes.held, **by_sender}:
-        stamps = by_sender.get(account, 0)
-        ((balance,),) = connection.execute(
-            "UPDATE account SET balance = balance - ?1, held = held + ?2, spent = spent + ?1 WHERE id = ?3"
-            " RETURNING balance",
-            (stamps, changes.held.get(account, 0), account),
-        )
-        running[account] = balance + stamps
-    for name, stamps in _sum_by(paid, 1).items():
-        account = receiver_account(name)
-        ((balance,),) = connection.execute(
-            "UPDATE account SET balance = balance + ? WHERE id = ? RETURNING balance", (stamps, account)
-        )
-        running[account] = balance - stamps
+    paid = {pair: stamps for pair, stamps in batch.changes.paid.items() if stamps}
+    held, by_sender = batch.changes.held, _sum_by(paid, 0)
+    connection.executemany(
+        "UPDATE account SET balance = balance - ?1, held = held + ?2, spent = spent + ?1 WHERE id = ?3",
+        [(by_sender.get(account, 0), held.get(account, 0), account) for account in {**held, **by_sender}],
+    )
+    if paid:
+        running = {account: batch.accounts[account].balance + stamps for account, stamps in by_sender.items()}
+        for name, stamps in _sum_by(paid, 1).items():
+            running[receiver_account(name)] = _credit(connection, receiver_account(name), stamps)
+        _write_entries(connection, paid, running, kind, now=now)
+
+
+def _credit(connection: apsw.Connection, account: str, stamps: int) -> int:
+    """Raise a balance; answers what it was before."""
+    ((balance,),) = connection.execute("SELECT balance FROM account WHERE id = ?", (account,))
+    connection.execute("UPDATE account SET balance = balance + ? WHERE id = ?", (stamps, account))
+    return int(balance)
+
+
+def _write_entries(
+    connection: apsw.Connection, paid: Mapping[Pair, int], running: dict[str, int], kind: EntryKind, *, now: int
+) -> None:
+    """One entry for each sender and receiver; `running` are the balances before the first."""
+    connection.executemany(
+        "INSERT INTO entry (at, kind, detail) VALUES (?, ?, ?)", [(now, kind.value, name) for _, name in paid]
+    )
+    # Nobody else writes during our transaction, so SQLite has numbered them one after the other.
+    entry_id = connection.last_insert_rowid() - len(paid)
     postings = []
     for (sender, name), stamps in paid.items():
-        entry_id = _add_entry(connection, kind, name, now)
+        entry_id += 1
         for account, amount in ((sender, -stamps), (receiver_account(name), stamps)):
             running[account] += amount
             postings.append((account, entry_id, amount, running[account]))
-    if postings:
-        connection.executemany("INSERT INTO posting VALUES (?, ?, ?, ?)", postings)
+    connection.executemany("INSERT INTO posting VALUES (?, ?, ?, ?)", postings)
 
 
 def write_counts(connection: apsw.Connection, changes: Changes, *, now: int) -> None:
@@ -91,11 +101,6 @@ def write_counts(connection: apsw.Connection, changes: Changes, *, now: int) -> 
                 f"UPDATE stamp_day SET {column} = {column} + ? WHERE day = ?",  # noqa: S608 - a name of ours
                 [(stamps, day) for day, stamps in sums.items()],
             )
-
-
-def _add_entry(connection: apsw.Connection, kind: EntryKind, detail: str, now: int) -> int:
-    connection.execute("INSERT INTO entry (at, kind, detail) VALUES (?, ?, ?)", (now, kind.value, detail))
-    return connection.last_insert_rowid()
 
 
 def _sum_by(paid: Mapping[Pair, int], side: int) -> dict[str, int]:

@@ -1,42 +1,80 @@
-"""Hold, settle, void, refund: read the rows a list touches, let `batch` decide, write them back.
+"""Hold, settle, void, refund: read the rows the requests touch, let `batch` decide, write them back.
 
-Functions of a connection inside a transaction.
+Requests of many callers in one transaction are answered together: their rows are read once and written once, and each
+request sees what those before it have done. Functions of a connection inside a transaction.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 import apsw
 
 from pennyred.ledger.batch import Batch
 from pennyred.ledger.protocol import EntryKind, receiver_account
 from pennyred.ledger.sqlite import journal, stamps
-from pennyred.postage.ledger_rules import HoldFacts, HoldOrder, RefundOutcome
-from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.ledger_rules import HoldFacts, HoldOrder, RefundOutcome, utc_day
+from pennyred.postage.redemption import Settle, Void
 
 
-def hold(connection: apsw.Connection, receiver: str, orders: Sequence[HoldOrder], now: int) -> list[HoldAnswer]:
-    """Answer holds, and reserve."""
-    batch = _read(connection, orders, now)
-    answers = batch.hold(orders, _hold_facts(connection, receiver, now))
-    write(connection, batch, EntryKind.SETTLE, now=now)
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """One call of `Ledger.hold`."""
+
+    receiver: str
+    items: Sequence[HoldOrder]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettleRequest:
+    """One call of `Ledger.settle`."""
+
+    receiver: str
+    items: Sequence[Settle]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoidRequest:
+    """One call of `Ledger.void`."""
+
+    receiver: str
+    items: Sequence[Void]
+    now: int
+
+
+Request = HoldRequest | SettleRequest | VoidRequest
+
+
+def redeem(connection: apsw.Connection, requests: Sequence[Request]) -> list[list[Any]]:
+    """Answer each request by the list its kind promises. The cap counts by day, so a batch is of one UTC day."""
+    answers: list[list[Any]] = []
+    for _, same_day in groupby(requests, key=lambda request: utc_day(request.now)):
+        answers.extend(_redeem_same_day(connection, list(same_day)))
     return answers
 
 
-def settle(connection: apsw.Connection, receiver: str, settles: Sequence[Settle], now: int) -> list[SettleOutcome]:
-    """Answer settles, and take."""
-    batch = _read(connection, settles, now)
-    outcomes = batch.settle(receiver, settles, now=now)
+def _redeem_same_day(connection: apsw.Connection, requests: Sequence[Request]) -> list[list[Any]]:
+    now = max(request.now for request in requests)
+    batch = _read(connection, [item for request in requests for item in request.items], now)
+    holds = [request for request in requests if isinstance(request, HoldRequest)]
+    domains = _domains(connection, {request.receiver for request in holds})
+    floor_day = _floor_day(connection) if holds else 0
+    answers: list[list[Any]] = []
+    for request in requests:
+        match request:
+            case HoldRequest(receiver, orders, at):
+                facts = HoldFacts(receiver, domains.get(receiver, frozenset()), floor_day, at)
+                answers.append(batch.hold(orders, facts))
+            case SettleRequest(receiver, settles, at):
+                answers.append(batch.settle(receiver, settles, now=at))
+            case VoidRequest(receiver, voids):
+                answers.append(batch.void(receiver, voids))
     write(connection, batch, EntryKind.SETTLE, now=now)
-    return outcomes
-
-
-def void(connection: apsw.Connection, receiver: str, voids: Sequence[Void], now: int) -> list[VoidOutcome]:
-    """Answer voids, and give back."""
-    batch = _read(connection, voids, now)
-    outcomes = batch.void(receiver, voids)
-    write(connection, batch, EntryKind.SETTLE, now=now)
-    return outcomes
+    return answers
 
 
 def refund(connection: apsw.Connection, receiver: str, refunds: Sequence[Settle], now: int) -> list[RefundOutcome]:
@@ -50,11 +88,10 @@ def refund(connection: apsw.Connection, receiver: str, refunds: Sequence[Settle]
 
 def write(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: int) -> None:
     """Store what a batch has changed; nothing where it has changed nothing."""
-    changes = batch.changes
-    if changes.stamps:
-        stamps.store(connection, changes.stamps)
-        journal.write_money(connection, changes, kind, now=now)
-        journal.write_counts(connection, changes, now=now)
+    if batch.changes.stamps:
+        stamps.store(connection, batch.changes.stamps)
+        journal.write_money(connection, batch, kind, now=now)
+        journal.write_counts(connection, batch.changes, now=now)
 
 
 def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
@@ -64,11 +101,15 @@ def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void
     )
 
 
-def _hold_facts(connection: apsw.Connection, receiver: str, now: int) -> HoldFacts:
-    """What is known of the receiver: one that is unknown or closed has no domain, so it is told `wrong-receiver`."""
-    ((floor_day,),) = connection.execute("SELECT day FROM floor")
-    row = connection.execute(
-        "SELECT domains FROM receiver JOIN account ON id = ? WHERE name = ? AND is_open",
-        (receiver_account(receiver), receiver),
-    ).fetchone()
-    return HoldFacts(receiver, frozenset(json.loads(row[0]) if row else ()), floor_day, now)
+def _domains(connection: apsw.Connection, receivers: Iterable[str]) -> dict[str, frozenset[str]]:
+    """The domains of these receivers: one that is unknown or closed has none, so it is told `wrong-receiver`."""
+    rows: Iterable[Any] = connection.executemany(
+        "SELECT name, domains FROM receiver WHERE name = ? AND (SELECT is_open FROM account WHERE id = ?)",
+        [(name, receiver_account(name)) for name in receivers],
+    )
+    return {name: frozenset(json.loads(domains)) for name, domains in rows}
+
+
+def _floor_day(connection: apsw.Connection) -> int:
+    ((day,),) = connection.execute("SELECT day FROM floor")
+    return int(day)

@@ -1,10 +1,12 @@
-"""The stamps a ledger remembers: one table per expiry day, made with the day's first stamp and dropped whole.
+"""The stamps a ledger remembers: open holds in one small table, all others in one table per expiry day.
 
-Tables of a day stay small enough to be fast however many stamps there ever were, and forgetting a day costs no deletes.
-Functions of a connection inside a transaction.
+The table of a day is made with its first stamp and dropped whole: so tables stay small enough to be fast however many
+stamps there ever were, and forgetting a day costs no deletes. A held stamp may have an older record in its day's table,
+of a hold that was voided; what is held counts. Functions of a connection inside a transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import apsw
 
@@ -16,73 +18,93 @@ _DAY_MAX = 1_000_000
 
 _TABLE = """
 CREATE TABLE stamp_{day} (
-  account TEXT NOT NULL, serial BLOB NOT NULL,
-  state INTEGER NOT NULL, receiver TEXT NOT NULL, domain TEXT NOT NULL, letter BLOB NOT NULL, tx BLOB NOT NULL,
-  price INTEGER NOT NULL, cap_day INTEGER NOT NULL, lease_until INTEGER NOT NULL, settled_at INTEGER NOT NULL,
+  account TEXT NOT NULL,
+  serial BLOB NOT NULL,
+  state INTEGER NOT NULL,
+  receiver TEXT NOT NULL,
+  domain TEXT NOT NULL,
+  letter BLOB NOT NULL,
+  price INTEGER NOT NULL,
+  cap_day INTEGER NOT NULL,
+  settled_at INTEGER NOT NULL,
   PRIMARY KEY (account, serial)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX stamp_{day}_open ON stamp_{day} (lease_until) WHERE state = {held};
+) STRICT, WITHOUT ROWID
 """
-_COLUMNS = "account, serial, state, receiver, domain, letter, tx, price, cap_day, lease_until, settled_at"
-_SELECT = f"SELECT {_COLUMNS} FROM stamp_{{day}} WHERE account = ? AND serial = ?"  # noqa: S608 - a constant of ours
-_SELECT_OPEN = (
-    f"SELECT {_COLUMNS} FROM stamp_{{day}} WHERE state = {{held}} AND lease_until < ?"  # noqa: S608
-    " ORDER BY lease_until, account, serial LIMIT ?"
+_SELECT = (
+    "SELECT account, serial, state, receiver, domain, letter, price, cap_day, settled_at"
+    " FROM stamp_{day} WHERE account = ? AND serial = ?"
 )
 _UPSERT = (
-    "INSERT INTO stamp_{day} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-    " state = excluded.state, receiver = excluded.receiver, domain = excluded.domain, letter = excluded.letter,"
-    " tx = excluded.tx, price = excluded.price, cap_day = excluded.cap_day, lease_until = excluded.lease_until,"
-    " settled_at = excluded.settled_at"
+    "INSERT INTO stamp_{day} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state,"
+    " receiver = excluded.receiver, domain = excluded.domain, letter = excluded.letter, price = excluded.price,"
+    " cap_day = excluded.cap_day, settled_at = excluded.settled_at"
 )
+_SELECT_HOLD = (
+    "SELECT account, expiry_day, serial, receiver, domain, letter, tx, price, cap_day, lease_until"
+    " FROM hold WHERE account = ? AND expiry_day = ? AND serial = ?"
+)
+_SELECT_OVERDUE = (
+    "SELECT account, expiry_day, serial, receiver, domain, letter, tx, price, cap_day, lease_until"
+    " FROM hold WHERE lease_until < ? ORDER BY lease_until, account, expiry_day, serial LIMIT ?"
+)
+_UPSERT_HOLD = "INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DELETE_HOLD = "DELETE FROM hold WHERE account = ? AND expiry_day = ? AND serial = ?"
 
 
-def load(connection: apsw.Connection, keys: Iterable[StampKey]) -> dict[StampKey, StampRecord]:
+def load(connection: apsw.Connection, keys: Collection[StampKey]) -> dict[StampKey, StampRecord]:
     """The records of those stamps that have been seen."""
+    keys = [key for key in keys if 0 <= key[1] <= _DAY_MAX]
+    found = _as_records(connection.executemany(_SELECT_HOLD, keys))
     by_day: dict[int, list[tuple[str, bytes]]] = {}
-    for account, day, serial in keys:
-        by_day.setdefault(day, []).append((account, serial))
-    found: dict[StampKey, StampRecord] = {}
-    for day, bindings in by_day.items():
-        if has_table(connection, day):
-            for account, serial, *record in connection.executemany(_SELECT.format(day=day), bindings):
-                found[account, day, serial] = StampRecord._make(record)
+    for key in keys:
+        if key not in found:
+            by_day.setdefault(key[1], []).append((key[0], key[2]))
+    for day in _with_table(connection, by_day):
+        rows: Iterable[Any] = connection.executemany(_SELECT.format(day=day), by_day[day])
+        for account, serial, state, receiver, domain, letter, price, cap_day, settled_at in rows:
+            found[account, day, serial] = StampRecord(
+                state, receiver, domain, letter, b"", price, cap_day, 0, settled_at
+            )
     return found
 
 
 def store(connection: apsw.Connection, records: Mapping[StampKey, StampRecord]) -> None:
     """Write these records, making the tables of new days."""
+    held: list[tuple[object, ...]] = []
+    not_held: list[StampKey] = []
     by_day: dict[int, list[tuple[object, ...]]] = {}
-    for (account, day, serial), record in records.items():
-        by_day.setdefault(day, []).append((account, serial, *record))
+    for key, (state, receiver, domain, letter, tx, price, cap_day, lease_until, settled_at) in records.items():
+        if state == StampState.HELD:
+            held.append((*key, receiver, domain, letter, tx, price, cap_day, lease_until))
+            continue
+        not_held.append(key)
+        row = (key[0], key[2], int(state), receiver, domain, letter, price, cap_day, settled_at)
+        by_day.setdefault(key[1], []).append(row)
+    if held:
+        connection.executemany(_UPSERT_HOLD, held)
+    if not_held:
+        connection.executemany(_DELETE_HOLD, not_held)
+    for day in by_day.keys() - _with_table(connection, by_day):
+        connection.execute(_TABLE.format(day=day))
+        connection.execute("INSERT INTO stamp_day VALUES (?, 0, 0)", (day,))
     for day, rows in by_day.items():
-        if not has_table(connection, day):
-            connection.execute(_TABLE.format(day=day, held=StampState.HELD.value))
-            connection.execute("INSERT INTO stamp_day VALUES (?, 0, 0)", (day,))
         connection.executemany(_UPSERT.format(day=day), rows)
-
-
-def has_table(connection: apsw.Connection, day: int) -> bool:
-    """Whether a stamp of that expiry day is remembered. Asked each time: another process may make or drop it."""
-    if not 0 <= day <= _DAY_MAX:
-        return False
-    return connection.execute("SELECT 1 FROM stamp_day WHERE day = ?", (day,)).fetchone() is not None
 
 
 def days(connection: apsw.Connection) -> list[int]:
     """The expiry days that have a table, oldest first."""
-    return [day for (day,) in connection.execute("SELECT day FROM stamp_day ORDER BY day")]
+    return [int(day) for (day,) in connection.execute("SELECT day FROM stamp_day ORDER BY day")]
 
 
-def open_holds(connection: apsw.Connection, day: int, lease_before: int, limit: int) -> dict[StampKey, StampRecord]:
-    """The holds of a day whose lease ended before a time, earliest first."""
-    rows = connection.execute(_SELECT_OPEN.format(day=day, held=StampState.HELD.value), (lease_before, limit))
-    return {(account, day, serial): StampRecord._make(record) for account, serial, *record in rows}
+def overdue_holds(connection: apsw.Connection, lease_before: int, limit: int) -> dict[StampKey, StampRecord]:
+    """The holds whose lease ended before a time, earliest first."""
+    return _as_records(connection.execute(_SELECT_OVERDUE, (lease_before, limit)))
 
 
-def has_open_holds(connection: apsw.Connection, day: int) -> bool:
-    """Whether anything is held on that day."""
-    return bool(open_holds(connection, day, 1 << 62, 1))
+def oldest_open_day(connection: apsw.Connection) -> int | None:
+    """The earliest expiry day of an open hold; looks at all of them."""
+    ((day,),) = connection.execute("SELECT min(expiry_day) FROM hold")
+    return None if day is None else int(day)
 
 
 def drop(connection: apsw.Connection, day: int) -> None:
@@ -94,3 +116,20 @@ def drop(connection: apsw.Connection, day: int) -> None:
     )
     connection.execute("DELETE FROM stamp_day WHERE day = ?", (day,))
     connection.execute(f"DROP TABLE stamp_{day}")
+
+
+def _as_records(rows: Iterable[Any]) -> dict[StampKey, StampRecord]:
+    return {
+        (account, day, serial): StampRecord(
+            StampState.HELD, receiver, domain, letter, tx, price, cap_day, lease_until, 0
+        )
+        for account, day, serial, receiver, domain, letter, tx, price, cap_day, lease_until in rows
+    }
+
+
+def _with_table(connection: apsw.Connection, wanted: Collection[int]) -> set[int]:
+    """Which of these days have a table. Asked each time: another process may have made or dropped one."""
+    if not wanted:
+        return set()
+    rows = connection.execute("SELECT day FROM stamp_day WHERE day BETWEEN ? AND ?", (min(wanted), max(wanted)))
+    return {int(day) for (day,) in rows}.intersection(wanted)

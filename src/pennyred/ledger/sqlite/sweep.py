@@ -6,11 +6,11 @@ transaction.
 
 import apsw
 
-from pennyred.ledger.batch import Batch, Pair, StampKey
+from pennyred.ledger.batch import Batch, Pair
 from pennyred.ledger.protocol import EntryKind, SweepReport
 from pennyred.ledger.sqlite import journal, stamps
 from pennyred.ledger.sqlite.redemption import write
-from pennyred.postage.ledger_rules import IN_DOUBT_DAYS, SWEEP_AFTER_SECONDS, StampRecord, may_be_dropped, utc_day
+from pennyred.postage.ledger_rules import IN_DOUBT_DAYS, SWEEP_AFTER_SECONDS, droppable_days, oldest_day_kept, utc_day
 
 HOLDS_PER_SWEEP_MAX = 1000
 _ROWS_FORGOTTEN_MAX = 1000
@@ -18,7 +18,7 @@ _ROWS_FORGOTTEN_MAX = 1000
 
 def sweep(connection: apsw.Connection, now: int) -> SweepReport:
     """Void or settle holds left in doubt, at most `HOLDS_PER_SWEEP_MAX`; then drop at most one old day."""
-    doubtful = _doubtful(connection, now)
+    doubtful = stamps.overdue_holds(connection, now - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
     batch = Batch(dict(doubtful), journal.figures(connection, {key[0] for key in doubtful}, now=now))
     pairs = {(key[0], record.receiver) for key, record in doubtful.items()}
     voided, settled = batch.sweep(list(doubtful), _usage(connection, pairs, now), now=now)
@@ -29,15 +29,6 @@ def sweep(connection: apsw.Connection, now: int) -> SweepReport:
     _forget_counters(connection, now)
     is_more = len(doubtful) == HOLDS_PER_SWEEP_MAX or len(droppable) > 1
     return SweepReport(voided, settled, tuple(droppable[:1]), is_more)
-
-
-def _doubtful(connection: apsw.Connection, now: int) -> dict[StampKey, StampRecord]:
-    found: dict[StampKey, StampRecord] = {}
-    for day in stamps.days(connection):
-        room = HOLDS_PER_SWEEP_MAX - len(found)
-        if room:
-            found.update(stamps.open_holds(connection, day, now - SWEEP_AFTER_SECONDS, room))
-    return found
 
 
 def _usage(connection: apsw.Connection, pairs: set[Pair], now: int) -> dict[Pair, tuple[int, int]]:
@@ -51,13 +42,10 @@ def _usage(connection: apsw.Connection, pairs: set[Pair], now: int) -> dict[Pair
 
 
 def _droppable(connection: apsw.Connection, now: int) -> list[int]:
-    """Days that may be forgotten, oldest first, up to the first that may not: the floor never passes a day in use."""
-    found: list[int] = []
-    for day in stamps.days(connection):
-        if not may_be_dropped(day, stamps.has_open_holds(connection, day), now):
-            break
-        found.append(day)
-    return found
+    days = stamps.days(connection)
+    if not days or days[0] >= oldest_day_kept(now):
+        return []  # as almost always; spares looking at all open holds
+    return droppable_days(days, stamps.oldest_open_day(connection), now)
 
 
 def _forget_counters(connection: apsw.Connection, now: int) -> None:

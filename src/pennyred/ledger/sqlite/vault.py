@@ -1,10 +1,10 @@
 """The back end: one writer and one reader thread a process over one SQLite file; the protocol, method by method."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self
 
 import apsw
 
@@ -30,8 +30,6 @@ from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void,
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import is_empty, load_migrations, migrate, require_current
-
-T = TypeVar("T")
 
 
 def migrate_ledger(path: Path, *, now: int) -> list[int]:
@@ -88,35 +86,38 @@ class SqliteLedger:
 
     async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
         """See `Ledger.hold`."""
-        return await self._write(lambda db: redemption.hold(db, receiver, orders, now), len(orders))
+        answers: list[HoldAnswer] = await self._redeem(redemption.HoldRequest(receiver, orders, now))
+        return answers
 
     async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
         """See `Ledger.settle`."""
-        return await self._write(lambda db: redemption.settle(db, receiver, settles, now), len(settles))
+        outcomes: list[SettleOutcome] = await self._redeem(redemption.SettleRequest(receiver, settles, now))
+        return outcomes
 
     async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:
         """See `Ledger.void`."""
-        return await self._write(lambda db: redemption.void(db, receiver, voids, now), len(voids))
+        outcomes: list[VoidOutcome] = await self._redeem(redemption.VoidRequest(receiver, voids, now))
+        return outcomes
 
     async def refund(self, receiver: str, refunds: Sequence[Settle], *, now: int) -> list[RefundOutcome]:
         """See `Ledger.refund`."""
-        return await self._write(lambda db: redemption.refund(db, receiver, refunds, now), len(refunds))
+        return await self._writer.run(lambda db: redemption.refund(db, receiver, refunds, now))
 
     async def open_account(
         self, account: str, address: str, public_key: bytes, daily_cap: int, *, now: int
     ) -> OpenAnswer:
         """See `Ledger.open_account`."""
-        return await self._write(
+        return await self._writer.run(
             lambda db: offices.open_account(db, account, address, public_key, daily_cap=daily_cap, now=now)
         )
 
     async def close_account(self, account: str) -> AccountOutcome:
         """See `Ledger.close_account`."""
-        return await self._write(lambda db: offices.close_account(db, account))
+        return await self._writer.run(lambda db: offices.close_account(db, account))
 
     async def replace_key(self, account: str, public_key: bytes) -> AccountOutcome:
         """See `Ledger.replace_key`."""
-        return await self._write(lambda db: offices.replace_key(db, account, public_key))
+        return await self._writer.run(lambda db: offices.replace_key(db, account, public_key))
 
     async def account(self, account: str) -> Account | None:
         """See `Ledger.account`."""
@@ -139,20 +140,20 @@ class SqliteLedger:
     ) -> CreditOutcome:
         """See `Ledger.credit`."""
         require_stamps(stamps)
-        return await self._write(lambda db: offices.credit(db, account, stamps, reason, source=source, now=now))
+        return await self._writer.run(lambda db: offices.credit(db, account, stamps, reason, source=source, now=now))
 
     async def create_vouchers(self, hashes: Sequence[bytes], stamps: int, *, now: int) -> None:
         """See `Ledger.create_vouchers`."""
         require_stamps(stamps)
-        await self._write(lambda db: offices.create_vouchers(db, hashes, stamps, now), len(hashes))
+        await self._writer.run(lambda db: offices.create_vouchers(db, hashes, stamps, now))
 
     async def redeem_voucher(self, account: str, voucher_hash: bytes, *, now: int) -> VoucherAnswer:
         """See `Ledger.redeem_voucher`."""
-        return await self._write(lambda db: offices.redeem_voucher(db, account, voucher_hash, now))
+        return await self._writer.run(lambda db: offices.redeem_voucher(db, account, voucher_hash, now))
 
     async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
         """See `Ledger.add_receiver`."""
-        return await self._write(lambda db: offices.add_receiver(db, name, domains, token_hash, now))
+        return await self._writer.run(lambda db: offices.add_receiver(db, name, domains, token_hash, now))
 
     async def receiver_by_token(self, token_hash: bytes) -> Receiver | None:
         """See `Ledger.receiver_by_token`."""
@@ -160,11 +161,11 @@ class SqliteLedger:
 
     async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
         """See `Ledger.remember_jti`."""
-        return await self._write(lambda db: offices.remember_jti(db, jti, expires_at, now))
+        return await self._writer.run(lambda db: offices.remember_jti(db, jti, expires_at, now))
 
     async def sweep(self, *, now: int) -> SweepReport:
         """See `Ledger.sweep`."""
-        return await self._write(lambda db: sweep.sweep(db, now))
+        return await self._writer.run(lambda db: sweep.sweep(db, now))
 
     async def audit(self) -> Audit:
         """See `Ledger.audit`. It has a connection of its own, as it takes its time."""
@@ -175,8 +176,8 @@ class SqliteLedger:
         await self._writer.close()
         await self._reader.close()
 
-    async def _write(self, work: Callable[[apsw.Connection], T], weight: int = 1) -> T:
-        return await self._writer.run(work, weight=weight)
+    async def _redeem(self, request: redemption.Request) -> list[Any]:
+        return await self._writer.answer(redemption.redeem, request, weight=1 + len(request.items))
 
     def _audit(self) -> Audit:
         try:

@@ -1,5 +1,5 @@
 -- Whole stamps as integers, double entry. Keys begin with the account wherever redemptions write.
--- The stamps themselves are in one table per expiry day, stamp_<day>, made on demand (ledger/sqlite/stamps.py).
+-- Stamps no longer held are in one table per expiry day, stamp_<day>, made on demand (ledger/sqlite/stamps.py).
 
 CREATE TABLE account (
   id TEXT NOT NULL PRIMARY KEY,
@@ -31,6 +31,23 @@ CREATE TABLE posting (
   balance INTEGER NOT NULL,             -- the account's, after it
   PRIMARY KEY (account, entry_id)
 ) STRICT, WITHOUT ROWID;
+
+-- The open holds of all days. Beside the tables of the days, because these few rows are written over and over: so a
+-- redemption touches one page of a large table, not two.
+CREATE TABLE hold (
+  account TEXT NOT NULL,
+  expiry_day INTEGER NOT NULL,
+  serial BLOB NOT NULL,
+  receiver TEXT NOT NULL,
+  domain TEXT NOT NULL,
+  letter BLOB NOT NULL,
+  tx BLOB NOT NULL,
+  price INTEGER NOT NULL,
+  cap_day INTEGER NOT NULL,             -- the UTC day whose cap it was counted on
+  lease_until INTEGER NOT NULL,
+  PRIMARY KEY (account, expiry_day, serial)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hold_by_lease ON hold (lease_until);
 
 -- What the daily cap counts.
 CREATE TABLE daily_use (
