@@ -1,0 +1,5 @@
+"""The gate's own durable memory: a small SQLite file that all workers of a machine share.
+
+`store` opens it; `allowances` counts what came free, `outbox` keeps settlements until their office confirms them. It is
+never the ledger's file: the office may be a stranger's.
+"""

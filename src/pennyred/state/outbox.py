@@ -1,0 +1,79 @@
+"""Settlements an office has not confirmed yet: written down before the client hears 250, kept until answered.
+
+Several workers may present the same settlement at once; settling twice is harmless. There is no upper bound: a delivery
+that was made is a debt, and when the disk is full `add` is `Unavailable`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from pennyred.postage.redemption import Settle
+from pennyred.storage.groupcommit import GroupCommit
+
+PAGE_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """One settlement that waits."""
+
+    id: int
+    settle: Settle
+    added_at: int
+    attempts: int
+    """How often it was presented without an answer."""
+
+
+class Outbox:
+    """The list. Raises Unavailable when the state does not answer."""
+
+    def __init__(self, commits: GroupCommit) -> None:
+        self._commits = commits
+
+    async def add(self, settles: Sequence[Settle], *, now: int) -> None:
+        """Write them down; when this returns they survive a crash. One that waits already is not written twice."""
+        await self._commits.answer(_add, (tuple(settles), now), weight=len(settles))
+
+    async def pending(self, limit: int) -> list[OutboxEntry]:
+        """Those not confirmed yet, oldest first; at most `PAGE_MAX`."""
+        return await self._commits.run(lambda connection: _pending(connection, limit))
+
+    async def done(self, ids: Sequence[int]) -> None:
+        """Forget those the office has answered."""
+        await self._commits.run(lambda connection: _for_each("DELETE FROM outbox WHERE id = ?", connection, ids))
+
+    async def tried(self, ids: Sequence[int]) -> None:
+        """Note that the office was asked and did not answer."""
+        statement = "UPDATE outbox SET attempts = attempts + 1 WHERE id = ?"
+        await self._commits.run(lambda connection: _for_each(statement, connection, ids))
+
+
+def _add(connection: apsw.Connection, requests: Sequence[tuple[Sequence[Settle], int]]) -> list[None]:
+    connection.executemany(
+        "INSERT INTO outbox (issuer, account, expiry_day, serial, letter, added_at, attempts)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+        [
+            (settle.issuer, settle.account, settle.expiry_day, settle.serial, settle.letter, now)
+            for settles, now in requests
+            for settle in settles
+        ],
+    )
+    return [None] * len(requests)
+
+
+def _pending(connection: apsw.Connection, limit: int) -> list[OutboxEntry]:
+    rows: Any = connection.execute(
+        "SELECT id, issuer, account, expiry_day, serial, letter, added_at, attempts FROM outbox ORDER BY id LIMIT ?",
+        (min(limit, PAGE_MAX),),
+    )
+    return [
+        OutboxEntry(entry_id, Settle(issuer, account, expiry_day, serial, letter), added_at, attempts)
+        for entry_id, issuer, account, expiry_day, serial, letter, added_at, attempts in rows
+    ]
+
+
+def _for_each(statement: str, connection: apsw.Connection, ids: Sequence[int]) -> None:
+    connection.executemany(statement, [(entry_id,) for entry_id in ids])

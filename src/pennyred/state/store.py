@@ -1,0 +1,44 @@
+"""Opening a gate's state, and its parts."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import apsw
+
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.state.allowances import Allowances
+from pennyred.state.outbox import Outbox
+from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
+from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.migrations import load_migrations, migrate
+
+
+class GateState:
+    """One open state file: `allowances` and `outbox`. Made by `open`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._commits = GroupCommit(connection, name="state writer", reason=Reason.INTERNAL)
+        self.allowances = Allowances(self._commits)
+        self.outbox = Outbox(self._commits)
+
+    @classmethod
+    def open(cls, path: Path, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:
+        """Open the state at `path`, made or brought up to date where needed: it is the gate's own, so nobody is asked.
+
+        Raises SchemaError for a file of a later version, and Unavailable when the file does not answer.
+        """
+        with ExitStack() as opened:
+            try:
+                connection = open_database(path, busy_timeout_seconds=busy_timeout_seconds)
+                opened.callback(connection.close)
+                migrate(connection, load_migrations("pennyred.state", "migrations/sqlite"), now=now)
+            except WORLD_ERRORS as error:
+                raise Unavailable(Reason.INTERNAL, f"{path}: {type(error).__name__}: {error}") from error
+            opened.pop_all()
+        return cls(connection)
+
+    async def close(self) -> None:
+        """Finish what was asked and close; whatever is asked later is `Unavailable`."""
+        await self._commits.close()
