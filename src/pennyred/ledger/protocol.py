@@ -27,6 +27,7 @@ STAMPS_MAX = 10**12
 PAGE_MAX = 1000
 """Rows of one page of accounts or entries at most."""
 
+HOLDS_PER_SWEEP_MAX = 1000
 TOKEN_LIFE_SECONDS_MAX = 3600
 """A token that claims to live longer is not remembered, so not accepted."""
 

@@ -7,12 +7,11 @@ transaction.
 import apsw
 
 from pennyred.ledger.batch import Batch, Pair
-from pennyred.ledger.protocol import EntryKind, SweepReport
+from pennyred.ledger.protocol import HOLDS_PER_SWEEP_MAX, EntryKind, SweepReport
 from pennyred.ledger.sqlite import journal, stamps
 from pennyred.ledger.sqlite.redemption import write
 from pennyred.postage.ledger_rules import IN_DOUBT_DAYS, SWEEP_AFTER_SECONDS, droppable_days, oldest_day_kept, utc_day
 
-HOLDS_PER_SWEEP_MAX = 1000
 _ROWS_FORGOTTEN_MAX = 1000
 
 

@@ -1,0 +1,85 @@
+"""The books of the ledger in dictionaries: accounts, their entries, and the audit of both."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pennyred.ledger.protocol import (
+    OFFICE_SALES,
+    OFFICE_VOUCHERS,
+    Account,
+    AccountState,
+    Audit,
+    Entry,
+    EntryKind,
+    receiver_account,
+)
+
+_PAYMENTS = (EntryKind.SETTLE, EntryKind.SWEEP)
+
+
+class Journal:
+    """Accounts by id, and the postings of each."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.entries: dict[str, list[Entry]] = {}
+        self._last_entry_id = 0
+        for office in (OFFICE_SALES, OFFICE_VOUCHERS):
+            self.open(office, "", b"", 0, at=0)
+
+    def open(self, account: str, address: str, public_key: bytes, daily_cap: int, *, at: int) -> Account:
+        """Add an account."""
+        opened = Account(account, address, public_key, daily_cap, AccountState.OPEN, at, 0, 0, 0)
+        self.accounts[account] = opened
+        return opened
+
+    def hold(self, account: str, stamps: int) -> None:
+        """Change what an account holds."""
+        current = self.accounts[account]
+        self.accounts[account] = replace(current, held=current.held + stamps)
+
+    def pay(self, kind: EntryKind, sender: str, receiver: str, stamps: int, *, at: int) -> None:
+        """Move what was settled (or, negative, refunded)."""
+        self.post(kind, receiver, payer=sender, payee=receiver_account(receiver), stamps=stamps, at=at)
+        current = self.accounts[sender]
+        self.accounts[sender] = replace(current, spent=current.spent + stamps)
+
+    def post(self, kind: EntryKind, detail: str, *, payer: str, payee: str, stamps: int, at: int) -> None:
+        """Add an entry with its two postings."""
+        self._last_entry_id += 1
+        for account, amount in ((payer, -stamps), (payee, stamps)):
+            current = self.accounts[account]
+            balance = current.balance + amount
+            self.accounts[account] = replace(current, balance=balance)
+            entry = Entry(self._last_entry_id, at, kind, amount, balance, detail)
+            self.entries.setdefault(account, []).append(entry)
+
+    def audit(self, open_holds: Iterable[tuple[str, int]]) -> Audit:
+        """Recompute everything; `open_holds` are accounts and prices."""
+        held: dict[str, int] = {}
+        for account, price in open_holds:
+            held[account] = held.get(account, 0) + price
+        differences = [sentence for account in self.accounts.values() for sentence in self._check(account, held)]
+        receivers = [
+            entry for account, entries in self.entries.items() if account.startswith("receiver:") for entry in entries
+        ]
+        senders = [account for account in self.accounts.values() if account.public_key]
+        return Audit(
+            balanced=not differences,
+            sold=-sum(account.balance for account in self.accounts.values() if account.id.startswith("office:")),
+            settled=sum(entry.stamps for entry in receivers if entry.kind in _PAYMENTS),
+            refunded=-sum(entry.stamps for entry in receivers if entry.kind is EntryKind.REFUND),
+            held=sum(held.values()),
+            outstanding=sum(account.balance for account in senders),
+            differences=tuple(differences),
+        )
+
+    def _check(self, account: Account, held: dict[str, int]) -> Iterable[str]:
+        total = sum(entry.stamps for entry in self.entries.get(account.id, []))
+        if total != account.balance:
+            yield f"account {account.id}: its balance is {account.balance}, its postings sum to {total}"
+        if account.held != held.get(account.id, 0):
+            found = held.get(account.id, 0)
+            yield f"account {account.id}: {account.held} noted as held, its open holds sum to {found}"
+        if not account.id.startswith("office:") and not 0 <= account.held <= account.balance:
+            yield f"account {account.id} holds {account.held} of a balance of {account.balance}"
