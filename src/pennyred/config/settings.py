@@ -1,0 +1,104 @@
+"""Everything that can be set. A field is a key of the file; config/pennyred.toml says what each is for."""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+Network = IPv4Network | IPv6Network
+
+
+class ExemptSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gate.exempt]`: who needs no stamp, besides postmaster and abuse."""
+
+    networks: tuple[Network, ...] = ()
+    senders: dict[str, tuple[Network, ...]] = {}
+    recipients: tuple[str, ...] = ()
+
+
+class AllowanceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gate.allowance]`: what comes free a UTC day, in recipients."""
+
+    per_day: int = 20
+    per_source_per_day: int = 1000
+    bounces_per_day: int = 20
+
+
+class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gate]`: the SMTP proxy in front of a mail server."""
+
+    listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2525),)
+    upstream: str = "smtp://127.0.0.1:10025"
+    upstream_identity: Literal["xclient", "proxy", "none"] = "xclient"
+    upstream_connections: int = 50
+    upstream_timeout_seconds: int = 600
+    transfer_timeout_seconds: int = 600
+    hostname: str = ""
+    """Empty: the name of this machine."""
+    domains: tuple[str, ...] = ()
+    trusted_fronts: tuple[Network, ...] = ()
+    mode: Literal["require", "bulk", "monitor"] = "require"
+    issuers: tuple[str, ...] = ()
+    price: int = 1
+    workers: int = 1
+    max_size: int = 50_000_000
+    state: Path = Path("gate.db")
+    on_office_down: Literal["defer", "accept"] = "defer"
+    altered_body: Literal["accept", "reject"] = "accept"
+    bare_newline: Literal["normalize", "reject"] = "normalize"
+    help_url: str = ""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    pass_key: Path | None = None
+    max_connections: int = 1000
+    max_recipients: int = 1000
+    read_timeout_seconds: int = 300
+    session_timeout_seconds: int = 3600
+    exempt: ExemptSettings = ExemptSettings()
+    allowance: AllowanceSettings = AllowanceSettings()
+
+    @property
+    def lease_seconds(self) -> int:
+        """How long a hold lasts: the transfer limit plus the mail server's, and a tenth, rounded up."""
+        return -(-11 * (self.transfer_timeout_seconds + self.upstream_timeout_seconds) // 10)
+
+
+class OfficeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[office]`: the post office."""
+
+    domain: str
+    listen: tuple[str, int] = ("127.0.0.1", 8025)
+    ledger: Path = Path("ledger.db")
+    signing_key: Path = Path("office.key")
+    daily_cap: int = 1000
+    """Stamps a UTC day of a new account."""
+    price: int = 1
+    """Announced to senders: what the gates here ask a recipient."""
+
+
+class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[issuer]]`: a post office elsewhere."""
+
+    domain: str
+    url: str = ""
+    token_file: Path | None = None
+    keys: dict[str, str] = {}
+    """Pinned public keys by selector, in base64."""
+
+
+class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[relay]`: the proxy on the sender's side that stamps what passes."""
+
+    listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2587),)
+    upstream: str = "smtp://127.0.0.1:25"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One settings file."""
+
+    file: Path
+    gate: GateSettings | None = None
+    office: OfficeSettings | None = None
+    relay: RelaySettings | None = None
+    issuer: tuple[IssuerSettings, ...] = ()

@@ -1,0 +1,100 @@
+"""What the texts in the settings mean. Every function raises ValueError with what was expected."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.errors import MalformedAddress
+
+_SIZE = re.compile(r"([1-9][0-9]{0,11})\s*([kMG]i?)?B?", re.IGNORECASE)
+_FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s/]+):([0-9]{1,5})")
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """`HOST:PORT` or `[IPv6]:PORT`; port 0 is any free one."""
+    match = _LISTEN.fullmatch(text)
+    if not match or int(match[2]) > 65535:
+        raise ValueError('an address and port like "127.0.0.1:2525" or "[::1]:2525"')
+    return match[1].strip("[]"), int(match[2])
+
+
+def size_bytes(text: str) -> int:
+    """A size like `50MB`, `64KiB` or a plain number of bytes."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise ValueError('a size like "50MB" or "512KiB"')
+    return int(match[1]) * _FACTORS[(match[2] or "").upper()]
+
+
+def network(text: str) -> IPv4Network | IPv6Network:
+    """An address or network like `192.0.2.0/24`."""
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError('a network like "192.0.2.0/24" or "2001:db8::/32", without host bits') from None
+
+
+def domain(text: str) -> str:
+    """A domain name, made canonical."""
+    try:
+        name = canonical_domain(text)
+    except MalformedAddress:
+        name = ""
+    if not name or name.startswith("["):
+        raise ValueError('a domain name like "post.example.org"')
+    return name
+
+
+def mailbox_or_domain(text: str) -> str:
+    """An address or a domain, made canonical."""
+    if "@" not in text:
+        return domain(text)
+    try:
+        return canonical_recipient(text).canonical
+    except MalformedAddress:
+        raise ValueError('an address like "bob@example.org" or a domain like "example.org"') from None
+
+
+def upstream_url(text: str) -> str:
+    """Where the mail server is."""
+    parts = urlsplit(text)
+    expected = 'a URL like "smtp://127.0.0.1:10025", "lmtp://127.0.0.1:24" or "lmtp+unix:///path"'
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if parts.scheme == "lmtp+unix":
+        is_good = bool(parts.path) and not parts.netloc
+    else:
+        is_good = parts.scheme in ("smtp", "lmtp") and bool(parts.hostname) and not parts.path.strip("/") and port != 0
+    if not is_good or parts.query or parts.fragment or parts.username:
+        raise ValueError(expected)
+    return text
+
+
+def database_url(text: str, folder: Path) -> Path:
+    """`sqlite:///file`, relative to the settings file's folder; `sqlite:////file` is absolute."""
+    parts = urlsplit(text)
+    if parts.scheme in ("postgresql", "postgres"):
+        raise ValueError('"sqlite:///FILE": PostgreSQL is not built yet')
+    if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
+        raise ValueError('a database like "sqlite:///ledger.db"')
+    return folder / unquote(parts.path[1:])
+
+
+def web_url(text: str) -> str:
+    """An http or https URL."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError('a URL like "https://post.example.org"')
+    return text
+
+
+def printable_url(text: str) -> str:
+    """A URL that may stand in an SMTP reply: printable ASCII, on one line; may be empty."""
+    if text and (not text.isascii() or not text.isprintable() or " " in text or len(text) > 200):
+        raise ValueError('a URL like "https://example.org/postage", at most 200 printable ASCII characters')
+    return text and web_url(text)
