@@ -12,9 +12,9 @@ _PASS_KEY = PASS_FIELD.lower()
 
 
 def added_fields(policy: GatePolicy, standings: Sequence[Standing], *, day: int) -> bytes:
-    """The fields to prepend: what was found (RFC 8601), and a pass for each recipient that a sister gate may believe.
+    """The fields to prepend: what was found (RFC 8601), and a pass for each recipient, for sister gates to believe.
 
-    A recipient that is due has none (in monitor mode such a letter goes through), nor one that already bears a valid one.
+    A recipient that is due gets none (in monitor mode such a letter goes through), nor one that bears a valid one.
     """
     fields = [authentication_results_field(policy.hostname, [standing.reason for standing in standings])]
     if policy.pass_key is not None:
@@ -27,7 +27,7 @@ def added_fields(policy: GatePolicy, standings: Sequence[Standing], *, day: int)
 
 
 def kept_header(policy: GatePolicy, header: HeaderSection, passes: Sequence[Field]) -> bytes:
-    """The header section less the fields that claim to be this gate's own: its results, and passes that do not verify."""
+    """The header section less fields that claim to be this gate's own: its results, passes that do not verify."""
     kept = [field for field in header.fields if not _is_forged(policy, field, passes)]
     return header.raw if len(kept) == len(header.fields) else b"".join(field.raw for field in kept)
 

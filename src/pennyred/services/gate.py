@@ -1,7 +1,7 @@
 """The gate's desk: one letter's life, from the last byte received to the answer (DESIGN 6.4 to 6.8).
 
-Judge every recipient; refuse the letter whole if postage is due for one; hold what pays it; deliver; then settle what was
-delivered and void what was not. What is promised:
+Judge every recipient; refuse the letter whole if postage is due for one; hold what pays it; deliver; then settle what
+was delivered and void what was not. What is promised:
 
 - Nothing is charged that was not delivered, and nothing twice: settle matches the letter, void the delivery attempt.
 - "Well" is said only after the mail server has said it, or when every recipient has had this very letter before.
@@ -19,7 +19,18 @@ from pennyred.services.dressing import added_fields, kept_header
 from pennyred.services.freely import Freebies
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.holding import Holding, give_back, hold_all, settlement
-from pennyred.services.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay
+from pennyred.services.letterbox import (
+    Answer,
+    Delivered,
+    Delivery,
+    Due,
+    Duplicate,
+    Envelope,
+    Fate,
+    Later,
+    Letter,
+    Relay,
+)
 from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
 from pennyred.services.settling import settle_durably
 from pennyred.services.standing import SECONDS_PER_DAY, GatePolicy, Judgement, Standing, judge
@@ -118,13 +129,11 @@ class Desk:
     async def _pay(self, case: Case) -> tuple[Holding, Answer | None]:
         """Hold a stamp for every recipient that needs one, or say why not; with a refusal, nothing is held.
 
-        In mode "bulk" a stamp that does not count is no stamp: its recipient falls back on the allowance, and the others
-        are asked about again without it, under the same tx.
+        In mode "bulk" a stamp that does not count is no stamp: its recipient falls back on the allowance, and the
+        others are asked again without it, under the same tx.
         """
         while payable := [one for one in case.standings if one.stamps]:
-            holding = await hold_all(
-                self._redeemer, payable, tx=case.tx, lease_seconds=case.policy.lease_seconds
-            )
+            holding = await hold_all(self._redeemer, payable, tx=case.tx, lease_seconds=case.policy.lease_seconds)
             if holding.in_progress:
                 return holding, Later(Reason.IN_PROGRESS)
             if holding.unanswered is not None:
@@ -142,7 +151,7 @@ class Desk:
         going = [one for one in case.standings if one.reason is not Reason.DUPLICATE]
         fields = added_fields(policy, going, day=case.freebies.day)
         header = kept_header(policy, case.letter.header, case.judgement.passes)
-        # With less lease left than the mail server may take to answer, another attempt could begin before this one ends.
+        # With less lease left than the mail server may take to answer, another attempt could overlap with this one.
         dot_before = asyncio.get_running_loop().time() + policy.lease_seconds - policy.upstream_timeout_seconds
         delivered = await delivery.send([one.index for one in going], fields, header, dot_before=dot_before)
         await self._book(case, holding, going, delivered)
@@ -177,5 +186,3 @@ class Desk:
         answer = Relay(delivered)
         self._log.answered(letter, envelope, standings, answer)
         return answer
-
-

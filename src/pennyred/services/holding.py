@@ -110,7 +110,10 @@ async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Hol
         for rank, (stamp, paid) in enumerate(standing.stamps)
     ]
     asked.sort(key=lambda item: item[1] > 0)  # the letter's group first: spare stamps must not use up its balance
-    holds = [_hold(holding.tx, place if rank else 0, standing, stamp) for place, (standing, rank, stamp, _) in enumerate(asked, 1)]
+    holds = [
+        _hold(holding.tx, place if rank else 0, standing, stamp)
+        for place, (standing, rank, stamp, _) in enumerate(asked, 1)
+    ]
     answers = await redeemer.hold(holds, lease_seconds=lease_seconds) if holds else []
     holding.held.clear()
     for (standing, _, stamp, paid), answer in zip(asked, answers, strict=True):

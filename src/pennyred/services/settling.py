@@ -30,8 +30,8 @@ async def settle_durably(
 ) -> None:
     """Settle at the office or, where it does not answer, in the outbox; when this returns it is durable in one of them.
 
-    Never raises for the world's failures: where neither answers, the receiver loses its cent, which is written down, and
-    the sender keeps its letter; the other way round the letter would be delivered twice.
+    Never raises for the world's failures: where neither answers, the receiver loses its cent, which is written down.
+    The other way round the letter would be delivered twice.
     """
     try:
         outcomes = await redeemer.settle(settles)
@@ -61,7 +61,7 @@ async def pump_outbox(
 
 
 async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: SettlementLog) -> int:
-    """Present what stands in the outbox now; stops where the office does not answer. Returns how many were confirmed."""
+    """Present what stands in the outbox now, as long as the office answers. Returns how many were confirmed."""
     confirmed = 0
     while True:
         try:

@@ -137,5 +137,3 @@ def _holding_passes(policy: GatePolicy, passes: tuple[Field, ...], bound: bytes,
         return []
     day = now // SECONDS_PER_DAY
     return [one for one in passes if pass_holds(policy.pass_key, (one,), bound, day)]
-
-

@@ -1,0 +1,127 @@
+"""Builds one worker's gate from the settings: the desk, the way to the mail server, the door."""
+
+import os
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pennyred.config import GateSettings
+from pennyred.postage.policy import Allowances, Exemptions, Mode
+from pennyred.services.gate import Desk
+from pennyred.services.gatelog import LetterLog
+from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
+from pennyred.services.standing import GatePolicy
+from pennyred.smtp.gatehouse import GateOptions
+from pennyred.smtp.pool import UpstreamPool
+from pennyred.smtp.server import GateServer, listening_socket
+from pennyred.smtp.spool import SpoolLimits
+from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
+
+PASS_KEY_BYTES_MIN = 16
+PASS_KEY_BYTES_MAX = 4096
+
+
+def gate_hostname(gate: GateSettings) -> str:
+    """What the gate calls itself: the setting, else this machine's name. Never asks DNS, which can take minutes."""
+    return gate.hostname or socket.gethostname()
+
+
+def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) -> GatePolicy:
+    """The settings in the core's own types; raises OSError or ValueError where the pass key cannot be read."""
+    return GatePolicy(
+        hostname=gate_hostname(gate),
+        issuers=issuers,
+        mode=Mode(gate.mode),
+        price=gate.price,
+        exemptions=Exemptions(gate.exempt.networks, gate.exempt.senders, frozenset(gate.exempt.recipients)),
+        allowances=Allowances(
+            gate.allowance.per_day, gate.allowance.per_source_per_day, gate.allowance.bounces_per_day
+        ),
+        strict_body=gate.altered_body == "reject",
+        pass_key=read_pass_key(gate.pass_key) if gate.pass_key else None,
+        lease_seconds=gate.lease_seconds,
+        upstream_timeout_seconds=gate.upstream_timeout_seconds,
+    )
+
+
+def gate_options(gate: GateSettings) -> GateOptions:
+    """The settings as the door knows them. In monitor mode bare newlines are mended, never refused."""
+    return GateOptions(
+        hostname=gate_hostname(gate),
+        spool=SpoolLimits(letter_bytes_max=gate.max_size),
+        issuers=gate.issuers,
+        price=gate.price,
+        help_url=gate.help_url,
+        is_bare_newline_refused=gate.bare_newline == "reject" and gate.mode != Mode.MONITOR,
+        trusted_fronts=gate.trusted_fronts,
+        transfer_timeout_seconds=gate.transfer_timeout_seconds,
+        read_timeout_seconds=gate.read_timeout_seconds,
+        session_timeout_seconds=gate.session_timeout_seconds,
+        connections_max=gate.max_connections,
+        recipients_max=gate.max_recipients,
+    )
+
+
+def upstream_options(gate: GateSettings) -> UpstreamOptions:
+    """The settings as the way to the mail server knows them; its connections are shared out among the workers."""
+    return UpstreamOptions(
+        endpoint=parse_url(gate.upstream),
+        hostname=gate_hostname(gate),
+        identity=IdentityMode(gate.upstream_identity),
+        connections_max=max(1, gate.upstream_connections // gate.workers),
+        answer_timeout_seconds=gate.upstream_timeout_seconds,
+    )
+
+
+def build_desk(
+    policy: GatePolicy, redeemer: Redeemer, allowances: AllowanceBook, outbox: SettlementOutbox, log: LetterLog
+) -> Desk:
+    """The desk, with the clock and randomness of this machine."""
+    return Desk(
+        policy,
+        redeemer,
+        allowances,
+        outbox,
+        clock=lambda: int(time.time()),
+        random_bytes=os.urandom,
+        log=log,
+    )
+
+
+def build_door(gate: GateSettings, desk: Desk, log: Any) -> GateServer:
+    """The door, not yet listening."""
+    return GateServer(gate_options(gate), desk, UpstreamPool(upstream_options(gate)), tls_context(gate), log=log)
+
+
+def listen(gate: GateSettings) -> list[socket.socket]:
+    """One socket for each address; shared with the other workers. Raises OSError."""
+    sockets: list[socket.socket] = []
+    try:
+        for host, port in gate.listen:
+            sockets.append(listening_socket(host, port, is_shared=True))
+    except OSError:
+        for one in sockets:
+            one.close()
+        raise
+    return sockets
+
+
+def tls_context(gate: GateSettings) -> ssl.SSLContext | None:
+    """For STARTTLS, where a certificate is set; raises OSError (ssl.SSLError is one) where it cannot be read."""
+    if gate.tls_certificate is None or gate.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(gate.tls_certificate, gate.tls_key)
+    return context
+
+
+def read_pass_key(path: Path) -> bytes:
+    """The secret that sister gates share; raises OSError, or ValueError where it is too short to be one."""
+    with path.open("rb") as opened:
+        key = opened.read(PASS_KEY_BYTES_MAX).strip()
+    if len(key) < PASS_KEY_BYTES_MIN:
+        raise ValueError(f"{path}: a pass key has at least {PASS_KEY_BYTES_MIN} bytes")
+    return key

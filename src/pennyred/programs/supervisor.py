@@ -1,0 +1,82 @@
+"""Several worker processes: started, watched, replaced when one dies, and told to stop or to reread the settings.
+
+Workers are forked before any event loop or database exists in the parent, which only waits. A worker whose parent has gone
+(SIGKILL included) notices by a pipe, so that none is left behind.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+WORKERS_MAX = 64
+RESTART_PAUSE_SECONDS = 1.0
+"""Before a dead worker is replaced: one that dies at once must not fill the machine with dying ones."""
+
+Work = Callable[[int, int], int]
+"""Runs one worker: its number (0 and up) and the file descriptor that ends with the parent; returns the exit status."""
+
+
+class Supervisor:
+    """Keeps `count` workers running until SIGTERM or SIGINT; SIGHUP is passed on."""
+
+    def __init__(self, count: int, work: Work) -> None:
+        if not 1 <= count <= WORKERS_MAX:
+            raise ValueError(f"workers: expected 1 to {WORKERS_MAX}, got {count}")
+        self._count = count
+        self._work = work
+        self._workers: dict[int, int] = {}
+        """Process id to worker number."""
+        self._is_stopping = False
+        self._life, self._parent_end = os.pipe()
+
+    def run(self) -> int:
+        """Start the workers and wait; returns 0 when all have ended after a stop, whatever their status else."""
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._stop)
+        signal.signal(signal.SIGHUP, self._pass_on)
+        for number in range(self._count):
+            self._start(number)
+        worst = 0
+        while self._workers:
+            pid, status = os.wait()
+            number = self._workers.pop(pid, None)
+            if number is None:
+                continue
+            if self._is_stopping:
+                worst = max(worst, abs(os.waitstatus_to_exitcode(status)))
+            else:
+                time.sleep(RESTART_PAUSE_SECONDS)
+                self._start(number)
+        return worst
+
+    def _start(self, number: int) -> None:
+        if self._is_stopping:
+            return
+        # Signals wait until the child is on the list, else a stop in between would miss it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.close(self._parent_end)
+                for signum in _SIGNALS:
+                    signal.signal(signum, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+                status = self._work(number, self._life)
+            finally:
+                os._exit(status)
+        self._workers[pid] = number
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _stop(self, signum: int, frame: FrameType | None) -> None:
+        self._is_stopping = True
+        self._pass_on(signal.SIGTERM, frame)
+
+    def _pass_on(self, signum: int, _frame: FrameType | None) -> None:
+        for pid in self._workers:
+            os.kill(pid, signum)
+
+
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
