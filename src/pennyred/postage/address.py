@@ -10,12 +10,15 @@ from pennyred.postage.errors import MalformedAddress
 
 LOCAL_OCTETS_MAX = 256
 """RFC 5321 section 4.5.3.1.1 says 64; longer ones exist (VERP), and refusing them here would lose mail."""
-DOMAIN_OCTETS_MAX = 255
+DOMAIN_OCTETS_MAX = 253
+"""RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters in text."""
+_MAILBOX_CHARACTERS_MAX = 1024
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"@(.*)', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_LDH = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_MUST_BE_QUOTED = re.compile(r'["(),:;<>@\[\\\] ]')
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _LITERAL = re.compile(r"\[[0-9A-Za-z:.\-]{1,100}\]")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -39,7 +42,7 @@ def canonical_recipient(mailbox: str) -> Recipient:
 
     Raises `MalformedAddress`.
     """
-    if len(mailbox) > LOCAL_OCTETS_MAX * 2 + DOMAIN_OCTETS_MAX + 3:
+    if len(mailbox) > _MAILBOX_CHARACTERS_MAX:
         raise MalformedAddress("address too long")
     if _CONTROL.search(mailbox):
         raise MalformedAddress("control character in an address")
@@ -50,11 +53,10 @@ def canonical_recipient(mailbox: str) -> Recipient:
         local, at, domain = mailbox.rpartition("@")
         if not at:
             local, domain = domain, ""
-        if '"' in local or " " in local or "@" in local:
+        # Dots may stand anywhere: RFC 5321 forbids "a..b", but such mailboxes exist and get mail.
+        if _MUST_BE_QUOTED.search(local):
             raise MalformedAddress("a local part with such characters must be quoted")
-    local = unicodedata.normalize("NFC", local).translate(_ASCII_LOWER)
-    if not local or len(_octets(local)) > LOCAL_OCTETS_MAX:
-        raise MalformedAddress("local part empty or too long")
+    local = _canonical_local(local)
     if not domain and (quoted or local != "postmaster"):
         raise MalformedAddress("no domain")
     return Recipient(local, canonical_domain(domain) if domain else "")
@@ -63,27 +65,31 @@ def canonical_recipient(mailbox: str) -> Recipient:
 def canonical_domain(domain: str) -> str:
     """A domain as lower-case A-labels (IDNA 2008, mapped as UTS 46 does), or an address literal in lower case.
 
-    Raises `MalformedAddress`.
+    ASCII labels are taken as they are, underscores too, for such domains exist. Raises `MalformedAddress`.
     """
     if _LITERAL.fullmatch(domain):
         return domain.lower()
-    if len(domain) > DOMAIN_OCTETS_MAX:
-        raise MalformedAddress("domain too long")
     name = domain.removesuffix(".")
-    if name.isascii():
-        name = name.lower()
-    else:
-        try:
-            name = idna.encode(name, uts46=True).decode("ascii")
-        except (idna.IDNAError, UnicodeError) as error:
-            raise MalformedAddress("not an internationalised domain name") from error
-    if len(name) > DOMAIN_OCTETS_MAX or not all(_LDH.fullmatch(label) for label in name.split(".")):
+    if len(name) > DOMAIN_OCTETS_MAX:
+        raise MalformedAddress("domain too long")
+    name = name.lower() if name.isascii() else _a_labels(name)
+    if len(name) > DOMAIN_OCTETS_MAX or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise MalformedAddress("not a domain name")
     return name
 
 
-def _octets(text: str) -> bytes:
+def _canonical_local(local: str) -> str:
+    """NFC around the lower-casing: the Kelvin sign's NFC is a K, and H with a macron below composes only as h."""
+    normal = unicodedata.normalize("NFC", local).translate(_ASCII_LOWER)
+    normal = unicodedata.normalize("NFC", normal)
+    if not normal or len(normal.encode()) > LOCAL_OCTETS_MAX:
+        raise MalformedAddress("local part empty or too long")
+    return normal
+
+
+def _a_labels(name: str) -> str:
     try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise MalformedAddress("not UTF-8") from error
+        labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
+        return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels)
+    except (idna.IDNAError, UnicodeError) as error:
+        raise MalformedAddress("not an internationalised domain name") from error

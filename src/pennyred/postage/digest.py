@@ -9,9 +9,10 @@ from pennyred.postage.letter import HeaderSection
 SIGNED_NAMES: tuple[bytes, ...] = (b"from", b"to", b"cc", b"subject", b"date", b"message-id")
 """What a reader sees of a letter and a mailing system does not rewrite; see README, "Decisions"."""
 
-_LETTER = b"pennyred/1 letter\0"
-_RECIPIENT = b"pennyred/1 recipient\0"
-_DOMAIN = b"pennyred/1 domain\0"
+CONTEXT_HEADER = b"pennyred/1 header\0"
+CONTEXT_LETTER = b"pennyred/1 letter\0"
+CONTEXT_RECIPIENT = b"pennyred/1 recipient\0"
+CONTEXT_DOMAIN = b"pennyred/1 domain\0"
 
 
 def signed_names(header: HeaderSection) -> tuple[bytes, ...]:
@@ -23,29 +24,33 @@ def signed_names(header: HeaderSection) -> tuple[bytes, ...]:
     return tuple(name for name, count in counts.items() for _ in range(count))
 
 
+def qualifies(header: HeaderSection) -> bool:
+    """Whether a stamp can be for a letter with this header: it has exactly one From (STAMP.md 5.3)."""
+    return len(header.named(b"from")) == 1
+
+
 def header_hash(header: HeaderSection) -> bytes:
-    """SHA-256 over the signed fields in relaxed form: name by name, each name's fields from the bottom up."""
-    hasher = hashlib.sha256()
+    """SHA-256 over the signed fields in relaxed form: name by name, each name's fields from the bottom up.
+
+    Defined for every header, also for one that does not qualify.
+    """
     by_name: dict[bytes, list[bytes]] = {name: [] for name in SIGNED_NAMES}
-    for field in header.fields:
+    for field in reversed(header.fields):
         if field.key in by_name:
             by_name[field.key].append(relaxed_field(field))
-    for fields in by_name.values():
-        for relaxed in reversed(fields):
-            hasher.update(relaxed)
-    return hasher.digest()
+    return hashlib.sha256(CONTEXT_HEADER + b"".join(b"".join(fields) for fields in by_name.values())).digest()
 
 
 def letter_hash(header_digest: bytes, body_digest: bytes, recipient: Recipient) -> bytes:
     """Names one letter to one recipient, from the bytes received; what holds, settlements and passes are bound to."""
-    return hashlib.sha256(_LETTER + header_digest + body_digest + recipient.canonical.encode()).digest()
+    return hashlib.sha256(CONTEXT_LETTER + header_digest + body_digest + recipient.canonical.encode()).digest()
 
 
 def recipient_hash(salt: bytes, recipient: Recipient) -> bytes:
     """Makes a stamp out to a recipient without naming it; `salt` is 16 bytes."""
-    return hashlib.sha256(_RECIPIENT + salt + recipient.canonical.encode()).digest()
+    return hashlib.sha256(CONTEXT_RECIPIENT + salt + recipient.canonical.encode()).digest()
 
 
 def domain_hash(serial: bytes, domain: str) -> bytes:
     """Lets an office see that a stamp is for a domain it was told; `serial` is 16 bytes."""
-    return hashlib.sha256(_DOMAIN + serial + domain.encode()).digest()
+    return hashlib.sha256(CONTEXT_DOMAIN + serial + domain.encode()).digest()

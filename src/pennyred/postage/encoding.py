@@ -1,4 +1,4 @@
-"""Canonical base64 and integers: one value, one spelling, so that nothing signed can be written in two ways (STAMP.md 2)."""
+"""Canonical base64 and integers: one value, one spelling, so that nothing signed has two (STAMP.md 2)."""
 
 import base64
 import binascii
@@ -17,12 +17,12 @@ def encode_base64(value: bytes) -> bytes:
 
 
 def decode_base64(text: bytes, *, length: int | None = None, length_max: int = 4096) -> bytes:
-    """The bytes of a canonical base64 text; raises `Malformed` for any other spelling or length."""
-    if len(text) > length_max * 2:
+    """The bytes of a canonical base64 text; raises `Malformed` for any other spelling, or another length in bytes."""
+    if len(text) > 4 * (length_max // 3 + 1):
         raise Malformed("base64 value too long")
     try:
-        value = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        value = binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error as error:
         raise Malformed("not base64") from error
     if base64.b64encode(value) != text:
         raise Malformed("base64 is not canonical")

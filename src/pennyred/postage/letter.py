@@ -1,4 +1,4 @@
-"""A letter taken apart: header fields as they came, byte for byte, and the body (RFC 5322 section 2.1)."""
+"""A letter taken apart: header fields as they came, byte for byte, and body (RFC 5322 section 2.1, STAMP.md 3.1)."""
 
 import re
 from dataclasses import dataclass
@@ -54,7 +54,8 @@ def parse_header(section: bytes) -> HeaderSection:
     if len(section) > HEADER_BYTES_MAX:
         raise MalformedLetter(f"header section of more than {HEADER_BYTES_MAX} bytes")
     fields: list[Field] = []
-    for raw in _FIELD.findall(section):
+    for match in _FIELD.finditer(section):
+        raw = match[0]
         if not raw:
             continue
         if len(fields) >= HEADER_FIELDS_MAX:

@@ -1,27 +1,33 @@
-"""Tag lists of RFC 6376 section 3.2, read strictly and written in one way."""
+"""Tag lists of RFC 6376 section 3.2, read strictly and written in one way (STAMP.md 2.3)."""
 
 import re
+from collections.abc import Sequence
 
 from pennyred.postage.errors import Malformed
 
-VALUE_BYTES_MAX = 8192
+LIST_BYTES_MAX = 4096
+"""As received, white space included; a stamp has about 900."""
 TAGS_MAX = 40
 
-_FWS = re.compile(rb"(?:\r\n)?[ \t]+")
 _TAG = re.compile(rb"([A-Za-z][A-Za-z0-9_]{0,31})=([!-:<-~]*)")
-_LINE_OCTETS = 76
+_LINE_OCTETS = 78
+"""RFC 5322 section 2.1.1: lines should be no longer, CRLF not counted."""
+
+Tag = tuple[str, bytes]
+"""A tag's name, case-sensitive, and its value without any white space."""
 
 
-def parse_tag_list(value: bytes) -> list[tuple[str, bytes]]:
+def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: int = TAGS_MAX) -> list[Tag]:
     """The tags in their order, white space and folding taken out; raises `Malformed`, for a duplicate too."""
-    if len(value) > VALUE_BYTES_MAX:
-        raise Malformed(f"tag list of more than {VALUE_BYTES_MAX} bytes")
-    parts = _FWS.sub(b"", value).split(b";", TAGS_MAX + 1)
+    if len(value) > bytes_max:
+        raise Malformed(f"tag list of more than {bytes_max} bytes")
+    unfolded = value.replace(b"\r\n ", b"").replace(b"\r\n\t", b"")
+    parts = unfolded.translate(None, b" \t").split(b";", tags_max + 1)
     if parts[-1] == b"":
         parts.pop()
-    if len(parts) > TAGS_MAX:
-        raise Malformed(f"more than {TAGS_MAX} tags")
-    tags: list[tuple[str, bytes]] = []
+    if len(parts) > tags_max:
+        raise Malformed(f"more than {tags_max} tags")
+    tags: list[Tag] = []
     seen: set[bytes] = set()
     for part in parts:
         match = _TAG.fullmatch(part)
@@ -34,23 +40,22 @@ def parse_tag_list(value: bytes) -> list[tuple[str, bytes]]:
     return tags
 
 
-def format_tag_list(tags: list[tuple[str, bytes]]) -> bytes:
+def format_tag_list(tags: Sequence[Tag]) -> bytes:
     """The canonical text: every tag with a semicolon, no white space."""
     return b"".join(name.encode() + b"=" + value + b";" for name, value in tags)
 
 
-def fold_field(name: bytes, tags: list[tuple[str, bytes]]) -> bytes:
-    """A whole header field, folded between tags and inside long values to lines of at most 78 octets, CRLF included."""
+def fold_field(name: bytes, tags: Sequence[Tag]) -> bytes:
+    """A whole header field, folded between tags, and inside values too long for a line, to 78 octets; CRLF included."""
     lines: list[bytes] = []
     line = name + b":"
-    for tag, value in tags:
-        item = b" " + tag.encode() + b"=" + value + b";"
-        if len(line) + len(item) > _LINE_OCTETS and line.strip():
+    for index, (tag, value) in enumerate(tags, 1):
+        item = b" %s=%s%s" % (tag.encode(), value, b";" if index < len(tags) else b"")
+        if len(line) + len(item) > _LINE_OCTETS:
             lines.append(line)
             line = b""
         line += item
         while len(line) > _LINE_OCTETS:
             lines.append(line[:_LINE_OCTETS])
-            line = b"  " + line[_LINE_OCTETS:]
-    lines.append(line)
-    return b"\r\n".join(lines).removesuffix(b";") + b"\r\n"
+            line = b" " + line[_LINE_OCTETS:]
+    return b"\r\n".join([*lines, line]) + b"\r\n"
