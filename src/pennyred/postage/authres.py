@@ -1,15 +1,18 @@
 """The `Authentication-Results` field of RFC 8601: ours to write, and others' claims to be ours to recognise."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from pennyred.postage.address import canonical_domain
+from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import Field
 from pennyred.postage.reasons import Kind, Reason
 
 KEY = b"authentication-results"
 _WORDS = {Kind.PAID: "pass", Kind.EXEMPT: "none", Kind.DUE: "fail", Kind.LATER: "fail"}
-_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
-_ID_BYTES_MAX = 4096
+
+_LEXEME = re.compile(rb'\\.?|"|\(|\)|[^\\"()]+', re.DOTALL)
+_ID_END = re.compile(rb"[\s;/:=,\x00]")
 
 
 def authentication_results_field(hostname: str, reasons: Sequence[Reason]) -> bytes:
@@ -22,48 +25,54 @@ def authentication_results_field(hostname: str, reasons: Sequence[Reason]) -> by
 def claims_to_be_ours(field: Field, hostname: str) -> bool:
     """Whether a field says it was written by `hostname`, however it is spelled (RFC 8601 section 5).
 
-    Case, folding, comments, quoting and a version behind the name are seen through.
+    Case, folding, comments, quoting, a final dot, U-labels and a version behind the name are seen through, and so are
+    spellings that only a sloppy reader would take for ours: a field too many taken out harms nobody, one left in does.
     """
-    return field.key == KEY and _authserv_id(field.value[:_ID_BYTES_MAX]) == hostname.lower().encode()
+    if field.key != KEY:
+        return False
+    ours = hostname.lower().rstrip(".")
+    return any(_same_host(word, ours) for word in _authserv_ids(field.value))
 
 
-def _authserv_id(value: bytes) -> bytes:
-    """The first word outside comments, lower case; of a quoted string, what is quoted."""
-    text = _without_comments(value.replace(b"\r", b"").replace(b"\n", b"")).lstrip(b" \t")
-    if text.startswith(b'"'):
-        end = _closing_quote(text)
-        word = _QUOTED_PAIR.sub(rb"\1", text[1:end])
-    else:
-        word = re.split(rb"[ \t;]", text, maxsplit=1)[0]
-    return word.strip().removesuffix(b".").lower()
+def _same_host(word: bytes, ours: str) -> bool:
+    text = word.decode("utf-8", "replace").lower().rstrip(".")
+    if text == ours or text.isascii():
+        return text == ours
+    try:
+        return canonical_domain(text) == ours
+    except MalformedAddress:
+        return False
 
 
-def _without_comments(text: bytes) -> bytes:
-    """RFC 5322 section 3.2.2: comments nest; each counts as white space."""
-    out = bytearray()
+def _authserv_ids(value: bytes) -> Iterator[bytes]:
+    """What readers may take for the name of the writer: strict ones, and those that glue or drop what is between."""
+    unfolded = value.replace(b"\r", b"").replace(b"\n", b"")
+    for text in (_plain(unfolded, b" "), _plain(unfolded, b""), unfolded.replace(b'"', b"")):
+        yield _ID_END.split(text.strip(), maxsplit=1)[0]
+        glued = b"".join(text.partition(b";")[0].split())
+        yield glued
+
+
+def _plain(text: bytes, for_comment: bytes) -> bytes:
+    """The text with quotes and quoted pairs resolved and comments replaced, which nest (RFC 5322 section 3.2.2).
+
+    An unclosed comment or quote ends with the text.
+    """
+    out: list[bytes] = []
     depth = 0
     is_quoted = False
-    characters = iter(text)
-    for character in characters:
-        if character == 0x5C:  # a quoted pair
-            following = next(characters, None)
-            if not depth and following is not None:
-                out += bytes((character, following))
-        elif character == 0x22 and not depth:
-            is_quoted = not is_quoted
-            out.append(character)
-        elif character == 0x28 and not is_quoted:
+    for match in _LEXEME.finditer(text):
+        lexeme = match[0]
+        if lexeme == b"(" and not is_quoted:
             depth += 1
-        elif character == 0x29 and depth:
+        elif lexeme == b")" and depth:
             depth -= 1
-            out.append(0x20)
-        elif not depth:
-            out.append(character)
-    return bytes(out)
-
-
-def _closing_quote(text: bytes) -> int:
-    position = 1
-    while position < len(text) and text[position] != 0x22:
-        position += 2 if text[position] == 0x5C else 1
-    return position
+            if not depth:
+                out.append(for_comment)
+        elif depth:
+            continue
+        elif lexeme == b'"':
+            is_quoted = not is_quoted
+        else:
+            out.append(lexeme[1:] if lexeme.startswith(b"\\") else lexeme)
+    return b"".join(out)

@@ -9,64 +9,86 @@ from pennyred.postage.errors import Malformed, MalformedLicence
 from pennyred.postage.taglist import format_tag_list, parse_tag_list
 
 ALGORITHM = b"ed25519-sha256"
+"""Signatures by Ed25519, hashes by SHA-256."""
 ACCOUNT = re.compile(r"[a-z2-7]{16}")
+"""A sender's account: 80 random bits in lower-case base32 (RFC 4648 section 6)."""
 SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_TAGS = ("v", "a", "i", "s", "c", "k", "cap", "f", "x", "b")
+"""One LDH label in lower case (RFC 5890 section 2.3.1)."""
+LICENCE_BYTES_MAX = 1024
+
+_TAGS = ("v", "a", "i", "s", "c", "k", "cap", "f", "x")
+_SIGNATURE_TAG_BYTES = len(b"b=;") + 88
+"""The signature stands last and always has the same length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """This account, this public key, this daily cap, from and until: said by this office with this key."""
+    """An account, its public key and its daily cap, from and until: said by an office with one of its keys."""
 
     issuer: str
+    """The office's domain, canonical."""
     selector: str
+    """Which of its keys signed."""
     account: str
     public_key: bytes
+    """The sender's, 32 bytes."""
     daily_cap: int
     """Stamps a UTC day."""
     valid_from: int
+    """The first second, since 1970 UTC, at which a stamp may be issued under it."""
     valid_until: int
+    """The first second at which none may be any more."""
     signature: bytes
     encoded: bytes
     """The canonical text, signature included."""
 
     @property
     def signed_bytes(self) -> bytes:
-        """What the office signed: everything before the signature."""
-        return self.encoded[: self.encoded.rindex(b"b=")]
+        """What the office signed: everything before the signature, under `CONTEXT_LICENCE`."""
+        return self.encoded[:-_SIGNATURE_TAG_BYTES]
 
 
 def parse_licence(encoded: bytes) -> Licence:
     """Read the canonical text of a licence; raises `MalformedLicence`."""
     try:
-        tags = parse_tag_list(encoded)
-        if tuple(name for name, _ in tags) != _TAGS or format_tag_list(tags) != encoded:
-            raise MalformedLicence("licence: not the tags of a licence, or not in their canonical form")
-        values = dict(tags)
-        if values["v"] != b"1" or values["a"] != ALGORITHM:
-            raise MalformedLicence("licence: unknown version or algorithm")
-        return Licence(
-            issuer=read_domain(values["i"]),
-            selector=read_text(values["s"], SELECTOR),
-            account=read_text(values["c"], ACCOUNT),
-            public_key=decode_base64(values["k"], length=32),
-            daily_cap=decode_integer(values["cap"]),
-            valid_from=decode_integer(values["f"]),
-            valid_until=decode_integer(values["x"]),
-            signature=decode_base64(values["b"], length=64),
-            encoded=encoded,
-        )
+        return _parse(encoded)
     except MalformedLicence:
         raise
     except Malformed as error:
         raise MalformedLicence(f"licence: {error}") from error
 
 
+def _parse(encoded: bytes) -> Licence:
+    tags = parse_tag_list(encoded, bytes_max=LICENCE_BYTES_MAX)
+    if format_tag_list(tags) != encoded:
+        raise MalformedLicence("licence: not in canonical form")
+    names = [name for name, _ in tags]
+    if names[: len(_TAGS)] != list(_TAGS) or names[-1] != "b":
+        raise MalformedLicence("licence: a tag is missing or out of order")
+    values = dict(tags)
+    if values["v"] != b"1" or values["a"] != ALGORITHM:
+        raise MalformedLicence("licence: a version or algorithm not known here")
+    licence = Licence(
+        issuer=read_domain(values["i"]),
+        selector=read_text(values["s"], SELECTOR),
+        account=read_text(values["c"], ACCOUNT),
+        public_key=decode_base64(values["k"], length=32),
+        daily_cap=decode_integer(values["cap"]),
+        valid_from=decode_integer(values["f"]),
+        valid_until=decode_integer(values["x"]),
+        signature=decode_base64(values["b"], length=64),
+        encoded=encoded,
+    )
+    if licence.valid_from >= licence.valid_until:
+        raise MalformedLicence("licence: ends before it begins")
+    return licence
+
+
 def read_domain(value: bytes) -> str:
     """An issuer's domain, which must stand in its canonical form; raises `Malformed`."""
-    domain = value.decode("ascii")
+    domain = value.decode("ascii")  # a tag's value is ASCII
     if canonical_domain(domain) != domain or domain.startswith("["):
-        raise Malformed("issuer is not a canonical domain")
+        raise Malformed("issuer is not a canonical domain name")
     return domain
 
 

@@ -1,9 +1,9 @@
 """The pass: what a gate puts into a letter it let through, so that its sister gates do not judge or charge it again.
 
-An HMAC over the letter hash, which names the recipient, and the day; by a key that all gates of one receiver share.
+An HMAC over the letter hash, which names the recipient, and the day; by a key that all gates of one receiver share. No
+other party reads it, yet its format is in STAMP.md 9, as sister gates may be of different releases.
 """
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -25,7 +25,10 @@ def mint_pass(key: bytes, letter_hash: bytes, day: int) -> bytes:
 
 
 def pass_holds(key: bytes, fields: Sequence[Field], letter_hash: bytes, day: int) -> bool:
-    """Whether one of the pass fields is for this letter and recipient, and no older than `GOOD_DAYS`."""
+    """Whether one of the pass fields is for this letter and recipient, and no older than `GOOD_DAYS` on `day`.
+
+    At most `FIELDS_TRIED_MAX` are looked at, from the top.
+    """
     return any(_holds(key, field, letter_hash, day) for field in fields[:FIELDS_TRIED_MAX])
 
 
@@ -37,10 +40,9 @@ def _holds(key: bytes, field: Field, letter_hash: bytes, day: int) -> bool:
     except Malformed:
         return False
     # One day ahead: a sister's clock may have passed midnight before ours.
-    return tags.get("v") == b"1" and -1 <= day - given <= GOOD_DAYS and hmac.compare_digest(
-        mac, _mac(key, letter_hash, given)
-    )
+    is_current = tags.get("v") == b"1" and -1 <= day - given <= GOOD_DAYS
+    return is_current and hmac.compare_digest(mac, _mac(key, letter_hash, given))
 
 
 def _mac(key: bytes, letter_hash: bytes, day: int) -> bytes:
-    return hmac.new(key, _CONTEXT + day.to_bytes(8, "big") + letter_hash, hashlib.sha256).digest()
+    return hmac.digest(key, _CONTEXT + day.to_bytes(8, "big") + letter_hash, "sha256")

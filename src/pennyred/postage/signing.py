@@ -1,4 +1,8 @@
-"""Ed25519 signatures (RFC 8032), each under a context of its own; the only module that knows the library behind them."""
+"""Ed25519 signatures (RFC 8032), each under a context of its own; the only module that knows the library behind them.
+
+Implementations differ about keys and signatures that nobody makes by honest means. STAMP.md 7.2 says which count; this
+module refuses the others itself, so that it does not depend on the library's opinion.
+"""
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,6 +19,23 @@ from pennyred.postage.errors import MalformedKey
 CONTEXT_STAMP = b"pennyred/1 stamp\0"
 CONTEXT_LICENCE = b"pennyred/1 licence\0"
 CONTEXT_RECEIPT = b"pennyred/1 receipt\0"
+
+SIGNATURE_BYTES = 64
+PEM_BYTES_MAX = 16_384
+
+_FIELD_PRIME = 2**255 - 19
+_GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
+_SMALL_ORDER_Y = frozenset(
+    (
+        0,  # order 4
+        1,  # order 1
+        _FIELD_PRIME - 1,  # order 2
+        # order 8, and its negative
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        _FIELD_PRIME - 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+    )
+)
+"""The y coordinates of the eight points under which a signature says nothing about who signed."""
 
 
 class SigningKey:
@@ -39,6 +60,8 @@ class SigningKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> "SigningKey":
         """Read an unencrypted PKCS#8 PEM file; raises `MalformedKey`."""
+        if len(pem) > PEM_BYTES_MAX:
+            raise MalformedKey("a key file is not that long")
         try:
             key = load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -57,9 +80,27 @@ class SigningKey:
 
 
 def verify(public: bytes, context: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether the signature holds; a public key that is none holds nothing."""
+    """Whether the signature holds under this key and context; an unsound key or signature never does (STAMP.md 7.2)."""
+    if len(signature) != SIGNATURE_BYTES or not is_sound(public) or _is_small_order(signature[:32]):
+        return False
+    if int.from_bytes(signature[32:], "little") >= _GROUP_ORDER:
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, context + message)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def is_sound(public: bytes) -> bool:
+    """Whether a public key is 32 bytes in the one spelling of RFC 8032 and no point of small order."""
+    return len(public) == 32 and _y(public) < _FIELD_PRIME and not _is_small_order(public)
+
+
+def _y(point: bytes) -> int:
+    """An encoded point's y coordinate as it is written, without the sign of x."""
+    return int.from_bytes(point, "little") & (2**255 - 1)
+
+
+def _is_small_order(point: bytes) -> bool:
+    return _y(point) % _FIELD_PRIME in _SMALL_ORDER_Y

@@ -8,22 +8,27 @@ from pennyred.postage.errors import Malformed, MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD
 from pennyred.postage.licence import ACCOUNT, ALGORITHM, Licence, parse_licence, read_domain, read_text
 from pennyred.postage.reasons import Reason
-from pennyred.postage.taglist import fold_field, format_tag_list, parse_tag_list
+from pennyred.postage.taglist import Tag, fold_field, format_tag_list, parse_tag_list
 
 LIFETIME_SECONDS_MAX = 14 * 86_400
 PRICE_MAX = 1_000_000
+SIGNED_NAMES_MAX = 64
+"""Names in `h`; a letter with more fields of the six than that cannot be stamped."""
 _TAGS = ("v", "a", "i", "c", "n", "t", "x", "p", "rh", "dh", "h", "hh", "bh", "l")
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A stamp that parses; whether it counts is for `verdict` to say."""
+    """A stamp that parses, made by `parse_stamp` only; whether it counts is for `verdict` to say."""
 
     issuer: str
     account: str
     serial: bytes
+    """16 random bytes; with the account and the expiry day, what a ledger knows it by."""
     issued_at: int
+    """Seconds since 1970 UTC, by the sender's clock."""
     expires_at: int
+    """The first second at which it counts no more."""
     price: int
     """What it is worth, in whole stamps (cents)."""
     recipient_hash: bytes
@@ -34,8 +39,8 @@ class Stamp:
     licence: Licence
     signature: bytes
     salt: bytes | None
-    """Stays with the letter; None in what an office is given."""
-    tags: tuple[tuple[str, bytes], ...]
+    """16 random bytes that stay with the letter; None in what an office is given."""
+    tags: tuple[Tag, ...]
     """As they stand, unknown ones included: they are signed too."""
 
     @property
@@ -45,24 +50,27 @@ class Stamp:
 
     @property
     def signed_bytes(self) -> bytes:
-        """What the sender signed: every tag but the signature and the salt, in canonical form."""
-        return format_tag_list([tag for tag in self.tags if tag[0] not in ("b", "z")])
+        """What the sender signed, under `CONTEXT_STAMP`: every tag but signature and salt, in canonical form."""
+        return format_tag_list(self.tags[: -1 if self.salt is None else -2])
 
     def field(self) -> bytes:
         """The whole header field, folded, with its CRLF."""
-        return fold_field(STAMP_FIELD, list(self.tags))
+        return fold_field(STAMP_FIELD, self.tags)
 
     def value(self) -> bytes:
         """The canonical text on one line."""
-        return format_tag_list(list(self.tags))
+        return format_tag_list(self.tags)
 
     def for_office(self) -> bytes:
         """The canonical text without the salt: an office must not be able to try recipients."""
-        return format_tag_list([tag for tag in self.tags if tag[0] != "z"])
+        return format_tag_list(self.tags if self.salt is None else self.tags[:-1])
 
 
 def parse_stamp(value: bytes) -> Stamp:
-    """Read the value of a stamp field, with or without its salt; raises `MalformedStamp`."""
+    """Read the value of a stamp field, with or without its salt, folded or not.
+
+    Raises `MalformedStamp`, whose `reason` is `malformed` or `unknown-version`.
+    """
     try:
         return _parse(value)
     except MalformedStamp:
@@ -73,22 +81,8 @@ def parse_stamp(value: bytes) -> Stamp:
 
 def _parse(value: bytes) -> Stamp:
     tags = parse_tag_list(value)
-    names = [name for name, _ in tags]
+    _check_order([name for name, _ in tags], dict(tags))
     values = dict(tags)
-    if not names or names[0] != "v":
-        raise MalformedStamp("a stamp begins with its version")
-    if values["v"] != b"1":
-        raise MalformedStamp("a version of stamp not known here", Reason.UNKNOWN_VERSION)
-    if [name for name in names if name in _TAGS] != list(_TAGS):
-        raise MalformedStamp("a tag is missing or out of order")
-    if names[-1] == "z" and names[-2] == "b":
-        salt = decode_base64(values["z"], length=16)
-    elif names[-1] == "b" and "z" not in values:
-        salt = None
-    else:
-        raise MalformedStamp("a stamp ends with its signature and its salt")
-    if values["a"] != ALGORITHM:
-        raise MalformedStamp("an algorithm not known here", Reason.UNKNOWN_VERSION)
     stamp = Stamp(
         issuer=read_domain(values["i"]),
         account=read_text(values["c"], ACCOUNT),
@@ -103,13 +97,34 @@ def _parse(value: bytes) -> Stamp:
         body_hash=decode_base64(values["bh"], length=32),
         licence=parse_licence(decode_base64(values["l"])),
         signature=decode_base64(values["b"], length=64),
-        salt=salt,
+        salt=decode_base64(values["z"], length=16) if "z" in values else None,
         tags=tuple(tags),
     )
+    _check_bounds(stamp)
+    return stamp
+
+
+def _check_order(names: list[str], values: dict[str, bytes]) -> None:
+    """Version first, the known tags in their order, signature and salt last (STAMP.md 3.3)."""
+    if names[:1] != ["v"]:
+        raise MalformedStamp("a stamp begins with its version")
+    if values["v"] != b"1":
+        decode_integer(values["v"])
+        raise MalformedStamp("a version of stamp not known here", Reason.UNKNOWN_VERSION)
+    if [name for name in names if name in _TAGS] != list(_TAGS):
+        raise MalformedStamp("a tag is missing or out of order")
+    if names[-1:] != ["b"] and names[-2:] != ["b", "z"]:
+        raise MalformedStamp("a stamp ends with its signature and its salt")
+    if "z" in values and names[-1] != "z":
+        raise MalformedStamp("the salt stands before the signature")
+    if values["a"] != ALGORITHM:
+        raise MalformedStamp("an algorithm not known here", Reason.UNKNOWN_VERSION)
+
+
+def _check_bounds(stamp: Stamp) -> None:
     if not 0 < stamp.expires_at - stamp.issued_at <= LIFETIME_SECONDS_MAX:
         raise MalformedStamp("a stamp lives more than 0 seconds and at most 14 days")
     if not 1 <= stamp.price <= PRICE_MAX:
         raise MalformedStamp("a price out of bounds")
-    if not set(stamp.signed_names) <= set(SIGNED_NAMES):
+    if len(stamp.signed_names) > SIGNED_NAMES_MAX or not set(stamp.signed_names) <= set(SIGNED_NAMES):
         raise MalformedStamp("names of header fields that no stamp signs")
-    return stamp

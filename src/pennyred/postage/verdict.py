@@ -1,11 +1,11 @@
-"""Whether a stamp counts for a letter, as far as can be told without a ledger (STAMP.md 7). Cheapest check first."""
+"""Whether a stamp counts for a letter, as far as can be told without a ledger (STAMP.md 8). Cheapest check first."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pennyred.postage.address import Recipient
-from pennyred.postage.digest import domain_hash, recipient_hash, signed_names
+from pennyred.postage.digest import domain_hash, qualifies, recipient_hash, signed_names
 from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import HeaderSection
 from pennyred.postage.licence import Licence
@@ -31,7 +31,10 @@ class Verdict:
 
 
 class LicenceCache:
-    """The licences whose signature was verified lately, so that each stamp costs one signature check and not two."""
+    """The licences whose signature was verified lately, so that each stamp costs one signature check and not two.
+
+    Only those that hold are remembered: nobody can push them out with forgeries. For one thread.
+    """
 
     def __init__(self, size_max: int = 10_000) -> None:
         self._size_max = size_max
@@ -64,7 +67,7 @@ def judge_stamp(
     licences: LicenceCache,
     strict_body: bool = False,
 ) -> Verdict:
-    """Judge the value of one stamp field; `recipients` are the envelope recipient and its aliases. See `judge_parsed`."""
+    """Judge the value of one stamp field, as `judge_parsed` does; `recipients`: the envelope's and its aliases."""
     try:
         stamp = parse_stamp(value)
     except MalformedStamp as error:
@@ -114,10 +117,13 @@ def judge_parsed(
     return Verdict(reason or Reason.STAMPED, stamp)
 
 
-def check_for_office(stamp: Stamp, *, issuer: str, keys: Keys, now: int, domain: str) -> Reason | None:
-    """An office's own check of a stamp a gate presents for a recipient's domain; None where it holds.
+def check_for_office(
+    stamp: Stamp, *, issuer: str, keys: Keys, now: int, domain: str, licences: LicenceCache | None = None
+) -> Reason | None:
+    """An office's own check of a stamp a gate presents for a recipient's domain; None where it holds (STAMP.md 8.5).
 
-    The gate's word is not needed for any of it: issuer, domain, times, licence and signature.
+    The gate's word is not needed for any of it: issuer, domain hash, times, licence and signature. EXPIRED comes last:
+    everything else holds then, and the ledger may know that the stamp was settled for this letter before.
     """
     if stamp.issuer != issuer:
         return Reason.ISSUER_NOT_ACCEPTED
@@ -125,7 +131,7 @@ def check_for_office(stamp: Stamp, *, issuer: str, keys: Keys, now: int, domain:
         return Reason.WRONG_RECEIVER
     if stamp.issued_at > now + CLOCK_SKEW_SECONDS:
         return Reason.NOT_YET_VALID
-    reason = _licence(stamp, keys, LicenceCache(size_max=1)) or _signature(stamp)
+    reason = _licence(stamp, keys, licences or LicenceCache(size_max=1)) or _signature(stamp)
     if reason is None and stamp.expires_at <= now:
         return Reason.EXPIRED
     return reason
@@ -157,7 +163,7 @@ def _licence(stamp: Stamp, keys: Keys, licences: LicenceCache) -> Reason | None:
     holds = (
         licence.issuer == stamp.issuer
         and licence.account == stamp.account
-        and licence.valid_from <= stamp.issued_at <= licence.valid_until
+        and licence.valid_from <= stamp.issued_at < licence.valid_until
         and key is not None
         and licences.holds(licence, key)
     )
@@ -165,8 +171,7 @@ def _licence(stamp: Stamp, keys: Keys, licences: LicenceCache) -> Reason | None:
 
 
 def _header(stamp: Stamp, header: HeaderSection, header_hash: bytes) -> Reason | None:
-    names = signed_names(header)
-    is_whole = names.count(b"from") == 2 and stamp.signed_names == names and stamp.header_hash == header_hash
+    is_whole = stamp.header_hash == header_hash and qualifies(header) and stamp.signed_names == signed_names(header)
     return None if is_whole else Reason.ALTERED_HEADERS
 
 
