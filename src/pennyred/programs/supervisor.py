@@ -1,7 +1,7 @@
 """Several worker processes: started, watched, replaced when one dies, and told to stop or to reread the settings.
 
-Workers are forked before any event loop or database exists in the parent, which only waits. A worker whose parent has gone
-(SIGKILL included) notices by a pipe, so that none is left behind.
+Workers are forked before any event loop or database exists in the parent, which only waits. A worker whose parent has
+gone (SIGKILL included) notices by a pipe, so that none is left behind.
 """
 
 import os
@@ -41,8 +41,8 @@ class Supervisor:
         worst = 0
         while self._workers:
             pid, status = os.wait()
-            number = self._workers.pop(pid, None)
-            if number is None:
+            number = self._workers.pop(pid, -1)
+            if number < 0:
                 continue
             if self._is_stopping:
                 worst = max(worst, abs(os.waitstatus_to_exitcode(status)))
@@ -70,7 +70,7 @@ class Supervisor:
         self._workers[pid] = number
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
-    def _stop(self, signum: int, frame: FrameType | None) -> None:
+    def _stop(self, _signum: int, frame: FrameType | None) -> None:
         self._is_stopping = True
         self._pass_on(signal.SIGTERM, frame)
 

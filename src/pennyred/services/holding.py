@@ -46,6 +46,10 @@ class Holding:
     in_progress: bool = False
     """Another delivery of this very letter is under way; then nothing is held."""
 
+    def is_hopeless(self, standings: Sequence[Standing]) -> bool:
+        """Whether some recipient has no stamp left to ask about."""
+        return any(not one.stamps and one.index not in self.settled for one in standings)
+
     def is_open(self, standings: Sequence[Standing]) -> bool:
         """Whether some recipient is neither paid nor known to have had the letter."""
         return any(one.index not in self.held and one.index not in self.settled for one in standings)
@@ -60,7 +64,7 @@ async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: byt
     try:
         for _ in range(ROUNDS_MAX):
             dropped = await _round(redeemer, standings, holding, lease_seconds)
-            if holding.in_progress or not holding.is_open(standings):
+            if holding.in_progress or not holding.is_open(standings) or holding.is_hopeless(standings):
                 break
             if not dropped:  # a group that failed though none of it did: this office cannot be understood
                 holding.unanswered = Reason.OFFICE_UNREACHABLE
@@ -158,5 +162,5 @@ def _paid(offline: Reason) -> Reason:
 def _reason(answer: HoldAnswer) -> Reason:
     """The reason a due recipient is told. An office's own finding is believed where it is a reason name."""
     if answer.outcome is HoldOutcome.INVALID:
-        return Reason(answer.reason) if answer.reason in Reason else Reason.BAD_SIGNATURE
+        return next((reason for reason in Reason if reason == answer.reason), Reason.BAD_SIGNATURE)
     return _REASONS[answer.outcome]

@@ -1,0 +1,164 @@
+"""Runs what the settings enable, in one process or several, until SIGTERM; SIGHUP rereads the settings.
+
+One worker is this process itself. With more, a supervisor forks them: each has a gate of its own on the same addresses
+(SO_REUSEPORT), all share the ledger and the state, and the first has the office's HTTP API.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+from pennyred.config import BadSettings, Settings, read_settings
+from pennyred.postage.errors import PennyRedError, Unavailable
+from pennyred.programs.gate import build_desk, build_door, gate_policy, listen, tls_context
+from pennyred.programs.office import open_office
+from pennyred.programs.supervisor import Supervisor
+from pennyred.services.gate import Desk
+from pennyred.services.gatelog import LetterLog
+from pennyred.services.office import Office
+from pennyred.services.settling import pump_outbox
+from pennyred.smtp.server import GateServer, listening_socket
+from pennyred.state import GateState
+from pennyred.web.server import ApiServer
+
+OUTBOX_PAUSE_SECONDS = 5.0
+SWEEP_PAUSE_SECONDS = 60.0
+EX_TEMPFAIL = 75
+
+
+def serve(settings: Settings, workers: int | None = None) -> int:
+    """Serve until stopped; the exit status. `workers` goes before the setting."""
+    count = workers or (settings.gate.workers if settings.gate else 1)
+    if count == 1:
+        return _work(settings, 0, None)
+    return Supervisor(count, lambda number, life: _work(settings, number, life)).run()
+
+
+def make_log() -> Any:
+    """JSON lines on standard error, for journald or a file; bound to this call, not to the process."""
+    return structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+
+
+def _work(settings: Settings, number: int, life: int | None) -> int:
+    log = make_log()
+    try:
+        return uvloop.run(Worker(settings, number, log).run(life))
+    except Unavailable as error:
+        log.error("cannot serve", error=str(error))
+        return EX_TEMPFAIL
+    except (PennyRedError, OSError, ValueError) as error:
+        log.error("cannot serve", error=str(error))
+        return 2
+
+
+class Worker:
+    """One process: its gate, its share of the office, and what runs beside them."""
+
+    def __init__(self, settings: Settings, number: int, log: Any) -> None:
+        self._settings = settings
+        self._number = number
+        self._log = log
+        self._stop = asyncio.Event()
+        self._desk: Desk | None = None
+        self._door: GateServer | None = None
+        self._office: Office | None = None
+
+    async def run(self, life: int | None) -> int:
+        """Serve until told to stop; `life` is a descriptor that ends when the supervisor does."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reread)
+        if life is not None:
+            loop.add_reader(life, self._stop.set)
+        async with AsyncExitStack() as parts:
+            await self._start(parts)
+            self._log.info("serving", worker=self._number, **self._addresses())
+            await self._stop.wait()
+            self._log.info("stopping", worker=self._number)
+        self._log.info("stopped", worker=self._number)
+        return 0
+
+    async def _start(self, parts: AsyncExitStack) -> None:
+        """Start from the inside out; the stack ends them the other way round."""
+        office: Office | None = None
+        if self._settings.office is not None:
+            office = self._office = await parts.enter_async_context(open_office(self._settings))
+            parts.push_async_callback(_cancel, asyncio.create_task(self._sweep(office)))
+            if self._number == 0:
+                host, port = self._settings.office.listen
+                api = ApiServer(office, listening_socket(host, port))
+                await api.start()
+                parts.push_async_callback(api.stop)
+        if self._settings.gate is not None and office is not None:
+            await self._start_gate(parts, office)
+
+    async def _start_gate(self, parts: AsyncExitStack, office: Office) -> None:
+        gate = self._settings.gate
+        assert gate is not None
+        state = GateState.open(gate.state, now=int(time.time()))
+        parts.push_async_callback(state.close)
+        letters = LetterLog(self._log)
+        redeemer = office.local_redeemer()
+        policy = gate_policy(gate, {office.issuer: office.keys.public_keys})
+        self._desk = build_desk(policy, redeemer, state.allowances, state.outbox, letters)
+        pump = pump_outbox(redeemer, state.outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
+        parts.push_async_callback(_cancel, asyncio.create_task(pump))
+        self._door = door = build_door(gate, self._desk, self._log)
+        await door.start(listen(gate))
+        # A letter whose final dot is out may take the mail server's whole time to be answered.
+        parts.push_async_callback(door.stop, gate.upstream_timeout_seconds)
+
+    async def _sweep(self, office: Office) -> None:
+        """Let the ledger forget what is over; when it does not answer, next time."""
+        while True:
+            try:
+                while (report := await office.ledger.sweep(now=int(time.time()))).is_more:
+                    await asyncio.sleep(0)
+            except Unavailable as error:
+                self._log.warning("sweep failed", error=str(error))
+            else:
+                if report.voided or report.settled or report.dropped_days:
+                    self._log.info("swept", voided=report.voided, settled=report.settled, days=report.dropped_days)
+            await asyncio.sleep(SWEEP_PAUSE_SECONDS)
+
+    def _reread(self) -> None:
+        """SIGHUP: rules, keys and certificates anew; addresses, databases and limits stay until the next start."""
+        try:
+            settings = read_settings(Path(self._settings.file))
+            if self._office is not None:
+                self._office.keys.reload()
+            if settings.gate is not None and self._desk is not None and self._door is not None:
+                self._desk.policy = gate_policy(settings.gate, self._desk.policy.issuers)
+                self._door.replace_tls(tls_context(settings.gate))
+        except (BadSettings, PennyRedError, OSError, ValueError) as error:
+            self._log.error("settings not reread; the old ones stay", error=str(error))
+        else:
+            self._log.info("settings reread", worker=self._number)
+
+    def _addresses(self) -> dict[str, Any]:
+        gate, office = self._settings.gate, self._settings.office
+        return {
+            "gate": [f"{host}:{port}" for host, port in gate.listen] if gate else [],
+            "office": "{}:{}".format(*office.listen) if office and self._number == 0 else "",
+            "mode": gate.mode if gate else "",
+        }
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,209 @@
+"""A gate's desk with an office in memory behind it and a scripted mail server before it."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pennyred.ledger.memory import MemoryLedger
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.ledger_rules import HoldOrder
+from pennyred.postage.policy import AllowanceClaim
+from pennyred.postage.reasons import Reason
+from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.verdict import check_for_office
+from pennyred.services.gate import Desk
+from pennyred.services.gatelog import LetterLog
+from pennyred.services.letterbox import Answer, Delivered, Envelope, Fate, Reply
+from pennyred.services.standing import GatePolicy
+from stationery import ISSUER, NOW, ReceivedLetter, Stationery
+
+QUEUED = Reply(250, (b"2.0.0 Ok: queued as ABC123",))
+
+
+@dataclass
+class OfficeInMemory:
+    """A `Redeemer` over the in-memory ledger; `down` makes the named verbs unavailable."""
+
+    stationery: Stationery
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    now: int = NOW
+    down: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+
+    async def open(self, stamps: int, daily_cap: int = 1000) -> None:
+        """The sender's account with a balance, and the gate's own receiver."""
+        await self.ledger.open_account(
+            self.stationery.account, "ann@sender.example", self.stationery.sender_key.public, daily_cap, now=NOW
+        )
+        await self.ledger.add_receiver("local", ("*",), b"\0" * 32, now=NOW)
+        if stamps:
+            await self.ledger.credit(self.stationery.account, stamps, "test", now=NOW)
+
+    async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
+        self._called("hold")
+        orders = [
+            HoldOrder(
+                hold.tx,
+                hold.group,
+                hold.stamp.account,
+                hold.stamp.serial,
+                hold.stamp.expiry_day,
+                hold.stamp.price,
+                hold.stamp.licence.public_key,
+                hold.domain,
+                hold.letter,
+                self.now + lease_seconds,
+                check_for_office(
+                    hold.stamp,
+                    issuer=ISSUER,
+                    keys=self.stationery.issuers[ISSUER],
+                    now=self.now,
+                    domain=hold.domain,
+                ),
+            )
+            for hold in holds
+        ]
+        return await self.ledger.hold("local", orders, now=self.now)
+
+    async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
+        self._called("settle")
+        return await self.ledger.settle("local", settles, now=self.now)
+
+    async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
+        self._called("void")
+        return await self.ledger.void("local", voids, now=self.now)
+
+    def _called(self, verb: str) -> None:
+        self.calls.append(verb)
+        if verb in self.down:
+            raise Unavailable(Reason.LEDGER_UNAVAILABLE, "down by script")
+
+
+@dataclass
+class Counters:
+    """An `AllowanceBook` in memory."""
+
+    used: dict[tuple[int, str], int] = field(default_factory=dict)
+    is_down: bool = False
+
+    async def take(self, day: int, claims: Sequence[AllowanceClaim]) -> bool:
+        if self.is_down:
+            raise Unavailable(Reason.INTERNAL, "down by script")
+        if any(self.used.get((day, one.key), 0) + one.count > one.limit for one in claims):
+            return False
+        for one in claims:
+            self.used[day, one.key] = self.used.get((day, one.key), 0) + one.count
+        return True
+
+    async def give_back(self, day: int, claims: Sequence[AllowanceClaim]) -> None:
+        for one in claims:
+            self.used[day, one.key] -= one.count
+
+
+@dataclass
+class OutboxInMemory:
+    """A `SettlementOutbox` in memory."""
+
+    entries: dict[int, Settle] = field(default_factory=dict)
+
+    async def add(self, settles: Sequence[Settle], *, now: int) -> None:
+        self.entries |= dict(zip(itertools.count(len(self.entries)), settles))
+
+    async def pending(self, limit: int) -> list[Any]:
+        return [_Entry(number, settle) for number, settle in self.entries.items()][:limit]
+
+    async def done(self, ids: Sequence[int]) -> None:
+        for number in ids:
+            del self.entries[number]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    id: int
+    settle: Settle
+
+
+@dataclass
+class MailServer:
+    """A `Delivery` that answers each recipient by script, and remembers what it was sent."""
+
+    mailboxes: tuple[bytes, ...]
+    fates: list[Fate] = field(default_factory=list)
+    """One for each recipient sent to; those missing are accepted."""
+    sent: list[tuple[tuple[int, ...], bytes, bytes]] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    """Where set, the answer waits for it."""
+    explode: Exception | None = None
+
+    async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
+        self.sent.append((tuple(recipients), fields, header))
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.explode is not None:
+            raise self.explode
+        fates = (self.fates + [Fate.ACCEPTED] * len(recipients))[: len(recipients)]
+        replies = {
+            Fate.ACCEPTED: QUEUED,
+            Fate.REFUSED_TEMPORARY: Reply(451, (b"4.2.0 later",)),
+            Fate.REFUSED_PERMANENT: Reply(550, (b"5.1.1 no",)),
+        }
+        mailboxes = tuple(self.mailboxes[index] for index in recipients)
+        return Delivered(tuple(fates), tuple(replies.get(fate) for fate in fates), mailboxes, 1)
+
+
+@dataclass
+class Lines:
+    """A logger that keeps its lines."""
+
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.lines.append({"event": event, **fields})
+
+    warning = error = info
+
+
+class DeskUnderTest:
+    """The desk, its neighbours, and one call to present a letter."""
+
+    def __init__(self, **policy: Any) -> None:
+        self.stationery = Stationery()
+        self.office = OfficeInMemory(self.stationery)
+        self.counters = Counters()
+        self.outbox = OutboxInMemory()
+        self.log = Lines()
+        self.attempts = itertools.count(1)
+        defaults: dict[str, Any] = {"hostname": "mx.example.org", "issuers": self.stationery.issuers}
+        self.desk = Desk(
+            GatePolicy(**(defaults | policy)),
+            self.office,
+            self.counters,
+            self.outbox,
+            clock=lambda: self.office.now,
+            random_bytes=lambda count: next(self.attempts).to_bytes(count, "big"),
+            log=LetterLog(self.log),
+        )
+
+    async def present(
+        self,
+        letter: bytes,
+        *to: str,
+        sender: str = "ann@sender.example",
+        source: str = "198.51.100.7",
+        server: MailServer | None = None,
+        source_known: bool = True,
+    ) -> tuple[Answer, MailServer]:
+        """Hand a letter over the desk; the answer and the mail server that stood behind."""
+        mailboxes = tuple(one.encode() for one in to)
+        server = server or MailServer(mailboxes)
+        server.mailboxes = mailboxes
+        envelope = Envelope(sender.encode(), mailboxes, source, source_known)
+        return await self.desk.take(ReceivedLetter(letter), envelope, server), server
+
+    async def balance(self) -> tuple[int, int]:
+        """The sender's balance and what of it is held."""
+        account = await self.office.ledger.account(self.stationery.account)
+        assert account is not None
+        return account.balance, account.held

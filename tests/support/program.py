@@ -1,0 +1,108 @@
+"""The started program as a black box: `pennyred` as a process of its own, its log read line by line."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+WAIT_SECONDS = 30.0
+
+
+def run(*arguments: str, home: Path | None = None, stdin: bytes = b"", check: bool = True) -> "subprocess.CompletedProcess[bytes]":
+    """Run one `pennyred` command to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pennyred", *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env=os.environ | ({"PENNYRED_HOME": str(home)} if home else {}),
+    )
+    if check and done.returncode:
+        raise AssertionError(f"pennyred {arguments}: {done.returncode}\n{done.stdout.decode()}\n{done.stderr.decode()}")
+    return done
+
+
+def run_json(*arguments: str, home: Path | None = None, stdin: bytes = b"", check: bool = True) -> Any:
+    """Run one command with --json; its document."""
+    return json.loads(run(*arguments, "--json", home=home, stdin=stdin, check=check).stdout)
+
+
+@dataclass
+class Served:
+    """`pennyred serve` on a settings file; a context manager. Leaves by SIGTERM unless it was killed."""
+
+    settings: Path
+    arguments: tuple[str, ...] = ()
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    def __enter__(self) -> "Served":
+        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pennyred", "--config", str(self.settings), "serve", *self.arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.wait_for(lambda line: line["event"] == "serving")
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(WAIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._end()
+
+    def kill(self) -> None:
+        """SIGKILL, workers and all."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._end()
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The next log line that is wanted; those passed over stay in `log`."""
+        while True:
+            try:
+                line = self._lines.get(timeout=WAIT_SECONDS)
+            except queue.Empty:
+                raise AssertionError(f"not in the log within {WAIT_SECONDS} s: {self.log[-20:]}") from None
+            if line is None:
+                raise AssertionError(f"the program ended: {self.process.wait()}, {self.log[-20:]}")
+            self.log.append(line)
+            if wanted(line):
+                return line
+
+    def wait_for_letter(self) -> dict[str, Any]:
+        """The next log line about a letter."""
+        return self.wait_for(lambda line: line["event"] == "letter")
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            try:
+                parsed = json.loads(line)
+            except ValueError:
+                parsed = {"event": "", "text": line.decode(errors="replace")}
+            self._lines.put(parsed)
+        self._lines.put(None)
+
+    def _end(self) -> None:
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
