@@ -4,7 +4,8 @@ A stamp names its recipient only by a salted hash, so each stamp is tried agains
 envelope recipient: a mailbox that occurs twice in the envelope needs two.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pennyred.postage.address import Recipient
@@ -19,8 +20,9 @@ STAMPS_TRIED_MAX = 4
 
 STAMPS_READ_BASE = 100
 STAMPS_READ_PER_RECIPIENT = 4
-"""How many stamp fields of a letter are looked at. A letter to a hundred recipients may reach us in a hundred
-transactions of one recipient each, with all its stamps each time."""
+TRIES_MAX = 1_000_000
+"""How many stamp fields of a letter are looked at: so many and no more than `TRIES_MAX` hashes cost. A letter to a
+hundred recipients may reach us in a hundred transactions of one recipient each, with all its stamps each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +40,23 @@ def find_candidates(header: HeaderSection, recipients: Sequence[Recipient | None
     A stamp made out to another recipient of the envelope is not held against this one ("no-stamp", not
     "wrong-recipient"). None stands for a recipient without a canonical form: no stamp can be made out to it.
     """
-    limit = STAMPS_READ_BASE + STAMPS_READ_PER_RECIPIENT * len(recipients)
-    stamps, unreadable = _read_stamps([field.value for field in header.named(STAMP_FIELD.lower())[:limit]])
+    fields = header.named(STAMP_FIELD.lower())[: _stamps_read_max(len(recipients))]
+    stamps, unreadable = _read_stamps(field.value for field in fields)
     matches: dict[Recipient, list[Stamp]] = {recipient: [] for recipient in recipients if recipient is not None}
     strays = 0
     for stamp in stamps:
-        made_out_to = [recipient for recipient in matches if _is_for(stamp, recipient)]
-        strays += not made_out_to
-        for recipient in made_out_to:
-            matches[recipient].append(stamp)
+        addressee = next((recipient for recipient in matches if _is_for(stamp, recipient)), None)
+        if addressee is None:
+            strays += 1
+        else:
+            matches[addressee].append(stamp)
     otherwise = Reason.WRONG_RECIPIENT if strays else unreadable or Reason.NO_STAMP
-    return [
-        Candidates(_share(matches.get(recipient, []), recipients, place) if recipient else (), otherwise)
-        for place, recipient in enumerate(recipients)
-    ]
+    return [Candidates(share, otherwise) for share in _shares(matches, recipients)]
+
+
+def _stamps_read_max(recipients: int) -> int:
+    lavish = STAMPS_READ_BASE + STAMPS_READ_PER_RECIPIENT * recipients
+    return min(lavish, max(STAMPS_READ_BASE, TRIES_MAX // max(recipients, 1)))
 
 
 def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
@@ -72,10 +77,15 @@ def _is_for(stamp: Stamp, recipient: Recipient) -> bool:
     return stamp.salt is not None and recipient_hash(stamp.salt, recipient) == stamp.recipient_hash
 
 
-def _share(stamps: Sequence[Stamp], recipients: Sequence[Recipient | None], place: int) -> tuple[Stamp, ...]:
-    """This place's share of the stamps, where the same recipient stands in the envelope more than once."""
-    recipient = recipients[place]
-    occurrences = recipients.count(recipient)
-    if occurrences == 1:
-        return tuple(stamps[:STAMPS_TRIED_MAX])
-    return tuple(stamps[recipients[:place].count(recipient) :: occurrences][:STAMPS_TRIED_MAX])
+def _shares(
+    matches: Mapping[Recipient, Sequence[Stamp]], recipients: Sequence[Recipient | None]
+) -> Iterator[tuple[Stamp, ...]]:
+    """Each place's share of the stamps: places with the same recipient deal them out among themselves."""
+    occurrences = Counter(recipients)
+    seen: Counter[Recipient] = Counter()
+    for recipient in recipients:
+        if recipient is None:
+            yield ()
+            continue
+        yield tuple(matches[recipient][seen[recipient] :: occurrences[recipient]][:STAMPS_TRIED_MAX])
+        seen[recipient] += 1
