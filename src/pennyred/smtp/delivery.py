@@ -89,7 +89,8 @@ class Transaction:
         try:
             return await self._say_data(connection)
         except Unavailable:
-            if not was_open:
+            if not was_open or not connection.is_broken:
+                self._drop()
                 raise
             self._drop()  # it had left while the letter came in
             return await self._say_data(await self._reopened(indexes))

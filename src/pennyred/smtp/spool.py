@@ -13,7 +13,7 @@ from typing import IO
 
 from pennyred.postage.canonical import BodyHasher
 from pennyred.postage.errors import MalformedLetter
-from pennyred.postage.letter import HeaderSection, parse_header
+from pennyred.postage.letter import HEADER_BYTES_MAX, HeaderSection, parse_header
 
 _READ_BYTES = 256 * 1024
 
@@ -32,7 +32,7 @@ class SpoolLimits:
     letter_bytes_max: int
     memory_bytes_max: int = 1024 * 1024
     """Of the body; beyond, it goes to a file."""
-    header_bytes_max: int = 512 * 1024
+    header_bytes_max: int = HEADER_BYTES_MAX
     directory: Path | None = None
     """For the files; None: the system's folder for temporary ones."""
 

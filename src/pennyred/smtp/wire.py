@@ -95,7 +95,7 @@ class Wire(SMTP):
         self._wake()
         return not self._is_tls
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         """The client is gone; the session notices when it next reads, and what it is committing goes on."""
         self.transport = None
         self._has_eof = True

@@ -1,0 +1,49 @@
+"""A client that leaves, at every state: nothing is left behind, and the mail server's connection is fit for the next."""
+
+import asyncio
+
+import pytest
+from fake_upstream import FakeUpstream
+from smtp_gate import Gate
+
+STATES = {
+    "before hello": [],
+    "after hello": [b"EHLO c.example\r\n"],
+    "in a command": [b"EHLO c.example\r\n", b"MAIL FR"],
+    "after MAIL": [b"EHLO c.example\r\n", b"MAIL FROM:<a@example.com>\r\n"],
+    "after RCPT": [b"EHLO c.example\r\n", b"MAIL FROM:<a@example.com>\r\n", b"RCPT TO:<b@example.org>\r\n"],
+    "after DATA": [b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"],
+    "in the letter": [b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: x\r\n\r\nhel"],
+    "before the dot": [b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: x\r\n\r\nhel\r\n.\r"],
+}
+
+
+@pytest.mark.parametrize("way", ["close", "half-close", "reset"])
+@pytest.mark.parametrize("state", STATES)
+def test_leaving_gives_everything_back(state, way):
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect(b"")
+            await client.reply()
+            for data in STATES[state]:
+                client.send(data)
+                if data.endswith(b"\r\n"):
+                    await client.reply()
+            if way == "close":
+                await client.close()
+            elif way == "half-close":
+                client.writer.write_eof()
+            else:
+                client.abort()
+            if way == "half-close":
+                await client.rest()
+            other = await gate.connect()
+            assert (await other.mail()).startswith(b"250")
+            assert not [envelope for envelope in gate.desk.envelopes if envelope.helo == "c.example"]
+            assert len(upstream.letters) == 1
+            await other.say(b"QUIT")
+            while gate.server.sessions:
+                await asyncio.sleep(0)
+            assert gate.pool.idle_count <= gate.pool.open_count <= 2
+
+    asyncio.run(story())

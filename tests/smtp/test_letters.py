@@ -1,0 +1,121 @@
+"""The letter delivered is the letter received, byte for byte, below the fields the gate prepends."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from fake_upstream import FakeUpstream
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from smtp_gate import FakeDesk, Gate
+from letter_ends import FALSE_ENDS, TRUE_ENDS
+
+CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
+FIELDS = b"X-Postage-Pass: abc\r\nAuthentication-Results: gate; x-postage=none\r\n"
+
+
+async def passed_through(letters: list[bytes], fields: bytes = FIELDS) -> list[bytes]:
+    """Each of the letters (CRLF newlines, a newline at the end) after its way through the gate."""
+    async with FakeUpstream() as upstream, Gate(upstream, FakeDesk(fields=fields)) as gate:
+        client = await gate.connect()
+        for letter in letters:
+            wire = re.sub(rb"(\A|\r\n)\.", rb"\1..", letter)
+            assert (await client.mail(wire)).startswith(b"250")
+        assert gate.desk.letters == letters
+        return [taken.letter for taken in upstream.letters]
+
+
+def test_every_letter_of_the_corpus_arrives_as_it_was_sent():
+    paths = sorted(CORPUS.rglob("*.eml"))
+    if not paths:
+        pytest.skip(f"no corpus in {CORPUS}")
+    letters = [re.sub(rb"\r\n|\r|\n", b"\r\n", path.read_bytes()) for path in paths]
+    letters = [letter if letter.endswith(b"\r\n") else letter + b"\r\n" for letter in letters]
+    assert asyncio.run(passed_through(letters)) == [FIELDS + letter for letter in letters]
+
+
+ODD = {
+    "only a header": b"Subject: x\r\n",
+    "only a body": b"\r\nhello\r\n",
+    "nothing": b"",
+    "an empty line": b"\r\n",
+    "two empty lines": b"\r\n\r\n",
+    "no header and no empty line": b"hello\r\nworld\r\n",
+    "dots": b".a: b\r\n\r\n.\r\n..\r\n...\r\n.x\r\n",
+    "empty lines at the end": b"a: b\r\n\r\nx\r\n\r\n\r\n",
+    "a line that is no field": b"From alice\r\na: b\r\nnonsense\r\nc: d\r\n\r\nx\r\n",
+    "a field without a name": b": x\r\n\r\n",
+    "larger than memory": b"a: b\r\n\r\n" + (b"." + b"x" * 70 + b"\r\n") * 40_000,
+    "one long line of dots": b"a: b\r\n\r\n" + b"." * 1_500_000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_letters_survive(name):
+    assert asyncio.run(passed_through([ODD[name]])) == [FIELDS + ODD[name]]
+    assert asyncio.run(passed_through([ODD[name]], b"")) == [ODD[name]]
+
+
+def test_a_letter_that_begins_with_a_folded_line_cannot_continue_the_gates_own_field():
+    letter = b" ; dkim=pass header.d=bank.example\r\nSubject: x\r\n\r\nhello\r\n"
+    [arrived] = asyncio.run(passed_through([letter]))
+    assert arrived == FIELDS + b"\r\n" + letter
+
+
+line = st.binary(max_size=40).map(lambda text: text.replace(b"\r", b"").replace(b"\n", b""))
+
+
+@settings(max_examples=15)
+@given(st.lists(st.lists(st.one_of(line, st.just(b""), st.just(b".")), max_size=12).map(lambda lines: b"".join(line + b"\r\n" for line in lines)), min_size=1, max_size=20))
+def test_any_letters_survive(letters):
+    letters = [letter for letter in letters if not letter.startswith((b" ", b"\t"))]
+    assert asyncio.run(passed_through(letters)) == [FIELDS + letter for letter in letters]
+
+
+@pytest.mark.parametrize("end", FALSE_ENDS + TRUE_ENDS)
+def test_no_end_of_a_letter_is_seen_by_one_and_not_by_the_other(end):
+    """The classic: a second mail behind an end that one of two servers does not see."""
+    smuggled = b"MAIL FROM:<mallory@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
+
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            await client.envelope()
+            await client.say(b"DATA")
+            client.send(b"Subject: one\r\n\r\nbody" + end + smuggled)
+            assert (await client.reply()).startswith(b"250")
+            if end in TRUE_ENDS:
+                # An honest end: what follows are commands of this very client, answered one by one.
+                assert [(await client.reply())[:3] for _ in range(4)] == [b"250", b"250", b"354", b"250"]
+                assert len(gate.desk.envelopes) == 2
+            else:
+                assert len(gate.desk.envelopes) == 1
+            assert (await client.say(b"QUIT")).startswith(b"221")
+            assert len(upstream.letters) == len(gate.desk.envelopes)
+            for taken in upstream.letters:
+                # As the laxest reader would see it: no newline but CRLF, and no line that is a dot.
+                assert re.search(rb"(?<!\r)\n|\r(?!\n)", taken.stuffed) is None
+                assert b"\r\n.\r\n" not in b"\r\n" + taken.stuffed
+
+    asyncio.run(story())
+
+
+def test_all_the_same_whatever_pieces_the_network_makes_of_it():
+    letter = b"Subject: x\r\n\r\n.dot\r\nbare\nnewline\r\n"
+    wire = b"Subject: x\r\n\r\n..dot\r\nbare\nnewline\r\n.\r\nNOOP\r\n"
+
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            await client.envelope()
+            await client.say(b"DATA")
+            for index in range(len(wire)):
+                client.send(wire[index : index + 1])
+                await client.writer.drain()
+                await asyncio.sleep(0)
+            assert (await client.reply()).startswith(b"250")
+            assert (await client.reply()).startswith(b"250")
+            assert upstream.letters[0].letter == letter.replace(b"bare\n", b"bare\r\n")
+
+    asyncio.run(story())

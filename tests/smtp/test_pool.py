@@ -1,0 +1,276 @@
+"""The mail server's connections: at most so many, used again only when surely clean, each told who the client is."""
+
+import asyncio
+
+import pytest
+from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
+from pennyred.postage.errors import Unavailable
+from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.pool import PoolExhausted, UpstreamPool
+from pennyred.smtp.upstream import Endpoint, UpstreamOptions, parse_capabilities, parse_url
+from smtp_gate import Gate
+
+ALICE = ClientIdentity("192.0.2.1", 1234, "alice.example")
+BOB = ClientIdentity("2001:db8::1", 1234, "bob.example", name="bob.example.net", protocol="SMTP")
+
+
+def pooled(upstream: FakeUpstream, **options) -> UpstreamPool:
+    return UpstreamPool(UpstreamOptions(parse_url(upstream.url), "gate.example.org", **options))
+
+
+def test_a_client_is_told_once_and_the_next_one_anew():
+    async def story():
+        async with FakeUpstream() as upstream:
+            pool = pooled(upstream)
+            for client in (ALICE, ALICE, BOB, ALICE):
+                pool.release(await pool.acquire(client))
+            assert [line for line in upstream.commands if not line.startswith(b"EHLO")] == [
+                b"XCLIENT NAME=[UNAVAILABLE] PORT=[UNAVAILABLE] PROTO=ESMTP HELO=alice.example ADDR=192.0.2.1\r\n",
+                b"XCLIENT NAME=bob.example.net PORT=[UNAVAILABLE] PROTO=SMTP HELO=bob.example ADDR=IPV6:2001:db8::1\r\n",
+                b"XCLIENT NAME=[UNAVAILABLE] PORT=[UNAVAILABLE] PROTO=ESMTP HELO=alice.example ADDR=192.0.2.1\r\n",
+            ]
+            assert [line for line in upstream.commands if line.startswith(b"EHLO")] == [
+                b"EHLO gate.example.org\r\n",
+                b"EHLO alice.example\r\n",
+                b"EHLO bob.example\r\n",
+                b"EHLO alice.example\r\n",
+            ]
+            assert len(upstream.heard) == 1
+            await pool.close()
+            await upstream.until(lambda: upstream.open_count == 0)
+            assert upstream.commands[-1] == b"QUIT\r\n"
+
+    asyncio.run(story())
+
+
+def test_a_connection_that_knows_the_client_already_is_preferred():
+    async def story():
+        async with FakeUpstream() as upstream:
+            pool = pooled(upstream)
+            first, second = await pool.acquire(ALICE), await pool.acquire(BOB)
+            pool.release(first)
+            pool.release(second)
+            assert await pool.acquire(ALICE) is first
+            pool.release(first)
+            assert await pool.acquire(BOB) is second
+            pool.release(second)
+            await pool.close()
+
+    asyncio.run(story())
+
+
+def test_no_mail_is_sent_as_ourselves_where_xclient_is_not_offered():
+    async def story():
+        async with FakeUpstream(KEYWORDS[:-1]) as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            assert (await client.say(b"MAIL FROM:<a@example.com>")).startswith(b"451 4.4.1")
+            assert not [line for line in upstream.commands if line.startswith(b"MAIL")]
+            assert "XCLIENT" in gate.notes.lines[0][2]["detail"]
+
+    asyncio.run(story())
+
+
+def test_a_mail_server_that_refuses_xclient_is_a_fault_in_somebodys_settings_and_bounces_nothing():
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            upstream.answers[b"XCLIENT"] += [b"550 5.7.0 insufficient authorization\r\n"] * 2
+            client = await gate.connect()
+            assert (await client.say(b"MAIL FROM:<a@example.com>")).startswith(b"451 4.4.1")
+
+    asyncio.run(story())
+
+
+def test_a_client_refused_at_its_hello_hears_it_verbatim_at_mail():
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect(b"EHLO bad_name")
+            refusal = b"550 5.7.1 <bad_name>: Helo command rejected\r\n"
+            upstream.answers[b"EHLO"].append(refusal)
+            assert await client.say(b"MAIL FROM:<a@example.com>") == refusal
+            assert (await client.say(b"RCPT TO:<b@example.org>")).startswith(b"503")
+
+    asyncio.run(story())
+
+
+def test_beyond_the_limit_nobody_waits():
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream, upstream_options={"connections_max": 1}) as gate:
+            first, second = await gate.connect(), await gate.connect()
+            await first.envelope()
+            assert (await second.say(b"MAIL FROM:<a@example.com>")).startswith(b"451 4.4.1")
+            await first.say(b"RSET")
+            await upstream.until(lambda: upstream.commands[-1] == b"RSET\r\n")
+            while gate.pool.idle_count == 0:
+                await asyncio.sleep(0)
+            assert (await second.say(b"MAIL FROM:<a@example.com>")).startswith(b"250")
+            assert len(upstream.heard) == 1
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("answer", [CLOSE, b"421 4.4.2 timeout\r\n"])
+def test_a_kept_connection_that_has_died_is_replaced_once_and_nobody_notices(answer):
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            assert (await client.mail()).startswith(b"250")
+            upstream.answers[b"MAIL"].append(answer)
+            assert (await client.mail()).startswith(b"250")
+            assert len(upstream.heard) == 2
+            assert gate.pool.open_count == 1
+
+    asyncio.run(story())
+
+
+def test_a_fresh_connection_that_dies_is_not_tried_again():
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            upstream.answers[b"MAIL"] += [CLOSE, CLOSE]
+            assert (await client.say(b"MAIL FROM:<a@example.com>")).startswith(b"451 4.4.1")
+            assert len(upstream.heard) == 2, "the one that had been asked for its offers, and a new one"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("answer", [b"503 5.5.1 what?\r\n", CLOSE, b"250 ok\r\n250 and more\r\n"])
+def test_a_connection_in_doubt_after_rset_is_closed(answer):
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            await client.envelope()
+            upstream.answers[b"RSET"].append(answer)
+            await client.say(b"RSET")
+            await upstream.until(lambda: upstream.open_count == 0)
+            assert (await client.mail()).startswith(b"250")
+            assert gate.pool.open_count == 1
+
+    asyncio.run(story())
+
+
+def test_a_connection_that_has_heard_too_many_refusals_is_not_kept():
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream, upstream_options={"refusals_max": 2}) as gate:
+            client = await gate.connect()
+            upstream.answers[b"RCPT"] += [b"550 5.1.1 who?\r\n"] * 2
+            await client.say(b"MAIL FROM:<a@example.com>")
+            await client.say(b"RCPT TO:<x@example.org>")
+            await client.say(b"RCPT TO:<y@example.org>")
+            await client.say(b"RSET")
+            await upstream.until(lambda: upstream.open_count == 0)
+
+    asyncio.run(story())
+
+
+def test_old_and_idle_connections_are_closed():
+    async def story():
+        async with FakeUpstream() as upstream:
+            pool = pooled(upstream, idle_seconds_max=0.0)
+            pool.release(await pool.acquire(ALICE))
+            assert pool.idle_count == 1
+            pool._sweep()
+            assert (pool.idle_count, pool.open_count) == (0, 0)
+            await pool.close()
+            pool = pooled(upstream, age_seconds_max=0.0)
+            pool.release(await pool.acquire(ALICE))
+            assert (pool.idle_count, pool.open_count) == (0, 0)
+            await pool.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "scripted",
+    [
+        {b"220": b"554 5.3.2 no service\r\n"},
+        {b"220": b"HTTP/1.1 400 Bad Request\r\n"},
+        {b"220": CLOSE},
+        {b"EHLO": b"502 5.5.1 what?\r\n"},
+        {b"EHLO": b"\x00\xff\r\n"},
+        {b"XCLIENT": CLOSE},
+    ],
+)
+def test_a_mail_server_that_makes_no_sense_is_unavailable(scripted):
+    async def story():
+        async with FakeUpstream() as upstream:
+            for verb, answer in scripted.items():
+                upstream.answers[verb].append(answer)
+            pool = pooled(upstream)
+            with pytest.raises(Unavailable):
+                await pool.acquire(ALICE)
+            assert pool.open_count == 0
+            pool.release(await pool.acquire(ALICE))
+            await pool.close()
+
+    asyncio.run(story())
+
+
+def test_a_silent_mail_server_is_waited_for_only_so_long():
+    async def story():
+        async with FakeUpstream() as upstream:
+            upstream.answers[b"220"].append(asyncio.Event())
+            pool = pooled(upstream, connect_timeout_seconds=0.05)
+            with pytest.raises(Unavailable, match="no answer"):
+                await pool.acquire(ALICE)
+            await pool.close()
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_wait_leaves_no_connection_behind():
+    async def story():
+        async with FakeUpstream() as upstream:
+            upstream.answers[b"XCLIENT"].append(asyncio.Event())
+            pool = pooled(upstream)
+            task = asyncio.create_task(pool.acquire(ALICE))
+            await upstream.until(lambda: upstream.commands[-1:] and upstream.commands[-1].startswith(b"XCLIENT"))
+            task.cancel()
+            await asyncio.wait([task])
+            assert pool.open_count == 0
+            await pool.close()
+
+    asyncio.run(story())
+
+
+def test_a_closed_pool_lends_nothing():
+    async def story():
+        async with FakeUpstream() as upstream:
+            pool = pooled(upstream)
+            lent = await pool.acquire(ALICE)
+            await pool.close()
+            pool.release(lent)
+            assert pool.open_count == 0
+            with pytest.raises(PoolExhausted):
+                await pool.acquire(ALICE)
+            await lent.wait_closed()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("smtp://127.0.0.1:10025", Endpoint("127.0.0.1", 10025)),
+        ("smtp://mail.example.org", Endpoint("mail.example.org", 25)),
+        ("smtp://[2001:db8::1]:26", Endpoint("2001:db8::1", 26)),
+        ("lmtp://127.0.0.1", Endpoint("127.0.0.1", 24, is_lmtp=True)),
+        ("lmtp+unix:///run/dovecot/lmtp", Endpoint("", 0, path="/run/dovecot/lmtp", is_lmtp=True)),
+    ],
+)
+def test_urls_name_the_mail_server(url, endpoint):
+    assert parse_url(url) == endpoint
+
+
+@pytest.mark.parametrize("url", ["", "http://x", "smtp://", "smtp://h:99999", "smtp://h/path", "lmtp+unix://host/path", "lmtp+unix://"])
+def test_other_urls_are_wrong(url):
+    with pytest.raises(ValueError):
+        parse_url(url)
+
+
+def test_offers_are_read_whatever_they_look_like():
+    from pennyred.services.letterbox import Reply
+
+    offered = parse_capabilities(Reply(250, (b"host", b"size", b"SIZE x", b"Size 5 6", b"", b"xclient addr NAME", b"\xff")))
+    assert offered.size_max == 5
+    assert offered.xclient == {"ADDR", "NAME"}
+    assert {"SIZE", "XCLIENT"} <= offered.keywords

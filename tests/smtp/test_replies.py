@@ -1,0 +1,92 @@
+"""Every reply of the gate's own: as the contract says, short enough, and with nothing of a stranger's in it raw."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.services.letterbox import Delivered, Fate, Reply
+from pennyred.smtp import replies
+
+DUE = [reason for reason in Reason if reason.kind is Kind.DUE]
+LATER = [reason for reason in Reason if reason.kind is Kind.LATER]
+
+
+def test_a_missing_stamp_is_asked_for_in_the_words_of_the_contract():
+    assert replies.postage_due(
+        b"bob@example.org", Reason.NO_STAMP, price=1, issuers=("post.example.org",), help_url="https://example.org/post"
+    ) == (
+        b"550 5.7.1 Postage due: bob@example.org needs a 1-cent stamp from post.example.org (no-stamp);"
+        b" see https://example.org/post\r\n"
+    )
+    assert replies.postage_due(b"b@e.org", Reason.BULK, price=3, issuers=("a.example", "b.example")) == (
+        b"550 5.7.1 Postage due: b@e.org needs a 3-cent stamp from a.example or b.example (bulk)\r\n"
+    )
+
+
+@pytest.mark.parametrize("reason", DUE)
+def test_a_stamp_that_does_not_count_says_why_and_is_temporary_only_where_time_cures_it(reason):
+    reply = replies.postage_due(b"b@e.org", reason, price=1, issuers=())
+    expected = b"450 4.7.1 " if reason in (Reason.OVER_CAP, Reason.NOT_YET_VALID) else b"550 5.7.1 "
+    assert reply.startswith(expected + b"Postage due: b@e.org")
+    assert f"({reason})".encode() in reply
+
+
+@pytest.mark.parametrize("reason", LATER)
+def test_trouble_is_always_temporary(reason):
+    code = b"451 4.4.1 " if reason is Reason.UPSTREAM_UNAVAILABLE else b"451 4.3.0 "
+    assert replies.later(reason).startswith(code)
+    assert b"(ref 12ab)" in replies.later(reason, "12ab")
+
+
+@given(st.binary(max_size=3000), st.text(max_size=800), st.sampled_from(DUE))
+def test_nothing_a_stranger_sends_breaks_a_reply(recipient, help_url, reason):
+    reply = replies.postage_due(recipient, reason, price=1, issuers=("i.example",), help_url=help_url.replace("\n", "").replace("\r", ""))
+    lines = reply.split(b"\r\n")
+    assert lines.pop() == b""
+    assert all(len(line) <= 510 and line[:3] == lines[0][:3] for line in lines)
+    assert all(line[3:4] == b"-" for line in lines[:-1])
+    assert lines[-1][3:4] == b" "
+    assert reply.isascii()
+    assert b"\r" not in b"".join(lines)
+    assert b"\n" not in b"".join(lines)
+
+
+def delivered(*said: tuple[Fate, Reply | None]) -> Delivered:
+    recipients = tuple(b"%d@example.org" % index for index in range(len(said)))
+    return Delivered(tuple(fate for fate, _ in said), tuple(reply for _, reply in said), recipients, 1)
+
+
+OK = (Fate.ACCEPTED, Reply(250, (b"ok",)))
+NO = (Fate.REFUSED_PERMANENT, Reply(550, (b"5.1.1 one", b"5.1.1 no\xff")))
+WAIT = (Fate.REFUSED_TEMPORARY, Reply(452, (b"4.2.2 full",)))
+DOUBT = (Fate.IN_DOUBT, None)
+LOST = (Fate.NOT_SENT, None)
+
+
+def test_one_voice_is_passed_on_verbatim():
+    assert replies.relayed(delivered(OK, OK)) == b"250 ok\r\n"
+    assert replies.relayed(delivered(NO)) == b"550-5.1.1 one\r\n550 5.1.1 no\xff\r\n"
+    assert replies.relayed(delivered(WAIT, WAIT)) == b"452 4.2.2 full\r\n"
+
+
+def test_anything_temporary_among_several_makes_it_temporary():
+    assert replies.relayed(delivered(OK, NO, WAIT)) == b"452 4.2.2 full\r\n"
+    assert replies.relayed(delivered(OK, DOUBT)).startswith(b"451 4.4.1")
+    assert replies.relayed(delivered(LOST)).startswith(b"451 4.4.1")
+    assert replies.relayed(delivered((Fate.IN_DOUBT, Reply(354, (b"more",))))).startswith(b"451 4.4.1")
+
+
+def test_accepted_and_refused_is_refused_and_names_who_has_it():
+    reply = replies.relayed(delivered(OK, NO))
+    assert reply == b"550-5.0.0 0@example.org delivered\r\n550 5.0.0 1@example.org refused: 550 5.1.1 one 5.1.1 no\\xff\r\n"
+
+
+def test_every_constant_reply_is_well_formed():
+    constants = [value for name, value in vars(replies).items() if name.isupper() and isinstance(value, bytes)]
+    assert len(constants) > 30
+    for reply in constants:
+        assert reply[:3].isdigit()
+        assert reply.endswith(b"\r\n")
+        assert len(reply) <= 512
+        if reply[:1] in b"245":
+            assert reply[4:5] == reply[:1], "the enhanced code has the class of the reply"

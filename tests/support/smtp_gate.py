@@ -1,0 +1,169 @@
+"""A gate's door on a free port with a desk by script behind it, and a client that speaks raw SMTP to it."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from fake_upstream import FakeUpstream
+from pennyred.services.letterbox import Answer, Delivered, Delivery, Envelope, Letter, Relay
+from pennyred.smtp.gatehouse import GateOptions
+from pennyred.smtp.pool import UpstreamPool
+from pennyred.smtp.server import GateServer, listening_socket
+from pennyred.smtp.spool import SpoolLimits
+from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
+
+SECONDS_MAX = 20
+"""No wait in these tests takes longer unless it is broken."""
+
+
+class Notes:
+    """Stands in for the log."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def warning(self, event: str, **facts: Any) -> None:
+        self.lines.append(("warning", event, facts))
+
+    def error(self, event: str, **facts: Any) -> None:
+        self.lines.append(("error", event, facts))
+
+
+@dataclass
+class FakeDesk:
+    """Passes every letter on, unless told otherwise; remembers what it saw."""
+
+    fields: bytes = b""
+    recipients: tuple[int, ...] | None = None
+    answer: Answer | Exception | None = None
+    """Instead of delivering."""
+    dot_within_seconds: float = 1000.0
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    may_go: asyncio.Event | None = None
+    """Waits for it before it delivers."""
+    envelopes: list[Envelope] = field(default_factory=list)
+    letters: list[bytes] = field(default_factory=list)
+    delivered: list[Delivered] = field(default_factory=list)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
+        self.envelopes.append(envelope)
+        self.letters.append(letter.header.raw + b"".join(letter.body()))  # type: ignore[attr-defined]
+        self.entered.set()
+        try:
+            if self.may_go is not None:
+                await self.may_go.wait()
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            if self.answer is not None:
+                return self.answer
+            which = range(len(envelope.recipients)) if self.recipients is None else self.recipients
+            deadline = asyncio.get_running_loop().time() + self.dot_within_seconds
+            delivered = await delivery.send(which, self.fields, letter.header.raw, dot_before=deadline)
+            self.delivered.append(delivered)
+            return Relay(delivered)
+        finally:
+            self.done.set()
+
+
+class RawClient:
+    """Says bytes, hears replies."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def reply(self) -> bytes:
+        """The next reply, all its lines; empty at the end of the connection."""
+        lines = b""
+        async with asyncio.timeout(SECONDS_MAX):
+            while line := await self.reader.readline():
+                lines += line
+                if line[3:4] != b"-":
+                    break
+        return lines
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def say(self, line: bytes) -> bytes:
+        self.send(line + b"\r\n")
+        return await self.reply()
+
+    async def converse(self, *lines: bytes) -> list[bytes]:
+        return [await self.say(line) for line in lines]
+
+    async def mail(self, letter: bytes = b"Subject: x\r\n\r\nhello\r\n", to: tuple[bytes, ...] = (b"bob@example.org",)) -> bytes:
+        """A whole transaction; the reply to the letter (`letter` is put on the wire as it is)."""
+        await self.envelope(to)
+        assert (await self.say(b"DATA")).startswith(b"354")
+        self.send(letter)
+        return await self.say(b".")
+
+    async def envelope(self, to: tuple[bytes, ...] = (b"bob@example.org",)) -> None:
+        assert (await self.say(b"MAIL FROM:<alice@example.com>")).startswith(b"250")
+        for recipient in to:
+            assert (await self.say(b"RCPT TO:<%s>" % recipient)).startswith(b"250")
+
+    async def rest(self) -> bytes:
+        """All that comes until the end of the connection."""
+        async with asyncio.timeout(SECONDS_MAX):
+            try:
+                return await self.reader.read()
+            except ConnectionError:
+                return b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        try:
+            await self.writer.wait_closed()
+        except (ConnectionError, ssl.SSLError):
+            pass
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+
+@dataclass
+class Gate:
+    """Use as an asynchronous context manager; at the end everything must have been given back."""
+
+    upstream: FakeUpstream
+    desk: FakeDesk = field(default_factory=FakeDesk)
+    tls: ssl.SSLContext | None = None
+    identity: IdentityMode = IdentityMode.XCLIENT
+    options: dict[str, Any] = field(default_factory=dict)
+    spool: SpoolLimits = field(default_factory=lambda: SpoolLimits(letter_bytes_max=50_000_000))
+    upstream_options: dict[str, Any] = field(default_factory=dict)
+    name_lookup: Any = None
+    notes: Notes = field(default_factory=Notes)
+
+    async def __aenter__(self) -> Self:
+        options = UpstreamOptions(parse_url(self.upstream.url), "gate.example.org", self.identity)
+        self.pool = UpstreamPool(replace(options, **self.upstream_options))
+        gate_options = GateOptions("gate.example.org", self.spool, issuers=("post.example.org",))
+        gate_options = replace(gate_options, **self.options)
+        self.server = GateServer(
+            gate_options, self.desk, self.pool, self.tls, name_lookup=self.name_lookup, log=self.notes
+        )
+        listener = listening_socket("127.0.0.1", 0)
+        self.port = listener.getsockname()[1]
+        self._clients: list[RawClient] = []
+        await self.server.start([listener])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for client in self._clients:
+            await client.close()
+        async with asyncio.timeout(SECONDS_MAX):
+            await self.server.stop(0.0 if self.desk.may_go is None else 5.0)
+        assert self.pool.open_count == 0
+
+    async def connect(self, hello: bytes = b"EHLO client.example.com") -> RawClient:
+        """A client that has said hello, if it is to."""
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._clients.append(client)
+        if hello:
+            assert (await client.reply()).startswith(b"220 ")
+            assert (await client.say(hello)).startswith(b"250")
+        return client
