@@ -127,8 +127,8 @@ class MemoryLedger:
     async def account_by_key(self, public_key: bytes) -> Account | None:
         """See `Ledger.account_by_key`."""
         self._require_open()
-        owners = (account for account in self._journal.accounts.values() if account.public_key == public_key)
-        return next(owners, None)
+        senders = (account for account in self._journal.accounts.values() if account.public_key)
+        return next((account for account in senders if account.public_key == public_key), None)
 
     async def accounts(self, *, after: str = "", limit: int = 100) -> list[Account]:
         """See `Ledger.accounts`."""
@@ -214,6 +214,7 @@ class MemoryLedger:
 
     async def sweep(self, *, now: int) -> SweepReport:
         """See `Ledger.sweep`."""
+        self._require_open()
         overdue = [
             (stamp.lease_until, *key)
             for key, stamp in self._stamps.items()

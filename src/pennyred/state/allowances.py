@@ -97,7 +97,7 @@ def _counters(request: _Request) -> list[_Counter]:
 
 def _read(connection: apsw.Connection, counters: Iterable[_Counter]) -> dict[_Counter, int]:
     rows = connection.executemany("SELECT day, key, used FROM counter WHERE day = ? AND key = ?", list(counters))
-    return {(day, key): used for day, key, used in rows}  # type: ignore[misc]
+    return {(day, key): used for day, key, used in rows}
 
 
 def _forget(connection: apsw.Connection, last_day: int) -> None:
