@@ -358,8 +358,8 @@ def test_a_settled_batch_is_one_entry_for_each_sender_and_receiver(tell):
             (EntryKind.CREDIT, 10, 10, "for the test"),
             (EntryKind.SETTLE, -3, 7, RECEIVER),
         ]
-        credits = await world.ledger.entries(receiver_account(RECEIVER))
-        assert [(entry.at, entry.stamps, entry.balance) for entry in credits] == [(NOW + 1, 3, 3), (NOW + 1, 2, 5)]
+        income = await world.ledger.entries(receiver_account(RECEIVER))
+        assert [(entry.at, entry.stamps, entry.balance) for entry in income] == [(NOW + 1, 3, 3), (NOW + 1, 2, 5)]
 
     tell(story)
 

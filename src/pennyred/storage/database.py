@@ -48,7 +48,7 @@ def open_database(
             f"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"
             f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}; PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES};"
             f"PRAGMA query_only={int(is_reader)}"
-        )
+        ).fetchall()  # apsw goes on to the next statement only when the rows of one have been taken
     except BaseException:
         connection.close()
         raise

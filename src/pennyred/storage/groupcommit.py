@@ -14,6 +14,7 @@ all the same, once or not at all.
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -131,31 +132,28 @@ class GroupCommit:
 
     def _run(self) -> None:
         """The thread: batch after batch until closed."""
+        handed: deque[_Job] = deque()
         is_open = True
-        while is_open:
-            jobs, is_open = self._gather()
-            if jobs:
+        while is_open or handed:
+            is_open = self._take_handed(handed, is_open=is_open)
+            if jobs := _next_batch(handed):
                 self._answer_all(jobs)
                 _deliver(jobs)
                 with self._lock:
                     self._waiting -= len(jobs)
         self._connection.close()
 
-    def _gather(self) -> tuple[list[_Job], bool]:
-        """Wait for requests, and take what else is waiting, within the bound of a batch."""
-        jobs: list[_Job] = []
-        weight = 0
-        handed = self._queue.get()
-        while handed is not None:
-            jobs.extend(handed)
-            weight += sum(job.weight for job in handed)
-            if weight >= WEIGHT_PER_BATCH_MAX:
-                return jobs, True
+    def _take_handed(self, handed: deque[_Job], *, is_open: bool) -> bool:
+        """Take all that was handed over, waiting where there is nothing to do; False after closing."""
+        while is_open:
             try:
-                handed = self._queue.get_nowait()
+                jobs = self._queue.get(block=not handed)
             except queue.Empty:
-                return jobs, True
-        return jobs, False
+                break
+            if jobs is None:
+                return False
+            handed.extend(jobs)
+        return is_open
 
     def _answer_all(self, jobs: list[_Job]) -> None:
         """Answer all in one transaction; where one of several raises, each in its own."""
@@ -193,6 +191,16 @@ class GroupCommit:
                 self._connection.execute("ROLLBACK")
             except WORLD_ERRORS:
                 return  # SQLite rolls back by itself when the disk fails; the next BEGIN says if it did not
+
+
+def _next_batch(handed: deque[_Job]) -> list[_Job]:
+    """Take what makes a batch, in order; at least one job where there is one."""
+    jobs: list[_Job] = []
+    weight = 0
+    while handed and weight < WEIGHT_PER_BATCH_MAX:
+        jobs.append(handed.popleft())
+        weight += jobs[-1].weight
+    return jobs
 
 
 def _by_function(

@@ -83,7 +83,7 @@ def migrate(connection: apsw.Connection, migrations: Sequence[Migration], *, now
         _refuse_strangers(applied, migrations)
         missing = [migration for migration in migrations if migration.number not in applied]
         for migration in missing:
-            connection.execute(migration.sql)
+            connection.execute(migration.sql).fetchall()
             connection.execute(
                 "INSERT INTO schema_migration VALUES (?, ?, ?, ?)",
                 (migration.number, migration.name, migration.checksum, now),

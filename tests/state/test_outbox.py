@@ -1,0 +1,107 @@
+"""The settlements an office has not confirmed yet."""
+
+import asyncio
+
+import pytest
+
+from pennyred.postage.redemption import Settle
+from pennyred.state.store import GateState
+
+NOW = 1_790_000_000
+
+
+def settle(number, **changes):
+    fields = {
+        "issuer": "post.example.org",
+        "account": "sender0000000000",
+        "expiry_day": 20_720,
+        "serial": number.to_bytes(16, "big"),
+        "letter": bytes(32),
+    }
+    return Settle(**(fields | changes))
+
+
+def on(path, story):
+    async def whole() -> None:
+        state = GateState.open(path, now=NOW)
+        try:
+            await story(state.outbox)
+        finally:
+            await state.close()
+
+    asyncio.run(whole())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "gate.db"
+
+
+def test_what_was_added_waits_oldest_first_until_it_is_done(path):
+    async def add(outbox):
+        await outbox.add([settle(1), settle(2)], now=NOW)
+        await outbox.add([settle(3)], now=NOW + 5)
+
+    async def confirm(outbox):
+        waiting = await outbox.pending(10)
+        assert [(entry.settle, entry.added_at, entry.attempts) for entry in waiting] == [
+            (settle(1), NOW, 0),
+            (settle(2), NOW, 0),
+            (settle(3), NOW + 5, 0),
+        ]
+        await outbox.done([waiting[0].id, waiting[2].id, 999])
+        assert [entry.settle for entry in await outbox.pending(10)] == [settle(2)]
+
+    on(path, add)
+    on(path, confirm)
+
+
+def test_pages_are_as_long_as_asked(path):
+    async def story(outbox):
+        await outbox.add([settle(n) for n in range(5)], now=NOW)
+        assert len(await outbox.pending(2)) == 2
+
+    on(path, story)
+
+
+def test_the_same_settlement_waits_once(path):
+    async def story(outbox):
+        await asyncio.gather(*(outbox.add([settle(1)], now=NOW) for _ in range(5)))
+        await outbox.add([settle(1), settle(1, letter=bytes([1]) * 32)], now=NOW + 1)
+        assert len(await outbox.pending(10)) == 2
+
+    on(path, story)
+
+
+def test_attempts_without_an_answer_are_counted(path):
+    async def story(outbox):
+        await outbox.add([settle(1), settle(2)], now=NOW)
+        first = (await outbox.pending(1))[0].id
+        await outbox.tried([first])
+        await outbox.tried([first])
+        assert [entry.attempts for entry in await outbox.pending(2)] == [2, 0]
+
+    on(path, story)
+
+
+def test_an_id_is_never_used_again(path):
+    """A late `done` of another worker must not forget a settlement it does not know."""
+
+    async def story(outbox):
+        await outbox.add([settle(1)], now=NOW)
+        (old,) = await outbox.pending(1)
+        await outbox.done([old.id])
+        await outbox.add([settle(2)], now=NOW)
+        await outbox.done([old.id])
+        assert [entry.settle for entry in await outbox.pending(1)] == [settle(2)]
+
+    on(path, story)
+
+
+def test_an_empty_list_is_nothing_to_write(path):
+    async def story(outbox):
+        await outbox.add([], now=NOW)
+        await outbox.done([])
+        assert await outbox.pending(1) == []
+
+    on(path, story)
