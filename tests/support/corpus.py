@@ -1,0 +1,23 @@
+"""Real letters, where the machine has them: the folder `shared/corpus` beside the checkout, or `$PENNYRED_CORPUS`."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+_BESIDE = Path(__file__).parents[3] / "shared" / "corpus"
+
+
+def corpus_letters() -> list[tuple[str, bytes]]:
+    """Name and octets of each, with CRLF line ends; skips the test where there are none."""
+    folder = Path(os.environ.get("PENNYRED_CORPUS") or _BESIDE)
+    letters = [(path.name, with_crlf(path.read_bytes())) for path in sorted(folder.glob("*.eml"))]
+    if not letters:
+        pytest.skip(f"no corpus of real letters in {folder} (set PENNYRED_CORPUS)")
+    return letters
+
+
+def with_crlf(octets: bytes) -> bytes:
+    """Every line end, and every bare CR or LF, as CRLF."""
+    return re.sub(rb"\r\n|\r|\n", b"\r\n", octets)

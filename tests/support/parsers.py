@@ -1,0 +1,88 @@
+"""Every parser of the core, as one list for those who throw things at them: property tests and the fuzzer."""
+
+from collections.abc import Callable
+
+from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.authres import claims_to_be_ours
+from pennyred.postage.canonical import relaxed_body, relaxed_field
+from pennyred.postage.digest import header_hash, signed_names
+from pennyred.postage.encoding import decode_base64, decode_integer
+from pennyred.postage.errors import (
+    Malformed,
+    MalformedAddress,
+    MalformedKey,
+    MalformedLetter,
+    MalformedLicence,
+    MalformedStamp,
+)
+from pennyred.postage.keyrecord import parse_key_record
+from pennyred.postage.letter import Field, parse_header, split_letter
+from pennyred.postage.licence import parse_licence
+from pennyred.postage.passes import pass_holds
+from pennyred.postage.signing import SigningKey, verify
+from pennyred.postage.stamp import parse_stamp
+from pennyred.postage.taglist import parse_tag_list
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def read_letter(octets: bytes) -> None:
+    """Header and body of anything at all; what was taken apart must join to the same."""
+    section, body = split_letter(octets)
+    header = parse_header(section)
+    assert header.raw == section
+    signed_names(header)
+    header_hash(header)
+    relaxed_body(body)
+    for field in header.fields:
+        assert relaxed_field(field).endswith(b"\r\n")
+        claims_to_be_ours(Field(field.raw, b"authentication-results"), "mx.example.org")
+
+
+def read_stamp(octets: bytes) -> None:
+    """A stamp, which must read the same in each of its spellings."""
+    stamp = parse_stamp(octets)
+    assert parse_stamp(stamp.value()) == stamp
+    assert parse_stamp(stamp.field().partition(b":")[2].removesuffix(b"\r\n")) == stamp
+
+
+def read_recipient(octets: bytes) -> None:
+    """A mailbox, whose domain must be stable."""
+    recipient = canonical_recipient(_text(octets))
+    assert not recipient.domain or canonical_domain(recipient.domain) == recipient.domain
+
+
+def read_signature(octets: bytes) -> None:
+    """A key and a signature."""
+    verify(octets[:32], b"", b"", octets[32:96])
+
+
+PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
+    "stamp": (read_stamp, MalformedStamp),
+    "licence": (parse_licence, MalformedLicence),
+    "tag list": (parse_tag_list, Malformed),
+    "base64": (decode_base64, Malformed),
+    "integer": (decode_integer, Malformed),
+    "recipient": (read_recipient, MalformedAddress),
+    "domain": (lambda octets: canonical_domain(_text(octets)), MalformedAddress),
+    "letter": (read_letter, MalformedLetter),
+    "key record": (lambda octets: parse_key_record(_text(octets)), MalformedKey),
+    "key file": (SigningKey.from_pem, MalformedKey),
+    "pass": (lambda octets: pass_holds(b"k", [Field(b"X:" + octets, b"x")], bytes(32), 20_000), Malformed),
+    "signature": (read_signature, Malformed),
+}
+"""Name to the parser of octets, and the one exception it may raise."""
+
+SEEDS: dict[str, list[bytes]] = {
+    "recipient": [b'"Bob\\"s"@[IPv6:::1]', "jürgen@bücher.example".encode(), b"postmaster"],
+    "domain": ["bücher。example".encode(), b"_x.example."],
+    "letter": [b"From: a\r\nTo: b,\r\n c\r\nnothing\r\n\r\n a  b \r\n\r\n", b'A-R: (a\\)(b)) "mx" 1; none\r\n'],
+    "base64": [b"AAECAwQFBgcICQoLDA0ODw=="],
+    "integer": [b"9007199254740991"],
+    "key file": [SigningKey.from_seed(bytes(32)).to_pem()],
+    "pass": [b" v=1; d=20000; m=" + b"A" * 43 + b"="],
+    "signature": [bytes(96)],
+}
+"""Inputs that are accepted, to begin from; those of stamps come from the vectors."""

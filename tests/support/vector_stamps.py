@@ -1,0 +1,291 @@
+"""The stamp cases of the test vectors: what each stamp is, what it meets, and what must be said of it, because."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from vector_letters import LETTERS
+
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.canonical import body_hash
+from pennyred.postage.encoding import encode_base64
+from pennyred.postage.letter import STAMP_FIELD, parse_header, split_letter
+from pennyred.postage.licence import Licence
+from pennyred.postage.minting import mint_licence, mint_stamp
+from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, SigningKey
+from pennyred.postage.taglist import Tag, format_tag_list
+
+NOW = 1_795_000_000
+DAY = 86_400
+ISSUER = "post.example.org"
+ACCOUNT = "abcdefghijklmn23"
+SEEDS = {"office": b"\x01" * 32, "office, second key": b"\x03" * 32, "sender": b"\x02" * 32, "stranger": b"\x04" * 32}
+OFFICE, SECOND, SENDER, STRANGER = (SigningKey.from_seed(seed) for seed in SEEDS.values())
+ISSUERS = {ISSUER: {"s1": OFFICE.public, "s2": SECOND.public}}
+IDENTITY = b"\x01" + bytes(31)
+"""The point of order 1: under it the signature (identity, 0) holds for every message, where nobody looks."""
+
+Tags = list[Tag]
+
+
+def licence(key: SigningKey = OFFICE, **changes: Any) -> Licence:
+    values = {
+        "issuer": ISSUER,
+        "selector": "s1",
+        "account": ACCOUNT,
+        "public_key": SENDER.public,
+        "daily_cap": 1000,
+        "valid_from": NOW - 10 * DAY,
+        "valid_until": NOW + 10 * DAY,
+    }
+    return mint_licence(key, **values | changes)
+
+
+def stamp_tags(
+    by: Licence | None = None, *, letter: str = "plain", to: str = "bob@example.org", **changes: Any
+) -> Tags:
+    """The tags of a good stamp."""
+    header, body = split_letter(LETTERS[letter])
+    values = {"serial": bytes(range(16)), "salt": bytes(range(16, 32)), "now": NOW, "lifetime_seconds": 10 * DAY}
+    recipient = canonical_recipient(to)
+    minted = mint_stamp(SENDER, by or licence(), parse_header(header), body_hash(body), recipient, **values | changes)
+    return list(minted.tags)
+
+
+def resigned(tags: Tags, key: SigningKey = SENDER) -> Tags:
+    """The tags with a signature for what they say now."""
+    place = [name for name, _ in tags].index("b")
+    signature = key.sign(CONTEXT_STAMP, format_tag_list(tags[:place]))
+    return [*tags[:place], ("b", encode_base64(signature)), *tags[place + 1 :]]
+
+
+def changed(tags: Tags, **values: bytes) -> Tags:
+    return [(name, values.get(name, value)) for name, value in tags]
+
+
+def without(tags: Tags, *names: str) -> Tags:
+    return [tag for tag in tags if tag[0] not in names]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of `stamps.json`."""
+
+    name: str
+    because: str
+    verdict: str
+    tags: Tags = field(default_factory=stamp_tags)
+    letter: str = "plain"
+    recipients: tuple[str, ...] = ("bob@example.org",)
+    now: int = NOW
+    price: int = 1
+    strict: bool = False
+    write: Callable[[Tags], bytes] = format_tag_list
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "because": self.because,
+            "letter": f"letters/{self.letter}.eml",
+            "stamp": self.write(self.tags).decode("latin-1"),
+            "recipients": list(self.recipients),
+            "now": self.now,
+            "price": self.price,
+            "strict": self.strict,
+            "verdict": self.verdict,
+        }
+
+
+def folded(tags: Tags) -> bytes:
+    """As in a letter."""
+    from pennyred.postage.taglist import fold_field
+
+    return fold_field(STAMP_FIELD, tags).partition(b":")[2].removesuffix(b"\r\n")
+
+
+def cases() -> Iterator[Case]:
+    yield from _paid()
+    yield from _misspelt()
+    yield from _not_accepted()
+    yield from _altered()
+
+
+def _paid() -> Iterator[Case]:
+    good = stamp_tags()
+    yield Case("good", "everything holds", "stamped")
+    yield Case("folded", "folding is taken out (2.3.2)", "stamped", write=folded)
+    yield Case(
+        "spaced",
+        "white space is taken out wherever it stands",
+        "stamped",
+        write=lambda tags: b"\t".join(bytes([octet]) for octet in format_tag_list(tags)),
+    )
+    yield Case(
+        "no last semicolon", "it is optional (2.3.3)", "stamped", write=lambda t: format_tag_list(t).rstrip(b";")
+    )
+    extra = resigned([*good[:-2], ("new", b"x=y"), *good[-2:]])
+    yield Case("unknown tag", "unknown tags are signed and ignored (3.5)", "stamped", extra)
+    early = resigned([good[0], ("zz", b""), *good[1:]])
+    yield Case("empty unknown tag", "its value may be empty and it may stand anywhere before b", "stamped", early)
+    yield Case("relayed", "fields that are not signed may be added", "stamped", letter="relayed")
+    yield Case("refolded", "relaxed form survives other folding", "stamped", letter="refolded")
+    yield Case("body spaced anew", "relaxed form survives it", "stamped", letter="white-space-in-the-body", strict=True)
+    yield Case(
+        "alias", "an alias of the envelope recipient counts", "stamped", recipients=("b@example.org", "Bob@EXAMPLE.org")
+    )
+    yield Case("quoted", "the canonical recipient is the same", "stamped", recipients=('"b\\ob"@example.org',))
+    yield Case("dearer", "a stamp may be worth more than the price", "stamped", stamp_tags(price=5), price=5)
+    yield Case("first second", "t = now", "stamped", now=NOW)
+    yield Case("clock behind", "ten minutes of skew are allowed", "stamped", now=NOW - 600)
+    yield Case("last second", "now = x - 1", "stamped", now=NOW + 10 * DAY - 1)
+    yield Case("fourteen days", "the longest life", "stamped", stamp_tags(lifetime_seconds=14 * DAY))
+    second = stamp_tags(licence(SECOND, selector="s2"))
+    yield Case("second office key", "an office may have several keys", "stamped", second)
+    yield Case("licence's first second", "f = t", "stamped", stamp_tags(licence(valid_from=NOW)))
+    lone = stamp_tags(to="postmaster")
+    yield Case("postmaster", "stands without a domain", "stamped", lone, recipients=("Postmaster",))
+    abroad = stamp_tags(letter="utf-8", to="jürgen@bücher.example")
+    spelt = ("ju\u0308rgen@xn--bcher-kva.EXAMPLE",)
+    yield Case("international", "NFC and A-labels", "stamped", abroad, letter="utf-8", recipients=spelt)
+    bare = stamp_tags(letter="no-body")
+    yield Case("no body", "the empty body has a hash too", "stamped", bare, letter="no-body", strict=True)
+    odd = stamp_tags(letter="odd-lines")
+    yield Case("odd lines", "lines that are no field belong to none", "stamped", odd, letter="odd-lines")
+    twice = stamp_tags(letter="two-tos")
+    yield Case("two To fields", "both are signed", "stamped", twice, letter="two-tos")
+    yield Case("footer", "an altered body counts and is marked", "stamped-modified", letter="footer")
+
+
+def _misspelt() -> Iterator[Case]:
+    good = stamp_tags()
+
+    def bad(name: str, because: str, tags: Tags, verdict: str = "malformed", **how: Any) -> Case:
+        return Case(name, because, verdict, resigned(tags) if "b" in dict(tags) else tags, **how)
+
+    yield bad("empty", "no version", [], write=lambda _: b"")
+    yield bad("no list", "not a tag list", [], write=lambda _: b"hello")
+    yield bad("duplicate tag", "a tag occurs twice", [*good[:8], ("p", b"1"), *good[8:]])
+    for name in ("i", "n", "x", "rh", "dh", "h", "l"):
+        yield bad(f"without {name}", "a tag is missing", without(good, name))
+    yield bad("without b", "a tag is missing", without(good, "b"))
+    yield bad("version not first", "v is first", [good[1], good[0], *good[2:]])
+    yield bad("two tags exchanged", "known tags have one order", [*good[:5], good[6], good[5], *good[7:]])
+    yield bad("tag behind the salt", "z is last", [*good, ("new", b"1")])
+    yield bad("tag behind the signature", "only z follows b", [*good[:-1], ("new", b"1"), good[-1]])
+    yield bad("salt before the signature", "z follows b", [*good[:-2], good[-1], good[-2]])
+    yield bad("leading zero", "one spelling of an integer", changed(good, p=b"01"))
+    yield bad("sign", "one spelling of an integer", changed(good, p=b"+1"))
+    yield bad("integer too large", "beyond 2^53 - 1", changed(good, x=b"9007199254740992"))
+    yield bad("base64 without padding", "one spelling", changed(good, n=dict(good)["n"].rstrip(b"=")))
+    yield bad("base64 with stray bits", "unused bits are zero", changed(good, n=b"AAECAwQFBgcICQoLDA0ODx=="))
+    yield bad("base64 of the URL kind", "another alphabet", changed(good, hh=b"_" * 43 + b"="))
+    yield bad("short serial", "16 octets", changed(good, n=b"AAECAwQFBgcICQoLDA0O"))
+    yield bad("no life", "x > t", changed(good, x=dict(good)["t"]))
+    yield bad("long life", "fourteen days and a second", changed(good, x=b"%d" % (NOW + 14 * DAY + 1)))
+    yield bad("price of zero", "at least one stamp", changed(good, p=b"0"))
+    yield bad("price too high", "at most a million", changed(good, p=b"1000001"))
+    yield bad("issuer in capitals", "canonical form only", changed(good, i=b"Post.example.org"))
+    yield bad("issuer a literal", "a domain name", changed(good, i=b"[192.0.2.1]"))
+    yield bad("account of another form", "16 characters of base32", changed(good, c=b"abcdefghijklmn18"))
+    yield bad("another field signed", "only the six names", changed(good, h=dict(good)["h"] + b":reply-to"))
+    spaced = encode_base64(licence().encoded.replace(b";", b"; "))
+    yield bad("licence not canonical", "it has one spelling", changed(good, l=spaced))
+    yield bad("licence of another version", "part of the stamp's version", changed(good, l=encode_base64(b"v=2;")))
+    yield bad("too long", "at most 4096 octets", [*good[:-2], ("new", b"x" * 4096), *good[-2:]])
+    many = [(f"n{number}", b"") for number in range(40)]
+    yield bad("too many tags", "at most 40", [*good[:-2], *many, *good[-2:]])
+    yield bad("eight bits", "a value is ASCII", [*good[:-2], ("new", b"\xe9"), *good[-2:]])
+    yield bad("version 2", "not known here", changed(good, v=b"2"), "unknown-version")
+    yield bad("version 2, otherwise empty", "nothing else is known of it", [("v", b"2")], "unknown-version")
+    yield bad("version of another form", "an integer", changed(good, v=b"1.1"))
+    yield bad("another algorithm", "not known here", changed(good, a=b"mldsa44-sha256"), "unknown-version")
+
+
+def _not_accepted() -> Iterator[Case]:
+    good = stamp_tags()
+    other = stamp_tags(licence(issuer="office.example.net"))
+    yield Case("another office", "its issuer is not accepted", "issuer-not-accepted", other)
+    yield Case("too cheap", "worth one, needs two", "underpaid", price=2)
+    yield Case("clock far behind", "t is 601 seconds ahead", "not-yet-valid", now=NOW - 601)
+    yield Case("first second of expiry", "now = x", "expired", now=NOW + 10 * DAY)
+    yield Case(
+        "expired and altered",
+        "expiry is said where only the body differs (8.2)",
+        "expired",
+        letter="footer",
+        now=NOW + 11 * DAY,
+    )
+    yield Case(
+        "expired, altered, strict",
+        "strictness comes first",
+        "altered-body",
+        letter="footer",
+        now=NOW + 11 * DAY,
+        strict=True,
+    )
+    yield Case(
+        "another recipient", "the recipient hash does not match", "wrong-recipient", recipients=("eve@example.org",)
+    )
+    yield Case("no recipient", "nobody to match", "wrong-recipient", recipients=())
+    dh = encode_base64(bytes(32))
+    yield Case("another domain hash", "dh must match too", "wrong-recipient", resigned(changed(good, dh=dh)))
+    yield Case("another salt", "rh does not match", "wrong-recipient", changed(good, z=encode_base64(bytes(16))))
+    yield Case("no salt", "a stamp for an office pays nobody at a gate", "wrong-recipient", without(good, "z"))
+    stolen = changed(good, l=encode_base64(licence(account="bbbbbbbbbbbbbbbb").encoded))
+    yield Case("another account's licence", "the accounts differ", "bad-licence", resigned(stolen))
+    abroad = changed(good, l=encode_base64(licence(issuer="office.example.net").encoded))
+    yield Case("another office's licence", "the issuers differ", "bad-licence", resigned(abroad))
+    yield Case("unknown selector", "no such key of the issuer", "bad-licence", stamp_tags(licence(selector="s9")))
+    yield Case("another selector's key", "s1 did not sign", "bad-licence", stamp_tags(licence(SECOND)))
+    yield Case("forged licence", "not signed by the office", "bad-licence", stamp_tags(licence(STRANGER)))
+    yield Case("licence over", "x = t", "bad-licence", stamp_tags(licence(valid_until=NOW)))
+    yield Case("licence not begun", "f = t + 1", "bad-licence", stamp_tags(licence(valid_from=NOW + 1)))
+    mixed = licence().encoded[:-91]
+    mixed += b"b=%s;" % encode_base64(OFFICE.sign(CONTEXT_STAMP, mixed))
+    yield Case(
+        "licence signed as a stamp", "contexts differ", "bad-licence", resigned(changed(good, l=encode_base64(mixed)))
+    )
+    assert (
+        licence().encoded[:-91] + b"b=%s;" % encode_base64(OFFICE.sign(CONTEXT_LICENCE, licence().encoded[:-91]))
+        == licence().encoded
+    )
+
+
+def _altered() -> Iterator[Case]:
+    good = stamp_tags()
+    yield Case("another subject", "the header hash differs", "altered-headers", letter="other-subject")
+    yield Case("From added above", "not exactly one From", "altered-headers", letter="second-from")
+    yield Case("From added below", "not exactly one From", "altered-headers", letter="from-below")
+    yield Case("Cc added", "oversigned", "altered-headers", letter="added-cc")
+    yield Case("Date removed", "signed fields are there", "altered-headers", letter="no-date")
+    yield Case("no From", "not exactly one From", "altered-headers", letter="no-from")
+    yield Case(
+        "To fields exchanged",
+        "their order counts",
+        "altered-headers",
+        stamp_tags(letter="two-tos"),
+        letter="two-tos-swapped",
+    )
+    short = resigned(changed(good, h=b"from:to:subject:date:message-id"))
+    yield Case("signed once", "each name is listed once more than it occurs", "altered-headers", short)
+    hh = resigned(changed(good, hh=encode_base64(bytes(32))))
+    yield Case("another header hash", "computed from the letter, not believed", "altered-headers", hh)
+    yield Case("another key", "not the licence's key", "bad-signature", resigned(good, STRANGER))
+    yield Case("price raised", "the price is signed", "bad-signature", changed(good, p=b"100"), price=100)
+    yield Case("expiry raised", "the expiry is signed", "bad-signature", changed(good, x=b"%d" % (NOW + 11 * DAY)))
+    late = [*good[:-2], ("new", b"1"), *good[-2:]]
+    yield Case("unknown tag added", "unknown tags are signed", "bad-signature", late)
+    null = stamp_tags(licence(public_key=IDENTITY))
+    null = changed(null, b=encode_base64(IDENTITY + bytes(32)))
+    yield Case("key of small order", "it would sign everything (7.2)", "bad-signature", null)
+    yield Case(
+        "footer, strict", "an altered body counts for nothing there", "altered-body", letter="footer", strict=True
+    )
+    yield Case(
+        "altered in both",
+        "the header comes first",
+        "altered-headers",
+        letter="other-subject",
+        now=NOW + 11 * DAY,
+        strict=True,
+    )

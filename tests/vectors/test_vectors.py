@@ -1,0 +1,162 @@
+"""The test vectors hold, and are what `make.py` makes. Written against STAMP.md, as somebody else's tests would be."""
+
+import base64
+import hashlib
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.canonical import body_hash, relaxed_body, relaxed_field
+from pennyred.postage.digest import domain_hash, header_hash, letter_hash, recipient_hash, signed_names
+from pennyred.postage.errors import MalformedAddress, MalformedKey, MalformedLicence
+from pennyred.postage.keyrecord import parse_key_record
+from pennyred.postage.letter import parse_header, split_letter
+from pennyred.postage.licence import parse_licence
+from pennyred.postage.signing import verify
+from pennyred.postage.verdict import LicenceCache, judge_stamp
+
+HERE = Path(__file__).parent
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((HERE / f"{name}.json").read_text("ascii"))
+
+
+def cases(name: str) -> Any:
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in read(name)["cases"]])
+
+
+def test_the_vectors_are_made_the_same_again(tmp_path: Path) -> None:
+    """A difference is a change of the wire format (or of a case, which is then committed)."""
+    runpy.run_path(str(HERE / "make.py"))["make"](tmp_path)
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.*")}
+    kept = {path.relative_to(HERE): path.read_bytes() for path in HERE.rglob("*") if path.suffix in {".json", ".eml"}}
+    assert sorted(made) == sorted(kept)
+    assert [name for name in made if made[name] != kept[name]] == []
+
+
+@cases("stamps")
+def test_a_stamp_has_its_verdict(case: dict[str, Any]) -> None:
+    issuers = {
+        domain: {selector: bytes.fromhex(public) for selector, public in keys.items()}
+        for domain, keys in read("stamps")["issuers"].items()
+    }
+    section, body = split_letter((HERE / case["letter"]).read_bytes())
+    header = parse_header(section)
+    verdict = judge_stamp(
+        case["stamp"].encode("latin-1"),
+        header=header,
+        header_hash=header_hash(header),
+        body_hash=body_hash(body),
+        recipients=[canonical_recipient(mailbox) for mailbox in case["recipients"]],
+        issuers=issuers,
+        now=case["now"],
+        price=case["price"],
+        licences=LicenceCache(),
+        strict_body=case["strict"],
+    )
+    assert verdict.reason == case["verdict"], verdict.detail
+
+
+def test_every_verdict_without_a_ledger_has_a_vector() -> None:
+    assert {case["verdict"] for case in read("stamps")["cases"]} == {
+        "stamped", "stamped-modified", "malformed", "unknown-version", "wrong-recipient", "issuer-not-accepted", "expired",
+        "not-yet-valid", "bad-licence", "bad-signature", "altered-headers", "altered-body", "underpaid",
+    }  # fmt: skip
+
+
+@cases("recipients")
+def test_a_recipient_has_its_canonical_form(case: dict[str, Any]) -> None:
+    if case["canonical"] is None:
+        with pytest.raises(MalformedAddress):
+            canonical_recipient(case["mailbox"])
+    else:
+        recipient = canonical_recipient(case["mailbox"])
+        assert (recipient.canonical, recipient.domain) == (case["canonical"], case["domain"])
+
+
+@cases("canonical")
+def test_a_relaxed_form_is_as_written(case: dict[str, Any]) -> None:
+    relaxed = base64.b64decode(case["relaxed_b64"])
+    if "body_b64" in case:
+        assert relaxed_body(base64.b64decode(case["body_b64"])) == relaxed
+    else:
+        (field,) = parse_header(base64.b64decode(case["field_b64"])).fields
+        assert relaxed_field(field) == relaxed
+
+
+@cases("hashes")
+def test_a_hash_is_as_written(case: dict[str, Any]) -> None:
+    recipient = canonical_recipient(case["recipient"])
+    if "letter" in case:
+        section, body = split_letter((HERE / case["letter"]).read_bytes())
+        header = parse_header(section)
+        assert b":".join(signed_names(header)).decode() == case["h"]
+        assert header_hash(header).hex() == case["header_hash_hex"]
+        assert body_hash(body).hex() == case["body_hash_hex"]
+        letter = bytes.fromhex(case["header_hash_hex"]) + bytes.fromhex(case["body_hash_hex"])
+        assert letter_hash(letter[:32], letter[32:], recipient).hex() == case["letter_hash_hex"]
+        by_hand = b"pennyred/1 letter\0" + letter + case["recipient"].encode()
+        assert hashlib.sha256(by_hand).hexdigest() == case["letter_hash_hex"]
+    else:
+        salt = bytes.fromhex(case["salt_hex"])
+        serial = bytes.fromhex(case["serial_hex"])
+        assert recipient_hash(salt, recipient).hex() == case["recipient_hash_hex"]
+        assert domain_hash(serial, case["domain"]).hex() == case["domain_hash_hex"]
+        by_hand = b"pennyred/1 recipient\0" + salt + case["recipient"].encode()
+        assert hashlib.sha256(by_hand).hexdigest() == case["recipient_hash_hex"]
+        by_hand = b"pennyred/1 domain\0" + serial + case["domain"].encode()
+        assert hashlib.sha256(by_hand).hexdigest() == case["domain_hash_hex"]
+
+
+def test_the_header_hash_of_the_plain_letter_is_that_of_these_octets() -> None:
+    """By hand, from STAMP.md 5.3."""
+    by_hand = (
+        b"pennyred/1 header\0"
+        b"from:Ann <ann@sender.example>\r\n"
+        b"to:Bob <bob@example.org>, Carol <carol@example.org>\r\n"
+        b"subject:Tea at five\r\n"
+        b"date:Wed, 18 Nov 2026 10:00:00 +0000\r\n"
+        b"message-id:<1@sender.example>\r\n"
+    )
+    (plain,) = (case for case in read("hashes")["cases"] if case["name"] == "plain")
+    assert plain["header_hash_hex"] == hashlib.sha256(by_hand).hexdigest()
+    assert plain["body_hash_hex"] == hashlib.sha256(b"Shall we have tea?\r\n\r\nAnn\r\n").hexdigest()
+
+
+@cases("licences")
+def test_a_licence_is_read_or_refused(case: dict[str, Any]) -> None:
+    if case["fields"] is None:
+        with pytest.raises(MalformedLicence):
+            parse_licence(case["licence"].encode())
+        return
+    licence = parse_licence(case["licence"].encode())
+    assert case["fields"] == {
+        "issuer": licence.issuer,
+        "selector": licence.selector,
+        "account": licence.account,
+        "public_hex": licence.public_key.hex(),
+        "daily_cap": licence.daily_cap,
+        "valid_from": licence.valid_from,
+        "valid_until": licence.valid_until,
+        "signature_hex": licence.signature.hex(),
+    }
+
+
+@cases("keys")
+def test_a_key_record_is_read_or_refused(case: dict[str, Any]) -> None:
+    if case["public_hex"] is None:
+        with pytest.raises(MalformedKey):
+            parse_key_record(case["record"])
+    else:
+        assert parse_key_record(case["record"]).hex() == case["public_hex"]
+
+
+@cases("signatures")
+def test_a_signature_holds_or_not(case: dict[str, Any]) -> None:
+    public, message, signature = (bytes.fromhex(case[f"{name}_hex"]) for name in ("public", "message", "signature"))
+    assert verify(public, case["context"].encode() + b"\0", message, signature) is case["holds"]
