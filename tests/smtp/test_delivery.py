@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 from fake_upstream import CLOSE, HANG, KEYWORDS, FakeUpstream
+from smtp_gate import FakeDesk, Gate
+
 from pennyred.services.letterbox import Fate
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import IdentityMode
-from smtp_gate import FakeDesk, Gate
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
 
@@ -79,7 +80,9 @@ def test_a_refusal_in_the_middle_of_a_letter_is_a_refusal():
             upstream.reading.clear()
             upstream.answers[b"DATA"].append(b"354 go on\r\n552 5.3.4 that is too much\r\n")
             client = await gate.connect()
-            assert (await client.mail(b"a: b\r\n\r\n" + b"x" * 30_000_000 + b"\r\n")) == b"552 5.3.4 that is too much\r\n"
+            assert (
+                await client.mail(b"a: b\r\n\r\n" + b"x" * 30_000_000 + b"\r\n")
+            ) == b"552 5.3.4 that is too much\r\n"
             assert gate.desk.delivered[0].fates == (Fate.REFUSED_PERMANENT,)
             upstream.reading.set()
 
@@ -88,7 +91,10 @@ def test_a_refusal_in_the_middle_of_a_letter_is_a_refusal():
 
 def test_a_mail_server_that_takes_no_more_of_a_letter_is_given_up():
     async def story():
-        async with FakeUpstream() as upstream, Gate(upstream, upstream_options={"command_timeout_seconds": 0.3}) as gate:
+        async with (
+            FakeUpstream() as upstream,
+            Gate(upstream, upstream_options={"command_timeout_seconds": 0.3}) as gate,
+        ):
             upstream.reading.clear()
             client = await gate.connect()
             assert (await client.mail(b"a: b\r\n\r\n" + b"x" * 30_000_000 + b"\r\n")).startswith(b"451 4.4.1")
@@ -166,9 +172,7 @@ def test_lmtp_answers_for_each_recipient(kind, tmp_path):
             client = await gate.connect()
             upstream.answers[b"."] += [b"250 2.0.0 one\r\n", b"550 5.2.1 two\r\n"]
             reply = await client.mail(to=(b"a@example.org", b"b@example.org"))
-            assert reply == (
-                b"550-5.0.0 a@example.org delivered\r\n550 5.0.0 b@example.org refused: 550 5.2.1 two\r\n"
-            )
+            assert reply == (b"550-5.0.0 a@example.org delivered\r\n550 5.0.0 b@example.org refused: 550 5.2.1 two\r\n")
             assert gate.desk.delivered[-1].fates == (Fate.ACCEPTED, Fate.REFUSED_PERMANENT)
             upstream.answers[b"."] += [b"550 5.0.0 one\r\n", b"452 4.2.2 two\r\n"]
             assert (await client.mail(to=(b"a@example.org", b"b@example.org"))) == b"452 4.2.2 two\r\n"
@@ -184,7 +188,9 @@ def test_a_server_without_pipelining_or_size_is_spoken_to_one_by_one_and_not_tol
         async with FakeUpstream(("XCLIENT ADDR",)) as upstream, Gate(upstream) as gate:
             upstream.answers[b"RCPT"] += [b"550 5.1.1 no\r\n"]
             client = await gate.connect()
-            client.send(b"MAIL FROM:<a@example.com> SIZE=100 X=y\r\nRCPT TO:<1@example.org>\r\nRCPT TO:<2@example.org>\r\n")
+            client.send(
+                b"MAIL FROM:<a@example.com> SIZE=100 X=y\r\nRCPT TO:<1@example.org>\r\nRCPT TO:<2@example.org>\r\n"
+            )
             assert [(await client.reply())[:3] for _ in range(3)] == [b"250", b"550", b"250"]
             assert b"MAIL FROM:<a@example.com> X=y\r\n" in upstream.commands
             upstream.answers[b"MAIL"].append(b"550 5.1.8 no\r\n")
@@ -210,7 +216,10 @@ def test_a_full_spool_is_later_and_the_session_goes_on(tmp_path):
 
 def test_proxy_v2_names_the_client_on_every_connection():
     async def story():
-        async with FakeUpstream(KEYWORDS[:-1], is_proxied=True) as upstream, Gate(upstream, identity=IdentityMode.PROXY) as gate:
+        async with (
+            FakeUpstream(KEYWORDS[:-1], is_proxied=True) as upstream,
+            Gate(upstream, identity=IdentityMode.PROXY) as gate,
+        ):
             client = await gate.connect()
             assert (await client.mail()).startswith(b"250")
             assert (await client.mail()).startswith(b"250")

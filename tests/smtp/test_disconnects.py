@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from fake_upstream import FakeUpstream
-from smtp_gate import Gate
+from smtp_gate import Gate, eventually
 
 STATES = {
     "before hello": [],
@@ -13,8 +13,12 @@ STATES = {
     "after MAIL": [b"EHLO c.example\r\n", b"MAIL FROM:<a@example.com>\r\n"],
     "after RCPT": [b"EHLO c.example\r\n", b"MAIL FROM:<a@example.com>\r\n", b"RCPT TO:<b@example.org>\r\n"],
     "after DATA": [b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"],
-    "in the letter": [b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: x\r\n\r\nhel"],
-    "before the dot": [b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: x\r\n\r\nhel\r\n.\r"],
+    "in the letter": [
+        b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: x\r\n\r\nhel"
+    ],
+    "before the dot": [
+        b"EHLO c.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: x\r\n\r\nhel\r\n.\r"
+    ],
 }
 
 
@@ -42,8 +46,7 @@ def test_leaving_gives_everything_back(state, way):
             assert not [envelope for envelope in gate.desk.envelopes if envelope.helo == "c.example"]
             assert len(upstream.letters) == 1
             await other.say(b"QUIT")
-            while gate.server.sessions:
-                await asyncio.sleep(0)
+            await eventually(lambda: not (gate.server.sessions))
             assert gate.pool.idle_count <= gate.pool.open_count <= 2
 
     asyncio.run(story())

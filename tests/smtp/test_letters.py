@@ -8,8 +8,8 @@ import pytest
 from fake_upstream import FakeUpstream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from smtp_gate import FakeDesk, Gate
 from letter_ends import FALSE_ENDS, TRUE_ENDS
+from smtp_gate import FakeDesk, Gate
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 FIELDS = b"X-Postage-Pass: abc\r\nAuthentication-Results: gate; x-postage=none\r\n"
@@ -67,7 +67,15 @@ line = st.binary(max_size=40).map(lambda text: text.replace(b"\r", b"").replace(
 
 
 @settings(max_examples=15)
-@given(st.lists(st.lists(st.one_of(line, st.just(b""), st.just(b".")), max_size=12).map(lambda lines: b"".join(line + b"\r\n" for line in lines)), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.lists(st.one_of(line, st.just(b""), st.just(b".")), max_size=12).map(
+            lambda lines: b"".join(line + b"\r\n" for line in lines)
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
 def test_any_letters_survive(letters):
     letters = [letter for letter in letters if not letter.startswith((b" ", b"\t"))]
     assert asyncio.run(passed_through(letters)) == [FIELDS + letter for letter in letters]
@@ -76,7 +84,9 @@ def test_any_letters_survive(letters):
 @pytest.mark.parametrize("end", FALSE_ENDS + TRUE_ENDS)
 def test_no_end_of_a_letter_is_seen_by_one_and_not_by_the_other(end):
     """The classic: a second mail behind an end that one of two servers does not see."""
-    smuggled = b"MAIL FROM:<mallory@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
+    smuggled = (
+        b"MAIL FROM:<mallory@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
+    )
 
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream) as gate:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from letter_ends import FALSE_ENDS, TRUE_ENDS
+
 from pennyred.smtp.newlines import LetterStream, stuffed
 
 wire_text = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"a", b"\0", b"\r\n."]), max_size=30).map(b"".join)

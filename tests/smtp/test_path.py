@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from pennyred.postage.errors import MalformedAddress
 from pennyred.smtp.path import parse_mail, parse_rcpt, without_size
 

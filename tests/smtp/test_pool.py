@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
+from smtp_gate import Gate, eventually
+
 from pennyred.postage.errors import Unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.pool import PoolExhausted, UpstreamPool
 from pennyred.smtp.upstream import Endpoint, UpstreamOptions, parse_capabilities, parse_url
-from smtp_gate import Gate
 
 ALICE = ClientIdentity("192.0.2.1", 1234, "alice.example")
 BOB = ClientIdentity("2001:db8::1", 1234, "bob.example", name="bob.example.net", protocol="SMTP")
@@ -100,8 +101,7 @@ def test_beyond_the_limit_nobody_waits():
             assert (await second.say(b"MAIL FROM:<a@example.com>")).startswith(b"451 4.4.1")
             await first.say(b"RSET")
             await upstream.until(lambda: upstream.commands[-1] == b"RSET\r\n")
-            while gate.pool.idle_count == 0:
-                await asyncio.sleep(0)
+            await eventually(lambda: gate.pool.idle_count)
             assert (await second.say(b"MAIL FROM:<a@example.com>")).startswith(b"250")
             assert len(upstream.heard) == 1
 
@@ -261,7 +261,9 @@ def test_urls_name_the_mail_server(url, endpoint):
     assert parse_url(url) == endpoint
 
 
-@pytest.mark.parametrize("url", ["", "http://x", "smtp://", "smtp://h:99999", "smtp://h/path", "lmtp+unix://host/path", "lmtp+unix://"])
+@pytest.mark.parametrize(
+    "url", ["", "http://x", "smtp://", "smtp://h:99999", "smtp://h/path", "lmtp+unix://host/path", "lmtp+unix://"]
+)
 def test_other_urls_are_wrong(url):
     with pytest.raises(ValueError):
         parse_url(url)
@@ -270,7 +272,9 @@ def test_other_urls_are_wrong(url):
 def test_offers_are_read_whatever_they_look_like():
     from pennyred.services.letterbox import Reply
 
-    offered = parse_capabilities(Reply(250, (b"host", b"size", b"SIZE x", b"Size 5 6", b"", b"xclient addr NAME", b"\xff")))
+    offered = parse_capabilities(
+        Reply(250, (b"host", b"size", b"SIZE x", b"Size 5 6", b"", b"xclient addr NAME", b"\xff"))
+    )
     assert offered.size_max == 5
     assert offered.xclient == {"ADDR", "NAME"}
     assert {"SIZE", "XCLIENT"} <= offered.keywords

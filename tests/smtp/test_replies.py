@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.services.letterbox import Delivered, Fate, Reply
 from pennyred.smtp import replies
@@ -40,7 +41,9 @@ def test_trouble_is_always_temporary(reason):
 
 @given(st.binary(max_size=3000), st.text(max_size=800), st.sampled_from(DUE))
 def test_nothing_a_stranger_sends_breaks_a_reply(recipient, help_url, reason):
-    reply = replies.postage_due(recipient, reason, price=1, issuers=("i.example",), help_url=help_url.replace("\n", "").replace("\r", ""))
+    reply = replies.postage_due(
+        recipient, reason, price=1, issuers=("i.example",), help_url=help_url.replace("\n", "").replace("\r", "")
+    )
     lines = reply.split(b"\r\n")
     assert lines.pop() == b""
     assert all(len(line) <= 510 and line[:3] == lines[0][:3] for line in lines)
@@ -78,7 +81,10 @@ def test_anything_temporary_among_several_makes_it_temporary():
 
 def test_accepted_and_refused_is_refused_and_names_who_has_it():
     reply = replies.relayed(delivered(OK, NO))
-    assert reply == b"550-5.0.0 0@example.org delivered\r\n550 5.0.0 1@example.org refused: 550 5.1.1 one 5.1.1 no\\xff\r\n"
+    assert (
+        reply
+        == b"550-5.0.0 0@example.org delivered\r\n550 5.0.0 1@example.org refused: 550 5.1.1 one 5.1.1 no\\xff\r\n"
+    )
 
 
 def test_every_constant_reply_is_well_formed():

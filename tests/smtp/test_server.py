@@ -9,8 +9,9 @@ import threading
 import pytest
 import trustme
 from fake_upstream import FakeUpstream
+from smtp_gate import FakeDesk, Gate, eventually
+
 from pennyred.smtp.server import listening_socket
-from smtp_gate import FakeDesk, Gate
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
 
@@ -41,8 +42,7 @@ def test_no_more_connections_than_allowed():
             assert await third.rest() == b"421 4.3.2 Too busy, try again later\r\n"
             await first.say(b"QUIT")
             await first.rest()
-            while gate.server.sessions > 1:
-                await asyncio.sleep(0)
+            await eventually(lambda: not (gate.server.sessions > 1))
             await gate.connect()
             assert (await second.mail()).startswith(b"250")
 
@@ -116,8 +116,7 @@ def test_a_client_that_does_not_listen_does_not_stay():
             client.reader._transport.pause_reading()
             for _ in range(200):
                 client.send(b"HELP\r\n" * 10_000)
-            while gate.server.sessions:
-                await asyncio.sleep(0.02)
+            await eventually(lambda: not (gate.server.sessions))
             client.abort()
 
     asyncio.run(story())
@@ -165,8 +164,7 @@ def test_a_failed_handshake_ends_the_session_quietly(server_tls):
             assert (await client.say(b"STARTTLS")).startswith(b"220")
             client.send(b"this is no handshake\r\n" * 10)
             await client.rest()
-            while gate.server.sessions:
-                await asyncio.sleep(0)
+            await eventually(lambda: not (gate.server.sessions))
             assert not gate.notes.lines
 
     asyncio.run(story())

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
+from smtp_gate import FakeDesk, Gate
+
 from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Due, Duplicate, Later
 from pennyred.smtp.spool import SpoolLimits
-from smtp_gate import FakeDesk, Gate
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.letter import split_letter
 from pennyred.smtp.spool import Problem, Spool, SpoolLimits

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-KEYWORDS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "XCLIENT NAME ADDR PORT PROTO HELO")
+KEYWORDS = (
+    "PIPELINING",
+    "SIZE 52428800",
+    "8BITMIME",
+    "SMTPUTF8",
+    "DSN",
+    "ENHANCEDSTATUSCODES",
+    "XCLIENT NAME ADDR PORT PROTO HELO",
+)
 
 CLOSE = object()
 """Instead of a reply: hang up."""

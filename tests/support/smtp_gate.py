@@ -1,11 +1,13 @@
 """A gate's door on a free port with a desk by script behind it, and a client that speaks raw SMTP to it."""
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from fake_upstream import FakeUpstream
+
 from pennyred.services.letterbox import Answer, Delivered, Delivery, Envelope, Letter, Relay
 from pennyred.smtp.gatehouse import GateOptions
 from pennyred.smtp.pool import UpstreamPool
@@ -67,6 +69,13 @@ class FakeDesk:
             self.done.set()
 
 
+async def eventually(condition) -> None:
+    """Give way to the others until something has come true that nobody announces."""
+    async with asyncio.timeout(SECONDS_MAX):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
 class RawClient:
     """Says bytes, hears replies."""
 
@@ -93,7 +102,9 @@ class RawClient:
     async def converse(self, *lines: bytes) -> list[bytes]:
         return [await self.say(line) for line in lines]
 
-    async def mail(self, letter: bytes = b"Subject: x\r\n\r\nhello\r\n", to: tuple[bytes, ...] = (b"bob@example.org",)) -> bytes:
+    async def mail(
+        self, letter: bytes = b"Subject: x\r\n\r\nhello\r\n", to: tuple[bytes, ...] = (b"bob@example.org",)
+    ) -> bytes:
         """A whole transaction; the reply to the letter (`letter` is put on the wire as it is)."""
         await self.envelope(to)
         assert (await self.say(b"DATA")).startswith(b"354")
@@ -115,10 +126,8 @@ class RawClient:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             await self.writer.wait_closed()
-        except (ConnectionError, ssl.SSLError):
-            pass
 
     def abort(self) -> None:
         self.writer.transport.abort()

@@ -7,6 +7,7 @@ connection is then broken for good. Nothing is ever sent twice here.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import cast
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
@@ -181,9 +182,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; nothing buffered counts as sent, so the high-water mark is zero."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=0)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
+        self._transport.set_write_buffer_limits(high=0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits is told."""

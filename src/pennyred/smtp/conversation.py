@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pennyred.postage.errors import Unavailable
 from pennyred.services.letterbox import Reply
@@ -39,10 +39,9 @@ class Conversation(Wire):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the client in, or say at once that there is no room."""
-        assert isinstance(transport, asyncio.Transport)
         house = self._house
         if house.is_stopping or len(house.sessions) >= house.options.connections_max:
-            self.transport = transport
+            self.transport = cast("asyncio.Transport", transport)
             self.say(replies.SHUTTING_DOWN if house.is_stopping else replies.TOO_BUSY)
             self.hang_up()
             return

@@ -8,7 +8,7 @@ a letter is handed over in the pieces in which it came, and a client that hangs 
 
 import asyncio
 import ssl
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiosmtpd.smtp import SMTP
 
@@ -71,8 +71,7 @@ class Wire(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the session. (STARTTLS does not call it: `start_tls` keeps the session and changes the transport.)"""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
         self._session_deadline = self.loop.time() + self._clock.session_timeout_seconds
         self._give_time()
         self._session_task = self.loop.create_task(self._handle_client())
@@ -197,6 +196,7 @@ class Wire(SMTP):
         if self.transport is None:
             return False
         self._resume_reading()
+        # From here on nothing in plain text reaches us; what is in the input when the handshake is done came by TLS.
         self._input.clear()
         try:
             transport = await self.loop.start_tls(
@@ -207,7 +207,6 @@ class Wire(SMTP):
             self._is_closing = True
             return False
         assert transport is not None
-        self._input.clear()
         self.transport = transport
         self._is_tls = True
         return True
@@ -262,8 +261,8 @@ class Wire(SMTP):
         now = self.loop.time()
         if now < self._deadline:
             self._arm()
-        elif self._is_closing:
-            self.transport.abort()
+        elif self._is_closing or self._writable is not None:
+            self.cut_off()  # it does not even take what it was told before
         else:
             self._on_timeout(is_session=now >= self._session_deadline)
 
