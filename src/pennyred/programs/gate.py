@@ -55,7 +55,7 @@ def gate_options(gate: GateSettings) -> GateOptions:
         issuers=gate.issuers,
         price=gate.price,
         help_url=gate.help_url,
-        is_bare_newline_refused=gate.bare_newline == "reject" and gate.mode != Mode.MONITOR,
+        is_bare_newline_refused=gate.bare_newline == "reject" and gate.mode != "monitor",
         trusted_fronts=gate.trusted_fronts,
         transfer_timeout_seconds=gate.transfer_timeout_seconds,
         read_timeout_seconds=gate.read_timeout_seconds,

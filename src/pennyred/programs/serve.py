@@ -25,7 +25,7 @@ from pennyred.services.gatelog import LetterLog
 from pennyred.services.office import Office
 from pennyred.services.settling import pump_outbox
 from pennyred.smtp.server import GateServer, listening_socket
-from pennyred.state import GateState
+from pennyred.state.store import GateState
 from pennyred.web.server import ApiServer
 
 OUTBOX_PAUSE_SECONDS = 5.0
@@ -97,7 +97,7 @@ class Worker:
         """Start from the inside out; the stack ends them the other way round."""
         office: Office | None = None
         if self._settings.office is not None:
-            office = self._office = await parts.enter_async_context(open_office(self._settings))
+            office = self._office = await parts.enter_async_context(open_office(self._settings.office))
             parts.push_async_callback(_cancel, asyncio.create_task(self._sweep(office)))
             if self._number == 0:
                 host, port = self._settings.office.listen
@@ -128,7 +128,7 @@ class Worker:
         while True:
             try:
                 while (report := await office.ledger.sweep(now=int(time.time()))).is_more:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # noqa: ASYNC110 - it waits for nothing, it lets others work
             except Unavailable as error:
                 self._log.warning("sweep failed", error=str(error))
             else:

@@ -1,0 +1,177 @@
+"""The office's desk: accounts, licences, postage, receivers. What it decides is in the ledger when it returns."""
+
+import hashlib
+from base64 import b32encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pennyred.ledger.protocol import (
+    Account,
+    AccountState,
+    Entry,
+    Ledger,
+    OpenOutcome,
+    ReceiverOutcome,
+    VoucherOutcome,
+)
+from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.errors import PennyRedError
+from pennyred.postage.licence import Licence
+from pennyred.postage.minting import mint_licence
+from pennyred.services.officekeys import OfficeKeys
+from pennyred.services.redeemer import LedgerRedeemer
+from pennyred.services.vouchers import CODE_RANDOM_BYTES, code_hash, make_code
+
+LICENCE_DAYS = 90
+DAY_SECONDS = 86_400
+LOCAL_RECEIVER = "local"
+"""The receiver of a gate in the same process; it may redeem for any domain, as the gate is the office's own."""
+VOUCHERS_MAX = 1000
+"""At once."""
+
+
+class Refusal(StrEnum):
+    """Why an office will not do what it was asked; names for people and scripts."""
+
+    UNKNOWN_ACCOUNT = "unknown-account"
+    ACCOUNT_CLOSED = "account-closed"
+    UNKNOWN_VOUCHER = "unknown-voucher"
+    VOUCHER_USED = "voucher-used"
+    NAME_TAKEN = "name-taken"
+    BAD_NAME = "bad-name"
+
+
+class Refused(PennyRedError):  # noqa: N818 - a refusal, with its name
+    """The office refuses by a rule; `reason` is its name."""
+
+    def __init__(self, reason: Refusal, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class NewReceiver:
+    """A receiver and its token, which is never seen again."""
+
+    name: str
+    domains: tuple[str, ...]
+    token: str
+
+
+class Office:
+    """One post office over one ledger."""
+
+    def __init__(
+        self,
+        issuer: str,
+        ledger: Ledger,
+        keys: OfficeKeys,
+        *,
+        price: int,
+        daily_cap: int,
+        clock: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.issuer = issuer
+        self.ledger = ledger
+        self.keys = keys
+        self.price = price
+        self._daily_cap = daily_cap
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    @property
+    def now(self) -> int:
+        """The office's clock."""
+        return self._clock()
+
+    async def open_account(self, address: str, public_key: bytes) -> tuple[Account, Licence]:
+        """A sender's account for this key, new or the one it has; raises `MalformedAddress`."""
+        canonical = canonical_recipient(address).canonical
+        while True:
+            name = b32encode(self._random_bytes(10)).decode().lower()
+            answer = await self.ledger.open_account(name, canonical, public_key, self._daily_cap, now=self.now)
+            if answer.outcome is not OpenOutcome.ID_TAKEN and answer.account is not None:
+                return answer.account, self.licence(answer.account)
+
+    def licence(self, account: Account) -> Licence:
+        """A fresh licence for an open account; raises `Refused`."""
+        if account.state is not AccountState.OPEN:
+            raise Refused(Refusal.ACCOUNT_CLOSED, "the account is closed")
+        selector, key = self.keys.newest
+        return mint_licence(
+            key,
+            issuer=self.issuer,
+            selector=selector,
+            account=account.id,
+            public_key=account.public_key,
+            daily_cap=account.daily_cap,
+            valid_from=self.now - DAY_SECONDS,  # a gate's clock may be behind
+            valid_until=self.now + LICENCE_DAYS * DAY_SECONDS,
+        )
+
+    async def account(self, account: str) -> Account:
+        """An account as it stands; raises `Refused` where there is none."""
+        found = await self.ledger.account(account)
+        if found is None:
+            raise Refused(Refusal.UNKNOWN_ACCOUNT, f"no account {account[:80]!r}")
+        return found
+
+    async def entries(self, account: str) -> list[Entry]:
+        """A whole statement, oldest first."""
+        entries: list[Entry] = []
+        while page := await self.ledger.entries(account, after=entries[-1].id if entries else 0, limit=1000):
+            entries += page
+        return entries
+
+    async def create_vouchers(self, stamps: int, count: int) -> list[str]:
+        """So many new codes of so many stamps each; they cannot be seen again."""
+        codes = [make_code(self._random_bytes(CODE_RANDOM_BYTES)) for _ in range(count)]
+        hashes = [hashed for code in codes if (hashed := code_hash(code)) is not None]
+        await self.ledger.create_vouchers(hashes, stamps, now=self.now)
+        return codes
+
+    async def redeem_voucher(self, account: str, code: str) -> int:
+        """Credit a voucher's whole worth; repeating it credits nothing more. Raises `Refused`."""
+        hashed = code_hash(code)
+        if hashed is None:
+            raise Refused(Refusal.UNKNOWN_VOUCHER, "not a voucher code")
+        answer = await self.ledger.redeem_voucher(account, hashed, now=self.now)
+        match answer.outcome:
+            case VoucherOutcome.REDEEMED:
+                return answer.stamps
+            case VoucherOutcome.ALREADY_USED:
+                raise Refused(Refusal.VOUCHER_USED, "the voucher has been used")
+            case VoucherOutcome.UNKNOWN_VOUCHER:
+                raise Refused(Refusal.UNKNOWN_VOUCHER, "no such voucher")
+            case VoucherOutcome.UNKNOWN_ACCOUNT:
+                raise Refused(Refusal.UNKNOWN_ACCOUNT, "no such account")
+            case VoucherOutcome.ACCOUNT_CLOSED:
+                raise Refused(Refusal.ACCOUNT_CLOSED, "the account is closed")
+
+    async def add_receiver(self, name: str, domains: Sequence[str]) -> NewReceiver:
+        """Let somebody else's gates redeem for these domains; raises `Refused` and `MalformedAddress`."""
+        if not (0 < len(name) <= 60 and name.isascii() and name.replace("-", "").replace(".", "").isalnum()):
+            raise Refused(Refusal.BAD_NAME, "a receiver's name has letters, digits, dots and dashes, at most 60")
+        canonical = tuple(dict.fromkeys(canonical_domain(domain) for domain in domains))
+        token = self._random_bytes(32).hex()
+        outcome = await self.ledger.add_receiver(name, canonical, token_hash(token), now=self.now)
+        if outcome is ReceiverOutcome.NAME_TAKEN:
+            raise Refused(Refusal.NAME_TAKEN, f"there is a receiver {name!r} already")
+        return NewReceiver(name, canonical, token)
+
+    async def ensure_local_receiver(self) -> None:
+        """The receiver of the gate in this process; its token is known to nobody, as it needs none."""
+        await self.ledger.add_receiver(LOCAL_RECEIVER, ("*",), self._random_bytes(32), now=self.now)
+
+    def local_redeemer(self) -> LedgerRedeemer:
+        """For the gate in this process, which has verified every stamp itself with these very keys."""
+        return LedgerRedeemer(
+            self.ledger, LOCAL_RECEIVER, self.issuer, self.keys.public_keys, clock=self._clock, is_verified=True
+        )
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a receiver's token: 256 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,10 @@
+"""The office on the web: what senders ask of it over HTTP, and the client that asks.
+
+::
+
+    messages    the JSON both sides speak
+    tokens      a sender's signed request: EdDSA JWT, made and checked
+    api         the application (Litestar)
+    server      the application on a socket, inside a running event loop
+    client      the sender's side (aiohttp)
+"""

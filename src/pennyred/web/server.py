@@ -1,0 +1,56 @@
+"""The application on a socket, inside an event loop that somebody else runs."""
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+
+from pennyred.services.office import Office
+from pennyred.web.api import make_app
+
+CONNECTIONS_MAX = 500
+KEEP_ALIVE_SECONDS = 15
+SHUTDOWN_SECONDS = 5
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the program."""
+
+    def install_signal_handlers(self) -> None:
+        """None."""
+
+
+class ApiServer:
+    """The office's HTTP API on one listening socket, which it closes."""
+
+    def __init__(self, office: Office, listener: socket.socket, log: Any = None) -> None:
+        app = make_app(office)
+        app.state.log = log
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            h11_max_incomplete_event_size=64 * 1024,
+            ws="none",
+        )
+        self._server = _Server(config)
+        self._listener = listener
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serve from now on: the socket listens already, so nobody is turned away meanwhile."""
+        self._task = asyncio.create_task(self._server._serve([self._listener]))  # noqa: SLF001 - serve() takes signals
+
+    async def stop(self) -> None:
+        """Finish the requests in hand, then close."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        self._listener.close()
