@@ -1,0 +1,77 @@
+"""Arguments and printing: each command in the module that `_COMMANDS` names, imported when it is asked for.
+
+::
+
+    common      settings, --json, errors to exit statuses
+    setup       init, check, dns
+    running     serve, demo
+    office      account, voucher, receiver, ledger, key
+    sender      open, buy, balance, statement
+    letters     stamp, send, verify
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pennyred
+
+_COMMANDS = {
+    "demo": "running",
+    "init": "setup",
+    "serve": "running",
+    "check": "setup",
+    "dns": "setup",
+    "account": "office",
+    "voucher": "office",
+    "receiver": "office",
+    "ledger": "office",
+    "key": "office",
+    "open": "sender",
+    "buy": "sender",
+    "balance": "sender",
+    "statement": "sender",
+    "stamp": "letters",
+    "send": "letters",
+    "verify": "letters",
+}
+_PYTHON_NAMES = {"open": "open_"}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when that command runs: `pennyred stamp` must not wait for a web server's code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of a life with Penny Red, not of the alphabet."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, from its module."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"pennyred.cli.{_COMMANDS[cmd_name]}")
+        command: Any = getattr(module, _PYTHON_NAMES.get(cmd_name, cmd_name))
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(pennyred.__version__, prog_name="pennyred")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The settings; else $PENNYRED_CONFIG, ./pennyred.toml, /etc/pennyred/pennyred.toml.",
+)
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """Penny Red makes spam cost a cent: a gate in front of a mail server, and stamps for those who write to it.
+
+    See it work, in one minute, on this machine alone:  pennyred demo
+
+    To run a gate:  pennyred init, pennyred check, pennyred serve.
+
+    To write to somebody behind one:  pennyred open, pennyred buy, pennyred send.
+    """
+    context.obj = config

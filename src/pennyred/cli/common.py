@@ -1,0 +1,129 @@
+"""What all commands share: where the settings are, `--json`, and which exit status an error means.
+
+0 done; 1 refused by a rule, whose name is printed; 2 wrong usage or settings; 75 (EX_TEMPFAIL) the world did not answer.
+"""
+
+import asyncio
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pennyred.config import BadSettings, Complaint, OfficeSettings, Settings, find_settings, read_settings
+from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
+
+REFUSED = 1
+USAGE = 2
+TEMPFAIL = 75
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class RuleRefused(PennyRedError):  # noqa: N818 - a refusal, with its name
+    """A rule says no; `reason` is the rule's name, `document` what to print with --json instead of an error."""
+
+    def __init__(self, reason: str, text: str, document: dict[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.document = document
+
+
+def json_option(command: Callable[P, T]) -> Callable[P, T]:
+    """Add `--json`, and turn errors into their exit status, as text or as a document."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except (PennyRedError, BadSettings, OSError) as error:
+            sys.exit(_report(error, as_json=bool(kwargs.get("as_json"))))
+
+    return option(run)
+
+
+def _report(error: Exception, *, as_json: bool) -> int:
+    status, reason = _status(error)
+    document = getattr(error, "document", None) or {"error": {"reason": reason, "message": str(error)}}
+    if as_json:
+        print_json(document)
+    else:
+        shown = str(error) if isinstance(error, BadSettings) else f"pennyred: {error} ({reason})"
+        click.echo(shown, err=True)
+    return status
+
+
+def _status(error: Exception) -> tuple[int, str]:
+    """The exit status an error means, and its name."""
+    match error:
+        case Unavailable(reason=reason):
+            return TEMPFAIL, reason.value
+        case BadSettings():
+            return USAGE, "settings"
+        case Malformed():
+            return USAGE, "malformed"
+        case PennyRedError():
+            return REFUSED, str(getattr(error, "reason", "refused"))
+        case FileExistsError() | FileNotFoundError() | PermissionError() | IsADirectoryError() | NotADirectoryError():
+            return USAGE, "file"
+        case _:
+            return TEMPFAIL, "system"
+
+
+def settings_of(context: click.Context) -> Settings:
+    """The settings this command works with; raises `BadSettings`."""
+    return read_settings(find_settings(context.obj, os.environ))
+
+
+def office_settings(context: click.Context) -> OfficeSettings:
+    """The office in the settings; raises `BadSettings` where there is none."""
+    settings = settings_of(context)
+    if settings.office is None:
+        raise BadSettings([Complaint(str(settings.file), "office", "missing", "an [office] table with a domain")])
+    return settings.office
+
+
+def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run to the end."""
+    return asyncio.run(coroutine)
+
+
+def print_json(document: Any) -> None:
+    """One document on standard output."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    """A table for people; numbers to the right."""
+    table = Table(title=title or None, title_justify="left")
+    for place, column in enumerate(columns):
+        is_number = bool(rows) and all(isinstance(row[place], int) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    Console().print(table)
+
+
+def read_letter(file: Path | None) -> bytes:
+    """A letter from a file or, without one or with "-", standard input; raises `Malformed` where it is too long."""
+    if file is None or str(file) == "-":
+        letter = sys.stdin.buffer.read(LETTER_BYTES_MAX + 1)
+    else:
+        with file.open("rb") as opened:
+            letter = opened.read(LETTER_BYTES_MAX + 1)
+    if len(letter) > LETTER_BYTES_MAX:
+        raise Malformed(f"the letter has more than {LETTER_BYTES_MAX:,} bytes")
+    if not letter.strip():
+        raise Malformed("the letter is empty")
+    return letter
+
+
+LETTER_BYTES_MAX = 100 * 10**6

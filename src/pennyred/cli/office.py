@@ -1,0 +1,245 @@
+"""For the one who runs an office: accounts, vouchers, receivers, the ledger, keys. Works on the ledger itself."""
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from pennyred.cli.common import RuleRefused, json_option, office_settings, print_json, print_table, run_async
+from pennyred.config import OfficeSettings
+from pennyred.ledger.protocol import Account, AccountOutcome, CreditOutcome
+from pennyred.programs.office import migrate as migrate_ledger
+from pennyred.programs.office import open_ledger, open_office
+from pennyred.services.office import VOUCHERS_MAX
+from pennyred.services.officekeys import add_key
+
+STAMPS = click.IntRange(1, 1_000_000_000)
+
+
+@click.group()
+def account() -> None:
+    """The office's accounts: list, show, credit, close."""
+
+
+@account.command("list")
+@json_option
+@click.pass_context
+def account_list(context: click.Context, as_json: bool) -> None:
+    """List all accounts.
+
+    Example:  pennyred account list --json
+    """
+    accounts = run_async(_accounts(office_settings(context)))
+    rows = [[one.id, one.address, one.state.value, one.available, one.held] for one in accounts]
+    columns = ["account", "address", "state", "available", "held"]
+    if as_json:
+        print_json({"accounts": [dict(zip(columns, row, strict=True)) for row in rows]})
+    else:
+        print_table("", columns, rows)
+
+
+async def _accounts(settings: OfficeSettings) -> list[Account]:
+    async with open_office(settings) as office:
+        accounts: list[Account] = []
+        while page := await office.ledger.accounts(after=accounts[-1].id if accounts else "", limit=1000):
+            accounts += page
+        return accounts
+
+
+@account.command("show")
+@click.argument("account_id", metavar="ACCOUNT")
+@json_option
+@click.pass_context
+def account_show(context: click.Context, account_id: str, as_json: bool) -> None:
+    """Show one account.
+
+    Example:  pennyred account show k3v2mzq7p4xw5abc
+    """
+    found = run_async(_show(office_settings(context), account_id))
+    if as_json:
+        print_json(found)
+    else:
+        print_table("", ["", account_id], [[key, value] for key, value in found.items() if key != "account"])
+
+
+async def _show(settings: OfficeSettings, account_id: str) -> dict[str, Any]:
+    async with open_office(settings) as office:
+        one = await office.account(account_id)
+        shown = {"account": one.id, "address": one.address, "state": one.state.value, "daily_cap": one.daily_cap}
+        return shown | {"balance": one.balance, "available": one.available, "held": one.held, "spent": one.spent}
+
+
+@account.command("credit")
+@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("stamps", type=STAMPS)
+@click.option("--reason", required=True, metavar="TEXT", help="Stands in the account's statement.")
+@json_option
+@click.pass_context
+def account_credit(context: click.Context, account_id: str, stamps: int, reason: str, as_json: bool) -> None:
+    """Credit STAMPS to somebody who has paid you.
+
+    Example:  pennyred account credit k3v2mzq7p4xw5abc 500 --reason "invoice 17"
+    """
+    available = run_async(_credit(office_settings(context), account_id, stamps, reason))
+    if as_json:
+        print_json({"account": account_id, "credited": stamps, "available": available})
+    else:
+        click.echo(f"{stamps:,} stamps credited; {available:,} available")
+
+
+async def _credit(settings: OfficeSettings, account_id: str, stamps: int, reason: str) -> int:
+    async with open_office(settings) as office:
+        outcome = await office.ledger.credit(account_id, stamps, reason[:200], now=office.now)
+        if outcome is not CreditOutcome.CREDITED:
+            raise RuleRefused(outcome.value, f"account {account_id}: {outcome.value.replace('-', ' ')}")
+        return (await office.account(account_id)).available
+
+
+@account.command("close")
+@click.argument("account_id", metavar="ACCOUNT")
+@json_option
+@click.pass_context
+def account_close(context: click.Context, account_id: str, as_json: bool) -> None:
+    """Close an account: no new holds; what is under way is settled.
+
+    Example:  pennyred account close k3v2mzq7p4xw5abc
+    """
+    run_async(_close(office_settings(context), account_id))
+    if as_json:
+        print_json({"account": account_id, "state": "closed"})
+    else:
+        click.echo(f"account {account_id} is closed")
+
+
+async def _close(settings: OfficeSettings, account_id: str) -> None:
+    async with open_office(settings) as office:
+        outcome = await office.ledger.close_account(account_id)
+        if outcome is not AccountOutcome.DONE:
+            raise RuleRefused(outcome.value, f"no account {account_id}")
+
+
+@click.group()
+def voucher() -> None:
+    """Prepaid codes to sell or give away."""
+
+
+@voucher.command("create")
+@click.option("--stamps", type=STAMPS, required=True, help="What each is worth.")
+@click.option("--count", type=click.IntRange(1, VOUCHERS_MAX), default=1, show_default=True, help="How many.")
+@json_option
+@click.pass_context
+def voucher_create(context: click.Context, stamps: int, count: int, as_json: bool) -> None:
+    """Make voucher codes. They are printed once and stored hashed: nobody can show them again.
+
+    Example:  pennyred voucher create --stamps 100 --count 10
+    """
+    codes = run_async(_vouchers(office_settings(context), stamps, count))
+    if as_json:
+        print_json({"vouchers": [{"code": code, "stamps": stamps} for code in codes]})
+    else:
+        click.echo("\n".join(codes))
+
+
+async def _vouchers(settings: OfficeSettings, stamps: int, count: int) -> list[str]:
+    async with open_office(settings) as office:
+        return await office.create_vouchers(stamps, count)
+
+
+@click.group()
+def receiver() -> None:
+    """Who else may redeem stamps at this office."""
+
+
+@receiver.command("add")
+@click.argument("name")
+@click.option("--domain", "domains", multiple=True, required=True, metavar="D", help="May be given several times.")
+@json_option
+@click.pass_context
+def receiver_add(context: click.Context, name: str, domains: tuple[str, ...], as_json: bool) -> None:
+    """Add a receiver: an account, the domains it may redeem stamps for, and a token, printed once.
+
+    Example:  pennyred receiver add acme --domain acme.example --domain acme.test
+    """
+    added = run_async(_receiver(office_settings(context), name, domains))
+    if as_json:
+        print_json(added)
+    else:
+        click.echo(f"receiver {added['receiver']} for {', '.join(added['domains'])}; its token, shown only now:")
+        click.echo(added["token"])
+
+
+async def _receiver(settings: OfficeSettings, name: str, domains: tuple[str, ...]) -> dict[str, Any]:
+    async with open_office(settings) as office:
+        added = await office.add_receiver(name, domains)
+        return {"receiver": added.name, "domains": list(added.domains), "token": added.token}
+
+
+@click.group()
+def ledger() -> None:
+    """The books: audit, migrate."""
+
+
+@ledger.command("audit")
+@json_option
+@click.pass_context
+def ledger_audit(context: click.Context, as_json: bool) -> None:
+    """Recompute every balance from the journal; exit status 1 if anything differs.
+
+    Example:  pennyred ledger audit
+    """
+    audit = run_async(_audit(office_settings(context)))
+    differences = audit.pop("differences")
+    document = {**audit, "differences": list(differences)} if differences else audit
+    if not audit["balanced"]:
+        raise RuleRefused("unbalanced", "the ledger does not balance:\n" + "\n".join(differences), document)
+    if as_json:
+        print_json(document)
+    else:
+        print_table("balanced", ["", "stamps"], [[key, audit[key]] for key in audit if key != "balanced"])
+
+
+async def _audit(settings: OfficeSettings) -> dict[str, Any]:
+    ledger = open_ledger(settings.ledger)
+    try:
+        return asdict(await ledger.audit())
+    finally:
+        await ledger.close()
+
+
+@ledger.command("migrate")
+@json_option
+@click.pass_context
+def ledger_migrate(context: click.Context, as_json: bool) -> None:
+    """Bring the ledger's schema up to date. Harmless when it is.
+
+    Example:  pennyred ledger migrate
+    """
+    applied = migrate_ledger(office_settings(context).ledger)
+    if as_json:
+        print_json({"applied": applied})
+    else:
+        click.echo(f"applied: {', '.join(map(str, applied))}" if applied else "up to date")
+
+
+@click.group()
+def key() -> None:
+    """The office's signing keys."""
+
+
+@key.command("rotate")
+@json_option
+@click.pass_context
+def key_rotate(context: click.Context, as_json: bool) -> None:
+    """Make a new key beside the old ones: it signs from the next start or SIGHUP on, they still verify.
+
+    Publish its record first (pennyred dns). Example:  pennyred key rotate
+    """
+    settings = office_settings(context)
+    selector, path = add_key(settings.signing_key, os.urandom(32))
+    if as_json:
+        print_json({"selector": selector, "file": str(path)})
+    else:
+        click.echo(f"new key {selector} in {path}; publish it (pennyred dns), then send the server SIGHUP")
+
+

@@ -1,0 +1,95 @@
+"""Set up and look after: init, check, dns."""
+
+import os
+from pathlib import Path
+
+import click
+
+from pennyred.cli.common import USAGE, json_option, office_settings, print_json, run_async, settings_of
+from pennyred.config import BadSettings, Complaint, parse_settings
+from pennyred.discovery import key_name
+from pennyred.postage.keyrecord import format_key_record
+from pennyred.programs.office import migrate
+from pennyred.programs.probes import all_complaints
+from pennyred.programs.template import TEMPLATE
+from pennyred.services.officekeys import OfficeKeys, add_key, write_secret
+
+PASS_KEY_FILE = "gate-pass.key"  # noqa: S105 - a file's name
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())
+@click.option("--domain", default="post.example.org", show_default=True, help="The office's domain: the issuer's name.")
+@click.option("--hostname", default="mx.example.org", show_default=True, help="What the gate calls itself: the MX.")
+@click.option(
+    "--upstream", default="smtp://127.0.0.1:10025", show_default=True, help="The mail server behind the gate."
+)
+@json_option
+def init(folder: Path, domain: str, hostname: str, upstream: str, as_json: bool) -> None:
+    """Write pennyred.toml, the office's signing key and an empty ledger into DIR; overwrite nothing.
+
+    Example:  pennyred init /etc/pennyred --domain post.example.org --hostname mx.example.org
+    """
+    file = folder / "pennyred.toml"
+    text = TEMPLATE.format(domain=domain, hostname=hostname, upstream=upstream)
+    settings = parse_settings(text, file)
+    assert settings.office is not None
+    assert settings.gate is not None
+    assert settings.gate.pass_key is not None
+    paths = [file, settings.office.signing_key, settings.gate.pass_key, settings.office.ledger]
+    if existing := [path for path in paths if path.exists()]:
+        raise BadSettings([Complaint(str(path), "", "exists already", "nothing there: init overwrites nothing") for path in existing])
+    folder.mkdir(parents=True, exist_ok=True)
+    add_key(settings.office.signing_key, os.urandom(32))
+    write_secret(settings.gate.pass_key, os.urandom(32).hex().encode() + b"\n")
+    migrate(settings.office.ledger)
+    settings.office.ledger.chmod(0o600)
+    with file.open("x", encoding="utf-8") as opened:
+        opened.write(text)
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+        return
+    click.echo("written: " + ", ".join(str(path) for path in paths))
+    click.echo(f"next: edit {file}, then  pennyred --config {file} check")
+
+
+@click.command()
+@json_option
+@click.pass_context
+def check(context: click.Context, as_json: bool) -> None:
+    """Read the settings and probe what they name: files, ledger, mail server, DNS. All complaints at once.
+
+    The mail server is asked for a foreign recipient as a stranger would, and nothing is sent: behind a gate that tells
+    it nothing, it would take everybody for a neighbour and be an open relay.
+
+    Example:  pennyred --config /etc/pennyred/pennyred.toml check
+    """
+    try:
+        complaints = run_async(all_complaints(settings_of(context)))
+    except BadSettings as bad:
+        complaints = bad.complaints
+    if as_json:
+        shown = [{"file": one.file, "key": one.key, "what": one.what, "expected": one.expected} for one in complaints]
+        print_json({"complaints": shown})
+    else:
+        click.echo("\n".join(map(str, complaints)) or "all is well")
+    if complaints:
+        context.exit(USAGE)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def dns(context: click.Context, as_json: bool) -> None:
+    """Print the TXT records to publish, so that others can verify this office's stamps.
+
+    Example:  pennyred dns
+    """
+    settings = office_settings(context)
+    keys = OfficeKeys(settings.signing_key).public_keys
+    records = [(key_name(settings.domain, selector), format_key_record(key)) for selector, key in keys.items()]
+    if as_json:
+        print_json({"records": [{"name": name, "type": "TXT", "text": text} for name, text in records]})
+    else:
+        for name, text in records:
+            click.echo(f'{name}. IN TXT "{text}"')

@@ -1,0 +1,131 @@
+"""What `pennyred check` looks at: files, the ledger, the mail server, DNS. Each probe answers with complaints."""
+
+import contextlib
+import stat
+from pathlib import Path
+
+from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
+from pennyred.discovery import find_key, key_name
+from pennyred.postage.errors import PennyRedError, Unavailable
+from pennyred.programs.gate import read_pass_key, tls_context
+from pennyred.programs.office import open_ledger
+from pennyred.services.officekeys import OfficeKeys, key_files
+from pennyred.smtp.probing import Probe, probe_upstream
+from pennyred.smtp.upstream import parse_url
+
+FOREIGN_RECIPIENT = "postmaster@open-relay-test.example.net"
+"""Nobody's: example.net is reserved (RFC 2606), so no mail server is right to accept it."""
+
+
+async def all_complaints(settings: Settings) -> list[Complaint]:
+    """Everything that is wrong with what the settings name."""
+    found: list[Complaint] = []
+    if settings.gate is not None:
+        found += _gate_files(settings, settings.gate)
+        found += await _upstream(settings, settings.gate)
+    if settings.office is not None:
+        found += await _office_files(settings, settings.office)
+        found += await _dns(settings, settings.office)
+    return found
+
+
+def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
+    found = []
+    try:
+        tls_context(gate)
+    except (OSError, ValueError) as error:
+        found.append(_about(settings, "gate.tls_certificate", _text(error), "a certificate and its key in PEM files"))
+    if gate.pass_key is not None:
+        try:
+            read_pass_key(gate.pass_key)
+        except (OSError, ValueError) as error:
+            found.append(_about(settings, "gate.pass_key", _text(error), "a file of at least 16 random bytes"))
+        found += _secrecy(settings, "gate.pass_key", gate.pass_key)
+    if not gate.state.parent.is_dir():
+        found.append(_about(settings, "gate.state", f"{gate.state.parent} is no folder", "a folder to write to"))
+    if gate.tls_key is not None:
+        found += _secrecy(settings, "gate.tls_key", gate.tls_key)
+    return found
+
+
+async def _upstream(settings: Settings, gate: GateSettings) -> list[Complaint]:
+    probe = await probe_upstream(parse_url(gate.upstream), gate.hostname or "localhost", FOREIGN_RECIPIENT)
+    match probe:
+        case Probe(error=error) if error:
+            return [_about(settings, "gate.upstream", error, f"a mail server at {gate.upstream}")]
+        case Probe(offers_xclient=False) if gate.upstream_identity == "xclient":
+            return [
+                _about(
+                    settings,
+                    "gate.upstream_identity",
+                    "the mail server does not offer XCLIENT to this gate, so no letter would be handed over",
+                    "smtpd_authorized_xclient_hosts set to this gate's address on that listener (config/postfix)",
+                )
+            ]
+        case Probe(is_open_relay=True):
+            return [
+                _about(
+                    settings,
+                    "gate.upstream",
+                    f"the mail server is an OPEN RELAY behind this gate: it accepts <{FOREIGN_RECIPIENT}> from a stranger",
+                    "a refusal: set mynetworks= and smtpd_relay_restrictions on that listener (config/postfix)",
+                )
+            ]
+        case _:
+            return []
+
+
+async def _office_files(settings: Settings, office: OfficeSettings) -> list[Complaint]:
+    found = []
+    try:
+        OfficeKeys(office.signing_key)
+    except (PennyRedError, OSError) as error:
+        found.append(_about(settings, "office.signing_key", _text(error), "a key file, as `pennyred init` writes it"))
+    for path in key_files(office.signing_key).values():
+        found += _secrecy(settings, "office.signing_key", path)
+    if not office.ledger.exists():
+        found.append(_about(settings, "office.ledger", f"{office.ledger} does not exist", "a ledger: `pennyred init`"))
+        return found
+    try:
+        await open_ledger(office.ledger).close()
+    except PennyRedError as error:
+        found.append(_about(settings, "office.ledger", str(error), "a ledger that can be opened"))
+    return found
+
+
+async def _dns(settings: Settings, office: OfficeSettings) -> list[Complaint]:
+    found = []
+    with contextlib.suppress(PennyRedError, OSError):
+        for selector, key in OfficeKeys(office.signing_key).public_keys.items():
+            name = key_name(office.domain, selector)
+            try:
+                published = await find_key(office.domain, selector)
+            except Unavailable as error:
+                found.append(_about(settings, "office.domain", str(error), f"an answer for {name}, later"))
+                continue
+            if published != key:
+                what = "another key is published" if published else "the key is not published"
+                found.append(_about(settings, "office.domain", f"{what} at {name}", "the record `pennyred dns` prints"))
+    return found
+
+
+def _secrecy(settings: Settings, key: str, path: Path) -> list[Complaint]:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return []
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return [_about(settings, key, f"{path} can be read by others", f"chmod 600 {path}")]
+    return []
+
+
+def _about(settings: Settings, key: str, what: str, expected: str) -> Complaint:
+    return Complaint(str(settings.file), key, what, expected)
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or ''} {error.strerror or error}".strip()
+    return str(error)
+
+
