@@ -7,6 +7,7 @@ from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
 from smtp_gate import Gate, eventually
 
 from pennyred.postage.errors import Unavailable
+from pennyred.smtp.connection import Connection
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.pool import PoolExhausted, UpstreamPool
 from pennyred.smtp.upstream import Endpoint, UpstreamOptions, parse_capabilities, parse_url
@@ -278,3 +279,31 @@ def test_offers_are_read_whatever_they_look_like():
     assert offered.size_max == 5
     assert offered.xclient == {"ADDR", "NAME"}
     assert {"SIZE", "XCLIENT"} <= offered.keywords
+
+
+def test_a_greeting_that_comes_before_anybody_has_asked_is_heard():
+    class Transport:
+        def __init__(self) -> None:
+            self.written = b""
+
+        def set_write_buffer_limits(self, high: int) -> None:
+            assert high == 0
+
+        def write(self, data: bytes) -> None:
+            self.written += data
+
+        def close(self) -> None:
+            pass
+
+    async def story():
+        connection = Connection(UpstreamOptions(Endpoint("x", 25), "gate.example.org"))
+        connection.connection_made(Transport())
+        connection.data_received(b"220 early ESMTP\r\n")
+        opening = asyncio.create_task(connection.open(None))
+        await eventually(lambda: not connection.is_clean)
+        connection.data_received(b"250-host\r\n250 PIPELINING\r\n")
+        await opening
+        assert connection.capabilities.keywords == {"PIPELINING"}
+        connection.close("done")
+
+    asyncio.run(story())

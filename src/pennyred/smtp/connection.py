@@ -49,7 +49,9 @@ class Connection(asyncio.Protocol):
         """What the mail server said without having been asked: a refusal in the middle of a letter, perhaps."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[asyncio.Future[Reply]] = deque()
+        # Expected from the first moment: it may come before anybody has had time to ask.
+        self._greeting: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting: deque[asyncio.Future[Reply]] = deque((self._greeting,))
         self._input = bytearray()
         self._lines: list[bytes] = []
         self._code = 0
@@ -76,10 +78,9 @@ class Connection(asyncio.Protocol):
 
     async def open(self, client: ClientIdentity | None) -> None:
         """Hear the greeting and say EHLO; `client` is for the PROXY header, where that is the way."""
-        greeting = self._expect()
         if self.options.identity is IdentityMode.PROXY:
             self._write(proxy_header(client, self._destination()))
-        reply = await self._reply(greeting, self.options.connect_timeout_seconds)
+        reply = await self._reply(self._greeting, self.options.connect_timeout_seconds)
         if not replies.is_success(reply):
             raise unavailable(f"greeting: {reply.text}")
         [hello] = self._send(self._hello_line(self.options.hostname))
@@ -103,7 +104,8 @@ class Connection(asyncio.Protocol):
         if line == self._told:
             return
         self._told = b""
-        told, hello = await self.exchange([line, self._hello_line(client.helo or self.options.hostname)])
+        name = client.helo if client.helo.isascii() else ""
+        told, hello = await self.exchange([line, self._hello_line(name or self.options.hostname)])
         if not replies.is_success(told):
             # What is refused here is the gate's right to speak for others, a fault in somebody's settings: later.
             raise unavailable(f"XCLIENT: {told.text}")
@@ -244,7 +246,7 @@ class Connection(asyncio.Protocol):
             future.set_result(reply)
 
     def _hello_line(self, name: str) -> bytes:
-        return (b"LHLO " if self.options.endpoint.is_lmtp else b"EHLO ") + name.encode("utf-8", "surrogateescape")
+        return (b"LHLO " if self.options.endpoint.is_lmtp else b"EHLO ") + name.encode("ascii")
 
     def _expect(self) -> asyncio.Future[Reply]:
         self._check()

@@ -22,7 +22,8 @@ XFORWARD_ATTRIBUTES = (*XCLIENT_ATTRIBUTES, "IDENT", "SOURCE")
 _IGNORED_ATTRIBUTES = frozenset(("LOGIN", "DESTADDR", "DESTPORT", "IDENT", "SOURCE"))
 _COMMAND_OCTETS_MAX = 510
 _VALUE_OCTETS_MAX = 255
-_HELO_OCTETS_MAX = 160
+_HELO_OCTETS_MAX = 150
+"""Encoded; a longer one is not told by XCLIENT, but EHLO tells it all the same."""
 _PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _XTEXT_PAIR = re.compile(rb"\+([0-9A-Fa-f]{2})")
 
@@ -102,7 +103,7 @@ def xclient_command(client: ClientIdentity, attributes: Collection[str]) -> byte
         "NAME": _TEMPORARILY_UNAVAILABLE if client.name is None else client.name or UNAVAILABLE,
         "PORT": UNAVAILABLE,
         "PROTO": client.protocol,
-        "HELO": client.helo if client.helo and len(client.helo) <= _HELO_OCTETS_MAX else UNAVAILABLE,
+        "HELO": client.helo if client.helo and len(_to_xtext(client.helo)) <= _HELO_OCTETS_MAX else UNAVAILABLE,
         "ADDR": address,
     }
     words = [f"{name}={_to_xtext(value)}" for name, value in values.items() if name in attributes]
