@@ -11,7 +11,11 @@ from pennyred.postage.reasons import Kind, Reason
 KEY = b"authentication-results"
 _WORDS = {Kind.PAID: "pass", Kind.EXEMPT: "none", Kind.DUE: "fail", Kind.LATER: "fail"}
 
+LEXEMES_MAX = 64
+"""Quotes, brackets, quoted pairs and what is between them: an honest field has a handful in front of its results."""
+
 _LEXEME = re.compile(rb'\\.?|"|\(|\)|[^\\"()]+', re.DOTALL)
+_COMMENT = b"\0"
 _ID_END = re.compile(rb"[\s;/:=,\x00]")
 
 
@@ -27,16 +31,22 @@ def claims_to_be_ours(field: Field, hostname: str) -> bool:
 
     Case, folding, comments, quoting, a final dot, U-labels and a version behind the name are seen through, and so are
     spellings that only a sloppy reader would take for ours: a field too many taken out harms nobody, one left in does.
+    For the same reason a field that hides its writer behind more than `LEXEMES_MAX` comments and quotes counts as ours.
     """
     if field.key != KEY:
         return False
+    unfolded = field.value.replace(b"\r", b"").replace(b"\n", b"")
+    beginning = _plain_beginning(unfolded)
+    if beginning is None:
+        return True
     ours = hostname.lower().rstrip(".")
-    return any(_same_host(word, ours) for word in _authserv_ids(field.value))
+    readings = beginning.replace(_COMMENT, b" "), beginning.replace(_COMMENT, b""), unfolded.replace(b'"', b"")
+    return any(_same_host(word, ours) for word in {word for reading in readings for word in _authserv_ids(reading)})
 
 
 def _same_host(word: bytes, ours: str) -> bool:
     text = word.decode("utf-8", "replace").lower().rstrip(".")
-    if text == ours or text.isascii():
+    if text == ours or text.isascii() or "xn--" not in ours:  # the mapping is slow, and no ASCII name of ours needs it
         return text == ours
     try:
         return canonical_domain(text) == ours
@@ -44,35 +54,37 @@ def _same_host(word: bytes, ours: str) -> bool:
         return False
 
 
-def _authserv_ids(value: bytes) -> Iterator[bytes]:
-    """What readers may take for the name of the writer: strict ones, and those that glue or drop what is between."""
-    unfolded = value.replace(b"\r", b"").replace(b"\n", b"")
-    for text in (_plain(unfolded, b" "), _plain(unfolded, b""), unfolded.replace(b'"', b"")):
-        yield _ID_END.split(text.strip(), maxsplit=1)[0]
-        glued = b"".join(text.partition(b";")[0].split())
-        yield glued
+def _authserv_ids(text: bytes) -> Iterator[bytes]:
+    """What readers may take for the name of the writer: the first word, or all up to the semicolon glued together."""
+    yield _ID_END.split(text.strip(), maxsplit=1)[0]
+    yield b"".join(text.partition(b";")[0].split())
 
 
-def _plain(text: bytes, for_comment: bytes) -> bytes:
-    """The text with quotes and quoted pairs resolved and comments replaced, which nest (RFC 5322 section 3.2.2).
+def _plain_beginning(text: bytes) -> bytes | None:
+    """The text up to its first semicolon at least, quotes and quoted pairs resolved, each comment one `_COMMENT`.
 
-    An unclosed comment or quote ends with the text.
+    Comments nest (RFC 5322 section 3.2.2); an unclosed comment or quote ends with the text. None where there are too
+    many of them.
     """
     out: list[bytes] = []
     depth = 0
     is_quoted = False
-    for match in _LEXEME.finditer(text):
+    for number, match in enumerate(_LEXEME.finditer(text)):
         lexeme = match[0]
+        if number >= LEXEMES_MAX:
+            return None
         if lexeme == b"(" and not is_quoted:
             depth += 1
         elif lexeme == b")" and depth:
             depth -= 1
             if not depth:
-                out.append(for_comment)
+                out.append(_COMMENT)
         elif depth:
             continue
         elif lexeme == b'"':
             is_quoted = not is_quoted
         else:
             out.append(lexeme[1:] if lexeme.startswith(b"\\") else lexeme)
+            if b";" in lexeme and not is_quoted:
+                break
     return b"".join(out)
