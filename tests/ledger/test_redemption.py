@@ -398,3 +398,13 @@ def test_calls_around_midnight_each_count_on_their_own_day(tell):
         assert told == ["held", "held", "over-cap"]
 
     tell(story, daily_cap=1)
+
+
+def test_what_a_void_gives_back_can_be_held_by_a_call_made_at_the_same_time(tell):
+    """They share a transaction; the hold, asked later, sees what the void has done to the cap and the balance."""
+
+    async def story(world):
+        await world.hold(order("s1"))
+        assert await asyncio.gather(world.void(order("s1")), world.hold(order("s2"))) == ["voided", "held"]
+
+    tell(story, balance=1, daily_cap=1)

@@ -23,7 +23,6 @@ from pennyred.postage.ledger_rules import (
     decide_sweep,
     decide_void,
     fails_group,
-    utc_day,
 )
 from pennyred.postage.redemption import HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 
@@ -73,13 +72,17 @@ class Changes:
 
 
 class Batch:
-    """One transaction's worth of stamps. Answers through its methods; then `changes` is what to store."""
+    """One transaction's worth of stamps. Answers through its methods; then `changes` is what to store.
 
-    __slots__ = ("accounts", "changes", "stamps")
+    All its calls are of one UTC day, `today`: that of the accounts' `used_today`.
+    """
 
-    def __init__(self, stamps: dict[StampKey, StampRecord], accounts: dict[str, AccountFigures]) -> None:
+    __slots__ = ("accounts", "changes", "stamps", "today")
+
+    def __init__(self, stamps: dict[StampKey, StampRecord], accounts: dict[str, AccountFigures], *, today: int) -> None:
         self.stamps = stamps
         self.accounts = accounts
+        self.today = today
         self.changes = Changes()
 
     def hold(self, orders: Sequence[HoldOrder], facts: HoldFacts) -> list[HoldAnswer]:
@@ -102,10 +105,11 @@ class Batch:
             before = self.stamps.get((order.account, order.expiry_day, order.serial))
             answer = decide_hold(order, before, self.accounts.get(order.account), facts)
             answers[index] = answer
-            if answer.outcome.is_held:
+            if answer.outcome is HoldOutcome.HELD or answer.outcome is HoldOutcome.RENEWED:
                 self._take_hold(order, before, answer, facts)
                 done.append((order, before, answer))
-            has_failed = has_failed or fails_group(answer.outcome)
+            elif fails_group(answer.outcome):
+                has_failed = True
         if has_failed:
             for order, before, answer in reversed(done):
                 self._undo_hold(order, before, answer, facts)
@@ -119,11 +123,10 @@ class Batch:
             lease_until = max(before.lease_until, order.lease_until)
             self._store(order, before._replace(tx=order.tx, lease_until=lease_until))
             return
-        today = utc_day(facts.now)
         self._store(
             order,
             StampRecord(
-                StampState.HELD, facts.receiver, order.domain, order.letter, order.tx, order.price, today,
+                StampState.HELD, facts.receiver, order.domain, order.letter, order.tx, order.price, self.today,
                 order.lease_until, 0,
             ),
         )  # fmt: skip
@@ -144,7 +147,7 @@ class Batch:
         account.held += stamps
         account.used_today += stamps
         self.changes.held[order.account] += stamps
-        self.changes.used[order.account, utc_day(facts.now)] += stamps
+        self.changes.used[order.account, self.today] += stamps
         self.changes.holds[order.account, facts.receiver] += holds
 
     def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
@@ -215,7 +218,7 @@ class Batch:
             account.held -= price
             self.changes.held[key[0]] -= price
         else:  # it was voided, which gave it back to its day's cap
-            self.changes.used[key[0], stamp.cap_day] += price
+            self._count_use(key[0], stamp.cap_day, price)
         account.balance -= price
         self.changes.paid[key[0], stamp.receiver] += price
         self.changes.settled[key[1]] += price
@@ -226,10 +229,15 @@ class Batch:
     def _give_back(self, key: StampKey, stamp: StampRecord) -> None:
         self.accounts[key[0]].held -= stamp.price
         self.changes.held[key[0]] -= stamp.price
-        self.changes.used[key[0], stamp.cap_day] -= stamp.price
+        self._count_use(key[0], stamp.cap_day, -stamp.price)
         self.stamps[key] = self.changes.stamps[key] = StampRecord(
             StampState.VOIDED, stamp.receiver, stamp.domain, stamp.letter, b"", stamp.price, stamp.cap_day, 0, 0
         )
+
+    def _count_use(self, account: str, day: int, stamps: int) -> None:
+        self.changes.used[account, day] += stamps
+        if day == self.today:
+            self.accounts[account].used_today += stamps
 
     def _store(self, item: HoldOrder | Settle, record: StampRecord) -> None:
         key = (item.account, item.expiry_day, item.serial)

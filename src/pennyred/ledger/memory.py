@@ -221,7 +221,7 @@ class MemoryLedger:
             if stamp.state == StampState.HELD and is_to_be_swept(stamp.lease_until, now)
         ]
         keys = [(account, day, serial) for _, account, day, serial in sorted(overdue)[:HOLDS_PER_SWEEP_MAX]]
-        batch = Batch(self._stamps, self._figures({key[0] for key in keys}, now))
+        batch = Batch(self._stamps, self._figures({key[0] for key in keys}, now), today=utc_day(now))
         voided, settled = batch.sweep(keys, self._usage(now), now=now)
         self._store(batch, EntryKind.SWEEP, now)
         droppable = self._droppable(now)
@@ -256,7 +256,7 @@ class MemoryLedger:
 
     def _batch(self, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
         self._require_open()
-        return Batch(self._stamps, self._figures({item.account for item in items}, now))
+        return Batch(self._stamps, self._figures({item.account for item in items}, now), today=utc_day(now))
 
     def _figures(self, accounts: set[str], now: int) -> dict[str, AccountFigures]:
         figures = {}

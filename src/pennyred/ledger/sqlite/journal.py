@@ -12,9 +12,8 @@ from pennyred.ledger.protocol import EntryKind, receiver_account
 from pennyred.postage.ledger_rules import AccountFigures, utc_day
 
 
-def figures(connection: apsw.Connection, accounts: Iterable[str], *, now: int) -> dict[str, AccountFigures]:
+def figures(connection: apsw.Connection, accounts: Iterable[str], *, today: int) -> dict[str, AccountFigures]:
     """What the rules need of these senders; an id that is no sender's is left out."""
-    today = utc_day(now)
     rows = connection.executemany(
         "SELECT id, is_open, public_key, daily_cap, balance, held,"
         " coalesce((SELECT stamps FROM daily_use WHERE account = id AND day = ?), 0)"

@@ -97,7 +97,8 @@ def write(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: in
 def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
     return Batch(
         stamps.load(connection, {(item.account, item.expiry_day, item.serial) for item in items}),
-        journal.figures(connection, {item.account for item in items}, now=now),
+        journal.figures(connection, {item.account for item in items}, today=utc_day(now)),
+        today=utc_day(now),
     )
 
 

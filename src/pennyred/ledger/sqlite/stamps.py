@@ -31,7 +31,7 @@ CREATE TABLE stamp_{day} (
 ) STRICT, WITHOUT ROWID
 """
 _SELECT = (
-    "SELECT account, serial, state, receiver, domain, letter, price, cap_day, settled_at"
+    "SELECT account, {day}, serial, state, receiver, domain, letter, x'', price, cap_day, 0, settled_at"
     " FROM stamp_{day} WHERE account = ? AND serial = ?"
 )
 _UPSERT = (
@@ -39,13 +39,12 @@ _UPSERT = (
     " receiver = excluded.receiver, domain = excluded.domain, letter = excluded.letter, price = excluded.price,"
     " cap_day = excluded.cap_day, settled_at = excluded.settled_at"
 )
-_SELECT_HOLD = (
-    "SELECT account, expiry_day, serial, receiver, domain, letter, tx, price, cap_day, lease_until"
-    " FROM hold WHERE account = ? AND expiry_day = ? AND serial = ?"
-)
+# Both SELECTs answer with a key and the fields of a `StampRecord`; 1 is `StampState.HELD`.
+_HOLD = "account, expiry_day, serial, 1, receiver, domain, letter, tx, price, cap_day, lease_until, 0"
+_SELECT_HOLD = f"SELECT {_HOLD} FROM hold WHERE account = ? AND expiry_day = ? AND serial = ?"  # noqa: S608 - ours
 _SELECT_OVERDUE = (
-    "SELECT account, expiry_day, serial, receiver, domain, letter, tx, price, cap_day, lease_until"
-    " FROM hold WHERE lease_until < ? ORDER BY lease_until, account, expiry_day, serial LIMIT ?"
+    f"SELECT {_HOLD} FROM hold WHERE lease_until < ?"  # noqa: S608
+    " ORDER BY lease_until, account, expiry_day, serial LIMIT ?"
 )
 _UPSERT_HOLD = "INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE_HOLD = "DELETE FROM hold WHERE account = ? AND expiry_day = ? AND serial = ?"
@@ -60,11 +59,7 @@ def load(connection: apsw.Connection, keys: Collection[StampKey]) -> dict[StampK
         if key not in found:
             by_day.setdefault(key[1], []).append((key[0], key[2]))
     for day in _with_table(connection, by_day):
-        rows: Iterable[Any] = connection.executemany(_SELECT.format(day=day), by_day[day])
-        for account, serial, state, receiver, domain, letter, price, cap_day, settled_at in rows:
-            found[account, day, serial] = StampRecord(
-                state, receiver, domain, letter, b"", price, cap_day, 0, settled_at
-            )
+        found.update(_as_records(connection.executemany(_SELECT.format(day=day), by_day[day])))
     return found
 
 
@@ -118,13 +113,9 @@ def drop(connection: apsw.Connection, day: int) -> None:
     connection.execute(f"DROP TABLE stamp_{day}")
 
 
-def _as_records(rows: Iterable[Any]) -> dict[StampKey, StampRecord]:
-    return {
-        (account, day, serial): StampRecord(
-            StampState.HELD, receiver, domain, letter, tx, price, cap_day, lease_until, 0
-        )
-        for account, day, serial, receiver, domain, letter, tx, price, cap_day, lease_until in rows
-    }
+def _as_records(rows: Iterable[tuple[Any, ...]]) -> dict[StampKey, StampRecord]:
+    """Rows that begin with a key and go on as a record does."""
+    return {row[:3]: StampRecord._make(row[3:]) for row in rows}
 
 
 def _with_table(connection: apsw.Connection, wanted: Collection[int]) -> set[int]:

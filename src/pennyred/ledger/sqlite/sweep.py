@@ -18,7 +18,8 @@ _ROWS_FORGOTTEN_MAX = 1000
 def sweep(connection: apsw.Connection, now: int) -> SweepReport:
     """Void or settle holds left in doubt, at most `HOLDS_PER_SWEEP_MAX`; then drop at most one old day."""
     doubtful = stamps.overdue_holds(connection, now - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
-    batch = Batch(dict(doubtful), journal.figures(connection, {key[0] for key in doubtful}, now=now))
+    today = utc_day(now)
+    batch = Batch(dict(doubtful), journal.figures(connection, {key[0] for key in doubtful}, today=today), today=today)
     pairs = {(key[0], record.receiver) for key, record in doubtful.items()}
     voided, settled = batch.sweep(list(doubtful), _usage(connection, pairs, now), now=now)
     write(connection, batch, EntryKind.SWEEP, now=now)
