@@ -1,6 +1,7 @@
 """Transfer encodings of RFC 2045 section 6, and encoded words of RFC 2047: eight bits carried in seven."""
 
 import base64
+import binascii
 import re
 
 QUOTED_LINE_OCTETS = 76
@@ -17,6 +18,11 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
 def encode_quoted_printable(content: bytes) -> bytes:
     """Content with CRLF line ends as quoted-printable; a CR or LF by itself is escaped, so every octet comes back."""
     return b"\r\n".join(_quoted_line(line) for line in content.split(b"\r\n"))
+
+
+def requote(encoded: bytes) -> bytes:
+    """Quoted-printable with octets or lines that it may not have, as quoted-printable of the same content."""
+    return encode_quoted_printable(binascii.a2b_qp(encoded))
 
 
 def encode_base64_lines(content: bytes) -> bytes:

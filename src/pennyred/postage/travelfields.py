@@ -28,7 +28,6 @@ _RIGID = frozenset(
 )
 
 _EIGHT_BIT = re.compile(rb"[\x80-\xff]")
-_UNFIT = re.compile(rb"[\x00\x80-\xff]|[^\n]{999}[^\n]")
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
 _WORDS = re.compile(rb"[^ \t]+|[ \t]+")
 _ENCODED_WORD = re.compile(rb"=\?[!->@-~]+\?[bBqQ]\?[!->@-~]*\?=")
@@ -39,9 +38,12 @@ _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 
 def is_fit(raw: bytes, *, eight_bit: bool) -> bool:
     """Whether a field, CRLF included, can travel as it is; `eight_bit`: raw eight-bit text may."""
-    if eight_bit and raw.isascii() is False:
-        return not _has_long_line(raw) and b"\0" not in raw
-    return not _UNFIT.search(raw.replace(b"\r\n", b"\n"))
+    return b"\0" not in raw and (eight_bit or raw.isascii()) and not has_long_line(raw)
+
+
+def has_long_line(octets: bytes) -> bool:
+    """Whether a line between CRLFs has more than 998 octets."""
+    return len(octets) > LINE_OCTETS_MAX and any(len(line) > LINE_OCTETS_MAX for line in octets.split(b"\r\n"))
 
 
 def fit_field(field: Field) -> bytes:
@@ -57,11 +59,11 @@ def fit_field(field: Field) -> bytes:
     if _EIGHT_BIT.search(value):
         raise MalformedLetter(f"field {_shown(field.key)} has eight-bit text where no encoding exists for it")
     folded = _fold(name + b":", value)
-    if _has_long_line(folded) and field.key not in _RIGID | _WITH_ADDRESSES | _WITH_PARAMETERS:
+    if has_long_line(folded) and field.key not in _RIGID | _WITH_ADDRESSES | _WITH_PARAMETERS:
         folded = _fold(name + b":", b" " + encoded_words(value.strip(b" \t")))
-    elif _has_long_line(folded) and field.key in _WITH_ADDRESSES:
+    elif has_long_line(folded) and field.key in _WITH_ADDRESSES:
         folded = _fold(name + b":", _spaced(value))
-    if _has_long_line(folded):
+    if has_long_line(folded):
         raise MalformedLetter(f"field {_shown(field.key)} has a line of more than 998 octets that cannot be folded")
     return folded + b"\r\n"
 
@@ -72,10 +74,6 @@ def _speller(key: bytes) -> Callable[[bytes], bytes]:
     if key in _WITH_PARAMETERS:
         return _spell_parameters
     return (lambda value: value) if key in _RIGID else _spell_text
-
-
-def _has_long_line(raw: bytes) -> bool:
-    return any(len(line) > LINE_OCTETS_MAX for line in raw.split(b"\r\n"))
 
 
 def _shown(key: bytes) -> str:

@@ -1,0 +1,274 @@
+"""A letter made safe keeps its content, and a safe letter its bytes."""
+
+import email
+import email.policy
+import re
+from email.message import EmailMessage, Message
+
+import pytest
+from corpus import corpus_letters
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pennyred.postage.errors import MalformedLetter
+from pennyred.postage.travel import is_safe, make_safe
+
+SAFE = b"From: ann@sender.example\r\nTo: bob@example.org\r\nSubject: Tea\r\n\r\nShall we?\r\n"
+UMLAUTS = "Greetings from Köln on a fine day in May\r\n".encode()
+HEAD = b"From: a@b.example\r\nMIME-Version: 1.0\r\n"
+
+
+def leaves(message: Message) -> list[bytes]:
+    """The content of every part, decoded, with line ends as CRLF."""
+    return [
+        re.sub(rb"\r\n|\r|\n", b"\r\n", part.get_payload(decode=True) or b"").rstrip(b"\r\n")
+        for part in message.walk()
+        if not part.is_multipart()
+    ]
+
+
+def content(letter: bytes) -> list[bytes]:
+    return leaves(email.message_from_bytes(letter))
+
+
+def subject(letter: bytes) -> str:
+    return str(email.message_from_bytes(letter, policy=email.policy.default)["subject"])
+
+
+@pytest.mark.parametrize("eight_bit", [False, True])
+def test_a_safe_letter_stays_as_it_is(eight_bit):
+    assert make_safe(SAFE, eight_bit=eight_bit) is SAFE
+
+
+def test_line_ends_become_crlf_and_the_last_line_gets_one():
+    assert make_safe(SAFE.replace(b"\r\n", b"\n").rstrip(b"\n"), eight_bit=False) == SAFE
+
+
+def test_a_body_of_eight_bits_is_left_to_a_server_that_takes_it():
+    letter = HEAD + b"Content-Transfer-Encoding: 8bit\r\n\r\n" + UMLAUTS
+
+    assert make_safe(letter, eight_bit=True) is letter
+
+
+def test_text_with_a_few_umlauts_becomes_quoted_printable():
+    letter = HEAD + b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + UMLAUTS * 3
+
+    safe = make_safe(letter, eight_bit=False)
+
+    assert b"\r\nContent-Transfer-Encoding: quoted-printable\r\n" in safe
+    assert b"8bit" not in safe
+    assert content(safe) == content(letter)
+
+
+def test_a_part_of_many_eight_bit_octets_becomes_base64():
+    letter = HEAD + b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + "Ωδη\r\n".encode() * 20
+
+    safe = make_safe(letter, eight_bit=False)
+
+    assert b"\r\nContent-Transfer-Encoding: base64\r\n" in safe
+    assert content(safe) == content(letter)
+
+
+def test_a_letter_without_mime_gets_its_version_with_the_encoding():
+    safe = make_safe(b"From: a@b.example\r\n\r\n" + b"x" * 2000 + b"\r\n", eight_bit=True)
+
+    assert safe.startswith(b"From: a@b.example\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n")
+
+
+@pytest.mark.parametrize("encoding", [b"base64", b"quoted-printable"])
+def test_an_encoded_part_on_one_long_line_is_wrapped(encoding):
+    letter = HEAD + b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + b"QUJD" * 500 + b"\r\n"
+
+    safe = make_safe(letter, eight_bit=False)
+
+    assert max(map(len, safe.split(b"\r\n"))) <= 78
+    assert content(safe) == content(letter)
+
+
+def multipart(*parts: bytes, kind: bytes = b"mixed", head: bytes = HEAD, preamble: bytes = b"") -> bytes:
+    start = head + b'Content-Type: multipart/%s; boundary="b 1"\r\n\r\n' % kind + preamble
+    return start + b"".join(b"--b 1\r\n%s\r\n" % part for part in parts) + b"--b 1--\r\n"
+
+
+def test_only_the_part_that_needs_it_is_encoded():
+    plain = b"Content-Type: text/plain\r\n\r\nplain"
+    letter = multipart(plain, b"Content-Type: text/html\r\n\r\n" + UMLAUTS, b"\r\nno header")
+
+    safe = make_safe(letter, eight_bit=False)
+
+    assert b"--b 1\r\n" + plain + b"\r\n--b 1\r\n" in safe
+    assert b"--b 1\r\n\r\nno header\r\n--b 1--\r\n" in safe
+    assert content(safe) == content(letter)
+
+
+def test_a_letter_within_a_letter_is_made_safe_too():
+    inner = b"Subject: " + "Grüße".encode() + b"\r\n\r\n" + UMLAUTS
+    letter = multipart(b"Content-Type: message/rfc822\r\n\r\n" + inner)
+
+    safe = make_safe(letter, eight_bit=False)
+
+    assert safe.isascii()
+    assert content(safe) == content(letter)
+
+
+def test_what_nobody_reads_of_a_multipart_is_dropped_rather_than_refused():
+    letter = multipart(b"\r\n" + UMLAUTS, preamble=UMLAUTS)
+
+    assert content(make_safe(letter, eight_bit=False)) == content(letter)
+
+
+@pytest.mark.parametrize("kind", [b"signed", b"encrypted"])
+def test_a_sealed_letter_that_cannot_travel_is_refused_and_not_broken(kind):
+    letter = multipart(b"\r\n" + UMLAUTS, kind=kind)
+
+    with pytest.raises(MalformedLetter, match="altering it would break it"):
+        make_safe(letter, eight_bit=False)
+
+
+def test_a_sealed_letter_that_can_travel_travels():
+    letter = multipart(b"\r\nsigned", kind=b"signed")
+
+    assert make_safe(letter, eight_bit=False) is letter
+
+
+def test_the_header_of_a_sealed_letter_may_be_spelt_anew():
+    letter = multipart(b"\r\nsigned", kind=b"signed", head="Subject: Grüße\r\n".encode() + HEAD)
+
+    safe = make_safe(letter, eight_bit=False)
+
+    assert safe.partition(b"\r\n\r\n")[2] == letter.partition(b"\r\n\r\n")[2]
+
+
+def test_parts_in_parts_have_a_limit():
+    letter = UMLAUTS
+    for number in range(40):
+        letter = b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n%s\r\n--b%d--\r\n" % (
+            number,
+            number,
+            letter,
+            number,
+        )
+
+    with pytest.raises(MalformedLetter, match="parts in parts"):
+        make_safe(letter, eight_bit=False)
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        HEAD + b"Content-Type: multipart/mixed\r\n\r\n" + UMLAUTS,
+        HEAD + b"Content-Transfer-Encoding: x-uuencode\r\n\r\n" + UMLAUTS,
+        HEAD + b"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64\r\n\r\n" + UMLAUTS,
+        HEAD + b"Content-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n\x89\n\r\n\xff",
+        b"Message-ID: <\xc3\xa4@b.example>\r\n\r\n",
+        "From: jörg@b.example\r\n\r\n".encode(),
+        b"X-Nul: \0\r\n\r\n",
+        b"no field \xe4\r\n\r\n",
+        b"References: <" + b"x" * 2000 + b">\r\n\r\n",
+    ],
+)
+def test_what_has_no_other_spelling_is_refused_with_a_sentence(letter):
+    with pytest.raises(MalformedLetter, match=r".{20}"):
+        make_safe(letter, eight_bit=False)
+
+
+def test_an_address_that_needs_smtputf8_travels_where_that_is_offered():
+    letter = "From: jörg@b.example\r\n\r\nHello\r\n".encode()
+
+    assert make_safe(letter, eight_bit=True, utf8=True) is letter
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Grüße", "Tea and Käse with Brötchen please", "a  b\tü", "=?utf-8?q?x?= ä", "ä =?utf-8?q?x?= b", "plain",
+        "ü " * 400, "word " * 400, "x" * 3000,
+    ],
+)  # fmt: skip
+def test_a_subject_says_the_same_afterwards(value):
+    letter = b"Subject: " + value.encode() + b"\r\n\r\n"
+
+    assert subject(make_safe(letter, eight_bit=False)) == subject(letter).replace("\udc80", "")
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "Jörg <j@b.example>, ann@b.example", '"Käthe, von" <k@b.example>', "b@exämple.org", "B <b@exämple.org>",
+        "Freünde: a@b.example, Jörg (töll) <j@b.example>;", ",".join(f"a{n}@b.example" for n in range(200)),
+    ],
+)  # fmt: skip
+def test_addresses_and_their_names_are_the_same_afterwards(to):
+    letter = b"To: " + to.encode() + b"\r\n\r\n"
+    safe = make_safe(letter, eight_bit=False)
+
+    then = email.message_from_bytes(safe, policy=email.policy.default)["to"].addresses
+    now = EmailMessage()
+    now["To"] = to.replace("exämple", "xn--exmple-cua")
+
+    assert [(a.display_name, a.addr_spec) for a in then] == [(a.display_name, a.addr_spec) for a in now["to"].addresses]
+
+
+def test_a_file_name_is_the_same_afterwards():
+    letter = 'Content-Type: text/plain; name="Gr\\"üße.txt"; charset=utf-8\r\n\r\n'.encode()
+
+    safe = make_safe(letter, eight_bit=False)
+
+    assert email.message_from_bytes(safe, policy=email.policy.default).get_filename() == 'Gr"üße.txt'
+
+
+lines = st.one_of(
+    st.text(max_size=40).map(str.encode),
+    st.binary(max_size=40),
+    st.sampled_from([b"x" * 1200, b"=", b".", b"--b", b"--b--", b"From x", b" ", b"\xff" * 50]),
+)
+bodies = st.lists(lines, max_size=8).map(b"\r\n".join)
+heads = st.sampled_from(
+    [
+        b"", b"Content-Type: text/plain; charset=utf-8\r\n", b"Content-Type: multipart/mixed; boundary=b\r\n",
+        b"Content-Transfer-Encoding: base64\r\n", b"Content-Transfer-Encoding: quoted-printable\r\n",
+        b"Content-Type: message/rfc822\r\n", b"Content-Type: multipart/signed; boundary=b\r\n",
+    ]
+)  # fmt: skip
+fields = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=1200).map(
+    lambda text: b"Subject: " + text.encode() + b"\r\n"
+)
+
+
+@given(st.tuples(fields, heads, bodies), st.booleans())
+def test_any_letter_is_safe_afterwards_and_stays_so_or_is_refused(parts, eight_bit):
+    letter = parts[0] + parts[1] + b"\r\n" + parts[2]
+    try:
+        safe = make_safe(letter, eight_bit=eight_bit)
+    except MalformedLetter:
+        return
+
+    assert is_safe(safe, eight_bit=eight_bit)
+    assert make_safe(safe, eight_bit=eight_bit) is safe
+
+
+@given(bodies)
+def test_the_content_of_any_body_survives(body):
+    letter = b"From: a@b.example\r\n\r\n" + re.sub(rb"\r\n|\r|\n", b"\r\n", body) + b"\r\n"
+
+    safe = make_safe(letter, eight_bit=False)
+
+    assert content(safe) == content(letter)
+
+
+@given(st.binary(max_size=300))
+def test_octets_are_made_safe_or_refused_and_nothing_else(octets):
+    try:
+        safe = make_safe(octets, eight_bit=False)
+    except MalformedLetter:
+        return
+
+    assert is_safe(safe, eight_bit=False)
+
+
+def test_real_letters_say_the_same_afterwards():
+    for name, letter in corpus_letters():
+        safe = make_safe(letter, eight_bit=False)
+
+        assert is_safe(safe, eight_bit=False), name
+        assert content(safe) == content(letter), name
