@@ -241,5 +241,3 @@ def key_rotate(context: click.Context, as_json: bool) -> None:
         print_json({"selector": selector, "file": str(path)})
     else:
         click.echo(f"new key {selector} in {path}; publish it (pennyred dns), then send the server SIGHUP")
-
-

@@ -38,7 +38,9 @@ def init(folder: Path, domain: str, hostname: str, upstream: str, as_json: bool)
     assert settings.gate.pass_key is not None
     paths = [file, settings.office.signing_key, settings.gate.pass_key, settings.office.ledger]
     if existing := [path for path in paths if path.exists()]:
-        raise BadSettings([Complaint(str(path), "", "exists already", "nothing there: init overwrites nothing") for path in existing])
+        raise BadSettings(
+            [Complaint(str(path), "", "exists already", "nothing there: init overwrites nothing") for path in existing]
+        )
     folder.mkdir(parents=True, exist_ok=True)
     add_key(settings.office.signing_key, os.urandom(32))
     write_secret(settings.gate.pass_key, os.urandom(32).hex().encode() + b"\n")

@@ -127,5 +127,3 @@ def _text(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or ''} {error.strerror or error}".strip()
     return str(error)
-
-

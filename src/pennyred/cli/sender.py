@@ -1,0 +1,157 @@
+"""A sender's account: open, buy, balance, statement."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, run_async
+from pennyred.postage.licence import parse_licence
+from pennyred.postage.signing import SigningKey
+from pennyred.services.wallet import (
+    NoWallet,
+    Wallet,
+    default_home,
+    load_key,
+    load_wallet,
+    save_key,
+    save_wallet,
+)
+from pennyred.web.client import OfficeClient, OfficeRefused
+
+
+def home() -> Path:
+    """Where this sender's keys are."""
+    return default_home(os.environ)
+
+
+def client_of(wallet: Wallet) -> OfficeClient:
+    """A client of the wallet's office."""
+    return _client(wallet.office, wallet.key)
+
+
+def _client(url: str, key: SigningKey) -> OfficeClient:
+    return OfficeClient(url, key, clock=lambda: int(time.time()), random_bytes=os.urandom)
+
+
+@click.command("open")
+@click.option("--office", required=True, metavar="URL", help="The post office, like https://post.example.org.")
+@click.option("--address", required=True, metavar="ADDR", help="Your e-mail address.")
+@json_option
+def open_(office: str, address: str, as_json: bool) -> None:
+    """Make a key pair, open an account, store the licence. Harmless when repeated.
+
+    The key stays on this machine, in $PENNYRED_HOME or your user data folder; keep a copy, the postage is bound to it.
+
+    Example:  pennyred open --office https://post.example.org --address ann@sender.example
+    """
+    wallet = run_async(_open(office, address))
+    if as_json:
+        print_json({"account": wallet.account, "address": wallet.address, "office": wallet.office})
+    else:
+        click.echo(f"account {wallet.account} of {wallet.address} at {wallet.issuer}; next: pennyred buy")
+
+
+async def _open(office: str, address: str) -> Wallet:
+    folder = home()
+    try:
+        existing = load_wallet(folder)
+    except NoWallet:
+        pass
+    else:
+        if existing.office != office.rstrip("/"):
+            raise RuleRefused("account-exists", f"{folder} holds an account at {existing.office} already")
+    key = load_key(folder)
+    if key is None:
+        key = SigningKey.from_seed(os.urandom(32))
+        save_key(folder, key)
+    async with _client(office, key) as client:
+        try:
+            info = await client.info()
+            opened = await client.open_account(address)
+        except OfficeRefused as refused:
+            raise RuleRefused(refused.reason, str(refused)) from refused
+    licence = parse_licence(opened.licence.encode())
+    wallet = Wallet(office.rstrip("/"), info.issuer, opened.account, opened.address, key, licence, info.keys)
+    save_wallet(folder, wallet)
+    return wallet
+
+
+@click.command()
+@click.argument("stamps", type=click.IntRange(1, 1_000_000_000))
+@click.option("--voucher", metavar="CODE", help="A prepaid code of the office.")
+@click.option("--pay", metavar="METHOD", help="Another way to pay, where the office has one.")
+@json_option
+def buy(stamps: int, voucher: str | None, pay: str | None, as_json: bool) -> None:
+    """Buy postage; prints the new balance. A voucher is credited whole, and once however often this is repeated.
+
+    Example:  pennyred buy 100 --voucher PENNY-XXXXX-XXXXX-XXXXX-XXXXX
+    """
+    if pay is not None or voucher is None:
+        raise click.UsageError("this version takes vouchers: --voucher CODE")
+    said = run_async(_buy(load_wallet(home()), stamps, voucher))
+    if as_json:
+        print_json(said)
+    else:
+        click.echo(f"{said['bought']:,} stamps bought; {said['available']:,} available")
+
+
+async def _buy(wallet: Wallet, stamps: int, voucher: str) -> dict[str, int]:
+    async with client_of(wallet) as client:
+        try:
+            purchase = await client.redeem_voucher(voucher, stamps)
+        except OfficeRefused as refused:
+            raise RuleRefused(refused.reason, str(refused)) from refused
+    return {"bought": purchase.bought, "available": purchase.available}
+
+
+@click.command()
+@json_option
+def balance(as_json: bool) -> None:
+    """What the account has: available, held for letters under way, spent.
+
+    Example:  pennyred balance
+    """
+    shown = run_async(_balance(load_wallet(home())))
+    if as_json:
+        print_json(shown)
+    else:
+        print_table("", ["", "stamps"], [[key, shown[key]] for key in ("available", "held", "spent")])
+
+
+async def _balance(wallet: Wallet) -> dict[str, Any]:
+    async with client_of(wallet) as client:
+        try:
+            view = await client.account()
+        except OfficeRefused as refused:
+            raise RuleRefused(refused.reason, str(refused)) from refused
+    return {"account": view.account, "available": view.available, "held": view.held, "spent": view.spent}
+
+
+@click.command()
+@json_option
+def statement(as_json: bool) -> None:
+    """Every entry of the account, oldest first.
+
+    Example:  pennyred statement --json
+    """
+    entries = run_async(_statement(load_wallet(home())))
+    if as_json:
+        print_json({"entries": entries})
+    else:
+        columns = ["at", "kind", "stamps", "balance", "detail"]
+        print_table("", columns, [[one[column] for column in columns] for one in entries])
+
+
+async def _statement(wallet: Wallet) -> list[dict[str, Any]]:
+    async with client_of(wallet) as client:
+        try:
+            entries = await client.entries()
+        except OfficeRefused as refused:
+            raise RuleRefused(refused.reason, str(refused)) from refused
+    return [
+        {"at": one.at, "kind": one.kind, "stamps": one.stamps, "balance": one.balance, "detail": one.detail}
+        for one in entries
+    ]
