@@ -1,4 +1,4 @@
-"""The TXT record by which an office publishes its key."""
+"""The TXT record by which an office publishes its key; more cases are in tests/vectors/keys.json."""
 
 import contextlib
 

@@ -1,5 +1,9 @@
 """A pass is good for one recipient of one letter, a few days, among gates that share a key."""
 
+import base64
+import hashlib
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +28,12 @@ def test_a_pass_holds_among_gates_that_share_the_key() -> None:
     assert PASS.startswith(b"X-Postage-Pass: v=1; d=20775;\r\n m=")
     assert PASS.endswith(b"\r\n")
     assert max(map(len, PASS.split(b"\r\n"))) <= 78
+
+
+def test_the_format_is_that_of_the_specification() -> None:
+    """STAMP.md 9.1, by hand."""
+    mac = hmac.new(KEY, b"pennyred/1 pass\0" + DAY.to_bytes(8, "big") + LETTER_HASH, hashlib.sha256)
+    assert b"X-Postage-Pass: v=1; d=20775;\r\n m=" + base64.b64encode(mac.digest()) + b"\r\n" == PASS
 
 
 def test_a_pass_is_for_one_letter_to_one_recipient() -> None:
