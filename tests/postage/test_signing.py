@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nacl.exceptions import BadSignatureError, RuntimeError as SodiumError
+from nacl.exceptions import BadSignatureError
+from nacl.exceptions import RuntimeError as SodiumError
 from nacl.signing import SigningKey as SodiumKey
 from nacl.signing import VerifyKey
 from vector_cases import signatures

@@ -1,6 +1,8 @@
 """Every parser of the core, as one list for those who throw things at them: property tests and the fuzzer."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.authres import claims_to_be_ours
@@ -86,3 +88,16 @@ SEEDS: dict[str, list[bytes]] = {
     "signature": [bytes(96)],
 }
 """Inputs that are accepted, to begin from; those of stamps come from the vectors."""
+
+
+def good_inputs(name: str) -> list[bytes]:
+    """Inputs of a parser to begin from."""
+    if name in SEEDS:
+        return SEEDS[name]
+    stamps, licences, records = _cases("stamps", "stamp"), _cases("licences", "licence"), _cases("keys", "record")
+    return {"stamp": stamps, "licence": licences, "key record": records, "tag list": stamps + licences + records}[name]
+
+
+def _cases(file: str, key: str) -> list[bytes]:
+    vectors = Path(__file__).parents[1] / "vectors" / f"{file}.json"
+    return [case[key].encode("latin-1") for case in json.loads(vectors.read_text("ascii"))["cases"]]

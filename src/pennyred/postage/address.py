@@ -50,16 +50,13 @@ def canonical_recipient(mailbox: str) -> Recipient:
     if quoted:
         local, domain = _QUOTED_PAIR.sub(r"\1", quoted[1]), quoted[2]
     else:
-        local, at, domain = mailbox.rpartition("@")
-        if not at:
-            local, domain = domain, ""
+        if mailbox.translate(_ASCII_LOWER) == "postmaster":
+            return Recipient("postmaster", "")
+        local, _, domain = mailbox.rpartition("@")
         # Dots may stand anywhere: RFC 5321 forbids "a..b", but such mailboxes exist and get mail.
         if _MUST_BE_QUOTED.search(local):
             raise MalformedAddress("a local part with such characters must be quoted")
-    local = _canonical_local(local)
-    if not domain and (quoted or local != "postmaster"):
-        raise MalformedAddress("no domain")
-    return Recipient(local, canonical_domain(domain) if domain else "")
+    return Recipient(_canonical_local(local), canonical_domain(domain))
 
 
 def canonical_domain(domain: str) -> str:

@@ -9,7 +9,7 @@ from pennyred.postage.letter import Field
 _WSP = re.compile(rb"[ \t]+")
 _SPACES = re.compile(rb"  +")
 """Two literal spaces in front are searched for as fast as memory is read; ` {2,}` takes four times as long."""
-_PIECE_BYTES = 256 * 1024
+_PIECE_BYTES = 32 * 1024
 _BLANK_LINES = b"\r\n" * 4096
 
 

@@ -1,0 +1,57 @@
+"""Base64 and integers have one spelling each."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pennyred.postage.encoding import INTEGER_MAX, decode_base64, decode_integer, encode_base64, encode_integer
+from pennyred.postage.errors import Malformed
+
+BASE64 = st.text("ABCDwxyz0189+/=_- \n", max_size=24).map(str.encode)
+
+
+@given(st.binary(max_size=100))
+def test_octets_survive_base64(octets: bytes) -> None:
+    assert decode_base64(encode_base64(octets)) == octets
+
+
+@given(BASE64)
+def test_whatever_base64_is_accepted_is_the_one_spelling(text: bytes) -> None:
+    try:
+        octets = decode_base64(text)
+    except Malformed:
+        return
+    assert base64.b64encode(octets) == text
+
+
+@pytest.mark.parametrize(
+    "text", [b"AA", b"AB==", b"AAA", b"AAB=", b"AA==\n", b" AA==", b"A A=", b"AA==AA==", b"_A==", b"="]
+)
+def test_another_spelling_is_malformed(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode_base64(text)
+
+
+def test_length_is_checked() -> None:
+    assert decode_base64(b"AAAA", length=3) == bytes(3)
+    with pytest.raises(Malformed):
+        decode_base64(b"AAAA", length=4)
+    with pytest.raises(Malformed):
+        decode_base64(b"AAAA", length_max=2)
+    with pytest.raises(Malformed, match="too long"):
+        decode_base64(b"A" * 8000)
+
+
+@given(st.integers(0, INTEGER_MAX))
+def test_an_integer_survives(value: int) -> None:
+    assert decode_integer(encode_integer(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"01", b"+1", b"-1", b"1 ", b"1_0", b"0x1", b"1.0", b"9007199254740992", b"1\n", "٣".encode()]
+)
+def test_another_spelling_of_an_integer_is_malformed(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode_integer(text)

@@ -1,0 +1,52 @@
+"""The promise of the core: a parser accepts its input or raises its `Malformed`, and nothing else, on anything at all.
+
+The same parsers are fuzzed with coverage by tests/fuzz/fuzz_parsers.py.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from parsers import PARSERS, SEEDS
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+
+
+def good(name: str) -> list[bytes]:
+    """Inputs to begin from."""
+    if name in SEEDS:
+        return SEEDS[name]
+    stamps = [case["stamp"].encode("latin-1") for case in json.loads((VECTORS / "stamps.json").read_text())["cases"]]
+    licences = [case["licence"].encode() for case in json.loads((VECTORS / "licences.json").read_text())["cases"]]
+    records = [case["record"].encode() for case in json.loads((VECTORS / "keys.json").read_text())["cases"]]
+    return {"stamp": stamps, "licence": licences, "key record": records, "tag list": stamps + licences + records}[name]
+
+
+@st.composite
+def mutations(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
+    """A good input with pieces cut out, doubled, exchanged or put in."""
+    octets = draw(st.sampled_from(seeds))
+    for _ in range(draw(st.integers(0, 4))):
+        start = draw(st.integers(0, len(octets)))
+        end = draw(st.integers(start, min(len(octets), start + 40)))
+        piece = draw(
+            st.one_of(
+                st.binary(max_size=6),
+                st.just(octets[start:end] * 2),
+                st.sampled_from([b";", b"=", b"\r\n ", b"@", b'"']),
+            )
+        )
+        octets = octets[:start] + piece + octets[end:]
+    return octets
+
+
+@pytest.mark.parametrize("name", PARSERS)
+@given(data=st.data())
+def test_a_parser_accepts_or_says_malformed(name: str, data: st.DataObject) -> None:
+    parse, malformed = PARSERS[name]
+    octets = data.draw(st.one_of(st.binary(max_size=300), mutations(good(name))))
+    with contextlib.suppress(malformed):
+        parse(octets)
