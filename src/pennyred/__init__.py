@@ -8,6 +8,7 @@ The map, outermost first; arrows point inward only, and import-linter checks it:
     smtp        edge: the gate's door, the way to the mail server
     web         edge: the office's HTTP API and its client
     discovery   edge: an issuer's keys in DNS
+    hostnames   edge: the verified name of a client
     services    the verbs: gate, office, franking; and the ports they need
     ledger      the vault: accounts and stamps, durable
     state       the gate's own memory: allowances, outbox

@@ -22,7 +22,7 @@ class PennyRedError(Exception):
     """The base of all; never raised itself."""
 
 
-class Malformed(PennyRedError, ValueError):
+class Malformed(PennyRedError, ValueError):  # noqa: N818 - it names a family of inputs
     """Input that does not parse; its text is safe to show to whoever sent it."""
 
 

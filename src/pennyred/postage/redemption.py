@@ -57,7 +57,7 @@ class HoldOutcome(StrEnum):
     ALREADY_SETTLED = "already-settled"
     IN_PROGRESS = "in-progress"
     RENEWED = "renewed"
-    """One's own hold, repeated (same tx) or taken over after its lease (same receiver and letter): held, no new charge."""
+    """One's own hold, repeated (same tx) or taken over after its lease (same receiver and letter): no new charge."""
     INVALID = "invalid"
     """The office's own check of the stamp failed; `Held.reason` says why."""
     UNKNOWN_ACCOUNT = "unknown-account"

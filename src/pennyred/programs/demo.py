@@ -1,7 +1,7 @@
 """`pennyred demo`: the whole story over real sockets on loopback, in a temporary folder that is gone afterwards.
 
-Office and gate are the program itself, started as it is in earnest (`pennyred serve`); the mail server is a stand-in; the
-sender does what the sender's commands do.
+Office and gate are the program itself, started as it is in earnest (`pennyred serve`); the mail server is a stand-in;
+the sender does what the sender's commands do.
 """
 
 import asyncio
@@ -138,7 +138,7 @@ class _Demo:
         said = [await self._send(_letter(f"win {number}"), sender="spam@bulk.example") for number in range(30)]
         passed = sum(one.is_accepted for one in said)
         refused = sum(one.reason == "bulk" for one in said)
-        has_held = passed == 5 and refused == 25 and len(self.mail_server.letters) == before + 5  # noqa: PLR2004
+        has_held = passed == 5 and refused == 25 and len(self.mail_server.letters) == before + 5
         self.story.tell(
             Step(
                 "a bulk run of 30 unstamped letters is stopped (mode bulk, 5 free a day)",
@@ -163,7 +163,7 @@ class _Demo:
                 "a sender opens an account and buys 100 stamps with a voucher",
                 "100 stamps available",
                 f"{purchase.available} stamps available to {opened.account}",
-                purchase.available == 100,  # noqa: PLR2004
+                purchase.available == 100,
                 0,
                 0,
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pennyred.config import GateSettings
+from pennyred.hostnames import HostNames
 from pennyred.postage.policy import Allowances, Exemptions, Mode
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
@@ -93,7 +94,9 @@ def build_desk(
 
 def build_door(gate: GateSettings, desk: Desk, log: Any) -> GateServer:
     """The door, not yet listening."""
-    return GateServer(gate_options(gate), desk, UpstreamPool(upstream_options(gate)), tls_context(gate), log=log)
+    names = HostNames().lookup if gate.upstream_identity == "xclient" else None
+    pool = UpstreamPool(upstream_options(gate))
+    return GateServer(gate_options(gate), desk, pool, tls_context(gate), name_lookup=names, log=log)
 
 
 def listen(gate: GateSettings) -> list[socket.socket]:

@@ -127,13 +127,14 @@ class Worker:
         """Let the ledger forget what is over; when it does not answer, next time."""
         while True:
             try:
-                while (report := await office.ledger.sweep(now=int(time.time()))).is_more:
-                    await asyncio.sleep(0)  # noqa: ASYNC110 - it waits for nothing, it lets others work
+                report = await office.ledger.sweep(now=int(time.time()))
             except Unavailable as error:
                 self._log.warning("sweep failed", error=str(error))
             else:
                 if report.voided or report.settled or report.dropped_days:
                     self._log.info("swept", voided=report.voided, settled=report.settled, days=report.dropped_days)
+                if report.is_more:
+                    continue
             await asyncio.sleep(SWEEP_PAUSE_SECONDS)
 
     def _reread(self) -> None:

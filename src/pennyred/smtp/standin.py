@@ -1,7 +1,7 @@
-"""A stand-in for the mail server behind the gate: takes every letter and keeps it in memory. For the demo, and for trials.
+"""A stand-in for the mail server behind the gate: takes every letter and keeps it in memory. For the demo and trials.
 
-It speaks just what a gate needs of a mail server: EHLO with XCLIENT, MAIL, RCPT, DATA, RSET, QUIT. Nothing is delivered to
-anybody, and nothing is checked but the order of commands.
+It speaks just what a gate needs of a mail server: EHLO with XCLIENT, MAIL, RCPT, DATA, RSET, QUIT. Nothing is delivered
+to anybody, and nothing is checked but the order of commands.
 """
 
 import asyncio

@@ -1,0 +1,169 @@
+"""The house holds itself up: arrows point inward, everything outsiders rely on is documented, files stay small."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+
+from pennyred.cli import main
+from pennyred.config import read_settings
+from pennyred.config.settings import (
+    AllowanceSettings,
+    ExemptSettings,
+    GateSettings,
+    IssuerSettings,
+    OfficeSettings,
+    RelaySettings,
+)
+from pennyred.postage.reasons import Kind, Reason
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+EVERY_SETTING = (ROOT / "config/pennyred.toml").read_text()
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+LINES_MAX = 320
+
+
+def test_arrows_point_inward():
+    """import-linter's contracts in pyproject.toml."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_is_documented_with_its_class(reason):
+    assert re.search(rf"^\| `{reason.value}` \| {reason.kind.value} \|", README, re.MULTILINE)
+
+
+def test_every_reason_name_is_one_of_the_contract():
+    """Names that outsiders rely on; adding one is free, changing one is not."""
+    contract = {
+        Kind.EXEMPT: "postmaster bounce network sender recipient correspondent reply list expected forwarder allowance pass",
+        Kind.PAID: "stamped stamped-modified duplicate",
+        Kind.DUE: "no-stamp bulk malformed unknown-version wrong-recipient issuer-not-accepted expired not-yet-valid "
+        "bad-licence revoked bad-signature altered-headers altered-body spent insufficient-balance over-cap "
+        "account-closed wrong-receiver underpaid",
+        Kind.LATER: "office-unreachable ledger-unavailable in-progress upstream-unavailable internal",
+    }
+    for kind, names in contract.items():
+        assert [reason.value for reason in Reason if reason.kind is kind] == names.split()
+
+
+@pytest.mark.parametrize(
+    ("table", "struct"),
+    [
+        ("gate", GateSettings),
+        ("gate.exempt", ExemptSettings),
+        ("gate.allowance", AllowanceSettings),
+        ("office", OfficeSettings),
+        ("issuer", IssuerSettings),
+        ("relay", RelaySettings),
+    ],
+)
+def test_every_setting_is_explained_in_config(table, struct):
+    section = re.split(r"^#? ?\[+" + re.escape(table) + r"\]+", EVERY_SETTING, flags=re.MULTILINE)[1]
+    section = re.split(r"^#? ?\[", section, flags=re.MULTILINE)[0]
+    for field in msgspec.structs.fields(struct):
+        if field.name not in ("exempt", "allowance"):
+            assert re.search(rf"^#? ?{field.name} = ", section, re.MULTILINE), f"{table}.{field.name}"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.toml")), ids=lambda path: path.name)
+def test_settings_in_config_load(file):
+    assert read_settings(file).gate is not None
+
+
+def test_documented_defaults_are_the_defaults():
+    """What config/pennyred.toml says a setting is by default, it is."""
+    documented = tomllib.loads(EVERY_SETTING)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(GateSettings)}
+    for name in ("mode", "price", "workers", "upstream", "upstream_identity", "altered_body", "bare_newline", "help_url"):
+        assert documented["gate"][name] == defaults[name]
+    for field in msgspec.structs.fields(AllowanceSettings):
+        assert documented["gate"]["allowance"][field.name] == field.default
+
+
+def commands(group: click.Group = main, path: str = "pennyred"):
+    """Every command with its full name."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_command_is_documented_and_teaches_by_example(name, command):
+    words = name.split()
+    in_readme = name in README or any(
+        line.startswith("|") and f"`{' '.join(words[:2])} " in line and words[-1] in line for line in README.splitlines()
+    )
+    assert in_readme, f"{name} is not in README.md"
+    assert "Example:" in (command.help or "")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "needs a 1-cent stamp from post.example.org (no-stamp); see",
+        "250 2.0.0 Already delivered; not charged again (duplicate)",
+        "451 4.3.0",
+        "451 4.4.1",
+        "552 5.3.4",
+        "554 5.6.0",
+        "421 4.3.2",
+        "421 4.4.2",
+        "450 4.7.1",
+    ],
+)
+def test_every_reply_is_documented(reply):
+    assert reply in README
+
+
+def test_three_digit_codes_are_in_one_file():
+    """Replies are the user interface: they are written in one place."""
+    coded = re.compile(r"""b?f?["'](?:[2345]\d\d)[ -]""")
+    offenders = [
+        path.relative_to(ROOT)
+        for path in SOURCES
+        if path.name not in ("replies.py", "demo.py") and coded.search(path.read_text())
+    ]
+    assert offenders == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_files_can_be_held_in_the_head(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= LINES_MAX
+    assert not text.strip() or text.lstrip().startswith('"""')
+
+
+def test_the_top_level_holds_nothing_else():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    tops = {line.partition("/")[0] for line in tracked.stdout.splitlines()}
+    assert {top for top in tops if not top.startswith(".")} == {
+        "README.md",
+        "LICENSE",
+        "pyproject.toml",
+        "src",
+        "tests",
+        "config",
+    }
+
+
+def test_stamp_paragraphs_that_are_cited_exist():
+    """`STAMP.md 3.2` in a comment names a paragraph that is there."""
+    stamp = (ROOT / "src/pennyred/postage/STAMP.md").read_text()
+    for path in SOURCES:
+        for cited in re.findall(r"STAMP\.md (\d+(?:\.\d+)?)", path.read_text()):
+            assert re.search(rf"^(?:#+ |\*\*)?{re.escape(cited)}\b", stamp, re.MULTILINE), f"{path.name}: {cited}"
