@@ -8,12 +8,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime, getaddresses
+from email.errors import InvalidHeaderDefect
+from email.headerregistry import HeaderRegistry
+from email.utils import format_datetime
+from typing import Any
 
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.errors import MalformedAddress
-from pennyred.postage.letter import HeaderSection, parse_header, split_letter
+from pennyred.postage.letter import Field, HeaderSection, parse_header, split_letter
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_stamp
 from pennyred.postage.signing import SigningKey
@@ -21,7 +24,10 @@ from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
 
 RECIPIENTS_MAX = 1000
 """Of one letter; each costs a stamp."""
-_ENCODED_WORD_OR_FOLD = re.compile(r"\r?\n(?=[ \t])")
+FIELD_BYTES_MAX = 200_000
+"""Of one address field."""
+_BLIND = (b"bcc", b"resent-bcc")
+_FOLDING = re.compile(rb"\r\n(?=[ \t])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +49,26 @@ class Copy:
 def recipients_of(letter: bytes) -> Recipients:
     """Read To, Cc and Bcc; raises `MalformedAddress` for an address that is none, or for too many."""
     header = parse_header(split_letter(letter)[0])
-    visible = distinct(_addresses(header, b"to", b"cc"))
-    bcc = [address for address in distinct(_addresses(header, b"bcc")) if address not in visible]
-    if len(visible) + len(bcc) > RECIPIENTS_MAX:
+    visible = distinct([*_addresses(header, b"to"), *_addresses(header, b"cc")])
+    return apart(visible, [*visible, *_addresses(header, b"bcc")])
+
+
+def apart(visible: Sequence[str], addresses: Sequence[str]) -> Recipients:
+    """The addresses, each once, told apart: those that the letter names for all to see, and the others, as if Bcc."""
+    known = {canonical_recipient(address) for address in visible}
+    once = distinct(addresses)
+    if len(once) > RECIPIENTS_MAX:
         raise MalformedAddress(f"more than {RECIPIENTS_MAX} recipients")
-    return Recipients(tuple(visible), tuple(bcc))
+    seen = tuple(address for address in once if canonical_recipient(address) in known)
+    return Recipients(seen, tuple(address for address in once if canonical_recipient(address) not in known))
 
 
 def distinct(addresses: Sequence[str]) -> list[str]:
     """The addresses, each once: the same mailbox in another spelling is the same."""
-    return list({canonical_recipient(address): address for address in reversed(addresses)}.values())[::-1]
+    once: dict[Recipient, str] = {}
+    for address in addresses:
+        once.setdefault(canonical_recipient(address), address)
+    return list(once.values())
 
 
 def completed(letter: bytes, *, now: int, message_id: str) -> bytes:
@@ -69,7 +85,7 @@ def completed(letter: bytes, *, now: int, message_id: str) -> bytes:
 def make_copies(letter: bytes, visible: Sequence[str], bcc: Sequence[str] = ()) -> list[Copy]:
     """One copy for each recipient domain and one for each Bcc recipient; none has a Bcc field."""
     header, _ = split_letter(letter)
-    kept = b"".join(field.raw for field in parse_header(header).fields if field.key != b"bcc")
+    kept = b"".join(field.raw for field in parse_header(header).fields if field.key not in _BLIND)
     bare = kept + letter[len(header) :]
     by_domain: dict[str, list[str]] = {}
     for address in distinct(visible):
@@ -117,14 +133,22 @@ def _canonical(recipients: Sequence[str]) -> list[Recipient]:
     return list(dict.fromkeys(canonical_recipient(address) for address in recipients))
 
 
-def _addresses(header: HeaderSection, *keys: bytes) -> list[str]:
-    """The addresses of some fields, in order; comments, display names and groups left out."""
-    values = [
-        _ENCODED_WORD_OR_FOLD.sub("", field.value.decode("utf-8", "surrogateescape"))
-        for key in keys
-        for field in header.named(key)
-    ]
-    found = [address for _, address in getaddresses(values)]
-    if any(value.strip() for value in values) and not any(found):
-        raise MalformedAddress("no address can be read in the letter's To, Cc or Bcc; name it with --to")
-    return [address for address in found if address]
+def _addresses(header: HeaderSection, key: bytes) -> list[str]:
+    """The addresses of the fields of one name, in order, out of groups too; raises `MalformedAddress`."""
+    return [address for field in header.named(key) for address in _read_addresses(field)]
+
+
+def _read_addresses(field: Field) -> list[str]:
+    name = field.key.decode("ascii").capitalize()
+    value = _FOLDING.sub(b"", field.value)
+    if len(value) > FIELD_BYTES_MAX:
+        raise MalformedAddress(f"the {name} field has more than {FIELD_BYTES_MAX:,} bytes")
+    try:
+        read: Any = HeaderRegistry()(name, value.decode("utf-8", "surrogateescape"))
+        addresses: list[str] = [address.addr_spec for address in read.addresses]
+    except Exception as error:  # the library's parser has raised about everything once
+        raise MalformedAddress(f"the {name} field cannot be read; name the recipients with --to") from error
+    if any(isinstance(defect, InvalidHeaderDefect) for defect in read.defects):
+        # Part of it may have been read; to send to some of the recipients only would be worse than to none.
+        raise MalformedAddress(f"the {name} field has something that is no address; name the recipients with --to")
+    return addresses
