@@ -1,4 +1,4 @@
-"""One letter's life at the desk (DESIGN 6.4 to 6.8): judged, held, delivered, settled or voided."""
+"""One letter's life at the desk: judged, held, delivered, settled or voided."""
 
 import asyncio
 from ipaddress import ip_network

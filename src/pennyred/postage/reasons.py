@@ -80,5 +80,5 @@ class Reason(StrEnum):
 
     @property
     def is_cured_by_time(self) -> bool:
-        """Whether the sender need only try again: a 4xx reply, not a 5xx (DESIGN: "what time alone cures is later")."""
+        """Whether the sender need only try again: a 4xx reply, not a 5xx."""
         return self.kind is Kind.LATER or self in (Reason.OVER_CAP, Reason.NOT_YET_VALID)

@@ -1,4 +1,4 @@
-"""What the gate adds to a letter and takes from it; everything else goes through byte for byte (DESIGN 6.5, 6.6)."""
+"""What the gate adds to a letter and takes from it; everything else goes through byte for byte."""
 
 from collections.abc import Sequence
 

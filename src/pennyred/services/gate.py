@@ -1,4 +1,4 @@
-"""The gate's desk: one letter's life, from the last byte received to the answer (DESIGN 6.4 to 6.8).
+"""The gate's desk: one letter's life, from the last byte received to the answer.
 
 Judge every recipient; refuse the letter whole if postage is due for one; hold what pays it; deliver; then settle what
 was delivered and void what was not. What is promised:

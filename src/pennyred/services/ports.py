@@ -16,7 +16,7 @@ class Redeemer(Protocol):
     """
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
-        """Reserve each stamp's price; holds of one group are held together or not at all (DESIGN 5)."""
+        """Reserve each stamp's price; holds of one group are held together or not at all (README, "The states of a stamp")."""
         ...
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
@@ -52,7 +52,7 @@ class Claim(Protocol):
 
 
 class SettlementOutbox(Protocol):
-    """Settlements the office has not confirmed yet, kept durably until it does (DESIGN 6.7)."""
+    """Settlements the office has not confirmed yet, kept durably until it does."""
 
     async def add(self, settles: Sequence[Settle], *, now: int) -> None:
         """Write them down; when this returns they survive a crash."""

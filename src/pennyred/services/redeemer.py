@@ -16,7 +16,7 @@ class LedgerRedeemer:
     """Holds, settles and voids for the receiver called `receiver`.
 
     `is_verified` says that the gate in this very process has verified the stamps with this office's keys just now; then
-    only the times are looked at again. Any other gate is believed nothing (DESIGN 5).
+    only the times are looked at again. Any other gate is believed nothing (README, "The states of a stamp").
     """
 
     def __init__(

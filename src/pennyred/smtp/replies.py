@@ -1,4 +1,4 @@
-"""Every reply the gate gives in its own words: the only file with three-digit codes (CONTRACT.md, "SMTP replies").
+"""Every reply the gate gives in its own words: the only file with three-digit codes.
 
 All are bytes ready for the wire, each line at most 512 octets (RFC 5321 section 4.5.3.1.5). What strangers sent is
 shown back only as printable ASCII; what went wrong inside is shown as a reference to the log and nothing more.

@@ -183,7 +183,7 @@ class GateSession(Conversation):
         options = self._house.options
         sink = LetterSink(self._house)
         begun = self.loop.time()
-        # A slow client must not pin a process of the mail server's (DESIGN 6.2).
+        # A slow client must not pin a process of the mail server's.
         unpin = self.loop.call_later(options.upstream_pin_seconds, transaction.let_go)
         try:
             if not await self.pour_into(sink, options.transfer_timeout_seconds):

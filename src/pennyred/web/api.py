@@ -1,4 +1,4 @@
-"""The office's HTTP API: what a sender's commands need (CONTRACT: HTTP), described by itself at /v1/openapi.json."""
+"""The office's HTTP API: what a sender's commands need, described by itself at /v1/openapi.json."""
 
 import base64
 import binascii
