@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from pennyred.postage.address import canonical_recipient
 from pennyred.postage.encoding import decode_base64, encode_base64
 from pennyred.postage.errors import Malformed
 from pennyred.postage.licence import Licence, parse_licence
@@ -64,7 +65,7 @@ def load_wallet(home: Path) -> Wallet:
         raise NoWallet(f"no account in {home}: run `pennyred open --office URL --address ADDR`") from error
     try:
         stored = msgspec.json.decode(text, type=_Stored)
-        return Wallet(
+        wallet = Wallet(
             stored.office,
             stored.issuer,
             stored.account,
@@ -73,8 +74,12 @@ def load_wallet(home: Path) -> Wallet:
             parse_licence(stored.licence.encode()),
             {selector: decode_base64(key.encode(), length=32) for selector, key in stored.office_keys.items()},
         )
+        canonical_recipient(wallet.address)
     except (Malformed, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise DamagedWallet(f"{home}: the wallet cannot be read: {error}") from error
+    if (wallet.licence.account, wallet.licence.public_key) != (wallet.account, wallet.key.public):
+        raise DamagedWallet(f"{home}: {KEY_FILE} is not the key of the account in {WALLET_FILE}")
+    return wallet
 
 
 def load_key(home: Path) -> SigningKey | None:
