@@ -1,11 +1,15 @@
-"""Throws coverage-guided rubbish at every parser of the core: `python tests/fuzz/fuzz_parsers.py [-runs=N] [FOLDER]`.
+"""Throws what a coverage-guided fuzzer thinks of at every parser of the core: each accepts, or raises its `Malformed`.
 
-A finding is any exception but the parser's own `Malformed`, a failed assertion, or a second of time for one input. By hand
-and in CI; the same parsers meet Hypothesis in tests/postage/test_parsers.py. Options are libFuzzer's.
+    python tests/fuzz/fuzz_parsers.py -max_total_time=30 [PARSER] [libFuzzer's options] [files to try again]
+
+With the name of one of `parsers.PARSERS` (`stamp`, "key record", ...) only that one is fuzzed; else the first octet of an
+input chooses. Begins from good inputs of its own, so no folder is needed. Exits with 0 if nothing was found; a finding is
+any other exception, a failed assertion, or ten seconds for one input, which is then in a file `crash-*` or `timeout-*`.
+
+Needs `atheris` (extra "fuzz"). The same parsers meet Hypothesis in tests/postage/test_parsers.py.
 """
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
@@ -13,43 +17,27 @@ from pathlib import Path
 
 import atheris
 
-TESTS = Path(__file__).parents[1]
-sys.path.insert(0, str(TESTS / "support"))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS.parent / "src"), str(TESTS / "support")]
 
 with atheris.instrument_imports(include=["pennyred", "idna"]):
-    from parsers import PARSERS, SEEDS
+    from parsers import PARSERS, good_inputs
 
 NAMES = sorted(PARSERS)
 
 
-def throw(octets: bytes) -> None:
-    """The first octet chooses the parser, the others are its input."""
-    if not octets:
-        return
-    parse, malformed = PARSERS[NAMES[octets[0] % len(NAMES)]]
-    with contextlib.suppress(malformed):
-        parse(octets[1:])
+def write_seeds(folder: Path, names: list[str]) -> None:
+    """A file for each good input, with the octet in front that chooses its parser."""
+    for name in names:
+        for number, octets in enumerate(good_inputs(name)):
+            (folder / f"{name.replace(' ', '-')}-{number}").write_bytes(bytes([NAMES.index(name)]) + octets)
 
 
-def write_seeds(folder: Path) -> None:
-    """Inputs that are accepted, so that the fuzzer need not invent them."""
-    seeds = {name: list(inputs) for name, inputs in SEEDS.items()}
-    for file, key, name in (
-        ("stamps", "stamp", "stamp"),
-        ("licences", "licence", "licence"),
-        ("keys", "record", "key record"),
-    ):
-        cases = json.loads((TESTS / "vectors" / f"{file}.json").read_text("ascii"))["cases"]
-        seeds[name] = [case[key].encode("utf-8") for case in cases]
-    seeds["tag list"] = seeds["stamp"][:5] + seeds["key record"]
-    for name, inputs in seeds.items():
-        for number, octets in enumerate(inputs):
-            (folder / f"{name} {number}".replace(" ", "-")).write_bytes(bytes([NAMES.index(name)]) + octets)
-
-
-def main(arguments: list[str]) -> int:
+def fuzz(arguments: list[str], seeds: Path) -> None:
+    """Never returns: libFuzzer ends its process when it is done."""
     chosen = [name for name in NAMES if name in arguments]
     options = [argument for argument in arguments if argument not in chosen]
+    write_seeds(seeds, chosen or NAMES)
 
     def one_input(octets: bytes) -> None:
         if not octets:
@@ -59,13 +47,16 @@ def main(arguments: list[str]) -> int:
         with contextlib.suppress(malformed):
             parse(octets[1:])
 
+    again = any(not option.startswith("-") for option in options)
+    atheris.Setup([sys.argv[0], "-max_len=6000", "-timeout=10", *options, *([] if again else [str(seeds)])], one_input)
+    atheris.Fuzz()
+
+
+def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="pennyred-fuzz-") as folder:
-        write_seeds(Path(folder), chosen or NAMES)
-        # libFuzzer ends its process when it is done, so somebody else must tidy up.
         child = os.fork()
         if not child:
-            atheris.Setup([sys.argv[0], "-max_len=6000", "-timeout=10", *options, folder], one_input)
-            atheris.Fuzz()
+            fuzz(arguments, Path(folder))
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
