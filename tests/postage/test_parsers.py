@@ -4,25 +4,11 @@ The same parsers are fuzzed with coverage by tests/fuzz/fuzz_parsers.py.
 """
 
 import contextlib
-import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parsers import PARSERS, SEEDS
-
-VECTORS = Path(__file__).parents[1] / "vectors"
-
-
-def good(name: str) -> list[bytes]:
-    """Inputs to begin from."""
-    if name in SEEDS:
-        return SEEDS[name]
-    stamps = [case["stamp"].encode("latin-1") for case in json.loads((VECTORS / "stamps.json").read_text())["cases"]]
-    licences = [case["licence"].encode() for case in json.loads((VECTORS / "licences.json").read_text())["cases"]]
-    records = [case["record"].encode() for case in json.loads((VECTORS / "keys.json").read_text())["cases"]]
-    return {"stamp": stamps, "licence": licences, "key record": records, "tag list": stamps + licences + records}[name]
+from parsers import PARSERS, good_inputs
 
 
 @st.composite
@@ -47,6 +33,6 @@ def mutations(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 @given(data=st.data())
 def test_a_parser_accepts_or_says_malformed(name: str, data: st.DataObject) -> None:
     parse, malformed = PARSERS[name]
-    octets = data.draw(st.one_of(st.binary(max_size=300), mutations(good(name))))
+    octets = data.draw(st.one_of(st.binary(max_size=300), mutations(good_inputs(name))))
     with contextlib.suppress(malformed):
         parse(octets)

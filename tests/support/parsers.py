@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.authres import claims_to_be_ours
+from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import relaxed_body, relaxed_field
 from pennyred.postage.digest import header_hash, signed_names
 from pennyred.postage.encoding import decode_base64, decode_integer
@@ -56,6 +57,13 @@ def read_recipient(octets: bytes) -> None:
     assert not recipient.domain or canonical_domain(recipient.domain) == recipient.domain
 
 
+def read_candidates(octets: bytes) -> None:
+    """A header with a stamp field, of which at most one recipient is offered anything."""
+    header = parse_header(b"X-Postage-Stamp: " + octets + b"\r\n")
+    found = find_candidates(header, [canonical_recipient("bob@example.org"), None, canonical_recipient("postmaster")])
+    assert sum(bool(one.stamps) for one in found) <= 1 or header.raw.count(b"\n") > 1
+
+
 def read_signature(octets: bytes) -> None:
     """A key and a signature."""
     verify(octets[:32], b"", b"", octets[32:96])
@@ -70,6 +78,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "recipient": (read_recipient, MalformedAddress),
     "domain": (lambda octets: canonical_domain(_text(octets)), MalformedAddress),
     "letter": (read_letter, MalformedLetter),
+    "candidates": (read_candidates, MalformedLetter),
     "key record": (lambda octets: parse_key_record(_text(octets)), MalformedKey),
     "key file": (SigningKey.from_pem, MalformedKey),
     "pass": (lambda octets: pass_holds(b"k", [Field(b"X:" + octets, b"x")], bytes(32), 20_000), Malformed),
@@ -95,9 +104,18 @@ def good_inputs(name: str) -> list[bytes]:
     if name in SEEDS:
         return SEEDS[name]
     stamps, licences, records = _cases("stamps", "stamp"), _cases("licences", "licence"), _cases("keys", "record")
-    return {"stamp": stamps, "licence": licences, "key record": records, "tag list": stamps + licences + records}[name]
+    return {
+        "stamp": stamps,
+        "licence": licences,
+        "key record": records,
+        "tag list": stamps + licences + records,
+        "candidates": stamps,
+    }[name]
 
 
 def _cases(file: str, key: str) -> list[bytes]:
     vectors = Path(__file__).parents[1] / "vectors" / f"{file}.json"
-    return [case[key].encode("latin-1") for case in json.loads(vectors.read_text("ascii"))["cases"]]
+    return [
+        case[key].encode("latin-1" if key == "stamp" else "utf-8")
+        for case in json.loads(vectors.read_text("ascii"))["cases"]
+    ]
