@@ -37,6 +37,7 @@ def make(folder: Path) -> None:
         ("licences", "Licences (STAMP.md 6); whether they are signed is another question", vector_cases.licences()),
         ("keys", "Key records (STAMP.md 7.4)", vector_cases.keys()),
         ("signatures", "Signatures that implementations differ about (STAMP.md 7.2)", vector_cases.signatures()),
+        ("passes", "Passes and whether they hold (STAMP.md 9)", vector_cases.passes()),
     ):
         _write(folder / f"{name}.json", {"about": about, "cases": list(cases)})
 

@@ -16,6 +16,7 @@ from pennyred.postage.errors import MalformedAddress, MalformedKey, MalformedLic
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
+from pennyred.postage.passes import pass_holds
 from pennyred.postage.signing import verify
 from pennyred.postage.verdict import LicenceCache, judge_stamp
 
@@ -160,3 +161,10 @@ def test_a_key_record_is_read_or_refused(case: dict[str, Any]) -> None:
 def test_a_signature_holds_or_not(case: dict[str, Any]) -> None:
     public, message, signature = (bytes.fromhex(case[f"{name}_hex"]) for name in ("public", "message", "signature"))
     assert verify(public, case["context"].encode() + b"\0", message, signature) is case["holds"]
+
+
+@cases("passes")
+def test_a_pass_holds_or_not(case: dict[str, Any]) -> None:
+    (field,) = parse_header(b"X-Postage-Pass:" + case["value"].encode("ascii") + b"\r\n").fields
+    key, letter = bytes.fromhex(case["key_hex"]), bytes.fromhex(case["letter_hash_hex"])
+    assert pass_holds(key, [field], letter, case["day"]) is case["holds"]

@@ -1,4 +1,4 @@
-"""Which stamps of a letter may pay which of its recipients.
+"""Which stamps of a letter may pay which of its recipients (STAMP.md 8.4).
 
 A stamp names its recipient only by a salted hash, so each stamp is tried against each recipient. One stamp pays one
 envelope recipient: a mailbox that occurs twice in the envelope needs two.
