@@ -1,0 +1,101 @@
+"""Every example in README does what it says, as it is written there."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from program import Served, run_json
+from real_postfix import free_port
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PENNYRED = f"{shlex.quote(sys.executable)} -m pennyred"
+LETTER = "From: Ann <ann@sender.example>\nTo: Bob <bob@example.org>\nSubject: Tea\n\nShall we have tea?\n"
+
+
+def block(name: str) -> str:
+    """The fenced block behind a mark."""
+    match = re.search(rf"<!-- {re.escape(name)} -->\n```sh\n(.*?)```", README, re.DOTALL)
+    assert match, name
+    return match[1]
+
+
+def shell(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture
+def mail_server():
+    """The stand-in, on a loop of its own."""
+    import asyncio
+
+    from pennyred.smtp.standin import StandIn
+
+    started, stop = threading.Event(), threading.Event()
+    stand_in = StandIn()
+
+    async def serve() -> None:
+        async with stand_in:
+            started.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    started.wait(10)
+    yield stand_in
+    stop.set()
+    thread.join()
+
+
+def test_the_senders_five_minutes(tmp_path, mail_server):
+    gate, office = free_port(), free_port()
+    run_json("init", str(tmp_path), "--upstream", f"smtp://127.0.0.1:{mail_server.port}")
+    settings = tmp_path / "pennyred.toml"
+    text = settings.read_text().replace("127.0.0.1:2525", f"127.0.0.1:{gate}").replace("127.0.0.1:8025", f"127.0.0.1:{office}")
+    settings.write_text(text.replace('mode = "monitor" ', 'mode = "require" '))
+    [voucher] = run_json("--config", str(settings), "voucher", "create", "--stamps", "100")["vouchers"]
+    (tmp_path / "letter.eml").write_text(LETTER)
+    script = (
+        block("example: sender")
+        .replace("127.0.0.1:8025", f"127.0.0.1:{office}")
+        .replace("127.0.0.1:2525", f"127.0.0.1:{gate}")
+        .replace("PENNY-XXXXX-XXXXX-XXXXX-XXXXX", voucher["code"])
+    )
+    script = re.sub(r"^pennyred ", f"{PENNYRED} ", script, flags=re.MULTILINE)
+
+    with Served(settings):
+        done = shell(script, tmp_path, PENNYRED_HOME=str(tmp_path / "home"))
+        spent = run_json("balance", home=tmp_path / "home")["spent"]
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(mail_server.letters) == 1
+    assert spent == 1
+
+
+def test_the_admins_setting_up(tmp_path):
+    script = block("example: admin") + block("example: check")
+    script = script.replace("/opt/pennyred/bin/pennyred", PENNYRED).replace("/etc/pennyred", str(tmp_path / "etc"))
+    done = shell(script, tmp_path)
+    assert (tmp_path / "etc/pennyred.toml").exists()
+    assert done.returncode == 2, "nothing listens on the mail server's port here, and check must say so"
+    assert "gate.upstream: " in done.stdout
+
+
+def test_the_two_commands_of_the_first_page_are_what_ci_runs():
+    ci = (ROOT / ".ci/run").read_text()
+    for name in ("command-demo", "command-tests"):
+        assert block(name).startswith("apt-get update && apt-get install -y python3-venv && ")
+        assert f"readme {name}" in ci
