@@ -1,22 +1,30 @@
 """Send copies of a letter to one mail server, as a sender's command does; each answer is kept as it was said.
 
-Uses the standard library's client: one connection, a few letters, nobody to share the loop with.
+What the server offers is known before a letter is made safe and stamped: enter the session, look, then send. Uses the
+standard library's client: one connection, a few letters, nobody to share the loop with.
 """
 
 import re
 import smtplib
+import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
-from pennyred.postage.errors import Unavailable
+from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.errors import MalformedAddress, Unavailable
 from pennyred.postage.reasons import Reason
 
-TIMEOUT_SECONDS = 900
+CONNECT_SECONDS = 30.0
+TIMEOUT_SECONDS = 900.0
 """A server may take ten minutes for the final dot (RFC 5321 section 4.5.3.2.6)."""
+SAID_NOTHING = 0
+"""The code of a copy about which the server said nothing: the connection failed."""
+REPLY_CHARACTERS_MAX = 10_000
 _REASON = re.compile(r"\(([a-z-]{3,40})\)")
 
 
@@ -26,9 +34,10 @@ class Sent:
 
     recipients: tuple[str, ...]
     code: int
+    """Three digits, or `SAID_NOTHING`."""
     reply: str
     reason: str
-    """The name in brackets at the end of a refusal, where it is one of Penny Red's; else empty."""
+    """The name in brackets at the end, where it is one of Penny Red's; else empty."""
 
     @property
     def is_accepted(self) -> bool:
@@ -38,76 +47,139 @@ class Sent:
     @property
     def is_temporary(self) -> bool:
         """Whether trying later may help."""
-        return self.code // 100 == 4
+        return self.code // 100 == 4 or self.reason == Reason.UPSTREAM_UNAVAILABLE
 
 
 class Submission:
-    """A session with one server; a context manager. Raises `Unavailable` where it cannot be reached."""
+    """A session with one server; a context manager. Entering raises `Unavailable` where it cannot be reached."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         self._host = host
         self._port = port
+        self._connect_seconds = connect_seconds
         self._smtp: smtplib.SMTP | None = None
 
     def __enter__(self) -> Self:
-        try:
-            smtp = smtplib.SMTP(timeout=TIMEOUT_SECONDS)
-            smtp.connect(self._host, self._port)
-            self._smtp = smtp
-            smtp.ehlo()
-            if smtp.has_extn("starttls"):
-                smtp.starttls(context=_tls_context(self._host))
-                smtp.ehlo()
-        except (OSError, smtplib.SMTPException) as error:
-            self.__exit__(None, None, None)
-            raise Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"{self._host}:{self._port}: {error}") from error
+        self._connected()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._smtp is not None:
-            self._smtp.close()
-            self._smtp = None
+            with suppress(OSError, smtplib.SMTPException):
+                self._smtp.quit()
+        self._drop()
 
     @property
     def takes_eight_bit(self) -> bool:
         """Whether the server offers 8BITMIME; if not, letters must be made 7-bit before they are stamped."""
-        assert self._smtp is not None
-        return self._smtp.has_extn("8bitmime")
+        return self._connected().has_extn("8bitmime")
+
+    @property
+    def takes_utf8(self) -> bool:
+        """Whether it offers SMTPUTF8: headers and addresses in UTF-8 (RFC 6531)."""
+        return self._connected().has_extn("smtputf8")
 
     def send(self, sender: str, recipients: Sequence[str], letter: bytes) -> Sent:
-        """Send one copy, to all of its recipients or to none; what the server said, whatever it was."""
-        assert self._smtp is not None
-        smtp = self._smtp
-        options = ["BODY=8BITMIME"] if smtp.has_extn("8bitmime") and not letter.isascii() else []
-        if smtp.has_extn("smtputf8") and not (sender + "".join(recipients)).isascii():
-            options.append("SMTPUTF8")
+        """Send one copy, to all of its recipients or to none; what the server said, whatever it was.
+
+        Never raises: a connection that breaks concerns this copy, and the next one gets a new one.
+        """
         try:
-            said = self._transaction(smtp, sender, recipients, letter, options)
-        except (OSError, smtplib.SMTPException) as error:
-            raise Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"{self._host}:{self._port}: {error}") from error
-        code, text = said
-        reply = text.decode("utf-8", "replace").replace("\r\n", " ").replace("\n", " ")
+            code, text = self._transaction(self._connected(), sender, recipients, letter)
+        except (OSError, smtplib.SMTPException, Unavailable) as error:
+            self._drop()
+            return Sent(tuple(recipients), SAID_NOTHING, self._told(error), Reason.UPSTREAM_UNAVAILABLE.value)
+        except (MalformedAddress, ValueError) as error:
+            return Sent(tuple(recipients), SAID_NOTHING, f"not sent: {error}", "")
+        reply = " ".join(text.decode("utf-8", "replace").split("\n"))[:REPLY_CHARACTERS_MAX]
         return Sent(tuple(recipients), code, reply, _reason(reply))
 
-    def _transaction(
-        self, smtp: smtplib.SMTP, sender: str, recipients: Sequence[str], letter: bytes, options: list[str]
-    ) -> tuple[int, bytes]:
-        steps: list[Callable[[], tuple[int, bytes]]] = [lambda: smtp.mail(sender, options)]
-        steps += [lambda one=recipient: smtp.rcpt(one) for recipient in recipients]  # type: ignore[misc]
-        for step in steps:
-            code, text = step()
-            if code // 100 != 2:
-                smtp.rset()
-                return code, text
+    def _connected(self) -> smtplib.SMTP:
+        if self._smtp is None:
+            try:
+                self._smtp = self._connect()
+            except (OSError, smtplib.SMTPException) as error:
+                raise Unavailable(Reason.UPSTREAM_UNAVAILABLE, self._told(error)) from error
+        return self._smtp
+
+    def _connect(self) -> smtplib.SMTP:
+        # Given to the constructor and not to `connect`, the host is the name its certificate is verified for.
+        smtp = smtplib.SMTP(self._host, self._port, local_hostname=_own_name(), timeout=self._connect_seconds)
         try:
-            code, text = smtp.data(letter)
-        except smtplib.SMTPDataError as refused:
-            code, text = refused.smtp_code, _bytes(refused.smtp_error)
+            smtp.ehlo_or_helo_if_needed()
+            if smtp.has_extn("starttls"):
+                smtp.starttls(context=_tls_context(self._host))
+                smtp.ehlo_or_helo_if_needed()
+            if smtp.sock is not None:
+                smtp.sock.settimeout(TIMEOUT_SECONDS)
+        except BaseException:
+            smtp.close()
+            raise
+        return smtp
+
+    def _drop(self) -> None:
+        if self._smtp is not None:
+            self._smtp.close()
+            self._smtp = None
+
+    def _transaction(
+        self, smtp: smtplib.SMTP, sender: str, recipients: Sequence[str], letter: bytes
+    ) -> tuple[int, bytes]:
+        """MAIL, RCPT, DATA, up to the first answer that is no yes."""
+        utf8 = smtp.has_extn("smtputf8")
+        people = [_spelt(address, utf8=utf8) for address in recipients]
+        origin = _spelt(sender, utf8=utf8)
+        header = letter.partition(b"\r\n\r\n")[0]
+        options = [f"SIZE={len(letter)}"] if smtp.has_extn("size") else []
+        options += ["BODY=8BITMIME"] if smtp.has_extn("8bitmime") and not letter.isascii() else []
+        options += ["SMTPUTF8"] if utf8 and not (origin + "".join(people) + header.decode("latin-1")).isascii() else []
+        # Not the library's `mail` and `rcpt`: they read an address in their own way and may send another one.
+        smtp.command_encoding = "utf-8" if "SMTPUTF8" in options else "ascii"
+        code, text = smtp.docmd("MAIL", " ".join([f"FROM:<{origin}>", *options]))
+        for person in people:
+            if code // 100 == 2:
+                code, text = smtp.docmd("RCPT", f"TO:<{person}>")
+        if code // 100 == 2:
+            try:
+                code, text = smtp.data(letter)
+            except smtplib.SMTPDataError as refused:
+                error = refused.smtp_error
+                code, text = refused.smtp_code, error if isinstance(error, bytes) else error.encode()
         if code // 100 != 2:
-            smtp.rset()
+            self._reset(smtp)
         return code, text
+
+    def _reset(self, smtp: smtplib.SMTP) -> None:
+        """After a no; a server that has said 421 is gone, and its answer is known all the same."""
+        try:
+            smtp.rset()
+        except (OSError, smtplib.SMTPException):
+            self._drop()
+
+    def _told(self, error: Exception) -> str:
+        if isinstance(error, Unavailable):
+            return str(error)
+        if isinstance(error, smtplib.SMTPResponseException):
+            said = error.smtp_error
+            shown = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+            return f"{self._host}:{self._port}: {error.smtp_code} {shown[:REPLY_CHARACTERS_MAX]}"
+        return f"{self._host}:{self._port}: {error or type(error).__name__}"
+
+
+def _spelt(address: str, *, utf8: bool) -> str:
+    """The address as this server takes it; raises `MalformedAddress` where it cannot, or where it is none."""
+    if not address:
+        return ""  # nobody: the sender of a bounce
+    canonical_recipient(address)
+    if address.isascii():
+        return address
+    local, _, domain = address.rpartition("@")
+    spelt = f"{local}@{canonical_domain(domain)}"
+    if not spelt.isascii() and not utf8:
+        raise MalformedAddress(f"the server does not take the address {address!r} (it lacks SMTPUTF8)")
+    return spelt
 
 
 def _reason(reply: str) -> str:
@@ -115,18 +187,23 @@ def _reason(reply: str) -> str:
     return next((name for name in reversed(_REASON.findall(reply)) if name in names), "")
 
 
+def _own_name() -> str:
+    """For EHLO, without asking DNS: a name with a dot, or an address literal (RFC 5321 section 4.1.4)."""
+    name = socket.gethostname()
+    return name if "." in name else "[127.0.0.1]"
+
+
 def _tls_context(host: str) -> ssl.SSLContext:
     """Verified, as what is sent is a stranger's to read otherwise; on this machine there is nobody in between."""
     context = ssl.create_default_context()
-    try:
-        is_local = ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost"
-    if is_local:
+    if _is_loopback(host):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _bytes(text: bytes | str) -> bytes:
-    return text if isinstance(text, bytes) else text.encode()
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
