@@ -4,10 +4,14 @@
 
     settings    what can be set, with its default and what it is for
     values      a setting's text to what it means: sizes, addresses, networks, URLs
-    reading     find the file, read it, collect the complaints
+    kinds       the kinds of value TOML has, as converters
+    document    one document: its keys, what each means, what they say of each other
+    complaints  what is wrong, said so that it can be mended
+    reading     find the file, read it
 """
 
-from pennyred.config.reading import BadSettings, Complaint, find_settings, parse_settings, read_settings
+from pennyred.config.complaints import BadSettings, Complaint
+from pennyred.config.reading import find_settings, parse_settings, read_settings
 from pennyred.config.settings import (
     AllowanceSettings,
     ExemptSettings,

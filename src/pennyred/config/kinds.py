@@ -1,6 +1,9 @@
-"""The kinds of value a settings file may hold, as converters: TOML value in, setting out, ValueError with what was expected."""
+"""The kinds of value a settings file may hold, as converters.
 
-from collections.abc import Callable
+TOML value in, setting out; ValueError with what was expected.
+"""
+
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,6 +12,14 @@ from pennyred.config import values
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
+
+
+class WrongItems(ValueError):  # noqa: N818 - several, each with its sentence
+    """Several values inside one will not do: each with its place, as it follows the key, and what was expected."""
+
+    def __init__(self, items: list[tuple[str, Any, str]]) -> None:
+        super().__init__("; ".join(expected for _, _, expected in items))
+        self.items = items
 
 
 def typed(kind: type[T], expected: str, convert: Callable[[T], Any] = lambda value: value) -> Convert:
@@ -31,7 +42,32 @@ def text(convert: Callable[[str], Any] = lambda value: value) -> Convert:
 
 def texts(convert: Callable[[str], Any]) -> Convert:
     """A list of texts, and what each means."""
-    return typed(list[str], "a list of texts", lambda items: tuple(convert(item) for item in items))
+    return typed(list[str], "a list of texts", lambda items: tuple(each(enumerate(items), convert)))
+
+
+def each(items: Iterable[tuple[object, str]], convert: Callable[[str], Any]) -> list[Any]:
+    """What each text means, by its place; raises `WrongItems` with all that will not do."""
+    converted, wrong = [], []
+    for place, item in items:
+        try:
+            converted.append(convert(item))
+        except ValueError as error:
+            wrong.append((f"[{place}]", item, str(error)))
+    if wrong:
+        raise WrongItems(wrong)
+    return converted
+
+
+def some(convert: Convert, expected: str) -> Convert:
+    """What another converter reads, unless it is empty."""
+
+    def read(value: Any) -> Any:
+        converted = convert(value)
+        if not converted:
+            raise ValueError(expected)
+        return converted
+
+    return read
 
 
 def number(lowest: int, highest: int) -> Convert:

@@ -1,32 +1,44 @@
 """What the texts in the settings mean. Every function raises ValueError with what was expected."""
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 
 _SIZE = re.compile(r"([1-9][0-9]{0,11})\s*([kMG]i?)?B?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s/]+):([0-9]{1,5})")
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", re.ASCII)
+SIZE_BYTES_MAX = 10**12
+URL_CHARACTERS_MAX = 2000
 
 
 def listen_address(text: str) -> tuple[str, int]:
     """`HOST:PORT` or `[IPv6]:PORT`; port 0 is any free one."""
+    expected = 'an address and port like "127.0.0.1:2525" or "[::1]:2525"'
     match = _LISTEN.fullmatch(text)
     if not match or int(match[2]) > 65535:
-        raise ValueError('an address and port like "127.0.0.1:2525" or "[::1]:2525"')
-    return match[1].strip("[]"), int(match[2])
+        raise ValueError(expected)
+    host = match[1].strip("[]")
+    try:
+        if match[1].startswith("["):
+            IPv6Address(host)
+        elif host.replace(".", "").isdecimal():
+            IPv4Address(host)
+    except ValueError:
+        raise ValueError(expected) from None
+    return host, int(match[2])
 
 
 def size_bytes(text: str) -> int:
     """A size like `50MB`, `64KiB` or a plain number of bytes."""
     match = _SIZE.fullmatch(text.strip())
-    if not match:
-        raise ValueError('a size like "50MB" or "512KiB"')
-    return int(match[1]) * _FACTORS[(match[2] or "").upper()]
+    size = int(match[1]) * _FACTORS[(match[2] or "").upper()] if match else 0
+    if not 0 < size <= SIZE_BYTES_MAX:
+        raise ValueError('a size like "50MB" or "512KiB", at most 1000 GB')
+    return size
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
@@ -60,12 +72,8 @@ def mailbox_or_domain(text: str) -> str:
 
 def upstream_url(text: str) -> str:
     """Where the mail server is."""
-    parts = urlsplit(text)
     expected = 'a URL like "smtp://127.0.0.1:10025", "lmtp://127.0.0.1:24" or "lmtp+unix:///path"'
-    try:
-        port = parts.port
-    except ValueError:
-        raise ValueError(expected) from None
+    parts, port = _split(text, expected)
     if parts.scheme == "lmtp+unix":
         is_good = bool(parts.path) and not parts.netloc
     else:
@@ -77,19 +85,22 @@ def upstream_url(text: str) -> str:
 
 def database_url(text: str, folder: Path) -> Path:
     """`sqlite:///file`, relative to the settings file's folder; `sqlite:////file` is absolute."""
-    parts = urlsplit(text)
+    expected = 'a database like "sqlite:///ledger.db"'
+    parts, _ = _split(text, expected)
     if parts.scheme in ("postgresql", "postgres"):
         raise ValueError('"sqlite:///FILE": PostgreSQL is not built yet')
-    if parts.scheme != "sqlite" or parts.netloc or len(parts.path) < 2:
-        raise ValueError('a database like "sqlite:///ledger.db"')
-    return folder / unquote(parts.path[1:])
+    file = unquote(parts.path[1:])
+    if parts.scheme != "sqlite" or parts.netloc or not file or "\0" in file or parts.query or parts.fragment:
+        raise ValueError(expected)
+    return folder / file
 
 
 def web_url(text: str) -> str:
     """An http or https URL."""
-    parts = urlsplit(text)
+    expected = 'a URL like "https://post.example.org"'
+    parts, _ = _split(text, expected)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError('a URL like "https://post.example.org"')
+        raise ValueError(expected)
     return text
 
 
@@ -98,3 +109,15 @@ def printable_url(text: str) -> str:
     if text and (not text.isascii() or not text.isprintable() or " " in text or len(text) > 200):
         raise ValueError('a URL like "https://example.org/postage", at most 200 printable ASCII characters')
     return text and web_url(text)
+
+
+def _split(text: str, expected: str) -> tuple[SplitResult, int | None]:
+    """A URL's parts and port; control characters are refused, as `urlsplit` would drop some without a word."""
+    if len(text) > URL_CHARACTERS_MAX or not text.isprintable():
+        raise ValueError(expected)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    return parts, port
