@@ -31,11 +31,12 @@ def real_bodies() -> list[bytes]:
 
 
 def made_bodies() -> list[bytes]:
-    """Text with a run of spaces now and then, and base64."""
+    """Text with a run of spaces now and then, HTML that is indented (the hardest of the honest ones), and base64."""
     chance = random.Random(1841)
     text = [" ".join(chance.choices(["tea", "five", "o'clock", " ", "at"], k=12)) for _ in range(200)]
     base64 = ["".join(chance.choices("ABCDabcd0123+/", k=76)) for _ in range(200)]
-    return ["\r\n".join(lines).encode() + b"\r\n" for lines in (text, base64) for _ in range(50)]
+    html = [" " * chance.choice([0, 4, 8, 12]) + f'<td class="a"  style="b">{word}</td> ' for word in text]
+    return ["\r\n".join(lines).encode() + b"\r\n" for lines in (text, html, base64) for _ in range(50)]
 
 
 def with_ours(body: bytes) -> bytes:
