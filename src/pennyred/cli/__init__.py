@@ -7,10 +7,13 @@
     running     serve, demo
     office      account, voucher, receiver, ledger, key
     sender      open, buy, balance, statement
-    letters     stamp, send, verify
+    letters     stamp, send
+    verifying   verify
 """
 
 import importlib
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +38,52 @@ _COMMANDS = {
     "statement": "sender",
     "stamp": "letters",
     "send": "letters",
-    "verify": "letters",
+    "verify": "verifying",
 }
 _PYTHON_NAMES = {"open": "open_"}
+INTERRUPTED = 130
+"""What shells say of a program that Ctrl-C ended."""
 
 
 class _LazyGroup(click.Group):
-    """Imports a command's module only when that command runs: `pennyred stamp` must not wait for a web server's code."""
+    """Imports a command's module only when it runs: `pennyred stamp` must not wait for a web server's code."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """In the order of a life with Penny Red, not of the alphabet."""
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, from its module."""
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"pennyred.cli.{_COMMANDS[cmd_name]}")
         command: Any = getattr(module, _PYTHON_NAMES.get(cmd_name, cmd_name))
         return command if isinstance(command, click.Command) else None
+
+    def main(
+        self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any
+    ) -> Any:  # click's own signature
+        """Run and leave; wrong usage is told as a document where that is asked for, before a command can tell it."""
+        if not standalone_mode:
+            return super().main(args, *rest, standalone_mode=False, **extra)
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            status = super().main(words, *rest, standalone_mode=False, **extra)
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+        except click.ClickException as error:
+            _tell_usage(error, as_json="--json" in words)
+            sys.exit(error.exit_code)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _tell_usage(error: click.ClickException, *, as_json: bool) -> None:
+    if not as_json:
+        error.show()
+        return
+    from pennyred.cli.common import print_json  # noqa: PLC0415 - only where it is needed, like the commands
+
+    print_json({"error": {"reason": "usage", "message": error.format_message()}})
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

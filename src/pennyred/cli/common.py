@@ -1,6 +1,7 @@
 """What all commands share: where the settings are, `--json`, and which exit status an error means.
 
-0 done; 1 refused by a rule, whose name is printed; 2 wrong usage or settings; 75 (EX_TEMPFAIL) the world did not answer.
+0 done; 1 refused by a rule, whose name is printed; 2 wrong usage or settings; 75 (EX_TEMPFAIL) the world did not
+answer.
 """
 
 import asyncio
@@ -13,8 +14,6 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from pennyred.config import BadSettings, Complaint, OfficeSettings, Settings, find_settings, read_settings
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
@@ -44,6 +43,11 @@ def json_option(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
+        except click.UsageError as error:
+            if not kwargs.get("as_json"):
+                raise
+            print_json({"error": {"reason": "usage", "message": error.format_message()}})
+            sys.exit(USAGE)
         except (PennyRedError, BadSettings, OSError) as error:
             sys.exit(_report(error, as_json=bool(kwargs.get("as_json"))))
 
@@ -98,11 +102,14 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def print_json(document: Any) -> None:
     """One document on standard output."""
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(document, indent=2))
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     """A table for people; numbers to the right."""
+    from rich.console import Console  # noqa: PLC0415 - slow to load, and not for --json
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(title=title or None, title_justify="left")
     for place, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[place], int) for row in rows)

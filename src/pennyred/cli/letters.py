@@ -1,34 +1,32 @@
-"""Letters: stamp, send, verify."""
+"""Letters: stamp, send."""
 
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
-from pennyred.cli.sender import client_of, home
-from pennyred.config import BadSettings, find_settings, read_settings
-from pennyred.discovery import find_key
+from pennyred.cli.common import RuleRefused, json_option, print_json, read_letter, run_async
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.candidates import find_candidates
-from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import header_hash
-from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
-from pennyred.postage.letter import STAMP_FIELD, parse_header, split_letter
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
-from pennyred.postage.reasons import Kind, Reason
-from pennyred.postage.stamp import parse_stamp
+from pennyred.postage.reasons import Reason
 from pennyred.postage.travel import make_safe
-from pennyred.postage.verdict import LicenceCache, Verdict, judge_parsed
-from pennyred.services.franking import Recipients, completed, distinct, make_copies, recipients_of, stamp_letter
-from pennyred.services.officekeys import OfficeKeys
-from pennyred.services.wallet import NoWallet, Wallet, load_wallet, save_wallet
+from pennyred.services.franking import (
+    Recipients,
+    apart,
+    completed,
+    distinct,
+    make_copies,
+    recipients_of,
+    stamp_letter,
+)
+from pennyred.services.wallet import Wallet, default_home, load_wallet, save_wallet
 from pennyred.smtp.submit import Sent, Submission
-from pennyred.web.client import OfficeRefused
 
 RENEWAL_SECONDS = 21 * 86_400
 """A licence is renewed when less than this is left: longer than any stamp made with it lives."""
@@ -51,19 +49,18 @@ def stamp(to: tuple[str, ...], eight_bit: bool, file: Path | None, as_json: bool
 
     Example:  pennyred stamp letter.eml > stamped.eml
     """
-    wallet = _licensed(load_wallet(home()))
+    wallet = _licensed(_own_wallet())
     letter = _prepared(read_letter(file), wallet, eight_bit=eight_bit)
-    named = recipients_of(letter)
-    if named.bcc and not to:
+    if not to and parse_header(split_letter(letter)[0]).named(b"bcc"):
         raise click.UsageError("the letter has a Bcc field: name the recipients of this copy with --to")
-    recipients = distinct(to or named.visible)
+    recipients = distinct(to or recipients_of(letter).visible)
     if not recipients:
         raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
     stamped = _stamped(letter, recipients, wallet)
     if as_json:
         print_json({"recipients": recipients, "letter": stamped.decode("utf-8", "surrogateescape")})
     else:
-        click.get_binary_stream("stdout").write(stamped)
+        click.echo(stamped, nl=False)
 
 
 @click.command()
@@ -80,20 +77,27 @@ def send(via: str, sender: str | None, to: tuple[str, ...], file: Path | None, a
 
     Example:  pennyred send --via mx.example.org --from ann@sender.example letter.eml
     """
-    wallet = _licensed(load_wallet(home()))
     host, port = _host_and_port(via)
+    wallet = _licensed(_own_wallet())
+    origin = wallet.address if sender is None else sender
+    canonical_recipient(origin)
     letter = read_letter(file)
     with Submission(host, port) as submission:
-        letter = _prepared(letter, wallet, eight_bit=submission.takes_eight_bit)
-        recipients = Recipients(tuple(distinct(to)), ()) if to else recipients_of(letter)
-        copies = make_copies(letter, recipients.visible, recipients.bcc)
-        if not copies:
-            raise click.UsageError("no recipients: the letter has no To, Cc or Bcc, and there is no --to")
-        said = []
-        for copy in copies:
-            stamped = _stamped(copy.letter, copy.recipients, wallet)
-            said.append(submission.send(sender or wallet.address, copy.recipients, stamped))
+        letter = _prepared(letter, wallet, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8)
+        recipients = _recipients(letter, to)
+        said = [
+            submission.send(origin, copy.recipients, _stamped(copy.letter, copy.recipients, wallet))
+            for copy in make_copies(letter, recipients.visible, recipients.bcc)
+        ]
     _report_sent(said, as_json=as_json)
+
+
+def _recipients(letter: bytes, to: Sequence[str]) -> Recipients:
+    """Who gets a copy, and who of them gets it alone: whoever the letter does not name."""
+    found = apart(recipients_of(letter).visible, to) if to else recipients_of(letter)
+    if not found.visible and not found.bcc:
+        raise click.UsageError("no recipients: the letter has no To, Cc or Bcc, and there is no --to")
+    return found
 
 
 def _report_sent(said: Sequence[Sent], *, as_json: bool) -> None:
@@ -117,122 +121,16 @@ def _report_sent(said: Sequence[Sent], *, as_json: bool) -> None:
     raise RuleRefused(first.reason or "refused", f"refused for {', '.join(first.recipients)}", document)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What one stamp turned out to be."""
-
-    recipient: str
-    verdict: str
-    reason: Reason
-    serial: str
-    issuer: str
+def _own_wallet() -> Wallet:
+    return load_wallet(default_home(os.environ))
 
 
-@click.command()
-@TO
-@LETTER
-@json_option
-@click.pass_context
-def verify(context: click.Context, to: tuple[str, ...], file: Path | None, as_json: bool) -> None:
-    """Say of each stamp what it is, whether it holds for this letter, and if not why. Whether it is spent, only its
-    office knows. Exit status 1 unless every recipient has a stamp that holds.
-
-    Example:  pennyred verify stamped.eml
-    """
-    letter = read_letter(file)
-    recipients = distinct(to or recipients_of(letter).visible)
-    found = run_async(_verified(context, letter, recipients))
-    shown = [
-        {
-            "recipient": one.recipient,
-            "verdict": one.verdict,
-            "reason": one.reason.value,
-            "serial": one.serial,
-            "issuer": one.issuer,
-        }
-        for one in found
-    ]
-    if not as_json:
-        columns = ["recipient", "verdict", "reason", "serial", "issuer"]
-        print_table("", columns, [[one[column] for column in columns] for one in shown])
-    paid = {one.recipient for one in found if one.reason.kind is Kind.PAID}
-    if missing := [address for address in recipients if address not in paid]:
-        reason = next((one.reason for one in found if one.recipient in ("", *missing)), Reason.NO_STAMP)
-        raise RuleRefused(reason.value, f"no stamp holds for {', '.join(missing)}", {"stamps": shown})
-    if as_json:
-        print_json({"stamps": shown})
-
-
-async def _verified(context: click.Context, letter: bytes, addresses: Sequence[str]) -> list[_Found]:
-    section, body = split_letter(letter)
-    header, digest = parse_header(section), body_hash(body)
-    recipients = [canonical_recipient(address) for address in addresses]
-    keys: dict[str, dict[str, bytes]] = {}
-    found = []
-    for field in header.named(STAMP_FIELD.lower())[:1000]:
-        try:
-            stamp = parse_stamp(field.value)
-        except Malformed as error:
-            reason = getattr(error, "reason", Reason.MALFORMED)
-            found.append(_Found("", "invalid", reason, "", ""))
-            continue
-        if stamp.issuer not in keys:
-            keys[stamp.issuer] = await _keys(context, stamp.issuer, stamp.licence.selector)
-        made_out_to = next(
-            (
-                address
-                for address, offered in zip(addresses, find_candidates(_only(field), recipients), strict=True)
-                if offered.stamps
-            ),
-            "",
-        )
-        verdict = judge_parsed(
-            stamp,
-            header=header,
-            header_hash=header_hash(header),
-            body_hash=digest,
-            recipients=recipients,
-            issuers=keys,
-            now=int(time.time()),
-            price=1,
-            licences=LicenceCache(),
-        )
-        found.append(_Found(made_out_to, _word(verdict), verdict.reason, stamp.serial.hex(), stamp.issuer))
-    return found
-
-
-def _only(field: Any) -> Any:
-    return parse_header(field.raw)
-
-
-def _word(verdict: Verdict) -> str:
-    return {Reason.STAMPED: "full", Reason.STAMPED_MODIFIED: "modified"}.get(verdict.reason, "invalid")
-
-
-async def _keys(context: click.Context, issuer: str, selector: str) -> dict[str, bytes]:
-    """An office's keys: as the wallet knows them, else of the office in the settings, else from DNS."""
-    try:
-        wallet = load_wallet(home())
-    except NoWallet:
-        pass
-    else:
-        if wallet.issuer == issuer and selector in wallet.office_keys:
-            return dict(wallet.office_keys)
-    try:
-        office = read_settings(find_settings(context.obj, os.environ)).office
-        if office is not None and office.domain == issuer:
-            return dict(OfficeKeys(office.signing_key).public_keys)
-    except (BadSettings, PennyRedError, OSError):
-        pass
-    key = await find_key(issuer, selector)
-    return {selector: key} if key else {}
-
-
-def _prepared(letter: bytes, wallet: Wallet, *, eight_bit: bool) -> bytes:
+def _prepared(letter: bytes, wallet: Wallet, *, eight_bit: bool, utf8: bool = False) -> bytes:
     """Safe to travel, and with the fields every letter has."""
     domain = canonical_recipient(wallet.address).domain
     message_id = f"<{os.urandom(12).hex()}@{domain}>"
-    return completed(make_safe(letter, eight_bit=eight_bit), now=int(time.time()), message_id=message_id)
+    safe = make_safe(letter, eight_bit=eight_bit, utf8=utf8)
+    return completed(safe, now=int(time.time()), message_id=message_id)
 
 
 def _stamped(letter: bytes, recipients: Sequence[str], wallet: Wallet) -> bytes:
@@ -250,18 +148,17 @@ def _licensed(wallet: Wallet) -> Wallet:
         if wallet.licence.valid_until <= now:
             raise
         return wallet
-    save_wallet(home(), renewed)
+    save_wallet(default_home(os.environ), renewed)
     return renewed
 
 
 async def _renewed(wallet: Wallet) -> Wallet:
+    from pennyred.cli.sender import client_of  # noqa: PLC0415 - an HTTP library is slow to load, and rarely needed
+
     async with client_of(wallet) as client:
-        try:
-            info = await client.info()
-            licence = parse_licence(await client.renew_licence())
-        except OfficeRefused as refused:
-            raise RuleRefused(refused.reason, str(refused)) from refused
-    return Wallet(wallet.office, wallet.issuer, wallet.account, wallet.address, wallet.key, licence, info.keys)
+        info = await client.info()
+        licence = parse_licence(await client.renew_licence())
+    return replace(wallet, licence=licence, office_keys=info.keys)
 
 
 def _host_and_port(via: str) -> tuple[str, int]:

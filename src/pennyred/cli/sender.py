@@ -19,7 +19,7 @@ from pennyred.services.wallet import (
     save_key,
     save_wallet,
 )
-from pennyred.web.client import OfficeClient, OfficeRefused
+from pennyred.web.client import OfficeClient
 
 
 def home() -> Path:
@@ -68,11 +68,8 @@ async def _open(office: str, address: str) -> Wallet:
         key = SigningKey.from_seed(os.urandom(32))
         save_key(folder, key)
     async with _client(office, key) as client:
-        try:
-            info = await client.info()
-            opened = await client.open_account(address)
-        except OfficeRefused as refused:
-            raise RuleRefused(refused.reason, str(refused)) from refused
+        info = await client.info()
+        opened = await client.open_account(address)
     licence = parse_licence(opened.licence.encode())
     wallet = Wallet(office.rstrip("/"), info.issuer, opened.account, opened.address, key, licence, info.keys)
     save_wallet(folder, wallet)
@@ -100,10 +97,7 @@ def buy(stamps: int, voucher: str | None, pay: str | None, as_json: bool) -> Non
 
 async def _buy(wallet: Wallet, stamps: int, voucher: str) -> dict[str, int]:
     async with client_of(wallet) as client:
-        try:
-            purchase = await client.redeem_voucher(voucher, stamps)
-        except OfficeRefused as refused:
-            raise RuleRefused(refused.reason, str(refused)) from refused
+        purchase = await client.redeem_voucher(voucher, stamps)
     return {"bought": purchase.bought, "available": purchase.available}
 
 
@@ -123,10 +117,7 @@ def balance(as_json: bool) -> None:
 
 async def _balance(wallet: Wallet) -> dict[str, Any]:
     async with client_of(wallet) as client:
-        try:
-            view = await client.account()
-        except OfficeRefused as refused:
-            raise RuleRefused(refused.reason, str(refused)) from refused
+        view = await client.account()
     return {"account": view.account, "available": view.available, "held": view.held, "spent": view.spent}
 
 
@@ -147,10 +138,7 @@ def statement(as_json: bool) -> None:
 
 async def _statement(wallet: Wallet) -> list[dict[str, Any]]:
     async with client_of(wallet) as client:
-        try:
-            entries = await client.entries()
-        except OfficeRefused as refused:
-            raise RuleRefused(refused.reason, str(refused)) from refused
+        entries = await client.entries()
     return [
         {"at": one.at, "kind": one.kind, "stamps": one.stamps, "balance": one.balance, "detail": one.detail}
         for one in entries

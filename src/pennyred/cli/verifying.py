@@ -1,0 +1,154 @@
+"""Look at the stamps of a letter: verify."""
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
+from pennyred.config import BadSettings, find_settings, read_settings
+from pennyred.postage.address import Recipient, canonical_recipient
+from pennyred.postage.candidates import find_candidates
+from pennyred.postage.canonical import body_hash
+from pennyred.postage.digest import header_hash
+from pennyred.postage.errors import MalformedStamp, PennyRedError
+from pennyred.postage.letter import STAMP_FIELD, Field, HeaderSection, parse_header, split_letter
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.services.franking import distinct, recipients_of
+from pennyred.services.officekeys import OfficeKeys
+from pennyred.services.wallet import NoWallet, default_home, load_wallet
+
+STAMPS_MAX = 1000
+"""Of one letter looked at."""
+LOOKUPS_MAX = 20
+"""In DNS: whoever wrote the letter has chosen the names."""
+_WORDS = {Reason.STAMPED: "full", Reason.STAMPED_MODIFIED: "modified"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one stamp turned out to be; a row of the table."""
+
+    recipient: str
+    """Empty where it is made out to nobody known here."""
+    verdict: str
+    """full, modified or invalid."""
+    reason: Reason
+    serial: str
+    """In hexadecimal."""
+    issuer: str
+
+
+@click.command()
+@click.option("--to", "to", multiple=True, metavar="ADDR", help="A recipient; may be given several times.")
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@json_option
+@click.pass_context
+def verify(context: click.Context, to: tuple[str, ...], file: Path | None, as_json: bool) -> None:
+    """Say of each stamp what it is, whether it holds for this letter, and if not why.
+
+    Recipients are those of --to, else of To and Cc; exit status 1 unless each of them has a stamp that holds. Whether a
+    stamp was spent before, only its office knows. Its keys come from your account or settings, else from DNS.
+
+    Example:  pennyred verify stamped.eml
+    """
+    letter = _with_crlf(read_letter(file))
+    addresses = distinct(to or recipients_of(letter).visible)
+    if not addresses:
+        raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
+    found = run_async(_Verifier(context, letter, addresses).all())
+    if not as_json:
+        columns = ["recipient", "verdict", "reason", "serial", "issuer"]
+        print_table("", columns, [[asdict(one)[column] for column in columns] for one in found])
+    document: dict[str, Any] = {"stamps": [asdict(one) for one in found]}
+    paid = {one.recipient for one in found if one.reason.kind is Kind.PAID}
+    if missing := [address for address in addresses if address not in paid]:
+        reason = next((one.reason for one in found if one.recipient in ("", *missing)), Reason.NO_STAMP)
+        raise RuleRefused(reason.value, f"no stamp holds for {', '.join(missing)}", document)
+    if as_json:
+        print_json(document)
+
+
+def _with_crlf(letter: bytes) -> bytes:
+    """Line ends as on the wire; the rest as it is."""
+    return re.sub(rb"\r\n|\r|\n", b"\r\n", letter)
+
+
+class _Verifier:
+    """One letter's stamps, and the keys they need."""
+
+    def __init__(self, context: click.Context, letter: bytes, addresses: Sequence[str]) -> None:
+        section, body = split_letter(letter)
+        self._context = context
+        self._header: HeaderSection = parse_header(section)
+        self._header_hash = header_hash(self._header)
+        self._body_hash = body_hash(body)
+        self._addresses = {canonical_recipient(address): address for address in addresses}
+        self._keys: dict[str, dict[str, bytes]] = {}
+        self._lookups = 0
+
+    async def all(self) -> list[_Found]:
+        """Each stamp, from the top."""
+        return [await self._look(field) for field in self._header.named(STAMP_FIELD.lower())[:STAMPS_MAX]]
+
+    async def _look(self, field: Field) -> _Found:
+        try:
+            stamp = parse_stamp(field.value)
+        except MalformedStamp as error:
+            return _Found("", "invalid", error.reason, "", "")
+        await self._learn(stamp)
+        recipients = list(self._addresses)
+        verdict = judge_parsed(
+            stamp,
+            header=self._header,
+            header_hash=self._header_hash,
+            body_hash=self._body_hash,
+            recipients=recipients,
+            issuers=self._keys,
+            now=int(time.time()),
+            price=1,
+            licences=LicenceCache(size_max=1),
+        )
+        word = _WORDS.get(verdict.reason, "invalid")
+        return _Found(self._addressee(field, recipients), word, verdict.reason, stamp.serial.hex(), stamp.issuer)
+
+    def _addressee(self, field: Field, recipients: list[Recipient]) -> str:
+        offered = find_candidates(HeaderSection((field,)), recipients)
+        return next((self._addresses[one] for one, found in zip(recipients, offered, strict=True) if found.stamps), "")
+
+    async def _learn(self, stamp: Stamp) -> None:
+        keys = self._keys.setdefault(stamp.issuer, {})
+        selector = stamp.licence.selector
+        if selector in keys:
+            return
+        keys.update(_from_wallet(stamp.issuer) or _from_settings(self._context, stamp.issuer))
+        if selector not in keys and self._lookups < LOOKUPS_MAX:
+            from pennyred.discovery import find_key  # noqa: PLC0415 - a DNS library is slow to load, and rarely needed
+
+            self._lookups += 1
+            key = await find_key(stamp.issuer, selector)
+            keys.update({selector: key} if key else {})
+
+
+def _from_wallet(issuer: str) -> dict[str, bytes]:
+    try:
+        wallet = load_wallet(default_home(os.environ))
+    except NoWallet:
+        return {}
+    return dict(wallet.office_keys) if wallet.issuer == issuer else {}
+
+
+def _from_settings(context: click.Context, issuer: str) -> dict[str, bytes]:
+    """The keys of the office on this machine, where there is one that may be read."""
+    try:
+        office = read_settings(find_settings(context.obj, os.environ)).office
+        return dict(OfficeKeys(office.signing_key).public_keys) if office and office.domain == issuer else {}
+    except (BadSettings, PennyRedError, OSError):
+        return {}
