@@ -8,6 +8,7 @@ from stationery import LETTER
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.digest import (
     SIGNED_NAMES,
+    SIGNED_NAMES_MAX,
     domain_hash,
     header_hash,
     letter_hash,
@@ -51,6 +52,12 @@ def test_the_order_of_different_names_changes_nothing(fields: list) -> None:
 def test_the_order_of_fields_of_one_name_matters() -> None:
     one, other = parse_header(b"To: a\r\nTo: b\r\n"), parse_header(b"To: b\r\nTo: a\r\n")
     assert header_hash(one) != header_hash(other)
+
+
+def test_a_header_with_dozens_of_signed_fields_does_not_qualify() -> None:
+    most = b"From: a\r\n" + b"To: b\r\n" * (SIGNED_NAMES_MAX - 7)
+    assert qualifies(parse_header(most))
+    assert not qualifies(parse_header(most + b"Cc: c\r\n"))
 
 
 def test_exactly_one_from_qualifies() -> None:

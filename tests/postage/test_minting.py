@@ -8,11 +8,10 @@ from stationery import DAY, LETTER, NOW, Stationery
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import domain_hash, header_hash, recipient_hash
+from pennyred.postage.digest import SIGNED_NAMES_MAX, domain_hash, header_hash, recipient_hash
 from pennyred.postage.errors import MalformedLetter, MalformedStamp
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
-from pennyred.postage.stamp import SIGNED_NAMES_MAX
 from pennyred.postage.verdict import LicenceCache, judge_stamp
 
 STATIONERY = Stationery()

@@ -8,6 +8,8 @@ from pennyred.postage.letter import HeaderSection
 
 SIGNED_NAMES: tuple[bytes, ...] = (b"from", b"to", b"cc", b"subject", b"date", b"message-id")
 """What a reader sees of a letter and a mailing system does not rewrite; see README, "Decisions"."""
+SIGNED_NAMES_MAX = 64
+"""Names in a stamp's list; a letter with more fields of the six than that cannot be stamped."""
 
 CONTEXT_HEADER = b"pennyred/1 header\0"
 CONTEXT_LETTER = b"pennyred/1 letter\0"
@@ -17,28 +19,22 @@ CONTEXT_DOMAIN = b"pennyred/1 domain\0"
 
 def signed_names(header: HeaderSection) -> tuple[bytes, ...]:
     """The names a stamp lists: each of the six as often as it occurs and once more, so that an added field fails."""
-    counts = dict.fromkeys(SIGNED_NAMES, 1)
-    for field in header.fields:
-        if field.key in counts:
-            counts[field.key] += 1
-    return tuple(name for name, count in counts.items() for _ in range(count))
+    return tuple(name for name in SIGNED_NAMES for _ in range(len(header.named(name)) + 1))
 
 
 def qualifies(header: HeaderSection) -> bool:
-    """Whether a stamp can be for a letter with this header: it has exactly one From (STAMP.md 5.3)."""
-    return len(header.named(b"from")) == 1
+    """Whether a stamp can be for a letter with this header: one From, and not too many of the six (STAMP.md 5.3)."""
+    names = sum(len(header.named(name)) + 1 for name in SIGNED_NAMES)
+    return len(header.named(b"from")) == 1 and names <= SIGNED_NAMES_MAX
 
 
 def header_hash(header: HeaderSection) -> bytes:
     """SHA-256 over the signed fields in relaxed form: name by name, each name's fields from the bottom up.
 
-    Defined for every header, also for one that does not qualify.
+    Defined for every header, also for one that does not qualify (STAMP.md 5.3).
     """
-    by_name: dict[bytes, list[bytes]] = {name: [] for name in SIGNED_NAMES}
-    for field in reversed(header.fields):
-        if field.key in by_name:
-            by_name[field.key].append(relaxed_field(field))
-    return hashlib.sha256(CONTEXT_HEADER + b"".join(b"".join(fields) for fields in by_name.values())).digest()
+    fields = [relaxed_field(field) for name in SIGNED_NAMES for field in reversed(header.named(name))]
+    return hashlib.sha256(CONTEXT_HEADER + b"".join(fields)).digest()
 
 
 def letter_hash(header_digest: bytes, body_digest: bytes, recipient: Recipient) -> bytes:

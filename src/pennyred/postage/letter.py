@@ -1,7 +1,8 @@
 """A letter taken apart: header fields as they came, byte for byte, and body (RFC 5322 section 2.1, STAMP.md 3.1)."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pennyred.postage.errors import MalformedLetter
 
@@ -35,15 +36,23 @@ class HeaderSection:
     """All fields in their order."""
 
     fields: tuple[Field, ...]
+    _by_key: Mapping[bytes, tuple[Field, ...]] = field(init=False, repr=False, compare=False)
+    """An index: `named` is asked for every stamp that is judged, and a header may have thousands of fields."""
+
+    def __post_init__(self) -> None:
+        by_key: dict[bytes, list[Field]] = {}
+        for one in self.fields:
+            by_key.setdefault(one.key, []).append(one)
+        object.__setattr__(self, "_by_key", {key: tuple(found) for key, found in by_key.items()})
 
     def named(self, key: bytes) -> tuple[Field, ...]:
         """The fields with this lower-case name, from the top."""
-        return tuple(field for field in self.fields if field.key == key)
+        return self._by_key.get(key, ())
 
     @property
     def raw(self) -> bytes:
         """The section byte for byte."""
-        return b"".join(field.raw for field in self.fields)
+        return b"".join(one.raw for one in self.fields)
 
 
 def parse_header(section: bytes) -> HeaderSection:

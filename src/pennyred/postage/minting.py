@@ -7,7 +7,7 @@ from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.letter import HeaderSection
 from pennyred.postage.licence import ALGORITHM, Licence, parse_licence
 from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, SigningKey
-from pennyred.postage.stamp import SIGNED_NAMES_MAX, Stamp, parse_stamp
+from pennyred.postage.stamp import Stamp, parse_stamp
 from pennyred.postage.taglist import format_tag_list
 
 
@@ -54,14 +54,13 @@ def mint_stamp(
     """A stamp for one recipient of one letter; `serial` and `salt` are 16 random bytes each, never used again.
 
     `now` is seconds since 1970 UTC, `lifetime_seconds` at most 14 days, `price` in whole stamps. The key must be the
-    licence's. Raises `MalformedLetter` where the letter has not exactly one From, `MalformedStamp` for values no stamp
-    can have.
+    licence's. Raises `MalformedLetter` where the letter does not qualify (STAMP.md 5.3), `MalformedStamp` for values
+    no stamp can have.
     """
-    names = signed_names(header)
     if not qualifies(header):
-        raise MalformedLetter("a letter to be stamped has exactly one From field")
-    if len(names) > SIGNED_NAMES_MAX:
-        raise MalformedLetter("a letter to be stamped has not so many To, Cc, Subject, Date and Message-ID fields")
+        raise MalformedLetter(
+            "a letter to be stamped has exactly one From field, and not dozens of To, Cc, Subject, Date and Message-ID"
+        )
     tags = [
         ("v", b"1"),
         ("a", ALGORITHM),
@@ -73,7 +72,7 @@ def mint_stamp(
         ("p", encode_integer(price)),
         ("rh", encode_base64(recipient_hash(salt, recipient))),
         ("dh", encode_base64(domain_hash(serial, recipient.domain))),
-        ("h", b":".join(names)),
+        ("h", b":".join(signed_names(header))),
         ("hh", encode_base64(header_hash(header))),
         ("bh", encode_base64(body_digest)),
         ("l", encode_base64(licence.encoded)),

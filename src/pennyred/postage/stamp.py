@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pennyred.postage.digest import SIGNED_NAMES
+from pennyred.postage.digest import SIGNED_NAMES, SIGNED_NAMES_MAX
 from pennyred.postage.encoding import decode_base64, decode_integer
 from pennyred.postage.errors import Malformed, MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD
@@ -12,8 +12,6 @@ from pennyred.postage.taglist import Tag, fold_field, format_tag_list, parse_tag
 
 LIFETIME_SECONDS_MAX = 14 * 86_400
 PRICE_MAX = 1_000_000
-SIGNED_NAMES_MAX = 64
-"""Names in `h`; a letter with more fields of the six than that cannot be stamped."""
 _TAGS = ("v", "a", "i", "c", "n", "t", "x", "p", "rh", "dh", "h", "hh", "bh", "l")
 
 
