@@ -43,11 +43,8 @@ def json_option(command: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
-        except click.UsageError as error:
-            if not kwargs.get("as_json"):
-                raise
-            print_json({"error": {"reason": "usage", "message": error.format_message()}})
-            sys.exit(USAGE)
+        except BrokenPipeError:
+            raise  # whoever read our output has left; click ends quietly
         except (PennyRedError, BadSettings, OSError) as error:
             sys.exit(_report(error, as_json=bool(kwargs.get("as_json"))))
 
