@@ -67,7 +67,7 @@ async def _upstream(settings: Settings, gate: GateSettings) -> list[Complaint]:
                 _about(
                     settings,
                     "gate.upstream",
-                    f"the mail server is an OPEN RELAY behind this gate: it accepts <{FOREIGN_RECIPIENT}> from a stranger",
+                    f"the mail server is an OPEN RELAY behind this gate: a stranger may send to {FOREIGN_RECIPIENT}",
                     "a refusal: set mynetworks= and smtpd_relay_restrictions on that listener (config/postfix)",
                 )
             ]

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 import uvloop
 
@@ -19,7 +20,7 @@ from pennyred.config import BadSettings, Settings, read_settings
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.gate import build_desk, build_door, gate_policy, listen, tls_context
 from pennyred.programs.office import open_office
-from pennyred.programs.supervisor import Supervisor
+from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.office import Office
@@ -35,7 +36,9 @@ EX_TEMPFAIL = 75
 
 def serve(settings: Settings, workers: int | None = None) -> int:
     """Serve until stopped; the exit status. `workers` goes before the setting."""
-    count = workers or (settings.gate.workers if settings.gate else 1)
+    if settings.gate is not None and workers is not None:
+        settings = msgspec.structs.replace(settings, gate=msgspec.structs.replace(settings.gate, workers=workers))
+    count = settings.gate.workers if settings.gate else 1
     if count == 1:
         return _work(settings, 0, None)
     return Supervisor(count, lambda number, life: _work(settings, number, life)).run()
@@ -44,7 +47,7 @@ def serve(settings: Settings, workers: int | None = None) -> int:
 def make_log() -> Any:
     """JSON lines on standard error, for journald or a file; bound to this call, not to the process."""
     return structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.WriteLogger(sys.stderr),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -62,7 +65,7 @@ def _work(settings: Settings, number: int, life: int | None) -> int:
         return EX_TEMPFAIL
     except (PennyRedError, OSError, ValueError) as error:
         log.error("cannot serve", error=str(error))
-        return 2
+        return EX_SETTINGS
 
 
 class Worker:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import FrameType
 
 WORKERS_MAX = 64
+EX_SETTINGS = 2
+"""A worker that ends so cannot be started with these settings."""
 RESTART_PAUSE_SECONDS = 1.0
 """Before a dead worker is replaced: one that dies at once must not fill the machine with dying ones."""
 
@@ -32,7 +34,7 @@ class Supervisor:
         self._life, self._parent_end = os.pipe()
 
     def run(self) -> int:
-        """Start the workers and wait; returns 0 when all have ended after a stop, whatever their status else."""
+        """Start the workers and wait; returns the worst exit status of those that were stopped."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._stop)
         signal.signal(signal.SIGHUP, self._pass_on)
@@ -44,8 +46,12 @@ class Supervisor:
             number = self._workers.pop(pid, -1)
             if number < 0:
                 continue
+            exit_status = abs(os.waitstatus_to_exitcode(status))
             if self._is_stopping:
-                worst = max(worst, abs(os.waitstatus_to_exitcode(status)))
+                worst = max(worst, exit_status)
+            elif exit_status == EX_SETTINGS:  # starting it again would change nothing
+                worst = EX_SETTINGS
+                self._stop(signal.SIGTERM, None)
             else:
                 time.sleep(RESTART_PAUSE_SECONDS)
                 self._start(number)
