@@ -91,9 +91,9 @@ def test_blank_lines_come_out_in_pieces_of_bounded_size() -> None:
     assert max(pieces) <= 8192
 
 
-VALUES = st.lists(st.sampled_from([b" ", b"\t", b"a", b":", b"b c", b"\r\n ", b"\r\n\t", b"\xe9"]), max_size=20).map(
-    b"".join
-)
+VALUES = st.lists(
+    st.sampled_from([b" ", b"\t", b"a", b":", b"b c", b"\r\n ", b"\r\n\t", b"\n ", b"\xe9"]), max_size=20
+).map(b"".join)
 
 
 @given(st.sampled_from([b"Subject", b"FROM", b"x-y"]), st.sampled_from([b"", b" ", b" \t"]), VALUES)

@@ -1,13 +1,14 @@
 """Which signatures hold is decided here and not by a library: PyNaCl (libsodium) must say the same."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from nacl.exceptions import BadSignatureError
 from nacl.exceptions import RuntimeError as SodiumError
 from nacl.signing import SigningKey as SodiumKey
 from nacl.signing import VerifyKey
-from vector_cases import signatures
+from vector_cases import signature_with_null_r, signatures
 
 from pennyred.postage.errors import MalformedKey
 from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, SigningKey, is_sound, verify
@@ -84,6 +85,14 @@ def test_keys_of_small_order_sign_nothing(public: bytes, first: bytes) -> None:
 @pytest.mark.parametrize("first", TORSION + OTHER_SPELLINGS, ids=bytes.hex)
 def test_a_first_half_of_small_order_never_holds(first: bytes) -> None:
     assert not verify(KEY.public, b"", b"", first + bytes(32))
+
+
+def test_a_first_half_of_small_order_does_not_hold_though_the_equation_does() -> None:
+    """The library behind would take it; that it would is why it is looked at here."""
+    lazy = signature_with_null_r(bytes(range(32)), b"x")
+    Ed25519PublicKey.from_public_bytes(KEY.public).verify(lazy, b"x")
+    assert not sodium(KEY.public, b"x", lazy)
+    assert not verify(KEY.public, b"", b"x", lazy)
 
 
 def test_a_second_half_that_is_not_reduced_never_holds() -> None:
