@@ -73,8 +73,8 @@ def test_no_octet_of_a_stamp_can_be_changed_unnoticed(data: st.DataObject) -> No
     assert salt_only or only_white_space or not holds(stamp)
 
 
-@given(st.lists(st.integers(0, 2000), max_size=30), st.sampled_from([b" ", b"\t", b"\r\n ", b" \r\n\t "]))
-def test_white_space_anywhere_makes_no_difference(places: list[int], white: bytes) -> None:
+@given(st.sets(st.integers(0, len(STAMP.value())), max_size=30), st.sampled_from([b" ", b"\t", b"\r\n ", b" \r\n\t "]))
+def test_white_space_anywhere_makes_no_difference(places: set[int], white: bytes) -> None:
     value = STAMP.value()
     for place in sorted(places, reverse=True):
         value = value[:place] + white + value[place:]
