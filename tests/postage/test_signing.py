@@ -144,6 +144,14 @@ def test_another_file_is_malformed(pem: bytes) -> None:
         SigningKey.from_pem(pem)
 
 
+@pytest.mark.parametrize("kind", [b"MC4CAQAwBQYDK2VxBCIE", b"MC4CAQAwBQYDK2VvBCIE"], ids=["Ed448", "X448"])
+def test_a_key_too_short_for_its_kind_is_malformed(kind: bytes) -> None:
+    """Found by the fuzzer: `cryptography` calls it an error of its own."""
+    pem = b"-----BEGIN PRIVATE KEY-----\n" + kind + b"IAAA" + b"A" * 40 + b"\n-----END PRIVATE KEY-----\n"
+    with pytest.raises(MalformedKey):
+        SigningKey.from_pem(pem)
+
+
 def test_keys_of_another_kind_or_behind_a_password_are_malformed() -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519

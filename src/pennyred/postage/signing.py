@@ -4,7 +4,7 @@ Implementations differ about keys and signatures that nobody makes by honest mea
 module refuses the others itself, so that it does not depend on the library's opinion.
 """
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -64,7 +64,7 @@ class SigningKey:
             raise MalformedKey("a key file is not that long")
         try:
             key = load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
             raise MalformedKey("not an unencrypted private key in PEM form") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise MalformedKey("not an Ed25519 key")
