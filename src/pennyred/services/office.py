@@ -9,14 +9,13 @@ from enum import StrEnum
 from pennyred.ledger.protocol import (
     Account,
     AccountState,
-    Entry,
     Ledger,
     OpenOutcome,
     ReceiverOutcome,
     VoucherOutcome,
 )
 from pennyred.postage.address import canonical_domain, canonical_recipient
-from pennyred.postage.errors import PennyRedError
+from pennyred.postage.errors import MalformedAddress, PennyRedError
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_licence
 from pennyred.services.officekeys import OfficeKeys
@@ -29,6 +28,8 @@ LOCAL_RECEIVER = "local"
 """The receiver of a gate in the same process; it may redeem for any domain, as the gate is the office's own."""
 VOUCHERS_MAX = 1000
 """At once."""
+ACCOUNT_ID_TRIES = 10
+"""One is enough: ids have 80 random bits."""
 
 
 class Refusal(StrEnum):
@@ -87,13 +88,18 @@ class Office:
         return self._clock()
 
     async def open_account(self, address: str, public_key: bytes) -> tuple[Account, Licence]:
-        """A sender's account for this key, new or the one it has; raises `MalformedAddress`."""
-        canonical = canonical_recipient(address).canonical
-        while True:
+        """A sender's account for this key, new or the one it has; raises `MalformedAddress`, `Refused` if closed."""
+        canonical = canonical_recipient(address)
+        if not canonical.domain:
+            raise MalformedAddress("a sender's address has a domain")
+        for _ in range(ACCOUNT_ID_TRIES):
             name = b32encode(self._random_bytes(10)).decode().lower()
-            answer = await self.ledger.open_account(name, canonical, public_key, self._daily_cap, now=self.now)
+            answer = await self.ledger.open_account(
+                name, canonical.canonical, public_key, self._daily_cap, now=self.now
+            )
             if answer.outcome is not OpenOutcome.ID_TAKEN and answer.account is not None:
                 return answer.account, self.licence(answer.account)
+        raise RuntimeError("random account ids that are all taken: the randomness is none")
 
     def licence(self, account: Account) -> Licence:
         """A fresh licence for an open account; raises `Refused`."""
@@ -117,13 +123,6 @@ class Office:
         if found is None:
             raise Refused(Refusal.UNKNOWN_ACCOUNT, f"no account {account[:80]!r}")
         return found
-
-    async def entries(self, account: str) -> list[Entry]:
-        """A whole statement, oldest first."""
-        entries: list[Entry] = []
-        while page := await self.ledger.entries(account, after=entries[-1].id if entries else 0, limit=1000):
-            entries += page
-        return entries
 
     async def create_vouchers(self, stamps: int, count: int) -> list[str]:
         """So many new codes of so many stamps each; they cannot be seen again."""

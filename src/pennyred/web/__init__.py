@@ -4,6 +4,8 @@
 
     messages    the JSON both sides speak
     tokens      a sender's signed request: EdDSA JWT, made and checked
+    limits      how often strangers may ask
+    problems    what is answered when it is not done
     api         the application (Litestar)
     server      the application on a socket, inside a running event loop
     client      the sender's side (aiohttp)

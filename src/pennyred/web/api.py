@@ -1,33 +1,35 @@
-"""The office's HTTP API: what a sender's commands need, described by itself at /v1/openapi.json."""
+"""The office's HTTP API: what a sender's commands need (CONTRACT: HTTP), described by itself at /v1/openapi.json."""
 
 import base64
 import binascii
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
-import msgspec
-from litestar import Litestar, Request, Response, get, post
+from litestar import Litestar, Request, get, post
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
-from litestar.middleware.rate_limit import RateLimitConfig
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.types import ControllerRouterHandler
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import Body, Parameter
 
-from pennyred.ledger.protocol import Account
+from pennyred.ledger.protocol import PAGE_MAX, Account
 from pennyred.postage.encoding import encode_base64
-from pennyred.postage.errors import Malformed, Unavailable
-from pennyred.services.office import Office, Refused
+from pennyred.postage.errors import Malformed
+from pennyred.services.office import Office
 from pennyred.web import messages, tokens
+from pennyred.web.limits import PerMinute
+from pennyred.web.problems import TooOften, described, handlers
 
 BODY_BYTES_MAX = 64 * 1024
 OPENINGS_PER_MINUTE = 20
-"""From one address: an account costs a row for ever."""
+"""From one network: an account costs a row for ever."""
+ENTRY_ID_MAX = 2**63 - 1
+_SCHEME = "sender"
 
-T = TypeVar("T")
 Asked = Request[Any, Any, State]
+OpenBody = Annotated[messages.OpenRequest, Body()]
+PurchaseBody = Annotated[messages.PurchaseRequest, Body()]
 
 
 @get("/.well-known/pennyred", sync_to_thread=False)
@@ -40,7 +42,7 @@ def issuer(state: State) -> messages.Issuer:
     return messages.Issuer(office.issuer, keys, office.price)
 
 
-@get("/healthz", media_type="text/plain")
+@get("/healthz", media_type="text/plain", responses=described())
 async def health(state: State) -> str:
     """Whether the office can reach its ledger."""
     office: Office = state.office
@@ -48,110 +50,113 @@ async def health(state: State) -> str:
     return "ok\n"
 
 
-@post("/v1/accounts", middleware=[RateLimitConfig(rate_limit=("minute", OPENINGS_PER_MINUTE)).middleware])
-async def open_account(request: Asked, state: State) -> messages.Opened:
+@post("/v1/accounts", responses=described(400, 401, 403, 429), security=[{_SCHEME: []}])
+async def open_account(request: Asked, state: State, data: OpenBody) -> messages.Opened:
     """Open an account for the key that signs the request, or answer the one it has."""
     office: Office = state.office
-    claimed = await _authenticated(request, office)
-    asked = await _body(request, messages.OpenRequest)
-    if _decoded(asked.key) != claimed.public_key:
+    if not state.openings.take(request.client.host if request.client else "", now=office.now):
+        raise TooOften(f"at most {OPENINGS_PER_MINUTE} accounts a minute are opened from one network")
+    claimed = await _signed(request, office)
+    if _decoded(data.key) != claimed.public_key:
         raise tokens.BadToken("the request is signed with another key than the one it opens an account for")
-    account, licence = await office.open_account(asked.address, claimed.public_key)
+    await _once(claimed, office)
+    account, licence = await office.open_account(data.address, claimed.public_key)
     return messages.Opened(account.id, account.address, licence.encoded.decode())
 
 
-@get("/v1/accounts/me")
+@get("/v1/accounts/me", responses=described(401), security=[{_SCHEME: []}])
 async def own_account(request: Asked, state: State) -> messages.AccountView:
     """What the account has."""
     account = await _account(request, state.office)
     return messages.AccountView(account.id, account.address, account.available, account.held, account.spent)
 
 
-@get("/v1/accounts/me/entries")
-async def own_entries(request: Asked, state: State) -> messages.Entries:
-    """The account's statement, oldest first."""
+@get("/v1/accounts/me/entries", responses=described(400, 401), security=[{_SCHEME: []}])
+async def own_entries(
+    request: Asked, state: State, after: int = Parameter(default=0, ge=0, le=ENTRY_ID_MAX)
+) -> messages.Entries:
+    """A page of the account's statement, oldest first; `next` is what to ask `after` for the following page."""
     account = await _account(request, state.office)
-    entries = await state.office.entries(account.id)
-    return messages.Entries(
-        [messages.EntryView(_rfc3339(one.at), one.kind.value, one.stamps, one.balance, one.detail) for one in entries]
-    )
+    entries = await state.office.ledger.entries(account.id, after=after, limit=PAGE_MAX)
+    views = [
+        messages.EntryView(_rfc3339(one.at), one.kind.value, one.stamps, one.balance, one.detail) for one in entries
+    ]
+    return messages.Entries(views, entries[-1].id if len(entries) == PAGE_MAX else None)
 
 
-@post("/v1/accounts/me/licence")
+@post("/v1/accounts/me/licence", responses=described(401, 403), security=[{_SCHEME: []}])
 async def renew_licence(request: Asked, state: State) -> messages.LicenceView:
     """A fresh licence."""
     account = await _account(request, state.office)
     return messages.LicenceView(state.office.licence(account).encoded.decode())
 
 
-@post("/v1/purchases")
-async def purchase(request: Asked, state: State) -> messages.Purchase:
+@post("/v1/purchases", responses=described(400, 401, 403), security=[{_SCHEME: []}])
+async def purchase(request: Asked, state: State, data: PurchaseBody) -> messages.Purchase:
     """Buy postage with a voucher; repeated by the same account, it credits nothing more and answers the same."""
     office: Office = state.office
     account = await _account(request, office)
-    asked = await _body(request, messages.PurchaseRequest)
-    if asked.method != "voucher":
+    if data.method != "voucher":
         raise Malformed("method: the only way to pay here is a voucher")
-    bought = await office.redeem_voucher(account.id, asked.code)
+    bought = await office.redeem_voucher(account.id, data.code)
     return messages.Purchase(bought, (await office.account(account.id)).available)
 
 
-def make_app(office: Office) -> Litestar:
-    """The application of one office."""
-    handlers: Sequence[ControllerRouterHandler] = (
-        issuer,
-        health,
-        open_account,
-        own_account,
-        own_entries,
-        renew_licence,
-        purchase,
-    )
+def make_app(office: Office, log: Any = None) -> Litestar:
+    """The application of one office; `log` hears of our own mistakes."""
     return Litestar.from_config(
         AppConfig(
-            route_handlers=list(handlers),
-            state=State({"office": office}),
+            route_handlers=[issuer, health, open_account, own_account, own_entries, renew_licence, purchase],
+            state=State({"office": office, "log": log, "openings": PerMinute(OPENINGS_PER_MINUTE)}),
             request_max_body_size=BODY_BYTES_MAX,
             openapi_config=OpenAPIConfig(
-                title="Penny Red post office", version="1", path="/v1", render_plugins=[JsonRenderPlugin()]
+                title="Penny Red post office",
+                version="1",
+                path="/v1",
+                render_plugins=[JsonRenderPlugin()],
+                components=Components(security_schemes={_SCHEME: _security_scheme()}),
             ),
-            exception_handlers={
-                Refused: _refused,
-                tokens.BadToken: _bad_token,
-                Malformed: _malformed,
-                Unavailable: _unavailable,
-                HTTPException: _http,
-                Exception: _internal,
-            },
+            exception_handlers=handlers(),
         )
     )
 
 
-async def _authenticated(request: Asked, office: Office) -> tokens.Claimed:
-    """Who signed this request, for the first time; raises `BadToken`."""
+def _security_scheme() -> SecurityScheme:
+    return SecurityScheme(
+        type="http",
+        scheme="bearer",
+        bearer_format="JWT",
+        description="EdDSA JWT of the account's Ed25519 key, which is in its header's jwk: aud the issuer, htm the "
+        "method, htu the path and query, bh the SHA-256 of the body in base64url, exp at most 60 s away, a new jti.",
+    )
+
+
+async def _signed(request: Asked, office: Office) -> tokens.Claimed:
+    """Who signed this request; raises `BadToken`. Costs no row: any stranger can sign."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise tokens.BadToken("sign the request: Authorization: Bearer <EdDSA JWT of the account's key>")
-    for_this = tokens.Request(office.issuer, request.method, request.url.path, await request.body())
-    claimed = tokens.check_token(token, for_this, now=office.now)
+    query = request.url.query
+    target = f"{request.url.path}?{query}" if query else request.url.path
+    return tokens.check_token(
+        token, tokens.Request(office.issuer, request.method, target, await request.body()), now=office.now
+    )
+
+
+async def _once(claimed: tokens.Claimed, office: Office) -> None:
+    """Raise `BadToken` where this very request has been made before."""
     if not await office.ledger.remember_jti(claimed.token_id, claimed.expires_at, now=office.now):
         raise tokens.BadToken("this very request has been made before")
-    return claimed
 
 
 async def _account(request: Asked, office: Office) -> Account:
-    claimed = await _authenticated(request, office)
+    """The account whose key signed this request, for the first time; raises `BadToken`."""
+    claimed = await _signed(request, office)
     account = await office.ledger.account_by_key(claimed.public_key)
     if account is None:
         raise tokens.BadToken("no account here has this key; open one")
+    await _once(claimed, office)
     return account
-
-
-async def _body(request: Asked, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(await request.body(), type=kind, strict=True)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Malformed(f"body: {error}") from error
 
 
 def _decoded(text: str) -> bytes:
@@ -163,42 +168,3 @@ def _decoded(text: str) -> bytes:
 
 def _rfc3339(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _problem(status: int, reason: str, title: str, detail: str) -> Response[Any]:
-    problem = messages.Problem("about:blank", title, status, reason, detail)
-    return Response(problem, status_code=status, media_type="application/problem+json")
-
-
-def _refused(_: Asked, error: Refused) -> Response[Any]:
-    return _problem(403, error.reason.value, "Refused", str(error))
-
-
-def _bad_token(_: Asked, error: tokens.BadToken) -> Response[Any]:
-    return _problem(401, "bad-token", "Not signed as it must be", str(error))
-
-
-def _malformed(_: Asked, error: Malformed) -> Response[Any]:
-    return _problem(400, "malformed", "Malformed request", str(error))
-
-
-def _unavailable(_: Asked, error: Unavailable) -> Response[Any]:
-    response = _problem(503, error.reason.value, "Try again later", error.reason.sentence)
-    response.headers["Retry-After"] = "10"
-    return response
-
-
-def _http(_: Asked, error: HTTPException) -> Response[Any]:
-    reason = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 429: "too-many-requests"}
-    name = reason.get(error.status_code, "malformed")
-    response = _problem(error.status_code, name, name.replace("-", " ").capitalize(), error.detail[:500])
-    response.headers.update(error.headers or {})
-    return response
-
-
-def _internal(request: Asked, error: Exception) -> Response[Any]:
-    """Our own mistake: its text goes to the log, never to a stranger."""
-    log = getattr(request.app.state, "log", None)
-    if log is not None:
-        log.error("internal error", path=request.url.path, error=repr(error))
-    return _problem(500, "internal", "Internal error", "something broke here; it has been written down")

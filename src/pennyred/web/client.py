@@ -17,6 +17,8 @@ from pennyred.web import messages, tokens
 
 TIMEOUT_SECONDS = 20
 ANSWER_BYTES_MAX = 16 * 2**20
+PAGES_MAX = 10_000
+"""Of a statement, a thousand entries each."""
 
 T = TypeVar("T")
 
@@ -84,8 +86,16 @@ class OfficeClient:
         return await self._ask("GET", "/v1/accounts/me", messages.AccountView)
 
     async def entries(self) -> list[messages.EntryView]:
-        """The statement, oldest first."""
-        return (await self._ask("GET", "/v1/accounts/me/entries", messages.Entries)).entries
+        """The whole statement, oldest first."""
+        entries: list[messages.EntryView] = []
+        after = 0
+        for _ in range(PAGES_MAX):
+            page = await self._ask("GET", f"/v1/accounts/me/entries?after={after}", messages.Entries)
+            entries += page.entries
+            if page.next is None or page.next <= after:
+                return entries
+            after = page.next
+        raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: a statement without end")
 
     async def renew_licence(self) -> bytes:
         """A fresh licence's canonical text."""
@@ -104,13 +114,14 @@ class OfficeClient:
         if is_signed:
             if not self._issuer:
                 await self.info()
-            request = tokens.Request(self._issuer, method, urlsplit(self._url + path).path, content)
+            target = urlsplit(self._url).path + path
+            request = tokens.Request(self._issuer, method, target, content)
             token = tokens.make_token(self._own_key(), request, now=self._clock(), random=self._random_bytes(16))
             headers["Authorization"] = f"Bearer {token}"
         status, answer = await self._send(method, path, content, headers)
         if status in (200, 201):
             return self._decoded(answer, kind)
-        if status >= 500 or status == 429:  # noqa: PLR2004
+        if status >= 500 or status == 429:
             raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: {status}")
         problem = self._decoded(answer, messages.Problem)
         raise OfficeRefused(problem.reason, problem.detail)
@@ -143,9 +154,15 @@ class OfficeClient:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise Malformed(f"{url!r}: expected the address of a post office, like https://post.example.org")
+    expected = f"{url[:200]!r}: expected the address of a post office, like https://post.example.org"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise Malformed(expected) from error
+    is_plain = not (parts.query or parts.fragment or parts.username or parts.password or port == 0)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain or not url.isprintable():
+        raise Malformed(expected)
     if parts.scheme == "http" and not _is_local(parts.hostname):
         raise Malformed(
             f"{url!r}: http is for this machine only; elsewhere anybody could read and change it: use https"

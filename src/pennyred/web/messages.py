@@ -54,9 +54,10 @@ class EntryView(msgspec.Struct, frozen=True):
 
 
 class Entries(msgspec.Struct, frozen=True):
-    """`GET /v1/accounts/me/entries`."""
+    """`GET /v1/accounts/me/entries`: a page; `next` is null on the last one."""
 
     entries: list[EntryView]
+    next: int | None = None
 
 
 class LicenceView(msgspec.Struct, frozen=True):

@@ -25,10 +25,8 @@ class ApiServer:
     """The office's HTTP API on one listening socket, which it closes."""
 
     def __init__(self, office: Office, listener: socket.socket, log: Any = None) -> None:
-        app = make_app(office)
-        app.state.log = log
         config = uvicorn.Config(
-            app,
+            make_app(office, log),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -48,6 +48,7 @@ class Request:
     """The office's domain."""
     method: str
     path: str
+    """With the query, where there is one."""
     body: bytes
 
     @property

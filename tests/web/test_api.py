@@ -1,0 +1,313 @@
+"""The office's HTTP API as a stranger meets it, over a real socket."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from office_at_work import ANN, EVE, OfficeAtWork
+from stationery import ISSUER, NOW
+
+from pennyred.postage.encoding import encode_base64
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.web import api, tokens
+
+Story = Callable[[OfficeAtWork], Awaitable[None]]
+
+
+@pytest.fixture
+def tell(tmp_path):
+    """Run a story with an office on the web."""
+
+    def tell(story: Story) -> None:
+        async def run() -> None:
+            async with OfficeAtWork(tmp_path).on_the_web() as office:
+                await story(office)
+
+        asyncio.run(run())
+
+    return tell
+
+
+def signed(office: OfficeAtWork, method: str, path: str, body: bytes = b"", **changes: Any) -> dict[str, str]:
+    """The headers of a signed request."""
+    request = tokens.Request(changes.get("audience", ISSUER), method, path, body)
+    token = tokens.make_token(
+        changes.get("key", ANN), request, now=changes.get("now", office.now), random=office.random_bytes(16)
+    )
+    return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+
+def opening(key=ANN, address="ann@sender.example") -> bytes:
+    return json.dumps({"address": address, "key": encode_base64(key.public).decode()}).encode()
+
+
+async def opened(office: OfficeAtWork) -> str:
+    """Ann's account."""
+    async with office.client() as client:
+        return (await client.open_account("ann@sender.example")).account
+
+
+def test_the_issuer_tells_its_keys_and_price(tell):
+    async def story(office):
+        status, document, _ = await office.ask("GET", "/.well-known/pennyred")
+
+        assert status == 200
+        assert document["issuer"] == ISSUER
+        assert [key["selector"] for key in document["keys"]] == ["s1"]
+        assert document["price"] == 1
+
+    tell(story)
+
+
+def test_it_is_healthy_while_its_ledger_answers(tell):
+    async def story(office):
+        assert (await office.ask("GET", "/healthz"))[:2] == (200, "ok\n")
+
+        async def silent(*_, **__):
+            raise Unavailable(Reason.LEDGER_UNAVAILABLE, "/secret/path: disk I/O error")
+
+        office.ledger.account = silent
+        status, problem, media_type = await office.ask("GET", "/healthz")
+
+        assert (status, problem["reason"], media_type) == (503, "ledger-unavailable", "application/problem+json")
+        assert "secret" not in problem["detail"]
+
+    tell(story)
+
+
+def test_an_account_is_opened_for_the_key_that_signs(tell):
+    async def story(office):
+        body = opening()
+        status, document, _ = await office.ask(
+            "POST", "/v1/accounts", data=body, headers=signed(office, "POST", "/v1/accounts", body)
+        )
+
+        assert status == 201
+        assert len(document["account"]) == 16
+        assert document["licence"].startswith("v=1;")
+        assert (await office.ledger.account_by_key(ANN.public)).address == "ann@sender.example"
+
+    tell(story)
+
+
+def test_no_account_is_opened_for_somebody_elses_key(tell):
+    async def story(office):
+        body = opening(EVE)
+        status, problem, _ = await office.ask(
+            "POST", "/v1/accounts", data=body, headers=signed(office, "POST", "/v1/accounts", body)
+        )
+
+        assert (status, problem["reason"]) == (401, "bad-token")
+        assert await office.ledger.account_by_key(EVE.public) is None
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"audience": "post.example.net"}, "/v1/accounts/me"),
+        ({"now": NOW - 200}, "/v1/accounts/me"),
+        ({"now": NOW + 200}, "/v1/accounts/me"),
+        ({}, "/v1/accounts/me/entries"),
+        ({"key": EVE}, "/v1/accounts/me"),
+    ],
+    ids=["another office", "expired", "too long-lived", "another path", "no account"],
+)
+def test_a_token_for_something_else_is_good_for_nothing(tell, changes, path):
+    async def story(office):
+        await opened(office)
+        status, problem, _ = await office.ask("GET", "/v1/accounts/me", headers=signed(office, "GET", path, **changes))
+
+        assert (status, problem["reason"], problem["status"]) == (401, "bad-token", 401)
+
+    tell(story)
+
+
+def test_a_token_for_another_body_or_method_is_good_for_nothing(tell):
+    async def story(office):
+        await opened(office)
+        other = signed(office, "POST", "/v1/purchases", b'{"method":"voucher","code":"MINE","stamps":1}')
+        body = b'{"method":"voucher","code":"YOURS","stamps":1}'
+
+        assert (await office.ask("POST", "/v1/purchases", data=body, headers=other))[0] == 401
+        assert (await office.ask("GET", "/v1/accounts/me", headers=signed(office, "POST", "/v1/accounts/me")))[0] == 401
+
+    tell(story)
+
+
+def test_a_signed_request_is_good_once(tell):
+    async def story(office):
+        await opened(office)
+        headers = signed(office, "GET", "/v1/accounts/me")
+
+        assert (await office.ask("GET", "/v1/accounts/me", headers=headers))[0] == 200
+        status, problem, _ = await office.ask("GET", "/v1/accounts/me", headers=headers)
+
+        assert (status, problem["detail"]) == (401, "this very request has been made before")
+
+    tell(story)
+
+
+def test_a_stranger_who_signs_writes_nothing_into_the_ledger(tell):
+    async def story(office):
+        remembered = []
+
+        async def remember(jti, expires_at, *, now):
+            remembered.append(jti)
+            return True
+
+        office.ledger.remember_jti = remember
+        status, _, _ = await office.ask("GET", "/v1/accounts/me", headers=signed(office, "GET", "/v1/accounts/me"))
+
+        assert (status, remembered) == (401, [])
+
+    tell(story)
+
+
+def test_openings_have_a_limit_for_each_network(tell, monkeypatch):
+    monkeypatch.setattr(api, "OPENINGS_PER_MINUTE", 2)
+
+    async def story(office):
+        async def open_one() -> int:
+            body = opening()
+            return (
+                await office.ask(
+                    "POST", "/v1/accounts", data=body, headers=signed(office, "POST", "/v1/accounts", body)
+                )
+            )[0]
+
+        assert [await open_one() for _ in range(3)] == [201, 201, 429]
+        office.now += 60
+        assert await open_one() == 201
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'{"method":"voucher"}', b'{"method":"voucher","code":1,"stamps":1}', b'{"method":"card","code":"","stamps":1}', b"\xff" * 9,
+     b'{"method":"voucher","code":"x","stamps":1,"tip":1}', b"[" * 60_000],
+    ids=["empty", "cut off", "a list", "incomplete", "wrong type", "unknown method", "not text", "unknown key", "deep"],
+)  # fmt: skip
+def test_a_body_that_is_none_of_ours_is_a_problem_and_not_an_error(tell, body):
+    async def story(office):
+        await opened(office)
+        status, problem, media_type = await office.ask(
+            "POST", "/v1/purchases", data=body, headers=signed(office, "POST", "/v1/purchases", body)
+        )
+
+        assert (status, problem["reason"], media_type) == (400, "malformed", "application/problem+json")
+        assert office.log == []
+
+    tell(story)
+
+
+def test_a_problem_says_which_key_was_wrong(tell):
+    async def story(office):
+        await opened(office)
+        body = b'{"method":"voucher","code":"x","stamps":"many"}'
+        _, problem, _ = await office.ask(
+            "POST", "/v1/purchases", data=body, headers=signed(office, "POST", "/v1/purchases", body)
+        )
+
+        assert "stamps" in problem["detail"]
+
+    tell(story)
+
+
+@pytest.mark.parametrize("address", ["nobody", "postmaster", "a@b@c", "ann@sender..example"])
+def test_an_address_that_is_none_opens_nothing(tell, address):
+    async def story(office):
+        body = opening(address=address)
+        status, problem, _ = await office.ask(
+            "POST", "/v1/accounts", data=body, headers=signed(office, "POST", "/v1/accounts", body)
+        )
+
+        assert (status, problem["reason"]) == (400, "malformed")
+
+    tell(story)
+
+
+def test_a_body_without_end_is_not_read_to_its_end(tell):
+    async def story(office):
+        status, problem, _ = await office.ask("POST", "/v1/purchases", data=b"x" * 100_000)
+
+        assert (status, problem["reason"]) == (413, "too-large")
+
+    tell(story)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("DELETE", "/v1/purchases", 405)])
+def test_what_is_not_there_is_a_problem_too(tell, method, path, status):
+    async def story(office):
+        got, problem, media_type = await office.ask(method, path)
+
+        assert (got, problem["status"], media_type) == (status, status, "application/problem+json")
+
+    tell(story)
+
+
+def test_our_own_mistake_is_written_down_and_not_told(tell):
+    async def story(office):
+        async def broken(_):
+            raise RuntimeError("the password is swordfish")
+
+        office.ledger.account = broken
+        status, problem, _ = await office.ask("GET", "/healthz")
+
+        assert (status, problem["reason"]) == (500, "internal")
+        assert "swordfish" not in json.dumps(problem)
+        assert "swordfish" in office.log[0][1]["error"]
+
+    tell(story)
+
+
+def test_the_api_describes_itself(tell):
+    async def story(office):
+        status, document, _ = await office.ask("GET", "/v1/openapi.json")
+
+        assert status == 200
+        assert document["openapi"].startswith("3.1")
+        assert set(document["paths"]) == {
+            "/.well-known/pennyred", "/healthz", "/v1/accounts", "/v1/accounts/me", "/v1/accounts/me/entries",
+            "/v1/accounts/me/licence", "/v1/purchases",
+        }  # fmt: skip
+        opening = document["paths"]["/v1/accounts"]["post"]
+        assert "OpenRequest" in json.dumps(opening["requestBody"])
+        assert "application/problem+json" in opening["responses"]["429"]["content"]
+        assert opening["security"] == [{"sender": []}]
+
+    tell(story)
+
+
+def test_a_statement_comes_in_pages(tell, monkeypatch):
+    monkeypatch.setattr(api, "PAGE_MAX", 2)
+
+    async def story(office):
+        account = await opened(office)
+        for number in range(5):
+            await office.ledger.credit(account, 1, f"gift {number}", now=NOW)
+        async with office.client() as client:
+            entries = await client.entries()
+
+        assert [entry.detail for entry in entries] == [f"gift {number}" for number in range(5)]
+        assert [entry.balance for entry in entries] == [1, 2, 3, 4, 5]
+        assert entries[0].at == "2026-11-18T11:06:40Z"
+
+    tell(story)
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "9" * 30])
+def test_a_page_that_cannot_be_is_a_problem(tell, after):
+    async def story(office):
+        await opened(office)
+        path = f"/v1/accounts/me/entries?after={after}"
+        status, problem, _ = await office.ask("GET", path, headers=signed(office, "GET", path))
+
+        assert (status, problem["reason"]) == (400, "malformed")
+
+    tell(story)

@@ -1,0 +1,46 @@
+"""So many a minute from each network, in bounded memory."""
+
+from pennyred.web import limits
+from pennyred.web.limits import PerMinute
+
+
+def test_a_network_has_its_share_and_no_more():
+    limit = PerMinute(2)
+
+    assert [limit.take("192.0.2.1", now=0), limit.take("192.0.2.99", now=59), limit.take("192.0.2.7", now=59)] == [
+        True,
+        True,
+        False,
+    ]
+    assert limit.take("198.51.100.1", now=59)
+
+
+def test_the_next_minute_is_a_new_one():
+    limit = PerMinute(1)
+    limit.take("192.0.2.1", now=0)
+
+    assert limit.take("192.0.2.1", now=60)
+
+
+def test_changing_the_64_buys_nothing_within_one_48():
+    limit = PerMinute(1)
+
+    assert limit.take("2001:db8:1:1::1", now=0)
+    assert not limit.take("2001:db8:1:2::1", now=0)
+    assert limit.take("2001:db8:2::1", now=0)
+
+
+def test_who_cannot_be_told_apart_shares_one_count():
+    limit = PerMinute(1)
+
+    assert limit.take("", now=0)
+    assert not limit.take("a unix socket", now=0)
+
+
+def test_memory_is_bounded_however_many_networks_there_are(monkeypatch):
+    monkeypatch.setattr(limits, "NETWORKS_MAX", 3)
+    limit = PerMinute(2)
+    taken = [limit.take(f"192.0.{number}.1", now=0) for number in range(9)]
+
+    assert taken == [True] * 5 + [False] * 4
+    assert len(limit._taken) <= 4

@@ -1,0 +1,123 @@
+"""A signed request: good for that request, from that key, for a minute; nothing else is a token."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from office_at_work import ANN, EVE
+from stationery import NOW
+
+from pennyred.web.tokens import BadToken, Request, check_token, make_token
+
+REQUEST = Request("post.example.org", "POST", "/v1/purchases", b"{}")
+TOKEN = make_token(ANN, REQUEST, now=NOW, random=b"r" * 16)
+
+
+def part(value) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def opened(token: str) -> tuple[dict, dict, str]:
+    head, claims, signature = token.split(".")
+    return *(json.loads(base64.urlsafe_b64decode(one + "==")) for one in (head, claims)), signature
+
+
+def test_a_token_names_its_key():
+    claimed = check_token(TOKEN, REQUEST, now=NOW)
+
+    assert claimed.public_key == ANN.public
+    assert claimed.token_id
+
+
+@pytest.mark.parametrize("now", [NOW - 25, NOW, NOW + 85])
+def test_clocks_may_differ_by_half_a_minute(now):
+    assert check_token(TOKEN, REQUEST, now=now).public_key == ANN.public
+
+
+@pytest.mark.parametrize("now", [NOW - 31, NOW + 91, 0])
+def test_a_token_lives_a_minute(now):
+    with pytest.raises(BadToken, match="expired"):
+        check_token(TOKEN, REQUEST, now=now)
+
+
+def test_its_id_is_remembered_for_as_long_as_it_is_accepted():
+    assert check_token(TOKEN, REQUEST, now=NOW).expires_at >= NOW + 90
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Request("post.example.net", "POST", "/v1/purchases", b"{}"), Request("post.example.org", "GET", "/v1/purchases", b"{}"),
+        Request("post.example.org", "POST", "/v1/purchases?x", b"{}"), Request("post.example.org", "POST", "/v1/purchases", b""),
+    ],
+    ids=["audience", "method", "path", "body"],
+)  # fmt: skip
+def test_a_token_is_for_one_request(other):
+    with pytest.raises(BadToken, match="another request"):
+        check_token(TOKEN, other, now=NOW)
+
+
+def test_a_signature_by_another_key_is_none():
+    head, claims, signature = TOKEN.split(".")
+    eve = make_token(EVE, REQUEST, now=NOW, random=b"r" * 16).split(".")
+
+    for forged in (
+        f"{eve[0]}.{claims}.{signature}",
+        f"{head}.{claims}.{eve[2]}",
+        f"{head}.{eve[1]}.{signature[:-4]}AAAA",
+    ):
+        with pytest.raises(BadToken):
+            check_token(forged, REQUEST, now=NOW)
+
+
+def test_no_other_algorithm_can_be_asked_for():
+    head, claims, _ = opened(TOKEN)
+    secret = base64.urlsafe_b64decode(head["jwk"]["x"] + "=")
+    by_public_key = jwt.encode({"alg": "HS256", "jwk": head["jwk"]}, claims, OctKey.import_key(secret))
+    unsigned = f"{part(head | {'alg': 'none'})}.{part(claims)}."
+
+    for forged in (by_public_key, unsigned):
+        with pytest.raises(BadToken):
+            check_token(forged, REQUEST, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "claims", [{"exp": None}, {"exp": "x"}, {"exp": 1e400}, {"jti": None}, {"jti": "short"}, {"jti": "x" * 65}, {"aud": ["post.example.org"]}]
+)  # fmt: skip
+def test_claims_are_what_they_must_be(claims):
+    class WithOthers(Request):
+        @property
+        def claims(self):
+            return super().claims
+
+    head, made, _ = opened(TOKEN)
+    signing_input = f"{part(head)}.{part(made | claims)}"
+    # Signed as Ed25519 signs, without any context.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    signature = Ed25519PrivateKey.from_private_bytes(b"\x0a" * 32).sign(signing_input.encode())
+    token = f"{signing_input}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+    with pytest.raises(BadToken):
+        check_token(token, REQUEST, now=NOW)
+
+
+headers = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=50),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["alg", "jwk", "x", "kty", "crv", "crit", "b64"]), inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(
+    st.text(max_size=100)
+    | st.tuples(headers, headers, st.text(max_size=90)).map(lambda parts: f"{part(parts[0])}.{part(parts[1])}.{parts[2]}")
+    | st.tuples(headers, st.just("e30"), st.just("AAAA")).map(lambda parts: f"{part({'alg': 'EdDSA', 'jwk': parts[0]})}.{parts[1]}.{parts[2]}")
+)  # fmt: skip
+def test_any_text_is_a_token_or_a_bad_one_and_nothing_else(text):
+    with pytest.raises(BadToken):
+        check_token(text, REQUEST, now=NOW)
