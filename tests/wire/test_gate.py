@@ -1,0 +1,214 @@
+"""The started program, spoken with over sockets: these tests would survive a rewrite in another language."""
+
+import signal
+import smtplib
+import socket
+import threading
+
+import apsw
+import pytest
+from corpus import corpus_letters, with_crlf
+
+BOB = "bob@example.org"
+EVE = "eve@example.org"
+
+
+def test_an_unstamped_letter_is_told_what_to_do(town, letter, mail_server):
+    code, text = town.send(letter(), BOB)
+    assert code == 550
+    assert text == "5.7.1 Postage due: bob@example.org needs a 1-cent stamp from post.example.org (no-stamp)"
+    assert mail_server.letters == []
+
+
+def test_a_stamped_letter_is_delivered_byte_for_byte_and_costs_one_cent(town, letter, mail_server):
+    spent = town.balance()[0]
+    stamped = town.stamped(letter(), BOB)
+    assert town.send(stamped, BOB)[0] == 250
+    [taken] = mail_server.letters
+    assert taken.letter.endswith(stamped)
+    added = taken.letter.removesuffix(stamped)
+    assert added.startswith(b"Authentication-Results: mx.example.org;\r\n x-postage=pass reason=stamped\r\n")
+    assert town.balance() == (spent + 1, 0)
+
+
+def test_the_same_letter_again_is_a_duplicate(town, letter, mail_server):
+    stamped = town.stamped(letter(), BOB)
+    town.send(stamped, BOB)
+    spent = town.balance()
+    assert town.send(stamped, BOB) == (250, "2.0.0 Already delivered; not charged again (duplicate)")
+    assert len(mail_server.letters) == 1
+    assert town.balance() == spent
+
+
+def test_the_mail_servers_refusal_comes_back_verbatim_and_the_retry_is_charged_once(town, letter, mail_server):
+    spent = town.balance()[0]
+    stamped = town.stamped(letter(), BOB)
+    mail_server.answer(b".", b"451-4.2.0 Mailbox\r\n451 4.2.0 busy\r\n")
+    assert town.send(stamped, BOB) == (451, "4.2.0 Mailbox\n4.2.0 busy")
+    assert town.balance() == (spent, 0)
+    assert town.send(stamped, BOB)[0] == 250
+    assert town.balance() == (spent + 1, 0)
+
+
+def test_an_unknown_user_is_refused_by_the_mail_server_before_any_data(town, letter, mail_server):
+    mail_server.answer(b"RCPT", b"550 5.1.1 <nobody@example.org>: no such user\r\n")
+    assert town.send(letter(), "nobody@example.org") == (550, "5.1.1 <nobody@example.org>: no such user")
+
+
+def test_too_big_is_said_at_mail(town):
+    with smtplib.SMTP("127.0.0.1", town.gate_port) as smtp:
+        smtp.ehlo()
+        assert smtp.mail("ann@sender.example", ["SIZE=2000000"])[0] == 552
+
+
+def test_the_price_is_said_in_ehlo(town):
+    with smtplib.SMTP("127.0.0.1", town.gate_port) as smtp:
+        smtp.ehlo()
+        assert smtp.esmtp_features["xpostage"] == "1 post.example.org"
+
+
+def test_the_client_is_told_to_the_mail_server(town, letter, mail_server):
+    town.send(letter(), "postmaster@example.org")
+    heard = b"".join(mail_server.fake.heard)
+    assert b"XCLIENT " in heard
+    assert b"ADDR=127.0.0.1" in heard
+
+
+def test_one_line_a_letter_says_everything(town, served, letter, mail_server):
+    subject = letter()
+    mail_server.answer(b".", b"250 2.0.0 Ok: queued as 4XyZ\r\n")
+    town.send(town.stamped(subject, BOB), BOB, "abuse@example.org")
+    line = served.wait_for(lambda one: one["event"] == "letter" and "4XyZ" in one.get("upstream", ""))
+    assert line["source"] == "127.0.0.1"
+    assert line["sender"] == "ann@sender.example"
+    assert [(one["to"], one["reason"]) for one in line["recipients"]] == [
+        (BOB, "stamped"),
+        ("abuse@example.org", "postmaster"),
+    ]
+    assert line["recipients"][0]["account"] == town.wallet.account
+    assert line["upstream"] == "250 2.0.0 Ok: queued as 4XyZ"
+    assert line["upstream_ms"] >= 0
+    assert line["receive_ms"] >= 0
+
+
+def test_a_client_that_hangs_up_after_the_dot_changes_nothing(town, letter, mail_server):
+    """The answer is lost; the letter is delivered and charged once, and the retry is told so."""
+    spent = town.balance()[0]
+    stamped = town.stamped(letter(), BOB)
+    with socket.create_connection(("127.0.0.1", town.gate_port)) as client:
+        lines = client.makefile("rb")
+        lines.readline()
+        for command in (b"HELO x", b"MAIL FROM:<ann@sender.example>", b"RCPT TO:<bob@example.org>", b"DATA"):
+            client.sendall(command + b"\r\n")
+            lines.readline()
+        client.sendall(stamped + b".\r\n")
+    mail_server.until(lambda: len(mail_server.fake.letters) == 1)
+    code = town.send(stamped, BOB)[0]
+    while code == 451:  # the first delivery is being settled
+        code = town.send(stamped, BOB)[0]
+    assert code == 250
+    assert len(mail_server.letters) == 1
+    assert town.balance() == (spent + 1, 0)
+
+
+def test_a_client_that_hangs_up_before_the_dot_sends_nothing(town, letter, mail_server):
+    with socket.create_connection(("127.0.0.1", town.gate_port)) as client:
+        lines = client.makefile("rb")
+        lines.readline()
+        for command in (b"HELO x", b"MAIL FROM:<ann@sender.example>", b"RCPT TO:<bob@example.org>", b"DATA"):
+            client.sendall(command + b"\r\n")
+            lines.readline()
+        client.sendall(town.stamped(letter(), BOB))
+    assert town.send(letter(), "postmaster@example.org")[0] == 250
+    assert len(mail_server.letters) == 1
+
+
+def test_every_letter_of_the_corpus_goes_through_byte_for_byte(town, mail_server):
+    letters = [with_crlf(octets) for _, octets in corpus_letters()]
+    if not letters:
+        pytest.skip("no corpus beside the checkout")
+    with smtplib.SMTP("127.0.0.1", town.gate_port) as smtp:
+        smtp.ehlo()
+        for number, octets in enumerate(letters):
+            smtp.mail("a@x.example")
+            smtp.rcpt("postmaster@example.org")
+            assert smtp.data(octets)[0] == 250
+            sent = octets if octets.endswith(b"\r\n") else octets + b"\r\n"  # as SMTP cannot say it otherwise
+            received = mail_server.letters[number].letter
+            assert received.endswith(sent)
+            added = b"Authentication-Results: mx.example.org;\r\n x-postage=none reason=postmaster\r\n"
+            assert received.removesuffix(sent) == added
+
+
+def test_a_ledger_that_does_not_answer_means_later_and_free_mail_goes_on(found_town, letter, mail_server):
+    town = found_town()
+    with town.serve():
+        town.fund(10)
+        stamped = town.stamped(letter(), BOB)
+        other = apsw.Connection(str(town.folder / "ledger.db"))
+        other.execute("BEGIN EXCLUSIVE")
+        code, text = town.send(stamped, BOB)
+        assert (code, text[:5]) == (451, "4.3.0")
+        assert town.send(letter(), "postmaster@example.org")[0] == 250
+        other.execute("ROLLBACK")
+        other.close()
+        assert town.send(stamped, BOB)[0] == 250
+        assert town.balance() == (1, 0)
+
+
+def test_modes_are_reread_on_hup(found_town, letter, mail_server):
+    town = found_town('mode = "monitor"')
+    with town.serve() as served:
+        assert town.send(letter(), BOB)[0] == 250
+        assert b"x-postage=fail reason=no-stamp" in mail_server.letters[-1].letter
+        town.write('mode = "bulk"\n[gate.allowance]\nper_day = 2')
+        served.process.send_signal(signal.SIGHUP)
+        served.wait_for(lambda line: line["event"] == "settings reread")
+        assert [town.send(letter(), BOB)[0] for _ in range(3)] == [250, 250, 550]
+        town.write('mode = "nonsense"')
+        served.process.send_signal(signal.SIGHUP)
+        assert "nonsense" in served.wait_for(lambda line: "not reread" in line["event"])["error"]
+        assert town.send(letter(), BOB)[0] == 550
+    assert served.process.returncode == 0
+
+
+def test_the_allowance_survives_a_restart(found_town, letter):
+    town = found_town('mode = "bulk"\n[gate.allowance]\nper_day = 1')
+    with town.serve():
+        assert town.send(letter(), BOB)[0] == 250
+    with town.serve():
+        assert town.send(letter(), BOB)[0] == 550
+
+
+def test_sigterm_finishes_the_letter_in_hand(found_town, letter, mail_server):
+    town = found_town()
+    with town.serve() as served:
+        town.fund(10)
+        stamped = town.stamped(letter(), BOB)
+        let_it_answer = mail_server.hold_back(b".")
+        answers: list[tuple[int, str]] = []
+        client = threading.Thread(target=lambda: answers.append(town.send(stamped, BOB)))
+        client.start()
+        mail_server.until(lambda: b"DATA\r\n" in mail_server.fake.commands)
+        served.process.terminate()
+        served.wait_for(lambda line: line["event"] == "stopping")
+        let_it_answer()
+        client.join()
+        assert served.process.wait(30) == 0
+    assert [code for code, _ in answers] == [250]
+    with town.serve():
+        assert town.balance() == (1, 0)
+
+
+def test_two_workers_share_ledger_and_allowances(found_town, letter, mail_server):
+    town = found_town('mode = "bulk"\n[gate.allowance]\nper_day = 5')
+    with town.serve("--workers", "2") as served:
+        served.wait_for(lambda line: line["event"] == "serving")
+        town.fund(100)
+        codes = [town.send(letter(), BOB)[0] for _ in range(12)]
+        assert codes == [250] * 5 + [550] * 7
+        stamped = town.stamped(letter(), BOB)
+        assert {town.send(stamped, BOB)[0] for _ in range(8)} == {250}
+        assert town.balance() == (1, 0)
+    assert served.process.returncode == 0
+    assert town.audit()["balanced"]
