@@ -1,6 +1,7 @@
 """Letters: stamp, send."""
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -162,9 +163,8 @@ async def _renewed(wallet: Wallet) -> Wallet:
 
 
 def _host_and_port(via: str) -> tuple[str, int]:
-    host, colon, port = via.rpartition(":")
-    if not colon or via.endswith("]"):
-        return via.strip("[]"), 25
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise click.UsageError(f"--via {via}: expected HOST or HOST:PORT")
-    return host.strip("[]"), int(port)
+    """HOST, HOST:PORT, [::1] or [::1]:PORT."""
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(?::([0-9]{1,5}))?", via)
+    if not match or not 0 < int(match[2] or 25) < 65536:
+        raise click.UsageError(f"--via {via!r}: expected HOST or HOST:PORT")
+    return match[1].strip("[]"), int(match[2] or 25)

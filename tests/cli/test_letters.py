@@ -1,0 +1,285 @@
+"""Stamp and send: what comes out, who gets which copy, and how a refusal is told."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from fake_upstream import FakeUpstream
+from stationery import DAY, ISSUER, LETTER, Stationery
+
+from pennyred.postage.letter import parse_header, split_letter
+from pennyred.postage.minting import mint_licence
+from pennyred.services.wallet import Wallet, load_wallet, save_key, save_wallet
+
+ANN = "ann@sender.example"
+DUE = b"550 5.7.1 Postage due: <bob@example.org>: the stamp has expired (expired)\r\n"
+LATER = b"451 4.3.0 The post office does not answer (office-unreachable)\r\n"
+TWO_DOMAINS = (
+    b"To: a@b.example, A2@b.example\r\nCc: c@d.example\r\nBcc: x@b.example\r\nFrom: ann@sender.example\r\n\r\nHello\r\n"
+)
+
+
+@pytest.fixture
+def server():
+    """A mail server by script, in a thread of its own."""
+    upstream = FakeUpstream()
+    loop = asyncio.new_event_loop()
+    started, stop = threading.Event(), asyncio.Event()
+
+    async def serve():
+        async with upstream:
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert started.wait(20)
+    yield upstream
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(20)
+    loop.close()
+
+
+@pytest.fixture
+def wallet(home):
+    """Ann's account, opened some time ago: to stamp and to send, nobody needs the office."""
+    desk, now = Stationery(), int(time.time())
+    licence = mint_licence(
+        desk.office_key,
+        issuer=ISSUER,
+        selector="s1",
+        account=desk.account,
+        public_key=desk.sender_key.public,
+        daily_cap=10,
+        valid_from=now - DAY,
+        valid_until=now + 90 * DAY,
+    )
+    keys = {"s1": desk.office_key.public}
+    save_key(home, desk.sender_key)
+    save_wallet(home, Wallet("http://127.0.0.1:1", ISSUER, desk.account, ANN, desk.sender_key, licence, keys))
+
+
+def via(server):
+    return f"127.0.0.1:{server.port}"
+
+
+def names(letter):
+    return [field.key for field in parse_header(split_letter(letter)[0]).fields]
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "letter.eml"
+    path.write_bytes(LETTER)
+    return path
+
+
+@pytest.mark.usefixtures("wallet")
+class TestStamp:
+    def test_a_stamp_is_added_on_top_and_nothing_else(self, run, file):
+        stamped = run("stamp", file).out
+
+        assert stamped.startswith(b"X-Postage-Stamp: v=1;")
+        assert stamped.endswith(LETTER)
+        assert names(stamped) == [b"x-postage-stamp", *names(LETTER)]
+
+    def test_standard_input_does_as_well(self, run):
+        assert run("stamp", stdin=LETTER).out.endswith(LETTER)
+        assert run("stamp", "-", stdin=LETTER).out.endswith(LETTER)
+
+    def test_date_and_message_id_are_added_where_they_are_missing(self, run):
+        stamped = run("stamp", "--to", "bob@example.org", stdin=b"From: ann@sender.example\n\nHello\n").out
+
+        assert names(stamped) == [b"x-postage-stamp", b"date", b"message-id", b"from"]
+        assert b"@sender.example>\r\n" in stamped
+
+    def test_recipients_are_those_named_else_those_of_to_and_cc(self, run):
+        letter = b"To: a@b.example, c@d.example\r\nCc: A@b.example, e@f.example\r\nFrom: ann@sender.example\r\n\r\n"
+
+        assert names(run("stamp", stdin=letter).out).count(b"x-postage-stamp") == 3
+        assert names(run("stamp", "--to", "z@y.example", stdin=letter).out).count(b"x-postage-stamp") == 1
+        assert run("stamp", "--json", stdin=letter).document["recipients"] == [
+            "a@b.example",
+            "c@d.example",
+            "e@f.example",
+        ]
+
+    @pytest.mark.parametrize(
+        "letter",
+        [
+            TWO_DOMAINS,
+            b"Bcc:\r\n" + LETTER,
+            b"From: a@b.example\r\n\r\n",
+            b"To: Bob Smith\r\nFrom: a@b.example\r\n\r\n",
+            b"",
+        ],
+    )
+    def test_a_letter_that_does_not_say_who_gets_this_copy_is_wrong_usage(self, run, letter):
+        assert run("stamp", stdin=letter, status=2).out == b""
+        assert run("stamp", "--json", stdin=letter, status=2).document["error"]["message"]
+
+    def test_a_bcc_field_is_no_obstacle_where_the_recipient_is_named(self, run):
+        assert run("stamp", "--to", "x@b.example", stdin=TWO_DOMAINS).out.startswith(b"X-Postage-Stamp:")
+
+    def test_eight_bit_text_is_encoded_before_it_is_stamped(self, run):
+        letter = LETTER + "Grüße\r\n".encode()
+
+        assert run("stamp", stdin=letter).out.isascii()
+        assert run("stamp", "--8bit", stdin=letter).out.endswith(letter)
+
+    def test_a_signed_letter_that_cannot_travel_is_refused_with_the_reason(self, run):
+        letter = b"Content-Type: multipart/signed; boundary=b\r\n" + LETTER + "ü".encode()
+
+        assert "altering it would break it" in run("stamp", stdin=letter, status=2).err
+
+
+def test_without_an_account_it_is_said_how_to_get_one(run, file):
+    said = run("stamp", file, "--json", status=2)
+
+    assert "pennyred open" in said.document["error"]["message"]
+
+
+def aged(home, office, days):
+    """The wallet with a licence that has so many days left."""
+    wallet = load_wallet(home)
+    selector, key = office.office.keys.newest
+    now = int(time.time())
+    licence = mint_licence(
+        key,
+        issuer=wallet.issuer,
+        selector=selector,
+        account=wallet.account,
+        public_key=wallet.key.public,
+        daily_cap=10,
+        valid_from=now - 100 * DAY,
+        valid_until=now + days * DAY,
+    )
+    save_wallet(home, replace(wallet, licence=licence))
+
+
+@pytest.mark.usefixtures("account")
+class TestLicence:
+    def test_one_that_is_about_to_end_is_renewed(self, run, file, home, office):
+        aged(home, office, 5)
+
+        run("stamp", file)
+
+        assert load_wallet(home).licence.valid_until > time.time() + 30 * DAY
+
+    def test_an_old_one_serves_while_the_office_does_not_answer(self, run, file, home, office):
+        aged(home, office, 5)
+        save_wallet(home, replace(load_wallet(home), office="http://127.0.0.1:1"))
+
+        assert run("stamp", file).out.startswith(b"X-Postage-Stamp:")
+
+    def test_one_that_has_ended_needs_the_office(self, run, file, home, office):
+        aged(home, office, -1)
+        save_wallet(home, replace(load_wallet(home), office="http://127.0.0.1:1"))
+
+        said = run("stamp", file, "--json", status=75)
+
+        assert said.document["error"]["reason"] == "office-unreachable"
+
+    def test_a_closed_account_gets_no_more(self, run, at, file, home, office, account):
+        aged(home, office, 5)
+        at("account", "close", account)
+
+        said = run("stamp", file, status=1)
+
+        assert "account-closed" in said.err
+        assert said.out == b""
+
+
+@pytest.mark.usefixtures("wallet")
+class TestSend:
+    def test_the_stamped_letter_arrives_and_the_answer_is_told(self, run, file, server):
+        said = run("send", "--via", via(server), file)
+
+        assert said.text == "bob@example.org: 250 2.0.0 Ok: queued as 0\n"
+        arrived = server.letters[0]
+        assert arrived.letter.startswith(b"X-Postage-Stamp:")
+        assert arrived.letter.endswith(LETTER)
+        assert arrived.mail.startswith(b"MAIL FROM:<ann@sender.example>")
+
+    def test_the_document_says_what_became_of_each_copy(self, run, file, server):
+        said = run("send", "--via", via(server), "--json", file)
+
+        reply = {"recipients": ["bob@example.org"], "code": 250, "reply": "2.0.0 Ok: queued as 0", "reason": ""}
+        assert said.document == {"copies": [reply]}
+
+    def test_a_domain_gets_one_copy_and_a_bcc_recipient_one_alone(self, run, server):
+        run("send", "--via", via(server), stdin=TWO_DOMAINS)
+
+        assert [len(one.recipients) for one in server.letters] == [2, 1, 1]
+        assert [names(one.letter).count(b"x-postage-stamp") for one in server.letters] == [2, 1, 1]
+        assert not any(b"bcc" in names(one.letter) for one in server.letters)
+        assert server.letters[2].recipients == [b"RCPT TO:<x@b.example>\r\n"]
+
+    def test_who_is_named_only_to_us_gets_a_copy_alone(self, run, file, server):
+        run("send", "--via", via(server), "--to", "bob@example.org", "--to", "eve@example.org", file)
+
+        assert [one.recipients for one in server.letters] == [
+            [b"RCPT TO:<bob@example.org>\r\n"],
+            [b"RCPT TO:<eve@example.org>\r\n"],
+        ]
+
+    def test_another_envelope_sender_can_be_named(self, run, file, server):
+        run("send", "--via", via(server), "--from", "bounces@sender.example", file)
+
+        assert server.letters[0].mail.startswith(b"MAIL FROM:<bounces@sender.example>")
+
+    def test_a_refusal_is_printed_as_it_was_said_and_does_not_stop_the_others(self, run, server):
+        server.answers[b"."].append(DUE)
+
+        said = run("send", "--via", via(server), stdin=TWO_DOMAINS, status=1)
+
+        assert DUE.decode().strip() in said.text
+        assert "(expired)" in said.err
+        assert len(server.letters) == 2
+
+    def test_the_document_of_a_refusal_has_its_reason(self, run, file, server):
+        server.answers[b"."].append(DUE)
+
+        said = run("send", "--via", via(server), "--json", file, status=1)
+
+        assert [(one["code"], one["reason"]) for one in said.document["copies"]] == [(550, "expired")]
+
+    def test_what_may_go_later_is_75(self, run, file, server):
+        server.answers[b"."].append(LATER)
+
+        assert "451 4.3.0" in run("send", "--via", via(server), file, status=75).text
+
+    def test_text_stays_eight_bit_where_the_server_takes_it_and_only_there(self, run, server):
+        letter = LETTER + "Grüße\r\n".encode()
+
+        run("send", "--via", via(server), stdin=letter)
+        server.keywords = ()
+        run("send", "--via", via(server), stdin=letter)
+
+        assert server.letters[0].letter.endswith(letter)
+        assert server.letters[1].letter.isascii()
+
+    def test_a_server_that_is_not_there_is_75(self, run, file):
+        said = run("send", "--via", "127.0.0.1:1", "--json", file, status=75)
+
+        assert said.document["error"]["reason"] == "upstream-unavailable"
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("--via", "host:port"),
+            ("--via", "host:0"),
+            ("--via", ""),
+            ("--via", "::1"),
+            ("--via", "h:1", "--from", "nobody"),
+        ],
+    )
+    def test_wrong_usage_is_told_before_anything_is_sent(self, run, file, arguments):
+        assert run("send", *arguments, file, status=2).out == b""
+
+    def test_a_letter_without_recipients_is_wrong_usage(self, run, server):
+        run("send", "--via", via(server), stdin=b"From: ann@sender.example\r\n\r\nHello\r\n", status=2)
+
+        assert server.letters == []

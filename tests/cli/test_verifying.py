@@ -1,0 +1,142 @@
+"""What `verify` says of the stamps of a letter, and whose keys it asks for."""
+
+import time
+
+import pytest
+from stationery import LETTER, Stationery
+
+from pennyred.cli.verifying import LOOKUPS_MAX
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+
+BOB = "bob@example.org"
+TO_TWO = LETTER.replace(b"<bob@example.org>", b"<bob@example.org>, eve@d.example")
+
+
+@pytest.fixture
+def letter():
+    """Stamped just now by a sender of an office whose key is in DNS."""
+    return Stationery().stamped(LETTER, BOB, now=int(time.time()))
+
+
+@pytest.fixture
+def zone(monkeypatch):
+    """The keys in DNS; raises what is in it."""
+    records = {("post.example.org", "s1"): Stationery().office_key.public}
+
+    async def find_key(domain, selector):
+        found = records.get((domain, selector))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr("pennyred.discovery.find_key", find_key)
+    return records
+
+
+def only(said):
+    (row,) = said.document["stamps"]
+    return row
+
+
+@pytest.mark.usefixtures("zone")
+class TestVerify:
+    def test_a_stamp_that_holds_is_told_with_its_number_and_issuer(self, run, letter):
+        said = run("verify", "--json", stdin=letter)
+
+        serial = "00000000000000000000000000000001"
+        assert only(said) == {
+            "recipient": BOB,
+            "verdict": "full",
+            "reason": "stamped",
+            "serial": serial,
+            "issuer": "post.example.org",
+        }
+        assert serial in run("verify", stdin=letter).text
+
+    def test_line_ends_of_files_do_not_matter(self, run, letter):
+        assert only(run("verify", "--json", stdin=letter.replace(b"\r\n", b"\n")))["verdict"] == "full"
+
+    @pytest.mark.parametrize(
+        ("alter", "verdict", "reason", "status"),
+        [
+            (lambda letter: letter + b"unsubscribe\r\n", "modified", "stamped-modified", 0),
+            (lambda letter: letter.replace(b"Tea", b"Coffee"), "invalid", "altered-headers", 1),
+            (lambda letter: letter.replace(b"v=1;", b"v=2;"), "invalid", "unknown-version", 1),
+            (lambda letter: letter.replace(b"v=1;", b"v=x;"), "invalid", "malformed", 1),
+        ],
+    )
+    def test_what_was_altered_is_told(self, run, letter, alter, verdict, reason, status):
+        row = only(run("verify", "--json", stdin=alter(letter), status=status))
+
+        assert (row["verdict"], row["reason"]) == (verdict, reason)
+
+    def test_another_recipient_has_no_stamp_in_it(self, run, letter):
+        said = run("verify", "--to", "eve@example.org", stdin=letter, status=1)
+
+        assert "wrong-recipient" in said.err
+
+    def test_every_recipient_needs_one(self, run):
+        stamped = Stationery().stamped(TO_TWO, BOB, now=int(time.time()))
+
+        said = run("verify", stdin=stamped, status=1)
+        assert "no stamp holds for eve@d.example (no-stamp)" in said.err
+
+        assert only(run("verify", "--json", "--to", BOB, stdin=stamped))["recipient"] == BOB
+
+    def test_a_letter_without_stamps_has_none(self, run):
+        said = run("verify", "--json", stdin=LETTER, status=1)
+
+        assert said.document == {"stamps": []}
+        assert "no-stamp" in run("verify", stdin=LETTER, status=1).err
+
+    def test_an_expired_stamp_is_told(self, run):
+        stamped = Stationery().stamped(LETTER, BOB, now=int(time.time()) - 200, lifetime_seconds=100)
+
+        assert only(run("verify", "--json", stdin=stamped, status=1))["reason"] == "expired"
+
+    def test_without_recipients_there_is_nothing_to_say(self, run):
+        run("verify", stdin=b"From: ann@sender.example\r\n\r\n", status=2)
+
+
+def test_an_office_without_a_key_in_dns_vouches_for_nobody(run, letter, zone):
+    zone.clear()
+
+    assert only(run("verify", "--json", stdin=letter, status=1))["reason"] == "bad-licence"
+
+
+def test_while_dns_does_not_answer_nothing_is_said(run, letter, zone):
+    zone["post.example.org", "s1"] = Unavailable(Reason.OFFICE_UNREACHABLE, "DNS does not answer")
+
+    said = run("verify", "--json", stdin=letter, status=75)
+
+    assert said.document["error"]["reason"] == "office-unreachable"
+
+
+def test_a_letter_cannot_have_dns_asked_for_ever(run, monkeypatch):
+    asked = []
+
+    async def find_key(domain, _):
+        asked.append(domain)
+
+    monkeypatch.setattr("pennyred.discovery.find_key", find_key)
+    desk = Stationery()
+    forged = b"".join(
+        desk.stamp(LETTER, BOB).field().replace(b"i=post.", b"i=p%03d." % number) for number in range(LOOKUPS_MAX + 10)
+    )
+
+    run("verify", stdin=forged + LETTER, status=1)
+
+    assert len(set(asked)) == len(asked) == LOOKUPS_MAX
+
+
+def test_the_office_on_this_machine_knows_its_own_keys(at, letter, tmp_path):
+    (tmp_path / "post" / "office.key").write_bytes(Stationery().office_key.to_pem())
+
+    assert only(at("verify", "--json", stdin=letter))["verdict"] == "full"
+
+
+def test_the_office_one_has_an_account_at_is_known(run, account):
+    stamped = run("stamp", stdin=LETTER).out
+
+    assert only(run("verify", "--json", stdin=stamped))["verdict"] == "full"
