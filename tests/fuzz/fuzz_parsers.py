@@ -4,7 +4,8 @@
 
 With the name of one of `parsers.PARSERS` (`stamp`, "key record", ...) only that one is fuzzed; else the first octet of an
 input chooses. Begins from good inputs of its own, so no folder is needed. Exits with 0 if nothing was found; a finding is
-any other exception, a failed assertion, or ten seconds for one input, which is then in a file `crash-*` or `timeout-*`.
+any other exception, a failed assertion, or ten seconds for one input, which is then in a file `crash-*` or `timeout-*`
+in the system's folder for temporary ones.
 
 Needs `atheris` (extra "fuzz"). The same parsers meet Hypothesis in tests/postage/test_parsers.py.
 """
@@ -48,7 +49,8 @@ def fuzz(arguments: list[str], seeds: Path) -> None:
             parse(octets[1:])
 
     again = any(not option.startswith("-") for option in options)
-    atheris.Setup([sys.argv[0], "-max_len=6000", "-timeout=10", *options, *([] if again else [str(seeds)])], one_input)
+    defaults = ["-max_len=6000", "-timeout=10", f"-artifact_prefix={tempfile.gettempdir()}{os.sep}"]
+    atheris.Setup([sys.argv[0], *defaults, *options, *([] if again else [str(seeds)])], one_input)
     atheris.Fuzz()
 
 
