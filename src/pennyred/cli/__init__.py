@@ -61,14 +61,19 @@ class _LazyGroup(click.Group):
         return command if isinstance(command, click.Command) else None
 
     def main(
-        self, args: Sequence[str] | None = None, *rest: Any, standalone_mode: bool = True, **extra: Any
-    ) -> Any:  # click's own signature
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run and leave; wrong usage is told as a document where that is asked for, before a command can tell it."""
         if not standalone_mode:
-            return super().main(args, *rest, standalone_mode=False, **extra)
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         words = list(sys.argv[1:] if args is None else args)
         try:
-            status = super().main(words, *rest, standalone_mode=False, **extra)
+            status = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
         except click.Abort:
             sys.exit(INTERRUPTED)
         except click.ClickException as error:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, run_async
+from pennyred.postage.address import canonical_recipient
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.signing import SigningKey
 from pennyred.services.wallet import (
@@ -63,12 +64,13 @@ async def _open(office: str, address: str) -> Wallet:
     else:
         if existing.office != office.rstrip("/"):
             raise RuleRefused("account-exists", f"{folder} holds an account at {existing.office} already")
-    key = load_key(folder)
-    if key is None:
-        key = SigningKey.from_seed(os.urandom(32))
-        save_key(folder, key)
+    canonical_recipient(address)
+    kept = load_key(folder)
+    key = kept or SigningKey.from_seed(os.urandom(32))
     async with _client(office, key) as client:
         info = await client.info()
+        if kept is None:
+            save_key(folder, key)  # before the office hears of it: an account whose key is lost cannot be used
         opened = await client.open_account(address)
     licence = parse_licence(opened.licence.encode())
     wallet = Wallet(office.rstrip("/"), info.issuer, opened.account, opened.address, key, licence, info.keys)

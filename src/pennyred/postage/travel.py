@@ -2,8 +2,8 @@
 
 Safe is what RFC 5321 lets every server pass on untouched: CRLF line ends, lines of at most 998 octets, no NUL, and
 eight-bit octets only where the next hop has said 8BITMIME (bodies) or SMTPUTF8 (the header). A safe letter stays as it
-is, byte for byte. In others the transfer encoding of the parts that need it is changed (RFC 2045 section 6), never their
-content.
+is, byte for byte. In others the transfer encoding of the parts that need it is changed (RFC 2045 section 6), never
+their content.
 """
 
 import re
