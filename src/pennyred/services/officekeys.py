@@ -1,8 +1,8 @@
 """An office's signing keys: files in PEM; the newest signs, all verify.
 
 The first is the file the settings name (`office.key`, selector `s1`); each rotation adds one beside it
-(`office-s2.key`, selector `s2`, and so on). A key is taken out of use by deleting its file, once no licence signed by it
-is valid.
+(`office-s2.key`, selector `s2`, and so on). A key is taken out of use by deleting its file, once no licence signed by
+it is valid.
 """
 
 import os

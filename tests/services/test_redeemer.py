@@ -1,0 +1,112 @@
+"""The office as a gate sees it: it believes what it has checked itself, and nothing else."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from office_at_work import OfficeAtWork
+from stationery import DAY, LETTER, NOW, Stationery
+
+from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.services.redeemer import LEASE_SECONDS_MAX, LedgerRedeemer
+
+TX = b"t" * 16
+LETTER_HASH = b"l" * 32
+
+
+@pytest.fixture
+def work(tmp_path):
+    """An office whose key is the stationery's, with an account of a hundred stamps."""
+    work = OfficeAtWork(tmp_path)
+    paper = Stationery()
+
+    async def prepare() -> None:
+        await work.office.ensure_local_receiver()
+        await work.office.add_receiver("acme", ["example.org"])
+        await work.ledger.open_account(paper.account, "ann@sender.example", paper.sender_key.public, 1000, now=NOW)
+        await work.ledger.credit(paper.account, 100, "test", now=NOW)
+
+    asyncio.run(prepare())
+    return work
+
+
+def redeemer(work: OfficeAtWork, receiver: str = "acme", *, is_verified: bool = False) -> LedgerRedeemer:
+    office = work.office
+    return LedgerRedeemer(
+        office.ledger, receiver, office.issuer, office.keys.public_keys, clock=lambda: work.now, is_verified=is_verified
+    )
+
+
+def hold(stamp, domain="example.org", tx=TX) -> Hold:
+    return Hold(tx=tx, group=TX, stamp=stamp, domain=domain, letter=LETTER_HASH)
+
+
+def held(work: OfficeAtWork, stamp, domain="example.org", **options):
+    return asyncio.run(redeemer(work, **options).hold([hold(stamp, domain)], lease_seconds=60))[0]
+
+
+def settle(stamp) -> Settle:
+    return Settle(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, LETTER_HASH)
+
+
+def test_a_stamp_is_held_and_settled(work):
+    stamp = Stationery().stamp(LETTER, "bob@example.org")
+
+    assert held(work, stamp).outcome is HoldOutcome.HELD
+    assert asyncio.run(redeemer(work).settle([settle(stamp)])) == [SettleOutcome.SETTLED]
+    assert asyncio.run(work.office.account(stamp.account)).balance == 99
+
+
+def test_a_hold_is_given_back(work):
+    stamp = Stationery().stamp(LETTER, "bob@example.org")
+    held(work, stamp)
+    void = Void(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, LETTER_HASH, TX)
+
+    assert asyncio.run(redeemer(work).void([void])) == [VoidOutcome.VOIDED]
+    assert asyncio.run(work.office.account(stamp.account)).available == 100
+
+
+def test_what_a_remote_gate_says_is_checked(work):
+    stamp = Stationery().stamp(LETTER, "bob@example.org")
+    altered = replace(stamp, serial=b"\xff" * 16)
+
+    assert held(work, altered).outcome is not HoldOutcome.HELD
+    assert asyncio.run(work.office.account(stamp.account)).held == 0
+
+
+def test_a_remote_gate_redeems_stamps_for_its_domains_only(work):
+    """Neither another's domain, nor a stamp for another's domain said to be for its own."""
+    stamp = Stationery().stamp(LETTER, "bob@elsewhere.example")
+
+    assert held(work, stamp, "elsewhere.example").outcome is HoldOutcome.WRONG_RECEIVER
+    assert held(work, stamp, "example.org").outcome is not HoldOutcome.HELD
+    assert held(work, stamp, "elsewhere.example", receiver="local").outcome is HoldOutcome.HELD
+
+
+def test_an_expired_stamp_is_expired_by_the_offices_own_clock(work):
+    stamp = Stationery().stamp(LETTER, "bob@example.org", lifetime_seconds=DAY)
+    work.now = NOW + DAY
+
+    for is_verified in (False, True):
+        answer = held(work, stamp, receiver="local", is_verified=is_verified)
+        assert "expired" in (answer.outcome.value, answer.reason)
+
+
+def test_a_stamp_that_was_settled_is_known_even_after_it_has_expired(work):
+    """So that a retry after a lost answer is not a refusal."""
+    stamp = Stationery().stamp(LETTER, "bob@example.org", lifetime_seconds=DAY)
+    held(work, stamp)
+    asyncio.run(redeemer(work).settle([settle(stamp)]))
+    work.now = NOW + DAY
+
+    assert held(work, stamp).outcome is HoldOutcome.ALREADY_SETTLED
+
+
+def test_no_gate_may_hold_a_stamp_for_ever(work):
+    stamp = Stationery().stamp(LETTER, "bob@example.org")
+    asyncio.run(redeemer(work).hold([hold(stamp)], lease_seconds=10**9))
+    work.now = NOW + LEASE_SECONDS_MAX
+
+    again = asyncio.run(redeemer(work).hold([hold(stamp, tx=b"u" * 16)], lease_seconds=60))[0]
+
+    assert again.outcome is HoldOutcome.RENEWED
