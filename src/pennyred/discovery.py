@@ -17,15 +17,13 @@ def key_name(domain: str, selector: str) -> str:
     return f"{selector}._postage.{domain}"
 
 
-async def find_key(
-    domain: str, selector: str, resolver: dns.asyncresolver.Resolver | None = None
-) -> bytes | None:
+async def find_key(domain: str, selector: str, resolver: dns.asyncresolver.Resolver | None = None) -> bytes | None:
     """The public key published there, or None where there is none.
 
     Raises `Unavailable` for SERVFAIL and timeouts: that is "later", never "no".
     """
-    resolver = resolver or dns.asyncresolver.Resolver()
     try:
+        resolver = resolver or dns.asyncresolver.Resolver()
         answer = await resolver.resolve(key_name(domain, selector), "TXT", lifetime=LIFETIME_SECONDS)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return None
