@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stationery import ISSUER, NOW, ReceivedLetter, Stationery
+
 from pennyred.ledger.memory import MemoryLedger
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder
@@ -17,7 +19,6 @@ from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.letterbox import Answer, Delivered, Envelope, Fate, Reply
 from pennyred.services.standing import GatePolicy
-from stationery import ISSUER, NOW, ReceivedLetter, Stationery
 
 QUEUED = Reply(250, (b"2.0.0 Ok: queued as ABC123",))
 

@@ -43,7 +43,7 @@ class Postfix:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run("stop", check=False)
+        self._run("abort", check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def letters(self) -> list[bytes]:
@@ -56,6 +56,11 @@ class Postfix:
         while len(found := self.letters()) < count and time.monotonic() < end:
             time.sleep(0.05)
         return found
+
+    def forget(self) -> None:
+        """Take what has been delivered out of the Maildir."""
+        for path in self.folder.glob("mail/*/new/*"):
+            path.unlink()
 
     def kill(self) -> None:
         """SIGKILL the master, as a crash would."""

@@ -49,7 +49,12 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
 
 
 async def _upstream(settings: Settings, gate: GateSettings) -> list[Complaint]:
-    probe = await probe_upstream(parse_url(gate.upstream), gate.hostname or "localhost", FOREIGN_RECIPIENT)
+    probe = await probe_upstream(
+        parse_url(gate.upstream),
+        gate.hostname or "localhost",
+        FOREIGN_RECIPIENT,
+        as_stranger=gate.upstream_identity == "xclient",
+    )
     match probe:
         case Probe(error=error) if error:
             return [_about(settings, "gate.upstream", error, f"a mail server at {gate.upstream}")]

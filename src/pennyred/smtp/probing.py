@@ -21,8 +21,13 @@ class Probe:
     is_open_relay: bool = False
 
 
-async def probe_upstream(endpoint: Endpoint, hostname: str, foreign_recipient: str) -> Probe:
-    """Say EHLO, be a stranger by XCLIENT where that is offered, and ask for a foreign recipient. DATA is never said."""
+async def probe_upstream(
+    endpoint: Endpoint, hostname: str, foreign_recipient: str, *, as_stranger: bool = True
+) -> Probe:
+    """Say EHLO and ask for a foreign recipient, in the way the gate will; DATA is never said.
+
+    `as_stranger`: the gate will say by XCLIENT who the client is, so here it is a stranger, where that is offered.
+    """
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             if endpoint.path:
@@ -30,7 +35,7 @@ async def probe_upstream(endpoint: Endpoint, hostname: str, foreign_recipient: s
             else:
                 reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
             try:
-                return await _ask(reader, writer, endpoint, hostname, foreign_recipient)
+                return await _ask(reader, writer, endpoint, hostname, foreign_recipient, as_stranger)
             finally:
                 writer.close()
     except TimeoutError:
@@ -45,6 +50,7 @@ async def _ask(
     endpoint: Endpoint,
     hostname: str,
     foreign_recipient: str,
+    as_stranger: bool,
 ) -> Probe:
     async def say(line: str) -> list[bytes]:
         writer.write(line.encode() + b"\r\n")
@@ -57,7 +63,8 @@ async def _ask(
         return Probe(f"it greets with {greeting[-1].decode('ascii', 'replace')}")
     offered = await say(hello)
     offers_xclient = any(line[4:].upper().split()[:1] == [b"XCLIENT"] for line in offered)
-    if offers_xclient and not replies.is_error((await say(f"XCLIENT ADDR={_STRANGER} NAME=[UNAVAILABLE]"))[-1]):
+    is_told = as_stranger and offers_xclient
+    if is_told and not replies.is_error((await say(f"XCLIENT ADDR={_STRANGER} NAME=[UNAVAILABLE]"))[-1]):
         await say(hello)
     is_refused = replies.is_error((await say(f"MAIL FROM:<postmaster@{hostname}>"))[-1])
     is_refused = is_refused or replies.is_error((await say(f"RCPT TO:<{foreign_recipient}>"))[-1])
