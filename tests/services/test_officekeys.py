@@ -40,6 +40,16 @@ def test_the_newest_signs_and_all_verify(first):
     assert dict(keys.public_keys) == {f"s{n}": SigningKey.from_seed(seed).public for n, seed in enumerate(SEEDS, 1)}
 
 
+def test_beyond_the_limit_the_newest_still_signs_and_rotation_goes_on(first, monkeypatch):
+    monkeypatch.setattr("pennyred.services.officekeys.KEYS_MAX", 3)
+
+    written = [add_key(first, seed)[0] for seed in SEEDS[:5]]
+
+    assert written == ["s1", "s2", "s3", "s4", "s5"]
+    assert OfficeKeys(first).newest[0] == "s5"
+    assert list(OfficeKeys(first).public_keys) == ["s3", "s4", "s5"]
+
+
 def test_a_key_is_taken_out_of_use_by_deleting_its_file(first):
     for seed in SEEDS[:3]:
         add_key(first, seed)

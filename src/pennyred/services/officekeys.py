@@ -14,6 +14,7 @@ from pennyred.postage.errors import MalformedKey
 from pennyred.postage.signing import SigningKey
 
 KEYS_MAX = 100
+"""Beyond, the oldest are passed over: the newest has to sign."""
 KEY_FILE_BYTES_MAX = 64 * 1024
 
 
@@ -55,7 +56,7 @@ def key_files(first: Path) -> dict[str, Path]:
     for path in sorted(first.parent.iterdir()) if first.parent.is_dir() else []:
         if match := pattern.fullmatch(path.name):
             found[match[1]] = path
-    return dict(sorted(found.items(), key=lambda item: _number(item[0]))[:KEYS_MAX])
+    return dict(sorted(found.items(), key=lambda item: _number(item[0]))[-KEYS_MAX:])
 
 
 def add_key(first: Path, seed: bytes) -> tuple[str, Path]:
