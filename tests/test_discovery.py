@@ -101,3 +101,10 @@ def test_a_machine_that_has_no_dns_at_all_means_later(monkeypatch):
 
     with pytest.raises(Unavailable):
         asyncio.run(find_key("post.example.org", "s1"))
+
+
+@pytest.mark.parametrize("domain", [".".join(["a" * 60] * 4), "a" * 64 + ".example", "a..example"])
+def test_a_name_that_cannot_exist_has_no_key_and_is_not_asked_for(domain):
+    nobody = dns.asyncresolver.Resolver(configure=False)
+
+    assert asyncio.run(find_key(domain, "s" * 63, nobody)) is None

@@ -1,7 +1,8 @@
-"""An issuer's keys in DNS: TXT records at `<selector>._postage.<domain>`, as DKIM keys are (STAMP.md 8)."""
+"""An issuer's keys in DNS: TXT records at `<selector>._postage.<domain>`, as DKIM keys are (STAMP.md 7.4)."""
 
 import dns.asyncresolver
 import dns.exception
+import dns.name
 import dns.resolver
 
 from pennyred.postage.errors import MalformedKey, Unavailable
@@ -23,8 +24,12 @@ async def find_key(domain: str, selector: str, resolver: dns.asyncresolver.Resol
     Raises `Unavailable` for SERVFAIL and timeouts: that is "later", never "no".
     """
     try:
+        name = dns.name.from_text(key_name(domain, selector))
+    except dns.exception.DNSException:
+        return None  # no such name can exist, later neither
+    try:
         resolver = resolver or dns.asyncresolver.Resolver()
-        answer = await resolver.resolve(key_name(domain, selector), "TXT", lifetime=LIFETIME_SECONDS)
+        answer = await resolver.resolve(name, "TXT", lifetime=LIFETIME_SECONDS)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return None
     except (dns.exception.DNSException, OSError) as error:
