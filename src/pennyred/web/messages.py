@@ -1,6 +1,11 @@
 """The JSON that office and sender exchange. Times are RFC 3339 UTC, stamps whole numbers, bytes base64."""
 
+from typing import Annotated
+
 import msgspec
+
+STAMPS_ASKED_MAX = 1_000_000_000
+"""In one purchase; as the command line has it."""
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -71,7 +76,7 @@ class PurchaseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     method: str
     code: str
-    stamps: int
+    stamps: Annotated[int, msgspec.Meta(ge=1, le=STAMPS_ASKED_MAX)]
 
 
 class Purchase(msgspec.Struct, frozen=True):
