@@ -73,8 +73,9 @@ def stamp(to: tuple[str, ...], eight_bit: bool, file: Path | None, as_json: bool
 def send(via: str, sender: str | None, to: tuple[str, ...], file: Path | None, as_json: bool) -> None:
     """Stamp a letter and send it: one copy for each recipient domain, and one for each Bcc recipient alone.
 
-    What the server says is printed as it was said. Exit status 1 if a copy was refused, 75 if it may go later; a copy
-    that was delivered before is not charged again, so trying again is safe: it is the very same letter.
+    What the server says is printed as it was said. Exit status 1 if a copy was refused, 75 if it may go later. A
+    letter that `pennyred stamp` has stamped may be sent again and again: its stamps are used, and pay once. An
+    unstamped one is stamped anew each time; when some of its copies were taken, name the other recipients with --to.
 
     Example:  pennyred send --via mx.example.org --from ann@sender.example letter.eml
     """

@@ -1,7 +1,7 @@
 """Frank a letter: find its recipients, make one copy for each domain, put a stamp for each recipient on top.
 
 Whoever holds a letter can confirm a guess of its stamps' recipients, so a copy holds the stamps of its own domain only,
-and a Bcc recipient gets a copy alone (DESIGN 4 and 6).
+and a Bcc recipient gets a copy alone.
 """
 
 import re
@@ -21,6 +21,7 @@ from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_stamp
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
+from pennyred.services.borne import paid_already, without_others
 
 RECIPIENTS_MAX = 1000
 """Of one letter; each costs a stamp."""
@@ -83,15 +84,15 @@ def completed(letter: bytes, *, now: int, message_id: str) -> bytes:
 
 
 def make_copies(letter: bytes, visible: Sequence[str], bcc: Sequence[str] = ()) -> list[Copy]:
-    """One copy for each recipient domain and one for each Bcc recipient; none has a Bcc field."""
+    """One copy for each recipient domain and one for each Bcc recipient; none has a Bcc field or another's stamps."""
     header, _ = split_letter(letter)
-    kept = b"".join(field.raw for field in parse_header(header).fields if field.key not in _BLIND)
-    bare = kept + letter[len(header) :]
+    kept = [field for field in parse_header(header).fields if field.key not in _BLIND]
+    rest = letter[len(header) :]
     by_domain: dict[str, list[str]] = {}
     for address in distinct(visible):
         by_domain.setdefault(canonical_recipient(address).domain, []).append(address)
     groups = [*by_domain.values(), *([address] for address in distinct(bcc))]
-    return [Copy(tuple(group), bare) for group in groups]
+    return [Copy(tuple(group), without_others(kept, _canonical(group)) + rest) for group in groups]
 
 
 def stamp_letter(
@@ -107,10 +108,13 @@ def stamp_letter(
 ) -> bytes:
     """The letter with one stamp for each distinct recipient on top, above any signature; the rest byte for byte.
 
-    Raises `MalformedLetter` where it has not exactly one From, and `MalformedAddress`.
+    A recipient for whom this account has stamped this very letter gets no second stamp: that would pay twice. Raises
+    `MalformedLetter` where it has not exactly one From, and `MalformedAddress`.
     """
     head, body = split_letter(letter)
     header, digest = parse_header(head), body_hash(body)
+    canonical = _canonical(recipients)
+    paid = paid_already(header, digest, canonical, licence, now=now, price=price)
     stamps = [
         mint_stamp(
             key,
@@ -124,7 +128,8 @@ def stamp_letter(
             lifetime_seconds=lifetime_seconds,
             price=price,
         ).field()
-        for recipient in _canonical(recipients)
+        for recipient in canonical
+        if recipient not in paid
     ]
     return b"".join(stamps) + letter
 

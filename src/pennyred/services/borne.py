@@ -1,0 +1,63 @@
+"""The stamps a letter bears already: so that sending it again does not pay again, and no copy shows another's stamp.
+
+A stamp pays for its letter once, however often that is sent: the gate knows it and does not charge it again. A second
+stamp on the same letter would be a second payment and a second delivery.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from pennyred.postage.address import Recipient
+from pennyred.postage.candidates import find_candidates
+from pennyred.postage.digest import header_hash, recipient_hash
+from pennyred.postage.errors import MalformedStamp
+from pennyred.postage.letter import STAMP_FIELD, Field, HeaderSection
+from pennyred.postage.licence import Licence
+from pennyred.postage.signing import CONTEXT_STAMP, verify
+from pennyred.postage.stamp import Stamp, parse_stamp
+
+LIFE_LEFT_SECONDS = 3600
+"""A stamp with less than this to live is not worth sending."""
+
+
+def paid_already(
+    header: HeaderSection,
+    body_digest: bytes,
+    recipients: Sequence[Recipient],
+    licence: Licence,
+    *,
+    now: int,
+    price: int,
+) -> set[Recipient]:
+    """The recipients for whom the letter bears a stamp that this account has made for it as it is, still good."""
+    if not header.named(STAMP_FIELD.lower()):
+        return set()
+    digest = header_hash(header)
+
+    def is_good(stamp: Stamp) -> bool:
+        return (
+            (stamp.issuer, stamp.account) == (licence.issuer, licence.account)
+            and stamp.licence.public_key == licence.public_key
+            and (stamp.header_hash, stamp.body_hash) == (digest, body_digest)
+            and stamp.price >= price
+            and min(stamp.expires_at, stamp.licence.valid_until) >= now + LIFE_LEFT_SECONDS
+            and verify(licence.public_key, CONTEXT_STAMP, stamp.signed_bytes, stamp.signature)
+        )
+
+    borne = zip(recipients, find_candidates(header, recipients), strict=True)
+    return {recipient for recipient, candidates in borne if any(map(is_good, candidates.stamps))}
+
+
+def without_others(fields: Iterable[Field], recipients: Sequence[Recipient]) -> bytes:
+    """The fields, less the stamps made out to anybody but these recipients."""
+    return b"".join(field.raw for field in fields if not _is_for_others(field, recipients))
+
+
+def _is_for_others(field: Field, recipients: Sequence[Recipient]) -> bool:
+    if field.key != STAMP_FIELD.lower():
+        return False
+    try:
+        stamp = parse_stamp(field.value)
+    except MalformedStamp:
+        return False
+    salt = stamp.salt
+    return salt is None or all(recipient_hash(salt, one) != stamp.recipient_hash for one in recipients)
