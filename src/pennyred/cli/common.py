@@ -64,13 +64,15 @@ def _report(error: Exception, *, as_json: bool) -> int:
 
 def _status(error: Exception) -> tuple[int, str]:
     """The exit status an error means, and its name."""
+    from pennyred.storage.migrations import SchemaError  # noqa: PLC0415 - brings SQLite, which few commands need
+
     match error:
         case Unavailable(reason=reason):
             return TEMPFAIL, reason.value
         case BadSettings():
             return USAGE, "settings"
-        case Malformed():
-            return USAGE, "malformed"
+        case Malformed() | SchemaError():
+            return USAGE, "schema" if isinstance(error, SchemaError) else "malformed"
         case PennyRedError():
             return REFUSED, str(getattr(error, "reason", "refused"))
         case FileExistsError() | FileNotFoundError() | PermissionError() | IsADirectoryError() | NotADirectoryError():

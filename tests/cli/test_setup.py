@@ -1,0 +1,270 @@
+"""init, check, dns: from an empty folder to settings that are well."""
+
+import asyncio
+import os
+import stat
+
+import pytest
+from fake_upstream import FakeUpstream
+
+from pennyred.config import read_settings
+from pennyred.discovery import key_name
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.keyrecord import parse_key_record
+from pennyred.postage.reasons import Reason
+from pennyred.services.officekeys import OfficeKeys
+
+FILES = ["gate-pass.key", "ledger.db", "office.key", "pennyred.toml"]
+
+
+def test_init_writes_what_a_gate_and_an_office_need(run, tmp_path):
+    folder = tmp_path / "deep" / "post"
+
+    said = run("init", folder, "--json")
+
+    assert sorted(said.document) == ["files"]
+    assert sorted(said.document["files"]) == [str(folder / name) for name in FILES]
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+
+
+def test_what_init_writes_can_be_read(run, tmp_path):
+    run(
+        "init",
+        tmp_path,
+        "--domain",
+        "Post.Example.NET",
+        "--hostname",
+        "mx.example.net",
+        "--upstream",
+        "lmtp://[::1]:24",
+    )
+
+    settings = read_settings(tmp_path / "pennyred.toml")
+
+    assert settings.office is not None
+    assert settings.gate is not None
+    assert settings.office.domain == "post.example.net"
+    assert (settings.gate.hostname, settings.gate.upstream) == ("mx.example.net", "lmtp://[::1]:24")
+    assert settings.gate.mode == "monitor", "a new gate does no harm"
+
+
+def test_init_keeps_secrets_from_others(run, tmp_path):
+    before = os.umask(0)
+    try:
+        run("init", tmp_path)
+    finally:
+        os.umask(before)
+
+    for name in ("office.key", "gate-pass.key", "ledger.db"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600, name
+
+
+def test_init_takes_the_current_folder(run, tmp_path):
+    run("init")
+
+    assert (tmp_path / "pennyred.toml").exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_init_overwrites_nothing_and_names_what_is_there(run, tmp_path, name):
+    existing = tmp_path / name
+    existing.write_text("mine")
+
+    said = run("init", tmp_path, status=2)
+
+    assert existing.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert str(existing) in said.err
+    assert said.err.count("exists already") == 1
+
+
+def test_init_again_names_everything_that_is_there(run, tmp_path):
+    run("init", tmp_path)
+
+    said = run("init", tmp_path, "--json", status=2)
+
+    message = said.document["error"]["message"]
+    assert said.document["error"]["reason"] == "settings"
+    assert all(str(tmp_path / name) in message for name in FILES)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--domain", "not a domain"),
+        ("--upstream", "http://x"),
+        ("--hostname", 'x"\nmode = "require'),
+        ("--domain", "{"),
+    ],
+)
+def test_init_writes_nothing_it_could_not_read(run, tmp_path, option, value):
+    folder = tmp_path / "post"
+
+    said = run("init", folder, option, value, status=2)
+
+    assert "expected" in said.err
+    assert not folder.exists()
+
+
+def test_dns_prints_the_records_to_publish(at, tmp_path):
+    keys = OfficeKeys(tmp_path / "post" / "office.key").public_keys
+
+    (record,) = at("dns", "--json").document["records"]
+
+    assert record["name"] == key_name("post.example.org", "s1")
+    assert record["type"] == "TXT"
+    assert parse_key_record(record["text"]) == keys["s1"]
+    assert at("dns").text == f'{record["name"]}. IN TXT "{record["text"]}"\n'
+
+
+def test_a_new_key_stands_beside_the_old_one(at, tmp_path):
+    old = at("dns", "--json").document["records"]
+
+    said = at("key", "rotate", "--json").document
+
+    assert said == {"selector": "s2", "file": str(tmp_path / "post" / "office-s2.key")}
+    assert stat.S_IMODE((tmp_path / "post" / "office-s2.key").stat().st_mode) == 0o600
+    records = at("dns", "--json").document["records"]
+    assert records[:1] == old
+    assert [record["name"] for record in records] == [f"{one}._postage.post.example.org" for one in ("s1", "s2")]
+    assert records[0]["text"] != records[1]["text"]
+    assert "s3" in at("key", "rotate").text
+
+
+def test_without_an_office_there_is_nothing_to_publish(run, tmp_path):
+    (tmp_path / "pennyred.toml").write_text('[gate]\nissuers = ["post.example.org"]\n')
+
+    said = run("dns", "--json", status=2)
+
+    assert said.document["error"]["reason"] == "settings"
+
+
+# check
+
+
+@pytest.fixture
+def dns(monkeypatch, tmp_path):
+    """DNS as the office's owner has filled it: a dict of names to keys."""
+    published = {}
+
+    async def find(domain, selector, _=None):
+        found = published.get(key_name(domain, selector))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr("pennyred.programs.probes.find_key", find)
+    return published
+
+
+@pytest.fixture
+def check(at, dns, tmp_path):
+    """Run `pennyred check` with a mail server behind the gate; all is well but for what the test has changed."""
+    folder = tmp_path / "post"
+    dns.setdefault(key_name("post.example.org", "s1"), OfficeKeys(folder / "office.key").public_keys["s1"])
+    toml = folder / "pennyred.toml"
+
+    def run_check(*options, upstream=None, status=2):
+        async def with_upstream():
+            async with upstream or closed() as server:
+                toml.write_text(toml.read_text().replace("127.0.0.1:10025", f"127.0.0.1:{server.port}"))
+                return await asyncio.to_thread(lambda: at("check", *options, status=status))
+
+        return asyncio.run(with_upstream())
+
+    return run_check
+
+
+def closed(**options):
+    """A mail server that takes nothing for strangers."""
+    upstream = FakeUpstream(**options)
+    upstream.answers[b"RCPT"].append(b"554 5.7.1 Relay access denied\r\n")
+    return upstream
+
+
+def complaints(said):
+    assert list(said.document) == ["complaints"]
+    for one in said.document["complaints"]:
+        assert list(one) == ["file", "key", "what", "expected"]
+        assert one["file"].endswith("pennyred.toml")
+    return {one["key"]: one["what"] for one in said.document["complaints"]}
+
+
+def test_when_all_is_well_it_is_said(check):
+    assert check(status=0).text == "all is well\n"
+
+
+def test_an_open_relay_is_complained_of(check):
+    upstream = FakeUpstream()
+
+    said = complaints(check("--json", upstream=upstream))
+
+    assert set(said) == {"gate.upstream"}
+    assert "OPEN RELAY" in said["gate.upstream"]
+    assert b"DATA\r\n" not in upstream.commands
+
+
+def test_a_mail_server_that_would_not_know_the_client_is_complained_of(check):
+    said = complaints(check("--json", upstream=closed(keywords=("PIPELINING",))))
+
+    assert set(said) == {"gate.upstream_identity"}
+
+
+def test_all_complaints_come_at_once(check, tmp_path, dns):
+    folder = tmp_path / "post"
+    dns.clear()
+    (folder / "office.key").chmod(0o644)
+    (folder / "gate-pass.key").write_text("short")
+    (folder / "ledger.db").unlink()
+
+    said = check("--json", upstream=FakeUpstream())
+
+    assert list(complaints(said)) == [
+        "gate.pass_key",
+        "gate.upstream",
+        "office.signing_key",
+        "office.ledger",
+        "office.domain",
+    ]
+    assert len(check(upstream=FakeUpstream()).text.splitlines()) == 5
+
+
+def test_a_mail_server_that_is_not_there_is_complained_of(check):
+    upstream = FakeUpstream()
+    upstream.answers[b"220"].append(b"554 5.3.2 go away\r\n")
+
+    assert "554 5.3.2 go away" in complaints(check("--json", upstream=upstream))["gate.upstream"]
+
+
+@pytest.mark.parametrize(
+    ("published", "what"),
+    [
+        (bytes(32), "another key is published"),
+        (None, "the key is not published"),
+        (Unavailable(Reason.OFFICE_UNREACHABLE, "DNS does not answer"), "DNS does not answer"),
+    ],
+)
+def test_what_dns_says_is_compared(check, dns, published, what):
+    dns[key_name("post.example.org", "s1")] = published
+
+    assert what in complaints(check("--json"))["office.domain"]
+
+
+def test_a_ledger_that_is_none_is_complained_of(check, tmp_path):
+    (tmp_path / "post" / "ledger.db").write_bytes(b"no database at all, but long enough to be looked at" * 100)
+
+    assert "office.ledger" in complaints(check("--json"))
+
+
+def test_a_key_that_is_none_is_complained_of(check, tmp_path):
+    (tmp_path / "post" / "office.key").write_text("no key")
+
+    assert str(tmp_path / "post" / "office.key") in complaints(check("--json"))["office.signing_key"]
+
+
+def test_settings_that_cannot_be_read_are_complaints_too(run, tmp_path):
+    (tmp_path / "pennyred.toml").write_text("[gate]\nprice = 0\n")
+
+    said = run("check", "--json", status=2)
+
+    assert set(complaints(said)) == {"gate.price", "gate.issuers"}

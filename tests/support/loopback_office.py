@@ -1,0 +1,70 @@
+"""A post office as its program runs it, on a free port of loopback, in a thread of its own: for commands and clients."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from pennyred.config import OfficeSettings
+from pennyred.programs.office import open_office
+from pennyred.services.office import Office
+from pennyred.services.officekeys import add_key
+from pennyred.smtp.server import listening_socket
+from pennyred.web.server import ApiServer
+
+ISSUER = "post.example.org"
+WAIT_SECONDS = 30
+
+
+@dataclass
+class LoopbackOffice:
+    """Use as a context manager; `do` runs a coroutine in its loop."""
+
+    folder: Path
+    url: str = ""
+    office: Office = field(init=False)
+
+    @property
+    def settings(self) -> OfficeSettings:
+        return OfficeSettings(ISSUER, ledger=self.folder / "ledger.db", signing_key=self.folder / "office.key")
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.settings.signing_key.exists():
+            add_key(self.settings.signing_key, os.urandom(32))
+        self._loop = asyncio.new_event_loop()
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self.do(self._until_started())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(WAIT_SECONDS)
+        self._loop.close()
+
+    def do(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the office's loop; its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(WAIT_SECONDS)
+
+    async def _until_started(self) -> None:
+        await self._started
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        async with open_office(self.settings) as self.office:
+            listener = listening_socket("127.0.0.1", 0)
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            api = ApiServer(self.office, listener)
+            await api.start()
+            self._started.set_result(None)
+            await self._stop.wait()
+            await api.stop()
