@@ -1,5 +1,6 @@
 """Worker processes are replaced when they die, told to stop, and never outlive their supervisor."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,13 +33,14 @@ class Running:
 
     def __init__(self, count: int, body: str) -> None:
         script = SCRIPT.format(count=count, body=body)
-        self.process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True)
 
     def __enter__(self) -> "Running":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # its workers too, whatever the test has left of them
         self.process.wait()
         self.process.stdout.close()
 

@@ -168,12 +168,21 @@ class FakeUpstream:
     async def _take(self, writer: asyncio.StreamWriter, taken: Taken) -> None:
         count = len(taken.recipients) if self.is_lmtp else 1
         for number in range(count):
-            reply = await self._answer(writer, b".", b"250 2.0.0 Ok: queued as %d\r\n" % (len(self.letters) + number))
+            reply = await self._decided(b".", b"250 2.0.0 Ok: queued as %d\r\n" % (len(self.letters) + number))
+            # Kept before it is answered, as a mail server does: whether the answer arrives is another matter.
             if reply.startswith(b"2") and (not self.letters or self.letters[-1] is not taken):
                 self.letters.append(taken)
+            writer.write(reply)
+            await writer.drain()
         await self._tell()
 
     async def _answer(self, writer: asyncio.StreamWriter, verb: bytes, usual: bytes) -> bytes:
+        answer = await self._decided(verb, usual)
+        writer.write(answer)
+        await writer.drain()
+        return answer
+
+    async def _decided(self, verb: bytes, usual: bytes) -> bytes:
         answer: object = self.answers[verb].popleft() if self.answers[verb] else usual
         if isinstance(answer, asyncio.Event):
             await answer.wait()
@@ -183,6 +192,4 @@ class FakeUpstream:
         if answer is HANG:
             await asyncio.Event().wait()
         assert isinstance(answer, bytes)
-        writer.write(answer)
-        await writer.drain()
         return answer

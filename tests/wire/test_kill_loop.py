@@ -1,0 +1,126 @@
+"""SIGKILL at random moments while clients retry like mail servers: no letter is lost, none is charged twice.
+
+Ten kills by default, a hundred with PENNYRED_LONG. Timeouts are set small, so that a lease is over in seconds.
+"""
+
+import os
+import queue
+import random
+import smtplib
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+
+from mailserver import MailServer
+from program import Served
+from town import ANN, BOB, Town, letter
+
+KILLS = 100 if os.environ.get("PENNYRED_LONG") else 10
+LETTERS_PER_KILL = 6
+CLIENTS = 4
+RETRY_SECONDS = 0.1
+LIMIT_SECONDS = 900 if os.environ.get("PENNYRED_LONG") else 100
+SETTINGS = "transfer_timeout_seconds = 1\nupstream_timeout_seconds = 1"
+
+
+class Sender(threading.Thread):
+    """Takes letters from a queue and tries each until it hears 250, as a mail server would; a 5xx would lose it."""
+
+    def __init__(self, port: int, letters: "queue.Queue[bytes | None]") -> None:
+        super().__init__()
+        self.port, self.letters = port, letters
+        self.refusals: list[str] = []
+        self.deadline = time.monotonic() + LIMIT_SECONDS
+
+    def run(self) -> None:
+        while (octets := self.letters.get()) is not None:
+            while not self.is_taken(octets):
+                if self.refusals or time.monotonic() > self.deadline:
+                    return
+                time.sleep(RETRY_SECONDS)
+
+    def is_taken(self, octets: bytes) -> bool:
+        try:
+            with closing(smtplib.SMTP("127.0.0.1", self.port, timeout=10)) as smtp:
+                smtp.ehlo("client.example")
+                for code, text in (smtp.mail(ANN), smtp.rcpt(BOB)):
+                    if code != 250:
+                        return self.is_later(code, text)
+                code, text = smtp.data(octets)
+                return code == 250 or self.is_later(code, text)
+        except smtplib.SMTPDataError as error:
+            return self.is_later(error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException):
+            return False
+
+    def is_later(self, code: int, text: object) -> bool:
+        """Never taken; a permanent refusal of an honest letter is what must not happen."""
+        if code >= 500:
+            self.refusals.append(f"{code} {text}")
+        return False
+
+
+def kill_again_and_again(
+    town: Town, letters: "queue.Queue[bytes | None]", made: list[bytes], chance: random.Random
+) -> None:
+    """Hand out a few letters, kill the program at a random moment while they are under way, start it again."""
+    for _ in range(KILLS):
+        with Served(town.settings) as served:
+            for _ in range(LETTERS_PER_KILL):
+                letters.put(made.pop())
+            time.sleep(chance.uniform(0, 0.25))
+            served.kill()
+
+
+def test_no_letter_is_lost_and_none_is_charged_twice(tmp_path):
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with MailServer() as server:
+        town = Town.found(tmp_path, server.port, SETTINGS, "daily_cap = 1000000")
+        count = KILLS * LETTERS_PER_KILL
+        with town.serve():
+            town.fund(count + 10)
+        ids = [f"letter-{number}" for number in range(count)]
+        made = [town.stamped(letter(name), BOB) for name in ids]
+        letters: queue.Queue[bytes | None] = queue.Queue()
+        senders = [Sender(town.gate_port, letters) for _ in range(CLIENTS)]
+        over = threading.Event()
+        dawdler = threading.Thread(target=dawdle, args=(server, random.Random(seed + 1), over))
+        for thread in (*senders, dawdler):
+            thread.start()
+        kill_again_and_again(town, letters, made, chance)
+        for _ in senders:
+            letters.put(None)
+        with town.serve():
+            for sender in senders:
+                sender.join(LIMIT_SECONDS)
+                assert not sender.is_alive(), "some letter is never taken"
+            over.set()
+            dawdler.join()
+            spent, held = town.balance()
+        audit = town.audit()
+
+    assert [refusal for sender in senders for refusal in sender.refusals] == []
+    delivered = Counter(subject(one.letter) for one in server.letters)
+    twice = sum(number > 1 for number in delivered.values())
+    print(f"{KILLS} kills, {count} letters; {twice} delivered twice: killed between the final dot and settling")
+    assert set(delivered) == set(ids), "each was delivered at least once"
+    assert (spent, held) == (count, 0), "each was charged once, and nothing is left held"
+    assert audit["balanced"]
+    assert audit["settled"] == count
+
+
+def dawdle(server: MailServer, chance: random.Random, until: threading.Event) -> None:
+    """Let final dots wait a little for their answers, so that kills meet letters whose fate is open."""
+    while not until.is_set():
+        answers = [server.hold_back(b".") for _ in range(CLIENTS)]
+        until.wait(chance.uniform(0.01, 0.15))
+        for answer in answers:
+            answer()
+
+
+def subject(octets: bytes) -> str:
+    head = octets.partition(b"\r\n\r\n")[0].decode()
+    return next(line.removeprefix("Subject: ") for line in head.split("\r\n") if line.startswith("Subject: "))
