@@ -110,3 +110,14 @@ def test_no_gate_may_hold_a_stamp_for_ever(work):
     again = asyncio.run(redeemer(work).hold([hold(stamp, tx=b"u" * 16)], lease_seconds=60))[0]
 
     assert again.outcome is HoldOutcome.RENEWED
+
+
+def test_a_gate_that_says_what_it_serves_redeems_for_nothing_else(work):
+    """Whatever its mail server accepts, and though the ledger lets this receiver redeem for any domain."""
+    stamp, office = Stationery().stamp(LETTER, "bob@example.org"), work.office
+    for domains, outcome in ((["example.net"], HoldOutcome.WRONG_RECEIVER), (["example.org"], HoldOutcome.HELD)):
+        own = LedgerRedeemer(
+            office.ledger, "acme", office.issuer, office.keys.public_keys, clock=lambda: NOW, domains=domains
+        )
+        [answer] = asyncio.run(own.hold([hold(stamp)], lease_seconds=60))
+        assert answer.outcome is outcome

@@ -116,7 +116,7 @@ class Worker:
         state = GateState.open(gate.state, now=int(time.time()))
         parts.push_async_callback(state.close)
         letters = LetterLog(self._log)
-        redeemer = office.local_redeemer()
+        redeemer = office.local_redeemer(gate.domains)
         policy = gate_policy(gate, {office.issuer: office.keys.public_keys})
         self._desk = build_desk(policy, redeemer, state.allowances, state.outbox, letters)
         pump = pump_outbox(redeemer, state.outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)

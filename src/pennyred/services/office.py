@@ -164,10 +164,19 @@ class Office:
         """The receiver of the gate in this process; its token is known to nobody, as it needs none."""
         await self.ledger.add_receiver(LOCAL_RECEIVER, ("*",), self._random_bytes(32), now=self.now)
 
-    def local_redeemer(self) -> LedgerRedeemer:
-        """For the gate in this process, which has verified every stamp itself with these very keys."""
+    def local_redeemer(self, domains: Sequence[str] = ()) -> LedgerRedeemer:
+        """For the gate in this process, which has verified every stamp itself with these very keys.
+
+        `domains` are what it serves; none: whatever its mail server accepts.
+        """
         return LedgerRedeemer(
-            self.ledger, LOCAL_RECEIVER, self.issuer, self.keys.public_keys, clock=self._clock, is_verified=True
+            self.ledger,
+            LOCAL_RECEIVER,
+            self.issuer,
+            self.keys.public_keys,
+            clock=self._clock,
+            is_verified=True,
+            domains=domains,
         )
 
 

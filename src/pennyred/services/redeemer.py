@@ -1,6 +1,6 @@
 """The office as a gate in the same process sees it: implements `ports.Redeemer` for one receiver."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pennyred.ledger.protocol import Ledger
 from pennyred.postage.ledger_rules import HoldOrder
@@ -15,6 +15,7 @@ LEASE_SECONDS_MAX = 4 * 3600
 class LedgerRedeemer:
     """Holds, settles and voids for the receiver called `receiver`.
 
+    `domains`, where there are any, are the only ones it redeems for, whatever the ledger would allow the receiver.
     `is_verified` says that the gate in this very process has verified the stamps with this office's keys just now; then
     only the times are looked at again. Any other gate is believed nothing (README, "The states of a stamp").
     """
@@ -28,6 +29,7 @@ class LedgerRedeemer:
         *,
         clock: Callable[[], int],
         is_verified: bool = False,
+        domains: Collection[str] = (),
     ) -> None:
         self._ledger = ledger
         self._receiver = receiver
@@ -35,6 +37,7 @@ class LedgerRedeemer:
         self._keys = keys
         self._clock = clock
         self._is_verified = is_verified
+        self._domains = frozenset(domains)
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         """Reserve; see `ports.Redeemer`."""
@@ -68,6 +71,8 @@ class LedgerRedeemer:
         )
 
     def _flaw(self, hold: Hold, now: int) -> Reason | None:
+        if self._domains and hold.domain not in self._domains:
+            return Reason.WRONG_RECEIVER
         if self._is_verified:
             return Reason.EXPIRED if hold.stamp.expires_at <= now else None
         return check_for_office(hold.stamp, issuer=self._issuer, keys=self._keys, now=now, domain=hold.domain)
