@@ -11,10 +11,12 @@ from pennyred.programs.gate import read_pass_key, tls_context
 from pennyred.programs.office import open_ledger
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.probing import Probe, probe_upstream
-from pennyred.smtp.upstream import parse_url
+from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
 
 FOREIGN_RECIPIENT = "postmaster@open-relay-test.example.net"
 """Nobody's: example.net is reserved (RFC 2606), so no mail server is right to accept it."""
+PROBE_SECONDS = 10.0
+"""For each answer of the mail server."""
 
 
 async def all_complaints(settings: Settings) -> list[Complaint]:
@@ -49,12 +51,13 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
 
 
 async def _upstream(settings: Settings, gate: GateSettings) -> list[Complaint]:
-    probe = await probe_upstream(
+    options = UpstreamOptions(
         parse_url(gate.upstream),
         gate.hostname or "localhost",
-        FOREIGN_RECIPIENT,
-        as_stranger=gate.upstream_identity == "xclient",
+        IdentityMode(gate.upstream_identity),
+        command_timeout_seconds=PROBE_SECONDS,
     )
+    probe = await probe_upstream(options, FOREIGN_RECIPIENT)
     match probe:
         case Probe(error=error) if error:
             return [_about(settings, "gate.upstream", error, f"a mail server at {gate.upstream}")]

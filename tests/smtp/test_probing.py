@@ -1,0 +1,136 @@
+"""What a mail server would do for a stranger, found out without sending anything."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from fake_upstream import CLOSE, HANG, FakeUpstream
+
+from pennyred.smtp.identity import proxy_header
+from pennyred.smtp.probing import STRANGER, Probe, probe_upstream
+from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
+
+FOREIGN = "postmaster@open-relay-test.example.net"
+DENIED = b"554 5.7.1 Relay access denied\r\n"
+
+
+def probed(
+    upstream: FakeUpstream, identity: IdentityMode = IdentityMode.XCLIENT, connect_timeout_seconds: float = 0
+) -> Probe:
+    async def run() -> Probe:
+        async with upstream:
+            asked = UpstreamOptions(parse_url(upstream.url), "mx.example.org", identity)
+            if connect_timeout_seconds:
+                asked = replace(asked, connect_timeout_seconds=connect_timeout_seconds)
+            probe = await probe_upstream(asked, FOREIGN)
+            if not connect_timeout_seconds:
+                await upstream.until(lambda: upstream.open_count == 0)
+            return probe
+
+    probe = asyncio.run(run())
+    assert not any(command.startswith(b"DATA") for command in upstream.commands)
+    return probe
+
+
+@pytest.mark.parametrize("keywords", [("PIPELINING", "XCLIENT NAME ADDR"), ("XCLIENT NAME ADDR",)])
+def test_who_refuses_a_stranger_a_foreign_recipient_is_no_open_relay(keywords):
+    upstream = FakeUpstream(keywords=keywords)
+    upstream.answers[b"RCPT"].append(DENIED)
+
+    assert probed(upstream) == Probe(offers_xclient=True, is_open_relay=False)
+
+
+def test_who_takes_everybodys_mail_is_an_open_relay():
+    assert probed(FakeUpstream()) == Probe(offers_xclient=True, is_open_relay=True)
+
+
+def test_the_question_is_asked_as_a_stranger_before_anything_else():
+    upstream = FakeUpstream()
+
+    probed(upstream)
+
+    verbs = [command.split()[0] for command in upstream.commands]
+    assert verbs == [b"EHLO", b"XCLIENT", b"EHLO", b"MAIL", b"RCPT", b"QUIT"]
+    assert b"ADDR=192.0.2.1" in upstream.commands[1]
+    assert upstream.commands[4] == b"RCPT TO:<postmaster@open-relay-test.example.net>\r\n"
+
+
+def test_without_xclient_nothing_is_asked_as_it_would_be_asked_as_a_neighbour():
+    upstream = FakeUpstream(keywords=("PIPELINING",))
+
+    assert probed(upstream) == Probe(offers_xclient=False)
+    assert not any(command.startswith(b"RCPT") for command in upstream.commands)
+
+
+def test_a_gate_that_tells_nothing_asks_as_itself():
+    upstream = FakeUpstream()
+
+    assert probed(upstream, IdentityMode.NONE).is_open_relay
+    assert not any(command.startswith(b"XCLIENT") for command in upstream.commands)
+
+
+def test_a_stranger_is_announced_by_proxy_where_that_is_the_way():
+    upstream = FakeUpstream(is_proxied=True, keywords=())
+    upstream.answers[b"RCPT"].append(DENIED)
+
+    assert probed(upstream, IdentityMode.PROXY) == Probe(is_open_relay=False)
+    assert upstream.heard[0].startswith(proxy_header(STRANGER, ("127.0.0.1", upstream.port)))
+
+
+def test_lmtp_is_spoken_to_a_server_of_lmtp(tmp_path):
+    upstream = FakeUpstream(is_lmtp=True, path=tmp_path / "lmtp")
+    upstream.answers[b"RCPT"].append(b"550 5.1.1 no such user\r\n")
+
+    assert probed(upstream, IdentityMode.NONE) == Probe(offers_xclient=True)
+    assert upstream.commands[0] == b"LHLO mx.example.org\r\n"
+
+
+def test_a_server_that_will_not_have_the_stranger_is_no_open_relay():
+    upstream = FakeUpstream()
+    upstream.answers[b"EHLO"].extend(
+        [b"250-mail.example.org\r\n250 XCLIENT NAME ADDR\r\n", b"554 5.7.1 you are on a list\r\n"]
+    )
+
+    assert probed(upstream) == Probe(offers_xclient=True)
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "said"),
+    [
+        (b"220", b"554 5.3.2 go away\r\n", "go away"),
+        (b"220", b"SSH-2.0-OpenSSH_9.2\r\n", "not SMTP"),
+        (b"220", b"220 " + b"x" * 100_000, "too long"),
+        (b"220", b"220-again\r\n" * 1000, "not SMTP"),
+        (b"220", CLOSE, "closed"),
+        (b"220", HANG, "no answer"),
+        (b"EHLO", b"502 5.5.1 what?\r\n", "what?"),
+        (b"XCLIENT", b"550 5.7.0 not you\r\n", "not you"),
+        (b"MAIL", b"421 4.3.2 \x1b[31mclosing\r\n", "closing"),
+        (b"RCPT", CLOSE, "closed"),
+    ],
+)
+def test_a_server_that_cannot_be_spoken_with_is_an_error_that_can_be_printed(verb, answer, said):
+    upstream = FakeUpstream(keywords=("XCLIENT NAME ADDR",))
+    upstream.answers[verb].append(answer)
+
+    probe = probed(upstream, connect_timeout_seconds=0.2)
+
+    assert said in probe.error
+    assert probe.error.isprintable()
+    assert len(probe.error) <= 300
+
+
+def test_a_server_that_leaves_without_a_word_after_the_question_has_answered_it():
+    upstream = FakeUpstream()
+    upstream.answers[b"QUIT"].append(CLOSE)
+
+    assert probed(upstream).is_open_relay
+
+
+def test_nobody_there_is_an_error():
+    async def run() -> Probe:
+        async with FakeUpstream() as upstream:
+            port = upstream.port
+        return await probe_upstream(UpstreamOptions(parse_url(f"smtp://127.0.0.1:{port}"), "mx.example.org"), FOREIGN)
+
+    assert "cannot connect" in asyncio.run(run()).error
