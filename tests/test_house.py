@@ -83,7 +83,16 @@ def test_documented_defaults_are_the_defaults():
     """What config/pennyred.toml says a setting is by default, it is."""
     documented = tomllib.loads(EVERY_SETTING)
     defaults = {field.name: field.default for field in msgspec.structs.fields(GateSettings)}
-    for name in ("mode", "price", "workers", "upstream", "upstream_identity", "altered_body", "bare_newline", "help_url"):
+    for name in (
+        "mode",
+        "price",
+        "workers",
+        "upstream",
+        "upstream_identity",
+        "altered_body",
+        "bare_newline",
+        "help_url",
+    ):
         assert documented["gate"][name] == defaults[name]
     for field in msgspec.structs.fields(AllowanceSettings):
         assert documented["gate"]["allowance"][field.name] == field.default
@@ -100,11 +109,14 @@ def commands(group: click.Group = main, path: str = "pennyred"):
             yield f"{path} {name}", command
 
 
-@pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_command_is_documented_and_teaches_by_example(name, command):
     words = name.split()
     in_readme = name in README or any(
-        line.startswith("|") and f"`{' '.join(words[:2])} " in line and words[-1] in line for line in README.splitlines()
+        line.startswith("|") and f"`{' '.join(words[:2])} " in line and words[-1] in line
+        for line in README.splitlines()
     )
     assert in_readme, f"{name} is not in README.md"
     assert "Example:" in (command.help or "")

@@ -64,7 +64,11 @@ def test_the_senders_five_minutes(tmp_path, mail_server):
     gate, office = free_port(), free_port()
     run_json("init", str(tmp_path), "--upstream", f"smtp://127.0.0.1:{mail_server.port}")
     settings = tmp_path / "pennyred.toml"
-    text = settings.read_text().replace("127.0.0.1:2525", f"127.0.0.1:{gate}").replace("127.0.0.1:8025", f"127.0.0.1:{office}")
+    text = (
+        settings.read_text()
+        .replace("127.0.0.1:2525", f"127.0.0.1:{gate}")
+        .replace("127.0.0.1:8025", f"127.0.0.1:{office}")
+    )
     settings.write_text(text.replace('mode = "monitor" ', 'mode = "require" '))
     [voucher] = run_json("--config", str(settings), "voucher", "create", "--stamps", "100")["vouchers"]
     (tmp_path / "letter.eml").write_text(LETTER)

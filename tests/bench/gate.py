@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -85,7 +86,8 @@ async def load(port: int, letters: list[bytes], clients: int, is_kept: bool) -> 
     async def one() -> None:
         while waiting.__length_hint__():
             done = loop.create_future()
-            await loop.create_connection(lambda: Client(waiting, done, is_kept), "127.0.0.1", port)
+            client = Client(waiting, done, is_kept)
+            await loop.create_connection(partial(lambda one: one, client), "127.0.0.1", port)
             await done
 
     begun = time.perf_counter()

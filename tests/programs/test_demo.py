@@ -18,7 +18,16 @@ def test_everything_holds_and_nothing_is_left_behind(tmp_path):
     assert done.returncode == 0, story
     assert story["held"] is True
     seen = " ".join(step["seen"] for step in story["steps"])
-    for reason in ("no-stamp", "duplicate", "spent", "altered-headers", "wrong-recipient", "expired", "bad-signature", "bulk"):
+    for reason in (
+        "no-stamp",
+        "duplicate",
+        "spent",
+        "altered-headers",
+        "wrong-recipient",
+        "expired",
+        "bad-signature",
+        "bulk",
+    ):
         assert f"({reason})" in seen
     assert sum(step["cents"] for step in story["steps"]) == 2
     assert list(tmp_path.iterdir()) == []

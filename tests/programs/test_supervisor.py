@@ -33,7 +33,9 @@ class Running:
 
     def __init__(self, count: int, body: str) -> None:
         script = SCRIPT.format(count=count, body=body)
-        self.process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
 
     def __enter__(self) -> "Running":
         return self
@@ -87,6 +89,8 @@ def test_no_worker_outlives_a_killed_supervisor():
 
 
 def test_the_package_is_found_from_anywhere(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "pennyred", "--version"], cwd=tmp_path, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "pennyred", "--version"], cwd=tmp_path, capture_output=True, check=False
+    )
     assert done.returncode == 0
     assert Path(tmp_path).exists()

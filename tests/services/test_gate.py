@@ -182,8 +182,7 @@ class TestRetries:
         letter = desk.stationery.stamped(LETTER, BOB)
         slow = MailServer((), gate=asyncio.Event())
         first = asyncio.create_task(desk.present(letter, BOB, server=slow))
-        while not slow.sent:
-            await asyncio.sleep(0)
+        await slow.is_asked.wait()
         answer, server = await desk.present(letter, BOB)
         assert answer == Later(Reason.IN_PROGRESS)
         assert server.sent == []

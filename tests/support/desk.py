@@ -137,9 +137,11 @@ class MailServer:
     gate: asyncio.Event | None = None
     """Where set, the answer waits for it."""
     explode: Exception | None = None
+    is_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
         self.sent.append((tuple(recipients), fields, header))
+        self.is_asked.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.explode is not None:

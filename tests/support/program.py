@@ -15,7 +15,9 @@ from typing import Any
 WAIT_SECONDS = 30.0
 
 
-def run(*arguments: str, home: Path | None = None, stdin: bytes = b"", check: bool = True) -> "subprocess.CompletedProcess[bytes]":
+def run(
+    *arguments: str, home: Path | None = None, stdin: bytes = b"", check: bool = True
+) -> "subprocess.CompletedProcess[bytes]":
     """Run one `pennyred` command to its end."""
     done = subprocess.run(
         [sys.executable, "-m", "pennyred", *arguments],

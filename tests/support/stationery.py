@@ -54,7 +54,9 @@ class Stationery:
             valid_until=now + 15 * DAY,
         )
 
-    def stamp(self, letter: bytes, to: str, *, now: int = NOW, lifetime_seconds: int = 10 * DAY, price: int = 1) -> Stamp:
+    def stamp(
+        self, letter: bytes, to: str, *, now: int = NOW, lifetime_seconds: int = 10 * DAY, price: int = 1
+    ) -> Stamp:
         """A stamp for this letter and recipient, with the next serial."""
         number = next(self.serials)
         header, body = split_letter(letter)

@@ -1,4 +1,4 @@
-"""What may happen to a stamp in a ledger: the state table and the precedence of README ("The states of a stamp"), as ordered pure functions.
+"""What may happen to a stamp in a ledger: README's "states of a stamp" and their precedence, as ordered pure functions.
 
 Each `decide_*` answers for one stamp, from facts somebody else has read; the order of its lines is the order of
 precedence. Nothing here moves money or remembers anything: `ledger.batch` applies the answers, a back end stores them.
@@ -94,8 +94,8 @@ class HoldOrder:
     letter: bytes
     lease_until: int
     flaw: Reason | None = None
-    """What the office's own check found wrong. It comes after what was settled or held before (README, "The states of a stamp"), so the ledger
-    is asked all the same: an honest retry of a stamp that has expired meanwhile is told that it was settled."""
+    """What the office's own check found wrong. It comes after what was settled or held before, so the ledger is asked
+    all the same: an honest retry of a stamp that has expired meanwhile is told that it was settled."""
 
     def __post_init__(self) -> None:
         if self.price < 1 or len(self.serial) != 16 or len(self.tx) != 16 or len(self.letter) != 32:

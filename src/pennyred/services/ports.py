@@ -16,7 +16,7 @@ class Redeemer(Protocol):
     """
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
-        """Reserve each stamp's price; holds of one group are held together or not at all (README, "The states of a stamp")."""
+        """Reserve each stamp's price; holds of one group are held together or not at all."""
         ...
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
