@@ -1,6 +1,7 @@
 """The house holds itself up: arrows point inward, everything outsiders rely on is documented, files stay small."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -159,9 +160,10 @@ def test_files_can_be_held_in_the_head(path):
 
 
 def test_the_top_level_holds_nothing_else():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if tracked.returncode:
-        pytest.skip("not a git checkout")
+    git = shutil.which("git")
+    tracked = git and subprocess.run([git, "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if not tracked or tracked.returncode:
+        pytest.skip("needs git and a git checkout")
     tops = {line.partition("/")[0] for line in tracked.stdout.splitlines()}
     assert {top for top in tops if not top.startswith(".")} == {
         "README.md",
