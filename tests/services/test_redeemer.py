@@ -1,13 +1,17 @@
 """The office as a gate sees it: it believes what it has checked itself, and nothing else."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from office_at_work import OfficeAtWork
 from stationery import DAY, LETTER, NOW, Stationery
 
+from pennyred.postage.encoding import encode_base64
+from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.signing import SigningKey
+from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.taglist import format_tag_list
 from pennyred.services.redeemer import LEASE_SECONDS_MAX, LedgerRedeemer
 
 TX = b"t" * 16
@@ -66,12 +70,55 @@ def test_a_hold_is_given_back(work):
     assert asyncio.run(work.office.account(stamp.account)).available == 100
 
 
-def test_what_a_remote_gate_says_is_checked(work):
-    stamp = Stationery().stamp(LETTER, "bob@example.org")
-    altered = replace(stamp, serial=b"\xff" * 16)
+FORGER = Stationery(office_key=SigningKey.from_seed(b"\x07" * 32))
+"""Somebody who plays the office with a key of his own."""
 
-    assert held(work, altered).outcome is not HoldOutcome.HELD
-    assert asyncio.run(work.office.account(stamp.account)).held == 0
+
+def forged(stamp: Stamp, tag: str, value: bytes) -> Stamp:
+    """The stamp with one tag exchanged, as a gate could send it."""
+    return parse_stamp(format_tag_list([(name, value if name == tag else was) for name, was in stamp.tags]))
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "reason"),
+    [
+        ("b", encode_base64(bytes(64)), Reason.BAD_SIGNATURE),
+        ("p", b"100", Reason.BAD_SIGNATURE),
+        ("x", b"%d" % (NOW + 11 * DAY), Reason.BAD_SIGNATURE),
+        ("hh", encode_base64(bytes(32)), Reason.BAD_SIGNATURE),
+        ("l", encode_base64(FORGER.licence().encoded), Reason.BAD_LICENCE),
+        ("c", b"b" * 16, Reason.BAD_LICENCE),
+        ("t", b"%d" % (NOW + DAY), Reason.NOT_YET_VALID),
+        ("i", b"other.example", Reason.ISSUER_NOT_ACCEPTED),
+        ("n", encode_base64(b"\xff" * 16), Reason.WRONG_RECEIVER),
+        ("dh", encode_base64(bytes(32)), Reason.WRONG_RECEIVER),
+    ],
+)
+def test_each_forgery_has_its_reason_and_holds_nothing(work, tag, value, reason):
+    """A gate that lies, or has not looked, gains nothing by it."""
+    answer = held(work, forged(Stationery().stamp(LETTER, "bob@example.org"), tag, value))
+
+    assert reason.value in (answer.outcome.value, answer.reason)
+    assert not answer.outcome.is_held
+    assert asyncio.run(work.office.account(Stationery().account)).held == 0
+
+
+def test_one_forgery_among_the_stamps_of_a_letter_holds_none_of_them(work):
+    paper = Stationery()
+    good, other = (paper.stamp(LETTER, "bob@example.org") for _ in range(2))
+    asked = [hold(good), hold(forged(other, "b", encode_base64(bytes(64))))]
+
+    answers = asyncio.run(redeemer(work).hold(asked, lease_seconds=60))
+
+    assert [answer.outcome for answer in answers] == [HoldOutcome.GROUP_FAILED, HoldOutcome.INVALID]
+    assert asyncio.run(work.office.account(paper.account)).held == 0
+
+
+def test_only_the_gate_in_this_process_is_spared_the_second_look(work):
+    stamp = forged(Stationery().stamp(LETTER, "bob@example.org"), "b", encode_base64(bytes(64)))
+
+    assert held(work, stamp, receiver="local", is_verified=False).outcome is HoldOutcome.INVALID
+    assert held(work, stamp, receiver="local", is_verified=True).outcome is HoldOutcome.HELD
 
 
 def test_a_remote_gate_redeems_stamps_for_its_domains_only(work):
