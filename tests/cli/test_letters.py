@@ -239,6 +239,14 @@ class TestSend:
         assert "(expired)" in said.err
         assert len(server.letters) == 2
 
+    def test_what_a_server_says_cannot_steer_the_terminal(self, run, file, server):
+        server.answers[b"."].append(b"550 5.7.1 \x1b]0;owned\x07 no\r\n")
+
+        said = run("send", "--via", via(server), file, status=1)
+
+        assert "?]0;owned? no" in said.text
+        assert "\x1b" not in said.text + said.err
+
     def test_the_document_of_a_refusal_has_its_reason(self, run, file, server):
         server.answers[b"."].append(DUE)
 

@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP
 from fake_upstream import CLOSE, FakeUpstream
 from stationery import LETTER
 
-from pennyred.postage.errors import Unavailable
+from pennyred.postage.errors import MalformedAddress, Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.smtp.submit import SAID_NOTHING, Sent, Submission
 
@@ -217,3 +217,9 @@ def test_a_certificate_is_verified_unless_the_server_is_on_this_machine():
     """0.0.0.0 leads to this machine, and is no loopback address."""
     with pytest.raises(Unavailable, match="certificate"):
         sent_with_tls("0.0.0.0")
+
+
+@pytest.mark.parametrize("host", ["mx..example", ".", "a" * 64 + ".example"])
+def test_a_host_that_cannot_be_a_name_is_wrong_usage_and_not_a_traceback(host):
+    with pytest.raises(MalformedAddress, match="not the name of a server"):
+        Submission(host, 25)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 from office_at_work import ANN, EVE, OfficeAtWork
@@ -141,10 +142,49 @@ def test_what_no_office_says_means_later(answer):
         asyncio.run(ask())
 
 
+def test_an_answer_without_end_means_later(monkeypatch):
+    monkeypatch.setattr("pennyred.web.client.ANSWER_BYTES_MAX", 1000)
+
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        with suppress(OSError):
+            while True:
+                writer.write(b" " * 1000)
+                await writer.drain()
+        writer.close()
+
+    async def ask():
+        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with OfficeClient(url, ANN, clock=lambda: 0, random_bytes=bytes) as client:
+                await client.info()
+
+    with pytest.raises(Unavailable, match="without end"):
+        asyncio.run(ask())
+
+
+def test_an_office_that_is_asked_too_much_means_later():
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def ask():
+        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with OfficeClient(url, ANN, clock=lambda: 0, random_bytes=bytes) as client:
+                await client.info()
+
+    with pytest.raises(Unavailable, match="429"):
+        asyncio.run(ask())
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "post.example.org", "ftp://post.example.org", "http://[::1", "https://a.example:99999", "https://a.example:0", "https://",
-     "https://user:secret@a.example", "https://a.example/?x=1", "https://a.example/#x", "http://post.example.org", "http://192.0.2.1:8025", "https://a\n.example"],
+     "https://user:secret@a.example", "https://a.example/?x=1", "https://a.example/#x", "http://post.example.org", "http://192.0.2.1:8025", "https://a\n.example", "https://a..example", "https://.", f"https://{'a' * 64}.example"],
 )  # fmt: skip
 def test_an_address_no_office_should_have_is_refused_before_anything_is_sent(url):
     with pytest.raises(Malformed):

@@ -58,7 +58,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
         print_json(document)
     else:
         shown = str(error) if isinstance(error, BadSettings) else f"pennyred: {error} ({reason})"
-        click.echo(shown, err=True)
+        click.echo(printable(shown), err=True)
     return status
 
 
@@ -102,6 +102,11 @@ def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
 def print_json(document: Any) -> None:
     """One document on standard output."""
     click.echo(json.dumps(document, indent=2))
+
+
+def printable(text: str) -> str:
+    """What a stranger said, without what would steer a terminal; lines stay lines."""
+    return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:

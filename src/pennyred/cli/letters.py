@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pennyred.cli.common import RuleRefused, json_option, print_json, read_letter, run_async
+from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.letter import parse_header, split_letter
@@ -108,7 +108,7 @@ def _report_sent(said: Sequence[Sent], *, as_json: bool) -> None:
     ]
     if not as_json:
         for one in said:
-            click.echo(f"{', '.join(one.recipients)}: {one.code} {one.reply}")
+            click.echo(printable(f"{', '.join(one.recipients)}: {one.code} {one.reply}"))
     refused = [one for one in said if not one.is_accepted]
     if not refused:
         if as_json:

@@ -27,6 +27,8 @@ def listen_address(text: str) -> tuple[str, int]:
             IPv6Address(host)
         elif host.replace(".", "").isdecimal():
             IPv4Address(host)
+        else:
+            host.encode("idna")  # as the socket will
     except ValueError:
         raise ValueError(expected) from None
     return host, int(match[2])
@@ -118,6 +120,7 @@ def _split(text: str, expected: str) -> tuple[SplitResult, int | None]:
     try:
         parts = urlsplit(text)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as the socket will: an empty label, or one too long, is no name
     except ValueError:
         raise ValueError(expected) from None
     return parts, port

@@ -51,13 +51,20 @@ class Sent:
 
 
 class Submission:
-    """A session with one server; a context manager. Entering raises `Unavailable` where it cannot be reached."""
+    """A session with one server; a context manager. Entering raises `Unavailable` where it cannot be reached.
+
+    Raises `MalformedAddress` where `host` cannot be a name.
+    """
 
     def __init__(self, host: str, port: int, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         self._host = host
         self._port = port
         self._connect_seconds = connect_seconds
         self._smtp: smtplib.SMTP | None = None
+        try:
+            host.encode("idna")  # as the socket will: an empty label, or one too long, is no name
+        except UnicodeError as error:
+            raise MalformedAddress(f"{host!r} is not the name of a server") from error
 
     def __enter__(self) -> Self:
         self._connected()

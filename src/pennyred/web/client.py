@@ -158,6 +158,7 @@ def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as the socket will: an empty label, or one too long, is no name
     except ValueError as error:
         raise Malformed(expected) from error
     is_plain = not (parts.query or parts.fragment or parts.username or parts.password or port == 0)
