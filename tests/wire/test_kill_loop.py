@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from contextlib import closing
 
+import pytest
 from mailserver import MailServer
 from program import Served
 from town import ANN, BOB, Town, letter
@@ -73,6 +74,7 @@ def kill_again_and_again(
             served.kill()
 
 
+@pytest.mark.timeout(2 * LIMIT_SECONDS)
 def test_no_letter_is_lost_and_none_is_charged_twice(tmp_path):
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
