@@ -39,7 +39,8 @@ class Taken:
 @dataclass
 class FakeUpstream:
     """An asynchronous context manager. `answers[verb]` are the next answers to a verb (`b"."` for the final dot,
-    `b"220"` for the greeting): bytes, CLOSE, HANG, or a list of these for several at once; else it says yes.
+    `b"220"` for the greeting): bytes, CLOSE, HANG, an event to wait for, or an event and what to answer then; else it
+    says yes.
     """
 
     keywords: tuple[str, ...] = KEYWORDS
@@ -54,6 +55,8 @@ class FakeUpstream:
     """All bytes of each connection, in the order of the connections."""
     port: int = 0
     open_count: int = 0
+    unanswered: int = 0
+    """Letters whose final dot was heard, ever."""
     reading: asyncio.Event = field(default_factory=asyncio.Event)
     """Cleared: it reads no more of letters."""
 
@@ -167,6 +170,8 @@ class FakeUpstream:
 
     async def _take(self, writer: asyncio.StreamWriter, taken: Taken) -> None:
         count = len(taken.recipients) if self.is_lmtp else 1
+        self.unanswered += 1
+        await self._tell()
         for number in range(count):
             reply = await self._decided(b".", b"250 2.0.0 Ok: queued as %d\r\n" % (len(self.letters) + number))
             # Kept before it is answered, as a mail server does: whether the answer arrives is another matter.
@@ -185,8 +190,10 @@ class FakeUpstream:
     async def _decided(self, verb: bytes, usual: bytes) -> bytes:
         answer: object = self.answers[verb].popleft() if self.answers[verb] else usual
         if isinstance(answer, asyncio.Event):
-            await answer.wait()
-            answer = usual
+            answer = answer, usual
+        if isinstance(answer, tuple):
+            await answer[0].wait()
+            answer = answer[1]
         if answer is CLOSE:
             raise ConnectionAbortedError
         if answer is HANG:

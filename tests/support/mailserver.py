@@ -46,10 +46,10 @@ class MailServer:
         """The next answers to a verb; `b"."` is the final dot."""
         self._loop.call_soon_threadsafe(self.fake.answers[verb].extend, answers)
 
-    def hold_back(self, verb: bytes) -> Callable[[], None]:
-        """The next answer to a verb waits until the function that is returned is called."""
+    def hold_back(self, verb: bytes, then: object = None) -> Callable[[], None]:
+        """The next answer to a verb waits until the function that is returned is called; it is yes, or `then`."""
         event = asyncio.Event()
-        self.answer(verb, event)
+        self.answer(verb, event if then is None else (event, then))
         return lambda: self._loop.call_soon_threadsafe(event.set) and None
 
     def forget(self) -> None:
