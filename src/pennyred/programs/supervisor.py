@@ -34,7 +34,7 @@ class Supervisor:
         self._life, self._parent_end = os.pipe()
 
     def run(self) -> int:
-        """Start the workers and wait; returns the worst exit status of those that were stopped."""
+        """Start the workers and wait; returns the exit status of the first that did not end well, else 0."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._stop)
         signal.signal(signal.SIGHUP, self._pass_on)
@@ -46,9 +46,10 @@ class Supervisor:
             number = self._workers.pop(pid, -1)
             if number < 0:
                 continue
-            exit_status = abs(os.waitstatus_to_exitcode(status))
+            exit_status = os.waitstatus_to_exitcode(status)
             if self._is_stopping:
-                worst = max(worst, exit_status)
+                # One that was stopped before it could listen for signals ended as it should, too.
+                worst = worst or (0 if exit_status == -signal.SIGTERM else abs(exit_status))
             elif exit_status == EX_SETTINGS:  # starting it again would change nothing
                 worst = EX_SETTINGS
                 self._stop(signal.SIGTERM, None)
