@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from letter_ends import FALSE_ENDS, TRUE_ENDS
 from smtp_gate import FakeDesk, Gate
 
+from pennyred.smtp.spool import SpoolLimits
+
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 FIELDS = b"X-Postage-Pass: abc\r\nAuthentication-Results: gate; x-postage=none\r\n"
 
@@ -129,3 +131,21 @@ def test_all_the_same_whatever_pieces_the_network_makes_of_it():
             assert upstream.letters[0].letter == letter.replace(b"bare\n", b"bare\r\n")
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("size", [70_000, 66_000], ids=["written while it comes", "written at its end"])
+def test_a_full_disk_is_later_and_the_session_goes_on(size, monkeypatch):
+    """The letter is heard to its end, so that the client hears 451 and not a broken connection."""
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: Path("/dev/full").open("w+b"))  # noqa: SIM115
+
+    limits = SpoolLimits(letter_bytes_max=1_000_000, memory_bytes_max=65_536)
+
+    async def run() -> None:
+        async with FakeUpstream() as upstream, Gate(upstream, spool=limits) as gate:
+            client = await gate.connect()
+            big = b"Subject: big\r\n\r\n" + b"x\r\n" * (size // 3)
+            assert (await client.mail(big)).startswith(b"451 4.3.0")
+            assert (await client.mail(b"Subject: small\r\n\r\nx\r\n")).startswith(b"250")
+            assert len(upstream.letters) == 1
+
+    asyncio.run(run())

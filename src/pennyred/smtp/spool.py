@@ -4,6 +4,7 @@ Whatever a letter looks like (no header, no body, no empty line) its bytes come 
 cannot be kept is taken to its end all the same, without being stored, and `Spool.problem` says why.
 """
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -108,9 +109,11 @@ class Spool:
             self._write_header(piece)
 
     def finish(self, milliseconds: int) -> ReceivedLetter | Problem:
-        """The letter, or why it cannot be taken."""
+        """The letter, or why it cannot be taken. Raises OSError where the file cannot be written."""
         if self.problem is not None:
             return self.problem
+        if self._file is not None:
+            self._file.flush()  # now, and not when half of the letter has gone to the mail server
         try:
             header = parse_header(bytes(self._header))
         except MalformedLetter:
@@ -127,7 +130,8 @@ class Spool:
         self._chunks.clear()
         self._header.clear()
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # closing writes what is left in its buffer, and the disk may be full
+                self._file.close()
             self._file = None
 
     def _refuse(self, problem: Problem) -> None:
