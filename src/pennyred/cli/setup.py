@@ -14,8 +14,6 @@ from pennyred.programs.probes import all_complaints
 from pennyred.programs.template import TEMPLATE
 from pennyred.services.officekeys import OfficeKeys, add_key, write_secret
 
-PASS_KEY_FILE = "gate-pass.key"  # noqa: S105 - a file's name
-
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())

@@ -104,7 +104,7 @@ class Worker:
             parts.push_async_callback(_cancel, asyncio.create_task(self._sweep(office)))
             if self._number == 0:
                 host, port = self._settings.office.listen
-                api = ApiServer(office, listening_socket(host, port))
+                api = ApiServer(office, listening_socket(host, port), self._log)
                 await api.start()
                 parts.push_async_callback(api.stop)
         if self._settings.gate is not None and office is not None:

@@ -66,11 +66,6 @@ class Standing:
     paid_by: Stamp | None = None
 
     @property
-    def is_payable(self) -> bool:
-        """Whether there is a stamp to ask an office about."""
-        return bool(self.stamps)
-
-    @property
     def is_due(self) -> bool:
         """Whether this recipient, as it stands, refuses the letter."""
         return self.reason.kind is Kind.DUE and not self.stamps

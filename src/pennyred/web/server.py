@@ -1,7 +1,9 @@
 """The application on a socket, inside an event loop that somebody else runs."""
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
@@ -15,10 +17,12 @@ SHUTDOWN_SECONDS = 5
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program."""
+    """Leaves signals to the program: it stops the gate first, and this with it."""
 
-    def install_signal_handlers(self) -> None:
-        """None."""
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
 
 
 class ApiServer:
@@ -44,7 +48,7 @@ class ApiServer:
 
     async def start(self) -> None:
         """Serve from now on: the socket listens already, so nobody is turned away meanwhile."""
-        self._task = asyncio.create_task(self._server._serve([self._listener]))  # noqa: SLF001 - serve() takes signals
+        self._task = asyncio.create_task(self._server.serve([self._listener]))
 
     async def stop(self) -> None:
         """Finish the requests in hand, then close."""
