@@ -202,6 +202,22 @@ def test_a_server_without_pipelining_or_size_is_spoken_to_one_by_one_and_not_tol
     asyncio.run(story())
 
 
+def test_without_pipelining_each_recipient_is_asked_for_though_one_before_was_refused():
+    async def story():
+        keywords = ("XCLIENT NAME ADDR PORT PROTO HELO",)
+        async with FakeUpstream(keywords=keywords) as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            await client.say(b"MAIL FROM:<a@example.com>")
+            upstream.answers[b"RCPT"].append(b"550 5.1.1 <no@example.org>: no such user\r\n")
+            client.send(b"RCPT TO:<no@example.org>\r\nRCPT TO:<yes@example.org>\r\nDATA\r\n")
+            assert [(await client.reply())[:3] for _ in range(3)] == [b"550", b"250", b"354"]
+            client.send(b"x\r\n")
+            assert (await client.say(b".")).startswith(b"250")
+            assert upstream.letters[0].recipients == [b"RCPT TO:<yes@example.org>\r\n"]
+
+    asyncio.run(story())
+
+
 def test_a_full_spool_is_later_and_the_session_goes_on(tmp_path):
     async def story():
         spool = SpoolLimits(letter_bytes_max=50_000_000, memory_bytes_max=1000, directory=tmp_path / "missing")

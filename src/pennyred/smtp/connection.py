@@ -116,10 +116,11 @@ class Connection(asyncio.Protocol):
         self.capabilities = parse_capabilities(hello)
         self._told = line
 
-    async def exchange(self, lines: Sequence[bytes]) -> list[Reply]:
+    async def exchange(self, lines: Sequence[bytes], *, is_first_needed: bool = True) -> list[Reply]:
         """Send commands, all at once where the server allows it, and wait for their replies.
 
-        Without PIPELINING it stops when the first one is refused; the others are then answered as that one was.
+        Without PIPELINING it stops when the first one is refused, if the others need it (MAIL before its RCPTs): they
+        are then answered as that one was.
         """
         if len(lines) == 1 or "PIPELINING" in self.capabilities.keywords:
             return [await self._reply(future) for future in self._send(*lines)]
@@ -127,7 +128,7 @@ class Connection(asyncio.Protocol):
         for line in lines:
             [future] = self._send(line)
             answers.append(await self._reply(future))
-            if not replies.is_success(answers[0]):
+            if is_first_needed and not replies.is_success(answers[0]):
                 return answers * len(lines)
         return answers
 

@@ -62,7 +62,7 @@ class Transaction:
     async def add(self, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
         """Say more RCPTs; raises `Unavailable`."""
         connection = await self._reopened()
-        answers = await connection.exchange([line for line, _ in recipients])
+        answers = await connection.exchange([line for line, _ in recipients], is_first_needed=False)
         self._count(recipients, answers)
         return answers
 
