@@ -3,7 +3,11 @@
 import signal
 import smtplib
 import socket
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import apsw
 import pytest
@@ -154,6 +158,28 @@ def test_a_ledger_that_does_not_answer_means_later_and_free_mail_goes_on(found_t
         other.close()
         assert town.send(stamped, BOB)[0] == 250
         assert town.balance() == (1, 0)
+
+
+def test_a_log_on_a_full_disk_costs_no_letter_its_answer(found_town, letter, mail_server):
+    """Else free mail would be delivered again with each retry."""
+    town = found_town()
+    arguments = [sys.executable, "-m", "pennyred", "--config", str(town.settings), "serve"]
+    with Path("/dev/full").open("w") as full, subprocess.Popen(arguments, stderr=full) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    code, _ = town.send(letter(), "postmaster@example.org")
+                    break
+                except ConnectionRefusedError:
+                    assert process.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+            assert code == 250
+            assert len(mail_server.letters) == 1
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_modes_are_reread_on_hup(found_town, letter, mail_server):

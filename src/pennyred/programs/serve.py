@@ -5,6 +5,7 @@ One worker is this process itself. With more, a supervisor forks them: each has 
 """
 
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -44,10 +45,22 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     return Supervisor(count, lambda number, life: _work(settings, number, life)).run()
 
 
+class _Lines:
+    """Standard error, which loses a line rather than a letter: its disk may be full, its reader gone."""
+
+    def msg(self, line: str) -> None:
+        """Write what can be written."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
+
+
 def make_log() -> Any:
     """JSON lines on standard error, for journald or a file; bound to this call, not to the process."""
     return structlog.wrap_logger(
-        structlog.WriteLogger(sys.stderr),
+        _Lines(),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
