@@ -7,6 +7,7 @@ import pytest
 from desk import DeskUnderTest, MailServer
 from stationery import DAY, LETTER, NOW
 
+from pennyred.postage import passes
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.policy import Allowances, Exemptions, Mode
 from pennyred.postage.reasons import Reason
@@ -476,6 +477,17 @@ class TestWhatTheGateAdds:
         assert (await desk.present(stolen.replace(b"tea?", b"gin?"), BOB))[0] == Due(0, Reason.NO_STAMP)
         desk.office.now += 6 * DAY
         assert (await desk.present(stolen, BOB))[0] == Due(0, Reason.NO_STAMP)
+
+    @scenario
+    async def test_passes_are_read_once_whatever_the_number_of_recipients(self):
+        """A hundred passes and a thousand recipients, 40 kB, once took the worker more than a second."""
+        read = []
+        honest = passes.parse_tag_list
+        desk = await a_desk(pass_key=b"k" * 32)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(passes, "parse_tag_list", lambda value: read.append(value) or honest(value))
+            await desk.present(b"X-Postage-Pass: v=1; d=20775; m=AA==\r\n" * 50 + LETTER, *[BOB] * 40)
+        assert len(read) == 50
 
     @scenario
     async def test_a_letter_that_was_due_gets_no_pass_in_monitor_mode(self):

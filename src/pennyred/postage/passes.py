@@ -24,24 +24,45 @@ def mint_pass(key: bytes, letter_hash: bytes, day: int) -> bytes:
     return b"%s: v=1; d=%d;\r\n m=%s\r\n" % (PASS_FIELD, day, mac)
 
 
+class Passes:
+    """The passes a letter bears, read once, whatever the number of its recipients; for one day, by one gate's key."""
+
+    def __init__(self, key: bytes, fields: Sequence[Field], day: int) -> None:
+        """Read the fields, at most `FIELDS_TRIED_MAX` from the top; those of other days and no passes are left out."""
+        self._key = key
+        self._by_day: dict[int, list[tuple[bytes, Field]]] = {}
+        for field in fields[:FIELDS_TRIED_MAX]:
+            read = _read(field)
+            # One day ahead: a sister's clock may have passed midnight before ours.
+            if read is not None and -1 <= day - read[0] <= GOOD_DAYS:
+                self._by_day.setdefault(read[0], []).append((read[1], field))
+
+    def holding(self, letter_hash: bytes) -> list[Field]:
+        """Those that are for this letter and recipient; costs one HMAC a day, not one a field."""
+        found: list[Field] = []
+        for given, passes in self._by_day.items():
+            expected = _mac(self._key, letter_hash, given)
+            found += [field for mac, field in passes if hmac.compare_digest(mac, expected)]
+        return found
+
+
 def pass_holds(key: bytes, fields: Sequence[Field], letter_hash: bytes, day: int) -> bool:
     """Whether one of the pass fields is for this letter and recipient, and no older than `GOOD_DAYS` on `day`.
 
     At most `FIELDS_TRIED_MAX` are looked at, from the top.
     """
-    return any(_holds(key, field, letter_hash, day) for field in fields[:FIELDS_TRIED_MAX])
+    return bool(Passes(key, fields, day).holding(letter_hash))
 
 
-def _holds(key: bytes, field: Field, letter_hash: bytes, day: int) -> bool:
+def _read(field: Field) -> tuple[int, bytes] | None:
+    """The day and the MAC of a pass, or None where it is none."""
     try:
         tags = dict(parse_tag_list(field.value))
-        given = decode_integer(tags.get("d", b""))
+        day = decode_integer(tags.get("d", b""))
         mac = decode_base64(tags.get("m", b""), length=32)
     except Malformed:
-        return False
-    # One day ahead: a sister's clock may have passed midnight before ours.
-    is_current = tags.get("v") == b"1" and -1 <= day - given <= GOOD_DAYS
-    return is_current and hmac.compare_digest(mac, _mac(key, letter_hash, given))
+        return None
+    return (day, mac) if tags.get("v") == b"1" else None
 
 
 def _mac(key: bytes, letter_hash: bytes, day: int) -> bytes:

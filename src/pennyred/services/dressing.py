@@ -1,6 +1,6 @@
 """What the gate adds to a letter and takes from it; everything else goes through byte for byte."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pennyred.postage.authres import authentication_results_field, claims_to_be_ours
 from pennyred.postage.letter import PASS_FIELD, Field, HeaderSection
@@ -26,13 +26,13 @@ def added_fields(policy: GatePolicy, standings: Sequence[Standing], *, day: int)
     return b"".join(fields)
 
 
-def kept_header(policy: GatePolicy, header: HeaderSection, passes: Sequence[Field]) -> bytes:
+def kept_header(policy: GatePolicy, header: HeaderSection, passes: Collection[Field]) -> bytes:
     """The header section less fields that claim to be this gate's own: its results, passes that do not verify."""
     kept = [field for field in header.fields if not _is_forged(policy, field, passes)]
     return header.raw if len(kept) == len(header.fields) else b"".join(field.raw for field in kept)
 
 
-def _is_forged(policy: GatePolicy, field: Field, passes: Sequence[Field]) -> bool:
+def _is_forged(policy: GatePolicy, field: Field, passes: Collection[Field]) -> bool:
     if field.key == _PASS_KEY:
         return field not in passes
     return claims_to_be_ours(field, policy.hostname)

@@ -11,7 +11,7 @@ from pennyred.postage.address import Recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.letter import PASS_FIELD, Field
-from pennyred.postage.passes import pass_holds
+from pennyred.postage.passes import Passes
 from pennyred.postage.policy import (
     Allowances,
     Exemptions,
@@ -27,9 +27,6 @@ from pennyred.postage.verdict import LicenceCache, judge_parsed
 from pennyred.services.letterbox import Envelope, Letter
 
 SECONDS_PER_DAY = 86_400
-
-PASSES_READ_MAX = 100
-"""Pass fields looked at; a gate adds one a recipient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ class Judgement:
     standings: tuple[Standing, ...]
     networks: tuple[str, ...]
     """The names its source is counted under; none where the source is not known."""
-    passes: tuple[Field, ...]
+    passes: frozenset[Field]
     """Pass fields of the letter that verify; all others are stripped."""
 
 
@@ -89,8 +86,8 @@ def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: Lice
     recipients = [canonical_or_none(mailbox) for mailbox in envelope.recipients]
     candidates = find_candidates(letter.header, recipients)
     hashed = header_hash(letter.header)
-    passes = letter.header.named(PASS_FIELD.lower())[:PASSES_READ_MAX]
-    valid_passes: list[Field] = []
+    passes = _passes(letter, policy, now)
+    valid_passes: set[Field] = set()
     standings = []
     for index, (recipient, offered) in enumerate(zip(recipients, candidates, strict=True)):
         bound = letter_hash(hashed, letter.body_hash, recipient) if recipient else b""
@@ -99,8 +96,8 @@ def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: Lice
         if recipient is None:
             continue
         rule = exempt_rule(policy.exemptions, recipient, sender, source)
-        own_passes = _holding_passes(policy, passes, bound, now)
-        valid_passes += own_passes
+        own_passes = passes.holding(bound) if passes else []
+        valid_passes.update(own_passes)
         if rule or own_passes:
             standing.reason = rule or Reason.PASS
             continue
@@ -124,11 +121,11 @@ def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: Lice
         if standing.stamps:
             standing.reason = standing.stamps[0][1]
     networks = source_networks(source) if envelope.source_known else ()
-    return Judgement(tuple(standings), networks, tuple(valid_passes))
+    return Judgement(tuple(standings), networks, frozenset(valid_passes))
 
 
-def _holding_passes(policy: GatePolicy, passes: tuple[Field, ...], bound: bytes, now: int) -> list[Field]:
-    if policy.pass_key is None or not passes:
-        return []
-    day = now // SECONDS_PER_DAY
-    return [one for one in passes if pass_holds(policy.pass_key, (one,), bound, day)]
+def _passes(letter: Letter, policy: GatePolicy, now: int) -> Passes | None:
+    fields = letter.header.named(PASS_FIELD.lower())
+    if policy.pass_key is None or not fields:
+        return None
+    return Passes(policy.pass_key, fields, now // SECONDS_PER_DAY)
