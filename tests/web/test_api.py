@@ -191,8 +191,9 @@ def test_openings_have_a_limit_for_each_network(tell, monkeypatch):
     "body",
     [b"", b"{", b"[]", b'{"method":"voucher"}', b'{"method":"voucher","code":1,"stamps":1}', b'{"method":"card","code":"","stamps":1}', b"\xff" * 9,
      b'{"method":"voucher","code":"x","stamps":1,"tip":1}', b'{"method":"voucher","code":"x","stamps":0}',
-     b'{"method":"voucher","code":"x","stamps":-3}', b'{"method":"voucher","code":"x","stamps":1000000001}', b"[" * 60_000],
-    ids=["empty", "cut off", "a list", "incomplete", "wrong type", "unknown method", "not text", "unknown key", "none", "fewer than none", "too many", "deep"],
+     b'{"method":"voucher","code":"x","stamps":-3}', b'{"method":"voucher","code":"x","stamps":1000000001}', b"[" * 60_000,
+     b'{"method":"voucher","code":"\xff","stamps":1}'],
+    ids=["empty", "cut off", "a list", "incomplete", "wrong type", "unknown method", "not text", "unknown key", "none", "fewer than none", "too many", "deep", "text that is none"],
 )  # fmt: skip
 def test_a_body_that_is_none_of_ours_is_a_problem_and_not_an_error(tell, body):
     async def story(office):

@@ -86,7 +86,7 @@ def test_no_other_algorithm_can_be_asked_for():
 
 
 @pytest.mark.parametrize(
-    "claims", [{"exp": None}, {"exp": "x"}, {"exp": 1e400}, {"jti": None}, {"jti": "short"}, {"jti": "x" * 65}, {"aud": ["post.example.org"]}]
+    "claims", [{"exp": None}, {"exp": "x"}, {"exp": 1e400}, {"jti": None}, {"jti": "short"}, {"jti": "x" * 65}, {"jti": "\ud800" * 20}, {"aud": ["post.example.org"]}]
 )  # fmt: skip
 def test_claims_are_what_they_must_be(claims):
     class WithOthers(Request):

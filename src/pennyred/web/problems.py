@@ -41,6 +41,7 @@ def handlers() -> ExceptionHandlersMap:
         ValidationException: _invalid,
         HTTPException: _http,
         RecursionError: _too_deep,
+        UnicodeDecodeError: _not_text,
         Exception: _internal,
     }
 
@@ -87,6 +88,11 @@ def _invalid(_: Asked, error: ValidationException) -> Response[Any]:
 def _too_deep(_: Asked, __: RecursionError) -> Response[Any]:
     """Nothing here recurses but the reading of a body."""
     return _problem(400, "malformed", "Malformed request", "body: lists in lists without end")
+
+
+def _not_text(_: Asked, __: UnicodeDecodeError) -> Response[Any]:
+    """Nothing here decodes but the reading of a body."""
+    return _problem(400, "malformed", "Malformed request", "body: not UTF-8")
 
 
 def _http(request: Asked, error: HTTPException) -> Response[Any]:

@@ -91,8 +91,10 @@ def check_token(token: str, request: Request, *, now: int) -> Claimed:
         if claims.get(name) != value:
             raise BadToken(f"the token is for another request ({name})")
     expires_at, token_id = claims.get("exp"), claims.get("jti")
-    if not isinstance(expires_at, int) or not isinstance(token_id, str) or not 16 <= len(token_id) <= 64:
+    if not isinstance(expires_at, int) or not isinstance(token_id, str):
         raise BadToken("the token has no expiry or no id")
+    if not 16 <= len(token_id) <= 64 or not token_id.isascii():
+        raise BadToken("the token's id is not one of 16 to 64 ASCII characters")
     if not now - CLOCK_SKEW_SECONDS < expires_at <= now + LIFETIME_SECONDS + CLOCK_SKEW_SECONDS:
         raise BadToken("the token has expired, or lives too long; is the clock right?")
     return Claimed(public, token_id, expires_at + CLOCK_SKEW_SECONDS)
