@@ -198,6 +198,46 @@ def test_modes_are_reread_on_hup(found_town, letter, mail_server):
     assert served.process.returncode == 0
 
 
+def reread(served):
+    served.process.send_signal(signal.SIGHUP)
+    served.wait_for(lambda line: line["event"] == "settings reread")
+
+
+def test_what_is_said_is_reread_with_what_is_asked(found_town, letter):
+    town = found_town()
+    with town.serve() as served:
+        town.write('price = 2\nhelp_url = "https://example.org/p"')
+        reread(served)
+        code, text = town.send(letter(), BOB)
+        assert code == 550
+        assert "a 2-cent stamp" in text
+        assert text.endswith("(no-stamp); see https://example.org/p")
+        with smtplib.SMTP("127.0.0.1", town.gate_port) as smtp:
+            smtp.ehlo()
+            assert smtp.esmtp_features["xpostage"] == "2 post.example.org"
+
+
+def test_a_lease_does_not_become_shorter_than_the_wait_for_the_mail_server(found_town, letter, mail_server):
+    """The wait stays as it was at the start; a lease that ended before it would let the retry deliver once more."""
+    town = found_town()
+    with town.serve() as served:
+        town.fund(10)
+        town.write("upstream_timeout_seconds = 1\ntransfer_timeout_seconds = 1")
+        reread(served)
+        stamped = town.stamped(letter(), BOB)
+        let_it_answer = mail_server.hold_back(b".")
+        answers: list[int] = []
+        client = threading.Thread(target=lambda: answers.append(town.send(stamped, BOB)[0]))
+        client.start()
+        mail_server.until(lambda: b"DATA\r\n" in mail_server.fake.commands)
+        time.sleep(4)
+        assert town.send(stamped, BOB)[0] == 451
+        let_it_answer()
+        client.join()
+    assert answers == [250]
+    assert len(mail_server.letters) == 1
+
+
 def test_the_allowance_survives_a_restart(found_town, letter):
     town = found_town('mode = "bulk"\n[gate.allowance]\nper_day = 1')
     with town.serve():

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import uvloop
 
 from pennyred.config import BadSettings, Settings, read_settings
 from pennyred.postage.errors import PennyRedError, Unavailable
-from pennyred.programs.gate import build_desk, build_door, gate_policy, listen, tls_context
+from pennyred.programs.gate import build_desk, build_door, gate_options, gate_policy, listen, tls_context
 from pennyred.programs.office import open_office
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
 from pennyred.services.gate import Desk
@@ -160,8 +161,16 @@ class Worker:
             if self._office is not None:
                 self._office.keys.reload()
             if settings.gate is not None and self._desk is not None and self._door is not None:
-                self._desk.policy = gate_policy(settings.gate, self._desk.policy.issuers)
-                self._door.replace_tls(tls_context(settings.gate))
+                running = self._desk.policy
+                policy, tls = gate_policy(settings.gate, running.issuers), tls_context(settings.gate)
+                # The time the mail server is given stays, so the lease must: a shorter one would end while it answers.
+                self._desk.policy = replace(
+                    policy,
+                    lease_seconds=running.lease_seconds,
+                    upstream_timeout_seconds=running.upstream_timeout_seconds,
+                )
+                self._door.replace_rules(gate_options(settings.gate))
+                self._door.replace_tls(tls)
         except (BadSettings, PennyRedError, OSError, ValueError) as error:
             self._log.error("settings not reread; the old ones stay", error=str(error))
         else:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,18 @@ class Gatehouse:
         except ValueError:
             return False
         return any(peer in network for network in self.options.trusted_fronts)
+
+    def replace_rules(self, options: GateOptions) -> None:
+        """Take over what is a rule and no limit; a limit may be counted on by what runs already."""
+        self.options = replace(
+            self.options,
+            issuers=options.issuers,
+            price=options.price,
+            help_url=options.help_url,
+            is_bare_newline_refused=options.is_bare_newline_refused,
+            trusted_fronts=options.trusted_fronts,
+        )
+        self._hellos.clear()
 
     def hello(self, offered: Capabilities | None, *, is_tls: bool, is_trusted: bool) -> bytes:
         """The answer to EHLO: what we can do, less what the mail server cannot (None: it has not been reached)."""

@@ -86,6 +86,10 @@ class GateServer:
         """How many clients are connected."""
         return len(self._house.sessions)
 
+    def replace_rules(self, options: GateOptions) -> None:
+        """Ask for and refuse by other rules from now on: price, help, bare newlines, fronts; limits stay."""
+        self._house.replace_rules(options)
+
     def replace_tls(self, tls: ssl.SSLContext | None) -> None:
         """Use another certificate from now on; sessions under way keep theirs."""
         self._house.tls = tls
