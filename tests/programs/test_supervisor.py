@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pennyred.programs.supervisor import Supervisor
+
 SCRIPT = """
 import os, signal, sys
 from pennyred.programs import supervisor
@@ -71,6 +73,22 @@ def test_a_worker_that_cannot_use_its_settings_ends_all():
     """Starting it again and again would change nothing."""
     with Running(2, "os._exit(2) if number else signal.pause()") as running:
         assert running.process.wait(20) == 2
+
+
+def test_a_signal_for_a_worker_that_has_just_been_buried_ends_nothing(monkeypatch):
+    """Between waiting for it and striking it off the list."""
+    supervisor = Supervisor(1, lambda *_: 0)
+    told = []
+    monkeypatch.setattr(supervisor, "_workers", {1: 0, 2: 1})
+
+    def kill(pid, signum):
+        if pid == 1:
+            raise ProcessLookupError
+        told.append((pid, signum))
+
+    monkeypatch.setattr(os, "kill", kill)
+    supervisor._stop(signal.SIGTERM, None)
+    assert told == [(2, signal.SIGTERM)]
 
 
 def test_hup_is_passed_on():

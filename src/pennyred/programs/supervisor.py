@@ -4,6 +4,7 @@ Workers are forked before any event loop or database exists in the parent, which
 gone (SIGKILL included) notices by a pipe, so that none is left behind.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -59,10 +60,12 @@ class Supervisor:
         return worst
 
     def _start(self, number: int) -> None:
-        if self._is_stopping:
-            return
-        # Signals wait until the child is on the list, else a stop in between would miss it.
+        # Signals wait until the child is on the list, else a stop in between would miss it. Those that came before are
+        # handled by now.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        if self._is_stopping:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            return
         pid = os.fork()
         if pid == 0:
             status = 1
@@ -83,7 +86,8 @@ class Supervisor:
 
     def _pass_on(self, signum: int, _frame: FrameType | None) -> None:
         for pid in self._workers:
-            os.kill(pid, signum)
+            with contextlib.suppress(ProcessLookupError):  # it has just died, and `run` has yet to hear of it
+                os.kill(pid, signum)
 
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
