@@ -190,6 +190,19 @@ def test_a_ledger_that_somebody_keeps_locked_is_for_later(at, tmp_path, monkeypa
     assert said.document["error"]["reason"] == "ledger-unavailable"
 
 
+def test_a_ledger_that_is_not_there_is_for_later_and_is_not_made_anew(at, tmp_path):
+    """A disk that is not mounted: an empty ledger in its place would refuse every stamp for ever."""
+    path = tmp_path / "post" / "ledger.db"
+    path.unlink()
+
+    for words in (["account", "list"], ["ledger", "audit"], ["voucher", "create", "--stamps", 1], ["serve"]):
+        at(*words, status=75)
+        assert not path.exists()
+
+    at("ledger", "migrate")
+    assert path.exists()
+
+
 def test_a_ledger_that_is_no_database_is_not_made_one(at, tmp_path):
     path = tmp_path / "post" / "ledger.db"
     path.write_bytes(b"these are my notes\n" * 1000)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pennyred.config import OfficeSettings
 from pennyred.ledger.sqlite import SqliteLedger, migrate_ledger
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
 from pennyred.services.office import Office
 from pennyred.services.officekeys import OfficeKeys
 
@@ -18,12 +20,20 @@ def clock() -> int:
 
 
 def open_ledger(path: Path) -> SqliteLedger:
-    """The ledger; a new file gets its schema. Raises SchemaError and Unavailable."""
+    """The ledger, which must be there. Raises SchemaError and Unavailable.
+
+    A disk that is not mounted or a slip in the settings must not look like an office without accounts: stamps that are
+    good would be refused for ever.
+    """
+    if not path.exists():
+        raise Unavailable(
+            Reason.LEDGER_UNAVAILABLE, f"{path} does not exist; `pennyred init` or `pennyred ledger migrate` makes one"
+        )
     return SqliteLedger.open(path, now=clock())
 
 
 def migrate(path: Path) -> list[int]:
-    """Bring a ledger's schema up to date; the numbers of the migrations applied."""
+    """Bring a ledger's schema up to date, making the file where there is none; the migrations applied, by number."""
     return migrate_ledger(path, now=clock())
 
 
