@@ -125,6 +125,45 @@ def test_a_sealed_letter_that_cannot_travel_is_refused_and_not_broken(kind):
         make_safe(letter, eight_bit=False)
 
 
+@pytest.mark.parametrize("spelt", [b"(c) multipart/signed", b"Multipart / SIGNED", b"\r\n multipart/(c)signed"])
+def test_a_seal_is_seen_however_it_is_spelt(spelt):
+    letter = multipart(b"\r\n" + UMLAUTS, kind=b"signed").replace(b" multipart/signed", b" " + spelt)
+
+    with pytest.raises(MalformedLetter, match="altering it would break it"):
+        make_safe(letter, eight_bit=False)
+
+
+@pytest.mark.parametrize("spelt", [b"8bit (as it came)", b"\r\n 8bit", b"8BIT"])
+def test_an_encoding_is_known_however_it_is_spelt(spelt):
+    letter = HEAD + b"Content-Transfer-Encoding: " + spelt + b"\r\n\r\n" + UMLAUTS
+
+    assert content(make_safe(letter, eight_bit=False)) == content(letter)
+
+
+@pytest.mark.parametrize("eight_bit", [False, True])
+def test_a_binary_part_whose_line_ends_would_change_is_refused_however_deep(eight_bit):
+    """Only its container is looked at where all of it can travel; the part must be found nevertheless."""
+    part = b"Content-Type: image/x\r\nContent-Transfer-Encoding: binary\r\n\r\none\ntwo"
+    letter = multipart(b"Content-Type: message/rfc822\r\n\r\n" + multipart(part).replace(b"b 1", b"b 2"))
+
+    with pytest.raises(MalformedLetter, match="base64 first"):
+        make_safe(letter, eight_bit=eight_bit)
+
+
+def test_the_line_a_mailbox_puts_first_does_not_travel():
+    """Below a stamp it would end the header for most who read the letter."""
+    letter = b"From ann@sender.example Wed Nov 18 10:00:00 2026\r\n" + SAFE
+
+    assert make_safe(letter, eight_bit=False) == SAFE
+    assert make_safe(letter.replace(b"\r\n", b"\n"), eight_bit=False) == SAFE
+
+
+def test_a_from_field_with_a_space_is_no_mailbox_line():
+    letter = SAFE.replace(b"From:", b"From :")
+
+    assert make_safe(letter, eight_bit=False) is letter
+
+
 def test_a_sealed_letter_that_can_travel_travels():
     letter = multipart(b"\r\nsigned", kind=b"signed")
 
@@ -207,6 +246,13 @@ def test_addresses_and_their_names_are_the_same_afterwards(to):
     now["To"] = to.replace("exämple", "xn--exmple-cua")
 
     assert [(a.display_name, a.addr_spec) for a in then] == [(a.display_name, a.addr_spec) for a in now["to"].addresses]
+
+
+def test_quotes_that_never_end_are_read_in_one_go():
+    """By the time limit of every test: tried from each quote to the end, these would take hours."""
+    letter = "To: ä".encode() + b'"\\' * 300_000 + b"\r\n\r\n"
+
+    assert is_safe(make_safe(letter, eight_bit=False), eight_bit=False)
 
 
 def test_a_file_name_is_the_same_afterwards():

@@ -25,7 +25,10 @@ PARTS_MAX = 10_000
 
 _ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
 _BARE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_MEDIA_TYPE = re.compile(rb"\s*([^\s/;()]+)/([^\s/;()]+)")
+_MAILBOX_LINES = re.compile(rb"\A(?:From (?![ \t]*:)[^\r\n]*(?:\r\n|\r|\n|\Z))+")
+"""What a mailbox in one file puts before a letter (RFC 4155): no field, and below a stamp it would end the header."""
+_COMMENT = re.compile(rb"\([^()]*\)")
+_MEDIA_TYPE = re.compile(rb"\s*([^\s/;()]+)\s*/\s*([^\s/;()]+)")
 _BOUNDARY = re.compile(rb';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.IGNORECASE)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _IDENTITY = frozenset((b"", b"7bit", b"8bit", b"binary"))
@@ -34,7 +37,7 @@ _SEALED = frozenset((b"multipart/signed", b"multipart/encrypted"))
 
 def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bool:
     """Whether a letter can travel as it is; `eight_bit`: the next hop has 8BITMIME, `utf8`: it has SMTPUTF8 too."""
-    if not letter.endswith(b"\r\n") or _BARE_NEWLINE.search(letter):
+    if not letter.endswith(b"\r\n") or _BARE_NEWLINE.search(letter) or _MAILBOX_LINES.match(letter):
         return False
     header, _, body = _take_apart(letter)
     return is_fit(header, eight_bit=utf8) and is_fit(body, eight_bit=eight_bit)
@@ -43,16 +46,18 @@ def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bool:
 def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bytes:
     """The letter as it can travel: itself where it is safe already, else with the same content in other encodings.
 
-    Every line end becomes CRLF. Raises `MalformedLetter`, in a sentence for the sender, where that cannot be done: a
-    signed or encrypted part would have to be altered, an address needs SMTPUTF8, a limit is exceeded.
+    Every line end becomes CRLF, a mailbox's "From " line goes. Raises `MalformedLetter`, in a sentence for the sender,
+    where that cannot be done: a signed or encrypted part would have to be altered, an address needs SMTPUTF8, a limit
+    is exceeded.
     """
     if is_safe(letter, eight_bit=eight_bit, utf8=utf8):
         return letter
-    normal = _ANY_NEWLINE.sub(b"\r\n", letter)
+    normal = _ANY_NEWLINE.sub(b"\r\n", _MAILBOX_LINES.sub(b"", letter))
     if not normal.endswith(b"\r\n"):
         normal += b"\r\n"
-    parts = _Parts(eight_bit, has_new_lines=bool(_BARE_NEWLINE.search(letter)))
-    safe = parts.entity(normal, b"text/plain", 0, raw_header=utf8)
+    if _BARE_NEWLINE.search(letter) and _has_binary_part(normal, b"text/plain", 0):
+        raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
+    safe = _Parts(eight_bit).entity(normal, b"text/plain", 0, raw_header=utf8)
     if not is_safe(safe, eight_bit=eight_bit, utf8=utf8):
         raise MalformedLetter("the letter cannot be put in a form that travels")
     return safe
@@ -63,8 +68,6 @@ class _Parts:
     """One walk through the parts of a letter."""
 
     eight_bit: bool
-    has_new_lines: bool
-    """Whether line ends were changed before: then binary parts are not what they were."""
     count: int = 0
 
     def entity(self, raw: bytes, default_type: bytes, depth: int, *, raw_header: bool) -> bytes:
@@ -75,9 +78,7 @@ class _Parts:
         header, separator, body = _take_apart(raw)
         fields = parse_header(header).fields
         media_type, boundary = _content_type(fields, default_type)
-        encoding = _value(fields, b"content-transfer-encoding").strip(b" \t").lower()
-        if self.has_new_lines and encoding == b"binary" and not media_type.startswith((b"text/", b"multipart/")):
-            raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
+        encoding = _transfer_encoding(fields)
         fit = [field.raw if is_fit(field.raw, eight_bit=raw_header) else fit_field(field) for field in fields]
         if is_fit(body, eight_bit=self.eight_bit):
             return b"".join(fit) + separator + body
@@ -102,7 +103,7 @@ class _Parts:
         pieces = _split_parts(body, boundary) if boundary else []
         if len(pieces) < 3:
             raise MalformedLetter("a multipart letter without its boundary cannot be encoded to travel")
-        default_type = b"message/rfc822" if media_type == b"multipart/digest" else b"text/plain"
+        default_type = _type_of_parts(media_type)
         for at in range(2, len(pieces), 2):
             if pieces[at - 1].rstrip(b" \t").endswith(b"--" + boundary + b"--"):
                 # What follows the last boundary is for nobody to read; so is what precedes the first.
@@ -135,11 +136,38 @@ def _value(fields: tuple[Field, ...], key: bytes) -> bytes:
 def _content_type(fields: tuple[Field, ...], default: bytes) -> tuple[bytes, bytes]:
     """The media type in lower case, and the boundary ("" for none)."""
     value = _value(fields, b"content-type").replace(b"\r\n", b"")
-    match = _MEDIA_TYPE.match(value)
+    match = _MEDIA_TYPE.match(_COMMENT.sub(b"", value))
     boundary = _BOUNDARY.search(value)
     quoted, plain = boundary.groups() if boundary else (b"", b"")
     text = plain or _QUOTED_PAIR.sub(rb"\1", quoted or b"").rstrip(b" ")
     return b"/".join(match.groups()).lower() if match and match[0].isascii() else default, text
+
+
+def _transfer_encoding(fields: tuple[Field, ...]) -> bytes:
+    """In lower case, without comments; "" where none is named."""
+    return _COMMENT.sub(b"", _value(fields, b"content-transfer-encoding")).strip().lower()
+
+
+def _type_of_parts(media_type: bytes) -> bytes:
+    """What a part of a multipart is that does not say it (RFC 2046 section 5.1.5)."""
+    return b"message/rfc822" if media_type == b"multipart/digest" else b"text/plain"
+
+
+def _has_binary_part(entity: bytes, default_type: bytes, depth: int) -> bool:
+    """Whether a part, however deep, is binary and no text: where line ends were changed, it is not what it was."""
+    header, _, body = _take_apart(entity)
+    fields = parse_header(header).fields
+    media_type, boundary = _content_type(fields, default_type)
+    inner: list[bytes] = []
+    if media_type == b"message/rfc822":
+        inner = [body]
+    elif media_type.startswith(b"multipart/"):
+        inner = [piece[2:] for piece in _split_parts(body, boundary)[2::2]] if boundary else []
+    elif not media_type.startswith(b"text/") and _transfer_encoding(fields) == b"binary":
+        return True
+    if inner and depth >= NESTING_MAX:
+        raise MalformedLetter(f"a letter of more than {NESTING_MAX} parts in parts")
+    return any(_has_binary_part(part, _type_of_parts(media_type), depth + 1) for part in inner)
 
 
 def _split_parts(body: bytes, boundary: bytes) -> list[bytes]:

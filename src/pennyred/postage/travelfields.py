@@ -31,8 +31,9 @@ _EIGHT_BIT = re.compile(rb"[\x80-\xff]")
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
 _WORDS = re.compile(rb"[^ \t]+|[ \t]+")
 _ENCODED_WORD = re.compile(rb"=\?[!->@-~]+\?[bBqQ]\?[!->@-~]*\?=")
-_PARAMETER = re.compile(rb';([ \t]*)([^=;\s"*]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*(?:"|\Z)|[^;\s"]*)')
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|<[^<>]*(?:>|\Z)|[ \t]+|[(),:;]|[^\s"<(),:;]+|.', re.DOTALL)
+_PARAMETER = re.compile(rb';([ \t]*)([^=;\s"*]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^;\s"]*)')
+# A quoted text that never ends takes all the rest, a last backslash too: else each quote would be tried to the end.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|<[^<>]*(?:>|\Z)|[ \t]+|[(),:;]|[^\s"<(),:;]+|.', re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 
 
