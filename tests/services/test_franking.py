@@ -115,6 +115,12 @@ def test_one_copy_for_each_domain_and_one_for_each_blind_recipient():
     assert all(b"cc:" not in copy.letter for copy in copies)
 
 
+def test_who_is_named_both_ways_is_paid_for_once():
+    copies = make_copies(LETTER, ["a@b.example"], ["A@B.example", "x@y.example"])
+
+    assert [copy.recipients for copy in copies] == [("a@b.example",), ("x@y.example",)]
+
+
 def test_a_copy_holds_the_stamps_of_its_own_recipients_only():
     letter = letter_to("a@b.example, c@d.example", "Bcc: x@b.example")
     found = recipients_of(letter)

@@ -84,14 +84,18 @@ def completed(letter: bytes, *, now: int, message_id: str) -> bytes:
 
 
 def make_copies(letter: bytes, visible: Sequence[str], bcc: Sequence[str] = ()) -> list[Copy]:
-    """One copy for each recipient domain and one for each Bcc recipient; none has a Bcc field or another's stamps."""
+    """One copy for each recipient domain and one for each Bcc recipient; none has a Bcc field or another's stamps.
+
+    Whoever is in both gets the visible copy only: two would be paid twice.
+    """
     header, _ = split_letter(letter)
+    found = apart(visible, [*visible, *bcc])
     kept = [field for field in parse_header(header).fields if field.key not in _BLIND]
     rest = letter[len(header) :]
     by_domain: dict[str, list[str]] = {}
-    for address in distinct(visible):
+    for address in found.visible:
         by_domain.setdefault(canonical_recipient(address).domain, []).append(address)
-    groups = [*by_domain.values(), *([address] for address in distinct(bcc))]
+    groups = [*by_domain.values(), *([address] for address in found.bcc)]
     return [Copy(tuple(group), without_others(kept, _canonical(group)) + rest) for group in groups]
 
 
