@@ -141,6 +141,16 @@ def test_credit_goes_to_open_accounts_only(tell):
     tell(story)
 
 
+def test_the_offices_internal_accounts_are_neither_credited_nor_closed(tell):
+    async def story(world):
+        for internal in ("office:sales", "office:vouchers"):
+            assert await world.ledger.credit(internal, 1, "", now=NOW) == "unknown-account"
+            assert await world.ledger.close_account(internal) == "unknown-account"
+            assert (await world.ledger.account(internal)).state is AccountState.OPEN
+
+    tell(story)
+
+
 def test_a_receivers_credit_buys_postage_and_no_more_than_it_has(tell):
     async def story(world):
         await world.hold(order())

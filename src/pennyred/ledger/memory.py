@@ -28,6 +28,7 @@ from pennyred.ledger.protocol import (
     SweepReport,
     VoucherAnswer,
     VoucherOutcome,
+    is_internal,
     receiver_account,
     require_stamps,
 )
@@ -148,11 +149,11 @@ class MemoryLedger:
         """See `Ledger.credit`."""
         require_stamps(stamps)
         target, payer = await self.account(account), await self.account(source)
-        if target is None or payer is None:
+        if target is None or payer is None or is_internal(account):
             return CreditOutcome.UNKNOWN_ACCOUNT
         if target.state is AccountState.CLOSED:
             return CreditOutcome.ACCOUNT_CLOSED
-        if not source.startswith("office:") and payer.available < stamps:
+        if not is_internal(source) and payer.available < stamps:
             return CreditOutcome.NO_FUNDS
         self._journal.post(EntryKind.CREDIT, reason, payer=source, payee=account, stamps=stamps, at=now)
         return CreditOutcome.CREDITED
@@ -249,7 +250,7 @@ class MemoryLedger:
     def _change(self, account: str, **fields: object) -> AccountOutcome:
         self._require_open()
         current = self._journal.accounts.get(account)
-        if current is None:
+        if current is None or is_internal(account):
             return AccountOutcome.UNKNOWN_ACCOUNT
         self._journal.accounts[account] = replace(current, **fields)  # type: ignore[arg-type]
         return AccountOutcome.DONE

@@ -11,6 +11,7 @@ from pennyred.ledger.protocol import (
     Audit,
     Entry,
     EntryKind,
+    is_internal,
     receiver_account,
 )
 
@@ -66,7 +67,7 @@ class Journal:
         senders = [account for account in self.accounts.values() if account.public_key]
         return Audit(
             balanced=not differences,
-            sold=-sum(account.balance for account in self.accounts.values() if account.id.startswith("office:")),
+            sold=-sum(account.balance for account in self.accounts.values() if is_internal(account.id)),
             settled=sum(entry.stamps for entry in receivers if entry.kind in _PAYMENTS),
             refunded=-sum(entry.stamps for entry in receivers if entry.kind is EntryKind.REFUND),
             held=sum(held.values()),
@@ -81,5 +82,5 @@ class Journal:
         if account.held != held.get(account.id, 0):
             found = held.get(account.id, 0)
             yield f"account {account.id}: {account.held} noted as held, its open holds sum to {found}"
-        if not account.id.startswith("office:") and not 0 <= account.held <= account.balance:
+        if not is_internal(account.id) and not 0 <= account.held <= account.balance:
             yield f"account {account.id} holds {account.held} of a balance of {account.balance}"

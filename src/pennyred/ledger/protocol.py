@@ -1,9 +1,10 @@
 """What a ledger promises: the one protocol every back end keeps, and the values it speaks in.
 
-Each operation is atomic and durable when it returns, and may be repeated without harm; a list is one transaction and is
-answered by a list of the same length and order, its items handled one after the other. Expected outcomes are values.
-`Unavailable` (reason `ledger-unavailable`) is raised when the database does not answer; whether the operation happened
-is then unknown, so repeat it. `now` is in seconds since 1970 UTC, by the office's clock.
+Each operation is atomic and durable when it returns, and may be repeated without harm, all but `credit`, which adds
+each time; a list is one transaction and is answered by a list of the same length and order, its items handled one after
+the other. Expected outcomes are values. `Unavailable` (reason `ledger-unavailable`) is raised when the database does
+not answer; whether the operation happened is then unknown, so repeat it (a credit after a look at the account's
+entries). `now` is in seconds since 1970 UTC, by the office's clock.
 
 Account ids: senders 16 characters of base32, receivers `receiver:NAME`, internal ones `office:*`. Only the last may be
 below zero: they are where stamps come from.
@@ -21,6 +22,8 @@ OFFICE_SALES = "office:sales"
 """Where stamps sold come from."""
 OFFICE_VOUCHERS = "office:vouchers"
 """Where the stamps of redeemed vouchers come from."""
+OFFICE_PREFIX = "office:"
+"""Of the internal accounts: nobody's, so they are neither credited nor closed."""
 RECEIVER_PREFIX = "receiver:"
 STAMPS_MAX = 10**12
 """The most one entry moves: sums of a million such stay far inside 64 bits."""
@@ -36,6 +39,11 @@ def require_stamps(stamps: int) -> None:
     """Raise ValueError unless this is an amount that can be moved: a whole number of stamps, 1 or more."""
     if isinstance(stamps, bool) or not isinstance(stamps, int) or not 1 <= stamps <= STAMPS_MAX:
         raise ValueError(f"{stamps!r} is not a number of stamps from 1 to {STAMPS_MAX}")
+
+
+def is_internal(account: str) -> bool:
+    """Whether this is the id of one of the office's internal accounts."""
+    return account.startswith(OFFICE_PREFIX)
 
 
 def receiver_account(name: str) -> str:
@@ -224,7 +232,10 @@ class Ledger(Protocol):
         ...
 
     async def close_account(self, account: str) -> AccountOutcome:
-        """Close a sender's or (`receiver:NAME`) a receiver's account: no new holds; settles go on."""
+        """Close a sender's or (`receiver:NAME`) a receiver's account: no new holds; settles go on.
+
+        An internal account is unknown here, as it is to `credit`.
+        """
         ...
 
     async def replace_key(self, account: str, public_key: bytes) -> AccountOutcome:

@@ -26,6 +26,7 @@ from pennyred.ledger.protocol import (
     ReceiverOutcome,
     VoucherAnswer,
     VoucherOutcome,
+    is_internal,
     receiver_account,
 )
 from pennyred.ledger.sqlite import journal
@@ -77,6 +78,8 @@ def open_account(
 
 def close_account(connection: apsw.Connection, account_id: str) -> AccountOutcome:
     """Close an account."""
+    if is_internal(account_id):
+        return AccountOutcome.UNKNOWN_ACCOUNT
     connection.execute("UPDATE account SET is_open = 0 WHERE id = ?", (account_id,))
     return AccountOutcome.DONE if connection.changes() else AccountOutcome.UNKNOWN_ACCOUNT
 
@@ -97,11 +100,11 @@ def credit(
 ) -> CreditOutcome:
     """Move stamps into an account."""
     target, payer = account(connection, account_id), account(connection, source)
-    if target is None or payer is None:
+    if target is None or payer is None or is_internal(account_id):
         return CreditOutcome.UNKNOWN_ACCOUNT
     if target.state is AccountState.CLOSED:
         return CreditOutcome.ACCOUNT_CLOSED
-    if not source.startswith("office:") and payer.available < stamps:
+    if not is_internal(source) and payer.available < stamps:
         return CreditOutcome.NO_FUNDS
     journal.post(connection, EntryKind.CREDIT, reason, payer=source, payee=account_id, stamps=stamps, now=now)
     return CreditOutcome.CREDITED
