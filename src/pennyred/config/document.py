@@ -40,6 +40,8 @@ class Reader:
             for place, one in enumerate(self._tables(document))
         )
         gate = self._table(document, "gate", GateSettings, self._gate())
+        if issuers:
+            self._complain("issuer", "post offices reached by HTTP are not built yet", "no [[issuer]] table")
         relay = self._table(document, "relay", RelaySettings, self._relay())
         if relay is not None:
             self._complain("relay", "the stamping relay is not built yet", "no [relay] table")

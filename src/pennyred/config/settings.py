@@ -9,7 +9,7 @@ import msgspec
 Network = IPv4Network | IPv6Network
 
 
-class ExemptSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ExemptSettings(msgspec.Struct, frozen=True):
     """`[gate.exempt]`: who needs no stamp, besides postmaster and abuse."""
 
     networks: tuple[Network, ...] = ()
@@ -17,7 +17,7 @@ class ExemptSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recipients: tuple[str, ...] = ()
 
 
-class AllowanceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AllowanceSettings(msgspec.Struct, frozen=True):
     """`[gate.allowance]`: what comes free a UTC day, in recipients."""
 
     per_day: int = 20
@@ -25,7 +25,7 @@ class AllowanceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     bounces_per_day: int = 20
 
 
-class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GateSettings(msgspec.Struct, frozen=True):
     """`[gate]`: the SMTP proxy in front of a mail server."""
 
     listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2525),)
@@ -64,7 +64,7 @@ class GateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return -(-11 * (self.transfer_timeout_seconds + self.upstream_timeout_seconds) // 10)
 
 
-class OfficeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OfficeSettings(msgspec.Struct, frozen=True):
     """`[office]`: the post office."""
 
     domain: str
@@ -77,7 +77,7 @@ class OfficeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Announced to senders: what the gates here ask a recipient."""
 
 
-class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class IssuerSettings(msgspec.Struct, frozen=True):
     """`[[issuer]]`: a post office elsewhere."""
 
     domain: str
@@ -87,14 +87,14 @@ class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Pinned public keys by selector, in base64."""
 
 
-class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RelaySettings(msgspec.Struct, frozen=True):
     """`[relay]`: the proxy on the sender's side that stamps what passes."""
 
     listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2587),)
     upstream: str = "smtp://127.0.0.1:25"
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True):
     """One settings file."""
 
     file: Path
