@@ -50,14 +50,13 @@ class UpstreamPool:
 
         Raises `PoolExhausted`, another `Unavailable`, or `connection.Refused` where the mail server refuses the client.
         """
-        while not is_fresh and (connection := self._take_idle(client)) is not None:
+        if not is_fresh and (connection := self._take_idle(client)) is not None:
             connection.is_reused = True
             try:
                 await connection.tell(client)
             except Unavailable:
                 # It had left, perhaps; on a new connection it will be seen whether it is more than that.
                 self.discard(connection)
-                is_fresh = True
             except BaseException:
                 self.discard(connection)
                 raise
