@@ -490,6 +490,20 @@ class TestWhatTheGateAdds:
         assert len(read) == 50
 
     @scenario
+    async def test_a_pass_brings_its_letter_a_few_times_a_day_and_then_not_before_tomorrow(self):
+        """Another recipient of the letter can read the pass in his copy, and could replay the letter without end."""
+        desk = await a_desk(pass_key=b"k" * 32)
+        _, server = await desk.present(desk.stationery.stamped(LETTER, BOB), BOB)
+        passed_on = b"X-Postage-Pass" + server.sent[0][1].partition(b"X-Postage-Pass")[2] + LETTER
+        refused = MailServer((), fates=[Fate.REFUSED_TEMPORARY])
+        answers = [(await desk.present(passed_on, BOB, source=f"203.0.113.{number}"))[0] for number in range(7)]
+        assert [isinstance(answer, Relay) for answer in answers] == [True] * 5 + [False] * 2
+        assert answers[-1] == Later(Reason.IN_PROGRESS)
+        desk.office.now += DAY
+        assert isinstance((await desk.present(passed_on, BOB, server=refused))[0], Relay)
+        assert [isinstance((await desk.present(passed_on, BOB))[0], Relay) for _ in range(6)] == [True] * 5 + [False]
+
+    @scenario
     async def test_a_letter_that_was_due_gets_no_pass_in_monitor_mode(self):
         desk = await a_desk(mode=Mode.MONITOR, pass_key=b"k" * 32)
         _, server = await desk.present(LETTER, BOB)

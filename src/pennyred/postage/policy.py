@@ -20,6 +20,11 @@ ALWAYS_FREE = frozenset({"postmaster", "abuse"})
 """Local parts that must be reachable by anybody: RFC 5321 section 4.5.1 and RFC 2142 section 4."""
 
 
+PASS_USES_PER_DAY = 5
+"""How often a pass brings the same letter to the same recipient. Once is usual, more only where an answer was lost; but
+whoever else has got a copy of the letter can read the pass in it, and could send the letter again without end."""
+
+
 class Mode(StrEnum):
     """How strict a gate is."""
 
@@ -101,6 +106,11 @@ def bounce_claims(allowances: Allowances, recipient: Recipient, networks: Sequen
         AllowanceClaim(f"bounce {network} {recipient.canonical}", 1, allowances.bounces_per_day)
         for network in networks or ("unknown",)
     ]
+
+
+def pass_claims(letter_hash: bytes) -> list[AllowanceClaim]:
+    """What a letter that came with a pass counts as, for the recipient its letter hash names."""
+    return [AllowanceClaim(f"pass {letter_hash.hex()}", 1, PASS_USES_PER_DAY)]
 
 
 def bulk_claims(allowances: Allowances, sender: str, networks: Sequence[str], recipients: int) -> list[AllowanceClaim]:

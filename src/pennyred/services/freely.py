@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.policy import AllowanceClaim, Allowances, bounce_claims, bulk_claims
+from pennyred.postage.policy import AllowanceClaim, Allowances, bounce_claims, bulk_claims, pass_claims
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.services.letterbox import Envelope
 from pennyred.services.ports import AllowanceBook
@@ -35,6 +35,11 @@ class Freebies:
             return
         if await self._take(bounce_claims(self.limits, standing.recipient, self.networks)):
             _set_free(standing, Reason.BOUNCE)
+
+    async def take_passes(self, standings: Sequence[Standing]) -> bool:
+        """Count the passes that let recipients through; False where one has been used too often today."""
+        claims = [claim for one in standings if one.reason is Reason.PASS for claim in pass_claims(one.letter_hash)]
+        return not claims or await self._take(claims)
 
     async def take_bulk(self, unstamped: Sequence[Standing]) -> bool:
         """Unstamped recipients are free within the allowances of their source and sender: all of them or none.

@@ -102,6 +102,9 @@ class Desk:
         try:
             await case.freebies.take_bounce(case.standings)
             refusal = await self._refusal(case)
+            if refusal is None and not await case.freebies.take_passes(case.standings):
+                # Later, not no: an honest letter whose answers were all lost is let through tomorrow.
+                refusal = Later(Reason.IN_PROGRESS)
             if refusal is None:
                 holding, refusal = await self._pay(case)
         except BaseException:
