@@ -263,7 +263,7 @@ def test_our_own_mistake_is_written_down_and_not_told(tell):
 
         assert (status, problem["reason"]) == (500, "internal")
         assert "swordfish" not in json.dumps(problem)
-        assert "swordfish" in office.log[0][1]["error"]
+        assert "swordfish" in str(office.log[0][1]["exc_info"])
 
     tell(story)
 

@@ -9,6 +9,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from pennyred.web.server import ApiServer
 
 OUTBOX_PAUSE_SECONDS = 5.0
 SWEEP_PAUSE_SECONDS = 60.0
+BROKEN_PAUSE_SECONDS = 60.0
+"""Before work that runs beside the mail is begun again after a mistake of ours."""
 EX_TEMPFAIL = 75
 
 
@@ -65,6 +68,7 @@ def make_log() -> Any:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
     )
@@ -115,7 +119,8 @@ class Worker:
         office: Office | None = None
         if self._settings.office is not None:
             office = self._office = await parts.enter_async_context(open_office(self._settings.office))
-            parts.push_async_callback(_cancel, asyncio.create_task(self._sweep(office)))
+            sweeping = asyncio.create_task(self.keep_at("sweep", lambda: self._sweep(office)))
+            parts.push_async_callback(_cancel, sweeping)
             if self._number == 0:
                 host, port = self._settings.office.listen
                 api = ApiServer(office, listening_socket(host, port), self._log)
@@ -133,12 +138,27 @@ class Worker:
         redeemer = office.local_redeemer(gate.domains)
         policy = gate_policy(gate, {office.issuer: office.keys.public_keys})
         self._desk = build_desk(policy, redeemer, state.allowances, state.outbox, letters)
-        pump = pump_outbox(redeemer, state.outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
-        parts.push_async_callback(_cancel, asyncio.create_task(pump))
+        pumping = asyncio.create_task(
+            self.keep_at(
+                "outbox", lambda: pump_outbox(redeemer, state.outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
+            )
+        )
+        parts.push_async_callback(_cancel, pumping)
         self._door = door = build_door(gate, self._desk, self._log)
         await door.start(listen(gate))
         # A letter whose final dot is out may take the mail server's whole time to be answered.
         parts.push_async_callback(door.stop, gate.upstream_timeout_seconds)
+
+    async def keep_at(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do work that should never end. A mistake of ours in it is written down and it is begun again after a pause:
+        mail goes on without it, but nobody would miss it before holds and settlements had piled up.
+        """
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end unseen
+                self._log.error(f"{what} failed", exc_info=error)
+            await asyncio.sleep(BROKEN_PAUSE_SECONDS)
 
     async def _sweep(self, office: Office) -> None:
         """Let the ledger forget what is over; when it does not answer, next time."""

@@ -33,7 +33,7 @@ class LetterLog:
 
     def unjudged(self, letter: Letter, envelope: Envelope, error: Exception) -> None:
         """In monitor mode, a letter could not be judged and went through all the same."""
-        self._logger.error("letter not judged", **_letter(letter, envelope), error=repr(error))
+        self._logger.error("letter not judged", **_letter(letter, envelope), exc_info=error)
 
     def unsettled(self, settles: Sequence[Settle], why: str) -> None:
         """Letters were delivered whose stamps were not settled: the receiver loses what they are worth."""

@@ -109,5 +109,5 @@ def _internal(request: Asked, error: Exception) -> Response[Any]:
     """Our own mistake: its text goes to the log, never to a stranger."""
     log = request.app.state.log
     if log is not None:
-        log.error("internal error", path=request.url.path, error=repr(error))
+        log.error("internal error", path=request.url.path, exc_info=error)
     return _problem(500, "internal", "Internal error", "something broke here; it has been written down")
