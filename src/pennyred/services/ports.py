@@ -6,6 +6,7 @@ Every method may raise `Unavailable`, which always means "later", and nothing el
 from collections.abc import Sequence
 from typing import Protocol
 
+from pennyred.postage.policy import AllowanceClaim
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 
 
@@ -31,24 +32,13 @@ class Redeemer(Protocol):
 class AllowanceBook(Protocol):
     """The gate's counters of what came free: by UTC day, shared by all workers, surviving a restart."""
 
-    async def take(self, day: int, claims: Sequence["Claim"]) -> bool:
+    async def take(self, day: int, claims: Sequence[AllowanceClaim]) -> bool:
         """Count all claims if each stays within its limit, else count none and answer False."""
         ...
 
-    async def give_back(self, day: int, claims: Sequence["Claim"]) -> None:
+    async def give_back(self, day: int, claims: Sequence[AllowanceClaim]) -> None:
         """Uncount what `take` counted: the letter was not delivered."""
         ...
-
-
-class Claim(Protocol):
-    """One counter to be raised: its key, by how much, and the highest it may reach."""
-
-    @property
-    def key(self) -> str: ...  # noqa: D102
-    @property
-    def count(self) -> int: ...  # noqa: D102
-    @property
-    def limit(self) -> int: ...  # noqa: D102
 
 
 class SettlementOutbox(Protocol):

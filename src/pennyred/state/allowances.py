@@ -7,10 +7,10 @@ Keys are stored as hashes: of one size, and nobody's address.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import apsw
 
+from pennyred.postage.policy import AllowanceClaim
 from pennyred.storage.groupcommit import GroupCommit
 
 DAYS_KEPT = 2
@@ -21,23 +21,12 @@ _KEY_BYTES = 16
 _Counter = tuple[int, bytes]
 
 
-class Claim(Protocol):
-    """One counter to be raised: its key, by how much, and the highest it may reach."""
-
-    @property
-    def key(self) -> str: ...  # noqa: D102
-    @property
-    def count(self) -> int: ...  # noqa: D102
-    @property
-    def limit(self) -> int: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True)
 class _Request:
     """Raise these counters of this day, or (when giving back) lower them."""
 
     day: int
-    claims: Sequence[Claim]
+    claims: Sequence[AllowanceClaim]
     is_taking: bool
 
 
@@ -47,14 +36,14 @@ class Allowances:
     def __init__(self, commits: GroupCommit) -> None:
         self._commits = commits
 
-    async def take(self, day: int, claims: Sequence[Claim]) -> bool:
+    async def take(self, day: int, claims: Sequence[AllowanceClaim]) -> bool:
         """Count all claims if each stays within its limit, else count none and answer False.
 
         `day` is days since 1970-01-01 UTC; counters older than the day before are forgotten.
         """
         return await self._commits.answer(_count, _Request(day, claims, is_taking=True), weight=len(claims))
 
-    async def give_back(self, day: int, claims: Sequence[Claim]) -> None:
+    async def give_back(self, day: int, claims: Sequence[AllowanceClaim]) -> None:
         """Uncount what `take` counted on that day: the letter was not delivered."""
         await self._commits.answer(_count, _Request(day, claims, is_taking=False), weight=len(claims))
 
