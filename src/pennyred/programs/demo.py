@@ -10,8 +10,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -21,7 +19,7 @@ from rich.console import Console
 from pennyred.config import OfficeSettings, read_settings
 from pennyred.postage.licence import Licence, parse_licence
 from pennyred.postage.signing import SigningKey
-from pennyred.programs.office import migrate, open_office
+from pennyred.programs.office import clock, migrate, open_office
 from pennyred.programs.story import Step, Story
 from pennyred.services.franking import stamp_letter
 from pennyred.services.officekeys import add_key
@@ -108,7 +106,7 @@ class _Demo:
     def _wrong(self, first: bytes) -> list[tuple[str, str, bytes, str]]:
         """A stamp wrong in every way: what is done, the reason's name, the letter, the recipient."""
         fresh = self._stamped(_letter("fresh"))
-        now = int(time.time())
+        now = clock()
         stamp = first[: first.index(b"From:")]
         return [
             ("a used stamp on another letter", "spent", first.replace(b"Shall we have tea?", b"Buy gold!"), BOB),
@@ -235,7 +233,7 @@ class _Demo:
             [BOB],
             key or self.key,
             self.licence,
-            now=int(time.time()) if now is None else now,
+            now=clock() if now is None else now,
             random_bytes=os.urandom,
             lifetime_seconds=lifetime_seconds,
         )
@@ -247,7 +245,6 @@ class _Demo:
             return (await client.account()).spent
 
     def _client(self) -> OfficeClient:
-        clock: Callable[[], int] = lambda: int(time.time())  # noqa: E731
         return OfficeClient(f"http://127.0.0.1:{self.office_port}", self.key, clock=clock, random_bytes=os.urandom)
 
     @property

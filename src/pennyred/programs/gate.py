@@ -3,7 +3,6 @@
 import os
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pennyred.config import GateSettings
 from pennyred.hostnames import HostNames
 from pennyred.postage.policy import Allowances, Exemptions, Mode
+from pennyred.programs.office import clock
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
@@ -86,7 +86,7 @@ def build_desk(
         redeemer,
         allowances,
         outbox,
-        clock=lambda: int(time.time()),
+        clock=clock,
         random_bytes=os.urandom,
         log=log,
     )

@@ -8,11 +8,9 @@ import asyncio
 import contextlib
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +20,7 @@ import uvloop
 from pennyred.config import BadSettings, Settings, read_settings
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.gate import build_desk, build_door, gate_options, gate_policy, listen, tls_context
-from pennyred.programs.office import open_office
+from pennyred.programs.office import clock, open_office
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
@@ -132,7 +130,7 @@ class Worker:
     async def _start_gate(self, parts: AsyncExitStack, office: Office) -> None:
         gate = self._settings.gate
         assert gate is not None
-        state = GateState.open(gate.state, now=int(time.time()))
+        state = GateState.open(gate.state, now=clock())
         parts.push_async_callback(state.close)
         letters = LetterLog(self._log)
         redeemer = office.local_redeemer(gate.domains)
@@ -164,7 +162,7 @@ class Worker:
         """Let the ledger forget what is over; when it does not answer, next time."""
         while True:
             try:
-                report = await office.ledger.sweep(now=int(time.time()))
+                report = await office.ledger.sweep(now=clock())
             except Unavailable as error:
                 self._log.warning("sweep failed", error=str(error))
             else:
@@ -177,7 +175,7 @@ class Worker:
     def _reread(self) -> None:
         """SIGHUP: rules, keys and certificates anew; addresses, databases and limits stay until the next start."""
         try:
-            settings = read_settings(Path(self._settings.file))
+            settings = read_settings(self._settings.file)
             if self._office is not None:
                 self._office.keys.reload()
             if settings.gate is not None and self._desk is not None and self._door is not None:
