@@ -2,16 +2,16 @@
 
 import contextlib
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
 from pennyred.discovery import find_key, key_name
 from pennyred.postage.errors import PennyRedError, Unavailable
-from pennyred.programs.gate import read_pass_key, tls_context
+from pennyred.programs.gate import read_pass_key, tls_context, upstream_options
 from pennyred.programs.office import open_ledger
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.probing import Probe, probe_upstream
-from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
 
 FOREIGN_RECIPIENT = "postmaster@open-relay-test.example.net"
 """Nobody's: example.net is reserved (RFC 2606), so no mail server is right to accept it."""
@@ -51,12 +51,7 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
 
 
 async def _upstream(settings: Settings, gate: GateSettings) -> list[Complaint]:
-    options = UpstreamOptions(
-        parse_url(gate.upstream),
-        gate.hostname or "localhost",
-        IdentityMode(gate.upstream_identity),
-        command_timeout_seconds=PROBE_SECONDS,
-    )
+    options = replace(upstream_options(gate), command_timeout_seconds=PROBE_SECONDS)
     probe = await probe_upstream(options, FOREIGN_RECIPIENT)
     match probe:
         case Probe(error=error) if error:
