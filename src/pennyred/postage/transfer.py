@@ -6,8 +6,6 @@ import re
 
 QUOTED_LINE_OCTETS = 76
 """RFC 2045 section 6.7: the longest line of quoted-printable, soft break included."""
-WORD_OCTETS = 75
-"""RFC 2047 section 2: the longest encoded word."""
 QUOTED_SHARE_MAX = 0.18
 """More octets to escape than this, and base64 is the shorter of the two."""
 
