@@ -92,6 +92,16 @@ def test_recipients_have_a_limit():
         recipients_of(letter_to(many))
 
 
+def test_a_mailbox_named_again_and_again_is_no_way_around_the_limit():
+    with pytest.raises(MalformedAddress, match="more than 1000"):
+        recipients_of(letter_to("a@b.example", *["To: a@b.example"] * RECIPIENTS_MAX))
+
+
+def test_address_fields_have_a_limit_together():
+    with pytest.raises(MalformedAddress, match="200,000 bytes"):
+        recipients_of(letter_to("a@b.example", *["Cc: " + "," * 60_000] * 4))
+
+
 def test_who_is_not_named_in_the_letter_is_blind():
     found = apart(["a@b.example", "c@d.example"], ["A@B.example", "x@y.example", "x@y.example"])
 

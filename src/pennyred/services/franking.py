@@ -4,31 +4,28 @@ Whoever holds a letter can confirm a guess of its stamps' recipients, so a copy 
 and a Bcc recipient gets a copy alone.
 """
 
-import re
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.errors import InvalidHeaderDefect
-from email.headerregistry import HeaderRegistry
 from email.utils import format_datetime
-from typing import Any
 
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.errors import MalformedAddress
-from pennyred.postage.letter import Field, HeaderSection, parse_header, split_letter
+from pennyred.postage.letter import HeaderSection, parse_header, split_letter
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_stamp
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
+from pennyred.services.addressfields import read_addresses
 from pennyred.services.borne import paid_already, without_others
 
 RECIPIENTS_MAX = 1000
 """Of one letter; each costs a stamp."""
 FIELD_BYTES_MAX = 200_000
-"""Of one address field."""
+"""Of all address fields of one name."""
 _BLIND = (b"bcc", b"resent-bcc")
-_FOLDING = re.compile(rb"\r\n(?=[ \t])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +141,11 @@ def _canonical(recipients: Sequence[str]) -> list[Recipient]:
 
 def _addresses(header: HeaderSection, key: bytes) -> list[str]:
     """The addresses of the fields of one name, in order, out of groups too; raises `MalformedAddress`."""
-    return [address for field in header.named(key) for address in _read_addresses(field)]
-
-
-def _read_addresses(field: Field) -> list[str]:
-    name = field.key.decode("ascii").capitalize()
-    value = _FOLDING.sub(b"", field.value)
-    if len(value) > FIELD_BYTES_MAX:
-        raise MalformedAddress(f"the {name} field has more than {FIELD_BYTES_MAX:,} bytes")
-    try:
-        read: Any = HeaderRegistry()(name, value.decode("utf-8", "surrogateescape"))
-        addresses: list[str] = [address.addr_spec for address in read.addresses]
-    except Exception as error:  # the library's parser has raised about everything once
-        raise MalformedAddress(f"the {name} field cannot be read; name the recipients with --to") from error
-    if any(isinstance(defect, InvalidHeaderDefect) for defect in read.defects):
-        # Part of it may have been read; to send to some of the recipients only would be worse than to none.
-        raise MalformedAddress(f"the {name} field has something that is no address; name the recipients with --to")
+    fields = header.named(key)
+    if sum(len(field.raw) for field in fields) > FIELD_BYTES_MAX:
+        raise MalformedAddress(f"the {key.decode().capitalize()} field has more than {FIELD_BYTES_MAX:,} bytes")
+    every = itertools.chain.from_iterable(map(read_addresses, fields))
+    addresses = list(itertools.islice(every, RECIPIENTS_MAX + 1))
+    if len(addresses) > RECIPIENTS_MAX:
+        raise MalformedAddress(f"more than {RECIPIENTS_MAX} recipients")
     return addresses
