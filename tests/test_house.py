@@ -141,6 +141,16 @@ def test_every_reply_is_documented(reply):
     assert reply in README
 
 
+def test_every_event_of_the_log_is_documented():
+    """An admin is told to read the log; what stands there must be explained."""
+    written = re.compile(
+        r"""(?:\blog|\b_log|_logger)\.(?:info|warning|error)\(\s*"([^"]+)"|error, "(smtp\.[a-z_]+)\""""
+    )
+    events = {one or other for path in SOURCES for one, other in written.findall(path.read_text())}
+    assert len(events) >= 15
+    assert {event for event in events if f"`{event}`" not in README} == set()
+
+
 def test_three_digit_codes_are_in_one_file():
     """Replies are the user interface: they are written in one place."""
     coded = re.compile(r"""b?f?["'](?:[2345]\d\d)[ -]""")

@@ -44,5 +44,5 @@ def test_work_beside_the_mail_that_breaks_is_written_down_and_begun_again(capsys
         asyncio.run(worker.keep_at("sweep", work))
 
     said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [one["event"] for one in said] == ["sweep failed"] * 2
+    assert [(one["event"], one["work"]) for one in said] == [("broken off", "sweep")] * 2
     assert len(runs) == 3

@@ -155,7 +155,7 @@ class Worker:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not end unseen
-                self._log.error(f"{what} failed", exc_info=error)
+                self._log.error("broken off", work=what, exc_info=error)
             await asyncio.sleep(BROKEN_PAUSE_SECONDS)
 
     async def _sweep(self, office: Office) -> None:

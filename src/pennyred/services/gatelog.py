@@ -35,6 +35,14 @@ class LetterLog:
         """In monitor mode, a letter could not be judged and went through all the same."""
         self._logger.error("letter not judged", **_letter(letter, envelope), exc_info=error)
 
+    def waiting(self, settles: Sequence[Settle], why: str) -> None:
+        """Settlements wait in the outbox: once a letter, so that a growing outbox is seen."""
+        self._logger.warning("settlement waits", stamps=len(settles), why=why)
+
+    def made_up(self, stamps: int) -> None:
+        """The office has answered what waited in the outbox."""
+        self._logger.info("outbox settled", stamps=stamps)
+
     def unsettled(self, settles: Sequence[Settle], why: str) -> None:
         """Letters were delivered whose stamps were not settled: the receiver loses what they are worth."""
         for settle in settles:

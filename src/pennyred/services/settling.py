@@ -18,7 +18,15 @@ BATCH_MAX = 200
 
 
 class SettlementLog(Protocol):
-    """Where it is written down that a settlement came to nothing."""
+    """Where it is written down that a settlement has to wait, was made up for, or came to nothing."""
+
+    def waiting(self, settles: Sequence[Settle], why: str) -> None:
+        """They are in the outbox, as the office does not answer."""
+        ...
+
+    def made_up(self, stamps: int) -> None:
+        """So many settlements of the outbox were answered."""
+        ...
 
     def unsettled(self, settles: Sequence[Settle], why: str) -> None:
         """The letters were delivered and will not be paid."""
@@ -40,6 +48,8 @@ async def settle_durably(
             await outbox.add(settles, now=now)
         except Unavailable as also:
             log.unsettled(settles, f"{unavailable}; {also}")
+        else:
+            log.waiting(settles, str(unavailable))
         return
     report_odd(settles, outcomes, log)
 
@@ -74,4 +84,5 @@ async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: Settle
         except Unavailable:
             return confirmed
         report_odd(settles, outcomes, log)
+        log.made_up(len(pending))
         confirmed += len(pending)
