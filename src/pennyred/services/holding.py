@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.reasons import Reason
+from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, Void
 from pennyred.postage.stamp import Stamp
 from pennyred.services.ports import Redeemer
@@ -160,7 +160,8 @@ def _paid(offline: Reason) -> Reason:
 
 
 def _reason(answer: HoldAnswer) -> Reason:
-    """The reason a due recipient is told. An office's own finding is believed where it is a reason name."""
+    """The reason a due recipient is told. An office's own finding is believed where it is the name of such a reason."""
     if answer.outcome is HoldOutcome.INVALID:
-        return next((reason for reason in Reason if reason == answer.reason), Reason.BAD_SIGNATURE)
+        found = (reason for reason in Reason if reason == answer.reason and reason.kind is Kind.DUE)
+        return next(found, Reason.BAD_SIGNATURE)
     return _REASONS[answer.outcome]
