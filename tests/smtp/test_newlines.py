@@ -29,7 +29,7 @@ def naively_received(wire: bytes) -> tuple[bytes, bytes] | None:
         return None
     lines = wire[:end].split(b"\r\n")
     letter = b"\r\n".join(line.removeprefix(b".") for line in lines)
-    return re.sub(rb"\r\n|\r|\n", b"\r\n", letter), wire[end + 3 :]
+    return re.sub(rb"\r\n|\r|\n", b"\r\n", letter).replace(b"\0", b""), wire[end + 3 :]
 
 
 @pytest.mark.parametrize("end", FALSE_ENDS)
@@ -45,7 +45,7 @@ def test_crlf_dot_crlf_ends_it_whatever_stands_before(end):
     letter, rest, stream = received(b"a" + end + b"NOOP\r\n")
     assert stream.is_complete
     assert rest == b"NOOP\r\n"
-    assert letter == b"a" + b"\r\n" * (len(end) - 4)
+    assert letter == b"a" + b"\r\n" * (1 + (end[:1] in b"\r\n" and len(end) > 5))
 
 
 @pytest.mark.parametrize("end", FALSE_ENDS)
@@ -68,6 +68,14 @@ def test_bare_newlines_are_noticed_and_well_formed_letters_are_not_accused():
     assert received(b"a\rb\r\n.\r\n")[2].has_bare_newline
 
 
+def test_nul_is_noticed_and_dropped():
+    assert not received(b"a\r\n.\r\n")[2].has_nul
+    letter, _, stream = received(b"\0a\r\n\0.\0\r\n.\r\n", cuts=(1, 4, 5, 6))
+    assert stream.has_nul
+    assert not stream.has_bare_newline
+    assert letter == b"a\r\n.\r\n"
+
+
 @given(wire_text, st.data())
 def test_cut_anywhere_a_letter_is_the_same(wire, data):
     wire += b"\r\n.\r\nNEXT"
@@ -76,6 +84,7 @@ def test_cut_anywhere_a_letter_is_the_same(wire, data):
     assert stream.is_complete
     assert (letter, rest) == naively_received(wire)
     assert stream.has_bare_newline == (re.search(rb"(?<!\r)\n|\r(?!\n)", _unstuffed(wire)) is not None)
+    assert stream.has_nul == (b"\0" in _unstuffed(wire))
 
 
 def _unstuffed(wire: bytes) -> bytes:
@@ -85,7 +94,7 @@ def _unstuffed(wire: bytes) -> bytes:
 
 @given(wire_text, st.data())
 def test_out_and_in_again_a_letter_is_the_same(text, data):
-    letter = re.sub(rb"\r\n|\r|\n", b"\r\n", text) + b"\r\n"
+    letter = re.sub(rb"\r\n|\r|\n", b"\r\n", text).replace(b"\0", b"") + b"\r\n"
     cuts = sorted(data.draw(st.lists(st.integers(0, len(letter)), max_size=6)))
     chunks = [letter[start:end] for start, end in zip([0, *cuts], [*cuts, len(letter)], strict=True)]
     wire = b"".join(stuffed(chunks))

@@ -147,7 +147,8 @@ class Gate:
     name_lookup: Any = None
     notes: Notes = field(default_factory=Notes)
 
-    async def __aenter__(self) -> Self:
+    def set_up(self) -> None:
+        """Pool and server, not yet listening. Needs a running loop."""
         options = UpstreamOptions(parse_url(self.upstream.url), "gate.example.org", self.identity)
         self.pool = UpstreamPool(replace(options, **self.upstream_options))
         gate_options = GateOptions("gate.example.org", self.spool, issuers=("post.example.org",))
@@ -155,6 +156,9 @@ class Gate:
         self.server = GateServer(
             gate_options, self.desk, self.pool, self.tls, name_lookup=self.name_lookup, log=self.notes
         )
+
+    async def __aenter__(self) -> Self:
+        self.set_up()
         listener = listening_socket("127.0.0.1", 0)
         self.port = listener.getsockname()[1]
         self._clients: list[RawClient] = []

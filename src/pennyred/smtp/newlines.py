@@ -1,8 +1,9 @@
 """A letter on the wire and a letter as bytes: where it ends, its dots, its newlines (RFC 5321 sections 2.3.8, 4.5.2).
 
-Inward, a letter ends at CRLF.CRLF and nowhere else; bare CR and bare LF become CRLF, so that what is judged, hashed and
-sent on has one newline only. Outward, a dot is doubled at every line start. So nobody behind the gate, however lax, can
-see an end where the gate saw none, and the other way round ("SMTP smuggling").
+Inward, a letter ends at CRLF.CRLF and nowhere else; bare CR and bare LF become CRLF and NULs are dropped, so that what
+is judged, hashed and sent on has one newline only and nothing that a reader in C would pass over or stop at. Outward, a
+dot is doubled at every line start. So nobody behind the gate, however lax, can see an end where the gate saw none, and
+the other way round ("SMTP smuggling").
 """
 
 import re
@@ -15,16 +16,17 @@ _ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
 class LetterStream:
     """The letter out of what follows the 354, fed in whatever pieces the network makes.
 
-    `feed` returns the next bytes of the letter: dots unstuffed, newlines CRLF only. When `is_complete` is true, `rest`
-    holds what came after the end: the next command.
+    `feed` returns the next bytes of the letter: dots unstuffed, newlines CRLF only, no NUL. When `is_complete` is true,
+    `rest` holds what came after the end: the next command.
     """
 
-    __slots__ = ("_held", "_virtual", "has_bare_newline", "is_complete", "rest")
+    __slots__ = ("_held", "_virtual", "has_bare_newline", "has_nul", "is_complete", "rest")
 
     def __init__(self) -> None:
         self._held = b"\r\n"  # the line end of DATA itself: a letter may consist of nothing but the end
         self._virtual = 2
         self.has_bare_newline = False
+        self.has_nul = False
         self.is_complete = False
         self.rest = b""
 
@@ -49,10 +51,14 @@ class LetterStream:
     def _normal(self, piece: bytes) -> bytes:
         # A CR is never the last byte fed in (it is held back), so each piece can be looked at alone.
         pairs = piece.count(b"\r\n")
-        if pairs == piece.count(b"\n") and pairs == piece.count(b"\r"):
-            return piece
-        self.has_bare_newline = True
-        return _ANY_NEWLINE.sub(b"\r\n", piece)
+        if pairs != piece.count(b"\n") or pairs != piece.count(b"\r"):
+            self.has_bare_newline = True
+            piece = _ANY_NEWLINE.sub(b"\r\n", piece)
+        if b"\0" in piece:
+            # Only now: a NUL between CR and LF makes two bare newlines of them, whoever reads it otherwise.
+            self.has_nul = True
+            piece = piece.replace(b"\0", b"")
+        return piece
 
 
 def _held_back(raw: bytes) -> int:

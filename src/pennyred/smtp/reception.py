@@ -44,9 +44,9 @@ class LetterSink:
         letter = self._spool.finish(milliseconds)
         if isinstance(letter, Problem):
             return _PROBLEMS[letter]
-        if self._stream.has_bare_newline and self._house.options.is_bare_newline_refused:
+        if (self._stream.has_bare_newline or self._stream.has_nul) and self._house.options.is_bare_newline_refused:
             letter.close()
-            return replies.BARE_NEWLINE
+            return replies.BARE_NEWLINE if self._stream.has_bare_newline else replies.NUL_IN_LETTER
         return letter
 
     def discard(self) -> None:
