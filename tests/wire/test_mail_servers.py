@@ -1,0 +1,137 @@
+"""Real mail servers behind the gate, set up by the very files in config/: the same claims of each."""
+
+import smtplib
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+import chroots
+import pytest
+from program import Served, run_json
+from real_exim import Exim
+from town import ANN, BOB, Town, letter
+
+CLIENT = "198.51.100.77"
+STRANGER = "somebody@elsewhere.example"
+
+
+@dataclass
+class Behind:
+    """A gate, the mail server behind it, and what that one says in its own words."""
+
+    town: Town
+    server: Exim
+    served: Served
+    unknown_user: str
+    no_relaying: str
+
+
+@dataclass
+class Kind:
+    """How one of them is started, and how it speaks."""
+
+    tree: str
+    make: type
+    arguments: tuple[str, ...]
+    identity: str
+    unknown_user: str
+    no_relaying: str
+
+
+KINDS = {
+    "exim, told by PROXY": Kind(
+        "exim-heavy",
+        Exim,
+        ("gate-in-front.macros", "heavy"),
+        "proxy",
+        "550 Unrouteable address",
+        "550 relay not permitted",
+    ),
+    "exim, not told": Kind(
+        "exim-light",
+        Exim,
+        ("gate-in-front-light.macros", "light"),
+        "none",
+        "550 Unrouteable address",
+        "550 relay not permitted",
+    ),
+}
+TOLD = [name for name, kind in KINDS.items() if kind.identity != "none"]
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Start each when it is first asked for; all end with the module."""
+    running: dict[str, Behind] = {}
+    with ExitStack() as stack:
+
+        def start(name: str) -> Behind:
+            if name not in running:
+                kind = KINDS[name]
+                if not chroots.is_available(kind.tree):
+                    pytest.skip(chroots.why_not(kind.tree))
+                server = stack.enter_context(kind.make(*kind.arguments))
+                identity = f'upstream_identity = "{kind.identity}"\ntrusted_fronts = ["127.0.0.1/32"]'
+                town = Town.found(tmp_path_factory.mktemp("town"), server.port, identity)
+                served = stack.enter_context(town.serve())
+                town.fund(100)
+                running[name] = Behind(town, server, served, kind.unknown_user, kind.no_relaying)
+            running[name].server.forget()
+            return running[name]
+
+        yield start
+
+
+@pytest.fixture(params=list(KINDS))
+def behind(request, started) -> Behind:
+    return started(request.param)
+
+
+@pytest.fixture(params=TOLD)
+def behind_and_told(request, started) -> Behind:
+    return started(request.param)
+
+
+def test_a_stamped_letter_arrives_byte_for_byte_for_one_cent(behind):
+    spent = behind.town.balance()[0]
+    stamped = behind.town.stamped(letter(), BOB)
+    assert behind.town.send(stamped, BOB)[0] == 250
+    [delivered] = behind.server.wait_for_letters(1)
+    assert delivered.endswith(stamped.replace(b"\r\n", b"\n"))
+    assert b"Authentication-Results: mx.example.org;" in delivered
+    assert behind.town.balance() == (spent + 1, 0)
+
+
+def test_an_unstamped_one_is_refused_with_the_sentence(behind):
+    said = behind.town.send(letter(), BOB)
+    assert said == (550, "5.7.1 Postage due: bob@example.org needs a 1-cent stamp from post.example.org (no-stamp)")
+    assert behind.server.letters() == []
+
+
+def test_an_unknown_user_is_refused_in_the_servers_own_words(behind):
+    code, text = behind.town.send(letter(), "nobody-of-that-name@example.org")
+    assert f"{code} {text}" == behind.unknown_user
+
+
+def test_it_is_no_open_relay(behind):
+    """The client's address is 127.0.0.1, which mail servers take for a neighbour."""
+    code, text = behind.town.send(letter(), STRANGER)
+    assert f"{code} {text}" == behind.no_relaying
+
+
+def test_check_has_no_complaint(behind):
+    said = run_json("--config", str(behind.town.settings), "check", check=False)
+    assert [one for one in said["complaints"] if one["key"].startswith("gate")] == []
+
+
+def test_it_knows_the_client(behind_and_told):
+    town, server = behind_and_told.town, behind_and_told.server
+    with closing(smtplib.SMTP("127.0.0.1", town.gate_port)) as smtp:
+        smtp.ehlo("front.example")
+        smtp.docmd(f"XCLIENT ADDR={CLIENT} NAME=[UNAVAILABLE]")
+        smtp.ehlo("client.example")
+        smtp.mail(ANN)
+        smtp.rcpt("postmaster@example.org")
+        assert smtp.data(letter())[0] == 250
+    [delivered] = server.wait_for_letters(1)
+    assert f"[{CLIENT}]".encode() in delivered[delivered.index(b"\nReceived:") : delivered.index(b"\nSubject:")]
+    assert CLIENT in server.log()
