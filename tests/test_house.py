@@ -92,6 +92,7 @@ def test_documented_defaults_are_the_defaults():
         "upstream_identity",
         "altered_body",
         "bare_newline",
+        "mixed",
         "help_url",
     ):
         assert documented["gate"][name] == defaults[name]

@@ -5,14 +5,16 @@ from ipaddress import ip_network
 
 import pytest
 from desk import DeskUnderTest, MailServer
-from stationery import DAY, LETTER, NOW
+from stationery import DAY, LETTER, NOW, ReceivedLetter
 
 from pennyred.postage import passes
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.policy import Allowances, Exemptions, Mode
-from pennyred.postage.reasons import Reason
-from pennyred.services.letterbox import Due, Duplicate, Fate, Later, Relay
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.verdict import LicenceCache
+from pennyred.services.letterbox import Due, Duplicate, Envelope, Fate, Later, Relay
 from pennyred.services.settling import drain_outbox
+from pennyred.services.standing import GatePolicy, free_recipients, judge
 
 BOB = "bob@example.org"
 EVE = "eve@example.org"
@@ -508,3 +510,38 @@ class TestWhatTheGateAdds:
         desk = await a_desk(mode=Mode.MONITOR, pass_key=b"k" * 32)
         _, server = await desk.present(LETTER, BOB)
         assert b"X-Postage-Pass" not in server.sent[0][1]
+
+
+class TestWhatIsKnownAtRcpt:
+    """The question the door asks at RCPT must be answered as the letter will be judged."""
+
+    @pytest.mark.parametrize(
+        "mailbox", ["postmaster@example.org", '"Abuse"@example.org', "Postmaster", BOB, EVE, "x@y@z"]
+    )
+    @pytest.mark.parametrize("sender", ["", "ann@sender.example"])
+    @pytest.mark.parametrize("recipients", [frozenset(), frozenset({"eve@example.org"})])
+    def test_a_recipient_is_free_if_its_letter_would_be(self, mailbox, sender, recipients):
+        policy = GatePolicy("mx.example.org", {}, exemptions=Exemptions(recipients=recipients))
+        is_free = free_recipients(policy, sender.encode(), "198.51.100.7")
+        envelope = Envelope(sender.encode(), (mailbox.encode(),), "198.51.100.7", source_known=True)
+        [standing] = judge(ReceivedLetter(LETTER), envelope, policy, LicenceCache(), now=NOW).standings
+        assert is_free is not None
+        assert is_free(mailbox.encode()) is (standing.reason.kind is Kind.EXEMPT)
+
+    @pytest.mark.parametrize(
+        "policy",
+        [
+            {"mode": Mode.MONITOR},
+            {"exemptions": Exemptions(networks=(ip_network("198.51.100.0/24"),))},
+            {"exemptions": Exemptions(senders={"sender.example": (ip_network("198.51.100.0/24"),)})},
+        ],
+    )
+    def test_there_is_no_difference_where_everybody_is_free(self, policy):
+        desk = DeskUnderTest(**policy).desk
+        assert desk.free_recipients(b"ann@sender.example", "198.51.100.7") is None
+
+    def test_a_free_network_is_no_other_network(self):
+        desk = DeskUnderTest(exemptions=Exemptions(networks=(ip_network("203.0.113.0/24"),))).desk
+        is_free = desk.free_recipients(b"ann@sender.example", "198.51.100.7")
+        assert is_free is not None
+        assert [is_free(b"bob@example.org"), is_free(b"abuse@example.org"), is_free(b"\xff@x")] == [False, True, False]

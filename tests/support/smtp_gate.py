@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -48,6 +49,11 @@ class FakeDesk:
     letters: list[bytes] = field(default_factory=list)
     delivered: list[Delivered] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    is_free: Callable[[bytes], bool] | None = None
+    """Which recipients need no stamp; None: it makes no difference."""
+
+    def free_recipients(self, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:
+        return self.is_free
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         self.envelopes.append(envelope)

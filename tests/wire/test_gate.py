@@ -65,6 +65,22 @@ def test_too_big_is_said_at_mail(town):
         assert smtp.mail("ann@sender.example", ["SIZE=2000000"])[0] == 552
 
 
+def test_a_free_recipient_and_one_that_needs_a_stamp_get_the_letter_one_after_the_other(town, letter, mail_server):
+    """Else postmaster would lose the letter because Bob has no stamp."""
+    stamped = town.stamped(letter(), BOB)
+    with smtplib.SMTP("127.0.0.1", town.gate_port) as smtp:
+        for one, other in (("postmaster@example.org", BOB), (BOB, "postmaster@example.org")):
+            smtp.ehlo()
+            smtp.mail("ann@sender.example")
+            assert smtp.rcpt(one)[0] == 250
+            assert smtp.rcpt(other)[0] == 452
+            assert smtp.data(stamped)[0] == 250
+    assert [taken.recipients for taken in mail_server.letters] == [
+        [b"rcpt TO:<postmaster@example.org>\r\n"],
+        [b"rcpt TO:<bob@example.org>\r\n"],
+    ]
+
+
 def test_the_price_is_said_in_ehlo(town):
     with smtplib.SMTP("127.0.0.1", town.gate_port) as smtp:
         smtp.ehlo()
@@ -81,13 +97,13 @@ def test_the_client_is_told_to_the_mail_server(town, letter, mail_server):
 def test_one_line_a_letter_says_everything(town, served, letter, mail_server):
     subject = letter()
     mail_server.answer(b".", b"250 2.0.0 Ok: queued as 4XyZ\r\n")
-    town.send(town.stamped(subject, BOB), BOB, "abuse@example.org")
+    town.send(town.stamped(subject, BOB, EVE), BOB, EVE)
     line = served.wait_for(lambda one: one["event"] == "letter" and "4XyZ" in one.get("upstream", ""))
     assert line["source"] == "127.0.0.1"
     assert line["sender"] == "ann@sender.example"
     assert [(one["to"], one["reason"]) for one in line["recipients"]] == [
         (BOB, "stamped"),
-        ("abuse@example.org", "postmaster"),
+        (EVE, "stamped"),
     ]
     assert line["recipients"][0]["account"] == town.wallet.account
     assert line["upstream"] == "250 2.0.0 Ok: queued as 4XyZ"

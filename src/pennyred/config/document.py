@@ -91,6 +91,7 @@ class Reader:
             "on_office_down": kinds.choice("defer", "accept"),
             "altered_body": kinds.choice("accept", "reject"),
             "bare_newline": kinds.choice("normalize", "reject"),
+            "mixed": kinds.choice("split", "reject"),
             "help_url": kinds.text(values.printable_url),
             "tls_certificate": self._path,
             "tls_key": self._path,

@@ -47,6 +47,7 @@ class GateSettings(msgspec.Struct, frozen=True):
     on_office_down: Literal["defer", "accept"] = "defer"
     altered_body: Literal["accept", "reject"] = "accept"
     bare_newline: Literal["normalize", "reject"] = "normalize"
+    mixed: Literal["split", "reject"] = "split"
     help_url: str = ""
     tls_certificate: Path | None = None
     tls_key: Path | None = None

@@ -57,6 +57,7 @@ def gate_options(gate: GateSettings) -> GateOptions:
         price=gate.price,
         help_url=gate.help_url,
         is_bare_newline_refused=gate.bare_newline == "reject" and gate.mode != "monitor",
+        is_mixed_split=gate.mixed == "split",
         trusted_fronts=gate.trusted_fronts,
         transfer_timeout_seconds=gate.transfer_timeout_seconds,
         read_timeout_seconds=gate.read_timeout_seconds,

@@ -33,7 +33,7 @@ from pennyred.services.letterbox import (
 )
 from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
 from pennyred.services.settling import settle_durably
-from pennyred.services.standing import SECONDS_PER_DAY, GatePolicy, Judgement, Standing, judge
+from pennyred.services.standing import SECONDS_PER_DAY, GatePolicy, Judgement, Standing, free_recipients, judge
 
 _UNDELIVERED = (Fate.REFUSED_TEMPORARY, Fate.REFUSED_PERMANENT, Fate.NOT_SENT)
 
@@ -88,6 +88,10 @@ class Desk:
         answer = await self._charge(case, delivery)
         self._log.answered(letter, envelope, case.standings, answer)
         return answer
+
+    def free_recipients(self, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:
+        """Which recipients take unstamped mail, as far as is known before the letter is."""
+        return free_recipients(self.policy, sender, source_ip)
 
     def _open(self, letter: Letter, envelope: Envelope) -> Case:
         now = self._clock()

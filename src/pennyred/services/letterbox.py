@@ -5,7 +5,7 @@ judges and holds; it delivers through the `Delivery` it was handed, which knows 
 reply code is decided here: codes occur only inside what the mail server itself has said.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -167,5 +167,11 @@ class GateDesk(Protocol):
         """Judge, hold, deliver, settle: the letter's whole life. Runs to its end though the client has gone.
 
         `Unavailable` and any other exception that escapes are answered "later" by the door.
+        """
+        ...
+
+    def free_recipients(self, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:
+        """What tells mailboxes that take unstamped mail by a rule from those that need a stamp, as far as is known
+        before the letter is; None where this sender, from this source, finds no such difference. Asks nobody.
         """
         ...

@@ -4,7 +4,7 @@ All that can be said without asking an office, a ledger or the allowances. Cheap
 exempt rule never costs a signature check.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pennyred.postage.address import Recipient
@@ -18,8 +18,10 @@ from pennyred.postage.policy import (
     Mode,
     canonical_or_none,
     exempt_rule,
+    is_surely_due,
     parse_source,
     source_networks,
+    source_rule,
 )
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
@@ -122,6 +124,24 @@ def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: Lice
             standing.reason = standing.stamps[0][1]
     networks = source_networks(source) if envelope.source_known else ()
     return Judgement(tuple(standings), networks, frozenset(valid_passes))
+
+
+def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:
+    """See `letterbox.GateDesk.free_recipients`."""
+    if policy.mode is Mode.MONITOR:
+        return None
+    source, claimed = parse_source(source_ip), canonical_or_none(sender) if sender else None
+    rules = policy.exemptions
+    if source_rule(rules, claimed, source) is not None:
+        return None
+
+    def is_free(mailbox: bytes) -> bool:
+        if is_surely_due(rules, mailbox):
+            return False
+        recipient = canonical_or_none(mailbox)
+        return recipient is not None and exempt_rule(rules, recipient, claimed, source) is not None
+
+    return is_free
 
 
 def _passes(letter: Letter, policy: GatePolicy, now: int) -> Passes | None:

@@ -34,6 +34,8 @@ class GateOptions:
     price: int = 1
     help_url: str = ""
     is_bare_newline_refused: bool = False
+    is_mixed_split: bool = True
+    """Whether a transaction takes recipients of one policy class only; else a letter is judged whole."""
     trusted_fronts: tuple[IPv4Network | IPv6Network, ...] = ()
     transfer_timeout_seconds: float = 600
     read_timeout_seconds: float = 300
@@ -84,6 +86,7 @@ class Gatehouse:
             price=options.price,
             help_url=options.help_url,
             is_bare_newline_refused=options.is_bare_newline_refused,
+            is_mixed_split=options.is_mixed_split,
             trusted_fronts=options.trusted_fronts,
         )
         self._hellos.clear()

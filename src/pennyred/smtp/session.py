@@ -16,14 +16,13 @@ from pennyred.smtp.conversation import CONTROLS, Conversation
 from pennyred.smtp.delivery import Transaction
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.identity import ClientIdentity, MalformedIdentity, parse_attributes
+from pennyred.smtp.mixed import OneClass, Recipient
 from pennyred.smtp.reception import LetterSink, take_to_desk
 from pennyred.smtp.spool import ReceivedLetter
 from pennyred.smtp.wire import LINE_OCTETS_MAX
 
 _BATCH_MAX = 100
 """RCPT commands sent on together."""
-_Recipient = tuple[bytes, bytes] | bytes
-"""A RCPT to be asked for (line and mailbox), or the reply that spares the mail server the question."""
 
 
 class GateSession(Conversation):
@@ -36,6 +35,7 @@ class GateSession(Conversation):
         self._sender = b""
         self._is_utf8 = False
         self._asked = 0
+        self._one_class: OneClass | None = None
 
     def forget(self) -> None:
         """End the transaction, whatever its state."""
@@ -91,8 +91,10 @@ class GateSession(Conversation):
                 self._sender = parsed.mailbox
                 await self._begin(arg, self._recipients_at_hand())
 
-    async def _begin(self, mail: bytes, recipients: Sequence[_Recipient]) -> None:
+    async def _begin(self, mail: bytes, recipients: Sequence[Recipient]) -> None:
         self._identity = await self._client.identity(self._house.name_lookup)
+        self._one_class = None
+        recipients, waiting = self._of_one_class(recipients)
         transaction = Transaction(self._house.pool, self._identity)
         try:
             said = await transaction.begin(mail, _asked_for(recipients))
@@ -107,8 +109,11 @@ class GateSession(Conversation):
             else:
                 transaction.end()
             self._answer_recipients(recipients, said[1:])
-            return
-        for _ in recipients:
+            if self._transaction is not None:
+                await self._add(transaction, waiting)
+                return
+            recipients = ()
+        for _ in (*recipients, *waiting):
             self.answer(replies.MAIL_FIRST)
 
     async def smtp_RCPT(self, arg: Any) -> None:
@@ -117,26 +122,40 @@ class GateSession(Conversation):
         if transaction is None:
             self.answer(replies.MAIL_FIRST)
             return
-        recipients = [self._recipient(arg), *self._recipients_at_hand()]
-        said: list[Reply] = []
-        if asked := _asked_for(recipients):
-            try:
-                said = await transaction.add(asked)
-            except Unavailable as trouble:
-                later = self.later(trouble, "RCPT")
-                recipients = [later if isinstance(item, tuple) else item for item in recipients]
-        self._answer_recipients(recipients, said)
+        await self._add(transaction, [self._recipient(arg), *self._recipients_at_hand()])
 
-    def _recipients_at_hand(self) -> list[_Recipient]:
+    async def _add(self, transaction: Transaction, recipients: Sequence[Recipient]) -> None:
+        while recipients:
+            asking, recipients = self._of_one_class(recipients, transaction.mailboxes)
+            said: list[Reply] = []
+            if asked := _asked_for(asking):
+                try:
+                    said = await transaction.add(asked)
+                except Unavailable as trouble:
+                    later = self.later(trouble, "RCPT")
+                    asking = [later if isinstance(item, tuple) else item for item in asking]
+            self._answer_recipients(asking, said)
+
+    def _of_one_class(
+        self, recipients: Sequence[Recipient], accepted: Sequence[bytes] = ()
+    ) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
+        """Those to ask for now and those to ask for next; see `OneClass.ready`. A single recipient costs nothing."""
+        if not self._house.options.is_mixed_split or len(recipients) + len(accepted) < 2:
+            return recipients, ()
+        if self._one_class is None:
+            self._one_class = OneClass(self._house.desk, self._sender, self._identity.address)
+        return self._one_class.ready(recipients, accepted)
+
+    def _recipients_at_hand(self) -> list[Recipient]:
         """The RCPT commands that directly follow and have come already."""
-        found: list[_Recipient] = []
+        found: list[Recipient] = []
         while len(found) < _BATCH_MAX and self._input[:5].upper() == b"RCPT ":
             if not 0 <= self.line_end() <= LINE_OCTETS_MAX or (line := self.line_at_hand()) is None:
                 break
             found.append(self._recipient(line))
         return found
 
-    def _recipient(self, line: bytes) -> _Recipient:
+    def _recipient(self, line: bytes) -> Recipient:
         if CONTROLS.search(line) is not None:
             return replies.BAD_CHARACTERS
         try:
@@ -150,10 +169,12 @@ class GateSession(Conversation):
         self._asked += 1
         return line, parsed.mailbox
 
-    def _answer_recipients(self, recipients: Sequence[_Recipient], said: Sequence[Reply]) -> None:
+    def _answer_recipients(self, recipients: Sequence[Recipient], said: Sequence[Reply]) -> None:
         answers = iter(said)
         for item in recipients:
-            if isinstance(item, bytes):
+            if item is replies.OTHER_CLASS:
+                self.say(item)  # no mistake of the client's
+            elif isinstance(item, bytes):
                 self.answer(item)
             else:
                 self.relay(next(answers))
@@ -294,5 +315,5 @@ def _argument(line: bytes) -> bytes:
     return line.partition(b" ")[2].strip(b" ")
 
 
-def _asked_for(recipients: Sequence[_Recipient]) -> list[tuple[bytes, bytes]]:
+def _asked_for(recipients: Sequence[Recipient]) -> list[tuple[bytes, bytes]]:
     return [item for item in recipients if isinstance(item, tuple)]
