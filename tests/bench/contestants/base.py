@@ -1,0 +1,47 @@
+"""What every contestant is."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from tests.bench.processes import tree_cpu_ms
+
+
+class Missing(Exception):  # noqa: N818 - what the program is
+    """It cannot take part here; the text says what it would need."""
+
+
+class Contestant(ABC):
+    """Stands between the load generator and the sink. `start`, then `port` and `cpu_ms`, then `stop`."""
+
+    name: ClassVar[str]
+    what: ClassVar[str]
+    """In a sentence, for the reader of the table."""
+
+    port: int
+
+    def __init__(self, folder: Path, sink_port: int) -> None:
+        self.folder = folder / type(self).__name__
+        self.sink_port = sink_port
+        self.letters = 0
+        """That have come through it so far."""
+
+    @classmethod
+    def check(cls) -> None:  # noqa: B027 - nothing can be missing, where nothing is said
+        """Raises Missing where its program is not installed."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Until it listens on `port`. Raises RuntimeError where it does not come up."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End everything that `start` began; does no harm where that failed half-way."""
+
+    @abstractmethod
+    def processes(self) -> tuple[int, ...]:
+        """The ids at the roots of its process trees."""
+
+    def cpu_ms(self) -> float:
+        """What it has taken of the machine since it began."""
+        return tree_cpu_ms(*self.processes())

@@ -1,0 +1,33 @@
+"""Letters of a given size, each with a stamp of its own, made before any clock starts."""
+
+import os
+import time
+from collections.abc import Callable
+
+from pennyred.services.franking import stamp_letter
+from pennyred.services.wallet import Wallet
+
+from .session import RCPT
+
+_LINE = b"Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor.\r\n"
+_STAMP_BYTES = 900
+
+LetterMaker = Callable[[int, int], list[bytes]]
+"""So many letters of so many KiB."""
+
+
+def stamped_by(wallet: Wallet) -> LetterMaker:
+    """Letters stamped from this wallet."""
+
+    def make(count: int, kib: int) -> list[bytes]:
+        return [_stamped(wallet, number, kib) for number in range(count)]
+
+    return make
+
+
+def _stamped(wallet: Wallet, number: int, kib: int) -> bytes:
+    head = b"From: Ann <ann@sender.example>\r\nTo: <%s>\r\nSubject: %d\r\n\r\n" % (RCPT, number)
+    letter = head + _LINE * ((kib * 1024 - len(head) - _STAMP_BYTES) // len(_LINE))
+    return stamp_letter(
+        letter, [RCPT.decode()], wallet.key, wallet.licence, now=int(time.time()), random_bytes=os.urandom
+    )
