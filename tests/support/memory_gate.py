@@ -5,6 +5,7 @@ loop's clock are not. So a session can be cut at every octet, and thousands of t
 """
 
 import asyncio
+import ssl
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,8 +62,14 @@ class MemoryTransport(asyncio.Transport):
 
     _start_tls_compatible = True
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any, hear: Callable[[bytes | None], None]) -> None:
-        super().__init__({"peername": ("192.0.2.7", 2525)})
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: Any,
+        hear: Callable[[bytes | None], None],
+        peer: tuple[str, int] = ("192.0.2.25", 25),
+    ) -> None:
+        super().__init__({"peername": peer})
         self._loop, self._protocol, self._hear = loop, protocol, hear
         self._inbox: deque[bytes | None] = deque()
         self._is_closing = self._is_lost = self._is_paused = False
@@ -80,7 +87,9 @@ class MemoryTransport(asyncio.Transport):
     def _deliver(self) -> None:
         while self._inbox and not self._is_paused and not self._is_closing:
             data = self._inbox.popleft()
-            if data is not None:
+            if isinstance(self._protocol, asyncio.BufferedProtocol) and data:
+                _fill(self._protocol, data)
+            elif data is not None:
                 self._protocol.data_received(data)
             elif not self._protocol.eof_received():
                 self.close()
@@ -101,6 +110,11 @@ class MemoryTransport(asyncio.Transport):
 
     abort = close
 
+    def _force_close(self, error: Exception | None) -> None:
+        """What asyncio's TLS does to its transport when the handshake fails."""
+        self._is_closing = True
+        self._loop.call_soon(self._lost, error)
+
     def is_closing(self) -> bool:
         return self._is_closing
 
@@ -119,6 +133,16 @@ class MemoryTransport(asyncio.Transport):
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         return self._protocol
+
+
+def _fill(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+    """As a socket's transport does it for TLS."""
+    while data:
+        buffer = protocol.get_buffer(len(data))
+        count = min(len(buffer), len(data))
+        buffer[:count] = data[:count]
+        protocol.buffer_updated(count)
+        data = data[count:]
 
 
 @dataclass
@@ -210,28 +234,64 @@ class _UpstreamSession:
 
 
 class MemoryClient:
-    """A client of the gate: `said` is all it heard so far."""
+    """A client of the gate: `said` is all it heard so far, by TLS once that has begun."""
 
-    def __init__(self, gate: "MemoryGate", session: GateSession) -> None:
+    def __init__(self, gate: "MemoryGate", session: GateSession, address: str) -> None:
         self._loop = gate.loop
         self.said = bytearray()
         self.has_heard_end = False
-        self.transport = MemoryTransport(gate.loop, session, self._hear)
+        self._tls: ssl.SSLObject | None = None
+        self.transport = MemoryTransport(gate.loop, session, self._hear, (address, 2525))
         gate.loop.call_soon(session.connection_made, self.transport)
         gate.loop.settle()
 
     def _hear(self, data: bytes | None) -> None:
         if data is None:
             self.has_heard_end = True
-        else:
+        elif self._tls is None:
             self.said += data
+        else:
+            self._from_gate.write(data)
 
     def send(self, data: bytes | None) -> bytes:
         """Say it (None: the end), wait until all is quiet, return what the gate has said to it."""
         before = len(self.said)
+        if self._tls is not None and data is not None:
+            self._tls.write(data)
+            data = self._to_gate.read()
         self.transport.feed(data)
         self._loop.settle()
+        self._decrypt()
         return bytes(self.said[before:])
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands; the gate has said that it is ready."""
+        self._from_gate, self._to_gate = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._from_gate, self._to_gate, server_hostname="localhost")
+        for _ in range(10):
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                assert not self.has_heard_end
+                self._shake()
+            else:
+                self._shake()
+                return
+        raise AssertionError("no handshake")
+
+    def _shake(self) -> None:
+        self.transport.feed(self._to_gate.read())
+        self._loop.settle()
+
+    def _decrypt(self) -> None:
+        while self._tls is not None:
+            try:
+                piece = self._tls.read(65_536)
+            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                return
+            if not piece:
+                return
+            self.said += piece
 
 
 @dataclass
@@ -258,13 +318,22 @@ class MemoryGate(Gate):
         finally:
             self.loop.close()
 
-    def client(self, hello: bytes = b"EHLO client.example.com\r\n") -> MemoryClient:
+    def client(self, hello: bytes = b"EHLO client.example.com\r\n", address: str = "198.51.100.7") -> MemoryClient:
         """A client that has said hello, if it is to."""
-        client = MemoryClient(self, self.loop.run_until_complete(self._session()))
+        client = MemoryClient(self, self.loop.run_until_complete(self._session()), address)
         assert client.said.startswith(b"220 ")
         if hello:
             assert client.send(hello).startswith(b"250")
         return client
+
+    def door(self, other: asyncio.Protocol) -> MemoryTransport:
+        """The gate as its own mail server: one more session, whose client `other` is. Returns that client's transport."""
+        session = GateSession(self.server._house)
+        theirs = MemoryTransport(self.loop, session, lambda data: ours.feed(data), ("192.0.2.25", 25))  # noqa: PLW0108
+        ours = MemoryTransport(self.loop, other, theirs.feed)
+        other.connection_made(ours)
+        session.connection_made(theirs)
+        return ours
 
     async def _session(self) -> GateSession:
         return GateSession(self.server._house)

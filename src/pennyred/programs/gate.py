@@ -15,7 +15,7 @@ from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
 from pennyred.services.standing import GatePolicy
-from pennyred.smtp.gatehouse import GateOptions
+from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
 from pennyred.smtp.pool import UpstreamPool
 from pennyred.smtp.server import GateServer, listening_socket
 from pennyred.smtp.spool import SpoolLimits
@@ -49,15 +49,17 @@ def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) 
 
 
 def gate_options(gate: GateSettings) -> GateOptions:
-    """The settings as the door knows them. In monitor mode bare newlines are mended, never refused."""
+    """The settings as the door knows them. In monitor mode neither bare newlines nor hops are refused."""
+    is_refusing = gate.mode != "monitor"
     return GateOptions(
         hostname=gate_hostname(gate),
         spool=SpoolLimits(letter_bytes_max=gate.max_size),
         issuers=gate.issuers,
         price=gate.price,
         help_url=gate.help_url,
-        is_bare_newline_refused=gate.bare_newline == "reject" and gate.mode != "monitor",
+        is_bare_newline_refused=gate.bare_newline == "reject" and is_refusing,
         is_mixed_split=gate.mixed == "split",
+        hops_max=HOPS_MAX if is_refusing else 0,
         trusted_fronts=gate.trusted_fronts,
         transfer_timeout_seconds=gate.transfer_timeout_seconds,
         read_timeout_seconds=gate.read_timeout_seconds,

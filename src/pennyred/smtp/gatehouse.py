@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _OFFERED_WITH_UPSTREAM = ("8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN")
 """Keywords that promise what only the mail server can keep."""
 
+HOPS_MAX = 100
+"""What RFC 5321 section 6.3 asks for at least."""
+
 NameLookup = Callable[[str], Awaitable[str | None]]
 """The verified host name of an address: empty where it has none, None where that cannot be known now."""
 
@@ -46,6 +49,8 @@ class GateOptions:
     """A letter that takes longer to come in gives the mail server's connection back meanwhile."""
     connections_max: int = 1000
     recipients_max: int = 1000
+    hops_max: int = HOPS_MAX
+    """Received fields of a letter; beyond, it goes round in a circle. 0: any number."""
     errors_max: int = 20
     """Refused commands since the last letter taken; Postfix hangs up at 20 too."""
     idle_commands_max: int = 100
@@ -87,6 +92,7 @@ class Gatehouse:
             help_url=options.help_url,
             is_bare_newline_refused=options.is_bare_newline_refused,
             is_mixed_split=options.is_mixed_split,
+            hops_max=options.hops_max,
             trusted_fronts=options.trusted_fronts,
         )
         self._hellos.clear()

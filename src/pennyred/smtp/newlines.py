@@ -6,11 +6,9 @@ dot is doubled at every line start. So nobody behind the gate, however lax, can 
 the other way round ("SMTP smuggling").
 """
 
-import re
 from collections.abc import Iterable, Iterator
 
 _END = b"\r\n.\r\n"
-_ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
 
 
 class LetterStream:
@@ -53,7 +51,7 @@ class LetterStream:
         pairs = piece.count(b"\r\n")
         if pairs != piece.count(b"\n") or pairs != piece.count(b"\r"):
             self.has_bare_newline = True
-            piece = _ANY_NEWLINE.sub(b"\r\n", piece)
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
         if b"\0" in piece:
             # Only now: a NUL between CR and LF makes two bare newlines of them, whoever reads it otherwise.
             self.has_nul = True

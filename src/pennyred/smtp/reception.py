@@ -44,10 +44,18 @@ class LetterSink:
         letter = self._spool.finish(milliseconds)
         if isinstance(letter, Problem):
             return _PROBLEMS[letter]
-        if (self._stream.has_bare_newline or self._stream.has_nul) and self._house.options.is_bare_newline_refused:
+        refusal = self._refusal(letter)
+        if refusal:
             letter.close()
-            return replies.BARE_NEWLINE if self._stream.has_bare_newline else replies.NUL_IN_LETTER
-        return letter
+        return refusal or letter
+
+    def _refusal(self, letter: ReceivedLetter) -> bytes:
+        stream, options = self._stream, self._house.options
+        if (stream.has_bare_newline or stream.has_nul) and options.is_bare_newline_refused:
+            return replies.BARE_NEWLINE if stream.has_bare_newline else replies.NUL_IN_LETTER
+        if options.hops_max and len(letter.header.named(b"received")) > options.hops_max:
+            return replies.TOO_MANY_HOPS
+        return b""
 
     def discard(self) -> None:
         """Forget what has come, unless it was finished."""

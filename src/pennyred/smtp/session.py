@@ -23,6 +23,8 @@ from pennyred.smtp.wire import LINE_OCTETS_MAX
 
 _BATCH_MAX = 100
 """RCPT commands sent on together."""
+_SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS)
+"""Refusals that do not count as errors, as many in a transaction as there may be recipients."""
 
 
 class GateSession(Conversation):
@@ -36,6 +38,7 @@ class GateSession(Conversation):
         self._is_utf8 = False
         self._asked = 0
         self._one_class: OneClass | None = None
+        self._spared = 0
 
     def forget(self) -> None:
         """End the transaction, whatever its state."""
@@ -86,7 +89,7 @@ class GateSession(Conversation):
             elif parsed.size is not None and parsed.size > self._house.options.spool.letter_bytes_max:
                 self.answer(replies.TOO_BIG)
             else:
-                self._asked = 0
+                self._asked = self._spared = 0
                 self._is_utf8 = parsed.is_utf8
                 self._sender = parsed.mailbox
                 await self._begin(arg, self._recipients_at_hand())
@@ -172,8 +175,12 @@ class GateSession(Conversation):
     def _answer_recipients(self, recipients: Sequence[Recipient], said: Sequence[Reply]) -> None:
         answers = iter(said)
         for item in recipients:
-            if item is replies.OTHER_CLASS:
-                self.say(item)  # no mistake of the client's
+            if self._is_leaving:
+                return
+            if item in _SPARED and self._spared < self._house.options.recipients_max:
+                # No mistake of an honest client's, which says all it has and keeps these for its next letter.
+                self._spared += 1
+                self.say(item)
             elif isinstance(item, bytes):
                 self.answer(item)
             else:
