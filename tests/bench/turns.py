@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .contestants import CONTESTANTS, Contestant, Gate, Missing
+from .contestants import CONTESTANTS, Contestant, Gate
 from .letters import LetterMaker, stamped_by
 from .load import Load, Sent, send
 from .processes import tree_cpu_ms
@@ -85,10 +85,8 @@ def field(folder: Path, wanted: Sequence[type[Contestant]] = CONTESTANTS) -> Ite
         started: list[Contestant] = []
         left_out: dict[str, str] = {}
         for kind in wanted:
-            try:
-                kind.check()
-            except Missing as why:
-                left_out[kind.name] = str(why)
+            if why := kind.missing():
+                left_out[kind.name] = why
                 continue
             one = kind(folder, sink.port)
             parts.callback(one.stop)

@@ -1,11 +1,11 @@
 """Who is compared: each a class in a file of its own, which starts it, tells its port and processes, and ends it."""
 
-from .base import Contestant, Missing
+from .base import Contestant
 from .gate import Gate
 from .nothing import Nothing
 from .postfix_proxy import PostfixProxy
 
-__all__ = ["CONTESTANTS", "Contestant", "Gate", "Missing", "Nothing", "PostfixProxy"]
+__all__ = ["CONTESTANTS", "Contestant", "Gate", "Nothing", "PostfixProxy"]
 
 CONTESTANTS: tuple[type[Contestant], ...] = (Nothing, PostfixProxy, Gate)
 """In the order of their turns."""

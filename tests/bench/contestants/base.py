@@ -7,10 +7,6 @@ from typing import ClassVar
 from tests.bench.processes import tree_cpu_ms
 
 
-class Missing(Exception):  # noqa: N818 - what the program is
-    """It cannot take part here; the text says what it would need."""
-
-
 class Contestant(ABC):
     """Stands between the load generator and the sink. `start`, then `port` and `cpu_ms`, then `stop`."""
 
@@ -27,8 +23,9 @@ class Contestant(ABC):
         """That have come through it so far."""
 
     @classmethod
-    def check(cls) -> None:  # noqa: B027 - nothing can be missing, where nothing is said
-        """Raises Missing where its program is not installed."""
+    def missing(cls) -> str:
+        """What it would need to take part here, in words; "" where it can."""
+        return ""
 
     @abstractmethod
     def start(self) -> None:

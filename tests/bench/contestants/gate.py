@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from program import run_json
 from real_postfix import free_port
+from tests.bench.sink import wait_for_port
 
 from pennyred.services.wallet import Wallet, load_wallet
 
-from tests.bench.sink import wait_for_port
 from .base import Contestant
 
 WORKERS = 2

@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 from real_postfix import WHY_NOT, Postfix, free_port, is_available
-
 from tests.bench.sink import wait_for_port
-from .base import Contestant, Missing
+
+from .base import Contestant
 
 SMTPD_PROCESSES = 600
 """As many as there are ever clients, so that none waits for another: a process of smtpd serves one at a time."""
@@ -25,9 +25,8 @@ class PostfixProxy(Contestant):
     """main.cf's, beyond the common ones."""
 
     @classmethod
-    def check(cls) -> None:
-        if not is_available():
-            raise Missing(WHY_NOT)
+    def missing(cls) -> str:
+        return "" if is_available() else WHY_NOT
 
     def options(self) -> str:
         """Of the listener in master.cf."""
