@@ -26,6 +26,11 @@ class Exim(Chroot):
         self.recipe = recipe
         self.port = free_port()
 
+    @property
+    def url(self) -> str:
+        """Where the gate reaches it."""
+        return f"smtp://127.0.0.1:{self.port}"
+
     def begin(self) -> None:
         """As Debian's packages would be set up for example.org, and the recipe copied to where it says."""
         self.add_user("bob")

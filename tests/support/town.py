@@ -35,10 +35,10 @@ class Town:
         return town
 
     def write(self, gate: str = "", office: str = "") -> None:
-        """Settings with the least that is needed, and more lines."""
+        """Settings with the least that is needed, and more lines, which may say where the mail server is."""
+        upstream = "" if "upstream = " in gate else f'upstream = "smtp://127.0.0.1:{self.upstream_port}"\n'
         self.settings.write_text(
-            f'[gate]\nlisten = ["127.0.0.1:{self.gate_port}"]\nupstream = "smtp://127.0.0.1:{self.upstream_port}"\n'
-            f'hostname = "mx.example.org"\n{gate}\n'
+            f'[gate]\nlisten = ["127.0.0.1:{self.gate_port}"]\n{upstream}hostname = "mx.example.org"\n{gate}\n'
             f'[office]\ndomain = "post.example.org"\nlisten = "127.0.0.1:{self.office_port}"\n{office}\n'
         )
 
