@@ -249,6 +249,26 @@ def test_proxy_v2_names_the_client_on_every_connection():
     asyncio.run(story())
 
 
+def test_a_client_named_by_proxy_is_greeted_by_its_own_name_and_hears_what_is_said_against_it():
+    async def story():
+        async with (
+            FakeUpstream(KEYWORDS[:-1], is_proxied=True) as upstream,
+            Gate(upstream, identity=IdentityMode.PROXY) as gate,
+        ):
+            client = await gate.connect()
+            assert (await client.mail()).startswith(b"250")
+            assert [line for line in upstream.commands if line.startswith(b"EHLO")][
+                -1
+            ] == b"EHLO client.example.com\r\n"
+            upstream.answers[b"EHLO"].append(b"550 5.7.1 no such name\r\n")
+            assert await client.say(b"MAIL FROM:<a@b.example>") == b"550 5.7.1 no such name\r\n"
+            # Who knows nothing of PROXY takes the header for a command: a mistake in somebody's settings, so "later".
+            upstream.answers[b"EHLO"].append(b"500 5.5.2 what?\r\n")
+            assert (await client.say(b"MAIL FROM:<a@b.example>")).startswith(b"451 4.4.1")
+
+    asyncio.run(story())
+
+
 def test_without_identity_nothing_is_told():
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream, identity=IdentityMode.NONE) as gate:

@@ -77,15 +77,23 @@ class Connection(asyncio.Protocol):
     # What callers do
 
     async def open(self, client: ClientIdentity | None) -> None:
-        """Hear the greeting and say EHLO; `client` is for the PROXY header, where that is the way."""
+        """Hear the greeting and say EHLO; `client` is for the PROXY header, where that is the way.
+
+        Such a connection is that client's alone, so EHLO goes out in its name: in the gate's own it would look like a
+        stranger who pretends to be this host. Raises `Unavailable`, or `Refused` where the name is disliked.
+        """
         if self.options.identity is IdentityMode.PROXY:
             self._write(proxy_header(client, self._destination()))
         reply = await self._reply(self._greeting, self.options.connect_timeout_seconds)
         if not replies.is_success(reply):
             raise unavailable(f"greeting: {reply.text}")
-        [hello] = self._send(self._hello_line(self.options.hostname))
+        is_the_clients = self.options.identity is IdentityMode.PROXY and client is not None
+        [hello] = self._send(self._hello_line(self._hello_name(client if is_the_clients else None)))
         reply = await self._reply(hello, self.options.connect_timeout_seconds)
         if not replies.is_success(reply):
+            # One that knows nothing of PROXY took the header for commands, and answers those with syntax errors.
+            if is_the_clients and not replies.is_closing(reply) and not replies.is_about_syntax(reply):
+                raise Refused(reply)
             raise unavailable(f"EHLO: {reply.text}")
         self.capabilities = parse_capabilities(reply)
         self.opened_at = self._loop.time()
@@ -104,8 +112,7 @@ class Connection(asyncio.Protocol):
         if line == self._told:
             return
         self._told = b""
-        name = client.helo if client.helo.isascii() else ""
-        told, hello = await self.exchange([line, self._hello_line(name or self.options.hostname)])
+        told, hello = await self.exchange([line, self._hello_line(self._hello_name(client))])
         if not replies.is_success(told):
             # What is refused here is the gate's right to speak for others, a fault in somebody's settings: later.
             raise unavailable(f"XCLIENT: {told.text}")
@@ -245,6 +252,10 @@ class Connection(asyncio.Protocol):
         future = self._waiting.popleft()
         if not future.done():
             future.set_result(reply)
+
+    def _hello_name(self, client: ClientIdentity | None) -> str:
+        name = client.helo if client is not None and client.helo.isascii() else ""
+        return name or self.options.hostname
 
     def _hello_line(self, name: str) -> bytes:
         return (b"LHLO " if self.options.endpoint.is_lmtp else b"EHLO ") + name.encode("ascii")

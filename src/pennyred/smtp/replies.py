@@ -126,6 +126,11 @@ def is_closing(reply: Reply) -> bool:
     return reply.code == 421
 
 
+def is_about_syntax(reply: Reply) -> bool:
+    """Whether it says that a command was not understood, not that it was disliked (x0z, RFC 5321 section 4.2.1)."""
+    return reply.code // 10 % 10 == 0
+
+
 def is_success(reply: Reply) -> bool:
     """Whether it is a 2xx."""
     return reply.code // 100 == 2
