@@ -19,7 +19,7 @@ def claims(text: bytes, hostname: str = US) -> bool:
 
 
 def test_one_result_for_each_distinct_reason_in_the_order_of_the_list() -> None:
-    field = authentication_results_field(US, [Reason.NO_STAMP, Reason.STAMPED, Reason.NO_STAMP, Reason.POSTMASTER])
+    field = authentication_results_field(US, frozenset((Reason.NO_STAMP, Reason.STAMPED, Reason.POSTMASTER)))
     assert field == (
         b"Authentication-Results: mx.example.org;\r\n x-postage=none reason=postmaster;\r\n"
         b" x-postage=pass reason=stamped;\r\n x-postage=fail reason=no-stamp\r\n"
@@ -27,17 +27,19 @@ def test_one_result_for_each_distinct_reason_in_the_order_of_the_list() -> None:
 
 
 def test_nothing_judged_is_none() -> None:
-    assert authentication_results_field(US, []) == b"Authentication-Results: mx.example.org; none\r\n"
+    assert authentication_results_field(US, frozenset()) == b"Authentication-Results: mx.example.org; none\r\n"
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_its_word(reason: Reason) -> None:
     word = {Kind.PAID: b"pass", Kind.EXEMPT: b"none"}.get(reason.kind, b"fail")
-    assert b" x-postage=%s reason=%s\r\n" % (word, reason.encode()) in authentication_results_field(US, [reason])
+    assert b" x-postage=%s reason=%s\r\n" % (word, reason.encode()) in authentication_results_field(
+        US, frozenset((reason,))
+    )
 
 
 def test_lines_are_short_whatever_the_reasons() -> None:
-    field = authentication_results_field(US, list(Reason))
+    field = authentication_results_field(US, frozenset(Reason))
     assert max(len(line) for line in field.split(b"\r\n")) <= 78
     assert claims(field.removesuffix(b"\r\n"))
 

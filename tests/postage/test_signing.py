@@ -1,6 +1,7 @@
-"""Which signatures hold is decided here and not by a library: PyNaCl (libsodium) must say the same."""
+"""Which signatures hold is decided here and not by a library: libsodium, bare, and OpenSSL must say the same."""
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +51,15 @@ def sodium(public: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
+def openssl(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Laxer than STAMP.md 7.2: it takes some keys and first halves of small order."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=200))
 def test_signatures_are_those_of_libsodium(seed: bytes, message: bytes) -> None:
     ours, theirs = SigningKey.from_seed(seed), SodiumKey(seed)
@@ -88,7 +98,7 @@ def test_a_first_half_of_small_order_never_holds(first: bytes) -> None:
 
 
 def test_a_first_half_of_small_order_does_not_hold_though_the_equation_does() -> None:
-    """The library behind would take it; that it would is why it is looked at here."""
+    """OpenSSL would take it; that libraries differ is why it is looked at here."""
     lazy = signature_with_null_r(bytes(range(32)), b"x")
     Ed25519PublicKey.from_public_bytes(KEY.public).verify(lazy, b"x")
     assert not sodium(KEY.public, b"x", lazy)
@@ -116,6 +126,31 @@ def test_the_vectors_are_judged_alike_by_libsodium() -> None:
     for case in signatures():
         public, message, signature = (bytes.fromhex(case[f"{name}_hex"]) for name in ("public", "message", "signature"))
         assert sodium(public, case["context"].encode() + b"\0" + message, signature) is case["holds"], case["name"]
+
+
+def test_openssl_agrees_with_every_vector_that_is_not_ruled_out_before_the_equation() -> None:
+    laxer = []
+    for case in signatures():
+        public, message, signature = (bytes.fromhex(case[f"{name}_hex"]) for name in ("public", "message", "signature"))
+        if openssl(public, case["context"].encode() + b"\0" + message, signature) is not case["holds"]:
+            laxer.append(case)
+    assert all(not case["holds"] for case in laxer)
+    small = (
+        [bytes.fromhex(case["public_hex"]) for case in laxer],
+        [bytes.fromhex(case["signature_hex"]) for case in laxer],
+    )
+    assert all(not is_sound(public) or not is_sound(signature[:32]) for public, signature in zip(*small, strict=True))
+
+
+@given(st.binary(min_size=1, max_size=50), st.integers(0, 511), st.booleans())
+def test_openssl_and_the_verdict_agree_on_honest_and_on_forged_signatures(
+    message: bytes, bit: int, is_forged: bool
+) -> None:
+    signature = bytearray(KEY.sign(CONTEXT_STAMP, message))
+    if is_forged:
+        signature[bit // 8] ^= 1 << bit % 8
+    assert openssl(KEY.public, CONTEXT_STAMP + message, bytes(signature)) is not is_forged
+    assert verify(KEY.public, CONTEXT_STAMP, message, bytes(signature)) is not is_forged
 
 
 @given(st.binary(max_size=40), st.binary(max_size=70))

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import idna
 
@@ -13,6 +14,8 @@ LOCAL_OCTETS_MAX = 256
 DOMAIN_OCTETS_MAX = 253
 """RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters in text."""
 _MAILBOX_CHARACTERS_MAX = 1024
+_REMEMBERED = 5_000
+"""Mailboxes and domains: the same few thousand come again and again."""
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"@(.*)', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
@@ -37,6 +40,7 @@ class Recipient:
         return f"{self.local}@{self.domain}" if self.domain else self.local
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def canonical_recipient(mailbox: str) -> Recipient:
     """Read an RFC 5321 mailbox (RFC 6531 too): local part unquoted, NFC, ASCII lower case; domain in A-labels.
 
@@ -59,6 +63,7 @@ def canonical_recipient(mailbox: str) -> Recipient:
     return Recipient(_canonical_local(local), canonical_domain(domain))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def canonical_domain(domain: str) -> str:
     """A domain as lower-case A-labels (IDNA 2008, mapped as UTS 46 does), or an address literal in lower case.
 

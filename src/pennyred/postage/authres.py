@@ -1,7 +1,8 @@
 """The `Authentication-Results` field of RFC 8601: ours to write, and others' claims to be ours to recognise."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import lru_cache
 
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
@@ -19,8 +20,9 @@ _COMMENT = b"\0"
 _ID_END = re.compile(rb"[\s;/:=,\x00]")
 
 
-def authentication_results_field(hostname: str, reasons: Sequence[Reason]) -> bytes:
-    """The whole field: one result for each distinct reason, in the order of the list of reasons; no addresses."""
+@lru_cache(maxsize=1000)
+def authentication_results_field(hostname: str, reasons: frozenset[Reason]) -> bytes:
+    """The whole field: one result for each distinct reason, in the order of `Reason`; no addresses."""
     distinct = [reason for reason in Reason if reason in reasons]
     results = "".join(f";\r\n x-postage={_WORDS[reason.kind]} reason={reason}" for reason in distinct)
     return f"Authentication-Results: {hostname}{results or '; none'}\r\n".encode("ascii", "replace")

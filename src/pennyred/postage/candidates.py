@@ -81,6 +81,9 @@ def _shares(
     matches: Mapping[Recipient, Sequence[Stamp]], recipients: Sequence[Recipient | None]
 ) -> Iterator[tuple[Stamp, ...]]:
     """Each place's share of the stamps: places with the same recipient deal them out among themselves."""
+    if len(matches) == len(recipients):  # no recipient occurs twice, and none is unknown
+        yield from (tuple(matches[recipient][:STAMPS_TRIED_MAX]) for recipient in matches)
+        return
     occurrences = Counter(recipients)
     seen: Counter[Recipient] = Counter()
     for recipient in recipients:

@@ -4,9 +4,10 @@ Pure rules: addresses in, names out. What came free so far is counted elsewhere 
 counters a letter raises and how far each may go.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from pennyred.postage.address import Recipient, canonical_recipient
@@ -19,6 +20,9 @@ Address = IPv4Address | IPv6Address
 ALWAYS_FREE = frozenset({"postmaster", "abuse"})
 """Local parts that must be reachable by anybody: RFC 5321 section 4.5.1 and RFC 2142 section 4."""
 
+
+_REMEMBERED = 5_000
+"""Sources: a client comes again."""
 
 PASS_USES_PER_DAY = 5
 """How often a pass brings the same letter to the same recipient. Once is usual, more only where an answer was lost; but
@@ -68,6 +72,7 @@ class AllowanceClaim:
     limit: int
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_source(text: str) -> Address:
     """The address of a client; an IPv4 address mapped into IPv6 is the IPv4 address. Raises `MalformedAddress`."""
     try:
@@ -78,6 +83,7 @@ def parse_source(text: str) -> Address:
     return mapped or address
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def source_networks(source: Address) -> tuple[str, ...]:
     """The names a source is counted under: its IPv4 /24, or its IPv6 /64 and /48.
 
@@ -93,7 +99,7 @@ def exempt_rule(rules: Exemptions, recipient: Recipient, sender: Recipient | Non
         return Reason.POSTMASTER
     if (rule := source_rule(rules, sender, source)) is not None:
         return rule
-    if any(name in rules.recipients for name in _names(recipient)):
+    if rules.recipients and any(name in rules.recipients for name in _names(recipient)):
         return Reason.RECIPIENT
     return None
 
@@ -102,7 +108,11 @@ def source_rule(rules: Exemptions, sender: Recipient | None, source: Address) ->
     """The rule by which everybody takes this sender's mail from this source without a stamp, or None."""
     if _is_within(source, rules.networks):
         return Reason.NETWORK
-    if sender is not None and any(_is_within(source, rules.senders.get(name, ())) for name in _names(sender)):
+    if (
+        rules.senders
+        and sender is not None
+        and any(_is_within(source, rules.senders.get(name, ())) for name in _names(sender))
+    ):
         return Reason.SENDER
     return None
 
@@ -153,5 +163,5 @@ def _names(mailbox: Recipient) -> tuple[str, str]:
     return mailbox.canonical, mailbox.domain
 
 
-def _is_within(source: Address, networks: Iterable[Network]) -> bool:
-    return any(source.version == network.version and source in network for network in networks)
+def _is_within(source: Address, networks: Sequence[Network]) -> bool:
+    return bool(networks) and any(source.version == network.version and source in network for network in networks)

@@ -1,6 +1,7 @@
 """The stamp: one `X-Postage-Stamp` header field, which pays one recipient of one letter (STAMP.md 3)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pennyred.postage.digest import SIGNED_NAMES, SIGNED_NAMES_MAX
 from pennyred.postage.encoding import decode_base64, decode_integer
@@ -12,6 +13,7 @@ from pennyred.postage.taglist import Tag, fold_field, format_tag_list, parse_tag
 
 LIFETIME_SECONDS_MAX = 14 * 86_400
 PRICE_MAX = 1_000_000
+_LICENCES_REMEMBERED = 5_000
 _TAGS = ("v", "a", "i", "c", "n", "t", "x", "p", "rh", "dh", "h", "hh", "bh", "l")
 
 
@@ -93,13 +95,19 @@ def _parse(value: bytes) -> Stamp:
         signed_names=tuple(values["h"].split(b":")),
         header_hash=decode_base64(values["hh"], length=32),
         body_hash=decode_base64(values["bh"], length=32),
-        licence=parse_licence(decode_base64(values["l"])),
+        licence=_read_licence(values["l"]),
         signature=decode_base64(values["b"], length=64),
         salt=decode_base64(values["z"], length=16) if "z" in values else None,
         tags=tuple(tags),
     )
     _check_bounds(stamp)
     return stamp
+
+
+@lru_cache(maxsize=_LICENCES_REMEMBERED)
+def _read_licence(encoded: bytes) -> Licence:
+    """The same one comes with every stamp of its sender."""
+    return parse_licence(decode_base64(encoded))
 
 
 def _check_order(names: list[str], values: dict[str, bytes]) -> None:

@@ -9,7 +9,7 @@ LIST_BYTES_MAX = 4096
 """As received, white space included; a stamp has about 900."""
 TAGS_MAX = 40
 
-_TAG = re.compile(rb"([A-Za-z][A-Za-z0-9_]{0,31})=([!-:<-~]*)")
+_TAG = re.compile(rb"([A-Za-z][A-Za-z0-9_]{0,31})=([!-:<-~]*);")
 _LINE_OCTETS = 78
 """RFC 5322 section 2.1.1: lines should be no longer, CRLF not counted."""
 
@@ -22,21 +22,17 @@ def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: i
     if len(value) > bytes_max:
         raise Malformed(f"tag list of more than {bytes_max} bytes")
     unfolded = value.replace(b"\r\n ", b"").replace(b"\r\n\t", b"")
-    parts = unfolded.translate(None, b" \t").split(b";", tags_max + 1)
-    if parts[-1] == b"":
-        parts.pop()
-    if len(parts) > tags_max:
+    text = unfolded.translate(None, b" \t")
+    if text and not text.endswith(b";"):
+        text += b";"
+    if text.count(b";") > tags_max:
         raise Malformed(f"more than {tags_max} tags")
-    tags: list[Tag] = []
-    seen: set[bytes] = set()
-    for part in parts:
-        match = _TAG.fullmatch(part)
-        if not match:
-            raise Malformed("not a tag list")
-        if match[1] in seen:
-            raise Malformed(f"tag {match[1].decode()} occurs twice")
-        seen.add(match[1])
-        tags.append((match[1].decode(), match[2]))
+    tags = [(name.decode(), tag) for name, tag in _TAG.findall(text)]
+    # Found one behind the other, they must leave nothing out.
+    if sum(len(name) + len(tag) + 2 for name, tag in tags) != len(text):
+        raise Malformed("not a tag list")
+    if len(dict(tags)) != len(tags):
+        raise Malformed("a tag occurs twice")
     return tags
 
 

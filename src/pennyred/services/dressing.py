@@ -16,7 +16,7 @@ def added_fields(policy: GatePolicy, standings: Sequence[Standing], *, day: int)
 
     A recipient that is due gets none (in monitor mode such a letter goes through), nor one that bears a valid one.
     """
-    fields = [authentication_results_field(policy.hostname, [standing.reason for standing in standings])]
+    fields = [authentication_results_field(policy.hostname, frozenset(standing.reason for standing in standings))]
     if policy.pass_key is not None:
         fields += [
             mint_pass(policy.pass_key, standing.letter_hash, day)
