@@ -5,5 +5,6 @@
     office      opens a ledger and an office
     gate        builds a worker's gate
     serve       runs what the settings enable
+    log         its log
     supervisor  several worker processes
 """

@@ -5,6 +5,7 @@ the sender does what the sender's commands do.
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -213,7 +214,7 @@ class _Demo:
         assert program.stderr is not None
         async with asyncio.timeout(START_SECONDS):
             async for line in program.stderr:
-                if f'"event": "{event}"'.encode() in line:
+                if json.loads(line)["event"] == event:
                     return
         raise RuntimeError(f"the program ended before it said: {event}")
 
