@@ -8,6 +8,7 @@
     wire        a client's bytes, deadlines, TLS          delivery    one transaction with it, MAIL to final answer
     path        the arguments of MAIL and RCPT            spool       a letter as it comes, hashed, kept
     identity    XCLIENT, XFORWARD, PROXY                  newlines    where a letter ends, its dots and newlines
+    answers     a mail server's replies, as they come     patience    how long an answer may take
     replies     every reply in the gate's own words: the only file with three-digit codes
 
 It judges nothing: a letter goes to the desk (`services.letterbox`) and the desk's answer comes back as a reply.

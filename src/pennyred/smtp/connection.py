@@ -13,11 +13,10 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
+from pennyred.smtp.answers import NotSmtp, ReplyReader
 from pennyred.smtp.identity import ClientIdentity, proxy_header, xclient_command
+from pennyred.smtp.patience import Patience
 from pennyred.smtp.upstream import Capabilities, IdentityMode, UpstreamOptions, parse_capabilities
-
-_LINE_OCTETS_MAX = 4096
-_REPLY_LINES_MAX = 128
 
 
 class Refused(Exception):  # noqa: N818 - the mail server's word, not a mistake
@@ -52,13 +51,12 @@ class Connection(asyncio.Protocol):
         # Expected from the first moment: it may come before anybody has had time to ask.
         self._greeting: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting: deque[asyncio.Future[Reply]] = deque((self._greeting,))
-        self._input = bytearray()
-        self._lines: list[bytes] = []
-        self._code = 0
+        self._reader = ReplyReader()
         self._told = b""  # the last XCLIENT line
         self._failure: str | None = None
         self._writable: asyncio.Future[None] | None = None
         self._closed = self._loop.create_future()
+        self._patience = Patience(self._loop, lambda seconds: self.abort(f"no answer within {seconds:.0f} s"))
 
     @property
     def is_broken(self) -> bool:
@@ -68,10 +66,15 @@ class Connection(asyncio.Protocol):
     @property
     def is_clean(self) -> bool:
         """Whether it owes no answer and has not begun one: fit to be kept."""
-        return self._failure is None and not self._waiting and not self._input and not self._lines
+        return self._failure is None and not self._waiting and self._reader.is_empty
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the mail server takes this connection for somebody's already."""
+        return bool(self._told)
 
     def is_told_of(self, client: ClientIdentity) -> bool:
-        """Whether the mail server takes this connection for that client's already."""
+        """Whether that is this client."""
         return bool(self._told) and xclient_command(client, self.capabilities.xclient) == self._told
 
     # What callers do
@@ -218,33 +221,21 @@ class Connection(asyncio.Protocol):
             writable.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Cut replies into lines, and lines into replies."""
-        self._input += data
+        """Give each reply to the first who waits for one."""
+        self._reader.feed(data)
         while self._failure is None:
-            end = self._input.find(b"\n")
-            if end < 0 and len(self._input) <= _LINE_OCTETS_MAX:
+            try:
+                reply = self._reader.next()
+            except NotSmtp as error:
+                self._fail(str(error), is_abort=True)
                 return
-            if end < 0 or end > _LINE_OCTETS_MAX:
-                self._fail("reply line too long", is_abort=True)
+            if reply is None:
                 return
-            line = bytes(self._input[:end]).rstrip(b"\r")
-            del self._input[: end + 1]
-            self._take_line(line)
+            self._take(reply)
 
     # Inside
 
-    def _take_line(self, line: bytes) -> None:
-        code, mark = line[:3], line[3:4]
-        is_valid = len(code) == 3 and code.isdigit() and code[:1] in b"2345" and mark in (b"", b" ", b"-")
-        if not is_valid or (self._lines and int(code) != self._code) or len(self._lines) >= _REPLY_LINES_MAX:
-            self._fail("reply is not SMTP", is_abort=True)
-            return
-        self._code = int(code)
-        self._lines.append(line[4:])
-        if mark == b"-":
-            return
-        reply = Reply(self._code, tuple(self._lines))
-        self._lines.clear()
+    def _take(self, reply: Reply) -> None:
         if not self._waiting:
             self.unasked = reply
             self._fail(f"said without being asked: {reply.text[:200]}", is_abort=False)
@@ -273,11 +264,11 @@ class Connection(asyncio.Protocol):
 
     async def _reply(self, future: asyncio.Future[Reply], timeout_seconds: float | None = None) -> Reply:
         seconds = self.options.command_timeout_seconds if timeout_seconds is None else timeout_seconds
-        timer = self._loop.call_later(seconds, self.abort, f"no answer within {seconds:.0f} s")
+        self._patience.give(seconds)
         try:
             reply = await future
         finally:
-            timer.cancel()
+            self._patience.end()
         if replies.is_refusal(reply):
             self.refusals += 1
             if replies.is_closing(reply):
@@ -302,6 +293,7 @@ class Connection(asyncio.Protocol):
         if self._failure is not None:
             return
         self._failure = why
+        self._patience.cancel()
         for future in self._waiting:
             if not future.done():
                 future.set_exception(unavailable(why))

@@ -1,6 +1,5 @@
 """What all sessions of one gate share: options, the ways in and out, what EHLO says."""
 
-import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -69,8 +68,6 @@ class Gatehouse:
     name_lookup: NameLookup | None = None
     is_stopping: bool = False
     sessions: set["Conversation"] = field(default_factory=set)
-    commits: set[asyncio.Task[bytes]] = field(default_factory=set)
-    """Letters at the desk; they outlive their clients."""
     _hellos: dict[tuple[Capabilities | None, bool, bool], bytes] = field(default_factory=dict)
 
     def is_trusted(self, address: str) -> bool:

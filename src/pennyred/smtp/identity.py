@@ -8,8 +8,8 @@ known. PROXY protocol version 2 as haproxy documents it (proxy-protocol.txt sect
 import re
 import socket
 import struct
-from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from pennyred.postage.errors import Malformed
@@ -92,7 +92,8 @@ def told_of(known: ClientIdentity, attributes: dict[str, str | None]) -> ClientI
     return replace(known, **changes)  # type: ignore[arg-type]
 
 
-def xclient_command(client: ClientIdentity, attributes: Collection[str]) -> bytes:
+@lru_cache(maxsize=1000)
+def xclient_command(client: ClientIdentity, attributes: frozenset[str]) -> bytes:
     """The XCLIENT line for a mail server that takes these attributes, ADDR last as its README asks, without CRLF.
 
     The port is said to be unknown, not left out (else the gate's own would stay): telling it would make every

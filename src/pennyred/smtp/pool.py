@@ -127,7 +127,8 @@ class UpstreamPool:
 
     def _take_idle(self, client: ClientIdentity) -> Connection | None:
         # One that knows this client already saves a round trip; else the one used last, which is the likeliest to live.
-        self._idle.sort(key=lambda connection: connection.is_told_of(client))
+        if len(self._idle) > 1 and any(connection.is_told for connection in self._idle):
+            self._idle.sort(key=lambda connection: connection.is_told_of(client))
         while self._idle:
             connection = self._idle.pop()
             if connection.is_clean:

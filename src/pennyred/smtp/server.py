@@ -76,8 +76,9 @@ class GateServer:
         await self._wait(deadline)
         for session in tuple(house.sessions):
             session.cut_off()
-        for task in house.commits:
-            task.cancel()
+        for session in tuple(house.sessions):
+            if session.task is not None:
+                session.task.cancel()  # its letter is not done yet, or it would have ended with its connection
         await self._wait(None)
         await house.pool.close()
 
@@ -95,8 +96,7 @@ class GateServer:
         self._house.tls = tls
 
     async def _wait(self, deadline: float | None) -> None:
-        tasks: set[asyncio.Task[Any]] = {session.task for session in self._house.sessions if session.task is not None}
-        tasks |= self._house.commits
+        tasks = {session.task for session in self._house.sessions if session.task is not None}
         if tasks:
             left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
             await asyncio.wait(tasks, timeout=left)

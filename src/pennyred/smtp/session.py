@@ -4,7 +4,6 @@ come back as it gave them; the rest is answered here.
 
 # ruff: noqa: N802 - the commands are named as aiosmtpd names them
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -225,17 +224,14 @@ class GateSession(Conversation):
             sink.discard()
 
     async def _commit(self, letter: ReceivedLetter, transaction: Transaction) -> None:
-        """In a task of its own: whatever becomes of this session, the letter's life goes on to its end."""
+        """The letter's life goes on to its end, whatever becomes of the client: nothing it does ends this task."""
         identity, client = self._identity, self._client
         recipients = tuple(transaction.mailboxes)
         envelope = Envelope(
             self._sender, recipients, identity.address, client.is_known, identity.helo, identity.name or ""
         )
-        self._transaction = None  # the task ends it
-        task = self.loop.create_task(take_to_desk(self._house, letter, envelope, transaction))
-        self._house.commits.add(task)
-        task.add_done_callback(self._house.commits.discard)
-        reply = await asyncio.shield(task)
+        self._transaction = None  # it is ended at the desk
+        reply = await take_to_desk(self._house, letter, envelope, transaction)
         self.forget()
         if replies.is_error(reply):
             self.answer(reply)
