@@ -223,15 +223,11 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Give each reply to the first who waits for one."""
         self._reader.feed(data)
-        while self._failure is None:
-            try:
-                reply = self._reader.next()
-            except NotSmtp as error:
-                self._fail(str(error), is_abort=True)
-                return
-            if reply is None:
-                return
-            self._take(reply)
+        try:
+            while self._failure is None and (reply := self._reader.next()) is not None:
+                self._take(reply)
+        except NotSmtp as error:
+            self._fail(str(error), is_abort=True)
 
     # Inside
 

@@ -1,6 +1,4 @@
-"""The commands of a session (RFC 5321 section 4.1.1): MAIL and RCPT go to the mail server as they came, and its replies
-come back as it gave them; the rest is answered here.
-"""
+"""The commands of a session (RFC 5321 section 4.1.1): MAIL and RCPT go to the mail server, others are answered here."""
 
 # ruff: noqa: N802 - the commands are named as aiosmtpd names them
 
@@ -89,8 +87,7 @@ class GateSession(Conversation):
                 self.answer(replies.TOO_BIG)
             else:
                 self._asked = self._spared = 0
-                self._is_utf8 = parsed.is_utf8
-                self._sender = parsed.mailbox
+                self._sender, self._is_utf8 = parsed.mailbox, parsed.is_utf8
                 await self._begin(arg, self._recipients_at_hand())
 
     async def _begin(self, mail: bytes, recipients: Sequence[Recipient]) -> None:
