@@ -109,11 +109,16 @@ def test_ehlo_offers_what_the_mail_server_offers_too_and_the_price():
         full = await hello_of((*KEYWORDS, "CHUNKING", "BINARYMIME", "AUTH PLAIN"), options={"price": 2})
         assert full[0] == b"250-gate.example.org"
         assert {line[4:] for line in full[1:]} == {
-            b"PIPELINING", b"SIZE 50000000", b"8BITMIME", b"ENHANCEDSTATUSCODES", b"SMTPUTF8", b"DSN",
+            b"PIPELINING", b"CHUNKING", b"SIZE 50000000", b"8BITMIME", b"ENHANCEDSTATUSCODES", b"SMTPUTF8", b"DSN",
             b"XPOSTAGE 2 post.example.org",
         }  # fmt: skip
         poor = await hello_of(("SIZE 1000", "XCLIENT ADDR"))
-        assert {line[4:] for line in poor[1:]} == {b"PIPELINING", b"SIZE 1000", b"XPOSTAGE 1 post.example.org"}
+        assert {line[4:] for line in poor[1:]} == {
+            b"PIPELINING",
+            b"CHUNKING",
+            b"SIZE 1000",
+            b"XPOSTAGE 1 post.example.org",
+        }
 
     asyncio.run(story())
 
@@ -184,12 +189,13 @@ def test_a_due_letter_names_its_recipient_and_says_what_to_do():
         (b"HELO ", b"501"),
         (b"VRFY bob", b"252"),
         (b"EXPN list", b"502"),
+        (b"ETRN example.org", b"502"),
         (b"HELP", b"214"),
         (b"HELP MAIL", b"214"),
         (b"NOOP anything", b"250"),
         (b"RSET", b"250"),
         (b"AUTH PLAIN AGEAYg==", b"502"),
-        (b"BDAT 5 LAST", b"500"),
+        (b"BDAT 0 LAST", b"503"),
         (b"STARTTLS", b"454"),
         (b"XCLIENT ADDR=192.0.2.1", b"550"),
         (b"XFORWARD ADDR=192.0.2.1", b"550"),

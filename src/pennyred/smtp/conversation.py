@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 from pennyred.postage.errors import Unavailable
@@ -18,12 +18,15 @@ CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _MAY_BE_UTF8 = frozenset((b"MAIL", b"RCPT"))
 _BROWSERS = frozenset((b"GET", b"POST", b"CONNECT", b"PUT", b"HEAD", b"OPTIONS"))
 
+Commands = dict[bytes, Callable[[Any, bytes], Awaitable[None]]]
+"""What to do, by verb: a method of the session, called with the line as it came."""
+
 
 class Conversation(Wire):
     """What a client and the gate say to each other."""
 
-    commands: ClassVar[Mapping[bytes, Callable[[Any, bytes], Awaitable[None]]]] = {}
-    """What to do, by verb: a method of the session, called with the line as it came. One table for all sessions."""
+    commands: ClassVar[Commands] = {}
+    """One table for all sessions."""
 
     def __init__(self, house: Gatehouse) -> None:
         super().__init__(asyncio.get_running_loop(), house.options)
@@ -79,6 +82,10 @@ class Conversation(Wire):
     def answer_idle(self, reply: bytes) -> None:
         """Answer a command that brings no letter nearer."""
         self.answer(reply)
+        self.count_idle()
+
+    def count_idle(self) -> None:
+        """A command has brought no letter nearer; too many of them end the session."""
         self._idle_commands += 1
         if self._idle_commands >= self._house.options.idle_commands_max:
             self.leave_with(replies.TOO_MANY_COMMANDS)

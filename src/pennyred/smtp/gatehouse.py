@@ -107,7 +107,7 @@ class Gatehouse:
     def _keywords(self, offered: Capabilities | None, is_tls: bool, is_trusted: bool) -> list[str]:
         options = self.options
         limits = [options.spool.letter_bytes_max, offered.size_max if offered is not None else 0]
-        keywords = ["PIPELINING", f"SIZE {min(limit for limit in limits if limit)}"]
+        keywords = ["PIPELINING", "CHUNKING", f"SIZE {min(limit for limit in limits if limit)}"]
         if offered is None:
             keywords += ["8BITMIME", "ENHANCEDSTATUSCODES"]
         else:

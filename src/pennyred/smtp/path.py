@@ -36,6 +36,9 @@ class PathArgument:
     is_utf8: bool = False
     """Whether SMTPUTF8 is among the parameters (RFC 6531)."""
 
+    is_binary: bool = False
+    """Whether BODY=BINARYMIME is among them (RFC 3030 section 3)."""
+
     @property
     def is_ascii(self) -> bool:
         """Whether mailbox and parameters are plain ASCII."""
@@ -75,7 +78,7 @@ def _parse(pattern: re.Pattern[bytes], argument: bytes, form: str) -> PathArgume
 def _with_parameters(mailbox: bytes, words: list[bytes]) -> PathArgument:
     parameters = []
     size = None
-    is_utf8 = False
+    is_utf8 = is_binary = False
     for word in words:
         keyword, equals, value = word.partition(b"=")
         keyword = keyword.upper()
@@ -88,4 +91,6 @@ def _with_parameters(mailbox: bytes, words: list[bytes]) -> PathArgument:
             size = int(value)
         elif keyword == b"SMTPUTF8":
             is_utf8 = True
-    return PathArgument(mailbox, tuple(parameters), size, is_utf8)
+        elif keyword == b"BODY":
+            is_binary = value.upper() == b"BINARYMIME"
+    return PathArgument(mailbox, tuple(parameters), size, is_utf8, is_binary)

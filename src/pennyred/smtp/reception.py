@@ -19,9 +19,9 @@ class LetterSink:
 
     __slots__ = ("_house", "_spool", "_stream", "_trouble")
 
-    def __init__(self, house: Gatehouse) -> None:
+    def __init__(self, house: Gatehouse, stream: LetterStream) -> None:
         self._house = house
-        self._stream = LetterStream()
+        self._stream = stream
         self._spool = Spool(house.options.spool)
         self._trouble: OSError | None = None
 
@@ -36,6 +36,11 @@ class LetterSink:
                 self._trouble = error
                 self._spool.discard()
         return self._stream.rest if self._stream.is_complete else None
+
+    @property
+    def refusal(self) -> bytes | None:
+        """The reply that refuses the letter, where that is known already."""
+        return _PROBLEMS[self._spool.problem] if self._spool.problem is not None else None
 
     def finish(self, milliseconds: int) -> ReceivedLetter | bytes:
         """The letter, or the reply that refuses it. Raises OSError where it could not be kept."""

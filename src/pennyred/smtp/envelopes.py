@@ -1,0 +1,208 @@
+"""The envelope (RFC 5321 section 4.1.1): greeting, MAIL and RCPT. The last two go to the mail server as they came, and
+its replies come back as it gave them.
+"""
+
+# ruff: noqa: N802 - the commands are named as aiosmtpd names them
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pennyred.postage.errors import MalformedAddress, Unavailable
+from pennyred.services.letterbox import Reply
+from pennyred.smtp import path, replies
+from pennyred.smtp.connection import Refused
+from pennyred.smtp.conversation import CONTROLS, Commands
+from pennyred.smtp.delivery import Transaction
+from pennyred.smtp.formalities import Formalities, argument_of
+from pennyred.smtp.gatehouse import Gatehouse
+from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.mixed import OneClass, Recipient
+from pennyred.smtp.wire import LINE_OCTETS_MAX
+
+_BATCH_MAX = 100
+"""RCPT commands sent on together."""
+_SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS)
+"""Refusals that do not count as errors, as many in a transaction as there may be recipients."""
+
+
+class Envelopes(Formalities):
+    """A session as far as the letter itself."""
+
+    def __init__(self, house: Gatehouse) -> None:
+        super().__init__(house)
+        self._transaction: Transaction | None = None
+        self._identity = ClientIdentity("")
+        self._sender = b""
+        self._is_utf8 = False
+        self._asked = 0
+        self._one_class: OneClass | None = None
+        self._spared = 0
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether MAIL has been accepted and its letter not yet answered."""
+        return self._transaction is not None
+
+    def forget(self) -> None:
+        """End the transaction, whatever its state."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            transaction.end()
+        self._client.end_transaction()
+        self._asked = 0
+
+    @property
+    def has_letter_begun(self) -> bool:
+        """Whether a part of the letter has come: it is too late for recipients."""
+        raise NotImplementedError
+
+    # Greeting
+
+    async def smtp_EHLO(self, arg: Any) -> None:
+        """Greet, and say what is offered."""
+        if self._greet(arg, is_extended=True):
+            offered = self._house.pool.capabilities or await self._house.pool.learn()
+            self.answer(self._house.hello(offered, is_tls=self._is_tls, is_trusted=self._client.is_trusted))
+
+    async def smtp_HELO(self, arg: Any) -> None:
+        """Greet."""
+        if self._greet(arg, is_extended=False):
+            self.answer(replies.hello(self._house.options.hostname))
+
+    def _greet(self, line: bytes, *, is_extended: bool) -> bool:
+        name = argument_of(line)
+        if not name:
+            self.answer(replies.ARGUMENT_MISSING)
+            return False
+        self.forget()
+        self._client.helo, self._client.is_extended = name.decode("ascii"), is_extended
+        return True
+
+    # The envelope
+
+    async def smtp_MAIL(self, arg: Any) -> None:
+        """Begin a transaction with the mail server; RCPTs that have come along go with it."""
+        if not self._client.helo:
+            self.answer(replies.HELO_FIRST)
+        elif self._transaction is not None:
+            self.answer(replies.NESTED_MAIL)
+        else:
+            try:
+                parsed = path.parse_mail(argument_of(arg))
+            except MalformedAddress as error:
+                self.answer(replies.bad_address(str(error)))
+                return
+            if not parsed.is_ascii and not parsed.is_utf8:
+                self.answer(replies.UTF8_NOT_DECLARED)
+            elif parsed.is_binary:
+                self.answer(replies.BINARY_NOT_OFFERED)
+            elif parsed.size is not None and parsed.size > self._house.options.spool.letter_bytes_max:
+                self.answer(replies.TOO_BIG)
+            else:
+                self._asked = self._spared = 0
+                self._is_utf8 = parsed.is_utf8
+                self._sender = parsed.mailbox
+                await self._begin(arg, self._recipients_at_hand())
+
+    async def _begin(self, mail: bytes, recipients: Sequence[Recipient]) -> None:
+        self._identity = await self._client.identity(self._house.name_lookup)
+        self._one_class = None
+        recipients, waiting = self._of_one_class(recipients)
+        transaction = Transaction(self._house.pool, self._identity)
+        try:
+            said = await transaction.begin(mail, _asked_for(recipients))
+        except Refused as refused:
+            self.relay(refused.reply)
+        except Unavailable as trouble:
+            self.answer(self.later(trouble, "MAIL"))
+        else:
+            self.relay(said[0])
+            if replies.is_success(said[0]):
+                self._transaction = transaction
+            else:
+                transaction.end()
+            self._answer_recipients(recipients, said[1:])
+            if self._transaction is not None:
+                await self._add(transaction, waiting)
+                return
+            recipients = ()
+        for _ in (*recipients, *waiting):
+            self.answer(replies.MAIL_FIRST)
+
+    async def smtp_RCPT(self, arg: Any) -> None:
+        """Ask the mail server for one more recipient, or for as many as have come along."""
+        transaction = self._transaction
+        if transaction is None:
+            self.answer(replies.MAIL_FIRST)
+            return
+        if self.has_letter_begun:
+            self.answer(replies.CHUNKS_BEGUN)
+            return
+        await self._add(transaction, [self._recipient(arg), *self._recipients_at_hand()])
+
+    async def _add(self, transaction: Transaction, recipients: Sequence[Recipient]) -> None:
+        while recipients:
+            asking, recipients = self._of_one_class(recipients, transaction.mailboxes)
+            said: list[Reply] = []
+            if asked := _asked_for(asking):
+                try:
+                    said = await transaction.add(asked)
+                except Unavailable as trouble:
+                    later = self.later(trouble, "RCPT")
+                    asking = [later if isinstance(item, tuple) else item for item in asking]
+            self._answer_recipients(asking, said)
+
+    def _of_one_class(
+        self, recipients: Sequence[Recipient], accepted: Sequence[bytes] = ()
+    ) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
+        """Those to ask for now and those to ask for next; see `OneClass.ready`. A single recipient costs nothing."""
+        if not self._house.options.is_mixed_split or len(recipients) + len(accepted) < 2:
+            return recipients, ()
+        if self._one_class is None:
+            self._one_class = OneClass(self._house.desk, self._sender, self._identity.address)
+        return self._one_class.ready(recipients, accepted)
+
+    def _recipients_at_hand(self) -> list[Recipient]:
+        """The RCPT commands that directly follow and have come already."""
+        found: list[Recipient] = []
+        while len(found) < _BATCH_MAX and self._input[:5].upper() == b"RCPT ":
+            if not 0 <= self.line_end() <= LINE_OCTETS_MAX or (line := self.line_at_hand()) is None:
+                break
+            found.append(self._recipient(line))
+        return found
+
+    def _recipient(self, line: bytes) -> Recipient:
+        if CONTROLS.search(line) is not None:
+            return replies.BAD_CHARACTERS
+        try:
+            parsed = path.parse_rcpt(argument_of(line))
+        except MalformedAddress as error:
+            return replies.bad_address(str(error))
+        if not parsed.is_ascii and not self._is_utf8:
+            return replies.UTF8_NOT_DECLARED
+        if self._asked >= self._house.options.recipients_max:
+            return replies.TOO_MANY_RECIPIENTS
+        self._asked += 1
+        return line, parsed.mailbox
+
+    def _answer_recipients(self, recipients: Sequence[Recipient], said: Sequence[Reply]) -> None:
+        answers = iter(said)
+        for item in recipients:
+            if self._is_leaving:
+                return
+            if item in _SPARED and self._spared < self._house.options.recipients_max:
+                # No mistake of an honest client's, which says all it has and keeps these for its next letter.
+                self._spared += 1
+                self.say(item)
+            elif isinstance(item, bytes):
+                self.answer(item)
+            else:
+                self.relay(next(answers))
+
+    commands: ClassVar[Commands] = Formalities.commands | {
+        b"EHLO": smtp_EHLO, b"HELO": smtp_HELO, b"MAIL": smtp_MAIL, b"RCPT": smtp_RCPT,
+    }  # fmt: skip
+
+
+def _asked_for(recipients: Sequence[Recipient]) -> list[tuple[bytes, bytes]]:
+    return [item for item in recipients if isinstance(item, tuple)]
