@@ -172,7 +172,9 @@ def test_lmtp_answers_for_each_recipient(kind, tmp_path):
             client = await gate.connect()
             upstream.answers[b"."] += [b"250 2.0.0 one\r\n", b"550 5.2.1 two\r\n"]
             reply = await client.mail(to=(b"a@example.org", b"b@example.org"))
-            assert reply == (b"550-5.0.0 a@example.org delivered\r\n550 5.0.0 b@example.org refused: 550 5.2.1 two\r\n")
+            assert reply == (
+                b"550-5.0.0 refused (550 5.2.1 two): b@example.org\r\n550 5.0.0 delivered: a@example.org\r\n"
+            )
             assert gate.desk.delivered[-1].fates == (Fate.ACCEPTED, Fate.REFUSED_PERMANENT)
             upstream.answers[b"."] += [b"550 5.0.0 one\r\n", b"452 4.2.2 two\r\n"]
             assert (await client.mail(to=(b"a@example.org", b"b@example.org"))) == b"452 4.2.2 two\r\n"

@@ -80,11 +80,55 @@ def test_anything_temporary_among_several_makes_it_temporary():
 
 
 def test_accepted_and_refused_is_refused_and_names_who_has_it():
-    reply = replies.relayed(delivered(OK, NO))
-    assert (
-        reply
-        == b"550-5.0.0 0@example.org delivered\r\n550 5.0.0 1@example.org refused: 550 5.1.1 one 5.1.1 no\\xff\r\n"
+    reply = replies.relayed(delivered(OK, NO, OK, NO))
+    assert reply == (
+        b"550-5.0.0 refused (550 5.1.1 one 5.1.1 no\\xff): 1@example.org, 3@example.org\r\n"
+        b"550 5.0.0 delivered: 0@example.org, 2@example.org\r\n"
     )
+
+
+def test_who_has_had_it_before_is_not_told_that_it_was_refused():
+    """A retry to the one who had to wait, now refused for good: the bounce must not name the other as lost."""
+    reply = replies.relayed(delivered(NO), (b"ann@example.org", b"0@example.org"))
+    assert reply.startswith(b"550-5.0.0 refused (550 5.1.1 one 5.1.1 no\\xff): 0@example.org\r\n")
+    assert reply.endswith(b"\r\n550 5.0.0 delivered: ann@example.org\r\n")
+    assert replies.relayed(delivered(OK), (b"ann@example.org", b"0@example.org")) == b"250 ok\r\n"
+
+
+@given(
+    st.lists(
+        st.tuples(st.binary(max_size=300), st.sampled_from([OK, NO]) | st.binary(max_size=900)),
+        min_size=2,
+        max_size=40,
+    ),
+    st.sampled_from([1, 30]),
+)
+def test_a_reply_that_names_recipients_has_short_lines_and_nothing_of_a_strangers_raw(said, times):
+    said = said * times
+    pairs = [one if isinstance(one, tuple) else (Fate.REFUSED_PERMANENT, Reply(550, (one,))) for _, one in said]
+    everyone = tuple(mailbox for mailbox, _ in said)
+    reply = replies.relayed(
+        Delivered(tuple(fate for fate, _ in pairs), tuple(text for _, text in pairs), everyone, 1),
+        (b"before@example.org", *everyone),
+    )
+    if all(fate is Fate.ACCEPTED for fate, _ in pairs):
+        assert reply == b"250 ok\r\n"
+        return
+    *lines, end = reply.split(b"\r\n")
+    assert end == b""
+    assert len(lines) <= 101
+    assert all(len(line) <= 510 and line.startswith(b"550-5.0.0 ") for line in lines[:-1])
+    assert lines[-1].startswith(b"550 5.0.0 ")
+    assert reply.isascii()
+    assert b"\r" not in b"".join(lines)
+    assert b"\n" not in b"".join(lines)
+
+
+def test_a_hundred_lines_name_a_thousand_recipients_and_say_how_many_they_do_not():
+    alike = replies.relayed(delivered(NO, *[OK] * 999))
+    assert all(b"%d@example.org" % number in alike for number in range(1000))
+    different = [(Fate.REFUSED_PERMANENT, Reply(550, (b"no %d" % number,))) for number in range(1000)]
+    assert replies.relayed(delivered(OK, *different)).endswith(b"\r\n550 5.0.0 and 901 more\r\n")
 
 
 def test_every_constant_reply_is_well_formed():

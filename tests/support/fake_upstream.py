@@ -29,6 +29,8 @@ class Taken:
     mail: bytes
     recipients: list[bytes]
     stuffed: bytes
+    accepted: list[bytes] = field(default_factory=list)
+    """Those of the recipients for whom the final dot was answered with yes."""
 
     @property
     def letter(self) -> bytes:
@@ -177,6 +179,8 @@ class FakeUpstream:
             # Kept before it is answered, as a mail server does: whether the answer arrives is another matter.
             if reply.startswith(b"2") and (not self.letters or self.letters[-1] is not taken):
                 self.letters.append(taken)
+            if reply.startswith(b"2"):
+                taken.accepted += [taken.recipients[number]] if self.is_lmtp else taken.recipients
             writer.write(reply)
             await writer.drain()
         await self._tell()

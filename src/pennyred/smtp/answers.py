@@ -37,7 +37,8 @@ class ReplyReader:
                 return None
             if end < 0 or end > LINE_OCTETS_MAX:
                 raise NotSmtp("reply line too long")
-            line = bytes(self._input[:end]).rstrip(b"\r")
+            # A CR within it goes no further: to some a line ends there, and what follows would be a reply of its own.
+            line = bytes(self._input[:end]).rstrip(b"\r").replace(b"\r", b" ")
             del self._input[: end + 1]
             if (reply := self._take(line)) is not None:
                 return reply

@@ -91,7 +91,7 @@ def internal(house: Gatehouse, error: Exception, event: str, **facts: str) -> by
 def _reply_to(house: Gatehouse, answer: Answer, envelope: Envelope) -> bytes:
     match answer:
         case Relay(delivered):
-            return replies.relayed(delivered)
+            return replies.relayed(delivered, envelope.recipients)
         case Duplicate():
             return replies.DUPLICATE
         case Due(recipient, reason):

@@ -4,7 +4,8 @@ All are bytes ready for the wire, each line at most 512 octets (RFC 5321 section
 shown back only as printable ASCII; what went wrong inside is shown as a reference to the log and nothing more.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.services.letterbox import Delivered, Fate, Reply
@@ -12,6 +13,8 @@ from pennyred.services.letterbox import Delivered, Fate, Reply
 _TEXT_OCTETS_MAX = 490
 """Of one line: 512 less code, separator, enhanced code and CRLF."""
 _ADDRESS_OCTETS_MAX = 200
+_NAMED_LINES_MAX = 100
+"""Of a reply that names recipients; some clients read no more than a hundred or so."""
 
 OK = b"250 2.0.0 Ok\r\n"
 RESET = b"250 2.0.0 Flushed\r\n"
@@ -103,26 +106,60 @@ def later(reason: Reason, reference: str = "") -> bytes:
     return _reply(451, enhanced, f"Try again later: {reason.sentence} {suffix}")
 
 
-def relayed(delivered: Delivered) -> bytes:
+def relayed(delivered: Delivered, everyone: Sequence[bytes] = ()) -> bytes:
     """What the mail server said of the whole letter, verbatim where it speaks with one voice.
 
     Where LMTP recipients differ: anything temporary makes it temporary (the retry skips who has had it), else it is
-    refused with a line for each recipient, so that the sender learns who has it and who has not.
+    refused by a reply that names who has it, who has not and why. `everyone` are the envelope's recipients: those
+    whom the letter was not sent to this time have had it before, and a refusal of the rest must not deny that.
     """
-    accepted = Fate.ACCEPTED
     for fate, reply in zip(delivered.fates, delivered.replies, strict=True):
         if fate is Fate.REFUSED_TEMPORARY and reply is not None:
             return reply.encoded
         if fate in (Fate.IN_DOUBT, Fate.NOT_SENT):
             return later(Reason.UPSTREAM_UNAVAILABLE)
+    had = list((Counter(everyone) - Counter(delivered.recipients)).elements()) if everyone else []
     kinds = set(delivered.fates)
-    if len(kinds) == 1 and (reply := delivered.reply) is not None:
+    is_unanimous = len(kinds) == 1 and (not had or Fate.ACCEPTED in kinds)
+    if is_unanimous and (reply := delivered.reply) is not None:
         return reply.encoded
-    lines = []
+    return Reply(550, _named(delivered, had)).encoded
+
+
+def _named(delivered: Delivered, had: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Lines that name who has not got the letter and why, then who has; those told the same share a line."""
+    told: dict[str, list[str]] = {}
+    has_it = [printable(mailbox) for mailbox in had]
     for mailbox, fate, reply in zip(delivered.recipients, delivered.fates, delivered.replies, strict=True):
-        said = "delivered" if fate is accepted or reply is None else f"refused: {printable(reply.text.encode(), 200)}"
-        lines.append(f"5.0.0 {printable(mailbox)} {said}".encode())
-    return Reply(550, tuple(lines)).encoded
+        if fate is Fate.ACCEPTED or reply is None:
+            has_it.append(printable(mailbox))
+        else:
+            why = printable(reply.text.encode(), _ADDRESS_OCTETS_MAX)
+            told.setdefault(f"5.0.0 refused ({why}): ", []).append(printable(mailbox))
+    told["5.0.0 delivered: "] = has_it
+    lines: list[bytes] = []
+    shown = 0
+    for prefix, mailboxes in told.items():
+        for line, count in _listed(prefix, mailboxes):
+            if len(lines) == _NAMED_LINES_MAX:
+                break
+            lines.append(line.encode())
+            shown += count
+    left = len(had) + len(delivered.recipients) - shown
+    return (*lines, *([b"5.0.0 and %d more" % left] if left else []))
+
+
+def _listed(prefix: str, mailboxes: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """A list on as many lines as the limit asks for, each with how many it names."""
+    line, count = prefix, 0
+    for mailbox in mailboxes:
+        if count and len(line) + len(mailbox) + 2 > _TEXT_OCTETS_MAX:
+            yield line, count
+            line, count = prefix, 0
+        line += f", {mailbox}" if count else mailbox
+        count += 1
+    if count:
+        yield line, count
 
 
 def is_closing(reply: Reply) -> bool:
