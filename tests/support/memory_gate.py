@@ -5,6 +5,7 @@ loop's clock are not. So a session can be cut at every octet, and thousands of t
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -154,9 +155,19 @@ class MemoryUpstream:
     heard: list[bytearray] = field(default_factory=list)
     letters: list[tuple[bytes, list[bytes], bytes]] = field(default_factory=list)
     """MAIL line, RCPT lines, the letter with its dots doubled: of those it answered with 2xx."""
+    decide: Callable[[bytes, bytes], object] = lambda verb, what: None
+    """What to say to a verb and its line (DATA: of its MAIL; `b"."`: the letter), where `answers` has nothing; None: yes."""
     is_down: bool = False
-    open: int = 0
+    sessions: set["_UpstreamSession"] = field(default_factory=set)
     url = "smtp://192.0.2.25"
+
+    @property
+    def open(self) -> int:
+        return len(self.sessions)
+
+    def hang_up_on_all(self) -> None:
+        for session in tuple(self.sessions):
+            session.transport.feed(None)
 
     def reach(self, protocol: asyncio.Protocol) -> MemoryTransport:
         if self.is_down:
@@ -166,6 +177,9 @@ class MemoryUpstream:
         protocol.connection_made(session.transport)
         session.say(b"220", b"220 upstream.example.org ESMTP\r\n")
         return session.transport
+
+
+_USUAL = {b"XCLIENT": b"220 again\r\n", b"DATA": b"354 go on\r\n", b"QUIT": b"221 2.0.0 Bye\r\n"}
 
 
 class _UpstreamSession:
@@ -178,11 +192,11 @@ class _UpstreamSession:
         self.mail, self.recipients = b"", list[bytes]()
         self.heard = bytearray()
         upstream.heard.append(self.heard)
-        upstream.open += 1
+        upstream.sessions.add(self)
 
-    def say(self, verb: bytes, usual: bytes) -> bytes:
+    def say(self, verb: bytes, usual: bytes, what: bytes = b"") -> bytes:
         answers = self.upstream.answers[verb]
-        answer = answers.popleft() if answers else usual
+        answer = answers.popleft() if answers else self.upstream.decide(verb, what) or usual
         if answer is CLOSE:
             self.transport.feed(None)
         if answer is CLOSE or answer is HANG:
@@ -193,7 +207,7 @@ class _UpstreamSession:
 
     def hear(self, data: bytes | None) -> None:
         if data is None:
-            self.upstream.open -= 1
+            self.upstream.sessions.discard(self)
             return
         self.heard += data
         self.input += data
@@ -211,7 +225,7 @@ class _UpstreamSession:
 
     def take(self, stuffed: bytes) -> None:
         self.is_in_letter = False
-        if self.say(b".", b"250 2.0.0 Ok: queued\r\n").startswith(b"2"):
+        if self.say(b".", b"250 2.0.0 Ok: queued\r\n", stuffed).startswith(b"2"):
             self.upstream.letters.append((self.mail, self.recipients, stuffed))
         self.mail, self.recipients = b"", []
 
@@ -221,10 +235,13 @@ class _UpstreamSession:
             lines = ["upstream.example.org", *self.upstream.keywords]
             usual = "".join(f"250-{text}\r\n" for text in lines[:-1]).encode() + f"250 {lines[-1]}\r\n".encode()
         else:
-            usual = {b"XCLIENT": b"220 again\r\n", b"DATA": b"354 go on\r\n", b"QUIT": b"221 2.0.0 Bye\r\n"}.get(
-                verb, b"250 2.0.0 Ok\r\n"
-            )
-        said = self.say(verb, usual)
+            usual = _USUAL.get(verb, b"250 2.0.0 Ok\r\n")
+        if (verb == b"RCPT" and not self.mail) or (verb == b"DATA" and not self.recipients):
+            said = self.say(verb, b"503 5.5.1 out of order\r\n")
+        else:
+            said = self.say(verb, usual, self.mail if verb == b"DATA" else line)
+        if verb == b"RSET":
+            self.mail, self.recipients = b"", []
         if verb == b"MAIL" and said.startswith(b"2"):
             self.mail, self.recipients = line, []
         elif verb == b"RCPT" and said.startswith(b"2"):
@@ -256,7 +273,7 @@ class MemoryClient:
     def send(self, data: bytes | None) -> bytes:
         """Say it (None: the end), wait until all is quiet, return what the gate has said to it."""
         before = len(self.said)
-        if self._tls is not None and data is not None:
+        if self._tls is not None and data:
             self._tls.write(data)
             data = self._to_gate.read()
         self.transport.feed(data)
@@ -280,18 +297,30 @@ class MemoryClient:
         raise AssertionError("no handshake")
 
     def _shake(self) -> None:
-        self.transport.feed(self._to_gate.read())
+        if octets := self._to_gate.read():
+            self.transport.feed(octets)
         self._loop.settle()
 
     def _decrypt(self) -> None:
         while self._tls is not None:
             try:
                 piece = self._tls.read(65_536)
-            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            except ssl.SSLWantReadError:
                 return
+            except ssl.SSLZeroReturnError:
+                piece = b""
             if not piece:
+                self._hang_up()
                 return
             self.said += piece
+
+    def _hang_up(self) -> None:
+        """The gate has said goodbye by TLS: say it too, so that both may close."""
+        self.has_heard_end = True
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.unwrap()  # type: ignore[union-attr]
+        self._tls = None
+        self._shake()
 
 
 @dataclass

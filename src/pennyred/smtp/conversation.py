@@ -75,9 +75,8 @@ class Conversation(Wire):
 
     def relay(self, reply: Reply) -> None:
         """Say what the mail server said; where it said goodbye, so do we."""
+        self._is_leaving |= replies.is_closing(reply)
         self.answer(reply.encoded)
-        if replies.is_closing(reply):
-            self._is_leaving = True
 
     def answer_idle(self, reply: bytes) -> None:
         """Answer a command that brings no letter nearer."""

@@ -60,23 +60,28 @@ class Envelopes(Formalities):
 
     async def smtp_EHLO(self, arg: Any) -> None:
         """Greet, and say what is offered."""
-        if self._greet(arg, is_extended=True):
+        if name := self._name_in(arg):
             offered = self._house.pool.capabilities or await self._house.pool.learn()
-            self.answer(self._house.hello(offered, is_tls=self._is_tls, is_trusted=self._client.is_trusted))
+            reply = self._house.hello(offered, is_tls=self._is_tls, is_trusted=self._client.is_trusted)
+            self._greet(name, reply, is_extended=True)
 
     async def smtp_HELO(self, arg: Any) -> None:
         """Greet."""
-        if self._greet(arg, is_extended=False):
-            self.answer(replies.hello(self._house.options.hostname))
+        if name := self._name_in(arg):
+            self._greet(name, replies.hello(self._house.options.hostname), is_extended=False)
 
-    def _greet(self, line: bytes, *, is_extended: bool) -> bool:
+    def _name_in(self, line: bytes) -> str:
         name = argument_of(line)
         if not name:
             self.answer(replies.ARGUMENT_MISSING)
-            return False
+        return name.decode("ascii")
+
+    def _greet(self, name: str, reply: bytes, *, is_extended: bool) -> None:
         self.forget()
-        self._client.helo, self._client.is_extended = name.decode("ascii"), is_extended
-        return True
+        self.answer(reply)
+        if self._client.helo:
+            self.count_idle()  # the first time it is how mail begins; again and again it is a way to keep us busy
+        self._client.helo, self._client.is_extended = name, is_extended
 
     # The envelope
 
@@ -126,8 +131,7 @@ class Envelopes(Formalities):
                 await self._add(transaction, waiting)
                 return
             recipients = ()
-        for _ in (*recipients, *waiting):
-            self.answer(replies.MAIL_FIRST)
+        self._answer_recipients([replies.MAIL_FIRST] * (len(recipients) + len(waiting)), ())
 
     async def smtp_RCPT(self, arg: Any) -> None:
         """Ask the mail server for one more recipient, or for as many as have come along."""

@@ -149,8 +149,8 @@ class GateSession(Envelopes):
         reply = await take_to_desk(self._house, letter, envelope, transaction)
         self.forget()
         if replies.is_error(reply):
-            self.answer(reply)
             self._is_leaving |= replies.is_goodbye(reply)
+            self.answer(reply)
         else:
             self._errors = self._idle_commands = 0
             self.say(reply)
