@@ -44,7 +44,7 @@ def test_what_init_writes_can_be_read(run, tmp_path):
     assert settings.office is not None
     assert settings.gate is not None
     assert settings.office.domain == "post.example.net"
-    assert (settings.gate.hostname, settings.gate.upstream) == ("mx.example.net", "lmtp://[::1]:24")
+    assert (settings.gate.hostname, settings.gate.upstream) == ("mx.example.net", ("lmtp://[::1]:24",))
     assert settings.gate.mode == "monitor", "a new gate does no harm"
 
 
@@ -234,6 +234,19 @@ def test_a_mail_server_that_is_not_there_is_complained_of(check):
     upstream.answers[b"220"].append(b"554 5.3.2 go away\r\n")
 
     assert "554 5.3.2 go away" in complaints(check("--json", upstream=upstream))["gate.upstream"]
+
+
+def test_each_of_several_mail_servers_is_probed(check, tmp_path):
+    toml = tmp_path / "post" / "pennyred.toml"
+    toml.write_text(
+        toml.read_text().replace('"smtp://127.0.0.1:10025"', '["smtp://127.0.0.1:10025", "smtp://127.0.0.1:1"]')
+    )
+
+    said = check("--json")
+
+    [complaint] = said.document["complaints"]
+    assert complaint["key"] == "gate.upstream"
+    assert complaint["expected"] == "a mail server at smtp://127.0.0.1:1"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_the_defaults_are_the_contracts():
     settings = gate("")
 
     assert settings.listen == (("127.0.0.1", 2525),)
-    assert settings.upstream == "smtp://127.0.0.1:10025"
+    assert settings.upstream == ("smtp://127.0.0.1:10025",)
     assert (settings.upstream_identity, settings.mode) == ("xclient", "require")
     assert (settings.price, settings.workers, settings.max_size) == (1, 1, 50_000_000)
     assert settings.lease_seconds == 1320
@@ -81,7 +81,28 @@ def test_networks_are_networks_and_names_are_canonical():
     "url", ["smtp://[::1]:25", "lmtp://127.0.0.1:24", "lmtp+unix:///run/lmtp.sock", "smtp://mail.example.org"]
 )
 def test_the_mail_server_may_be_anywhere(url):
-    assert gate(f'upstream = "{url}"').upstream == url
+    assert gate(f'upstream = "{url}"').upstream == (url,)
+
+
+def test_mail_servers_may_be_several_in_order_of_preference():
+    several = ("smtp://b.example.org", "smtp://a.example.org:26")
+    assert gate(f"upstream = {list(several)}").upstream == several
+    assert len(gate(f"upstream = {[f'smtp://127.0.0.{number}' for number in range(1, 17)]}").upstream) == 16
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        [],
+        ["smtp://a", "smtp://a"],
+        [f"smtp://127.0.0.{number}" for number in range(1, 18)],
+        [1],
+        ["smtp://a", "lmtp://b"],
+    ],
+)
+def test_several_mail_servers_are_different_few_and_alike(several):
+    with pytest.raises(BadSettings, match=r"gate\.upstream(\[0\])?: "):
+        gate(f"upstream = {several}")
 
 
 def test_settings_cannot_be_changed():

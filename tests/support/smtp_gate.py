@@ -11,10 +11,10 @@ from fake_upstream import FakeUpstream
 
 from pennyred.services.letterbox import Answer, Delivered, Delivery, Envelope, Letter, Relay
 from pennyred.smtp.gatehouse import GateOptions
-from pennyred.smtp.pool import UpstreamPool
 from pennyred.smtp.server import GateServer, listening_socket
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
+from pennyred.smtp.upstreams import Upstreams
 
 SECONDS_MAX = 20
 """No wait in these tests takes longer unless it is broken."""
@@ -28,6 +28,9 @@ class Notes:
 
     def warning(self, event: str, **facts: Any) -> None:
         self.lines.append(("warning", event, facts))
+
+    def info(self, event: str, **facts: Any) -> None:
+        self.lines.append(("info", event, facts))
 
     def error(self, event: str, **facts: Any) -> None:
         self.lines.append(("error", event, facts))
@@ -151,12 +154,20 @@ class Gate:
     spool: SpoolLimits = field(default_factory=lambda: SpoolLimits(letter_bytes_max=50_000_000))
     upstream_options: dict[str, Any] = field(default_factory=dict)
     name_lookup: Any = None
+    others: tuple[FakeUpstream, ...] = ()
+    """More mail servers, after the first in preference."""
+    clock_ahead: float = 0.0
+    """Seconds that have passed for those who watch the mail servers' health."""
     notes: Notes = field(default_factory=Notes)
 
     def set_up(self) -> None:
         """Pool and server, not yet listening. Needs a running loop."""
-        options = UpstreamOptions(parse_url(self.upstream.url), "gate.example.org", self.identity)
-        self.pool = UpstreamPool(replace(options, **self.upstream_options))
+        options = [
+            replace(UpstreamOptions(parse_url(one.url), "gate.example.org", self.identity), **self.upstream_options)
+            for one in (self.upstream, *self.others)
+        ]
+        loop_time = asyncio.get_running_loop().time
+        self.pool = Upstreams(options, self.notes, clock=lambda: loop_time() + self.clock_ahead, random=lambda: 0.5)
         gate_options = GateOptions("gate.example.org", self.spool, issuers=("post.example.org",))
         gate_options = replace(gate_options, **self.options)
         self.server = GateServer(

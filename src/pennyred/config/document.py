@@ -21,6 +21,7 @@ from pennyred.config.settings import (
 )
 
 T = TypeVar("T", bound=msgspec.Struct)
+UPSTREAMS_MAX = 16
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class Reader:
                 )
         if (gate.tls_certificate is None) != (gate.tls_key is None):
             self._complain("gate.tls_key", "one of tls_certificate and tls_key is set", "both or none")
+        if len({url.startswith("lmtp") for url in gate.upstream}) > 1:
+            self._complain("gate.upstream", "some are smtp and some lmtp", "all alike: a letter may go to any of them")
         if gate.on_office_down == "accept":
             self._complain("gate.on_office_down", '"accept" is not built yet', '"defer"')
         return gate
@@ -74,7 +77,7 @@ class Reader:
         networks = kinds.texts(values.network)
         return {
             "listen": kinds.some(kinds.texts(values.listen_address), "at least one address and port"),
-            "upstream": kinds.text(values.upstream_url),
+            "upstream": kinds.one_or_several(values.upstream_url, UPSTREAMS_MAX),
             "upstream_identity": kinds.choice("xclient", "proxy", "none"),
             "upstream_connections": kinds.number(1, 10_000),
             "upstream_timeout_seconds": kinds.number(1, 3600),

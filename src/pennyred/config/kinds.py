@@ -45,6 +45,26 @@ def texts(convert: Callable[[str], Any]) -> Convert:
     return typed(list[str], "a list of texts", lambda items: tuple(each(enumerate(items), convert)))
 
 
+def one_or_several(convert: Callable[[str], Any], most: int) -> Convert:
+    """A text, or a list of different ones, and what each means; always several."""
+    expected = f"a text in quotes, or a list of 1 to {most} different ones"
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            return (convert(value),)
+        try:
+            converted = texts(convert)(value)
+        except WrongItems:
+            raise
+        except ValueError:
+            raise ValueError(expected) from None
+        if not 0 < len(converted) <= most or len(set(converted)) < len(converted):
+            raise ValueError(expected)
+        return converted
+
+    return read
+
+
 def each(items: Iterable[tuple[object, str]], convert: Callable[[str], Any]) -> list[Any]:
     """What each text means, by its place; raises `WrongItems` with all that will not do."""
     converted, wrong = [], []

@@ -29,7 +29,8 @@ class GateSettings(msgspec.Struct, frozen=True):
     """`[gate]`: the SMTP proxy in front of a mail server."""
 
     listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2525),)
-    upstream: str = "smtp://127.0.0.1:10025"
+    upstream: tuple[str, ...] = ("smtp://127.0.0.1:10025",)
+    """In order of preference."""
     upstream_identity: Literal["xclient", "proxy", "none"] = "xclient"
     upstream_connections: int = 50
     upstream_timeout_seconds: int = 600

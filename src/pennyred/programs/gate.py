@@ -1,8 +1,10 @@
 """Builds one worker's gate from the settings: the desk, the way to the mail server, the door."""
 
 import os
+import random
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,10 @@ from pennyred.services.gatelog import LetterLog
 from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
 from pennyred.services.standing import GatePolicy
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
-from pennyred.smtp.pool import UpstreamPool
 from pennyred.smtp.server import GateServer, listening_socket
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
+from pennyred.smtp.upstreams import Upstreams
 
 PASS_KEY_BYTES_MIN = 16
 PASS_KEY_BYTES_MAX = 4096
@@ -69,15 +71,18 @@ def gate_options(gate: GateSettings) -> GateOptions:
     )
 
 
-def upstream_options(gate: GateSettings) -> UpstreamOptions:
-    """The settings as the way to the mail server knows them; its connections are shared out among the workers."""
-    return UpstreamOptions(
-        endpoint=parse_url(gate.upstream),
-        hostname=gate_hostname(gate),
-        identity=IdentityMode(gate.upstream_identity),
-        connections_max=max(1, gate.upstream_connections // gate.workers),
-        answer_timeout_seconds=gate.upstream_timeout_seconds,
-    )
+def upstream_options(gate: GateSettings) -> list[UpstreamOptions]:
+    """The settings as the ways to the mail servers know them; the connections to each are shared by the workers."""
+    return [
+        UpstreamOptions(
+            endpoint=parse_url(url),
+            hostname=gate_hostname(gate),
+            identity=IdentityMode(gate.upstream_identity),
+            connections_max=max(1, gate.upstream_connections // gate.workers),
+            answer_timeout_seconds=gate.upstream_timeout_seconds,
+        )
+        for url in gate.upstream
+    ]
 
 
 def build_desk(
@@ -98,8 +103,8 @@ def build_desk(
 def build_door(gate: GateSettings, desk: Desk, log: Any) -> GateServer:
     """The door, not yet listening."""
     names = HostNames().lookup if gate.upstream_identity == "xclient" else None
-    pool = UpstreamPool(upstream_options(gate))
-    return GateServer(gate_options(gate), desk, pool, tls_context(gate), name_lookup=names, log=log)
+    upstreams = Upstreams(upstream_options(gate), log, clock=time.monotonic, random=random.random)
+    return GateServer(gate_options(gate), desk, upstreams, tls_context(gate), name_lookup=names, log=log)
 
 
 def listen(gate: GateSettings) -> list[socket.socket]:

@@ -1,5 +1,6 @@
 """What `pennyred check` looks at: files, the ledger, the mail server, DNS. Each probe answers with complaints."""
 
+import asyncio
 import contextlib
 import stat
 from dataclasses import replace
@@ -24,7 +25,7 @@ async def all_complaints(settings: Settings) -> list[Complaint]:
     found: list[Complaint] = []
     if settings.gate is not None:
         found += _gate_files(settings, settings.gate)
-        found += await _upstream(settings, settings.gate)
+        found += await _upstreams(settings, settings.gate)
     if settings.office is not None:
         found += await _office_files(settings, settings.office)
         found += await _dns(settings, settings.office)
@@ -50,18 +51,25 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
     return found
 
 
-async def _upstream(settings: Settings, gate: GateSettings) -> list[Complaint]:
-    options = replace(upstream_options(gate), command_timeout_seconds=PROBE_SECONDS)
-    probe = await probe_upstream(options, FOREIGN_RECIPIENT)
+async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
+    """Each mail server is asked at the same time as the others."""
+    options = [replace(one, command_timeout_seconds=PROBE_SECONDS) for one in upstream_options(gate)]
+    probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))
+    found = zip(gate.upstream, probes, strict=True)
+    return [complaint for url, probe in found for complaint in _upstream(settings, gate, url, probe)]
+
+
+def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) -> list[Complaint]:
+    which = f" at {url}" if len(gate.upstream) > 1 else ""
     match probe:
         case Probe(error=error) if error:
-            return [_about(settings, "gate.upstream", error, f"a mail server at {gate.upstream}")]
+            return [_about(settings, "gate.upstream", error, f"a mail server at {url}")]
         case Probe(offers_xclient=False) if gate.upstream_identity == "xclient":
             return [
                 _about(
                     settings,
                     "gate.upstream_identity",
-                    "the mail server does not offer XCLIENT to this gate, so no letter would be handed over",
+                    f"the mail server{which} does not offer XCLIENT to this gate, so no letter would be handed over",
                     "smtpd_authorized_xclient_hosts set to this gate's address on that listener (config/postfix)",
                 )
             ]
@@ -70,7 +78,8 @@ async def _upstream(settings: Settings, gate: GateSettings) -> list[Complaint]:
                 _about(
                     settings,
                     "gate.upstream",
-                    f"the mail server is an OPEN RELAY behind this gate: a stranger may send to {FOREIGN_RECIPIENT}",
+                    f"the mail server{which} is an OPEN RELAY behind this gate: "
+                    f"a stranger may send to {FOREIGN_RECIPIENT}",
                     "a refusal: set mynetworks= and smtpd_relay_restrictions on that listener (config/postfix)",
                 )
             ]

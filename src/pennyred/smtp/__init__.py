@@ -9,6 +9,8 @@
     path        the arguments of MAIL and RCPT            spool       a letter as it comes, hashed, kept
     identity    XCLIENT, XFORWARD, PROXY                  newlines    where a letter ends, its dots and newlines
     answers     a mail server's replies, as they come     patience    how long an answer may take
+    upstreams   several mail servers, in order            health      whether one is worth asking
+    offers      what several offer together
     replies     every reply in the gate's own words: the only file with three-digit codes
 
 It judges nothing: a letter goes to the desk (`services.letterbox`) and the desk's answer comes back as a reply.

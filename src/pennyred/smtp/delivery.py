@@ -1,8 +1,9 @@
 """One transaction with the mail server, from MAIL to its answer to the letter.
 
-The transaction survives the connection: where the mail server has left before the letter was ready, it is reached again
-and MAIL and RCPT are repeated; if it then says anything else than it did, nothing is sent ("later"). Once the final dot
-is out nothing is repeated: no answer means in doubt.
+The transaction survives the connection: where the mail server has left before the letter was ready, it is reached
+again, or another one if there are several, and MAIL and RCPT are repeated; if the answers then differ, nothing is sent
+("later"). From the letter's first octet on nothing is repeated, so no letter goes to two mail servers within one
+attempt. Once the final dot is out, no answer means in doubt.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from pennyred.smtp import path, replies
 from pennyred.smtp.connection import Connection, Refused, unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.newlines import stuffed
-from pennyred.smtp.pool import UpstreamPool
+from pennyred.smtp.offers import NO_NEEDS, Needs, needs_of
 from pennyred.smtp.spool import ReceivedLetter
+from pennyred.smtp.upstreams import Upstreams
 
 _WRITE_BYTES = 128 * 1024
 """A letter up to this size goes out in one write, its dot included."""
@@ -25,10 +27,10 @@ _WRITE_BYTES = 128 * 1024
 class Transaction:
     """MAIL and RCPT lines as they came, and the connection they were said on while it lasts."""
 
-    def __init__(self, pool: UpstreamPool, client: ClientIdentity) -> None:
+    def __init__(self, upstreams: Upstreams, client: ClientIdentity) -> None:
         self.mailboxes: list[bytes] = []
         """Those the mail server has accepted."""
-        self._pool = pool
+        self._upstreams = upstreams
         self._client = client
         self._mail = b""
         self._recipients: list[bytes] = []
@@ -37,7 +39,7 @@ class Transaction:
     @property
     def is_lmtp(self) -> bool:
         """Whether each recipient gets an answer of its own."""
-        return self._pool.options.endpoint.is_lmtp
+        return self._upstreams.is_lmtp
 
     async def begin(self, mail: bytes, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
         """Say MAIL, and the RCPTs the client has sent along (line and mailbox of each); the replies, in that order.
@@ -45,14 +47,15 @@ class Transaction:
         Raises `Unavailable`, or `Refused` where the client as such is not welcome; then there is no transaction.
         """
         lines = [mail, *(line for line, _ in recipients)]
-        connection = await self._pool.acquire(self._client)
+        needs = self._needs(lines)
+        connection = await self._upstreams.acquire(self._client, needs=needs)
         try:
             answers = await self._first_exchange(connection, lines)
         except Unavailable:
             if not connection.is_reused:
                 raise
             # Kept too long, perhaps: the mail server may have left while nobody was looking. Once more, on a new one.
-            connection = await self._pool.acquire(self._client, is_fresh=True)
+            connection = await self._upstreams.acquire(self._client, is_fresh=True, needs=needs)
             answers = await self._first_exchange(connection, lines)
         self._connection = connection
         self._mail = mail
@@ -70,7 +73,7 @@ class Transaction:
         """Give the connection back for now: the letter takes its time and must not pin the mail server's process."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._pool.reset(connection)
+            self._upstreams.reset(connection)
 
     end = let_go
 
@@ -99,10 +102,10 @@ class Transaction:
         """The letter has been answered, or never will be."""
         self._connection = None
         if is_clean:
-            self._pool.release(connection)
+            self._upstreams.release(connection)
         else:
             connection.abort("a letter was broken off")
-            self._pool.discard(connection)
+            self._upstreams.discard(connection)
 
     async def _first_exchange(self, connection: Connection, lines: list[bytes]) -> list[Reply]:
         try:
@@ -110,10 +113,10 @@ class Transaction:
                 lines = [path.without_size(lines[0]), *lines[1:]]
             answers = await connection.exchange(lines)
         except BaseException:
-            self._pool.discard(connection)
+            self._upstreams.discard(connection)
             raise
         if replies.is_closing(answers[0]) and connection.is_reused:
-            self._pool.discard(connection)
+            self._upstreams.discard(connection)
             raise unavailable("said goodbye to a kept connection")
         return answers
 
@@ -122,8 +125,9 @@ class Transaction:
             if not self._connection.is_broken:
                 return self._connection
             self._drop()
+        needs = self._needs([self._mail, *self._recipients])
         try:
-            connection = await self._pool.acquire(self._client, is_fresh=True)
+            connection = await self._upstreams.acquire(self._client, is_fresh=True, needs=needs)
         except Refused as refused:
             raise unavailable(f"the client was welcome and is no more: {refused.reply.text}") from refused
         self._connection = connection
@@ -152,6 +156,9 @@ class Transaction:
             raise Refused(answer)
         raise unavailable(f"DATA: {answer.text}")
 
+    def _needs(self, lines: Sequence[bytes]) -> Needs:
+        return needs_of(lines) if self._upstreams.is_choice else NO_NEEDS
+
     def _count(self, recipients: Sequence[tuple[bytes, bytes]], answers: Sequence[Reply]) -> None:
         for (line, mailbox), answer in zip(recipients, answers, strict=True):
             if replies.is_success(answer):
@@ -161,7 +168,7 @@ class Transaction:
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._pool.discard(connection)
+            self._upstreams.discard(connection)
 
 
 class LetterDelivery:

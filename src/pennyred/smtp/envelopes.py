@@ -61,7 +61,7 @@ class Envelopes(Formalities):
     async def smtp_EHLO(self, arg: Any) -> None:
         """Greet, and say what is offered."""
         if name := self._name_in(arg):
-            offered = self._house.pool.capabilities or await self._house.pool.learn()
+            offered = self._house.upstreams.capabilities or await self._house.upstreams.learn()
             reply = self._house.hello(offered, is_tls=self._is_tls, is_trusted=self._client.is_trusted)
             self._greet(name, reply, is_extended=True)
 
@@ -113,7 +113,7 @@ class Envelopes(Formalities):
         self._identity = await self._client.identity(self._house.name_lookup)
         self._one_class = None
         recipients, waiting = self._of_one_class(recipients)
-        transaction = Transaction(self._house.pool, self._identity)
+        transaction = Transaction(self._house.upstreams, self._identity)
         try:
             said = await transaction.begin(mail, _asked_for(recipients))
         except Refused as refused:

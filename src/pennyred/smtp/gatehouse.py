@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pennyred.services.letterbox import GateDesk
 from pennyred.smtp import replies
 from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
-from pennyred.smtp.pool import UpstreamPool
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import Capabilities
+from pennyred.smtp.upstreams import Upstreams
 
 if TYPE_CHECKING:
     from pennyred.smtp.conversation import Conversation
@@ -62,7 +62,7 @@ class Gatehouse:
 
     options: GateOptions
     desk: GateDesk
-    pool: UpstreamPool
+    upstreams: Upstreams
     tls: ssl.SSLContext | None
     log: Any
     name_lookup: NameLookup | None = None

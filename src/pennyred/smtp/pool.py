@@ -10,7 +10,7 @@ from typing import Any
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.smtp.connection import Connection, connect
+from pennyred.smtp.connection import Connection, connect, unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.upstream import Capabilities, IdentityMode, UpstreamOptions
 
@@ -19,6 +19,10 @@ _SWEEP_SECONDS = 5.0
 
 class PoolExhausted(Unavailable):
     """As many connections as allowed are in use."""
+
+
+class Unreachable(Unavailable):
+    """The mail server could not be connected to, did not greet, or cannot be told who the client is: not anybody's."""
 
 
 class UpstreamPool:
@@ -30,7 +34,6 @@ class UpstreamPool:
         """What the mail server offered last; None until it has been asked."""
         self._idle: list[Connection] = []
         self._open = 0
-        self._learning: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -103,13 +106,15 @@ class UpstreamPool:
             connection.abort("given up by the gate")
         self._open -= 1
 
-    async def learn(self) -> Capabilities | None:
-        """What the mail server offers; asks it where that is not known. None where it does not answer."""
-        if self.capabilities is None and not self._is_closed:
-            if self._learning is None:
-                self._learning = self._spawn(self._ask())
-            await asyncio.wait([self._learning])
-        return self.capabilities
+    async def reach(self) -> None:
+        """Open a connection for nobody yet, see what is offered, and keep it; raises as `acquire` does."""
+        self.release(await self._open_new(None))
+
+    def close_idle(self) -> None:
+        """Close what is idle: the mail server is gone, as far as is known."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self.discard(connection)
 
     async def close(self) -> None:
         """Close what is idle and wait for what runs in the background; what is lent is closed when it comes back."""
@@ -146,15 +151,22 @@ class UpstreamPool:
         self._open += 1
         try:
             connection = await connect(self.options)
-        except BaseException:
+        except BaseException as error:
             self._open -= 1
+            if isinstance(error, Unavailable):
+                raise Unreachable(error.reason, str(error)) from error
             raise
         try:
             await connection.open(client)
-        except BaseException:
+            self.capabilities = connection.capabilities
+            _require_identity(connection)
+        except BaseException as error:
             self.discard(connection)
+            # Behind PROXY a refusal may be meant for the client, and says nothing of the mail server.
+            is_meant = self.options.identity is IdentityMode.PROXY and connection.refusals
+            if isinstance(error, Unavailable) and not is_meant:
+                raise Unreachable(error.reason, str(error)) from error
             raise
-        self.capabilities = connection.capabilities
         return connection
 
     def _drop_one_idle(self) -> bool:
@@ -168,14 +180,6 @@ class UpstreamPool:
             self.release(connection)
         else:
             self.discard(connection)
-
-    async def _ask(self) -> None:
-        try:
-            self.release(await self._open_new(None))
-        except Unavailable:
-            pass
-        finally:
-            self._learning = None
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -195,3 +199,9 @@ class UpstreamPool:
                 kept.append(connection)
         self._idle = kept
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep) if kept else None
+
+
+def _require_identity(connection: Connection) -> None:
+    """Raise `Unavailable` where no client could be named on this connection."""
+    if connection.options.identity is IdentityMode.XCLIENT and "ADDR" not in connection.capabilities.xclient:
+        raise unavailable("XCLIENT is not offered to the gate, but upstream_identity is xclient")

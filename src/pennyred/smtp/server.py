@@ -10,8 +10,8 @@ import structlog
 
 from pennyred.services.letterbox import GateDesk
 from pennyred.smtp.gatehouse import Gatehouse, GateOptions, NameLookup
-from pennyred.smtp.pool import UpstreamPool
 from pennyred.smtp.session import GateSession
+from pennyred.smtp.upstreams import Upstreams
 
 _BACKLOG = 1024
 
@@ -41,20 +41,20 @@ def listening_socket(host: str, port: int, *, is_shared: bool = False) -> socket
 
 
 class GateServer:
-    """One worker's gate; belongs to one event loop. The pool is closed with it."""
+    """One worker's gate; belongs to one event loop. The ways to the mail servers are closed with it."""
 
     def __init__(
         self,
         options: GateOptions,
         desk: GateDesk,
-        pool: UpstreamPool,
+        upstreams: Upstreams,
         tls: ssl.SSLContext | None = None,
         *,
         name_lookup: NameLookup | None = None,
         log: Any = None,
     ) -> None:
         log = structlog.get_logger("pennyred.smtp") if log is None else log
-        self._house = Gatehouse(options, desk, pool, tls, log, name_lookup)
+        self._house = Gatehouse(options, desk, upstreams, tls, log, name_lookup)
         self._servers: list[asyncio.Server] = []
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
@@ -80,7 +80,7 @@ class GateServer:
             if session.task is not None:
                 session.task.cancel()  # its letter is not done yet, or it would have ended with its connection
         await self._wait(None)
-        await house.pool.close()
+        await house.upstreams.close()
 
     @property
     def sessions(self) -> int:

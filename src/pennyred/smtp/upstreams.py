@@ -1,0 +1,228 @@
+"""The mail servers behind the gate, one or several: the first that is healthy in the order of the settings is used.
+
+Not one after another: a first one that does all the work while the second waits is what MX preference means, and what a
+second one that is smaller, or further away, needs. Another one is tried only as long as MAIL has not been accepted;
+no letter's content ever goes to two within one attempt (`delivery`).
+
+A mail server is down when it cannot be reached (no connection, no greeting, no EHLO). That only makes it less liked: it
+is asked again on the side once its wait is over, and where all are down, the one whose wait ends first is tried.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pennyred.postage.errors import Unavailable
+from pennyred.smtp.connection import Connection, unavailable
+from pennyred.smtp.health import Health
+from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.offers import NO_NEEDS, Needs, meeting
+from pennyred.smtp.pool import Unreachable, UpstreamPool
+from pennyred.smtp.upstream import Capabilities, Endpoint, UpstreamOptions
+
+UPSTREAMS_MAX = 16
+_FIRST_ANSWERS_SECONDS = 2.0
+"""At the start, for what all of them offer; after that, whoever has answered is enough."""
+
+
+@dataclass(eq=False, slots=True)
+class _Member:
+    pool: UpstreamPool
+    name: str
+    health: Health = field(default_factory=Health)
+    is_probed: bool = False
+
+
+class Upstreams:
+    """Lends connections that have said EHLO and know their client. Belongs to one event loop."""
+
+    def __init__(
+        self, options: Sequence[UpstreamOptions], log: Any, *, clock: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        self._members = [_Member(UpstreamPool(one), _name(one.endpoint)) for one in options]
+        self._log = log
+        self._clock = clock
+        self._random = random
+        self._down = 0
+        self._met_of: list[Capabilities] = []
+        self._met: Capabilities | None = None
+        self._learning: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_lmtp(self) -> bool:
+        """Whether they answer for each recipient; they are all alike in that."""
+        return self._members[0].pool.options.endpoint.is_lmtp
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether there is more than one."""
+        return len(self._members) > 1
+
+    @property
+    def open_count(self) -> int:
+        """Connections open or being opened, idle ones included."""
+        return sum(member.pool.open_count for member in self._members)
+
+    @property
+    def idle_count(self) -> int:
+        """Connections ready to be used."""
+        return sum(member.pool.idle_count for member in self._members)
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What each of those that are up offers, as far as it is known; None where nothing is."""
+        if not self.is_choice:
+            return self._members[0].pool.capabilities
+        of_all = [(one.health, one.pool.capabilities) for one in self._members]
+        known = [offered for health, offered in of_all if offered is not None and health.is_up]
+        known = known or [offered for _, offered in of_all if offered is not None]
+        if known != self._met_of:
+            self._met_of, self._met = known, meeting(known) if known else None
+        return self._met
+
+    async def acquire(self, client: ClientIdentity, *, is_fresh: bool = False, needs: Needs = NO_NEEDS) -> Connection:
+        """A connection on which MAIL may be said for `client`; `is_fresh` asks for a new one.
+
+        Raises `Unavailable` where none can be had, or `connection.Refused` where a mail server refuses the client.
+        """
+        if not self._down and not self.is_choice:
+            return await self._acquire_from(self._members[0], client, is_fresh=is_fresh)
+        trouble = None
+        if 0 < self._down < len(self._members):
+            self._probe_due()
+        for member in self._in_order():
+            try:
+                connection = await self._acquire_from(member, client, is_fresh=is_fresh)
+            except Unavailable as error:
+                trouble = error
+                continue
+            if self._may_have(connection, needs):
+                return connection
+            member.pool.release(connection)
+            trouble = unavailable(f"{member.name} does not offer what the envelope asks for")
+        assert trouble is not None
+        raise trouble
+
+    def release(self, connection: Connection) -> None:
+        """Take back a connection whose transaction has ended."""
+        self._pool_of(connection).release(connection)
+
+    def reset(self, connection: Connection) -> None:
+        """Take back a connection in the middle of a transaction: RSET in the background, then idle."""
+        self._pool_of(connection).reset(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection that is not to be used again."""
+        self._pool_of(connection).discard(connection)
+
+    async def learn(self) -> Capabilities | None:
+        """What they offer; asks them where nothing is known. None where nobody answers."""
+        if self.capabilities is None:
+            if self._learning is None:
+                self._learning = self._spawn(self._ask())
+            await asyncio.wait([self._learning])
+        return self.capabilities
+
+    async def close(self) -> None:
+        """Close what is idle and wait for what runs in the background; what is lent is closed when it comes back."""
+        for member in self._members:
+            await member.pool.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _in_order(self) -> Iterator[_Member]:
+        """Whom to try: those that are up, then of the others the one that is soonest worth it."""
+        tried = []
+        for member in self._members:
+            if member.health.is_up:
+                tried.append(member)
+                yield member
+        left = [member for member in self._members if member not in tried]
+        if left:
+            yield min(left, key=lambda member: member.health.retry_at)
+
+    async def _acquire_from(self, member: _Member, client: ClientIdentity, *, is_fresh: bool) -> Connection:
+        try:
+            connection = await member.pool.acquire(client, is_fresh=is_fresh)
+        except Unreachable as error:
+            self._failed(member, error)
+            raise
+        if not (member.health.is_up or connection.is_reused):
+            self._succeeded(member)
+        return connection
+
+    def _may_have(self, connection: Connection, needs: Needs) -> bool:
+        """Whether an envelope may go there: else another that could take it would be what the client hears of.
+
+        What nobody offers is passed on all the same: then the refusal is the truth.
+        """
+        if needs is NO_NEEDS or needs.are_met_by(connection.capabilities):
+            return True
+        offers = [member.pool.capabilities for member in self._members]
+        return not any(needs.are_met_by(offered) for offered in offers if offered is not None)
+
+    def _failed(self, member: _Member, error: Unavailable) -> None:
+        health, now = member.health, self._clock()
+        if health.failed(now, self._random):
+            self._down += 1
+            member.pool.close_idle()
+            retry_seconds = round(health.retry_at - now, 1)
+            self._log.warning(
+                "smtp.upstream_down", upstream=member.name, detail=str(error), retry_seconds=retry_seconds
+            )
+
+    def _succeeded(self, member: _Member) -> None:
+        if member.health.succeeded():
+            self._down -= 1
+            down_seconds = round(self._clock() - member.health.down_since)
+            self._log.info("smtp.upstream_up", upstream=member.name, down_seconds=down_seconds)
+
+    def _pool_of(self, connection: Connection) -> UpstreamPool:
+        return next(member.pool for member in self._members if member.pool.options is connection.options)
+
+    def _probe_due(self) -> None:
+        """See on the side whether those whose wait is over are back: no client has to wait for one that is not."""
+        now = self._clock()
+        for member in self._members:
+            if member.health.is_due(now) and not member.is_probed:
+                self._spawn(self._probe(member))
+
+    async def _probe(self, member: _Member) -> None:
+        if member.is_probed:
+            return
+        member.is_probed = True
+        try:
+            await member.pool.reach()
+        except Unreachable as error:
+            self._failed(member, error)
+        except Unavailable:
+            pass  # all its connections are in use, or the gate is shutting down: nothing is known
+        else:
+            self._succeeded(member)
+        finally:
+            member.is_probed = False
+
+    async def _ask(self) -> None:
+        try:
+            now = self._clock()
+            asked = [one for one in self._members if one.health.is_up or one.health.is_due(now)]
+            asked = asked or [min(self._members, key=lambda member: member.health.retry_at)]
+            asking: set[asyncio.Task[None]] = {self._spawn(self._probe(member)) for member in asked}
+            _, asking = await asyncio.wait(asking, timeout=_FIRST_ANSWERS_SECONDS)
+            while asking and self.capabilities is None:
+                _, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._learning = None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _name(endpoint: Endpoint) -> str:
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return endpoint.path or f"{host}:{endpoint.port}"
