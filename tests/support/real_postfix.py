@@ -39,8 +39,16 @@ class Postfix:
         self.log.parent.mkdir()
         self.log.touch()
         self._write()
-        self._run("start")
+        self.start()
         return self
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        self._run("start")
+
+    def stop(self) -> None:
+        """Stop it at once, connections and all."""
+        self._run("abort")
 
     def __exit__(self, *_: object) -> None:
         self._run("abort", check=False)

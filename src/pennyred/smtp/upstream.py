@@ -42,7 +42,9 @@ class UpstreamOptions:
     connect_timeout_seconds: float = 10
     command_timeout_seconds: float = 60
     idle_seconds_max: float = 60
-    """An unused connection is closed after this; Postfix gives up after 10 s under stress, 300 s else."""
+    """An unused connection is closed after this, long before the mail server does it: Postfix, Exim, OpenSMTPD and
+    Dovecot's LMTP wait 300 s. Under stress Postfix waits 10 s; what it has closed then is seen and replaced.
+    """
     age_seconds_max: float = 600
     refusals_max: int = 5
     """A connection that has heard so many refusals without a letter taken is given up: Postfix slows down at 10."""
