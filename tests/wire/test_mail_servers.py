@@ -9,6 +9,7 @@ import pytest
 from program import Served, run_json
 from real_dovecot import Dovecot
 from real_exim import Exim
+from real_opensmtpd import OpenSMTPD
 from town import ANN, BOB, Town, letter
 
 CLIENT = "198.51.100.77"
@@ -21,7 +22,7 @@ class Behind:
     """A gate, the mail server behind it, and what that one says in its own words."""
 
     town: Town
-    server: Exim | Dovecot
+    server: Exim | OpenSMTPD | Dovecot
     served: Served
     unknown_user: str
     no_relaying: str
@@ -55,6 +56,22 @@ KINDS = {
         "none",
         "550 Unrouteable address",
         "550 relay not permitted",
+    ),
+    "opensmtpd, told by PROXY": Kind(
+        "opensmtpd",
+        OpenSMTPD,
+        ("smtpd.conf",),
+        "proxy",
+        f"550 Invalid recipient: <{NOBODY}>",
+        f"550 Invalid recipient: <{STRANGER}>",
+    ),
+    "opensmtpd, not told": Kind(
+        "opensmtpd",
+        OpenSMTPD,
+        ("smtpd-untold.conf",),
+        "none",
+        f"550 Invalid recipient: <{NOBODY}>",
+        f"550 Invalid recipient: <{STRANGER}>",
     ),
     "dovecot over TCP": Kind(
         "dovecot",
@@ -157,3 +174,12 @@ def test_it_knows_the_client(behind_and_told):
     topmost = delivered[delivered.index(b"Received:") :].partition(b";")[0]
     assert b"client.example" in topmost
     assert f"[{CLIENT}]".encode() in topmost
+
+
+@pytest.mark.parametrize("behind", ["opensmtpd, told by PROXY", "opensmtpd, not told"], indirect=True)
+def test_it_takes_more_letters_over_one_connection_than_opensmtpd_would(behind):
+    """It breaks off at a connection's 100th letter, where nobody has told it not to."""
+    town = behind.town
+    for number in range(110):
+        assert town.send(letter(str(number)), "postmaster@example.org")[0] == 250
+    assert len(behind.server.wait_for_letters(110)) == 110

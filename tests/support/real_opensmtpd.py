@@ -1,0 +1,46 @@
+"""Debian's real OpenSMTPD in a tree of its own, with one of the files in config/opensmtpd."""
+
+from pathlib import Path
+
+import chroots
+from chroots import Chroot
+from real_postfix import free_port
+
+CONFIG = Path(__file__).parents[2] / "config/opensmtpd"
+
+
+class OpenSMTPD(Chroot):
+    """One instance on `port`; `recipe` is a file of config/opensmtpd. Bob gets mail."""
+
+    def __init__(self, recipe: str) -> None:
+        super().__init__("opensmtpd")
+        self.recipe = recipe
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """Where the gate reaches it."""
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def begin(self) -> None:
+        """As Debian's package would be set up, and the recipe copied to where it says."""
+        self.add_user("bob")
+        text = (CONFIG / self.recipe).read_text()
+        assert "port 10025" in text
+        self.write("/etc/smtpd.conf", text.replace("port 10025", f"port {self.port}"))
+        self.write("/etc/mailname", "mx.example.org\n")
+        self.write("/etc/aliases", "postmaster: bob\n")
+        self.start("/usr/sbin/smtpd", "-d", port=self.port)
+
+    def letters(self) -> list[bytes]:
+        """Every letter that Bob has."""
+        return self.maildir("/home/bob/Maildir")
+
+    def wait_for_letters(self, count: int) -> list[bytes]:
+        """Wait until Bob has so many."""
+        return chroots.wait_for(count, self.letters)
+
+    def forget(self) -> None:
+        """Take Bob's letters away."""
+        for file in self.root.glob("home/bob/Maildir/new/*"):
+            file.unlink()
