@@ -7,12 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pennyred.programs.supervisor import Supervisor
-
 SCRIPT = """
-import os, signal, sys
+import os, signal, sys, time
 from pennyred.programs import supervisor
+from pennyred.programs.board import Board
+from pennyred.programs.herald import Herald
+from pennyred.programs.notify import ServiceManager
 supervisor.RESTART_PAUSE_SECONDS = 0.01
+
+class Log:
+    def error(self, event, **facts):
+        say("log", event.replace(" ", "-"), facts["worker"], facts.get("again_in_seconds", ""), facts.get("status", ""))
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + chr(10)).encode())  # in one piece: several speak at once
@@ -22,19 +27,22 @@ def work(number, life):
         say("stopped", number)
         os._exit(0)
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGQUIT, lambda *_: say("now", number))
     signal.signal(signal.SIGHUP, lambda *_: say("hup", number))
     say("started", number, os.getpid())
     {body}
 
-sys.exit(supervisor.Supervisor({count}, work).run())
+board = Board({count})
+herald = Herald(board, ServiceManager("", {watchdog}))
+sys.exit(supervisor.Supervisor({count}, work, board, herald, Log()).run())
 """
 
 
 class Running:
     """A supervisor in a process of its own; its workers' words as lines."""
 
-    def __init__(self, count: int, body: str) -> None:
-        script = SCRIPT.format(count=count, body=body)
+    def __init__(self, count: int, body: str, watchdog: float | None = None) -> None:
+        script = SCRIPT.format(count=count, body=body, watchdog=watchdog)
         self.process = subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -64,31 +72,64 @@ def test_a_worker_that_dies_is_replaced():
     with Running(1, "while True: signal.pause()") as running:
         [first] = running.lines(1)
         os.kill(int(first[2]), signal.SIGKILL)
+        assert running.lines(1) == [["log", "worker-died", "0", "0.01", "-9"]]
         [second] = running.lines(1)
         assert second[:2] == ["started", "0"]
         assert second[2] != first[2]
+
+
+def test_a_worker_that_dies_at_once_is_waited_for_longer_each_time():
+    with Running(1, "os._exit(75)") as running:
+        deaths = [line for line in running.lines(10) if line[0] == "log"]
+    assert sorted(float(line[3]) for line in deaths) == [0.01, 0.02, 0.04, 0.08, 0.16]
+
+
+def test_while_one_dies_again_and_again_another_is_replaced_and_signals_are_heard():
+    with Running(2, "os._exit(1) if number else signal.pause()") as running:
+        while (line := running.lines(1)[0])[:2] != ["started", "0"]:
+            pass
+        os.kill(int(line[2]), signal.SIGKILL)
+        while running.lines(1)[0][:2] != ["started", "0"]:
+            pass
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) in (0, 1)
+
+
+def test_a_worker_whose_loop_hangs_is_aborted_and_replaced():
+    body = """
+    board.line(number).serving()
+    while True:
+        board.line(number).beat(0, 0)
+        time.sleep(0.1 if number else 1000)
+"""
+    with Running(2, body.strip(), watchdog=1.0) as running:
+        lines = running.lines(5)
+        assert [line[:2] for line in lines if line[0] == "started"] == [["started", "0"]] * 2 + [["started", "1"]]
+        assert [line[1:3] for line in lines if line[0] == "log"] == [["worker-died", "0"], ["worker-hangs", "0"]]
+        assert f"-{int(signal.SIGABRT)}" in lines[0]
+
+
+def test_a_worker_that_does_not_even_hear_sigabrt_is_killed():
+    body = "os.kill(os.getpid(), signal.SIGSTOP)"
+    with Running(1, body, watchdog=0.2) as running:
+        lines = running.lines(4)
+    assert f"-{int(signal.SIGKILL)}" in lines[0]
+
+
+def test_a_second_signal_means_now_and_a_third_the_end():
+    body = """signal.signal(signal.SIGTERM, lambda *_: say("waits"))
+    while True: signal.pause()"""
+    with Running(1, body) as running:
+        for expected in (["started"], ["waits"], ["now"]):
+            assert running.lines(1)[0][:1] == expected
+            running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == signal.SIGKILL
 
 
 def test_a_worker_that_cannot_use_its_settings_ends_all():
     """Starting it again and again would change nothing."""
     with Running(2, "os._exit(2) if number else signal.pause()") as running:
         assert running.process.wait(20) == 2
-
-
-def test_a_signal_for_a_worker_that_has_just_been_buried_ends_nothing(monkeypatch):
-    """Between waiting for it and striking it off the list."""
-    supervisor = Supervisor(1, lambda *_: 0)
-    told = []
-    monkeypatch.setattr(supervisor, "_workers", {1: 0, 2: 1})
-
-    def kill(pid, signum):
-        if pid == 1:
-            raise ProcessLookupError
-        told.append((pid, signum))
-
-    monkeypatch.setattr(os, "kill", kill)
-    supervisor._stop(signal.SIGTERM, None)
-    assert told == [(2, signal.SIGTERM)]
 
 
 def test_hup_is_passed_on():

@@ -81,6 +81,7 @@ class Reader:
             "upstream_identity": kinds.choice("xclient", "proxy", "none"),
             "upstream_connections": kinds.number(1, 10_000),
             "upstream_timeout_seconds": kinds.number(1, 3600),
+            "stop_timeout_seconds": kinds.number(1, 3600),
             "transfer_timeout_seconds": kinds.number(1, 3600),
             "hostname": kinds.text(lambda text: text and values.domain(text)),
             "domains": kinds.texts(values.domain),

@@ -34,6 +34,7 @@ class GateSettings(msgspec.Struct, frozen=True):
     upstream_identity: Literal["xclient", "proxy", "none"] = "xclient"
     upstream_connections: int = 50
     upstream_timeout_seconds: int = 600
+    stop_timeout_seconds: int = 600
     transfer_timeout_seconds: int = 600
     hostname: str = ""
     """Empty: the name of this machine."""

@@ -5,7 +5,9 @@ One worker is this process itself. With more, a supervisor forks them: each has 
 """
 
 import asyncio
+import faulthandler
 import gc
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -17,9 +19,13 @@ import uvloop
 
 from pennyred.config import BadSettings, Settings, read_settings
 from pennyred.postage.errors import PennyRedError, Unavailable
+from pennyred.programs.board import Board
 from pennyred.programs.gate import build_desk, build_door, gate_options, gate_policy, listen, tls_context
+from pennyred.programs.herald import Herald
 from pennyred.programs.log import make_log
+from pennyred.programs.notify import ServiceManager
 from pennyred.programs.office import clock, open_office
+from pennyred.programs.pulse import Pulse
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
@@ -41,16 +47,23 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     if settings.gate is not None and workers is not None:
         settings = msgspec.structs.replace(settings, gate=msgspec.structs.replace(settings.gate, workers=workers))
     count = settings.gate.workers if settings.gate else 1
+    board = Board(count)
+    herald = Herald(board, ServiceManager.from_environment(os.environ))
     if count == 1:
-        return _work(settings, 0, None)
-    return Supervisor(count, lambda number, life: _work(settings, number, life)).run()
+        return _work(settings, Pulse(board.line(0), herald.pulse_seconds, herald), 0, None)
+
+    def work(number: int, life: int) -> int:
+        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), number, life)
+
+    return Supervisor(count, work, board, herald, make_log()).run()
 
 
-def _work(settings: Settings, number: int, life: int | None) -> int:
+def _work(settings: Settings, pulse: Pulse, number: int, life: int | None) -> int:
     log = make_log()
+    faulthandler.enable()  # a watchdog's SIGABRT leaves the place where the loop hung in the log
     _collect_seldom()
     try:
-        return uvloop.run(Worker(settings, number, log).run(life))
+        return uvloop.run(Worker(settings, number, log, pulse).run(life))
     except Unavailable as error:
         log.error("cannot serve", error=str(error))
         return EX_TEMPFAIL
@@ -71,10 +84,11 @@ def _collect_seldom() -> None:
 class Worker:
     """One process: its gate, its share of the office, and what runs beside them."""
 
-    def __init__(self, settings: Settings, number: int, log: Any) -> None:
+    def __init__(self, settings: Settings, number: int, log: Any, pulse: Pulse) -> None:
         self._settings = settings
         self._number = number
         self._log = log
+        self._pulse = pulse
         self._stop = asyncio.Event()
         self._desk: Desk | None = None
         self._door: GateServer | None = None
@@ -83,15 +97,24 @@ class Worker:
     async def run(self, life: int | None) -> int:
         """Serve until told to stop; `life` is a descriptor that ends when the supervisor does."""
         loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reread)
-        if life is not None:
+        if life is None:
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(signum, self._stop_once_or_now)
+        else:  # the supervisor counts; it may not be the only one to signal this worker
+            loop.add_signal_handler(signal.SIGTERM, self._stop.set)
             loop.add_reader(life, self._stop.set)
+        loop.add_signal_handler(signal.SIGQUIT, self._stop_now)
+        loop.add_signal_handler(signal.SIGHUP, self._reread)
         async with AsyncExitStack() as parts:
+            # First started, last ended: the loop turns while letters in hand are finished, too.
+            parts.push_async_callback(_cancel, asyncio.create_task(self._pulse.beat(self._in_hand)))
             await self._start(parts)
+            if self._pulse.is_behind:
+                self._reread()
+            self._pulse.serving()
             self._log.info("serving", worker=self._number, **self._addresses())
             await self._stop.wait()
+            self._pulse.stopping()
             self._log.info("stopping", worker=self._number)
         self._log.info("stopped", worker=self._number)
         return 0
@@ -129,7 +152,18 @@ class Worker:
         self._door = door = build_door(gate, self._desk, self._log)
         await door.start(listen(gate))
         # A letter whose final dot is out may take the mail server's whole time to be answered.
-        parts.push_async_callback(door.stop, gate.upstream_timeout_seconds)
+        parts.push_async_callback(door.stop, gate.stop_timeout_seconds)
+
+    def _stop_once_or_now(self) -> None:
+        if self._stop.is_set():
+            self._stop_now()
+        self._stop.set()
+
+    def _stop_now(self) -> None:
+        """Break off the letters in hand: none is lost, but one that the mail server has already may come twice."""
+        self._stop.set()
+        if self._door is not None:
+            self._door.hurry()
 
     async def keep_at(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do work that should never end. A mistake of ours in it is written down and it is begun again after a pause:
@@ -158,6 +192,8 @@ class Worker:
 
     def _reread(self) -> None:
         """SIGHUP: rules, keys and certificates anew; addresses, databases and limits stay until the next start."""
+        self._pulse.rereading()
+        is_refused = False
         try:
             settings = read_settings(self._settings.file)
             if self._office is not None:
@@ -174,9 +210,15 @@ class Worker:
                 self._door.replace_rules(gate_options(settings.gate))
                 self._door.replace_tls(tls)
         except (BadSettings, PennyRedError, OSError, ValueError) as error:
+            is_refused = True
             self._log.error("settings not reread; the old ones stay", error=str(error))
         else:
             self._log.info("settings reread", worker=self._number)
+        self._pulse.reread(is_refused=is_refused)
+
+    def _in_hand(self) -> tuple[int, int]:
+        door = self._door
+        return (0, 0) if door is None else (door.sessions, door.letters)
 
     def _addresses(self) -> dict[str, Any]:
         gate, office = self._settings.gate, self._settings.office

@@ -68,6 +68,8 @@ class Gatehouse:
     name_lookup: NameLookup | None = None
     is_stopping: bool = False
     sessions: set["Conversation"] = field(default_factory=set)
+    letters: int = 0
+    """How many are being judged and delivered."""
     _hellos: dict[tuple[Capabilities | None, bool, bool], bytes] = field(default_factory=dict)
 
     def is_trusted(self, address: str) -> bool:

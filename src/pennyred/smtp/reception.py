@@ -69,6 +69,7 @@ class LetterSink:
 
 async def take_to_desk(house: Gatehouse, letter: ReceivedLetter, envelope: Envelope, transaction: Transaction) -> bytes:
     """Have the letter judged and delivered; the reply. Closes letter and transaction, and raises nothing."""
+    house.letters += 1
     try:
         return _reply_to(house, await house.desk.take(letter, envelope, LetterDelivery(transaction, letter)), envelope)
     except Unavailable as trouble:
@@ -77,6 +78,7 @@ async def take_to_desk(house: Gatehouse, letter: ReceivedLetter, envelope: Envel
     except Exception as error:  # noqa: BLE001 - whatever explodes is "later"
         return internal(house, error, "smtp.letter_failed", source=envelope.source_ip)
     finally:
+        house.letters -= 1
         letter.close()
         transaction.end()
 

@@ -56,6 +56,7 @@ class GateServer:
         log = structlog.get_logger("pennyred.smtp") if log is None else log
         self._house = Gatehouse(options, desk, upstreams, tls, log, name_lookup)
         self._servers: list[asyncio.Server] = []
+        self._hurry = asyncio.Event()
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Serve on these listening sockets, which are closed by `stop`."""
@@ -72,20 +73,29 @@ class GateServer:
             server.close()
         for session in tuple(house.sessions):
             session.wind_up()
-        deadline = asyncio.get_running_loop().time() + finish_seconds
-        await self._wait(deadline)
+        await self._finish(finish_seconds)
         for session in tuple(house.sessions):
             session.cut_off()
-        for session in tuple(house.sessions):
-            if session.task is not None:
-                session.task.cancel()  # its letter is not done yet, or it would have ended with its connection
-        await self._wait(None)
+        tasks = self._tasks()
+        for task in tasks:
+            task.cancel()  # its letter is not done yet, or it would have ended with its connection
+        if tasks:
+            await asyncio.wait(tasks)
         await house.upstreams.close()
+
+    def hurry(self) -> None:
+        """Finish no letter in hand when stopping, now or later."""
+        self._hurry.set()
 
     @property
     def sessions(self) -> int:
         """How many clients are connected."""
         return len(self._house.sessions)
+
+    @property
+    def letters(self) -> int:
+        """How many letters are being judged and delivered."""
+        return self._house.letters
 
     def replace_rules(self, options: GateOptions) -> None:
         """Ask for and refuse by other rules from now on: price, help, bare newlines, fronts; limits stay."""
@@ -95,8 +105,14 @@ class GateServer:
         """Use another certificate from now on; sessions under way keep theirs."""
         self._house.tls = tls
 
-    async def _wait(self, deadline: float | None) -> None:
-        tasks = {session.task for session in self._house.sessions if session.task is not None}
+    def _tasks(self) -> set[asyncio.Task[None]]:
+        return {session.task for session in self._house.sessions if session.task is not None}
+
+    async def _finish(self, seconds: float) -> None:
+        """Wait for the letters in hand, so long and until told to hurry."""
+        tasks = self._tasks()
         if tasks:
-            left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
-            await asyncio.wait(tasks, timeout=left)
+            finished, hurry = asyncio.ensure_future(asyncio.wait(tasks)), asyncio.ensure_future(self._hurry.wait())
+            await asyncio.wait({finished, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            finished.cancel()
+            hurry.cancel()
