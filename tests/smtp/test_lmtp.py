@@ -14,6 +14,7 @@ from fake_upstream import CLOSE, HANG, FakeUpstream
 from smtp_gate import Gate
 from stationery import LETTER
 
+from pennyred.postage.policy import Allowances, Exemptions, Mode
 from pennyred.services.gate import Desk
 from pennyred.services.letterbox import Fate
 
@@ -69,11 +70,11 @@ class RealDesk:
 class Story:
     """An LMTP server, a gate with a desk in front of it, a stamped letter for three."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, is_stamped: bool = True, **policy: object) -> None:
         self.upstream = FakeUpstream(is_lmtp=True, path=path)
-        self.books = DeskUnderTest()
+        self.books = DeskUnderTest(**policy)
         self.desk = RealDesk(self.books.desk)
-        self.letter = self.books.stationery.stamped(LETTER, *NAMES)
+        self.letter = self.books.stationery.stamped(LETTER, *NAMES) if is_stamped else LETTER
 
     async def send(self, gate: Gate, *answers: object) -> bytes:
         self.upstream.answers[b"."].extend(answers)
@@ -131,6 +132,68 @@ def test_whoever_has_it_pays_and_the_retry_reaches_only_the_others(mixture, way,
 
             assert await this.send(gate) == b"250 2.0.0 Already delivered; not charged again (duplicate)\r\n"
             await this.books_say(3, 0)
+
+    asyncio.run(story())
+
+
+FREE = {
+    "exempt": {"exemptions": Exemptions(recipients=frozenset({"example.org"}))},
+    "bulk": {"mode": Mode.BULK, "allowances": Allowances(per_day=6)},
+    "monitor": {"mode": Mode.MONITOR},
+}
+
+
+@pytest.mark.parametrize("policy", FREE)
+@pytest.mark.parametrize("mixture", [name for name, (_, fates, _) in MIXTURES.items() if {Y, W} <= {*fates}])
+def test_without_a_stamp_too_the_retry_reaches_only_those_who_have_not_had_it(mixture, policy):
+    """Else whoever shares a letter with a full mailbox would get it again with every retry, for days."""
+    answers, fates, expected = MIXTURES[mixture]
+
+    async def story():
+        this = Story(is_stamped=False, **FREE[policy])
+        await this.books.office.open(10)
+        async with this.upstream, Gate(this.upstream, this.desk) as gate:
+            assert (await this.send(gate, *answers)).startswith(expected)
+            waiting = [name for name, fate in zip(NAMES, fates, strict=True) if fate is not Y]
+            assert await this.send(gate, *[WAIT] * len(waiting)) == WAIT
+            assert await this.send(gate, *[WAIT] * len(waiting)) == WAIT
+            assert (await this.send(gate)).startswith(b"250 ")
+            assert this.had == Counter(NAMES)
+            await this.books_say(0, 0)
+
+    asyncio.run(story())
+
+
+def test_where_answers_are_for_good_or_for_all_nothing_is_remembered():
+    async def story():
+        this = Story(is_stamped=False, **FREE["exempt"])
+        async with this.upstream, Gate(this.upstream, this.desk) as gate:
+            for answers in ((OK, OK, OK), (OK, NO, OK), (NO, WAIT, WAIT)):
+                await this.send(gate, *answers)
+                assert this.books.partly.letters == set()
+
+    asyncio.run(story())
+
+
+def test_a_letter_that_comes_again_for_one_who_has_had_it_is_a_duplicate():
+    async def story():
+        this = Story(is_stamped=False, **FREE["exempt"])
+        async with this.upstream, Gate(this.upstream, this.desk) as gate:
+            assert await this.send(gate, OK, WAIT, WAIT) == WAIT
+            reply = await (await gate.connect()).mail(this.letter, (NAMES[0].encode(),))
+            assert reply == b"250 2.0.0 Already delivered; not charged again (duplicate)\r\n"
+
+    asyncio.run(story())
+
+
+def test_a_memory_that_does_not_answer_keeps_no_letter_from_anybody():
+    async def story():
+        this = Story(is_stamped=False, **FREE["exempt"])
+        this.books.partly.is_down = True
+        async with this.upstream, Gate(this.upstream, this.desk) as gate:
+            assert await this.send(gate, OK, WAIT, OK) == WAIT
+            assert (await this.send(gate)).startswith(b"250 ")
+            assert this.had == Counter({NAMES[0]: 2, NAMES[1]: 1, NAMES[2]: 2})
 
     asyncio.run(story())
 

@@ -120,6 +120,27 @@ class OutboxInMemory:
             del self.entries[number]
 
 
+@dataclass
+class PartlyInMemory:
+    """A `PartlyBook` in memory."""
+
+    letters: set[bytes] = field(default_factory=set)
+    is_down: bool = False
+
+    async def had(self, letters: Sequence[bytes]) -> frozenset[bytes]:
+        self._called()
+        return frozenset(letters) & self.letters
+
+    async def add(self, day: int, letters: Sequence[bytes]) -> None:
+        self._called()
+        assert 20_000 < day < 30_000
+        self.letters |= set(letters)
+
+    def _called(self) -> None:
+        if self.is_down:
+            raise Unavailable(Reason.INTERNAL, "down by script")
+
+
 @dataclass(frozen=True)
 class _Entry:
     id: int
@@ -134,6 +155,7 @@ class MailServer:
     fates: list[Fate] = field(default_factory=list)
     """One for each recipient sent to; those missing are accepted."""
     sent: list[tuple[tuple[int, ...], bytes, bytes]] = field(default_factory=list)
+    answers_each: bool = False
     gate: asyncio.Event | None = None
     """Where set, the answer waits for it."""
     explode: Exception | None = None
@@ -176,6 +198,7 @@ class DeskUnderTest:
         self.office = OfficeInMemory(self.stationery)
         self.counters = Counters()
         self.outbox = OutboxInMemory()
+        self.partly = PartlyInMemory()
         self.log = Lines()
         self.attempts = itertools.count(1)
         defaults: dict[str, Any] = {"hostname": "mx.example.org", "issuers": self.stationery.issuers}
@@ -184,6 +207,7 @@ class DeskUnderTest:
             self.office,
             self.counters,
             self.outbox,
+            self.partly,
             clock=lambda: self.office.now,
             random_bytes=lambda count: next(self.attempts).to_bytes(count, "big"),
             log=LetterLog(self.log),

@@ -15,13 +15,14 @@ from pennyred.postage.policy import Allowances, Exemptions, Mode
 from pennyred.programs.office import clock
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
-from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
+from pennyred.services.ports import Redeemer
 from pennyred.services.standing import GatePolicy
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
 from pennyred.smtp.server import GateServer, listening_socket
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
 from pennyred.smtp.upstreams import Upstreams
+from pennyred.state.store import GateState
 
 PASS_KEY_BYTES_MIN = 16
 PASS_KEY_BYTES_MAX = 4096
@@ -85,15 +86,14 @@ def upstream_options(gate: GateSettings) -> list[UpstreamOptions]:
     ]
 
 
-def build_desk(
-    policy: GatePolicy, redeemer: Redeemer, allowances: AllowanceBook, outbox: SettlementOutbox, log: LetterLog
-) -> Desk:
+def build_desk(policy: GatePolicy, redeemer: Redeemer, state: GateState, log: LetterLog) -> Desk:
     """The desk, with the clock and randomness of this machine."""
     return Desk(
         policy,
         redeemer,
-        allowances,
-        outbox,
+        state.allowances,
+        state.outbox,
+        state.partly,
         clock=clock,
         random_bytes=os.urandom,
         log=log,

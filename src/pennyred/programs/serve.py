@@ -142,7 +142,7 @@ class Worker:
         letters = LetterLog(self._log)
         redeemer = office.local_redeemer(gate.domains)
         policy = gate_policy(gate, {office.issuer: office.keys.public_keys})
-        self._desk = build_desk(policy, redeemer, state.allowances, state.outbox, letters)
+        self._desk = build_desk(policy, redeemer, state, letters)
         pumping = asyncio.create_task(
             self.keep_at(
                 "outbox", lambda: pump_outbox(redeemer, state.outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)

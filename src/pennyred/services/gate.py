@@ -31,7 +31,8 @@ from pennyred.services.letterbox import (
     Letter,
     Relay,
 )
-from pennyred.services.ports import AllowanceBook, Redeemer, SettlementOutbox
+from pennyred.services.partly import PartlyHad
+from pennyred.services.ports import AllowanceBook, PartlyBook, Redeemer, SettlementOutbox
 from pennyred.services.settling import settle_durably
 from pennyred.services.standing import SECONDS_PER_DAY, GatePolicy, Judgement, Standing, free_recipients, judge
 
@@ -65,6 +66,7 @@ class Desk:
         redeemer: Redeemer,
         allowances: AllowanceBook,
         outbox: SettlementOutbox,
+        partly: PartlyBook,
         *,
         clock: Callable[[], int],
         random_bytes: Callable[[int], bytes],
@@ -75,6 +77,7 @@ class Desk:
         self._redeemer = redeemer
         self._allowances = allowances
         self._outbox = outbox
+        self._partly = partly
         self._clock = clock
         self._random_bytes = random_bytes
         self._log = log
@@ -156,12 +159,20 @@ class Desk:
         """Send the letter to those who have not had it, then settle or void by each one's fate."""
         policy = case.policy
         going = [one for one in case.standings if one.reason is not Reason.DUPLICATE]
+        partly = PartlyHad(self._partly, delivery, [one for one in going if one.index not in holding.held])
+        if had := await partly.look():
+            going = [one for one in going if one.index not in had]
+            if not going:
+                await case.freebies.give_back()
+                return Duplicate()
         fields = added_fields(policy, going, day=case.freebies.day)
         header = kept_header(policy, case.letter.header, case.judgement.passes)
         # With less lease left than the mail server may take to answer, another attempt could overlap with this one.
         dot_before = asyncio.get_running_loop().time() + policy.lease_seconds - policy.upstream_timeout_seconds
-        delivered = await delivery.send([one.index for one in going], fields, header, dot_before=dot_before)
+        indexes = [one.index for one in going]
+        delivered = await delivery.send(indexes, fields, header, dot_before=dot_before)
         await self._book(case, holding, going, delivered)
+        await partly.note(indexes, delivered.fates, day=case.freebies.day)
         return Relay(delivered)
 
     async def _book(self, case: Case, holding: Holding, going: Sequence[Standing], delivered: Delivered) -> None:
@@ -187,9 +198,15 @@ class Desk:
             header = kept_header(case.policy, letter.header, case.judgement.passes)
         except Exception as error:  # noqa: BLE001 - nothing may keep a letter from going through here
             self._log.unjudged(letter, envelope, error)
-        everyone = range(len(envelope.recipients))
-        never = asyncio.get_running_loop().time() + self.policy.lease_seconds
-        delivered = await delivery.send(everyone, fields, header, dot_before=never)
-        answer = Relay(delivered)
+        partly = PartlyHad(self._partly, delivery, standings)
+        had = await partly.look()
+        going = [index for index in range(len(envelope.recipients)) if index not in had]
+        answer = await self._pass_on(partly, going, fields, header) if going else Duplicate()
         self._log.answered(letter, envelope, standings, answer)
         return answer
+
+    async def _pass_on(self, partly: PartlyHad, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
+        never = asyncio.get_running_loop().time() + self.policy.lease_seconds
+        delivered = await partly.delivery.send(going, fields, header, dot_before=never)
+        await partly.note(going, delivered.fates, day=self._clock() // SECONDS_PER_DAY)
+        return Relay(delivered)

@@ -114,6 +114,11 @@ class Delivered:
 class Delivery(Protocol):
     """The way to the mail server for one letter. Used once: a second `send` of the same letter is a mistake."""
 
+    @property
+    def answers_each(self) -> bool:
+        """Whether each recipient is answered on its own (LMTP), so that some may have the letter and others not."""
+        ...
+
     async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
         """Send the letter to some of its recipients and wait for the final answer; the world's failures are fates.
 

@@ -57,6 +57,18 @@ class SettlementOutbox(Protocol):
         ...
 
 
+class PartlyBook(Protocol):
+    """Who has had a letter that others of its recipients must wait for; letters are named by `Standing.letter_hash`."""
+
+    async def had(self, letters: Sequence[bytes]) -> frozenset[bytes]:
+        """Those that were delivered in an earlier attempt."""
+        ...
+
+    async def add(self, day: int, letters: Sequence[bytes]) -> None:
+        """Note that these were delivered; when this returns, it is durable."""
+        ...
+
+
 class PendingSettlement(Protocol):
     """One line of the outbox."""
 

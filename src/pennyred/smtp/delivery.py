@@ -177,7 +177,7 @@ class LetterDelivery:
     def __init__(self, transaction: Transaction, letter: ReceivedLetter) -> None:
         self._transaction = transaction
         self._letter = letter
-        self._is_lmtp = transaction.is_lmtp
+        self.answers_each = transaction.is_lmtp
 
     async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
         """Send the letter; see `letterbox.Delivery`."""
@@ -201,14 +201,14 @@ class LetterDelivery:
             last = await self._send_all_but_the_end(connection, fields, header)
             if loop.time() >= dot_before:
                 return delivered([Fate.NOT_SENT] * count, [None] * count, "no time left before the final dot")
-            futures = connection.end_letter(last, count if self._is_lmtp else 1)
+            futures = connection.end_letter(last, count if self.answers_each else 1)
         except Unavailable as error:
             return delivered(*self._broken_off(connection, count), str(error))
         else:
             answers, detail = await self._answers(connection, futures)
             fates = [Fate.IN_DOUBT if answer is None else replies.fate_of(answer) for answer in answers]
             is_clean = Fate.IN_DOUBT not in fates
-            repeated = 1 if self._is_lmtp else count
+            repeated = 1 if self.answers_each else count
             return delivered(fates * repeated, answers * repeated, detail)
         finally:
             self._transaction.finish(connection, is_clean=is_clean)

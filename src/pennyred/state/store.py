@@ -10,18 +10,20 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.state.allowances import Allowances
 from pennyred.state.outbox import Outbox
+from pennyred.state.partly import PartlyDelivered
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import load_migrations, migrate
 
 
 class GateState:
-    """One open state file: `allowances` and `outbox`. Made by `open`."""
+    """One open state file: `allowances`, `outbox` and `partly`. Made by `open`."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._commits = GroupCommit(connection, name="state writer", reason=Reason.INTERNAL)
         self.allowances = Allowances(self._commits)
         self.outbox = Outbox(self._commits)
+        self.partly = PartlyDelivered(self._commits)
 
     @classmethod
     def open(cls, path: Path, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:

@@ -1,0 +1,51 @@
+"""Who has had a letter that others of its recipients must wait for, where no stamp is spent that would say so.
+
+Written only when a mail server's answers differ (LMTP) and the letter will come again; forgotten when whoever sends it
+has given up. Shared by all workers; survives a restart.
+"""
+
+from collections.abc import Sequence
+
+import apsw
+
+from pennyred.storage.groupcommit import GroupCommit
+
+DAYS_KEPT = 7
+"""Mail servers try for five days at most (RFC 5321 section 4.5.4.1: at least 4 to 5)."""
+_ROWS_FORGOTTEN_MAX = 200
+
+_Request = tuple[int, Sequence[bytes]]
+
+
+class PartlyDelivered:
+    """The list. Raises Unavailable when the state does not answer."""
+
+    def __init__(self, commits: GroupCommit) -> None:
+        self._commits = commits
+
+    async def had(self, letters: Sequence[bytes]) -> frozenset[bytes]:
+        """Those of the letters (each a hash of letter and recipient) that were delivered in an earlier attempt."""
+        return await self._commits.answer(_had, letters, weight=len(letters))
+
+    async def add(self, day: int, letters: Sequence[bytes]) -> None:
+        """Note, on a day (since 1970-01-01 UTC), that these were delivered; when this returns it survives a crash."""
+        await self._commits.answer(_add, (day, letters), weight=len(letters))
+
+
+def _had(connection: apsw.Connection, requests: Sequence[Sequence[bytes]]) -> list[frozenset[bytes]]:
+    asked = {letter for letters in requests for letter in letters}
+    rows = connection.executemany("SELECT letter FROM partly WHERE letter = ?", [(letter,) for letter in asked])
+    found = {letter for (letter,) in rows}
+    return [frozenset(letters) & found for letters in requests]
+
+
+def _add(connection: apsw.Connection, requests: Sequence[_Request]) -> list[None]:
+    connection.executemany(
+        "INSERT INTO partly VALUES (?, ?) ON CONFLICT DO UPDATE SET day = excluded.day",
+        [(letter, day) for day, letters in requests for letter in letters],
+    )
+    connection.execute(
+        "DELETE FROM partly WHERE letter IN (SELECT letter FROM partly WHERE day <= ? LIMIT ?)",
+        (max(day for day, _ in requests) - DAYS_KEPT, _ROWS_FORGOTTEN_MAX),
+    )
+    return [None] * len(requests)
