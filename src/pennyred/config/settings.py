@@ -54,8 +54,14 @@ class GateSettings(msgspec.Struct, frozen=True):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     pass_key: Path | None = None
-    max_connections: int = 1000
+    max_connections: int = 2000
+    """Of all workers together."""
     max_recipients: int = 1000
+    max_errors: int = 20
+    max_idle_commands: int = 100
+    memory_per_letter: int = 256_000
+    spool: Path | None = None
+    """None: the system's folder for temporary files."""
     read_timeout_seconds: int = 300
     session_timeout_seconds: int = 3600
     exempt: ExemptSettings = ExemptSettings()

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import ssl
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,7 +57,7 @@ def gate_options(gate: GateSettings) -> GateOptions:
     is_refusing = gate.mode != "monitor"
     return GateOptions(
         hostname=gate_hostname(gate),
-        spool=SpoolLimits(letter_bytes_max=gate.max_size),
+        spool=SpoolLimits(gate.max_size, memory_bytes_max=gate.memory_per_letter, directory=gate.spool),
         issuers=gate.issuers,
         price=gate.price,
         help_url=gate.help_url,
@@ -69,6 +70,8 @@ def gate_options(gate: GateSettings) -> GateOptions:
         session_timeout_seconds=gate.session_timeout_seconds,
         connections_max=gate.max_connections,
         recipients_max=gate.max_recipients,
+        errors_max=gate.max_errors,
+        idle_commands_max=gate.max_idle_commands,
     )
 
 
@@ -101,10 +104,17 @@ def build_desk(policy: GatePolicy, redeemer: Redeemer, state: GateState, log: Le
 
 
 def build_door(gate: GateSettings, desk: Desk, log: Any) -> GateServer:
-    """The door, not yet listening."""
+    """The door, not yet listening. Raises OSError where long letters could not be kept."""
+    try_spool(gate)
     names = HostNames().lookup if gate.upstream_identity == "xclient" else None
     upstreams = Upstreams(upstream_options(gate), log, clock=time.monotonic, random=random.random)
     return GateServer(gate_options(gate), desk, upstreams, tls_context(gate), name_lookup=names, log=log)
+
+
+def try_spool(gate: GateSettings) -> None:
+    """Make a file as long letters do, so that a wrong folder is heard of before the first of them; raises OSError."""
+    with tempfile.TemporaryFile(dir=gate.spool):
+        pass
 
 
 def listen(gate: GateSettings) -> list[socket.socket]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
 from pennyred.discovery import find_key, key_name
 from pennyred.postage.errors import PennyRedError, Unavailable
-from pennyred.programs.gate import read_pass_key, tls_context, upstream_options
+from pennyred.programs.gate import read_pass_key, tls_context, try_spool, upstream_options
 from pennyred.programs.office import open_ledger
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.probing import Probe, probe_upstream
@@ -44,6 +44,10 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
         except (OSError, ValueError) as error:
             found.append(_about(settings, "gate.pass_key", _text(error), "a file of at least 16 random bytes"))
         found += _secrecy(settings, "gate.pass_key", gate.pass_key)
+    try:
+        try_spool(gate)
+    except OSError as error:
+        found.append(_about(settings, "gate.spool", _text(error), "a folder to write to, or none for the system's"))
     if not gate.state.parent.is_dir():
         found.append(_about(settings, "gate.state", f"{gate.state.parent} is no folder", "a folder to write to"))
     if gate.tls_key is not None:
