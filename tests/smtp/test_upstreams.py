@@ -8,6 +8,7 @@ from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
 from smtp_gate import Gate, RawClient, eventually
 
 from pennyred.services.letterbox import Fate
+from pennyred.smtp import upstreams
 from pennyred.smtp.upstream import IdentityMode
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
@@ -401,5 +402,63 @@ def test_lmtp_servers_are_several_too(tmp_path):
             await one.stop()
             assert (await client.mail(LETTER, (b"a@example.org", b"b@example.org"))).startswith(b"250")
             assert counts(one, two) == (1, 1)
+
+    asyncio.run(story())
+
+
+def test_spread_means_that_each_has_a_letter_in_turn_and_one_that_is_down_has_none():
+    async def story():
+        async with house(is_spread=True) as (gate, one, two):
+            client = await gate.connect()
+            for _ in range(6):
+                assert await delivered(client)
+            assert counts(one, two) == (3, 3)
+            await two.stop()
+            for _ in range(4):
+                assert await delivered(client)
+            assert counts(one, two) == (7, 3)
+
+    asyncio.run(story())
+
+
+def test_ehlo_does_not_wait_for_those_that_are_known_to_be_down():
+    async def story():
+        async with house() as (gate, one, two):
+            one.answers[b"220"].append(CLOSE)
+            two.answers[b"220"].append(CLOSE)
+            client = await gate.connect()
+            assert len(said(gate, "smtp.upstream_down")) == 2
+            asked = len(one.heard), len(two.heard)
+            assert b"SMTPUTF8" not in await client.say(b"EHLO client.example.com")
+            assert (len(one.heard), len(two.heard)) == asked
+            gate.clock_ahead += 1
+            assert b"SMTPUTF8" in await client.say(b"EHLO client.example.com")
+            assert len(said(gate, "smtp.upstream_up")) == 2
+
+    asyncio.run(story())
+
+
+def test_clients_that_come_together_at_the_start_ask_each_mail_server_once():
+    async def story():
+        async with house() as (gate, one, two):
+            await asyncio.gather(*(gate.connect() for _ in range(10)))
+            assert (len(one.heard), len(two.heard)) == (1, 1)
+
+    asyncio.run(story())
+
+
+def test_one_that_says_nothing_neither_keeps_ehlo_from_its_answer_nor_the_gate_from_stopping(monkeypatch):
+    monkeypatch.setattr(upstreams, "_FIRST_ANSWERS_SECONDS", 0.05)
+
+    async def story():
+        async with house() as (gate, one, two):
+            one.answers[b"220"].append(asyncio.Event())
+            client = await gate.connect()
+            assert b"SMTPUTF8" in await client.say(b"EHLO client.example.com")
+            await client.close()
+            async with asyncio.timeout(5):
+                await gate.server.stop(0.0)
+            assert gate.pool.open_count == 0
+            assert (len(one.heard), len(two.heard)) == (1, 1)
 
     asyncio.run(story())

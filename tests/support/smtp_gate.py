@@ -156,6 +156,7 @@ class Gate:
     name_lookup: Any = None
     others: tuple[FakeUpstream, ...] = ()
     """More mail servers, after the first in preference."""
+    is_spread: bool = False
     clock_ahead: float = 0.0
     """Seconds that have passed for those who watch the mail servers' health."""
     notes: Notes = field(default_factory=Notes)
@@ -167,7 +168,13 @@ class Gate:
             for one in (self.upstream, *self.others)
         ]
         loop_time = asyncio.get_running_loop().time
-        self.pool = Upstreams(options, self.notes, clock=lambda: loop_time() + self.clock_ahead, random=lambda: 0.5)
+        self.pool = Upstreams(
+            options,
+            self.notes,
+            clock=lambda: loop_time() + self.clock_ahead,
+            random=lambda: 0.5,
+            is_spread=self.is_spread,
+        )
         gate_options = GateOptions("gate.example.org", self.spool, issuers=("post.example.org",))
         gate_options = replace(gate_options, **self.options)
         self.server = GateServer(

@@ -78,6 +78,7 @@ class Reader:
         return {
             "listen": kinds.some(kinds.texts(values.listen_address), "at least one address and port"),
             "upstream": kinds.one_or_several(values.upstream_url, UPSTREAMS_MAX),
+            "upstream_spread": kinds.typed(bool, "true or false"),
             "upstream_identity": kinds.choice("xclient", "proxy", "none"),
             "upstream_connections": kinds.number(1, 10_000),
             "upstream_timeout_seconds": kinds.number(1, 3600),

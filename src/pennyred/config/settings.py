@@ -31,6 +31,7 @@ class GateSettings(msgspec.Struct, frozen=True):
     listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2525),)
     upstream: tuple[str, ...] = ("smtp://127.0.0.1:10025",)
     """In order of preference."""
+    upstream_spread: bool = False
     upstream_identity: Literal["xclient", "proxy", "none"] = "xclient"
     upstream_connections: int = 50
     upstream_timeout_seconds: int = 600

@@ -107,7 +107,9 @@ def build_door(gate: GateSettings, desk: Desk, log: Any) -> GateServer:
     """The door, not yet listening. Raises OSError where long letters could not be kept."""
     try_spool(gate)
     names = HostNames().lookup if gate.upstream_identity == "xclient" else None
-    upstreams = Upstreams(upstream_options(gate), log, clock=time.monotonic, random=random.random)
+    upstreams = Upstreams(
+        upstream_options(gate), log, clock=time.monotonic, random=random.random, is_spread=gate.upstream_spread
+    )
     return GateServer(gate_options(gate), desk, upstreams, tls_context(gate), name_lookup=names, log=log)
 
 

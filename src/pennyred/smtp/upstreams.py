@@ -1,8 +1,8 @@
 """The mail servers behind the gate, one or several: the first that is healthy in the order of the settings is used.
 
-Not one after another: a first one that does all the work while the second waits is what MX preference means, and what a
-second one that is smaller, or further away, needs. Another one is tried only as long as MAIL has not been accepted;
-no letter's content ever goes to two within one attempt (`delivery`).
+Not one after another, unless that is asked for: a first one that does all the work while the second waits is what MX
+preference means, and what a second one that is smaller, or further away, needs. Another one is tried only as long as
+MAIL has not been accepted; no letter's content ever goes to two within one attempt (`delivery`).
 
 A mail server is down when it cannot be reached (no connection, no greeting, no EHLO). That only makes it less liked: it
 is asked again on the side once its wait is over, and where all are down, the one whose wait ends first is tried.
@@ -38,12 +38,20 @@ class Upstreams:
     """Lends connections that have said EHLO and know their client. Belongs to one event loop."""
 
     def __init__(
-        self, options: Sequence[UpstreamOptions], log: Any, *, clock: Callable[[], float], random: Callable[[], float]
+        self,
+        options: Sequence[UpstreamOptions],
+        log: Any,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        is_spread: bool = False,
     ) -> None:
         self._members = [_Member(UpstreamPool(one), _name(one.endpoint)) for one in options]
         self._log = log
         self._clock = clock
         self._random = random
+        self._is_spread = is_spread
+        self._turn = 0
         self._down = 0
         self._met_of: list[Capabilities] = []
         self._met: Capabilities | None = None
@@ -118,7 +126,7 @@ class Upstreams:
         self._pool_of(connection).discard(connection)
 
     async def learn(self) -> Capabilities | None:
-        """What they offer; asks them where nothing is known. None where nobody answers."""
+        """What they offer; asks them where nothing is known. None where nobody answers, or is worth asking just now."""
         if self.capabilities is None:
             if self._learning is None:
                 self._learning = self._spawn(self._ask())
@@ -126,22 +134,31 @@ class Upstreams:
         return self.capabilities
 
     async def close(self) -> None:
-        """Close what is idle and wait for what runs in the background; what is lent is closed when it comes back."""
-        for member in self._members:
-            await member.pool.close()
+        """Close what is idle and end what runs in the background; what is lent is closed when it comes back."""
+        for task in self._tasks:
+            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for member in self._members:
+            await member.pool.close()
 
     def _in_order(self) -> Iterator[_Member]:
         """Whom to try: those that are up, then of the others the one that is soonest worth it."""
         tried = []
-        for member in self._members:
+        for member in self._liked():
             if member.health.is_up:
                 tried.append(member)
                 yield member
         left = [member for member in self._members if member not in tried]
         if left:
             yield min(left, key=lambda member: member.health.retry_at)
+
+    def _liked(self) -> list[_Member]:
+        """All of them, as the settings say; to spread, each is the first in turn."""
+        if not self._is_spread:
+            return self._members
+        self._turn = (self._turn + 1) % len(self._members)
+        return self._members[self._turn :] + self._members[: self._turn]
 
     async def _acquire_from(self, member: _Member, client: ClientIdentity, *, is_fresh: bool) -> Connection:
         try:
@@ -208,9 +225,9 @@ class Upstreams:
         try:
             now = self._clock()
             asked = [one for one in self._members if one.health.is_up or one.health.is_due(now)]
-            asked = asked or [min(self._members, key=lambda member: member.health.retry_at)]
             asking: set[asyncio.Task[None]] = {self._spawn(self._probe(member)) for member in asked}
-            _, asking = await asyncio.wait(asking, timeout=_FIRST_ANSWERS_SECONDS)
+            if asking:
+                _, asking = await asyncio.wait(asking, timeout=_FIRST_ANSWERS_SECONDS)
             while asking and self.capabilities is None:
                 _, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         finally:
