@@ -1,6 +1,5 @@
 """What the settings limit is limited, for all workers together, by clients on real sockets."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -76,7 +75,7 @@ def files_in(folder: Path, pid: int) -> list[str]:
     found = []
     for one in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
-            found.append(os.readlink(one))
+            found.append(str(one.readlink()))
     return [name for name in found if name.startswith(f"{folder}/")]
 
 
