@@ -48,7 +48,7 @@ ODD = {
     "no header and no empty line": b"hello\r\nworld\r\n",
     "dots": b".a: b\r\n\r\n.\r\n..\r\n...\r\n.x\r\n",
     "empty lines at the end": b"a: b\r\n\r\nx\r\n\r\n\r\n",
-    "a line that is no field": b"From alice\r\na: b\r\nnonsense\r\nc: d\r\n\r\nx\r\n",
+    "a line that is no field": b"Fromage\r\na: b\r\nnonsense\r\nc: d\r\n\r\nx\r\n",
     "a field without a name": b": x\r\n\r\n",
     "larger than memory": b"a: b\r\n\r\n" + (b"." + b"x" * 70 + b"\r\n") * 40_000,
     "one long line of dots": b"a: b\r\n\r\n" + b"." * 1_500_000 + b"\r\n",
@@ -65,6 +65,13 @@ def test_a_letter_that_begins_with_a_folded_line_cannot_continue_the_gates_own_f
     letter = b" ; dkim=pass header.d=bank.example\r\nSubject: x\r\n\r\nhello\r\n"
     [arrived] = asyncio.run(passed_through([letter]))
     assert arrived == FIELDS + b"\r\n" + letter
+
+
+@pytest.mark.parametrize("first", [b"From alice Mon Nov 23 06:00:00 2026\r\n", b">From alice\r\n", b">>From x\r\n"])
+def test_a_line_of_an_mbox_stays_at_the_top_where_mail_servers_pass_over_it(first):
+    """Below the gate's fields it would end the header section, and the letter's own fields would be text."""
+    assert asyncio.run(passed_through([first + b"a: b\r\n\r\nx\r\n"])) == [first + FIELDS + b"a: b\r\n\r\nx\r\n"]
+    assert asyncio.run(passed_through([first])) == [first + FIELDS]
 
 
 line = st.binary(max_size=40).map(lambda text: text.translate(None, b"\r\n\0"))

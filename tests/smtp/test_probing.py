@@ -37,11 +37,11 @@ def test_who_refuses_a_stranger_a_foreign_recipient_is_no_open_relay(keywords):
     upstream = FakeUpstream(keywords=keywords)
     upstream.answers[b"RCPT"].append(DENIED)
 
-    assert probed(upstream) == Probe(offers_xclient=True, is_open_relay=False)
+    assert probed(upstream) == Probe(can_be_told=True, is_open_relay=False)
 
 
 def test_who_takes_everybodys_mail_is_an_open_relay():
-    assert probed(FakeUpstream()) == Probe(offers_xclient=True, is_open_relay=True)
+    assert probed(FakeUpstream()) == Probe(can_be_told=True, is_open_relay=True)
 
 
 def test_the_question_is_asked_as_a_stranger_before_anything_else():
@@ -58,7 +58,7 @@ def test_the_question_is_asked_as_a_stranger_before_anything_else():
 def test_without_xclient_nothing_is_asked_as_it_would_be_asked_as_a_neighbour():
     upstream = FakeUpstream(keywords=("PIPELINING",))
 
-    assert probed(upstream) == Probe(offers_xclient=False)
+    assert probed(upstream) == Probe(can_be_told=False)
     assert not any(command.startswith(b"RCPT") for command in upstream.commands)
 
 
@@ -73,7 +73,7 @@ def test_a_stranger_is_announced_by_proxy_where_that_is_the_way():
     upstream = FakeUpstream(is_proxied=True, keywords=())
     upstream.answers[b"RCPT"].append(DENIED)
 
-    assert probed(upstream, IdentityMode.PROXY) == Probe(is_open_relay=False)
+    assert probed(upstream, IdentityMode.PROXY) == Probe(can_be_told=True)
     assert upstream.heard[0].startswith(proxy_header(STRANGER, ("127.0.0.1", upstream.port)))
 
 
@@ -81,7 +81,7 @@ def test_lmtp_is_spoken_to_a_server_of_lmtp(tmp_path):
     upstream = FakeUpstream(is_lmtp=True, path=tmp_path / "lmtp")
     upstream.answers[b"RCPT"].append(b"550 5.1.1 no such user\r\n")
 
-    assert probed(upstream, IdentityMode.NONE) == Probe(offers_xclient=True)
+    assert probed(upstream, IdentityMode.NONE) == Probe(can_be_told=True)
     assert upstream.commands[0] == b"LHLO mx.example.org\r\n"
 
 
@@ -91,7 +91,7 @@ def test_a_server_that_will_not_have_the_stranger_is_no_open_relay():
         [b"250-mail.example.org\r\n250 XCLIENT NAME ADDR\r\n", b"554 5.7.1 you are on a list\r\n"]
     )
 
-    assert probed(upstream) == Probe(offers_xclient=True)
+    assert probed(upstream) == Probe(can_be_told=True)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,22 @@ def test_check_has_no_complaint(behind):
     assert [one for one in said["complaints"] if one["key"].startswith("gate")] == []
 
 
-def test_it_knows_the_client(behind_and_told):
+def test_the_letter_tells_the_client(behind):
+    """In the mail server's own Received field where that was told, else in the gate's."""
+    town, server = behind.town, behind.server
+    with closing(smtplib.SMTP("127.0.0.1", town.gate_port)) as smtp:
+        smtp.ehlo("front.example")
+        smtp.docmd(f"XCLIENT ADDR={CLIENT} NAME=[UNAVAILABLE]")
+        smtp.ehlo("client.example")
+        smtp.mail(ANN)
+        smtp.rcpt(BOB)
+        assert smtp.data(town.stamped(letter(), BOB))[0] == 250
+    [delivered] = server.wait_for_letters(1)
+    first = next(field for field in delivered.split(b"Received:") if b"client.example" in field).partition(b";")[0]
+    assert f"[{CLIENT}]".encode() in first
+
+
+def test_it_knows_the_client_itself(behind_and_told):
     town, server = behind_and_told.town, behind_and_told.server
     with closing(smtplib.SMTP("127.0.0.1", town.gate_port)) as smtp:
         smtp.ehlo("front.example")
@@ -172,7 +187,6 @@ def test_it_knows_the_client(behind_and_told):
         assert smtp.data(town.stamped(letter(), BOB))[0] == 250
     [delivered] = server.wait_for_letters(1)
     topmost = delivered[delivered.index(b"Received:") :].partition(b";")[0]
-    assert b"client.example" in topmost
     assert f"[{CLIENT}]".encode() in topmost
 
 

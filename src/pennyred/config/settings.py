@@ -32,7 +32,9 @@ class GateSettings(msgspec.Struct, frozen=True):
     upstream: tuple[str, ...] = ("smtp://127.0.0.1:10025",)
     """In order of preference."""
     upstream_spread: bool = False
-    upstream_identity: Literal["xclient", "proxy", "none"] = "xclient"
+    upstream_identity: Literal["xclient", "xforward", "proxy", "none"] = "xclient"
+    upstream_tls_ca: Path | None = None
+    upstream_tls_verify: bool = True
     upstream_connections: int = 50
     upstream_timeout_seconds: int = 600
     stop_timeout_seconds: int = 600

@@ -74,12 +74,20 @@ def mailbox_or_domain(text: str) -> str:
 
 def upstream_url(text: str) -> str:
     """Where the mail server is."""
-    expected = 'a URL like "smtp://127.0.0.1:10025", "lmtp://127.0.0.1:24" or "lmtp+unix:///path"'
+    expected = (
+        'a URL like "smtp://127.0.0.1:10025", "smtps://mx.example.org", "smtp+starttls://mx.example.org", '
+        '"lmtp://127.0.0.1:24" or "lmtp+unix:///path"'
+    )
     parts, port = _split(text, expected)
     if parts.scheme == "lmtp+unix":
         is_good = bool(parts.path) and not parts.netloc
     else:
-        is_good = parts.scheme in ("smtp", "lmtp") and bool(parts.hostname) and not parts.path.strip("/") and port != 0
+        is_good = (
+            parts.scheme in ("smtp", "smtps", "smtp+starttls", "lmtp")
+            and bool(parts.hostname)
+            and not parts.path.strip("/")
+            and port != 0
+        )
     if not is_good or parts.query or parts.fragment or parts.username:
         raise ValueError(expected)
     return text

@@ -19,9 +19,10 @@ from pennyred.services.gatelog import LetterLog
 from pennyred.services.ports import Redeemer
 from pennyred.services.standing import GatePolicy
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
+from pennyred.smtp.security import client_context
 from pennyred.smtp.server import GateServer, listening_socket
 from pennyred.smtp.spool import SpoolLimits
-from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
+from pennyred.smtp.upstream import IdentityMode, Security, UpstreamOptions, parse_url
 from pennyred.smtp.upstreams import Upstreams
 from pennyred.state.store import GateState
 
@@ -63,6 +64,7 @@ def gate_options(gate: GateSettings) -> GateOptions:
         help_url=gate.help_url,
         is_bare_newline_refused=gate.bare_newline == "reject" and is_refusing,
         is_mixed_split=gate.mixed == "split",
+        is_trace_added=gate.upstream_identity == "none",
         hops_max=HOPS_MAX if is_refusing else 0,
         trusted_fronts=gate.trusted_fronts,
         transfer_timeout_seconds=gate.transfer_timeout_seconds,
@@ -75,13 +77,25 @@ def gate_options(gate: GateSettings) -> GateOptions:
     )
 
 
+def upstream_tls(gate: GateSettings) -> ssl.SSLContext | None:
+    """Whom to believe that it is the mail server, where one is reached by TLS; raises OSError."""
+    if all(parse_url(url).security is Security.NONE for url in gate.upstream):
+        return None
+    return client_context(gate.upstream_tls_ca, is_verified=gate.upstream_tls_verify)
+
+
 def upstream_options(gate: GateSettings) -> list[UpstreamOptions]:
-    """The settings as the ways to the mail servers know them; the connections to each are shared by the workers."""
+    """The settings as the ways to the mail servers know them; the connections to each are shared by the workers.
+
+    Raises OSError where the authorities' certificates cannot be read.
+    """
+    tls = upstream_tls(gate)
     return [
         UpstreamOptions(
             endpoint=parse_url(url),
             hostname=gate_hostname(gate),
             identity=IdentityMode(gate.upstream_identity),
+            tls=tls,
             connections_max=max(1, gate.upstream_connections // gate.workers),
             answer_timeout_seconds=gate.upstream_timeout_seconds,
         )
@@ -106,7 +120,7 @@ def build_desk(policy: GatePolicy, redeemer: Redeemer, state: GateState, log: Le
 def build_door(gate: GateSettings, desk: Desk, log: Any) -> GateServer:
     """The door, not yet listening. Raises OSError where long letters could not be kept."""
     try_spool(gate)
-    names = HostNames().lookup if gate.upstream_identity == "xclient" else None
+    names = HostNames().lookup if gate.upstream_identity in ("xclient", "xforward") else None
     upstreams = Upstreams(
         upstream_options(gate), log, clock=time.monotonic, random=random.random, is_spread=gate.upstream_spread
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
 from pennyred.discovery import find_key, key_name
 from pennyred.postage.errors import PennyRedError, Unavailable
-from pennyred.programs.gate import read_pass_key, tls_context, try_spool, upstream_options
+from pennyred.programs.gate import read_pass_key, tls_context, try_spool, upstream_options, upstream_tls
 from pennyred.programs.office import open_ledger
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.probing import Probe, probe_upstream
@@ -38,6 +38,12 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
         tls_context(gate)
     except (OSError, ValueError) as error:
         found.append(_about(settings, "gate.tls_certificate", _text(error), "a certificate and its key in PEM files"))
+    try:
+        upstream_tls(gate)
+    except OSError as error:
+        found.append(
+            _about(settings, "gate.upstream_tls_ca", _text(error), "certificates of authorities in a PEM file")
+        )
     if gate.pass_key is not None:
         try:
             read_pass_key(gate.pass_key)
@@ -57,7 +63,10 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
 
 async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
     """Each mail server is asked at the same time as the others."""
-    options = [replace(one, command_timeout_seconds=PROBE_SECONDS) for one in upstream_options(gate)]
+    try:
+        options = [replace(one, command_timeout_seconds=PROBE_SECONDS) for one in upstream_options(gate)]
+    except OSError:  # said already
+        return []
     probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))
     found = zip(gate.upstream, probes, strict=True)
     return [complaint for url, probe in found for complaint in _upstream(settings, gate, url, probe)]
@@ -68,13 +77,15 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
     match probe:
         case Probe(error=error) if error:
             return [_about(settings, "gate.upstream", error, f"a mail server at {url}")]
-        case Probe(offers_xclient=False) if gate.upstream_identity == "xclient":
+        case Probe(can_be_told=False):
+            identity = gate.upstream_identity
             return [
                 _about(
                     settings,
                     "gate.upstream_identity",
-                    f"the mail server{which} does not offer XCLIENT to this gate, so no letter would be handed over",
-                    "smtpd_authorized_xclient_hosts set to this gate's address on that listener (config/postfix)",
+                    f"the mail server{which} does not offer {identity.upper()} to this gate, "
+                    "so no letter would be handed over",
+                    f"smtpd_authorized_{identity}_hosts set to this gate's address on that listener (config/postfix)",
                 )
             ]
         case Probe(is_open_relay=True):

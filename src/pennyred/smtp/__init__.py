@@ -4,7 +4,8 @@
 
     server      listens, stops in good order             upstream    where the mail server is, what it offers
     gatehouse   what all sessions share; EHLO's words     connection  one connection to it
-    session     a client's commands; a letter to the desk pool        the connections, used again when surely clean
+    session     a client's commands; a letter to the desk dialogue    what is said over it; security: TLS
+    trace       the Received field                        pool        the connections, used again when surely clean
     wire        a client's bytes, deadlines, TLS          delivery    one transaction with it, MAIL to final answer
     path        the arguments of MAIL and RCPT            spool       a letter as it comes, hashed, kept
     identity    XCLIENT, XFORWARD, PROXY                  newlines    where a letter ends, its dots and newlines

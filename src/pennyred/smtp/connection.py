@@ -1,22 +1,14 @@
-"""One connection to the mail server behind the gate: commands out, replies in, in order, within limits.
-
-Everything that can go wrong (refused, silent, closed, nonsense, more than it should say) is `Unavailable`, and the
-connection is then broken for good. Nothing is ever sent twice here.
-"""
+"""One connection to the mail server behind the gate, spoken to as a client. Nothing is ever said twice here."""
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
-from typing import cast
 
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
-from pennyred.smtp.answers import NotSmtp, ReplyReader
-from pennyred.smtp.identity import ClientIdentity, proxy_header, xclient_command
-from pennyred.smtp.patience import Patience
-from pennyred.smtp.upstream import Capabilities, IdentityMode, UpstreamOptions, parse_capabilities
+from pennyred.smtp.dialogue import Dialogue, unavailable
+from pennyred.smtp.identity import ClientIdentity, proxy_header, xclient_command, xforward_commands
+from pennyred.smtp.upstream import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
 
 
 class Refused(Exception):  # noqa: N818 - the mail server's word, not a mistake
@@ -27,46 +19,17 @@ class Refused(Exception):  # noqa: N818 - the mail server's word, not a mistake
         self.reply = reply
 
 
-def unavailable(detail: str) -> Unavailable:
-    """The mail server does not answer as it should."""
-    return Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"upstream: {detail}")
-
-
-class Connection(asyncio.Protocol):
-    """Speaks SMTP or LMTP as a client. Made by `connect`; used by one transaction at a time."""
+class Connection(Dialogue):
+    """Made by `connect`; used by one transaction at a time."""
 
     def __init__(self, options: UpstreamOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self.capabilities = Capabilities(frozenset())
         self.opened_at = 0.0
         self.idle_since = 0.0
-        self.refusals = 0
-        """Refused commands since the last letter it accepted."""
         self.is_reused = False
         """Whether it has come from the pool: the mail server may have left it meanwhile."""
-        self.unasked: Reply | None = None
-        """What the mail server said without having been asked: a refusal in the middle of a letter, perhaps."""
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        # Expected from the first moment: it may come before anybody has had time to ask.
-        self._greeting: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting: deque[asyncio.Future[Reply]] = deque((self._greeting,))
-        self._reader = ReplyReader()
         self._told = b""  # the last XCLIENT line
-        self._failure: str | None = None
-        self._writable: asyncio.Future[None] | None = None
-        self._closed = self._loop.create_future()
-        self._patience = Patience(self._loop, lambda seconds: self.abort(f"no answer within {seconds:.0f} s"))
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether it can be used no more."""
-        return self._failure is not None
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether it owes no answer and has not begun one: fit to be kept."""
-        return self._failure is None and not self._waiting and self._reader.is_empty
 
     @property
     def is_told(self) -> bool:
@@ -87,9 +50,14 @@ class Connection(asyncio.Protocol):
         """
         if self.options.identity is IdentityMode.PROXY:
             self._write(proxy_header(client, self._destination()))
+        security = self.options.endpoint.security
+        if security is Security.IMPLICIT:
+            await self._change_to_tls()
         reply = await self._reply(self._greeting, self.options.connect_timeout_seconds)
         if not replies.is_success(reply):
             raise unavailable(f"greeting: {reply.text}")
+        if security is Security.STARTTLS:
+            await self._start_tls()
         is_the_clients = self.options.identity is IdentityMode.PROXY and client is not None
         [hello] = self._send(self._hello_line(self._hello_name(client if is_the_clients else None)))
         reply = await self._reply(hello, self.options.connect_timeout_seconds)
@@ -100,6 +68,18 @@ class Connection(asyncio.Protocol):
             raise unavailable(f"EHLO: {reply.text}")
         self.capabilities = parse_capabilities(reply)
         self.opened_at = self._loop.time()
+
+    async def _start_tls(self) -> None:
+        """RFC 3207; EHLO is said anew afterwards. Nothing that came in plain text is believed."""
+        [hello] = self._send(self._hello_line(self.options.hostname))
+        reply = await self._reply(hello, self.options.connect_timeout_seconds)
+        if not replies.is_success(reply) or "STARTTLS" not in parse_capabilities(reply).keywords:
+            raise unavailable("STARTTLS is not offered, and without TLS nothing is sent there")
+        [ready] = self._send(b"STARTTLS")
+        reply = await self._reply(ready, self.options.connect_timeout_seconds)
+        if not replies.is_success(reply) or not self.is_clean:
+            raise unavailable(f"STARTTLS: {reply.text}" if self.is_clean else "said more than its answer to STARTTLS")
+        await self._change_to_tls()
 
     async def tell(self, client: ClientIdentity) -> None:
         """Say who the client is, unless it was the last one too. Raises `Refused` where the server will not have it.
@@ -126,6 +106,22 @@ class Connection(asyncio.Protocol):
         self.capabilities = parse_capabilities(hello)
         self._told = line
 
+    async def begin(self, client: ClientIdentity, lines: Sequence[bytes]) -> list[Reply]:
+        """Say MAIL and RCPTs, behind XFORWARD where the client is told of so: it holds for one transaction."""
+        told: list[bytes] = []
+        if self.options.identity is IdentityMode.XFORWARD:
+            told = xforward_commands(client, self.capabilities.xforward)
+        if not told:
+            return await self.exchange(lines)
+        if "PIPELINING" in self.capabilities.keywords:
+            answers = await self.exchange([*told, *lines])
+        else:
+            answers = [*await self.exchange(told), *await self.exchange(lines)]
+        for answer in answers[: len(told)]:
+            if not replies.is_success(answer):
+                raise unavailable(f"XFORWARD: {answer.text}")
+        return answers[len(told) :]
+
     async def exchange(self, lines: Sequence[bytes], *, is_first_needed: bool = True) -> list[Reply]:
         """Send commands, all at once where the server allows it, and wait for their replies.
 
@@ -141,15 +137,6 @@ class Connection(asyncio.Protocol):
             if is_first_needed and not replies.is_success(answers[0]):
                 return answers * len(lines)
         return answers
-
-    async def write_letter(self, piece: bytes) -> None:
-        """Send a part of a letter and wait until the kernel has it; raises `Unavailable` if the connection is gone."""
-        self._write(piece)
-        if self._writable is not None:
-            timer = self._loop.call_later(self.options.command_timeout_seconds, self.abort, "takes no more of a letter")
-            await self._writable
-            timer.cancel()
-        self._check()
 
     def end_letter(self, last: bytes, count: int) -> list[asyncio.Future[Reply]]:
         """Send the last piece, which ends with the final dot; the replies (LMTP: one a recipient) come later."""
@@ -179,66 +166,7 @@ class Connection(asyncio.Protocol):
             self._write(b"QUIT\r\n")
         self.close("closed by the gate")
 
-    def close(self, why: str) -> None:
-        """Close; whoever still waits gets `Unavailable`."""
-        self._fail(why, is_abort=False)
-
-    def abort(self, why: str) -> None:
-        """Close at once, throwing away what has not been sent: a letter without its dot is no letter."""
-        self._fail(why, is_abort=True)
-
-    async def wait_closed(self) -> None:
-        """Wait until the socket is closed."""
-        await asyncio.shield(self._closed)
-
-    # What the transport calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; nothing buffered counts as sent, so the high-water mark is zero."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
-        self._transport.set_write_buffer_limits(high=0)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever waits is told."""
-        self._fail("connection lost" if exc is None else f"connection lost: {exc}", is_abort=False)
-        if not self._closed.done():
-            self._closed.set_result(None)
-
-    def eof_received(self) -> bool:
-        """It has hung up: close our side too."""
-        self._fail("connection closed by the mail server", is_abort=False)
-        return False
-
-    def pause_writing(self) -> None:
-        """The kernel takes no more for now."""
-        if self._writable is None:
-            self._writable = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        """The kernel has it all."""
-        writable, self._writable = self._writable, None
-        if writable is not None and not writable.done():
-            writable.set_result(None)
-
-    def data_received(self, data: bytes) -> None:
-        """Give each reply to the first who waits for one."""
-        self._reader.feed(data)
-        try:
-            while self._failure is None and (reply := self._reader.next()) is not None:
-                self._take(reply)
-        except NotSmtp as error:
-            self._fail(str(error), is_abort=True)
-
     # Inside
-
-    def _take(self, reply: Reply) -> None:
-        if not self._waiting:
-            self.unasked = reply
-            self._fail(f"said without being asked: {reply.text[:200]}", is_abort=False)
-            return
-        future = self._waiting.popleft()
-        if not future.done():
-            future.set_result(reply)
 
     def _hello_name(self, client: ClientIdentity | None) -> str:
         name = client.helo if client is not None and client.helo.isascii() else ""
@@ -246,61 +174,6 @@ class Connection(asyncio.Protocol):
 
     def _hello_line(self, name: str) -> bytes:
         return (b"LHLO " if self.options.endpoint.is_lmtp else b"EHLO ") + name.encode("ascii")
-
-    def _expect(self) -> asyncio.Future[Reply]:
-        self._check()
-        future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting.append(future)
-        return future
-
-    def _send(self, *lines: bytes) -> list[asyncio.Future[Reply]]:
-        futures = [self._expect() for _ in lines]
-        self._write(b"\r\n".join(lines) + b"\r\n")
-        return futures
-
-    async def _reply(self, future: asyncio.Future[Reply], timeout_seconds: float | None = None) -> Reply:
-        seconds = self.options.command_timeout_seconds if timeout_seconds is None else timeout_seconds
-        self._patience.give(seconds)
-        try:
-            reply = await future
-        finally:
-            self._patience.end()
-        if replies.is_refusal(reply):
-            self.refusals += 1
-            if replies.is_closing(reply):
-                self.close("closed by the mail server's 421")
-        return reply
-
-    def _destination(self) -> tuple[str, int]:
-        assert self._transport is not None
-        peer = self._transport.get_extra_info("peername")
-        return (peer[0], peer[1]) if isinstance(peer, tuple) else ("127.0.0.1", 0)
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise unavailable(self._failure)
-
-    def _write(self, data: bytes) -> None:
-        self._check()
-        assert self._transport is not None
-        self._transport.write(data)
-
-    def _fail(self, why: str, *, is_abort: bool) -> None:
-        if self._failure is not None:
-            return
-        self._failure = why
-        self._patience.cancel()
-        for future in self._waiting:
-            if not future.done():
-                future.set_exception(unavailable(why))
-                future.exception()  # whoever waits is told all the same; nobody may wait, and that is well too
-        self._waiting.clear()
-        self.resume_writing()
-        if self._transport is not None:
-            if is_abort:
-                self._transport.abort()
-            else:
-                self._transport.close()
 
 
 async def connect(options: UpstreamOptions) -> Connection:

@@ -13,7 +13,8 @@ from itertools import chain
 from pennyred.postage.errors import Unavailable
 from pennyred.services.letterbox import Delivered, Fate, Reply
 from pennyred.smtp import path, replies
-from pennyred.smtp.connection import Connection, Refused, unavailable
+from pennyred.smtp.connection import Connection, Refused
+from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.newlines import stuffed
 from pennyred.smtp.offers import NO_NEEDS, Needs, needs_of
@@ -111,7 +112,7 @@ class Transaction:
         try:
             if "SIZE" not in connection.capabilities.keywords:
                 lines = [path.without_size(lines[0]), *lines[1:]]
-            answers = await connection.exchange(lines)
+            answers = await connection.begin(self._client, lines)
         except BaseException:
             self._upstreams.discard(connection)
             raise
@@ -139,7 +140,8 @@ class Transaction:
         if "SIZE" not in connection.capabilities.keywords:
             mail = path.without_size(mail)
         try:
-            answers = await connection.exchange([mail, *(self._recipients[index] for index in indexes)])
+            lines = [mail, *(self._recipients[index] for index in indexes)]
+            answers = await connection.begin(self._client, lines)
         except Unavailable:
             self._drop()
             raise
@@ -174,9 +176,10 @@ class Transaction:
 class LetterDelivery:
     """Implements `letterbox.Delivery` for one letter and the transaction it came with."""
 
-    def __init__(self, transaction: Transaction, letter: ReceivedLetter) -> None:
+    def __init__(self, transaction: Transaction, letter: ReceivedLetter, trace: bytes = b"") -> None:
         self._transaction = transaction
         self._letter = letter
+        self._trace = trace
         self.answers_each = transaction.is_lmtp
 
     async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
@@ -215,11 +218,13 @@ class LetterDelivery:
 
     async def _send_all_but_the_end(self, connection: Connection, fields: bytes, header: bytes) -> bytes:
         """Send the letter but for what ends it; the rest goes out in one write with the dot."""
+        first, header = _split_off_mbox_line(header)
+        fields += self._trace
         if fields and header[:1] in (b" ", b"\t"):
             # A letter that begins with a folded line would continue the gate's own field in the sender's words.
             fields += b"\r\n"
         pending = bytearray()
-        for piece in stuffed(chain((fields, header), self._letter.body())):
+        for piece in stuffed(chain((first + fields, header), self._letter.body())):
             if len(pending) > _WRITE_BYTES:
                 await connection.write_letter(bytes(pending))
                 pending.clear()
@@ -250,3 +255,11 @@ class LetterDelivery:
                 answers.append(None)
                 detail = str(error)
         return answers, detail
+
+
+def _split_off_mbox_line(header: bytes) -> tuple[bytes, bytes]:
+    """What some programs leave at the top of a letter, which mail servers pass over there and nowhere else."""
+    if header[:1] in (b"F", b">") and header.lstrip(b">").startswith(b"From "):
+        first, newline, rest = header.partition(b"\r\n")
+        return first + newline, rest
+    return b"", header

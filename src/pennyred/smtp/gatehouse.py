@@ -38,6 +38,8 @@ class GateOptions:
     is_bare_newline_refused: bool = False
     is_mixed_split: bool = True
     """Whether a transaction takes recipients of one policy class only; else a letter is judged whole."""
+    is_trace_added: bool = False
+    """Whether letters get a Received field of the gate's: where the mail server is not told who the client is."""
     trusted_fronts: tuple[IPv4Network | IPv6Network, ...] = ()
     transfer_timeout_seconds: float = 600
     read_timeout_seconds: float = 300

@@ -111,6 +111,24 @@ def xclient_command(client: ClientIdentity, attributes: frozenset[str]) -> bytes
     return f"XCLIENT {' '.join(words)}".encode("ascii")
 
 
+def xforward_commands(client: ClientIdentity, attributes: frozenset[str]) -> list[bytes]:
+    """The XFORWARD lines for a mail server that takes these attributes, without CRLF; two, as one would be too long."""
+    values = {
+        "NAME": _TEMPORARILY_UNAVAILABLE if client.name is None else client.name or UNAVAILABLE,
+        "ADDR": f"IPV6:{client.address}" if ":" in client.address else client.address,
+        "PORT": str(client.port) if client.port else UNAVAILABLE,
+        "PROTO": client.protocol,
+    }
+    helo = {
+        "HELO": client.helo if client.helo and len(_to_xtext(client.helo)) <= _VALUE_OCTETS_MAX else UNAVAILABLE,
+        "SOURCE": "REMOTE",
+    }
+    lines = (
+        [f"{name}={_to_xtext(text)}" for name, text in some.items() if name in attributes] for some in (values, helo)
+    )
+    return [f"XFORWARD {' '.join(words)}".encode("ascii") for words in lines if words]
+
+
 def proxy_header(client: ClientIdentity | None, destination: tuple[str, int]) -> bytes:
     """The PROXY v2 header of a connection made on behalf of `client` to `destination` (address, port).
 

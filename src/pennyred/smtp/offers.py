@@ -44,9 +44,10 @@ def needs_of(lines: Iterable[bytes]) -> Needs:
 def meeting(offers: Sequence[Capabilities]) -> Capabilities:
     """What each of them offers: which one will have the letter is not known before MAIL."""
     first, *others = offers
-    keywords, xclient = first.keywords, first.xclient
+    keywords, xclient, xforward = first.keywords, first.xclient, first.xforward
     for one in others:
         keywords &= one.keywords
         xclient &= one.xclient
+        xforward &= one.xforward
     limits = [one.size_max for one in offers if one.size_max]
-    return Capabilities(keywords, min(limits, default=0), xclient)
+    return Capabilities(keywords, min(limits, default=0), xclient, xforward)

@@ -10,7 +10,8 @@ from typing import Any
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.smtp.connection import Connection, connect, unavailable
+from pennyred.smtp.connection import Connection, connect
+from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.upstream import Capabilities, IdentityMode, UpstreamOptions
 
@@ -203,5 +204,6 @@ class UpstreamPool:
 
 def _require_identity(connection: Connection) -> None:
     """Raise `Unavailable` where no client could be named on this connection."""
-    if connection.options.identity is IdentityMode.XCLIENT and "ADDR" not in connection.capabilities.xclient:
-        raise unavailable("XCLIENT is not offered to the gate, but upstream_identity is xclient")
+    identity = connection.options.identity
+    if not connection.capabilities.can_be_told(identity):
+        raise unavailable(f"{identity.upper()} is not offered to the gate, but upstream_identity is {identity}")

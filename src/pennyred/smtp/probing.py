@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from pennyred.postage.errors import Unavailable
 from pennyred.smtp import replies
-from pennyred.smtp.connection import Connection, Refused, connect, unavailable
+from pennyred.smtp.connection import Connection, Refused, connect
+from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.identity import ClientIdentity
-from pennyred.smtp.upstream import IdentityMode, UpstreamOptions
+from pennyred.smtp.upstream import UpstreamOptions
 
 STRANGER = ClientIdentity("192.0.2.1")
 """TEST-NET-1 (RFC 5737): nobody's neighbour."""
@@ -18,7 +19,8 @@ class Probe:
     """What was found; with `error` nothing else is known."""
 
     error: str = ""
-    offers_xclient: bool = False
+    can_be_told: bool = False
+    """Whether it offers the gate the way that is set to name its clients."""
     is_open_relay: bool = False
 
 
@@ -38,15 +40,15 @@ async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Pr
 
 async def _ask(connection: Connection, foreign_recipient: str) -> Probe:
     await connection.open(STRANGER)
-    offers_xclient = "ADDR" in connection.capabilities.xclient
-    if connection.options.identity is IdentityMode.XCLIENT and not offers_xclient:
+    if not connection.capabilities.can_be_told(connection.options.identity):
         return Probe()
     try:
         await connection.tell(STRANGER)
     except Refused:
-        return Probe(offers_xclient=offers_xclient)
+        return Probe(can_be_told=True)
     # A bounce: whoever the sender was, its domain might be refused, which says nothing of recipients.
-    *_, answer = await connection.exchange([b"MAIL FROM:<>", b"RCPT TO:<%s>" % foreign_recipient.encode("ascii")])
+    lines = [b"MAIL FROM:<>", b"RCPT TO:<%s>" % foreign_recipient.encode("ascii")]
+    *_, answer = await connection.begin(STRANGER, lines)
     if replies.is_closing(answer):
         raise unavailable(answer.text)
-    return Probe(offers_xclient=offers_xclient, is_open_relay=replies.is_success(answer))
+    return Probe(can_be_told=True, is_open_relay=replies.is_success(answer))

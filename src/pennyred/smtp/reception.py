@@ -67,11 +67,17 @@ class LetterSink:
         self._spool.discard()
 
 
-async def take_to_desk(house: Gatehouse, letter: ReceivedLetter, envelope: Envelope, transaction: Transaction) -> bytes:
-    """Have the letter judged and delivered; the reply. Closes letter and transaction, and raises nothing."""
+async def take_to_desk(
+    house: Gatehouse, letter: ReceivedLetter, envelope: Envelope, transaction: Transaction, trace: bytes
+) -> bytes:
+    """Have the letter judged and delivered, with `trace` above it; the reply.
+
+    Closes letter and transaction, and raises nothing.
+    """
     house.letters += 1
     try:
-        return _reply_to(house, await house.desk.take(letter, envelope, LetterDelivery(transaction, letter)), envelope)
+        delivery = LetterDelivery(transaction, letter, trace)
+        return _reply_to(house, await house.desk.take(letter, envelope, delivery), envelope)
     except Unavailable as trouble:
         house.log.warning("smtp.unavailable", command="DATA", detail=str(trouble))
         return replies.later(trouble.reason)

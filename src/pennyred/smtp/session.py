@@ -11,6 +11,9 @@
 
 # ruff: noqa: N802 - the commands are named as aiosmtpd names them
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from secrets import token_hex
 from typing import Any, ClassVar
 
 from pennyred.services.letterbox import Envelope
@@ -24,6 +27,7 @@ from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.newlines import LetterStream
 from pennyred.smtp.reception import LetterSink, take_to_desk
 from pennyred.smtp.spool import ReceivedLetter
+from pennyred.smtp.trace import protocol_name, received_field
 
 
 class GateSession(Envelopes):
@@ -146,7 +150,7 @@ class GateSession(Envelopes):
             self._sender, recipients, identity.address, client.is_known, identity.helo, identity.name or ""
         )
         self._transaction = None  # it is ended at the desk
-        reply = await take_to_desk(self._house, letter, envelope, transaction)
+        reply = await take_to_desk(self._house, letter, envelope, transaction, self._trace(recipients))
         self.forget()
         if replies.is_error(reply):
             self._is_leaving |= replies.is_goodbye(reply)
@@ -154,6 +158,15 @@ class GateSession(Envelopes):
         else:
             self._errors = self._idle_commands = 0
             self.say(reply)
+
+    def _trace(self, recipients: tuple[bytes, ...]) -> bytes:
+        options = self._house.options
+        if not options.is_trace_added:
+            return b""
+        protocol = protocol_name(self._identity, is_tls=self._is_tls, is_utf8=self._is_utf8)
+        recipient = recipients[0] if len(recipients) == 1 else None
+        date = format_datetime(datetime.now(UTC))
+        return received_field(self._identity, options.hostname, protocol, token_hex(6), recipient, date)
 
     async def smtp_RSET(self, arg: Any) -> None:  # noqa: ARG002
         """Forget the transaction."""

@@ -1,18 +1,30 @@
 """The mail server behind the gate: where it is, how it is told who the client is, what it offers."""
 
+import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
 from pennyred.services.letterbox import Reply
 
-_PORTS = {"smtp": 25, "lmtp": 24}
+_PORTS = {"smtp": 25, "lmtp": 24, "smtps": 465, "smtp+starttls": 25}
+
+
+class Security(StrEnum):
+    """How the way to it is kept from others."""
+
+    NONE = "none"
+    IMPLICIT = "implicit"
+    """TLS from the first octet (RFC 8314 section 3.3)."""
+    STARTTLS = "starttls"
+    """RFC 3207; never without."""
 
 
 class IdentityMode(StrEnum):
     """How the mail server learns who the client is."""
 
     XCLIENT = "xclient"
+    XFORWARD = "xforward"
     PROXY = "proxy"
     NONE = "none"
 
@@ -26,6 +38,7 @@ class Endpoint:
     path: str = ""
     """Of a unix socket; empty for TCP."""
     is_lmtp: bool = False
+    security: Security = Security.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,8 @@ class UpstreamOptions:
     hostname: str
     """What the gate calls itself in EHLO."""
     identity: IdentityMode = IdentityMode.XCLIENT
+    tls: ssl.SSLContext | None = None
+    """Whom to believe that it is the one; needed where the endpoint has `security`."""
     connections_max: int = 50
     answer_timeout_seconds: float = 600
     """For the answer to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
@@ -59,25 +74,44 @@ class Capabilities:
     """What SIZE says, in bytes; 0: no limit told."""
     xclient: frozenset[str] = frozenset()
     """The attributes XCLIENT takes."""
+    xforward: frozenset[str] = frozenset()
+    """The attributes XFORWARD takes."""
+
+    def can_be_told(self, identity: IdentityMode) -> bool:
+        """Whether a client can be named that way. PROXY is not offered, it is known to be understood."""
+        match identity:
+            case IdentityMode.XCLIENT:
+                return "ADDR" in self.xclient
+            case IdentityMode.XFORWARD:
+                return "ADDR" in self.xforward
+        return True
 
 
 def parse_url(url: str) -> Endpoint:
-    """Read `smtp://host[:port]`, `lmtp://host[:port]` or `lmtp+unix:///path`; raises ValueError with what is wrong."""
+    """Read `smtp://host[:port]`, `smtps://`, `smtp+starttls://` or `lmtp://` likewise, or `lmtp+unix:///path`.
+
+    Raises ValueError with what is wrong.
+    """
     parts = urlsplit(url)
     if parts.scheme == "lmtp+unix":
         if not parts.path or parts.netloc:
             raise ValueError(f"{url!r}: expected lmtp+unix:///path")
         return Endpoint("", 0, path=unquote(parts.path), is_lmtp=True)
     if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
-        raise ValueError(f"{url!r}: expected smtp://host[:port], lmtp://host[:port] or lmtp+unix:///path")
-    return Endpoint(parts.hostname, parts.port or _PORTS[parts.scheme], is_lmtp=parts.scheme == "lmtp")
+        raise ValueError(
+            f"{url!r}: expected smtp://host[:port], smtps://, smtp+starttls:// or lmtp:// likewise, or lmtp+unix:///path"
+        )
+    security = {"smtps": Security.IMPLICIT, "smtp+starttls": Security.STARTTLS}.get(parts.scheme, Security.NONE)
+    return Endpoint(
+        parts.hostname, parts.port or _PORTS[parts.scheme], is_lmtp=parts.scheme == "lmtp", security=security
+    )
 
 
 def parse_capabilities(hello: Reply) -> Capabilities:
     """Read the answer to EHLO or LHLO (RFC 5321 section 4.1.1.1); what cannot be read is passed over."""
     keywords = set()
     size_max = 0
-    xclient: frozenset[str] = frozenset()
+    xclient = xforward = frozenset[str]()
     for line in hello.lines[1:]:
         keyword, *parameters = line.decode("ascii", "replace").upper().split() or [""]
         keywords.add(keyword)
@@ -85,4 +119,6 @@ def parse_capabilities(hello: Reply) -> Capabilities:
             size_max = int(parameters[0])
         elif keyword == "XCLIENT":
             xclient = frozenset(parameters)
-    return Capabilities(frozenset(keywords), size_max, xclient)
+        elif keyword == "XFORWARD":
+            xforward = frozenset(parameters)
+    return Capabilities(frozenset(keywords), size_max, xclient, xforward)

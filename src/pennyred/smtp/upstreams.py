@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pennyred.postage.errors import Unavailable
-from pennyred.smtp.connection import Connection, unavailable
+from pennyred.smtp.connection import Connection
+from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.health import Health
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.offers import NO_NEEDS, Needs, meeting

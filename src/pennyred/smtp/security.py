@@ -1,0 +1,45 @@
+"""TLS to the mail server behind the gate: whom it must prove to be, and what went wrong in words.
+
+Without a proof nothing is sent: a letter that could go to anybody waits with its sender.
+"""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+from pennyred.smtp.upstream import UpstreamOptions
+
+
+def client_context(ca: Path | None, *, is_verified: bool) -> ssl.SSLContext:
+    """Whom to believe: the authorities of this machine, or those in `ca` (PEM) instead. Raises OSError.
+
+    Not `is_verified`: anybody, which keeps out only those who listen and do not meddle.
+    """
+    context = ssl.create_default_context(cadata=None if ca is None else ca.read_text("utf-8", "replace"))
+    if not is_verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def change_to_tls(
+    transport: asyncio.Transport, protocol: asyncio.Protocol, options: UpstreamOptions
+) -> asyncio.Transport:
+    """Shake hands on a connection and return what to write to from now on.
+
+    Raises OSError with the reason in words; then the connection is of no use any more.
+    """
+    assert options.tls is not None
+    try:
+        secured = await asyncio.get_running_loop().start_tls(
+            transport, protocol, options.tls, server_hostname=options.endpoint.host,
+            ssl_handshake_timeout=options.connect_timeout_seconds,
+        )  # fmt: skip
+    except ssl.SSLCertVerificationError as error:
+        raise OSError(f"its certificate: {error.verify_message}") from error
+    except ssl.SSLError as error:
+        raise OSError(error.reason or str(error)) from error
+    except OSError as error:
+        raise OSError(str(error) or "no handshake") from error
+    assert secured is not None
+    return secured
