@@ -8,6 +8,7 @@ import pytest
 
 from pennyred.config import Settings
 from pennyred.programs import serve
+from pennyred.programs.activation import PassedSockets
 from pennyred.programs.board import Board
 from pennyred.programs.log import make_log
 from pennyred.programs.pulse import Pulse
@@ -53,7 +54,7 @@ def test_what_json_does_not_know_is_written_all_the_same(capfd):
 def test_work_beside_the_mail_that_breaks_is_written_down_and_begun_again(capfd, monkeypatch):
     """A sweeper or an outbox that ended without a word would be missed only when balances are wrong."""
     monkeypatch.setattr(serve, "BROKEN_PAUSE_SECONDS", 0)
-    worker = serve.Worker(Settings(Path("pennyred.toml")), 0, make_log(), Pulse(Board(1).line(0), 1.0))
+    worker = serve.Worker(Settings(Path("pennyred.toml")), 0, make_log(), Pulse(Board(1).line(0), 1.0), PassedSockets())
     runs = []
 
     async def work() -> None:

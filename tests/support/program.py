@@ -1,9 +1,11 @@
 """The started program as a black box: `pennyred` as a process of its own, its log read line by line."""
 
+import contextlib
 import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -43,12 +45,24 @@ class Served:
 
     settings: Path
     arguments: tuple[str, ...] = ()
+    sockets: tuple[socket.socket, ...] = ()
+    """Passed as systemd passes them."""
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def __enter__(self) -> "Served":
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pennyred", "--config", str(self.settings), "serve", *self.arguments],
+            [
+                *self._passing(),
+                sys.executable,
+                "-m",
+                "pennyred",
+                "--config",
+                str(self.settings),
+                "serve",
+                *self.arguments,
+            ],
+            pass_fds=[one.fileno() for one in self.sockets],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -71,9 +85,24 @@ class Served:
                 self.kill()
         self._end()
 
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of its children."""
+        return [
+            int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        ]
+
+    def _passing(self) -> list[str]:
+        """A command that puts the sockets where systemd does, and says for whom they are."""
+        if not self.sockets:
+            return []
+        moves = "".join(f" {3 + place}<&{one.fileno()}" for place, one in enumerate(self.sockets))
+        return ["bash", "-c", f'LISTEN_PID=$$ LISTEN_FDS={len(self.sockets)} exec "$@"{moves}', "passing"]
+
     def kill(self) -> None:
         """SIGKILL, workers and all."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._end()
 

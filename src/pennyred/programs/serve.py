@@ -1,7 +1,8 @@
 """Runs what the settings enable, in one process or several, until SIGTERM; SIGHUP rereads the settings.
 
 One worker is this process itself. With more, a supervisor forks them: each has a gate of its own on the same addresses
-(SO_REUSEPORT), all share the ledger and the state, and the first has the office's HTTP API.
+(SO_REUSEPORT, or the sockets that systemd passed), all share the ledger and the state, and the first has the office's
+HTTP API.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import uvloop
 
 from pennyred.config import BadSettings, Settings, read_settings
 from pennyred.postage.errors import PennyRedError, Unavailable
+from pennyred.programs.activation import PassedSockets, addresses
 from pennyred.programs.board import Board
 from pennyred.programs.gate import build_desk, build_door, gate_options, gate_policy, listen, tls_context
 from pennyred.programs.herald import Herald
@@ -47,23 +49,28 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     if settings.gate is not None and workers is not None:
         settings = msgspec.structs.replace(settings, gate=msgspec.structs.replace(settings.gate, workers=workers))
     count = settings.gate.workers if settings.gate else 1
+    try:
+        passed = PassedSockets.from_environment(os.environ)
+    except ValueError as error:
+        make_log().error("cannot serve", error=str(error))
+        return EX_SETTINGS
     board = Board(count)
     herald = Herald(board, ServiceManager.from_environment(os.environ))
     if count == 1:
-        return _work(settings, Pulse(board.line(0), herald.pulse_seconds, herald), 0, None)
+        return _work(settings, Pulse(board.line(0), herald.pulse_seconds, herald), 0, None, passed)
 
     def work(number: int, life: int) -> int:
-        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), number, life)
+        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), number, life, passed)
 
     return Supervisor(count, work, board, herald, make_log()).run()
 
 
-def _work(settings: Settings, pulse: Pulse, number: int, life: int | None) -> int:
+def _work(settings: Settings, pulse: Pulse, number: int, life: int | None, passed: PassedSockets) -> int:
     log = make_log()
     faulthandler.enable()  # a watchdog's SIGABRT leaves the place where the loop hung in the log
     _collect_seldom()
     try:
-        return uvloop.run(Worker(settings, number, log, pulse).run(life))
+        return uvloop.run(Worker(settings, number, log, pulse, passed).run(life))
     except Unavailable as error:
         log.error("cannot serve", error=str(error))
         return EX_TEMPFAIL
@@ -84,7 +91,8 @@ def _collect_seldom() -> None:
 class Worker:
     """One process: its gate, its share of the office, and what runs beside them."""
 
-    def __init__(self, settings: Settings, number: int, log: Any, pulse: Pulse) -> None:
+    def __init__(self, settings: Settings, number: int, log: Any, pulse: Pulse, passed: PassedSockets) -> None:
+        self._passed = passed
         self._settings = settings
         self._number = number
         self._log = log
@@ -127,8 +135,8 @@ class Worker:
             sweeping = asyncio.create_task(self.keep_at("sweep", lambda: self._sweep(office)))
             parts.push_async_callback(_cancel, sweeping)
             if self._number == 0:
-                host, port = self._settings.office.listen
-                api = ApiServer(office, listening_socket(host, port), self._log)
+                listeners = self._passed.office or (listening_socket(*self._settings.office.listen),)
+                api = ApiServer(office, listeners[0], self._log)
                 await api.start()
                 parts.push_async_callback(api.stop)
         if self._settings.gate is not None and office is not None:
@@ -150,7 +158,7 @@ class Worker:
         )
         parts.push_async_callback(_cancel, pumping)
         self._door = door = build_door(gate, self._desk, self._log)
-        await door.start(listen(gate))
+        await door.start(self._passed.gate or listen(gate))
         # A letter whose final dot is out may take the mail server's whole time to be answered.
         parts.push_async_callback(door.stop, gate.stop_timeout_seconds)
 
@@ -221,12 +229,12 @@ class Worker:
         return (0, 0) if door is None else (door.sessions, door.letters)
 
     def _addresses(self) -> dict[str, Any]:
-        gate, office = self._settings.gate, self._settings.office
-        return {
-            "gate": [f"{host}:{port}" for host, port in gate.listen] if gate else [],
-            "office": "{}:{}".format(*office.listen) if office and self._number == 0 else "",
-            "mode": gate.mode if gate else "",
-        }
+        gate, office, passed = self._settings.gate, self._settings.office, self._passed
+        at_gate = addresses(passed.gate) or [f"{host}:{port}" for host, port in gate.listen] if gate else []
+        at_office = (
+            addresses(passed.office) or ["{}:{}".format(*office.listen)] if office and self._number == 0 else [""]
+        )
+        return {"gate": at_gate, "office": at_office[0], "mode": gate.mode if gate else ""}
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:
