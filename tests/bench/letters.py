@@ -3,6 +3,8 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from pennyred.services.franking import stamp_letter
 from pennyred.services.wallet import Wallet
@@ -26,7 +28,11 @@ def stamped_by(wallet: Wallet) -> LetterMaker:
 
 
 def _stamped(wallet: Wallet, number: int, kib: int) -> bytes:
-    head = b"From: Ann <ann@sender.example>\r\nTo: <%s>\r\nSubject: %d\r\n\r\n" % (RCPT, number)
+    head = (
+        b"From: Ann <ann@sender.example>\r\nTo: <%s>\r\nSubject: Tea, %d\r\nDate: %s\r\n"
+        b"Message-ID: <%d.%d@sender.example>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+        % (RCPT, number, format_datetime(datetime.now(UTC)).encode(), number, time.time_ns())
+    )
     letter = head + _LINE * ((kib * 1024 - len(head) - _STAMP_BYTES) // len(_LINE))
     return stamp_letter(
         letter, [RCPT.decode()], wallet.key, wallet.licence, now=int(time.time()), random_bytes=os.urandom

@@ -13,6 +13,8 @@ SMTP_SINK = "/usr/sbin/smtp-sink"
 _BACKLOG = "1000"
 _LAST_COUNT_BYTES = 200
 
+_START_SECONDS_MAX = 120
+
 
 class Sink:
     """A context manager; `letters` is how many it has taken so far."""
@@ -49,12 +51,13 @@ class Sink:
         return int(counts[-1]) if counts else 0
 
 
-def wait_for_port(port: int, process: "subprocess.Popen[bytes] | None" = None, seconds: float = 60) -> None:
-    """Until somebody listens there. Raises RuntimeError where nobody will."""
+def wait_for_port(port: int, process: "subprocess.Popen[bytes] | None" = None, *, is_greeting: bool = True) -> None:
+    """Until somebody listens there, and says something if it `is_greeting`. Raises RuntimeError where nobody will."""
+    seconds = _START_SECONDS_MAX
     end = time.monotonic() + seconds
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
-            if connection.recv(1):
+            if not is_greeting or connection.recv(1):
                 return
         if time.monotonic() > end or (process and process.poll() is not None):
             raise RuntimeError(f"nobody listens on port {port}")

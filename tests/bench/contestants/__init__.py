@@ -2,10 +2,12 @@
 
 from .base import Contestant
 from .gate import Gate
+from .haraka import Haraka
 from .nothing import Nothing
 from .postfix_proxy import PostfixProxy
+from .postfix_rspamd import PostfixRspamd
 
 __all__ = ["CONTESTANTS", "Contestant", "Gate", "Nothing", "PostfixProxy"]
 
-CONTESTANTS: tuple[type[Contestant], ...] = (Nothing, PostfixProxy, Gate)
+CONTESTANTS: tuple[type[Contestant], ...] = (Nothing, PostfixProxy, Haraka, PostfixRspamd, Gate)
 """In the order of their turns."""

@@ -21,21 +21,23 @@ class PostfixProxy(Contestant):
 
     name: ClassVar[str] = "Postfix proxy"
     what: ClassVar[str] = "Postfix's smtpd_proxy_filter, passing through unchecked"
-    settings: ClassVar[dict[str, str]] = {}
-    """main.cf's, beyond the common ones."""
 
     @classmethod
     def missing(cls) -> str:
         return "" if is_available() else WHY_NOT
 
-    def options(self) -> str:
-        """Of the listener in master.cf."""
+    def listener(self) -> str:
+        """The options of smtpd in master.cf."""
         return f"-o smtpd_proxy_filter=127.0.0.1:{self.sink_port}"
+
+    def settings(self) -> dict[str, str]:
+        """main.cf's, beyond the common ones."""
+        return {"relay_domains": "example.org"}
 
     def start(self) -> None:
         self.port = free_port()
-        listener = f"127.0.0.1:{self.port} inet n - n - {SMTPD_PROCESSES} smtpd\n    {self.options()}\n"
-        self._postfix = Postfix(listener, _SETTINGS | self.settings)
+        listener = f"127.0.0.1:{self.port} inet n - n - {SMTPD_PROCESSES} smtpd\n    {self.listener()}\n"
+        self._postfix = Postfix(listener, _SETTINGS | self.settings(), domains="")
         self._postfix.__enter__()
         wait_for_port(self.port)
 
