@@ -6,11 +6,14 @@ import shlex
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
 from program import Served, run_json
 from real_postfix import free_port
+
+from pennyred.config import read_settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -18,9 +21,9 @@ PENNYRED = f"{shlex.quote(sys.executable)} -m pennyred"
 LETTER = "From: Ann <ann@sender.example>\nTo: Bob <bob@example.org>\nSubject: Tea\n\nShall we have tea?\n"
 
 
-def block(name: str) -> str:
+def block(name: str, language: str = "sh") -> str:
     """The fenced block behind a mark."""
-    match = re.search(rf"<!-- {re.escape(name)} -->\n```sh\n(.*?)```", README, re.DOTALL)
+    match = re.search(rf"<!-- {re.escape(name)} -->\n```{language}\n(.*?)```", README, re.DOTALL)
     assert match, name
     return match[1]
 
@@ -103,3 +106,26 @@ def test_the_two_commands_of_the_first_page_are_what_ci_runs():
     for name in ("command-demo", "command-tests"):
         assert block(name).startswith("apt-get update && apt-get install -y python3-venv && ")
         assert f"readme {name}" in ci
+
+
+def test_the_settings_of_a_gate_in_production_are_settings(tmp_path):
+    settings = tmp_path / "pennyred.toml"
+    settings.write_text(block("example: production", "toml"))
+    gate = read_settings(settings).gate
+    assert gate is not None
+    assert len(gate.upstream) == 2
+
+
+def test_the_limits_in_the_table_have_the_defaults_of_the_settings_file():
+    explained = tomllib.loads((ROOT / "config/pennyred.toml").read_text())["gate"]
+    section = README.partition("### Limits")[2].partition("###")[0]
+    listed = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", section, re.MULTILINE)
+    assert len(listed) > 10
+    assert [(name, tomllib.loads(f"value = {default}")["value"]) for name, default in listed] == [
+        (name, explained[name]) for name, _ in listed
+    ]
+
+
+def test_files_that_are_linked_are_there():
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
