@@ -12,6 +12,7 @@ from pennyred.programs.activation import PassedSockets
 from pennyred.programs.board import Board
 from pennyred.programs.log import make_log
 from pennyred.programs.pulse import Pulse
+from pennyred.smtp.tally import Tally
 
 
 def broken() -> None:
@@ -54,7 +55,9 @@ def test_what_json_does_not_know_is_written_all_the_same(capfd):
 def test_work_beside_the_mail_that_breaks_is_written_down_and_begun_again(capfd, monkeypatch):
     """A sweeper or an outbox that ended without a word would be missed only when balances are wrong."""
     monkeypatch.setattr(serve, "BROKEN_PAUSE_SECONDS", 0)
-    worker = serve.Worker(Settings(Path("pennyred.toml")), 0, make_log(), Pulse(Board(1).line(0), 1.0), PassedSockets())
+    worker = serve.Worker(
+        Settings(Path("pennyred.toml")), 0, make_log(), Pulse(Board(1).line(0), 1.0), Tally(1, 1).of(0), PassedSockets()
+    )
     runs = []
 
     async def work() -> None:

@@ -1,6 +1,7 @@
 """One letter's life at the desk: judged, held, delivered, settled or voided."""
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -8,6 +9,7 @@ from desk import DeskUnderTest, MailServer
 from stationery import DAY, LETTER, NOW, ReceivedLetter
 
 from pennyred.postage import passes
+from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.policy import Allowances, Exemptions, Mode
 from pennyred.postage.reasons import Kind, Reason
@@ -43,6 +45,40 @@ async def books_balance(desk: DeskUnderTest) -> bool:
 
 def reasons(desk: DeskUnderTest) -> list[str]:
     return [one["reason"] for one in desk.log.lines[-1]["recipients"]]
+
+
+class TestBadStamps:
+    """What is told of a letter's source."""
+
+    @pytest.mark.parametrize(
+        ("make", "counted"),
+        [
+            (lambda desk: _forged(desk) + _forged(desk) + LETTER, 2),
+            (lambda desk: b"X-Postage-Stamp: nonsense\r\n" * 9 + LETTER, 1),
+            (lambda desk: _forged(desk) + desk.stationery.stamped(LETTER, BOB), 1),
+            (lambda desk: desk.stationery.stamped(LETTER, BOB), 0),
+            (lambda desk: desk.stationery.stamped(LETTER, EVE), 0),
+            (lambda desk: desk.stationery.stamped(LETTER, BOB).replace(b"Tea", b"Pills"), 0),
+            (lambda desk: desk.stationery.stamped(LETTER, BOB, now=NOW - 14 * DAY), 0),
+            (lambda _: LETTER, 0),
+        ],
+        ids=["forged", "garbled", "forged and good", "good", "another's", "altered on the way", "too late", "none"],
+    )
+    def test_those_that_nobody_makes_by_mistake_are_counted(self, make, counted):
+        async def story(**how):
+            desk = await a_desk()
+            await desk.present(make(desk), how.pop("to", BOB), **how)
+            return desk.bad_stamps
+
+        assert asyncio.run(story()) == [("198.51.100.7", counted)] * bool(counted)
+        assert asyncio.run(story(source_known=False)) == [], "there is nobody to hold it against"
+        assert asyncio.run(story(to="postmaster@example.org")) == [], "nobody has looked at it"
+
+
+def _forged(desk: DeskUnderTest) -> bytes:
+    stamp = desk.stationery.stamp(LETTER, BOB)
+    spoilt = {"b": encode_base64(bytes(64))}
+    return replace(stamp, tags=tuple((name, spoilt.get(name, value)) for name, value in stamp.tags)).field()
 
 
 class TestStampedLetters:

@@ -200,6 +200,7 @@ class DeskUnderTest:
         self.outbox = OutboxInMemory()
         self.partly = PartlyInMemory()
         self.log = Lines()
+        self.bad_stamps: list[tuple[str, int]] = []
         self.attempts = itertools.count(1)
         defaults: dict[str, Any] = {"hostname": "mx.example.org", "issuers": self.stationery.issuers}
         self.desk = Desk(
@@ -211,6 +212,7 @@ class DeskUnderTest:
             clock=lambda: self.office.now,
             random_bytes=lambda count: next(self.attempts).to_bytes(count, "big"),
             log=LetterLog(self.log),
+            note_bad_stamps=lambda source, count: self.bad_stamps.append((source, count)),
         )
 
     async def present(

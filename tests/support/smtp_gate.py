@@ -154,6 +154,8 @@ class Gate:
     spool: SpoolLimits = field(default_factory=lambda: SpoolLimits(letter_bytes_max=50_000_000))
     upstream_options: dict[str, Any] = field(default_factory=dict)
     name_lookup: Any = None
+    tally: Any = None
+    """Counts shared with others; None: this gate's own."""
     others: tuple[FakeUpstream, ...] = ()
     """More mail servers, after the first in preference."""
     is_spread: bool = False
@@ -178,7 +180,7 @@ class Gate:
         gate_options = GateOptions("gate.example.org", self.spool, issuers=("post.example.org",))
         gate_options = replace(gate_options, **self.options)
         self.server = GateServer(
-            gate_options, self.desk, self.pool, self.tls, name_lookup=self.name_lookup, log=self.notes
+            gate_options, self.desk, self.pool, self.tls, name_lookup=self.name_lookup, log=self.notes, tally=self.tally
         )
 
     async def __aenter__(self) -> Self:

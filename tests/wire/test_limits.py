@@ -1,11 +1,15 @@
 """What the settings limit is limited, for all workers together, by clients on real sockets."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+BOB = "bob@example.org"
 SECONDS_MAX = 20
 
 
@@ -85,3 +89,110 @@ def test_a_spool_that_cannot_be_written_to_is_heard_of_at_the_start(found_town, 
     done = subprocess.run(arguments, capture_output=True, timeout=SECONDS_MAX, check=False)
     assert done.returncode == 2
     assert b"nowhere" in done.stderr
+
+
+def admitted(port: int, tries: int, source: str = "127.0.0.1") -> list[Client]:
+    """So many try to come in, one after the other; those who are."""
+    clients = []
+    for _ in range(tries):
+        client = Client(port, source)
+        if client.greeting.startswith(b"220 "):
+            clients.append(client)
+        else:
+            assert client.greeting.startswith(b"421 4.3.2 ")
+            assert client.is_over()
+            client.close()
+    return clients
+
+
+def test_all_workers_together_let_in_so_many_and_no_more(found_town):
+    town = found_town("workers = 2\nmax_connections = 6")
+    with town.serve() as served:
+        served.wait_for(lambda line: line["event"] == "serving")
+        with closing_all(admitted(town.gate_port, 30)) as clients:
+            assert len(clients) == 6
+            assert clients[0].say(b"QUIT").startswith(b"221 ")
+            assert clients[0].is_over()
+            clients.append(eventually_admitted(town.gate_port))
+            assert admitted(town.gate_port, 10) == []
+
+
+def test_all_workers_together_let_in_so_many_of_one_network(found_town):
+    town = found_town("workers = 2\nmax_connections_per_network = 4")
+    with town.serve() as served:
+        served.wait_for(lambda line: line["event"] == "serving")
+        with closing_all(admitted(town.gate_port, 30)) as clients:
+            assert len(clients) == 4
+            others = admitted(town.gate_port, 5, "127.0.0.2")
+            clients.extend(others)
+            assert len(others) == 4
+
+
+def test_a_killed_worker_leaves_none_of_its_counts_behind(found_town):
+    town = found_town("workers = 2\nmax_connections = 12")
+    with town.serve() as served:
+        served.wait_for(lambda line: line["event"] == "serving")
+        with closing_all(admitted(town.gate_port, 30)) as clients:
+            assert len(clients) == 12
+            for pid in children(served.process.pid):
+                os.kill(pid, signal.SIGKILL)
+                served.wait_for(lambda line: line["event"] == "worker died")
+                served.wait_for(lambda line: line["event"] == "serving")
+                new = admitted(town.gate_port, 30)
+                clients.extend(new)
+                assert sum(map(is_alive, clients)) == 12, f"{len(new)} were let in"
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(client: Client) -> bool:
+    try:
+        return client.say(b"NOOP").startswith(b"250 ")
+    except OSError:
+        return False
+
+
+@contextmanager
+def closing_all(clients: list[Client]) -> Iterator[list[Client]]:
+    """Those in the list at the end are closed."""
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+def eventually_admitted(port: int) -> Client:
+    """One that has left is uncounted when its session has ended, which nobody announces."""
+    for _ in range(1000):
+        if found := admitted(port, 1):
+            return found[0]
+    raise AssertionError("nobody is let in any more")
+
+
+def test_a_source_of_bad_stamps_is_sent_away_by_all_workers_and_nobody_else_is(found_town, letter, mail_server):
+    town = found_town("workers = 2\nmax_bad_stamps_per_minute = 3")
+    with town.serve() as served:
+        served.wait_for(lambda line: line["event"] == "serving")
+        town.fund(10)
+        stamped = town.stamped(letter(), BOB)
+        said = [sent(town.gate_port, b"X-Postage-Stamp: nonsense\r\n" + letter()) for _ in range(12)]
+        refused = [one for one in said if one.startswith(b"550 5.7.1 ") and b"(malformed)" in one]
+        barred = [one for one in said if one == b"421 4.7.0 Too many bad stamps, try again in a minute\r\n"]
+        # Six at most, if the minute of the clock ended meanwhile.
+        assert 3 <= len(refused) <= 6
+        assert len(refused) + len(barred) == 12
+        assert sent(town.gate_port, stamped, "127.0.0.2").startswith(b"250 ")
+
+
+def sent(port: int, octets: bytes, source: str = "127.0.0.1") -> bytes:
+    """The last answer to a letter for Bob."""
+    with closing(Client(port, source)) as client:
+        for line in (b"HELO x", b"MAIL FROM:<a@x.example>", b"RCPT TO:<%s>" % BOB.encode(), b"DATA"):
+            said = client.say(line)
+            if said[:1] not in b"23":
+                return said
+        client.socket.sendall(octets)
+        return client.say(b".")

@@ -104,6 +104,8 @@ class Reader:
             "tls_key": self._path,
             "pass_key": self._path,
             "max_connections": kinds.number(1, 1_000_000),
+            "max_connections_per_network": kinds.number(1, 60_000),
+            "max_bad_stamps_per_minute": kinds.number(1, 60_000),
             "max_recipients": kinds.number(1, 10_000),
             "max_errors": kinds.number(1, 10_000),
             "max_idle_commands": kinds.number(1, 1_000_000),

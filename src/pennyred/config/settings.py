@@ -59,6 +59,8 @@ class GateSettings(msgspec.Struct, frozen=True):
     pass_key: Path | None = None
     max_connections: int = 2000
     """Of all workers together."""
+    max_connections_per_network: int = 50
+    max_bad_stamps_per_minute: int = 5
     max_recipients: int = 1000
     max_errors: int = 20
     max_idle_commands: int = 100

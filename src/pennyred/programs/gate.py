@@ -18,10 +18,12 @@ from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.ports import Redeemer
 from pennyred.services.standing import GatePolicy
+from pennyred.smtp.admission import network_of
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
 from pennyred.smtp.security import client_context
 from pennyred.smtp.server import GateServer, listening_socket
 from pennyred.smtp.spool import SpoolLimits
+from pennyred.smtp.tally import WorkerTally
 from pennyred.smtp.upstream import IdentityMode, Security, UpstreamOptions, parse_url
 from pennyred.smtp.upstreams import Upstreams
 from pennyred.state.store import GateState
@@ -54,7 +56,7 @@ def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) 
 
 
 def gate_options(gate: GateSettings) -> GateOptions:
-    """The settings as the door knows them. In monitor mode neither bare newlines nor hops are refused."""
+    """The settings as the door knows them. In monitor mode no letter is refused for what it is."""
     is_refusing = gate.mode != "monitor"
     return GateOptions(
         hostname=gate_hostname(gate),
@@ -71,6 +73,9 @@ def gate_options(gate: GateSettings) -> GateOptions:
         read_timeout_seconds=gate.read_timeout_seconds,
         session_timeout_seconds=gate.session_timeout_seconds,
         connections_max=gate.max_connections,
+        connections_per_network_max=gate.max_connections_per_network,
+        uncounted_networks=gate.exempt.networks,
+        bad_stamps_max=gate.max_bad_stamps_per_minute if is_refusing else 0,
         recipients_max=gate.max_recipients,
         errors_max=gate.max_errors,
         idle_commands_max=gate.max_idle_commands,
@@ -103,7 +108,7 @@ def upstream_options(gate: GateSettings) -> list[UpstreamOptions]:
     ]
 
 
-def build_desk(policy: GatePolicy, redeemer: Redeemer, state: GateState, log: LetterLog) -> Desk:
+def build_desk(policy: GatePolicy, redeemer: Redeemer, state: GateState, log: LetterLog, tally: WorkerTally) -> Desk:
     """The desk, with the clock and randomness of this machine."""
     return Desk(
         policy,
@@ -114,17 +119,18 @@ def build_desk(policy: GatePolicy, redeemer: Redeemer, state: GateState, log: Le
         clock=clock,
         random_bytes=os.urandom,
         log=log,
+        note_bad_stamps=lambda source, count: tally.add_bad_stamps(network_of(source), count),
     )
 
 
-def build_door(gate: GateSettings, desk: Desk, log: Any) -> GateServer:
+def build_door(gate: GateSettings, desk: Desk, log: Any, tally: WorkerTally) -> GateServer:
     """The door, not yet listening. Raises OSError where long letters could not be kept."""
     try_spool(gate)
     names = HostNames().lookup if gate.upstream_identity in ("xclient", "xforward") else None
     upstreams = Upstreams(
         upstream_options(gate), log, clock=time.monotonic, random=random.random, is_spread=gate.upstream_spread
     )
-    return GateServer(gate_options(gate), desk, upstreams, tls_context(gate), name_lookup=names, log=log)
+    return GateServer(gate_options(gate), desk, upstreams, tls_context(gate), name_lookup=names, log=log, tally=tally)
 
 
 def try_spool(gate: GateSettings) -> None:

@@ -22,6 +22,7 @@ from pennyred.config import BadSettings, Settings, read_settings
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.activation import PassedSockets, addresses
 from pennyred.programs.board import Board
+from pennyred.programs.descriptors import allow_descriptors
 from pennyred.programs.gate import build_desk, build_door, gate_options, gate_policy, listen, tls_context
 from pennyred.programs.herald import Herald
 from pennyred.programs.log import make_log
@@ -34,6 +35,7 @@ from pennyred.services.gatelog import LetterLog
 from pennyred.services.office import Office
 from pennyred.services.settling import pump_outbox
 from pennyred.smtp.server import GateServer, listening_socket
+from pennyred.smtp.tally import Tally, WorkerTally
 from pennyred.state.store import GateState
 from pennyred.web.server import ApiServer
 
@@ -56,21 +58,24 @@ def serve(settings: Settings, workers: int | None = None) -> int:
         return EX_SETTINGS
     board = Board(count)
     herald = Herald(board, ServiceManager.from_environment(os.environ))
+    tally = Tally(count, settings.gate.max_connections if settings.gate else 1)
     if count == 1:
-        return _work(settings, Pulse(board.line(0), herald.pulse_seconds, herald), 0, None, passed)
+        return _work(settings, Pulse(board.line(0), herald.pulse_seconds, herald), tally, 0, None, passed)
 
     def work(number: int, life: int) -> int:
-        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), number, life, passed)
+        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), tally, number, life, passed)
 
-    return Supervisor(count, work, board, herald, make_log()).run()
+    return Supervisor(count, work, board, herald, make_log(), forget=tally.clear).run()
 
 
-def _work(settings: Settings, pulse: Pulse, number: int, life: int | None, passed: PassedSockets) -> int:
+def _work(settings: Settings, pulse: Pulse, tally: Tally, number: int, life: int | None, passed: PassedSockets) -> int:
     log = make_log()
+    if settings.gate is not None:
+        allow_descriptors(settings.gate, log)
     faulthandler.enable()  # a watchdog's SIGABRT leaves the place where the loop hung in the log
     _collect_seldom()
     try:
-        return uvloop.run(Worker(settings, number, log, pulse, passed).run(life))
+        return uvloop.run(Worker(settings, number, log, pulse, tally.of(number), passed).run(life))
     except Unavailable as error:
         log.error("cannot serve", error=str(error))
         return EX_TEMPFAIL
@@ -91,12 +96,15 @@ def _collect_seldom() -> None:
 class Worker:
     """One process: its gate, its share of the office, and what runs beside them."""
 
-    def __init__(self, settings: Settings, number: int, log: Any, pulse: Pulse, passed: PassedSockets) -> None:
+    def __init__(
+        self, settings: Settings, number: int, log: Any, pulse: Pulse, tally: WorkerTally, passed: PassedSockets
+    ) -> None:
         self._passed = passed
         self._settings = settings
         self._number = number
         self._log = log
         self._pulse = pulse
+        self._tally = tally
         self._stop = asyncio.Event()
         self._desk: Desk | None = None
         self._door: GateServer | None = None
@@ -150,14 +158,14 @@ class Worker:
         letters = LetterLog(self._log)
         redeemer = office.local_redeemer(gate.domains)
         policy = gate_policy(gate, {office.issuer: office.keys.public_keys})
-        self._desk = build_desk(policy, redeemer, state, letters)
+        self._desk = build_desk(policy, redeemer, state, letters, self._tally)
         pumping = asyncio.create_task(
             self.keep_at(
                 "outbox", lambda: pump_outbox(redeemer, state.outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
             )
         )
         parts.push_async_callback(_cancel, pumping)
-        self._door = door = build_door(gate, self._desk, self._log)
+        self._door = door = build_door(gate, self._desk, self._log, self._tally)
         await door.start(self._passed.gate or listen(gate))
         # A letter whose final dot is out may take the mail server's whole time to be answered.
         parts.push_async_callback(door.stop, gate.stop_timeout_seconds)

@@ -42,13 +42,23 @@ class _Worker:
 class Supervisor:
     """Keeps one worker running for each line of the board until SIGTERM or SIGINT; SIGHUP is passed on."""
 
-    def __init__(self, count: int, work: Work, board: Board, herald: Herald, log: Any) -> None:
+    def __init__(
+        self,
+        count: int,
+        work: Work,
+        board: Board,
+        herald: Herald,
+        log: Any,
+        forget: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`forget` is told the number of each worker that has died."""
         if not 1 <= count <= WORKERS_MAX:
             raise ValueError(f"workers: expected 1 to {WORKERS_MAX}, got {count}")
         self._work = work
         self._board = board
         self._herald = herald
         self._log = log
+        self._forget = forget
         self._workers: dict[int, _Worker] = {}
         """By process id."""
         self._due = dict.fromkeys(range(count), 0.0)
@@ -129,6 +139,7 @@ class Supervisor:
     def _replace(self, pid: int, worker: _Worker, exit_status: int) -> None:
         number = worker.number
         self._board.clear(number)
+        self._forget(number)
         if self._stops:
             # One that was stopped before it could listen for signals ended as it should, too.
             self._worst = self._worst or (0 if exit_status == -signal.SIGTERM else abs(exit_status))

@@ -71,6 +71,7 @@ class Desk:
         clock: Callable[[], int],
         random_bytes: Callable[[int], bytes],
         log: LetterLog,
+        note_bad_stamps: Callable[[str, int], None] | None = None,
     ) -> None:
         self.policy = policy
         """May be replaced while letters are under way: each is judged by the one it began with."""
@@ -81,6 +82,7 @@ class Desk:
         self._clock = clock
         self._random_bytes = random_bytes
         self._log = log
+        self._note_bad_stamps = note_bad_stamps  # told the source and how many its letter had
         self._licences = LicenceCache()
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
@@ -99,6 +101,8 @@ class Desk:
     def _open(self, letter: Letter, envelope: Envelope) -> Case:
         now = self._clock()
         judgement = judge(letter, envelope, self.policy, self._licences, now=now)
+        if judgement.bad_stamps and envelope.source_known and self._note_bad_stamps is not None:
+            self._note_bad_stamps(envelope.source_ip, judgement.bad_stamps)
         day = now // SECONDS_PER_DAY
         freebies = Freebies(self._allowances, self.policy.allowances, envelope, judgement.networks, day)
         return Case(self.policy, letter, envelope, judgement, freebies, self._random_bytes(16))

@@ -30,6 +30,13 @@ from pennyred.services.letterbox import Envelope, Letter
 
 SECONDS_PER_DAY = 86_400
 
+BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
+"""What counts as a bad stamp: what costs a check of a signature for nothing, and what is no stamp at all.
+
+Not what happens to honest letters: those too late or too early, paid too little, made out to somebody else, altered
+on the way (mailing lists do that), or of a version, or an office, that only others know.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
@@ -79,6 +86,8 @@ class Judgement:
     """The names its source is counted under; none where the source is not known."""
     passes: frozenset[Field]
     """Pass fields of the letter that verify; all others are stripped."""
+    bad_stamps: int = 0
+    """How many stamps were judged that nobody makes by mistake."""
 
 
 def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: LicenceCache, *, now: int) -> Judgement:
@@ -91,6 +100,7 @@ def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: Lice
     passes = _passes(letter, policy, now)
     valid_passes: set[Field] = set()
     standings = []
+    bad = 0
     for index, (recipient, offered) in enumerate(zip(recipients, candidates, strict=True)):
         bound = letter_hash(hashed, letter.body_hash, recipient) if recipient else b""
         standing = Standing(index, recipient, bound, offered.otherwise)
@@ -117,13 +127,16 @@ def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: Lice
                 strict_body=policy.strict_body,
             )
             standing.reason = verdict.reason
+            bad += verdict.reason in BAD
             # An expired stamp that holds otherwise may have paid this very letter before: the office knows.
             if verdict.reason.kind is Kind.PAID or verdict.reason is Reason.EXPIRED:
                 standing.stamps.append((stamp, verdict.reason))
         if standing.stamps:
             standing.reason = standing.stamps[0][1]
     networks = source_networks(source) if envelope.source_known else ()
-    return Judgement(tuple(standings), networks, frozenset(valid_passes))
+    # Fields that are no stamps were read once for all recipients, and none at all for those who are free.
+    bad += any(one.reason is Reason.MALFORMED for one in standings)
+    return Judgement(tuple(standings), networks, frozenset(valid_passes), bad)
 
 
 def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:

@@ -35,6 +35,7 @@ class Conversation(Wire):
         self._errors = 0
         self._idle_commands = 0
         self._is_leaving = False
+        self._ticket = 0
 
     def forget(self) -> None:
         """End whatever transaction there is."""
@@ -43,16 +44,30 @@ class Conversation(Wire):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the client in, or say at once that there is no room."""
         house = self._house
-        if house.is_stopping or len(house.sessions) >= house.options.connections_max:
-            self.transport = cast("asyncio.Transport", transport)
-            self.say(replies.SHUTTING_DOWN if house.is_stopping else replies.TOO_BUSY)
-            self.hang_up()
-            return
-        house.sessions.add(self)
         address, port, *_ = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
         address = plain_address(address)
-        self._client = Client(ClientIdentity(address, port), is_trusted=house.is_trusted(address))
-        super().connection_made(transport)
+        if house.is_stopping:
+            self._turn_away(transport, replies.SHUTTING_DOWN)
+        elif house.admission.is_full(house.options):
+            self._turn_away(transport, replies.TOO_BUSY, address)
+        else:
+            is_trusted = house.is_trusted(address)
+            ticket = house.admission.enter(address, house.options, is_trusted=is_trusted)
+            if ticket is None:
+                self._turn_away(transport, replies.TOO_MANY_CONNECTIONS, address)
+                return
+            self._ticket = ticket
+            house.sessions.add(self)
+            self._client = Client(ClientIdentity(address, port), is_trusted=is_trusted)
+            super().connection_made(transport)
+
+    def _turn_away(self, transport: asyncio.BaseTransport, reply: bytes, address: str = "") -> None:
+        """Say why and close, without a task or anything of the mail server's."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.say(reply)
+        self.hang_up()
+        if address:
+            self._house.admission.note_refusal(reply, address, self.loop.time())
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -118,6 +133,7 @@ class Conversation(Wire):
         finally:
             self.forget()
             self._house.sessions.discard(self)
+            self._house.admission.leave(self._ticket)
             self.hang_up()
 
     async def _execute(self, line: bytes) -> None:

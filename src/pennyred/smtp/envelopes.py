@@ -111,6 +111,9 @@ class Envelopes(Formalities):
 
     async def _begin(self, mail: bytes, recipients: Sequence[Recipient]) -> None:
         self._identity = await self._client.identity(self._house.name_lookup)
+        if self.is_barred():
+            self._answer_recipients([replies.MAIL_FIRST] * len(recipients), ())
+            return
         self._one_class = None
         recipients, waiting = self._of_one_class(recipients)
         transaction = Transaction(self._house.upstreams, self._identity)
@@ -132,6 +135,16 @@ class Envelopes(Formalities):
                 return
             recipients = ()
         self._answer_recipients([replies.MAIL_FIRST] * (len(recipients) + len(waiting)), ())
+
+    def is_barred(self) -> bool:
+        """Whether no letter of this client's is looked at for now; it has been told."""
+        house = self._house
+        is_barred = self._client.is_known and house.admission.is_barred(self._identity.address, house.options)
+        if is_barred and self._client.is_trusted:
+            self.answer(replies.TOO_MANY_BAD_STAMPS_TOLD)  # it may speak for others next
+        elif is_barred:
+            self.leave_with(replies.TOO_MANY_BAD_STAMPS)
+        return is_barred
 
     async def smtp_RCPT(self, arg: Any) -> None:
         """Ask the mail server for one more recipient, or for as many as have come along."""

@@ -3,11 +3,12 @@
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from pennyred.services.letterbox import GateDesk
 from pennyred.smtp import replies
+from pennyred.smtp.admission import Admission, is_within
 from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import Capabilities
@@ -48,7 +49,14 @@ class GateOptions:
     """For all of a session but the letter in hand."""
     upstream_pin_seconds: float = 5
     """A letter that takes longer to come in gives the mail server's connection back meanwhile."""
-    connections_max: int = 1000
+    connections_max: int = 2000
+    """Of all workers."""
+    connections_per_network_max: int = 50
+    """Of all workers; Postfix has the same limit for one address."""
+    uncounted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Without a limit of their own: those that need no stamp."""
+    bad_stamps_max: int = 5
+    """Of one source in a minute; 0: any number."""
     recipients_max: int = 1000
     hops_max: int = HOPS_MAX
     """Received fields of a letter; beyond, it goes round in a circle. 0: any number."""
@@ -67,6 +75,7 @@ class Gatehouse:
     upstreams: Upstreams
     tls: ssl.SSLContext | None
     log: Any
+    admission: Admission
     name_lookup: NameLookup | None = None
     is_stopping: bool = False
     sessions: set["Conversation"] = field(default_factory=set)
@@ -76,13 +85,7 @@ class Gatehouse:
 
     def is_trusted(self, address: str) -> bool:
         """Whether a client is a front that may speak for others."""
-        if not self.options.trusted_fronts:
-            return False
-        try:
-            peer = ip_address(address)
-        except ValueError:
-            return False
-        return any(peer in network for network in self.options.trusted_fronts)
+        return is_within(address, self.options.trusted_fronts)
 
     def replace_rules(self, options: GateOptions) -> None:
         """Take over what is a rule and no limit; a limit may be counted on by what runs already."""
@@ -95,6 +98,8 @@ class Gatehouse:
             is_mixed_split=options.is_mixed_split,
             hops_max=options.hops_max,
             trusted_fronts=options.trusted_fronts,
+            uncounted_networks=options.uncounted_networks,
+            bad_stamps_max=options.bad_stamps_max,
         )
         self._hellos.clear()
 

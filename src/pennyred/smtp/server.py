@@ -9,8 +9,10 @@ from typing import Any
 import structlog
 
 from pennyred.services.letterbox import GateDesk
+from pennyred.smtp.admission import Admission
 from pennyred.smtp.gatehouse import Gatehouse, GateOptions, NameLookup
 from pennyred.smtp.session import GateSession
+from pennyred.smtp.tally import Tally, WorkerTally
 from pennyred.smtp.upstreams import Upstreams
 
 _BACKLOG = 1024
@@ -52,9 +54,12 @@ class GateServer:
         *,
         name_lookup: NameLookup | None = None,
         log: Any = None,
+        tally: WorkerTally | None = None,
     ) -> None:
         log = structlog.get_logger("pennyred.smtp") if log is None else log
-        self._house = Gatehouse(options, desk, upstreams, tls, log, name_lookup)
+        tally = Tally(1, options.connections_max).of(0) if tally is None else tally
+        admission = Admission(tally, log)
+        self._house = Gatehouse(options, desk, upstreams, tls, log, admission, name_lookup)
         self._servers: list[asyncio.Server] = []
         self._hurry = asyncio.Event()
 

@@ -1,0 +1,90 @@
+"""Who may come in: connections in all and of one network, bad stamps of one source.
+
+A network is one IPv4 address, or a /64 of IPv6. One IPv4 address is what one customer has: a wider net would let a
+neighbour at the same hoster lock another out. Of IPv6 every customer has a /64 at least, whose addresses cost nothing.
+Addresses cannot be forged: there is a TCP connection, or the word of a trusted front.
+"""
+
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Protocol
+
+from pennyred.smtp.tally import WorkerTally
+
+Networks = Sequence[IPv4Network | IPv6Network]
+_LOG_PAUSE_SECONDS = 60.0
+
+
+class Limits(Protocol):
+    """What an admission goes by."""
+
+    @property
+    def connections_max(self) -> int: ...  # noqa: D102
+    @property
+    def connections_per_network_max(self) -> int: ...  # noqa: D102
+    @property
+    def bad_stamps_max(self) -> int: ...  # noqa: D102
+    @property
+    def uncounted_networks(self) -> Networks: ...  # noqa: D102
+
+
+class Admission:
+    """The doorkeeper of one worker."""
+
+    def __init__(self, tally: WorkerTally, log: Any) -> None:
+        self._tally = tally
+        self._log = log
+        self._refused = 0
+        self._log_after = 0.0
+
+    def is_full(self, limits: Limits) -> bool:
+        """Whether there is no room for anybody."""
+        return self._tally.connections >= limits.connections_max
+
+    def enter(self, address: str, limits: Limits, *, is_trusted: bool) -> int | None:
+        """Count a client in and return what `leave` is to be told; None: its network has too many connections.
+
+        Fronts speak for the whole world and are not counted by network.
+        """
+        if is_trusted:
+            return self._tally.enter(0)
+        network, count = self._tally.network(network_of(address))
+        # Whether it is one of those that are not counted is only asked of those it would make a difference to.
+        if count < limits.connections_per_network_max:
+            return self._tally.enter(network)
+        return self._tally.enter(0) if is_within(address, limits.uncounted_networks) else None
+
+    def leave(self, ticket: int) -> None:
+        """A client that was let in has gone."""
+        self._tally.leave(ticket)
+
+    def note_refusal(self, reply: bytes, address: str, now: float) -> None:
+        """Write down that clients are turned away; once a minute, as they may be very many."""
+        self._refused += 1
+        if now >= self._log_after:
+            self._log.warning("smtp.crowded", reply=reply.decode().rstrip(), client=address, refused=self._refused)
+            self._refused = 0
+            self._log_after = now + _LOG_PAUSE_SECONDS
+
+    def is_barred(self, source: str, limits: Limits) -> bool:
+        """Whether a source has brought so many bad stamps in this minute that no letter of its is looked at."""
+        if not limits.bad_stamps_max or self._tally.bad_stamps(network_of(source)) < limits.bad_stamps_max:
+            return False
+        return not is_within(source, limits.uncounted_networks)
+
+
+def network_of(address: str) -> bytes:
+    """What counts as one client, see above; of an IP address in text without zone."""
+    return socket.inet_pton(socket.AF_INET6, address)[:8] if ":" in address else address.encode()
+
+
+def is_within(address: str, networks: Networks) -> bool:
+    """Whether an address in text, or none, is in one of the networks."""
+    if not networks:
+        return False
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in networks)

@@ -1,0 +1,169 @@
+"""Who is let in: so many of one network, no letter of a source of bad stamps, and nobody else pays for it."""
+
+from ipaddress import ip_network
+
+from memory_gate import MemoryClient, MemoryGate
+
+from pennyred.smtp.tally import Tally
+
+FRONT = "192.0.2.1"
+CROWDED = b"421 4.3.2 Too many connections from your network, try again later\r\n"
+BUSY = b"421 4.3.2 Too busy, try again later\r\n"
+MAIL = b"MAIL FROM:<a@x.example>\r\n"
+LETTER = b"MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n"
+
+
+def said_to(gate: MemoryGate, address: str) -> bytes:
+    """What a client hears that connects and says nothing."""
+    return bytes(MemoryClient(gate, gate.loop.run_until_complete(gate._session()), address).said)
+
+
+def is_in(gate: MemoryGate, address: str) -> bool:
+    said = said_to(gate, address)
+    assert said.startswith(b"220 ") or said == CROWDED
+    return said != CROWDED
+
+
+def test_one_address_has_so_many_connections_and_its_neighbours_have_theirs():
+    with MemoryGate(options={"connections_per_network_max": 2}) as gate:
+        assert [is_in(gate, "198.51.100.7") for _ in range(4)] == [True, True, False, False]
+        assert [is_in(gate, "198.51.100.8") for _ in range(3)] == [True, True, False]
+
+
+def test_of_ipv6_a_64_is_one_network_and_mapped_ipv4_is_ipv4():
+    with MemoryGate(options={"connections_per_network_max": 1}) as gate:
+        assert is_in(gate, "2001:db8::1")
+        assert not is_in(gate, "2001:db8::ffff:0:2")
+        assert is_in(gate, "2001:db8:0:1::1")
+        assert is_in(gate, "::ffff:198.51.100.7")
+        assert not is_in(gate, "198.51.100.7")
+
+
+def test_whoever_leaves_makes_room_whatever_way_it_goes():
+    with MemoryGate(options={"connections_per_network_max": 1}) as gate:
+        for way in ("QUIT", "end", "reset", "silence"):
+            client = gate.client()
+            assert not is_in(gate, "198.51.100.7")
+            if way == "QUIT":
+                client.send(b"QUIT\r\n")
+            elif way == "end":
+                client.send(None)
+            elif way == "reset":
+                client.transport._protocol.connection_lost(ConnectionResetError())
+                gate.loop.settle()
+            else:
+                gate.loop.pass_seconds(1000)
+        assert is_in(gate, "198.51.100.7")
+
+
+def test_fronts_and_exempt_networks_have_no_limit_of_their_own():
+    options = {
+        "connections_per_network_max": 1,
+        "trusted_fronts": (ip_network(FRONT),),
+        "uncounted_networks": (ip_network("203.0.113.0/24"),),
+    }
+    with MemoryGate(options=options) as gate:
+        assert all(is_in(gate, address) for address in (FRONT, "203.0.113.9") for _ in range(5))
+        assert [is_in(gate, "198.51.100.7") for _ in range(2)] == [True, False]
+
+
+def test_a_client_turned_away_costs_no_task_and_nothing_of_the_mail_servers():
+    with MemoryGate(options={"connections_max": 1}) as gate:
+        gate.client()
+        heard = len(gate.upstream.heard)
+        turned_away = [
+            MemoryClient(gate, gate.loop.run_until_complete(gate._session()), "203.0.113.9") for _ in range(9)
+        ]
+        assert all((client.said, client.has_heard_end) == (BUSY, True) for client in turned_away)
+        assert (gate.server.sessions, len(gate.upstream.heard)) == (1, heard)
+
+
+def test_that_clients_are_turned_away_is_written_down_once_a_minute():
+    with MemoryGate(options={"connections_per_network_max": 1}) as gate:
+        for _ in range(9):
+            said_to(gate, "198.51.100.7")
+        gate.loop.pass_seconds(61)
+        said_to(gate, "198.51.100.7")
+        lines = [facts for _, event, facts in gate.notes.lines if event == "smtp.crowded"]
+    assert [(line["client"], line["refused"]) for line in lines] == [("198.51.100.7", 1), ("198.51.100.7", 8)]
+
+
+def test_two_workers_count_together():
+    tally = Tally(2, 100)
+    options = {"connections_per_network_max": 2, "connections_max": 3}
+    with MemoryGate(options=options, tally=tally.of(0)) as one, MemoryGate(options=options, tally=tally.of(1)) as other:
+        assert is_in(one, "198.51.100.7")
+        assert is_in(other, "198.51.100.7")
+        assert not is_in(one, "198.51.100.7")
+        assert is_in(other, "198.51.100.8")
+        assert said_to(one, "198.51.100.9") == BUSY
+    assert tally.of(0).connections == 0
+
+
+class Bad:
+    """A gate, and a word to it that a source has brought bad stamps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.tally = Tally(1, 100, clock=lambda: self.now).of(0)
+        options = {"trusted_fronts": (ip_network(FRONT),), "bad_stamps_max": 5}
+        self.gate = MemoryGate(options=options, tally=self.tally)
+
+
+def test_a_source_of_bad_stamps_is_sent_away_for_the_rest_of_the_minute():
+    bad = Bad()
+    with bad.gate as gate:
+        bad.tally.add_bad_stamps(b"198.51.100.7", 4)
+        assert gate.client().send(MAIL).startswith(b"250")
+        bad.tally.add_bad_stamps(b"198.51.100.7", 1)
+        client = gate.client()
+        assert client.send(LETTER) == b"421 4.7.0 Too many bad stamps, try again in a minute\r\n"
+        assert client.has_heard_end
+        assert gate.client(address="198.51.100.8").send(MAIL).startswith(b"250")
+        bad.now += 60
+        assert gate.client().send(MAIL).startswith(b"250")
+
+
+def test_a_letter_already_on_its_way_is_not_judged_either():
+    bad = Bad()
+    with bad.gate as gate:
+        client = gate.client()
+        assert client.send(LETTER).endswith(b"354 End data with <CR><LF>.<CR><LF>\r\n")
+        bad.tally.add_bad_stamps(b"198.51.100.7", 5)
+        assert client.send(b"Subject: x\r\n\r\nx\r\n.\r\n").startswith(b"421 4.7.0 ")
+        assert gate.desk.envelopes == []
+
+
+def test_a_front_is_told_of_its_client_and_stays_to_speak_for_others():
+    bad = Bad()
+    with bad.gate as gate:
+        bad.tally.add_bad_stamps(b"198.51.100.7", 5)
+        client = gate.client(address=FRONT)
+        client.send(b"XCLIENT ADDR=198.51.100.7\r\n")
+        client.send(b"EHLO x\r\n")
+        assert client.send(LETTER).split(b"\r\n") == [
+            b"451 4.7.0 Too many bad stamps from that client, try again in a minute",
+            b"503 5.5.1 Need MAIL first",
+            b"503 5.5.1 Need MAIL first",
+            b"",
+        ]
+        client.send(b"XCLIENT ADDR=198.51.100.8\r\n")
+        client.send(b"EHLO x\r\n")
+        assert client.send(MAIL).startswith(b"250")
+        # Who its client is, a front need not say: then there is nobody to bar, and the front is not it.
+        bad.tally.add_bad_stamps(FRONT.encode(), 5)
+        assert gate.client(address=FRONT).send(MAIL).startswith(b"250")
+
+
+def test_whom_no_front_speaks_for_cannot_pass_for_another():
+    """Neither to hide behind an address, nor to have its bad stamps counted against it."""
+    bad = Bad()
+    with bad.gate as gate:
+        client = gate.client()
+        assert client.send(b"XCLIENT ADDR=198.51.100.8\r\n").startswith(b"550 ")
+        client.send(LETTER + b"Subject: x\r\n\r\nx\r\n.\r\n")
+        assert [one.source_ip for one in gate.desk.envelopes] == ["198.51.100.7"]
+        bad.tally.add_bad_stamps(b"198.51.100.7", 5)
+        client = gate.client()
+        client.send(b"XCLIENT ADDR=198.51.100.8\r\n")
+        assert client.send(MAIL).startswith(b"421 ")
