@@ -1,0 +1,194 @@
+"""SIGHUP, and workers that die or hang, while clients are in the middle of something."""
+
+import os
+import signal
+import socket
+import ssl
+from contextlib import closing, contextmanager
+
+import pytest
+import trustme
+from mailserver import MailServer
+from program import WAIT_SECONDS, Served
+from systemd import Systemd
+from town import BOB, Town, letter
+
+CA = trustme.CA()
+TLS = 'mode = "monitor"\ntls_certificate = "mx.pem"\ntls_key = "mx.key"'
+
+
+class Client:
+    """Says lines, hears replies, in TLS if asked."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), WAIT_SECONDS)
+        self.lines = self.socket.makefile("rb")
+        assert self.reply().startswith(b"220")
+
+    def reply(self) -> bytes:
+        while (line := self.lines.readline())[3:4] == b"-":
+            pass
+        return line
+
+    def say(self, line: bytes) -> bytes:
+        self.socket.sendall(line + b"\r\n")
+        return self.reply()
+
+    def begin(self) -> None:
+        """As far as the letter's first half."""
+        for line in (b"EHLO x.example", b"MAIL FROM:<a@x.example>", b"RCPT TO:<%s>" % BOB.encode(), b"DATA"):
+            assert self.say(line)[:1] in b"23"
+        self.socket.sendall(letter()[:100])
+
+    def finish(self) -> bytes:
+        return self.say(letter()[100:] + b".")
+
+    def start_tls(self) -> None:
+        self.say(b"EHLO x.example")
+        assert self.say(b"STARTTLS").startswith(b"220")
+        context = ssl.create_default_context()
+        CA.configure_trust(context)
+        self.lines.close()
+        self.socket = context.wrap_socket(self.socket, server_hostname="mx.example.org")
+        self.lines = self.socket.makefile("rb")
+
+    @property
+    def serial(self) -> str:
+        """Of the gate's certificate."""
+        assert isinstance(self.socket, ssl.SSLSocket)
+        return str(self.socket.getpeercert()["serialNumber"])
+
+    def close(self) -> None:
+        self.lines.close()
+        self.socket.close()
+
+
+def last_word(client: Client) -> bytes:
+    """What a client hears at the end of its letter; nothing where there is nobody any more."""
+    try:
+        return client.finish()
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def mail_server():
+    with MailServer() as server:
+        yield server
+
+
+@contextmanager
+def served(folder, mail_server, gate='mode = "monitor"', *arguments):
+    town = Town.found(folder, mail_server.port, gate)
+    if "tls_" in gate:
+        renew(folder)
+    with town.serve(*arguments) as running:
+        yield town, running
+
+
+def renew(folder) -> None:
+    """A new certificate in the files of the old one."""
+    made = CA.issue_cert("mx.example.org")
+    made.private_key_pem.write_to_path(folder / "mx.key")
+    (folder / "mx.pem").write_bytes(b"".join(pem.bytes() for pem in made.cert_chain_pems))
+
+
+def reread(running: Served) -> None:
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for(lambda line: line["event"] == "settings reread")
+
+
+def test_a_letter_that_comes_in_is_not_disturbed(tmp_path, mail_server):
+    with served(tmp_path, mail_server) as (town, running), closing(Client(town.gate_port)) as client:
+        client.begin()
+        reread(running)
+        assert client.finish().startswith(b"250")
+    assert len(mail_server.letters) == 1
+
+
+def test_a_renewed_certificate_is_for_new_sessions_and_old_ones_live_on(tmp_path, mail_server):
+    with served(tmp_path, mail_server, TLS) as (town, running), closing(Client(town.gate_port)) as old:
+        old.start_tls()
+        old.begin()
+        renew(tmp_path)
+        reread(running)
+        with closing(Client(town.gate_port)) as new:
+            new.start_tls()
+            assert new.serial != old.serial
+            assert new.say(b"NOOP").startswith(b"250")
+        assert old.finish().startswith(b"250")
+
+
+def test_a_certificate_that_cannot_be_read_leaves_the_old_one_in_use(tmp_path, mail_server):
+    with served(tmp_path, mail_server, TLS) as (town, running):
+        (tmp_path / "mx.pem").write_text("half a certificate")
+        running.process.send_signal(signal.SIGHUP)
+        assert "old ones stay" in running.wait_for(lambda line: "reread" in line["event"])["event"]
+        with closing(Client(town.gate_port)) as client:
+            client.start_tls()
+            assert client.say(b"NOOP").startswith(b"250")
+
+
+def test_a_worker_killed_in_the_middle_of_a_letter_is_replaced_and_its_client_hears_no_yes(tmp_path, mail_server):
+    arguments = ("--workers", "2")
+    with served(tmp_path, mail_server, 'mode = "monitor"', *arguments) as (town, running):
+        with closing(Client(town.gate_port)) as client:
+            client.begin()
+            for worker in running.workers:  # which of them has the client is the kernel's choice
+                os.kill(worker, signal.SIGKILL)
+            assert running.wait_for(lambda line: line["event"] == "worker died")["status"] == -signal.SIGKILL
+            assert last_word(client) == b""
+        running.wait_for(lambda line: line["event"] == "serving")
+        assert town.send(letter(), BOB)[0] == 250
+    assert len(mail_server.letters) == 1
+
+
+def test_a_worker_that_hangs_is_replaced_and_systemd_hears_signs_of_life_all_the_time(
+    tmp_path, mail_server, monkeypatch
+):
+    with Systemd(f"{tmp_path}/notify", watchdog_seconds=2) as systemd:
+        for name, value in systemd.environment.items():
+            monkeypatch.setenv(name, value)
+        with served(tmp_path, mail_server, 'mode = "monitor"', "--workers", "2") as (_, running):
+            systemd.until("READY=1")
+            hanging = running.workers[0]
+            os.kill(hanging, signal.SIGSTOP)
+            assert running.wait_for(lambda line: line["event"] == "worker hangs")["pid"] == hanging
+            assert running.wait_for(lambda line: line["event"] == "worker died")["pid"] == hanging
+            running.wait_for(lambda line: line["event"] == "serving")
+            systemd.until("WATCHDOG=1")
+            assert hanging not in running.workers
+
+
+def test_systemd_hears_nothing_while_all_loops_hang(tmp_path, mail_server, monkeypatch):
+    """The first process would replace them; it hangs here, too, so that there is nobody who could."""
+    with Systemd(f"{tmp_path}/notify", watchdog_seconds=1) as systemd:
+        for name, value in systemd.environment.items():
+            monkeypatch.setenv(name, value)
+        with served(tmp_path, mail_server, 'mode = "monitor"', "--workers", "2") as (_, running):
+            systemd.until("WATCHDOG=1")
+            os.killpg(running.process.pid, signal.SIGSTOP)
+            systemd.be_deaf_to_the_past()
+            with pytest.raises(TimeoutError):
+                systemd.until("WATCHDOG=1")
+            os.killpg(running.process.pid, signal.SIGCONT)
+            systemd.socket.settimeout(WAIT_SECONDS)
+            systemd.until("WATCHDOG=1")
+
+
+def test_who_has_no_letter_in_hand_is_sent_away_at_once_and_who_has_one_hears_its_answer(tmp_path, mail_server):
+    with served(tmp_path, mail_server) as (town, running):
+        with closing(Client(town.gate_port)) as idle, closing(Client(town.gate_port)) as busy:
+            busy.begin()
+            let_it_answer = mail_server.hold_back(b".")
+            busy.socket.sendall(letter()[100:] + b".\r\n")
+            mail_server.until(lambda: b"DATA\r\n" in mail_server.fake.commands)
+            running.process.send_signal(signal.SIGTERM)
+            assert idle.reply().startswith(b"421 4.3.2")
+            assert idle.lines.readline() == b""
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", town.gate_port))
+            let_it_answer()
+            assert busy.reply().startswith(b"250")
+            assert busy.reply().startswith(b"421 4.3.2")
+        assert running.process.wait(WAIT_SECONDS) == 0
