@@ -126,6 +126,13 @@ def test_the_limits_in_the_table_have_the_defaults_of_the_settings_file():
     ]
 
 
+def test_every_limit_is_in_the_table():
+    section = README.partition("### Limits")[2].partition("###")[0]
+    explained = tomllib.loads((ROOT / "config/pennyred.toml").read_text())["gate"]
+    limits = {name for name in explained if name.startswith("max_") or name.endswith("_seconds")}
+    assert [name for name in sorted(limits) if f"| `{name}` |" not in section] == []
+
+
 def test_files_that_are_linked_are_there():
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert [link for link in links if not (ROOT / link).exists()] == []
