@@ -13,6 +13,7 @@ names as there may be connections.
 
 import mmap
 import os
+import sys
 import time
 from collections.abc import Callable
 from hashlib import blake2b
@@ -20,6 +21,7 @@ from hashlib import blake2b
 COUNT_MAX = 0xFFFF
 _COUNT_BITS = 16
 _WORD_BYTES = 8
+_TAG_BYTES = 6
 _WAYS = 8
 """Names of one worker in one bucket."""
 _ROOM = 4
@@ -38,32 +40,45 @@ class Table:
             buckets *= 2
         self._row = workers * _WAYS
         self._mask = buckets - 1
-        self._cells = _words(buckets * self._row)
-        self._blank = _words(buckets)
+        self._cells = _words(self._row + buckets * self._row)  # the first row stays empty: no name is at place 0
+        self._blank = _words(1 + buckets)
 
     def count(self, key: int) -> int:
         """What all workers have counted."""
-        start, tag = (key & self._mask) * self._row, key >> _COUNT_BITS
-        words = self._cells[start : start + self._row].tolist()
-        return sum([word & COUNT_MAX for word in words if word >> _COUNT_BITS == tag])
+        start, tag = (1 + (key & self._mask)) * self._row, key >> _COUNT_BITS
+        row = self._cells[start : start + self._row].tobytes()
+        pattern = tag.to_bytes(_TAG_BYTES, sys.byteorder)
+        total = 0
+        at = row.find(pattern)
+        while at >= 0:
+            place = at // _WORD_BYTES
+            word = self._cells[start + place]  # it may have changed since, and what was found may lie across two words
+            if word >> _COUNT_BITS == tag:
+                total += word & COUNT_MAX
+            at = row.find(pattern, (place + 1) * _WORD_BYTES)
+        return total
 
-    def add(self, worker: int, key: int, count: int) -> bool:
-        """Count so many more (or fewer, below 0) in a worker's column; False: there is no room for the name."""
+    def add(self, worker: int, key: int, count: int = 1) -> int:
+        """Count so many more in a worker's column; where they stand, 0 where there is no room for the name."""
         cells, tag = self._cells, key >> _COUNT_BITS
-        start = (key & self._mask) * self._row + worker * _WAYS
-        free = -1
+        start = (1 + (key & self._mask)) * self._row + worker * _WAYS
+        free = 0
         for place in range(start, start + _WAYS):
             word = cells[place]
             if word >> _COUNT_BITS == tag:
-                total = min((word & COUNT_MAX) + count, COUNT_MAX)
-                cells[place] = tag << _COUNT_BITS | total if total > 0 else 0
-                return True
+                cells[place] = tag << _COUNT_BITS | min((word & COUNT_MAX) + count, COUNT_MAX)
+                return place
             if not word:
                 free = place
-        if free < 0 or count <= 0:
-            return False
+        if not free:
+            return 0
         cells[free] = tag << _COUNT_BITS | min(count, COUNT_MAX)
-        return True
+        return free
+
+    def take_back(self, place: int) -> None:
+        """Count one less there: a worker's own word, which no other name has as long as something is counted in it."""
+        word = self._cells[place]
+        self._cells[place] = word - 1 if word & COUNT_MAX > 1 else 0
 
     def clear(self, worker: int) -> None:
         """Forget all that a worker has counted."""
@@ -81,6 +96,8 @@ class Tally:
         """Connections, by network."""
         self.bad_stamps = Table(workers, _SOURCES)
         """By source and minute."""
+        self.bad_minutes = _words(workers)
+        """The last minute, counted from 1, in which each worker has seen bad stamps."""
         self.clock = clock
         self._secret = os.urandom(16)
 
@@ -90,7 +107,7 @@ class Tally:
 
     def clear(self, worker: int) -> None:
         """Forget a worker that has died."""
-        self.connections[worker] = 0
+        self.connections[worker] = self.bad_minutes[worker] = 0
         self.networks.clear(worker)
         self.bad_stamps.clear(worker)
 
@@ -105,7 +122,6 @@ class WorkerTally:
     def __init__(self, tally: Tally, worker: int) -> None:
         self._tally = tally
         self._worker = worker
-        self._minute = -1
 
     @property
     def connections(self) -> int:
@@ -120,28 +136,31 @@ class WorkerTally:
     def enter(self, network: int) -> int:
         """Count a connection, of a network too where its key is not 0; returns what `leave` is to be told."""
         self._tally.connections[self._worker] += 1
-        return network if network and self._tally.networks.add(self._worker, network, 1) else 0
+        return self._tally.networks.add(self._worker, network) if network else 0
 
     def leave(self, ticket: int) -> None:
         """Uncount a connection."""
         self._tally.connections[self._worker] -= 1
         if ticket:
-            self._tally.networks.add(self._worker, ticket, -1)
+            self._tally.networks.take_back(ticket)
 
     def bad_stamps(self, source: bytes) -> int:
         """How many a source has brought to all workers in this minute of the clock."""
-        return self._tally.bad_stamps.count(self._key_now(source, int(self._tally.clock() // _MINUTE_SECONDS)))
+        minute = self._minute()
+        if minute not in self._tally.bad_minutes:  # as nearly always
+            return 0
+        return self._tally.bad_stamps.count(self._tally.key(b"%b %d" % (source, minute)))
 
     def add_bad_stamps(self, source: bytes, count: int) -> None:
         """A source has brought so many; what was counted in other minutes is forgotten."""
-        minute = int(self._tally.clock() // _MINUTE_SECONDS)
-        if minute != self._minute:
-            self._minute = minute
+        minute = self._minute()
+        if minute != self._tally.bad_minutes[self._worker]:
             self._tally.bad_stamps.clear(self._worker)
-        self._tally.bad_stamps.add(self._worker, self._key_now(source, minute), count)
+            self._tally.bad_minutes[self._worker] = minute
+        self._tally.bad_stamps.add(self._worker, self._tally.key(b"%b %d" % (source, minute)), count)
 
-    def _key_now(self, source: bytes, minute: int) -> int:
-        return self._tally.key(b"%b %d" % (source, minute))
+    def _minute(self) -> int:
+        return 1 + int(self._tally.clock() // _MINUTE_SECONDS)
 
 
 def _words(count: int) -> "memoryview[int]":
