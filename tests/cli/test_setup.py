@@ -5,6 +5,7 @@ import os
 import stat
 
 import pytest
+import trustme
 from fake_upstream import FakeUpstream
 
 from pennyred.config import read_settings
@@ -183,7 +184,7 @@ def closed(**options):
 
 
 def complaints(said):
-    assert list(said.document) == ["complaints"]
+    assert list(said.document) == ["complaints", "hints"]
     for one in said.document["complaints"]:
         assert list(one) == ["file", "key", "what", "expected"]
         assert one["file"].endswith("pennyred.toml")
@@ -192,6 +193,28 @@ def complaints(said):
 
 def test_when_all_is_well_it_is_said(check):
     assert check(status=0).text == "all is well\n"
+
+
+def test_a_hint_is_no_complaint(check, tmp_path):
+    toml = tmp_path / "post" / "pennyred.toml"
+    toml.write_text(toml.read_text().replace("[gate]", '[gate]\ntrusted_fronts = ["127.0.0.1/32"]', 1))
+
+    well, hint = check(status=0).text.splitlines()
+
+    assert well == "all is well"
+    assert hint.startswith(f"hint: {toml}: gate.mixed: ")
+
+
+def test_a_certificate_for_another_name_is_complained_of(check, tmp_path):
+    folder = tmp_path / "post"
+    made = trustme.CA().issue_cert("www.example.org")
+    made.private_key_pem.write_to_path(folder / "mx.key")
+    (folder / "mx.key").chmod(0o600)
+    (folder / "mx.pem").write_bytes(made.cert_chain_pems[0].bytes())
+    toml = folder / "pennyred.toml"
+    toml.write_text(toml.read_text().replace("[gate]", '[gate]\ntls_certificate = "mx.pem"\ntls_key = "mx.key"', 1))
+
+    assert "www.example.org, not for mx.example.org" in complaints(check("--json"))["gate.tls_certificate"]
 
 
 def test_an_open_relay_is_complained_of(check):

@@ -9,6 +9,7 @@ from pennyred.cli.common import USAGE, json_option, office_settings, print_json,
 from pennyred.config import BadSettings, Complaint, parse_settings
 from pennyred.discovery import key_name
 from pennyred.postage.keyrecord import format_key_record
+from pennyred.programs.hints import all_hints
 from pennyred.programs.office import migrate
 from pennyred.programs.probes import all_complaints
 from pennyred.programs.template import TEMPLATE
@@ -60,21 +61,29 @@ def check(context: click.Context, as_json: bool) -> None:
     """Read the settings and probe what they name: files, ledger, mail server, DNS. All complaints at once.
 
     The mail server is asked for a foreign recipient as a stranger would, and nothing is sent: behind a gate that tells
-    it nothing, it would take everybody for a neighbour and be an open relay.
+    it nothing, it would take everybody for a neighbour and be an open relay. A hint is no complaint: think of it once.
 
     Example:  pennyred --config /etc/pennyred/pennyred.toml check
     """
+    hints: list[Complaint] = []
     try:
-        complaints = run_async(all_complaints(settings_of(context)))
+        settings = settings_of(context)
+        complaints = run_async(all_complaints(settings))
+        hints = run_async(all_hints(settings))
     except BadSettings as bad:
         complaints = bad.complaints
     if as_json:
-        shown = [{"file": one.file, "key": one.key, "what": one.what, "expected": one.expected} for one in complaints]
-        print_json({"complaints": shown})
+        print_json({"complaints": _shown(complaints), "hints": _shown(hints)})
     else:
         click.echo("\n".join(map(str, complaints)) or "all is well")
+        for hint in hints:
+            click.echo(f"hint: {hint}")
     if complaints:
         context.exit(USAGE)
+
+
+def _shown(complaints: list[Complaint]) -> list[dict[str, str]]:
+    return [{"file": one.file, "key": one.key, "what": one.what, "expected": one.expected} for one in complaints]
 
 
 @click.command()

@@ -9,8 +9,9 @@ from pathlib import Path
 from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
 from pennyred.discovery import find_key, key_name
 from pennyred.postage.errors import PennyRedError, Unavailable
-from pennyred.programs.gate import read_pass_key, tls_context, try_spool, upstream_options, upstream_tls
-from pennyred.programs.office import open_ledger
+from pennyred.programs import certificates
+from pennyred.programs.gate import gate_hostname, read_pass_key, tls_context, try_spool, upstream_options, upstream_tls
+from pennyred.programs.office import clock, open_ledger
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.probing import Probe, probe_upstream
 
@@ -35,7 +36,9 @@ async def all_complaints(settings: Settings) -> list[Complaint]:
 def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
     found = []
     try:
-        tls_context(gate)
+        if tls_context(gate) is not None and gate.tls_certificate is not None:
+            flaws = certificates.flaws(gate.tls_certificate, gate_hostname(gate), clock())
+            found += [_about(settings, "gate.tls_certificate", *flaw) for flaw in flaws]
     except (OSError, ValueError) as error:
         found.append(_about(settings, "gate.tls_certificate", _text(error), "a certificate and its key in PEM files"))
     try:

@@ -1,0 +1,58 @@
+"""What `pennyred check` cannot call wrong, but an admin may want to think about."""
+
+import asyncio
+
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
+
+from pennyred.config import Complaint, GateSettings, Settings
+from pennyred.programs.gate import gate_hostname
+
+DOMAINS_MAX = 20
+_LIFETIME_SECONDS = 5.0
+
+
+async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | None = None) -> list[Complaint]:
+    """About settings that fit together only in some houses."""
+    gate = settings.gate
+    if gate is None:
+        return []
+    return [Complaint(str(settings.file), *hint) for hint in (*_fronts(gate), *await _other_mxs(gate, resolver))]
+
+
+def _fronts(gate: GateSettings) -> list[tuple[str, str, str]]:
+    if not gate.trusted_fronts or gate.mixed != "split":
+        return []
+    what = 'mixed is "split" behind trusted_fronts'
+    return [("gate.mixed", what, '"reject" if a front takes whole letters first, as Postfix does with speed_adjust')]
+
+
+async def _other_mxs(gate: GateSettings, resolver: dns.asyncresolver.Resolver | None) -> list[tuple[str, str, str]]:
+    """Spam takes the MX that asks for no postage. Which of them have a gate cannot be seen from here."""
+    hostname = gate_hostname(gate).lower()
+    domains = gate.domains[:DOMAINS_MAX]
+    if not domains:
+        return []
+    resolver = resolver or dns.asyncresolver.Resolver()
+    of_all = await asyncio.gather(*(_mail_exchangers(domain, resolver) for domain in domains))
+    found = []
+    for domain, hosts in zip(domains, of_all, strict=True):
+        if not hosts:
+            continue
+        others = sorted(set(hosts) - {hostname})
+        if hostname not in hosts:
+            found.append(("gate.hostname", f"{hostname} is no MX of {domain}", f"one of {', '.join(others)}"))
+        elif others:
+            what = f"{', '.join(others)} receives for {domain} too"
+            found.append(("gate.domains", what, "a gate there as well, with the same pass_key"))
+    return found
+
+
+async def _mail_exchangers(domain: str, resolver: dns.asyncresolver.Resolver) -> list[str]:
+    """Their names; none where DNS does not say."""
+    try:
+        answer = await resolver.resolve(domain, "MX", lifetime=_LIFETIME_SECONDS)
+    except (dns.exception.DNSException, OSError, ValueError):
+        return []
+    return [str(record.exchange).rstrip(".").lower() for record in answer]

@@ -1,0 +1,63 @@
+"""What an admin may want to think about."""
+
+import asyncio
+from ipaddress import ip_network
+from pathlib import Path
+
+import dns.exception
+import dns.resolver
+import pytest
+
+from pennyred.config.settings import GateSettings, Settings
+from pennyred.programs.hints import all_hints
+
+
+class Zone:
+    """Answers for MX by a table; an exception is raised."""
+
+    def __init__(self, **of_domain) -> None:
+        self.of_domain = {domain.replace("_", "."): hosts for domain, hosts in of_domain.items()}
+
+    async def resolve(self, domain, kind, lifetime):
+        assert kind == "MX"
+        assert lifetime < 10
+        hosts = self.of_domain[domain]
+        if isinstance(hosts, Exception):
+            raise hosts
+        return [type("MX", (), {"exchange": f"{host}."}) for host in hosts]
+
+
+def hints(zone=None, **gate):
+    settings = Settings(Path("x.toml"), GateSettings(hostname="mx.example.org", **gate))
+    return {one.key: f"{one.what}, {one.expected}" for one in asyncio.run(all_hints(settings, zone))}
+
+
+def test_without_a_gate_there_is_nothing_to_say():
+    assert asyncio.run(all_hints(Settings(Path("x.toml")))) == []
+
+
+def test_a_gate_that_is_the_only_mx_needs_no_hint():
+    assert hints(Zone(example_org=["MX.example.org"]), domains=("example.org",)) == {}
+
+
+def test_another_mx_needs_a_gate_too():
+    zone = Zone(example_org=["mx.example.org", "mx2.example.org"])
+    assert "mx2.example.org receives for example.org too" in hints(zone, domains=("example.org",))["gate.domains"]
+
+
+def test_a_gate_that_is_no_mx_may_be_misnamed():
+    zone = Zone(example_org=["mx1.example.org"])
+    assert hints(zone, domains=("example.org",)) == {
+        "gate.hostname": "mx.example.org is no MX of example.org, one of mx1.example.org"
+    }
+
+
+@pytest.mark.parametrize("trouble", [dns.resolver.NXDOMAIN(), dns.exception.Timeout(), OSError("no network")])
+def test_dns_that_says_nothing_is_no_hint(trouble):
+    assert hints(Zone(example_org=trouble), domains=("example.org",)) == {}
+
+
+@pytest.mark.parametrize(("mixed", "is_said"), [("split", True), ("reject", False)])
+def test_fronts_may_have_taken_the_whole_letter(mixed, is_said):
+    said = hints(trusted_fronts=(ip_network("127.0.0.1/32"),), mixed=mixed)
+    assert ("gate.mixed" in said) == is_said
