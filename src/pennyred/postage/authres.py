@@ -1,7 +1,7 @@
 """The `Authentication-Results` field of RFC 8601: ours to write, and others' claims to be ours to recognise."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from pennyred.postage.address import canonical_domain
@@ -15,6 +15,9 @@ _WORDS = {Kind.PAID: "pass", Kind.EXEMPT: "none", Kind.DUE: "fail", Kind.LATER: 
 LEXEMES_MAX = 64
 """Quotes, brackets, quoted pairs and what is between them: an honest field has a handful in front of its results."""
 
+FIELDS_READ_MAX = 100
+"""Of one letter, which has a few; to look for a name in other alphabets in 20,000 of them would take seconds."""
+
 _LEXEME = re.compile(rb'\\.?|"|\(|\)|[^\\"()]+', re.DOTALL)
 _COMMENT = b"\0"
 _ID_END = re.compile(rb"[\s;/:=,\x00]")
@@ -26,6 +29,12 @@ def authentication_results_field(hostname: str, reasons: frozenset[Reason]) -> b
     distinct = [reason for reason in Reason if reason in reasons]
     results = "".join(f";\r\n x-postage={_WORDS[reason.kind]} reason={reason}" for reason in distinct)
     return f"Authentication-Results: {hostname}{results or '; none'}\r\n".encode("ascii", "replace")
+
+
+def to_take_out(fields: Sequence[Field], hostname: str) -> frozenset[Field]:
+    """Which of a letter's `Authentication-Results` a reader might take for ours; all beyond `FIELDS_READ_MAX` are."""
+    looked_at, others = fields[:FIELDS_READ_MAX], fields[FIELDS_READ_MAX:]
+    return frozenset(field for field in looked_at if claims_to_be_ours(field, hostname)).union(others)
 
 
 def claims_to_be_ours(field: Field, hostname: str) -> bool:

@@ -2,13 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from pennyred.postage.authres import authentication_results_field, claims_to_be_ours
+from pennyred.postage.authres import KEY, authentication_results_field, to_take_out
 from pennyred.postage.letter import PASS_FIELD, Field, HeaderSection
 from pennyred.postage.passes import mint_pass
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.services.standing import GatePolicy, Standing
-
-_PASS_KEY = PASS_FIELD.lower()
 
 
 def added_fields(policy: GatePolicy, standings: Sequence[Standing], *, day: int) -> bytes:
@@ -28,11 +26,6 @@ def added_fields(policy: GatePolicy, standings: Sequence[Standing], *, day: int)
 
 def kept_header(policy: GatePolicy, header: HeaderSection, passes: Collection[Field]) -> bytes:
     """The header section less fields that claim to be this gate's own: its results, passes that do not verify."""
-    kept = [field for field in header.fields if not _is_forged(policy, field, passes)]
-    return header.raw if len(kept) == len(header.fields) else b"".join(field.raw for field in kept)
-
-
-def _is_forged(policy: GatePolicy, field: Field, passes: Collection[Field]) -> bool:
-    if field.key == _PASS_KEY:
-        return field not in passes
-    return claims_to_be_ours(field, policy.hostname)
+    forged = to_take_out(header.named(KEY), policy.hostname)
+    forged |= {field for field in header.named(PASS_FIELD.lower()) if field not in passes}
+    return b"".join(field.raw for field in header.fields if field not in forged) if forged else header.raw
