@@ -12,6 +12,8 @@ from typing import Protocol, cast
 
 from aiosmtpd.smtp import SMTP
 
+from pennyred.smtp import tls
+
 LINE_OCTETS_MAX = 2048
 """Of a command. RFC 5321 asks for 512, its extensions for up to 1,600 more; Postfix takes 2,048."""
 _INPUT_BYTES_MAX = 64 * 1024
@@ -199,15 +201,10 @@ class Wire(SMTP):
         # From here on nothing in plain text reaches us; what is in the input when the handshake is done came by TLS.
         self._input.clear()
         try:
-            transport = await self.loop.start_tls(
-                self.transport, self, context, server_side=True,
-                ssl_handshake_timeout=self._clock.read_timeout_seconds,
-            )  # fmt: skip
+            self.transport = await tls.start_tls(self.transport, self, context, self._clock.read_timeout_seconds)
         except (OSError, asyncio.CancelledError):
             self._is_closing = True
             return False
-        assert transport is not None
-        self.transport = transport
         self._is_tls = True
         return True
 

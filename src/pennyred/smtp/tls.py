@@ -1,0 +1,175 @@
+"""TLS with a client: a thin layer between its transport and the session, on OpenSSL's memory buffers.
+
+In place of the event loop's own, because that keeps a quarter of a megabyte for each connection once it has been used:
+some thousand idle clients would fill the machine. Here nothing is kept between two records; what comes is fed to
+OpenSSL in small pieces, as its buffers never shrink again.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from typing import Any
+
+_PIECE_BYTES = 16 * 1024
+"""As large as a record may be (RFC 8446 section 5.1)."""
+
+
+class TlsTransport(asyncio.Transport, asyncio.Protocol):
+    """The transport of a session, and the protocol of the transport below. Made by `start_tls`."""
+
+    def __init__(self, below: asyncio.Transport, session: asyncio.Protocol, context: ssl.SSLContext) -> None:
+        super().__init__()
+        self._below = below
+        self._session = session
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._shaken: asyncio.Future[None] | None = None
+        self._has_eof = False
+
+    async def shake_hands(self, timeout_seconds: float) -> None:
+        """Raises OSError (ssl.SSLError and TimeoutError are) where that comes to nothing; it is closed then."""
+        loop = asyncio.get_running_loop()
+        self._shaken = loop.create_future()
+        timer = loop.call_later(timeout_seconds, self._give_up, TimeoutError("no handshake in time"))
+        self._below.set_protocol(self)
+        try:
+            await self._shaken
+        finally:
+            timer.cancel()
+            if not self._shaken.done() or self._shaken.cancelled():
+                self._below.abort()
+            self._shaken = None
+
+    # What the transport below calls
+
+    def data_received(self, data: bytes) -> None:
+        """Records, cut anywhere."""
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE_BYTES):
+            self._incoming.write(view[start : start + _PIECE_BYTES])
+            if self._shaken is not None and not self._shaken.done():
+                self._go_on_shaking()
+            if self._shaken is None or self._is_shaken:
+                self._read()
+
+    def eof_received(self) -> bool:
+        """With or without TLS's own goodbye: a letter has an end of its own, so nothing can be cut short unseen."""
+        if self._shaken is not None and not self._shaken.done():
+            self._give_up(ConnectionAbortedError("the client hung up"))
+        else:
+            self._end()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """To whoever waits."""
+        if self._shaken is not None and not self._shaken.done():
+            self._shaken.set_exception(
+                exc if isinstance(exc, OSError) else ConnectionAbortedError("the client is gone")
+            )
+        self._session.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        self._session.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._session.resume_writing()
+
+    # What the session calls
+
+    def write(self, data: Any) -> None:
+        """Encrypt and send."""
+        if not self._below.is_closing():
+            self._tls.write(data)
+            self._flush()
+
+    def close(self) -> None:
+        """Say goodbye by TLS too, so that the client knows that nothing is missing."""
+        if not self._below.is_closing():
+            with contextlib.suppress(ssl.SSLError):  # it has yet to say goodbye itself, for which nobody waits
+                self._tls.unwrap()
+            self._flush()
+        self._below.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._below.abort()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._below.is_closing()
+
+    def pause_reading(self) -> None:
+        """Take no more for now."""
+        self._below.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        self._below.resume_reading()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As the transport below; `ssl_object` is the connection's TLS."""
+        return self._tls if name == "ssl_object" else self._below.get_extra_info(name, default)
+
+    # Inside
+
+    @property
+    def _is_shaken(self) -> bool:
+        return self._shaken is not None and self._shaken.done() and self._shaken.exception() is None
+
+    def _go_on_shaking(self) -> None:
+        assert self._shaken is not None
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except OSError as error:
+            self._flush()  # it says why, in TLS's words
+            self._give_up(error)
+        else:
+            self._flush()
+            self._shaken.set_result(None)
+
+    def _read(self) -> None:
+        try:
+            while not self._below.is_closing():
+                data = self._tls.read(_PIECE_BYTES)
+                if not data:
+                    self._end()
+                    break
+                self._session.data_received(data)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self._end()
+        except ssl.SSLError:
+            self._flush()
+            self._below.abort()  # what does not decrypt was not said
+            return
+        self._flush()
+
+    def _end(self) -> None:
+        """The client says no more, which by TLS means that it is gone."""
+        if not self._has_eof:
+            self._has_eof = True
+            self._session.eof_received()
+            self.close()
+
+    def _flush(self) -> None:
+        if (data := self._outgoing.read()) and not self._below.is_closing():
+            self._below.write(data)
+
+    def _give_up(self, error: OSError) -> None:
+        if self._shaken is not None and not self._shaken.done():
+            self._shaken.set_exception(error)
+        self._below.close()
+
+
+async def start_tls(
+    below: asyncio.Transport, session: asyncio.Protocol, context: ssl.SSLContext, timeout_seconds: float
+) -> TlsTransport:
+    """Shake hands with a client, as its server; what to write to from now on. Raises OSError."""
+    transport = TlsTransport(below, session, context)
+    await transport.shake_hands(timeout_seconds)
+    return transport
