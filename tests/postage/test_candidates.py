@@ -1,5 +1,8 @@
 """Which stamps of a letter may pay which of its recipients."""
 
+import random
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from stationery import LETTER, NOW, Stationery
 
 from pennyred.postage import candidates
 from pennyred.postage.address import Recipient, canonical_recipient
-from pennyred.postage.candidates import STAMPS_READ_BASE, STAMPS_TRIED_MAX, TRIES_MAX, Candidates, find_candidates
+from pennyred.postage.candidates import STAMPS_READ_BASE, STAMPS_TRIED_MAX, Candidates, find_candidates
 from pennyred.postage.letter import HeaderSection, parse_header, split_letter
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp
@@ -115,11 +118,48 @@ def test_only_so_many_fields_are_read() -> None:
 
 
 @given(st.integers(0, 100_000))
-def test_the_work_is_bounded_whatever_the_envelope(recipients: int) -> None:
+def test_enough_fields_are_read_for_every_recipient_and_never_more_than_so_many(recipients: int) -> None:
     stamps = candidates._stamps_read_max(recipients)
-    assert stamps >= STAMPS_READ_BASE
-    assert stamps * recipients <= max(TRIES_MAX, STAMPS_READ_BASE * recipients)
-    assert recipients > 1000 or stamps >= recipients
+    assert STAMPS_READ_BASE <= stamps <= candidates.STAMPS_READ_MAX
+    assert stamps >= min(recipients, candidates.STAMPS_READ_MAX)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "most"),
+    [
+        (lambda stamps: stamps, 100),
+        (lambda stamps: stamps[::-1], 200),
+        (lambda stamps: random.Random(1).sample(stamps, 100), 3500),
+    ],
+    ids=["as the recipients", "the other way round", "shuffled"],
+)
+def test_stamps_in_order_cost_a_try_each(
+    arrange: Callable[[list[Stamp]], list[Stamp]], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter to a thousand recipients would else cost half a million, in which nobody else is served."""
+    envelope = [f"r{number}@example.org" for number in range(100)]
+    paper = Stationery()
+    stamps = [paper.stamp(LETTER, one) for one in envelope]
+    tries = []
+    found = candidates._is_for
+    monkeypatch.setattr(candidates, "_is_for", lambda *pair: tries.append(pair) or found(*pair))
+    assert [one.stamps for one in offered(header_with(*arrange(stamps)), *envelope)] == [(stamp,) for stamp in stamps]
+    assert len(tries) <= most
+
+
+def test_strays_are_tried_until_it_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "TRIES_MAX", 50)
+    paper = Stationery()
+    strays = [paper.stamp(LETTER, f"s{number}@example.org") for number in range(20)]
+    envelope = [f"r{number}@example.org" for number in range(10)]
+    tries = []
+    found = candidates._is_for
+    monkeypatch.setattr(candidates, "_is_for", lambda *pair: tries.append(pair) or found(*pair))
+    stamp = paper.stamp(LETTER, envelope[0])
+    assert offered(header_with(*strays[:4], stamp), *envelope)[0].stamps == (stamp,)
+    tries.clear()
+    assert offered(header_with(*strays, stamp), *envelope)[0].stamps == ()
+    assert len(tries) == 50
 
 
 @given(
