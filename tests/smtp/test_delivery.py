@@ -93,7 +93,7 @@ def test_a_mail_server_that_takes_no_more_of_a_letter_is_given_up():
     async def story():
         async with (
             FakeUpstream() as upstream,
-            Gate(upstream, upstream_options={"command_timeout_seconds": 0.3}) as gate,
+            Gate(upstream, upstream_options={"block_timeout_seconds": 0.3}) as gate,
         ):
             upstream.reading.clear()
             client = await gate.connect()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 
 from pennyred.postage.address import canonical_domain, canonical_recipient
@@ -25,6 +26,9 @@ from pennyred.postage.passes import pass_holds
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.taglist import parse_tag_list
+from pennyred.smtp.identity import ClientIdentity, proxy_header
+from pennyred.smtp.proxying import MalformedHeader
+from pennyred.smtp.proxying import parse_header as parse_proxy_header
 
 
 def _text(octets: bytes) -> str:
@@ -69,6 +73,19 @@ def read_signature(octets: bytes) -> None:
     verify(octets[:32], b"", b"", octets[32:96])
 
 
+def read_proxy_header(octets: bytes) -> None:
+    """What a front says; what was read does not depend on what comes after."""
+    found = parse_proxy_header(octets)
+    if found is not None:
+        peer, end = found
+        assert end <= len(octets)
+        assert parse_proxy_header(octets[:end]) == found
+        assert parse_proxy_header(octets[: end - 1]) is None
+        if peer is not None:
+            ip_address(peer[0])
+            assert 0 <= peer[1] < 65536
+
+
 PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "stamp": (read_stamp, MalformedStamp),
     "licence": (parse_licence, MalformedLicence),
@@ -83,6 +100,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "key file": (SigningKey.from_pem, MalformedKey),
     "pass": (lambda octets: pass_holds(b"k", [Field(b"X:" + octets, b"x")], bytes(32), 20_000), Malformed),
     "signature": (read_signature, Malformed),
+    "PROXY header": (read_proxy_header, MalformedHeader),
 }
 """Name to the parser of octets, and the one exception it may raise."""
 
@@ -95,6 +113,13 @@ SEEDS: dict[str, list[bytes]] = {
     "key file": [SigningKey.from_seed(bytes(32)).to_pem()],
     "pass": [b" v=1; d=20000; m=" + b"A" * 43 + b"="],
     "signature": [bytes(96)],
+    "PROXY header": [
+        b"PROXY TCP4 198.51.100.7 192.0.2.1 1234 25\r\nEHLO x\r\n",
+        b"PROXY UNKNOWN\r\n",
+        proxy_header(ClientIdentity("198.51.100.7", 1234), ("192.0.2.1", 25)),
+        proxy_header(ClientIdentity("2001:db8::7", 1234), ("192.0.2.1", 25)),
+        proxy_header(None, ("192.0.2.1", 25)),
+    ],
 }
 """Inputs that are accepted, to begin from; those of stamps come from the vectors."""
 

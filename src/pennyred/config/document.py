@@ -69,6 +69,8 @@ class Reader:
             self._complain("gate.tls_key", "one of tls_certificate and tls_key is set", "both or none")
         if len({url.startswith("lmtp") for url in gate.upstream}) > 1:
             self._complain("gate.upstream", "some are smtp and some lmtp", "all alike: a letter may go to any of them")
+        if gate.fronts_speak == "proxy" and not gate.trusted_fronts:
+            self._complain("gate.fronts_speak", "nobody is a front whose PROXY is believed", "trusted_fronts")
         if gate.on_office_down == "accept":
             self._complain("gate.on_office_down", '"accept" is not built yet', '"defer"')
         return gate
@@ -89,6 +91,7 @@ class Reader:
             "hostname": kinds.text(lambda text: text and values.domain(text)),
             "domains": kinds.texts(values.domain),
             "trusted_fronts": networks,
+            "fronts_speak": kinds.choice("smtp", "proxy"),
             "mode": kinds.choice("require", "bulk", "monitor"),
             "issuers": kinds.texts(values.domain),
             "price": kinds.number(1, 1000),

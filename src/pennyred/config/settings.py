@@ -43,6 +43,7 @@ class GateSettings(msgspec.Struct, frozen=True):
     """Empty: the name of this machine."""
     domains: tuple[str, ...] = ()
     trusted_fronts: tuple[Network, ...] = ()
+    fronts_speak: Literal["smtp", "proxy"] = "smtp"
     mode: Literal["require", "bulk", "monitor"] = "require"
     issuers: tuple[str, ...] = ()
     price: int = 1

@@ -69,6 +69,7 @@ def gate_options(gate: GateSettings) -> GateOptions:
         is_trace_added=gate.upstream_identity == "none",
         hops_max=HOPS_MAX if is_refusing else 0,
         trusted_fronts=gate.trusted_fronts,
+        is_proxied=gate.fronts_speak == "proxy",
         transfer_timeout_seconds=gate.transfer_timeout_seconds,
         read_timeout_seconds=gate.read_timeout_seconds,
         session_timeout_seconds=gate.session_timeout_seconds,

@@ -11,6 +11,7 @@ from pennyred.smtp import replies
 from pennyred.smtp.client import Client
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.identity import ClientIdentity, plain_address
+from pennyred.smtp.proxying import Peer
 from pennyred.smtp.reception import internal
 from pennyred.smtp.wire import LineTooLong, Wire
 
@@ -28,9 +29,10 @@ class Conversation(Wire):
     commands: ClassVar[Commands] = {}
     """One table for all sessions."""
 
-    def __init__(self, house: Gatehouse) -> None:
+    def __init__(self, house: Gatehouse, peer: Peer | None = None) -> None:
         super().__init__(asyncio.get_running_loop(), house.options)
         self._house = house
+        self._peer = peer
         self._client = Client(ClientIdentity(""), is_trusted=False)
         self._errors = 0
         self._idle_commands = 0
@@ -44,14 +46,16 @@ class Conversation(Wire):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the client in, or say at once that there is no room."""
         house = self._house
-        address, port, *_ = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
+        told = self._peer or transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
+        address, port, *_ = told
         address = plain_address(address)
         if house.is_stopping:
             self._turn_away(transport, replies.SHUTTING_DOWN)
         elif house.admission.is_full(house.options):
             self._turn_away(transport, replies.TOO_BUSY, address)
         else:
-            is_trusted = house.is_trusted(address)
+            # Whom a front has named by PROXY is a client, never a front: XCLIENT is not for it.
+            is_trusted = self._peer is None and house.is_trusted(address)
             ticket = house.admission.enter(address, house.options, is_trusted=is_trusted)
             if ticket is None:
                 self._turn_away(transport, replies.TOO_MANY_CONNECTIONS, address)

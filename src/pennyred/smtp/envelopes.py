@@ -17,6 +17,7 @@ from pennyred.smtp.formalities import Formalities, argument_of
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.mixed import OneClass, Recipient
+from pennyred.smtp.proxying import Peer
 from pennyred.smtp.wire import LINE_OCTETS_MAX
 
 _BATCH_MAX = 100
@@ -28,8 +29,8 @@ _SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS)
 class Envelopes(Formalities):
     """A session as far as the letter itself."""
 
-    def __init__(self, house: Gatehouse) -> None:
-        super().__init__(house)
+    def __init__(self, house: Gatehouse, peer: Peer | None = None) -> None:
+        super().__init__(house, peer)
         self._transaction: Transaction | None = None
         self._identity = ClientIdentity("")
         self._sender = b""

@@ -42,6 +42,8 @@ class GateOptions:
     is_trace_added: bool = False
     """Whether letters get a Received field of the gate's: where the mail server is not told who the client is."""
     trusted_fronts: tuple[IPv4Network | IPv6Network, ...] = ()
+    is_proxied: bool = False
+    """Whether they speak PROXY, instead of SMTP with XCLIENT and XFORWARD."""
     transfer_timeout_seconds: float = 600
     read_timeout_seconds: float = 300
     """For the next command or the next piece of a letter (RFC 5321 section 4.5.3.2: 5 minutes)."""

@@ -10,6 +10,7 @@ import structlog
 
 from pennyred.services.letterbox import GateDesk
 from pennyred.smtp.admission import Admission
+from pennyred.smtp.arrival import Arrival
 from pennyred.smtp.gatehouse import Gatehouse, GateOptions, NameLookup
 from pennyred.smtp.session import GateSession
 from pennyred.smtp.tally import Tally, WorkerTally
@@ -67,7 +68,7 @@ class GateServer:
         """Serve on these listening sockets, which are closed by `stop`."""
         loop = asyncio.get_running_loop()
         for listener in sockets:
-            server = await loop.create_server(lambda: GateSession(self._house), sock=listener, backlog=_BACKLOG)
+            server = await loop.create_server(self._arrival, sock=listener, backlog=_BACKLOG)
             self._servers.append(server)
 
     async def stop(self, finish_seconds: float) -> None:
@@ -109,6 +110,12 @@ class GateServer:
     def replace_tls(self, tls: ssl.SSLContext | None) -> None:
         """Use another certificate from now on; sessions under way keep theirs."""
         self._house.tls = tls
+
+    def _arrival(self) -> asyncio.Protocol:
+        house = self._house
+        if house.options.is_proxied:
+            return Arrival(house, lambda peer: GateSession(house, peer))
+        return GateSession(house)
 
     def _tasks(self) -> set[asyncio.Task[None]]:
         return {session.task for session in self._house.sessions if session.task is not None}

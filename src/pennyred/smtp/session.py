@@ -25,6 +25,7 @@ from pennyred.smtp.envelopes import Envelopes
 from pennyred.smtp.formalities import argument_of
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.newlines import LetterStream
+from pennyred.smtp.proxying import Peer
 from pennyred.smtp.reception import LetterSink, take_to_desk
 from pennyred.smtp.spool import ReceivedLetter
 from pennyred.smtp.trace import protocol_name, received_field
@@ -33,8 +34,8 @@ from pennyred.smtp.trace import protocol_name, received_field
 class GateSession(Envelopes):
     """Speaks SMTP as a server; one instance a connection. Commands have aiosmtpd's names, but take the raw line."""
 
-    def __init__(self, house: Gatehouse) -> None:
-        super().__init__(house)
+    def __init__(self, house: Gatehouse, peer: Peer | None = None) -> None:
+        super().__init__(house, peer)
         self._chunked: ChunkedLetter | None = None
 
     @property

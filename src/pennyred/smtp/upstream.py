@@ -56,6 +56,8 @@ class UpstreamOptions:
     """For the answer to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
     connect_timeout_seconds: float = 10
     command_timeout_seconds: float = 60
+    block_timeout_seconds: float = 180
+    """To take the next piece of a letter (RFC 5321 section 4.5.3.2.5: 3 minutes)."""
     idle_seconds_max: float = 60
     """An unused connection is closed after this, long before the mail server does it: Postfix, Exim, OpenSMTPD and
     Dovecot's LMTP wait 300 s. Under stress Postfix waits 10 s; what it has closed then is seen and replaced.
