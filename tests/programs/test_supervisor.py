@@ -118,9 +118,11 @@ def test_a_worker_that_does_not_even_hear_sigabrt_is_killed():
 
 def test_a_second_signal_means_now_and_a_third_the_end():
     body = """signal.signal(signal.SIGTERM, lambda *_: say("waits"))
+    say("listens")
     while True: signal.pause()"""
     with Running(1, body) as running:
-        for expected in (["started"], ["waits"], ["now"]):
+        assert running.lines(1)[0][:1] == ["started"]
+        for expected in (["listens"], ["waits"], ["now"]):
             assert running.lines(1)[0][:1] == expected
             running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(20) == signal.SIGKILL
