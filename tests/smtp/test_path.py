@@ -99,3 +99,21 @@ def test_any_bytes_are_read_or_refused_and_nothing_else_happens(argument):
                 continue
             assert b"\r" not in parsed.mailbox
             assert b"\x00" not in parsed.mailbox
+
+
+_QUOTED = st.text('ab =<>@\\"', max_size=12).map(lambda text: text.replace("\\", "\\\\").replace('"', '\\"').encode())
+_PARAMETERS_BUT_SIZE = st.lists(
+    st.sampled_from(
+        (b"BODY=8BITMIME", b"SMTPUTF8", b"RET=HDRS", b"ENVID=a+20SIZE=1", b"REQUIRETLS", b"MT-PRIORITY=-3", b"AUTH=<>")
+    ),
+    max_size=4,
+)
+
+
+@given(_QUOTED, _PARAMETERS_BUT_SIZE, _PARAMETERS_BUT_SIZE, st.sampled_from((b"SIZE=5", b"size=77")))
+@example(b"a SIZE=5 b", [], [], b"SIZE=5")
+def test_size_is_taken_from_the_parameters_and_never_from_a_quoted_local_part(local, before, after, size):
+    path = b'MAIL FROM:<"a SIZE=5 ' + local + b'"@x.example>'
+    without = b" ".join((path, *before, *after))
+    assert without_size(b" ".join((path, *before, size, *after))) == without
+    assert without_size(without) == without

@@ -56,8 +56,16 @@ def parse_rcpt(argument: bytes) -> PathArgument:
 
 
 def without_size(line: bytes) -> bytes:
-    """The MAIL line less its SIZE parameter, for a mail server that has not offered it."""
-    return _SIZE_PARAMETER.sub(b"", line)
+    """The MAIL line less its SIZE parameter, for a mail server that has not offered it.
+
+    Only what follows the path is looked at: a quoted local part may hold the very same words (RFC 5321 section 4.1.2).
+    """
+    argument = line.partition(b" ")[2].lstrip(b" ")
+    found = _MAIL.fullmatch(argument)
+    if found is None or not found["parameters"]:
+        return line
+    path_end = len(line) - len(argument) + found.start("parameters")
+    return line[:path_end] + _SIZE_PARAMETER.sub(b"", line[path_end:])
 
 
 def _parse(pattern: re.Pattern[bytes], argument: bytes, form: str) -> PathArgument:
