@@ -65,6 +65,20 @@ def test_where_neither_office_nor_outbox_writes_it_down_the_client_still_hears_2
     run(story)
 
 
+def test_a_mistake_of_ours_in_settling_is_no_reason_to_have_the_letter_sent_again():
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    async def story(desk: DeskUnderTest) -> None:
+        desk.office.settle = broken
+        await deliver(desk)
+        assert len(desk.outbox.entries) == 1
+        [line] = [one for one in desk.log.lines if one["event"] == "settlement waits"]
+        assert line["why"] == "RuntimeError('a mistake')"
+
+    run(story)
+
+
 def test_what_the_office_will_not_settle_is_written_down_and_not_asked_again():
     async def story(desk: DeskUnderTest) -> None:
         await desk.outbox.add([UNKNOWN], now=0)

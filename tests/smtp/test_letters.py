@@ -164,7 +164,7 @@ class FullDisk(io.RawIOBase):
 
 @pytest.mark.parametrize("size", [500_000, 5_000], ids=["written while it comes", "written at its end"])
 def test_a_full_disk_is_later_and_the_session_goes_on(size, monkeypatch):
-    """The letter is heard to its end, so that the client hears 451 and not a broken connection."""
+    """The letter is heard to its end, so that the client hears 452 and not a broken connection."""
     monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: io.BufferedRandom(FullDisk(), 64 * 1024))
 
     limits = SpoolLimits(letter_bytes_max=1_000_000, memory_bytes_max=1_000)
@@ -173,7 +173,7 @@ def test_a_full_disk_is_later_and_the_session_goes_on(size, monkeypatch):
         async with FakeUpstream() as upstream, Gate(upstream, spool=limits) as gate:
             client = await gate.connect()
             big = b"Subject: big\r\n\r\n" + b"x\r\n" * (size // 3)
-            assert (await client.mail(big)).startswith(b"451 4.3.0")
+            assert (await client.mail(big)).startswith(b"452 4.3.1")
             assert (await client.mail(b"Subject: small\r\n\r\nx\r\n")).startswith(b"250")
             assert len(upstream.letters) == 1
 

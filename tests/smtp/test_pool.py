@@ -210,7 +210,7 @@ def test_a_silent_mail_server_is_waited_for_only_so_long():
     async def story():
         async with FakeUpstream() as upstream:
             upstream.answers[b"220"].append(asyncio.Event())
-            pool = pooled(upstream, connect_timeout_seconds=0.05)
+            pool = pooled(upstream, greeting_timeout_seconds=0.05)
             with pytest.raises(Unavailable, match="no answer"):
                 await pool.acquire(ALICE)
             await pool.close()

@@ -15,15 +15,15 @@ DENIED = b"554 5.7.1 Relay access denied\r\n"
 
 
 def probed(
-    upstream: FakeUpstream, identity: IdentityMode = IdentityMode.XCLIENT, connect_timeout_seconds: float = 0
+    upstream: FakeUpstream, identity: IdentityMode = IdentityMode.XCLIENT, greeting_timeout_seconds: float = 0
 ) -> Probe:
     async def run() -> Probe:
         async with upstream:
             asked = UpstreamOptions(parse_url(upstream.url), "mx.example.org", identity)
-            if connect_timeout_seconds:
-                asked = replace(asked, connect_timeout_seconds=connect_timeout_seconds)
+            if greeting_timeout_seconds:
+                asked = replace(asked, greeting_timeout_seconds=greeting_timeout_seconds)
             probe = await probe_upstream(asked, FOREIGN)
-            if not connect_timeout_seconds:
+            if not greeting_timeout_seconds:
                 await upstream.until(lambda: upstream.open_count == 0)
             return probe
 
@@ -113,7 +113,7 @@ def test_a_server_that_cannot_be_spoken_with_is_an_error_that_can_be_printed(ver
     upstream = FakeUpstream(keywords=("XCLIENT NAME ADDR",))
     upstream.answers[verb].append(answer)
 
-    probe = probed(upstream, connect_timeout_seconds=0.2)
+    probe = probed(upstream, greeting_timeout_seconds=0.2)
 
     assert said in probe.error
     assert probe.error.isprintable()

@@ -106,6 +106,7 @@ def reached(server: SecureServer, tmp_path, *, is_verified: bool = True, seconds
                 IdentityMode.NONE,
                 tls=client_context(tmp_path / "ca.pem", is_verified=is_verified),
                 connect_timeout_seconds=seconds,
+                greeting_timeout_seconds=seconds,
             )
             pool = UpstreamPool(options)
             try:

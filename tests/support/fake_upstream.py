@@ -20,6 +20,12 @@ CLOSE = object()
 """Instead of a reply: hang up."""
 HANG = object()
 """Instead of a reply: say nothing, for ever."""
+KEEP_AND_CLOSE = object()
+"""Instead of a reply to the final dot: keep the letter and hang up (RFC 1047). To anything else: hang up."""
+
+
+class KeptAll(ConnectionAbortedError):  # noqa: N818 - what is to happen
+    """Hang up with the letter kept."""
 
 
 @dataclass
@@ -86,9 +92,13 @@ class FakeUpstream:
     async def restart(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=2**22)
 
-    async def hang_up_on_all(self) -> None:
+    def drop_all(self) -> None:
+        """Hang up on everybody, without waiting for those that hang."""
         for writer in tuple(self._writers):
             writer.close()
+
+    async def hang_up_on_all(self) -> None:
+        self.drop_all()
         await self.until(lambda: self.open_count == 0)
 
     async def until(self, condition) -> None:
@@ -175,7 +185,12 @@ class FakeUpstream:
         self.unanswered += 1
         await self._tell()
         for number in range(count):
-            reply = await self._decided(b".", b"250 2.0.0 Ok: queued as %d\r\n" % (len(self.letters) + number))
+            try:
+                reply = await self._decided(b".", b"250 2.0.0 Ok: queued as %d\r\n" % (len(self.letters) + number))
+            except KeptAll:
+                self.letters.append(taken)
+                taken.accepted += taken.recipients
+                raise
             # Kept before it is answered, as a mail server does: whether the answer arrives is another matter.
             if reply.startswith(b"2") and (not self.letters or self.letters[-1] is not taken):
                 self.letters.append(taken)
@@ -200,6 +215,8 @@ class FakeUpstream:
             answer = answer[1]
         if answer is CLOSE:
             raise ConnectionAbortedError
+        if answer is KEEP_AND_CLOSE:
+            raise KeptAll
         if answer is HANG:
             await asyncio.Event().wait()
         assert isinstance(answer, bytes)

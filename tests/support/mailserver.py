@@ -62,3 +62,11 @@ class MailServer:
         """Wait until something has happened here."""
         waiting = asyncio.run_coroutine_threadsafe(self.fake.until(condition), self._loop)
         waiting.result(WAIT_SECONDS)
+
+    def forget_answers(self) -> None:
+        """From now on it is a good mail server; who hangs goes on hanging."""
+        self._loop.call_soon_threadsafe(self.fake.answers.clear)
+
+    def hang_up_on_all(self) -> None:
+        """Close every connection."""
+        self._loop.call_soon_threadsafe(self.fake.drop_all)

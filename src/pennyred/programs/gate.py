@@ -16,7 +16,7 @@ from pennyred.postage.policy import Allowances, Exemptions, Mode
 from pennyred.programs.office import clock
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
-from pennyred.services.ports import Redeemer
+from pennyred.services.ports import Redeemer, SettlementOutbox
 from pennyred.services.standing import GatePolicy
 from pennyred.smtp.admission import network_of
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
@@ -109,13 +109,20 @@ def upstream_options(gate: GateSettings) -> list[UpstreamOptions]:
     ]
 
 
-def build_desk(policy: GatePolicy, redeemer: Redeemer, state: GateState, log: LetterLog, tally: WorkerTally) -> Desk:
+def build_desk(
+    policy: GatePolicy,
+    redeemer: Redeemer,
+    state: GateState,
+    outbox: SettlementOutbox,
+    log: LetterLog,
+    tally: WorkerTally,
+) -> Desk:
     """The desk, with the clock and randomness of this machine."""
     return Desk(
         policy,
         redeemer,
         state.allowances,
-        state.outbox,
+        outbox,
         state.partly,
         clock=clock,
         random_bytes=os.urandom,

@@ -30,6 +30,7 @@ from pennyred.programs.notify import ServiceManager
 from pennyred.programs.office import clock, open_office
 from pennyred.programs.pulse import Pulse
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
+from pennyred.services.debts import PatientOutbox
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.office import Office
@@ -39,7 +40,7 @@ from pennyred.smtp.tally import Tally, WorkerTally
 from pennyred.state.store import GateState
 from pennyred.web.server import ApiServer
 
-OUTBOX_PAUSE_SECONDS = 5.0
+OUTBOX_PAUSE_SECONDS = 1.0
 SWEEP_PAUSE_SECONDS = 60.0
 BROKEN_PAUSE_SECONDS = 60.0
 """Before work that runs beside the mail is begun again after a mistake of ours."""
@@ -156,13 +157,13 @@ class Worker:
         state = GateState.open(gate.state, now=clock())
         parts.push_async_callback(state.close)
         letters = LetterLog(self._log)
+        outbox = PatientOutbox(state.outbox, letters)
+        parts.push_async_callback(outbox.close)
         redeemer = office.local_redeemer(gate.domains)
         policy = gate_policy(gate, {office.issuer: office.keys.public_keys})
-        self._desk = build_desk(policy, redeemer, state, letters, self._tally)
+        self._desk = build_desk(policy, redeemer, state, outbox, letters, self._tally)
         pumping = asyncio.create_task(
-            self.keep_at(
-                "outbox", lambda: pump_outbox(redeemer, state.outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
-            )
+            self.keep_at("outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS))
         )
         parts.push_async_callback(_cancel, pumping)
         self._door = door = build_door(gate, self._desk, self._log, self._tally)

@@ -39,6 +39,10 @@ class LetterLog:
         """Settlements wait in the outbox: once a letter, so that a growing outbox is seen."""
         self._logger.warning("settlement waits", stamps=len(settles), why=why)
 
+    def remembered(self, settles: Sequence[Settle], why: str) -> None:
+        """Neither the office nor the outbox can be written: a disk is full, and a kill would cost what stands here."""
+        self._logger.error("settlement in memory only", stamps=len(settles), why=why)
+
     def made_up(self, stamps: int) -> None:
         """The office has answered what waited in the outbox."""
         self._logger.info("outbox settled", stamps=stamps)

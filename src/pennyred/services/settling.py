@@ -24,6 +24,10 @@ class SettlementLog(Protocol):
         """They are in the outbox, as the office does not answer."""
         ...
 
+    def remembered(self, settles: Sequence[Settle], why: str) -> None:
+        """The outbox cannot be written either: they stand in memory until it can."""
+        ...
+
     def made_up(self, stamps: int) -> None:
         """So many settlements of the outbox were answered."""
         ...
@@ -38,20 +42,25 @@ async def settle_durably(
 ) -> None:
     """Settle at the office or, where it does not answer, in the outbox; when this returns it is durable in one of them.
 
-    Never raises for the world's failures: where neither answers, the receiver loses its cent, which is written down.
-    The other way round the letter would be delivered twice.
+    Never raises, not even for a mistake of ours: where neither answers, the receiver loses its cent, which is written
+    down. The other way round the letter would be delivered twice.
     """
     try:
         outcomes = await redeemer.settle(settles)
-    except Unavailable as unavailable:
+    except Exception as trouble:  # noqa: BLE001 - `Unavailable`, or what nobody has foreseen
+        why = _words(trouble)
         try:
             await outbox.add(settles, now=now)
-        except Unavailable as also:
-            log.unsettled(settles, f"{unavailable}; {also}")
+        except Exception as also:  # noqa: BLE001 - as above
+            log.unsettled(settles, f"{why}; {_words(also)}")
         else:
-            log.waiting(settles, str(unavailable))
+            log.waiting(settles, why)
         return
     report_odd(settles, outcomes, log)
+
+
+def _words(trouble: Exception) -> str:
+    return str(trouble) if isinstance(trouble, Unavailable) else repr(trouble)
 
 
 def report_odd(settles: Sequence[Settle], outcomes: Sequence[SettleOutcome], log: SettlementLog) -> None:

@@ -102,7 +102,7 @@ class ChunkedLetter:
         self._sink.discard()
 
     def finish(self, milliseconds: int) -> ReceivedLetter | bytes:
-        """The letter, or the reply that refuses it. Raises OSError where it could not be kept."""
+        """The letter, or the reply that refuses it."""
         if self.refusal is not None:
             return self.refusal
         self._stream.is_last = True

@@ -53,14 +53,14 @@ class Connection(Dialogue):
         security = self.options.endpoint.security
         if security is Security.IMPLICIT:
             await self._change_to_tls()
-        reply = await self._reply(self._greeting, self.options.connect_timeout_seconds)
+        reply = await self._reply(self._greeting, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply):
             raise unavailable(f"greeting: {reply.text}")
         if security is Security.STARTTLS:
             await self._start_tls()
         is_the_clients = self.options.identity is IdentityMode.PROXY and client is not None
         [hello] = self._send(self._hello_line(self._hello_name(client if is_the_clients else None)))
-        reply = await self._reply(hello, self.options.connect_timeout_seconds)
+        reply = await self._reply(hello, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply):
             # One that knows nothing of PROXY took the header for commands, and answers those with syntax errors.
             if is_the_clients and not replies.is_closing(reply) and not replies.is_about_syntax(reply):
@@ -72,11 +72,11 @@ class Connection(Dialogue):
     async def _start_tls(self) -> None:
         """RFC 3207; EHLO is said anew afterwards. Nothing that came in plain text is believed."""
         [hello] = self._send(self._hello_line(self.options.hostname))
-        reply = await self._reply(hello, self.options.connect_timeout_seconds)
+        reply = await self._reply(hello, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply) or "STARTTLS" not in parse_capabilities(reply).keywords:
             raise unavailable("STARTTLS is not offered, and without TLS nothing is sent there")
         [ready] = self._send(b"STARTTLS")
-        reply = await self._reply(ready, self.options.connect_timeout_seconds)
+        reply = await self._reply(ready, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply) or not self.is_clean:
             raise unavailable(f"STARTTLS: {reply.text}" if self.is_clean else "said more than its answer to STARTTLS")
         await self._change_to_tls()

@@ -43,10 +43,15 @@ class LetterSink:
         return _PROBLEMS[self._spool.problem] if self._spool.problem is not None else None
 
     def finish(self, milliseconds: int) -> ReceivedLetter | bytes:
-        """The letter, or the reply that refuses it. Raises OSError where it could not be kept."""
+        """The letter, or the reply that refuses it."""
+        if self._trouble is None:
+            try:
+                letter = self._spool.finish(milliseconds)
+            except OSError as error:
+                self._trouble = error
         if self._trouble is not None:
-            raise self._trouble
-        letter = self._spool.finish(milliseconds)
+            self._house.log.warning("smtp.not_kept", detail=str(self._trouble))
+            return replies.NOT_KEPT
         if isinstance(letter, Problem):
             return _PROBLEMS[letter]
         refusal = self._refusal(letter)

@@ -69,7 +69,7 @@ class GateSession(Envelopes):
                 await self._commit(letter, transaction)
 
     async def _receive(self, transaction: Transaction) -> ReceivedLetter | bytes | None:
-        """The letter, or the reply that refuses it, or None: the client has gone. Raises OSError: it cannot be kept."""
+        """The letter, or the reply that refuses it, or None: the client has gone."""
         self.say(replies.START_MAIL_INPUT)
         await self.flush()
         options = self._house.options
@@ -81,9 +81,6 @@ class GateSession(Envelopes):
             if not await self.pour_into(sink, options.transfer_timeout_seconds):
                 return None
             return sink.finish(round((self.loop.time() - begun) * 1000))
-        except OSError:
-            self.forget()
-            raise
         finally:
             unpin.cancel()
             sink.discard()
@@ -132,9 +129,6 @@ class GateSession(Envelopes):
         transaction, self._chunked = self._transaction, None
         try:
             letter = chunked.finish(round((self.loop.time() - chunked.begun) * 1000))
-        except OSError:
-            self.forget()
-            raise
         finally:
             chunked.discard()
         if isinstance(letter, bytes) or transaction is None:

@@ -55,6 +55,8 @@ class UpstreamOptions:
     answer_timeout_seconds: float = 600
     """For the answer to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
     connect_timeout_seconds: float = 10
+    greeting_timeout_seconds: float = 30
+    """For its greeting, TLS and EHLO: a mail server with much to do may let one wait."""
     command_timeout_seconds: float = 60
     block_timeout_seconds: float = 180
     """To take the next piece of a letter (RFC 5321 section 4.5.3.2.5: 3 minutes)."""
