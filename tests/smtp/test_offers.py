@@ -1,5 +1,7 @@
 """What several mail servers offer together, and what an envelope asks for."""
 
+from dataclasses import replace
+
 import pytest
 
 from pennyred.smtp.offers import NO_NEEDS, Needs, meeting, needs_of
@@ -35,5 +37,8 @@ def test_together_they_offer_what_each_does_and_the_least_room():
     one = Capabilities(frozenset({"SIZE", "DSN", "SMTPUTF8"}), 500, frozenset({"ADDR", "NAME"}))
     other = Capabilities(frozenset({"SIZE", "DSN"}), 0, frozenset({"ADDR"}))
     third = Capabilities(frozenset({"SIZE", "DSN", "8BITMIME"}), 300, frozenset({"ADDR"}))
+    mixer = replace(one, priorities="MIXER")
     assert meeting([one]) == one
+    assert meeting([mixer, mixer]) == mixer
+    assert meeting([mixer, one]) == one
     assert meeting([one, other, third]) == Capabilities(frozenset({"SIZE", "DSN"}), 300, frozenset({"ADDR"}))

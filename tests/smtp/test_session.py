@@ -106,11 +106,12 @@ def test_ehlo_offers_what_the_mail_server_offers_too_and_the_price():
             return (await client.say(b"EHLO c.example")).splitlines()
 
     async def story():
-        full = await hello_of((*KEYWORDS, "CHUNKING", "BINARYMIME", "AUTH PLAIN"), options={"price": 2})
+        keywords = (*KEYWORDS, "CHUNKING", "BINARYMIME", "AUTH PLAIN", "MT-PRIORITY MIXER", "REQUIRETLS")
+        full = await hello_of(keywords, options={"price": 2})
         assert full[0] == b"250-gate.example.org"
         assert {line[4:] for line in full[1:]} == {
             b"PIPELINING", b"CHUNKING", b"SIZE 50000000", b"8BITMIME", b"ENHANCEDSTATUSCODES", b"SMTPUTF8", b"DSN",
-            b"XPOSTAGE 2 post.example.org",
+            b"MT-PRIORITY MIXER", b"XPOSTAGE 2 post.example.org",
         }  # fmt: skip
         poor = await hello_of(("SIZE 1000", "XCLIENT ADDR"))
         assert {line[4:] for line in poor[1:]} == {

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 import trustme
-from fake_upstream import FakeUpstream
+from fake_upstream import KEYWORDS, FakeUpstream
 from smtp_gate import Gate, eventually
 
 LETTER = b"Subject: x\r\n\r\n" + b"hello\r\n" * 20_000
@@ -63,9 +63,9 @@ class TlsClient:
         return line + b"\n"
 
 
-def with_client(story, **options):
+def with_client(story, keywords=KEYWORDS, **options):
     async def whole():
-        async with FakeUpstream() as upstream, Gate(upstream, tls=SERVER, options=options) as gate:
+        async with FakeUpstream(keywords) as upstream, Gate(upstream, tls=SERVER, options=options) as gate:
             client = TlsClient(await gate.connect())
             await story(gate, client)
         return gate, upstream
@@ -85,6 +85,23 @@ def test_a_letter_in_records_cut_anywhere_arrives_whole(piece):
 
     _, upstream = with_client(story)
     assert upstream.letters[0].letter == (LETTER if piece > 100 else LETTER[:301])
+
+
+def test_requiretls_is_offered_and_taken_where_the_client_has_tls_and_the_mail_server_knows_it():
+    async def story(_gate, client):
+        assert b"REQUIRETLS" not in await client.raw.say(b"EHLO c.example")
+        assert (await client.raw.say(b"MAIL FROM:<a@x.example> REQUIRETLS")).startswith(b"530 5.7.0 ")
+        await client.shake_hands()
+        await client.say(b"EHLO c.example\r\n")
+        offered = []
+        while not offered or offered[-1][3:4] == b"-":
+            offered.append((await client.reply()).strip())
+        assert b"REQUIRETLS" in {line[4:] for line in offered}
+        await client.say(b"MAIL FROM:<a@x.example> requiretls\r\n")
+        assert (await client.reply()).startswith(b"250")
+
+    _, upstream = with_client(story, (*KEYWORDS, "REQUIRETLS"))
+    assert b"MAIL FROM:<a@x.example> requiretls\r\n" in upstream.heard[-1]
 
 
 @pytest.mark.parametrize("when", ["in the handshake", "after it"])

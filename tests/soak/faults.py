@@ -1,5 +1,6 @@
 """What can happen. Each fault is there for a moment, while letters are under way, and is over when its function returns."""
 
+import contextlib
 import os
 import random
 import signal
@@ -44,7 +45,7 @@ def kill_a_worker(stage: Stage, chance: random.Random) -> None:
     time.sleep(chance.uniform(0, 0.3))
     assert stage.served is not None
     if workers := stage.served.workers:
-        os.kill(chance.choice(workers), signal.SIGKILL)
+        _signal(chance.choice(workers), signal.SIGKILL)
 
 
 def hold_a_worker(stage: Stage, chance: random.Random) -> None:
@@ -52,9 +53,14 @@ def hold_a_worker(stage: Stage, chance: random.Random) -> None:
     assert stage.served is not None
     if workers := stage.served.workers:
         worker = chance.choice(workers)
-        os.kill(worker, signal.SIGSTOP)
+        _signal(worker, signal.SIGSTOP)
         time.sleep(chance.uniform(0.1, 1))
-        os.kill(worker, signal.SIGCONT)
+        _signal(worker, signal.SIGCONT)
+
+
+def _signal(worker: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended of what came before
+        os.kill(worker, number)
 
 
 def reread(stage: Stage, _chance: random.Random) -> None:

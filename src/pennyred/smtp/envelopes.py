@@ -102,6 +102,8 @@ class Envelopes(Formalities):
                 self.answer(replies.UTF8_NOT_DECLARED)
             elif parsed.is_binary:
                 self.answer(replies.BINARY_NOT_OFFERED)
+            elif parsed.is_tls_required and not self._is_tls:
+                self.answer(replies.TLS_NEEDED)
             elif parsed.size is not None and parsed.size > self._house.options.spool.letter_bytes_max:
                 self.answer(replies.TOO_BIG)
             else:

@@ -123,6 +123,10 @@ class Gatehouse:
             keywords += ["8BITMIME", "ENHANCEDSTATUSCODES"]
         else:
             keywords += [keyword for keyword in _OFFERED_WITH_UPSTREAM if keyword in offered.keywords]
+            if "MT-PRIORITY" in offered.keywords:
+                keywords.append(f"MT-PRIORITY {offered.priorities}".rstrip())
+            if is_tls and "REQUIRETLS" in offered.keywords:  # RFC 8689 section 3: only on a session with TLS
+                keywords.append("REQUIRETLS")
         if self.tls is not None and not is_tls:
             keywords.append("STARTTLS")
         if is_trusted:

@@ -49,5 +49,8 @@ def meeting(offers: Sequence[Capabilities]) -> Capabilities:
         keywords &= one.keywords
         xclient &= one.xclient
         xforward &= one.xforward
+    policies = {one.priorities for one in offers}
     limits = [one.size_max for one in offers if one.size_max]
-    return Capabilities(keywords, min(limits, default=0), xclient, xforward)
+    return Capabilities(
+        keywords, min(limits, default=0), xclient, xforward, policies.pop() if len(policies) == 1 else ""
+    )

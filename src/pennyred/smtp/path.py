@@ -35,9 +35,13 @@ class PathArgument:
     """What SIZE= says, in bytes (RFC 1870)."""
     is_utf8: bool = False
     """Whether SMTPUTF8 is among the parameters (RFC 6531)."""
-
     is_binary: bool = False
     """Whether BODY=BINARYMIME is among them (RFC 3030 section 3)."""
+
+    @property
+    def is_tls_required(self) -> bool:
+        """Whether REQUIRETLS is among them (RFC 8689 section 3)."""
+        return any(keyword == b"REQUIRETLS" for keyword, _ in self.parameters)
 
     @property
     def is_ascii(self) -> bool:

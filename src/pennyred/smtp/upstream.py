@@ -80,6 +80,8 @@ class Capabilities:
     """The attributes XCLIENT takes."""
     xforward: frozenset[str] = frozenset()
     """The attributes XFORWARD takes."""
+    priorities: str = ""
+    """The policy that MT-PRIORITY names (RFC 6710 section 3); empty where it names none."""
 
     def can_be_told(self, identity: IdentityMode) -> bool:
         """Whether a client can be named that way. PROXY is not offered, it is known to be understood."""
@@ -116,6 +118,7 @@ def parse_capabilities(hello: Reply) -> Capabilities:
     keywords = set()
     size_max = 0
     xclient = xforward = frozenset[str]()
+    priorities = ""
     for line in hello.lines[1:]:
         keyword, *parameters = line.decode("ascii", "replace").upper().split() or [""]
         keywords.add(keyword)
@@ -125,4 +128,6 @@ def parse_capabilities(hello: Reply) -> Capabilities:
             xclient = frozenset(parameters)
         elif keyword == "XFORWARD":
             xforward = frozenset(parameters)
-    return Capabilities(frozenset(keywords), size_max, xclient, xforward)
+        elif keyword == "MT-PRIORITY" and parameters and parameters[0].isascii() and parameters[0].isprintable():
+            priorities = parameters[0]
+    return Capabilities(frozenset(keywords), size_max, xclient, xforward, priorities)
