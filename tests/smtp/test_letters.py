@@ -74,6 +74,11 @@ def test_a_line_of_an_mbox_stays_at_the_top_where_mail_servers_pass_over_it(firs
     assert asyncio.run(passed_through([first])) == [first + FIELDS]
 
 
+def test_a_from_field_in_its_obsolete_form_is_a_field_and_keeps_its_folded_lines():
+    letter = b"From : Alice\r\n <a@x.example>\r\na: b\r\n\r\nx\r\n"
+    assert asyncio.run(passed_through([letter])) == [FIELDS + letter]
+
+
 line = st.binary(max_size=40).map(lambda text: text.translate(None, b"\r\n\0"))
 
 

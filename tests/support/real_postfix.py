@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CONFIG = Path(__file__).parents[2] / "config/postfix"
 WHY_NOT = "needs root and Debian's postfix (apt-get install postfix)"
 
 
@@ -115,6 +116,16 @@ class Postfix:
         )
         if check and done.returncode:
             raise RuntimeError(f"postfix {command}: {done.stdout}{done.stderr}{self.log.read_text()}")
+
+
+def services(name: str, **ports: int) -> str:
+    """One of config/postfix's files, with other ports (the ones it names are taken on a machine that has a Postfix)."""
+    text = (CONFIG / name).read_text()
+    for written, port in ports.items():
+        text = text.replace(f"127.0.0.1:{written.removeprefix('p')}", f"127.0.0.1:{port}")
+    if "front" in ports:
+        text = text.replace("smtp inet", f"127.0.0.1:{ports['front']} inet")
+    return text
 
 
 def free_port() -> int:

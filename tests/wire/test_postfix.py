@@ -1,30 +1,16 @@
-"""A real Postfix behind the gate and in front of it, set up by the very files in config/postfix."""
+"""A real Postfix behind the gate, set up by the very file in config/postfix."""
 
 import shutil
 import smtplib
 import subprocess
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 import real_postfix
 from program import run, run_json
-from real_postfix import Postfix, free_port
+from real_postfix import Postfix, free_port, services
 from town import ANN, BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
-
-CONFIG = Path(__file__).parents[2] / "config/postfix"
-
-
-def services(name: str, **ports: int) -> str:
-    """One of config/postfix's files, with other ports (the ones it names are taken on a machine that has a Postfix)."""
-    text = (CONFIG / name).read_text()
-    for written, port in ports.items():
-        text = text.replace(f"127.0.0.1:{written.removeprefix('p')}", f"127.0.0.1:{port}")
-    if "front" in ports:
-        text = text.replace("smtp inet", f"127.0.0.1:{ports['front']} inet")
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -138,56 +124,18 @@ def test_check_complains_of_a_postfix_that_will_not_be_told_the_client_and_the_g
             assert town.send(letter(), "postmaster@example.org")[0] == 451
 
 
-@pytest.fixture(scope="module")
-def postfix_in_front(tmp_path_factory):
-    """Postfix in front, asking the gate as its before-queue filter: gate-as-filter.master.cf."""
-    front, second = free_port(), free_port()
-    town = Town.found(tmp_path_factory.mktemp("front"), second, 'trusted_fronts = ["127.0.0.1/32"]')
-    files = services("gate-as-filter.master.cf", p10024=town.gate_port, p10026=second, front=front)
-    with Postfix(files, {"smtpd_authorized_xclient_hosts": "127.0.0.1"}) as postfix, town.serve() as served:
-        town.fund(100)
-        town.gate_port = front  # what a client speaks with
-        yield town, postfix, served
-
-
-@pytest.fixture
-def in_front(postfix_in_front):
-    postfix_in_front[1].forget()
-    return postfix_in_front
-
-
-def test_as_a_filter_the_gate_lets_stamped_mail_through_for_one_cent(in_front):
-    town, postfix, _ = in_front
-    spent = town.balance()[0]
-    stamped = town.stamped(letter(), BOB)
-    assert town.send(stamped, BOB)[0] == 250
-    [delivered] = postfix.wait_for_letters(1)
-    assert delivered.endswith(stamped.replace(b"\r\n", b"\n"))
-    assert town.balance() == (spent + 1, 0)
-
-
-def test_as_a_filter_its_refusal_reaches_the_client(in_front):
-    town, postfix, _ = in_front
-    code, text = town.send(letter(), BOB)
-    assert code == 550
-    assert "5.7.1 Postage due: bob@example.org needs a 1-cent stamp" in text
-    assert postfix.letters() == []
-
-
-def test_as_a_filter_the_gate_is_told_who_the_client_is(in_front):
-    """Else every source would look like one, and a single spammer would use up everybody's allowance."""
-    town, _, served = in_front
-    with closing(smtplib.SMTP("127.0.0.1", town.gate_port)) as smtp:
-        smtp.ehlo("front.example")
-        smtp.docmd("XCLIENT ADDR=198.51.100.77 NAME=spam.example")
-        smtp.ehlo("spam.example")
-        smtp.mail("a@spam.example")
-        smtp.rcpt(BOB)
-        assert smtp.data(letter())[0] == 550
-    line = served.wait_for(lambda one: one.get("sender") == "a@spam.example")
-    assert line["source"] == "198.51.100.77"
-
-
-def test_as_a_filter_it_is_no_open_relay(in_front):
-    town, _, _ = in_front
-    assert town.send(letter(), "somebody@elsewhere.example")[0] == 554
+def test_a_callout_hears_postfixs_own_answers_and_leaves_nothing_behind(behind):
+    """Another mail server asks whether an address exists: null sender, RCPT, and away before DATA."""
+    town, postfix, served = behind
+    for mailbox, code in [(BOB, 250), ("postmaster@example.org", 250), ("somebody@elsewhere.example", 554)]:
+        with smtplib.SMTP("127.0.0.1", town.gate_port, timeout=60) as smtp:
+            smtp.ehlo("prober.example")
+            assert smtp.mail("")[0] == 250
+            said, text = smtp.rcpt(mailbox)
+            assert (said, b"Relay access denied" in text) == (code, code == 554)
+            assert smtp.rset()[0] == 250
+            assert smtp.vrfy(mailbox)[0] == 252
+            assert smtp.docmd("ETRN", "example.org")[0] == 502
+    assert town.send(town.stamped(letter(), BOB), BOB)[0] == 250
+    assert len(postfix.wait_for_letters(1)) == 1
+    assert [line for line in served.log if line.get("helo") == "prober.example"] == []

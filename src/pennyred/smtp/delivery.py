@@ -7,6 +7,7 @@ attempt. Once the final dot is out, no answer means in doubt.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from itertools import chain
 
@@ -23,6 +24,9 @@ from pennyred.smtp.upstreams import Upstreams
 
 _WRITE_BYTES = 128 * 1024
 """A letter up to this size goes out in one write, its dot included."""
+
+_MBOX_LINE = re.compile(rb">*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z)")
+"""Not `From :`, which is the field in its obsolete form (RFC 5322 section 4.5) and may go on in the next line."""
 
 
 class Transaction:
@@ -259,7 +263,6 @@ class LetterDelivery:
 
 def _split_off_mbox_line(header: bytes) -> tuple[bytes, bytes]:
     """What some programs leave at the top of a letter, which mail servers pass over there and nowhere else."""
-    if header[:1] in (b"F", b">") and header.lstrip(b">").startswith(b"From "):
-        first, newline, rest = header.partition(b"\r\n")
-        return first + newline, rest
-    return b"", header
+    found = _MBOX_LINE.match(header)
+    end = found.end() if found else 0
+    return header[:end], header[end:]
