@@ -28,12 +28,26 @@ def stamped_by(wallet: Wallet) -> LetterMaker:
 
 
 def _stamped(wallet: Wallet, number: int, kib: int) -> bytes:
-    head = (
+    head = _head(number)
+    return _signed(wallet, head + _LINE * ((kib * 1024 - len(head) - _STAMP_BYTES) // len(_LINE)))
+
+
+def _head(number: int) -> bytes:
+    return (
         b"From: Ann <ann@sender.example>\r\nTo: <%s>\r\nSubject: Tea, %d\r\nDate: %s\r\n"
         b"Message-ID: <%d.%d@sender.example>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
         % (RCPT, number, format_datetime(datetime.now(UTC)).encode(), number, time.time_ns())
     )
-    letter = head + _LINE * ((kib * 1024 - len(head) - _STAMP_BYTES) // len(_LINE))
+
+
+def _signed(wallet: Wallet, letter: bytes) -> bytes:
     return stamp_letter(
         letter, [RCPT.decode()], wallet.key, wallet.licence, now=int(time.time()), random_bytes=os.urandom
     )
+
+
+def body_and_heads(wallet: Wallet, count: int, octets: int) -> tuple[bytes, list[bytes]]:
+    """Great letters that have their body in common, so that there is room for many of them."""
+    body = _LINE * (octets // len(_LINE))
+    letters = (_signed(wallet, _head(number) + body) for number in range(count))
+    return body, [letter.removesuffix(body) for letter in letters]

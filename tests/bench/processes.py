@@ -1,5 +1,6 @@
 """What a program and all its children have taken of the machine, from /proc."""
 
+import contextlib
 from dataclasses import dataclass
 from os import sysconf
 from pathlib import Path
@@ -21,6 +22,16 @@ def tree_cpu_ms(*roots: int) -> float:
         tree = _tree(processes, roots)
         if _tree(_processes(), roots) == tree:  # nobody was born or buried between the two: nothing is counted twice
             return 1000 * sum(processes[pid].cpu_ticks for pid in tree) / _TICKS_PER_SECOND
+
+
+def tree_pss_kib(*roots: int) -> float:
+    """Memory of the processes and all that descend from them: each page shared by some counted by its share."""
+    total = 0
+    for pid in _tree(_processes(), roots):
+        with contextlib.suppress(OSError):
+            [line] = [one for one in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if one[:4] == "Pss:"]
+            total += int(line.split()[1])
+    return total
 
 
 def _tree(processes: dict[int, _Process], roots: tuple[int, ...]) -> set[int]:

@@ -47,7 +47,10 @@ class Gate(Contestant):
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for_port(self.port, self._process)
+        try:
+            wait_for_port(self.port, self._process)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}: {self.log.read_text()}") from error
         self._open_account(f"http://127.0.0.1:{office}")
 
     def _open_account(self, office: str) -> None:
