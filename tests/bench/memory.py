@@ -59,7 +59,6 @@ class GateWithTls(Gate):
         certificate.cert_chain_pems[0].write_to_path(folder / "mx.pem")
         self.more_settings = (  # type: ignore[misc]
             f'tls_certificate="{folder}/mx.pem"\ntls_key="{folder}/mx.key"\nspool="{folder}"\n'
-            "upstream_connections=200\n"
         )
         super().start()
 

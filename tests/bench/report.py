@@ -3,8 +3,10 @@
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -45,9 +47,14 @@ def shares_table(console: Console, figures: Figures) -> None:
     console.print(table)
 
 
-def write_json(path: Path, figures: Figures, left_out: dict[str, str]) -> None:
+def write_json(path: Path, figures: Figures, crowd: Figures, added: Sequence[Any], left_out: dict[str, str]) -> None:
     """Every turn as it was, and where."""
-    document = {"machine": machine(), "left_out": left_out, "turns": [asdict(turn) for turn in figures.turns]}
+    document = {
+        "machine": machine(),
+        "left_out": left_out,
+        "turns": [asdict(turn) for turn in (*figures.turns, *crowd.turns)],
+        "latency": [asdict(one) for one in added],
+    }
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -11,6 +11,7 @@ from real_postfix import free_port
 
 SMTP_SINK = "/usr/sbin/smtp-sink"
 _BACKLOG = "1000"
+_SESSIONS_MAX = "5000"
 _LAST_COUNT_BYTES = 200
 
 _START_SECONDS_MAX = 120
@@ -26,7 +27,7 @@ class Sink:
     def __enter__(self) -> "Sink":
         with self._counters.open("wb") as counters:
             self._process = subprocess.Popen(
-                [SMTP_SINK, "-c", "-u", "nobody", f"127.0.0.1:{self.port}", _BACKLOG],
+                [SMTP_SINK, "-c", "-u", "nobody", "-m", _SESSIONS_MAX, f"127.0.0.1:{self.port}", _BACKLOG],
                 stdout=counters,
                 stderr=subprocess.DEVNULL,
             )
