@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trustme
@@ -170,47 +171,40 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     plain, by_tls, letters = (1000, 200, 10) if wanted.short else (min(10_000, most - 1000), 2000, 100)
     console = Console()
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=wanted.folder) as folder, Sink(Path(folder)) as sink:
-        gate = GateWithTls(Path(folder), sink.port)
+    with Progress(console=console) as progress:
+
+        def bar(name: str, total: int) -> Callable[[], None]:
+            task = progress.add_task(name, total=total)
+            return lambda: progress.advance(task)
+
+        findings = [
+            with_a_fresh_gate(wanted.folder, measure)
+            for measure in (
+                partial(idle, count=plain, is_tls=False, done=bar("idle", plain)),
+                partial(idle, count=by_tls, is_tls=True, done=bar("by TLS", by_tls)),
+                partial(idle, count=by_tls, is_tls=True, has_sent=True, done=bar("after a letter", by_tls)),
+                partial(great_letters, count=letters, done=bar("letters", len(_pieces(LETTER_BYTES)))),
+            )
+        ]
+    table = Table("", "count", "before, MiB", "more, MiB", "each, KiB", "bar", title="memory of the gate's processes")
+    for one in findings:
+        mebibytes = (f"{kib / 1024:.1f}" for kib in (one.kib_before, one.kib))
+        table.add_row(one.what, str(one.count), *mebibytes, f"{one.kib_each:.1f}", one.bar)
+    console.print(table)
+
+
+def with_a_fresh_gate(folder: Path, measure: Callable[[GateWithTls], Finding]) -> Finding:
+    """One that has not freed any memory yet which it could use again: nothing is had for nothing."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as place, Sink(Path(place)) as sink:
+        gate = GateWithTls(Path(place), sink.port)
         try:
             gate.start()
             Client(gate.port).socket.close()
             time.sleep(1)  # what is made once has been made
             gc.collect()
-            findings = measure(gate, plain, by_tls, letters, console)
+            return measure(gate)
         finally:
             gate.stop()
-    table = Table("", "count", "before, MiB", "in all, MiB", "each, KiB", "bar", title="memory of the gate's processes")
-    for one in findings:
-        table.add_row(
-            one.what,
-            str(one.count),
-            f"{one.kib_before / 1024:.1f}",
-            f"{one.kib / 1024:.1f}",
-            f"{one.kib_each:.1f}",
-            one.bar,
-        )
-    console.print(table)
-
-
-def measure(gate: GateWithTls, plain: int, by_tls: int, letters: int, console: Console) -> list[Finding]:
-    """All three, with bars that move."""
-    with Progress(console=console) as progress:
-        bars = [
-            progress.add_task(name, total=total)
-            for name, total in (
-                ("idle", plain),
-                ("by TLS", by_tls),
-                ("after a letter", by_tls),
-                ("letters", len(_pieces(LETTER_BYTES))),
-            )
-        ]
-        return [
-            idle(gate, plain, is_tls=False, done=lambda: progress.advance(bars[0])),
-            idle(gate, by_tls, is_tls=True, done=lambda: progress.advance(bars[1])),
-            idle(gate, by_tls, is_tls=True, has_sent=True, done=lambda: progress.advance(bars[2])),
-            great_letters(gate, letters, lambda: progress.advance(bars[3])),
-        ]
 
 
 if __name__ == "__main__":
