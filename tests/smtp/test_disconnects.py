@@ -50,3 +50,18 @@ def test_leaving_gives_everything_back(state, way):
             assert gate.pool.idle_count <= gate.pool.open_count <= 2
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("last", [b"", b"QUIT\r\n"])
+def test_a_client_that_closes_its_half_after_the_dot_hears_what_became_of_its_letter(last):
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect(b"")
+            client.send(STATES["after DATA"][0] + b"Subject: x\r\n\r\nhello\r\n.\r\n" + last)
+            client.writer.write_eof()
+            heard = await client.rest()
+            assert b"\r\n250 2.0.0 Ok: queued as 0\r\n" in heard
+            assert heard.endswith(b"221 2.0.0 Bye\r\n") == bool(last)
+            assert len(upstream.letters) == 1
+
+    asyncio.run(story())
