@@ -112,9 +112,7 @@ def test_what_does_not_answer_is_later_by_its_own_name():
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(
-    "parameters", [b"RET=FULL", b"ENVID=x+2By", b"AUTH=<>", b"REQUIRETLS", b"MT-PRIORITY=4", b"X-Other=aBc"]
-)
+@pytest.mark.parametrize("parameters", [b"RET=FULL", b"ENVID=x+2By", b"AUTH=<>", b"MT-PRIORITY=4", b"X-Other=aBc"])
 def test_parameters_are_for_the_mail_server_to_judge_and_keep_their_case(parameters):
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream) as gate:

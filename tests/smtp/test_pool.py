@@ -307,3 +307,18 @@ def test_a_greeting_that_comes_before_anybody_has_asked_is_heard():
         connection.close("done")
 
     asyncio.run(story())
+
+
+def test_closing_waits_for_no_mail_server_that_does_not_answer_rset():
+    async def story():
+        async with FakeUpstream() as upstream:
+            pool = pooled(upstream)
+            connection = await pool.acquire(ALICE)
+            upstream.answers[b"RSET"].append(asyncio.Event())
+            pool.reset(connection)
+            await upstream.until(lambda: b"RSET\r\n" in upstream.commands)
+            async with asyncio.timeout(20):
+                await pool.close()
+            assert pool.open_count == 0
+
+    asyncio.run(story())

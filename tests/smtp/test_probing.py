@@ -134,3 +134,11 @@ def test_nobody_there_is_an_error():
         return await probe_upstream(UpstreamOptions(parse_url(f"smtp://127.0.0.1:{port}"), "mx.example.org"), FOREIGN)
 
     assert "cannot connect" in asyncio.run(run()).error
+
+
+def test_a_server_that_will_not_have_the_strangers_hello_is_no_open_relay():
+    """By PROXY it hears EHLO in the stranger's name."""
+    upstream = FakeUpstream(is_proxied=True, keywords=())
+    upstream.answers[b"EHLO"].append(b"550 5.7.1 HELO claims to be our own name\r\n")
+
+    assert probed(upstream, IdentityMode.PROXY) == Probe(can_be_told=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -168,3 +169,17 @@ def test_from_anybody_else_it_is_a_line_like_any_other(header):
 
     story_of(story, trusted_fronts=(ip_network("192.0.2.0/24"),))
     story_of(story, is_proxied=False)
+
+
+def test_fronts_that_are_said_to_speak_proxy_from_now_on_are_not_taken_for_ones_that_speak_xclient():
+    """What comes through such a front is its clients' own words: by XCLIENT anybody could be anybody."""
+
+    async def story(gate):
+        gate.server.replace_rules(replace(gate.server._house.options, is_proxied=True, trusted_fronts=ON_LOOPBACK))
+        reader, writer = await raw_client(gate)
+        writer.write(b"EHLO c.example\r\nXCLIENT ADDR=192.0.2.77\r\nQUIT\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+        writer.close()
+
+    story_of(story, is_proxied=False, trusted_fronts=())

@@ -187,3 +187,10 @@ def test_the_authorities_of_this_machine_are_asked_where_no_others_are_named():
 def test_what_a_url_says_of_it(url, port, security):
     endpoint = parse_url(url)
     assert (endpoint.host, endpoint.port, endpoint.security) == ("mx.example.org", port, security)
+
+
+def test_a_file_without_a_certificate_is_an_error_and_not_the_machines_own_authorities(tmp_path):
+    for text in ("", " \n", "nothing of the kind"):
+        (tmp_path / "ca.pem").write_text(text)
+        with pytest.raises(OSError):
+            client_context(tmp_path / "ca.pem", is_verified=True)

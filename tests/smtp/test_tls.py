@@ -183,3 +183,43 @@ def test_an_idle_connection_keeps_no_buffers_after_a_letter():
         assert sum(trace.size for trace in ours.traces) < 20_000
 
     with_client(story)
+
+
+def test_stopping_waits_for_nobody_who_has_not_shaken_hands():
+    async def story(gate, client):
+        client.raw.send(b"STARTTLS\r\n")
+        await client.raw.reply()
+        await eventually(lambda: any(session.is_shaking_hands for session in gate.server._house.sessions))
+        async with asyncio.timeout(20):
+            await gate.server.stop(60)
+        await client.raw.rest()
+
+    with_client(story)
+
+
+def test_a_client_that_fails_the_handshake_and_takes_no_answer_is_cut_off(monkeypatch):
+    monkeypatch.setattr("pennyred.smtp.wire._LINGER_SECONDS", 0.05)
+
+    async def story(gate, client):
+        [session] = gate.server._house.sessions
+        client.raw.send(b"STARTTLS\r\n")
+        await client.raw.reply()
+        # As if its window were closed for good: what is written stays here.
+        monkeypatch.setattr("pennyred.smtp.tls.TlsTransport._give_up", give_up_without_closing)
+        client.raw.send(b"nonsense" * 10)
+        await eventually(lambda: session.transport is None)
+
+    def give_up_without_closing(self, error):
+        self._shaken.set_exception(error)
+
+    with_client(story)
+
+
+def test_starttls_by_a_client_that_has_left_meanwhile_is_no_mistake():
+    async def story(gate, client):
+        client.raw.send(b"EHLO c.example\r\n" + b"NOOP\r\n" * 50 + b"STARTTLS\r\n")
+        client.raw.abort()
+        await eventually(lambda: not gate.server.sessions)
+        assert gate.notes.lines == []
+
+    with_client(story)

@@ -69,6 +69,8 @@ class Reader:
             self._complain("gate.tls_key", "one of tls_certificate and tls_key is set", "both or none")
         if len({url.startswith("lmtp") for url in gate.upstream}) > 1:
             self._complain("gate.upstream", "some are smtp and some lmtp", "all alike: a letter may go to any of them")
+        if gate.upstream_connections < gate.workers:
+            self._complain("gate.upstream_connections", "fewer than there are workers", f"at least {gate.workers}")
         if gate.fronts_speak == "proxy" and not gate.trusted_fronts:
             self._complain("gate.fronts_speak", "nobody is a front whose PROXY is believed", "trusted_fronts")
         if gate.on_office_down == "accept":

@@ -67,7 +67,10 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
 async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
     """Each mail server is asked at the same time as the others."""
     try:
-        options = [replace(one, command_timeout_seconds=PROBE_SECONDS) for one in upstream_options(gate)]
+        options = [
+            replace(one, greeting_timeout_seconds=PROBE_SECONDS, command_timeout_seconds=PROBE_SECONDS)
+            for one in upstream_options(gate)
+        ]
     except OSError:  # said already
         return []
     probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))

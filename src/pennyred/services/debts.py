@@ -14,6 +14,7 @@ from pennyred.services.settling import SettlementLog
 
 SETTLES_MAX = 20_000
 """In memory at most, about 6 MiB; without room on the disk no new letter is held, so hardly more can be under way."""
+_AT_ONCE = 200
 
 
 class PatientOutbox:
@@ -45,16 +46,20 @@ class PatientOutbox:
 
     async def close(self) -> None:
         """The process ends: a last try, and what is lost is written into the log."""
-        if not await self._write():
-            self._log.unsettled([settle for settle, _ in self._unwritten], "the program stopped on a full disk")
+        try:
+            await self._write()
+        finally:
+            lost = [settle for settle, _ in self._unwritten]
             self._unwritten.clear()
+            if lost:
+                self._log.unsettled(lost, "the program stopped on a full disk")
 
-    async def _write(self) -> bool:
-        unwritten, self._unwritten = self._unwritten, []
-        for place, (settle, now) in enumerate(unwritten):
+    async def _write(self) -> None:
+        """What is written leaves memory only then: this may be cancelled anywhere, and to write twice does no harm."""
+        while self._unwritten:
+            some = self._unwritten[:_AT_ONCE]
             try:
-                await self._outbox.add([settle], now=now)
+                await self._outbox.add([settle for settle, _ in some], now=some[0][1])
             except Unavailable:
-                self._unwritten = unwritten[place:] + self._unwritten
-                return False
-        return True
+                return
+            del self._unwritten[: len(some)]

@@ -1,4 +1,5 @@
-"""What a letter takes of the free allowances, and gives back when it is not delivered.
+"""What a letter takes of the free allowances, and gives back when it is not delivered (in mode
+"monitor" it keeps them: nothing is refused there, and what is counted is only looked at).
 
 Counted before the letter goes on, so that no two deliveries at once can go over the limit.
 """

@@ -210,7 +210,7 @@ class Desk:
         return answer
 
     async def _pass_on(self, partly: PartlyHad, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
-        never = asyncio.get_running_loop().time() + self.policy.lease_seconds
-        delivered = await partly.delivery.send(going, fields, header, dot_before=never)
+        latest = asyncio.get_running_loop().time() + self.policy.lease_seconds
+        delivered = await partly.delivery.send(going, fields, header, dot_before=latest)
         await partly.note(going, delivered.fates, day=self._clock() // SECONDS_PER_DAY)
         return Relay(delivered)

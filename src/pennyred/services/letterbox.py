@@ -49,7 +49,7 @@ class Envelope:
     helo: str = ""
     """What the client called itself; anybody can say anything."""
     client_name: str = ""
-    """The client's host name where a trusted front told it, else empty."""
+    """The client's verified host name, as a trusted front or the DNS told it; empty where nobody did."""
 
 
 class Letter(Protocol):

@@ -83,6 +83,8 @@ class Conversation(Wire):
         if self.is_waiting:
             self.say(replies.SHUTTING_DOWN)
             self.hang_up()
+        elif self.is_shaking_hands:
+            self.cut_off()
 
     def answer(self, reply: bytes) -> None:
         """Say it, and count it where it is a refusal."""

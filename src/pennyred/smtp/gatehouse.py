@@ -100,6 +100,7 @@ class Gatehouse:
             is_mixed_split=options.is_mixed_split,
             hops_max=options.hops_max,
             trusted_fronts=options.trusted_fronts,
+            is_proxied=options.is_proxied,  # whom to believe and how he says it are one rule
             uncounted_networks=options.uncounted_networks,
             bad_stamps_max=options.bad_stamps_max,
         )

@@ -24,7 +24,7 @@ _COMMAND_OCTETS_MAX = 510
 _VALUE_OCTETS_MAX = 255
 _HELO_OCTETS_MAX = 150
 """Encoded; a longer one is not told by XCLIENT, but EHLO tells it all the same."""
-_PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _XTEXT_PAIR = re.compile(rb"\+([0-9A-Fa-f]{2})")
 
 
@@ -135,7 +135,7 @@ def proxy_header(client: ClientIdentity | None, destination: tuple[str, int]) ->
     None: the gate speaks for itself (LOCAL).
     """
     if client is None:
-        return _PROXY_SIGNATURE + b"\x20\x00\x00\x00"
+        return PROXY_SIGNATURE + b"\x20\x00\x00\x00"
     source = ip_address(client.address)
     target = ip_address(plain_address(destination[0]))
     if source.version != target.version:
@@ -143,7 +143,7 @@ def proxy_header(client: ClientIdentity | None, destination: tuple[str, int]) ->
     family = socket.AF_INET if source.version == 4 else socket.AF_INET6
     addresses = source.packed + target.packed + struct.pack("!HH", client.port, destination[1])
     kind = 0x11 if family == socket.AF_INET else 0x21
-    return _PROXY_SIGNATURE + struct.pack("!BBH", 0x21, kind, len(addresses)) + addresses
+    return PROXY_SIGNATURE + struct.pack("!BBH", 0x21, kind, len(addresses)) + addresses
 
 
 def _as_ipv6(address: IPv4Address | IPv6Address) -> IPv6Address:

@@ -36,6 +36,7 @@ class UpstreamPool:
         self._idle: list[Connection] = []
         self._open = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resetting: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -95,6 +96,7 @@ class UpstreamPool:
     def reset(self, connection: Connection) -> None:
         """Take back a connection in the middle of a transaction: RSET in the background, then idle."""
         if connection.is_clean:
+            self._resetting.add(connection)
             self._spawn(self._reset(connection))
         else:
             self.discard(connection)
@@ -118,11 +120,13 @@ class UpstreamPool:
             self.discard(connection)
 
     async def close(self) -> None:
-        """Close what is idle and wait for what runs in the background; what is lent is closed when it comes back."""
+        """Close what is idle and break off what runs in the background; what is lent is closed when it comes back."""
         self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        for connection in self._resetting:
+            connection.abort("the gate is shutting down")
         if self._tasks:
             await asyncio.wait(self._tasks)
         idle, self._idle = self._idle, []
@@ -177,7 +181,9 @@ class UpstreamPool:
         return True
 
     async def _reset(self, connection: Connection) -> None:
-        if await connection.reset():
+        is_fit = await connection.reset()
+        self._resetting.discard(connection)
+        if is_fit:
             self.release(connection)
         else:
             self.discard(connection)

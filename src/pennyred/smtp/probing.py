@@ -9,8 +9,8 @@ from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.upstream import UpstreamOptions
 
-STRANGER = ClientIdentity("192.0.2.1")
-"""TEST-NET-1 (RFC 5737): nobody's neighbour."""
+STRANGER = ClientIdentity("192.0.2.1", helo="stranger.example.net")
+"""TEST-NET-1 (RFC 5737) and a reserved name (RFC 2606): nobody's neighbour."""
 _ERROR_CHARACTERS_MAX = 300
 
 
@@ -39,10 +39,10 @@ async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Pr
 
 
 async def _ask(connection: Connection, foreign_recipient: str) -> Probe:
-    await connection.open(STRANGER)
-    if not connection.capabilities.can_be_told(connection.options.identity):
-        return Probe()
     try:
+        await connection.open(STRANGER)
+        if not connection.capabilities.can_be_told(connection.options.identity):
+            return Probe()
         await connection.tell(STRANGER)
     except Refused:
         return Probe(can_be_told=True)

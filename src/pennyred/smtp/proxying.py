@@ -9,14 +9,13 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 
 from pennyred.postage.errors import Malformed
-from pennyred.smtp.identity import plain_address
+from pennyred.smtp.identity import PROXY_SIGNATURE, plain_address
 
 V1_OCTETS_MAX = 107
 V2_OCTETS_MAX = 4096
 """Of all that follows the fixed part: addresses and TLVs (a client certificate may be among them)."""
 _V1 = re.compile(rb"PROXY (TCP4|TCP6) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) ([0-9]{1,5}) ([0-9]{1,5})")
 _V1_START = b"PROXY "
-_V2_START = b"\r\n\r\n\x00\r\nQUIT\n"
 _V2_FIXED_OCTETS = 16
 _LOCAL, _PROXY = 0x20, 0x21
 _TCP4, _TCP6 = 0x11, 0x21
@@ -35,11 +34,11 @@ def parse_header(data: bytes) -> tuple[Peer | None, int] | None:
     None in place of the client: the front speaks for itself (its health check), or cannot say. None in place of it all:
     more must come. Raises `MalformedHeader`.
     """
-    if data.startswith(_V2_START):
+    if data.startswith(PROXY_SIGNATURE):
         return _parse_v2(data)
     if data.startswith(_V1_START):
         return _parse_v1(data)
-    if _V2_START.startswith(data) or _V1_START.startswith(data):
+    if PROXY_SIGNATURE.startswith(data) or _V1_START.startswith(data):
         return None
     raise MalformedHeader("no PROXY header")
 
@@ -70,7 +69,7 @@ def _parse_v1(data: bytes) -> tuple[Peer | None, int] | None:
 def _parse_v2(data: bytes) -> tuple[Peer | None, int] | None:
     if len(data) < _V2_FIXED_OCTETS:
         return None
-    command, family, length = struct.unpack_from("!BBH", data, len(_V2_START))
+    command, family, length = struct.unpack_from("!BBH", data, len(PROXY_SIGNATURE))
     if command not in (_LOCAL, _PROXY):
         raise MalformedHeader("version 2: unknown version or command")
     if length > V2_OCTETS_MAX:

@@ -15,7 +15,10 @@ def client_context(ca: Path | None, *, is_verified: bool) -> ssl.SSLContext:
 
     Not `is_verified`: anybody, which keeps out only those who listen and do not meddle.
     """
-    context = ssl.create_default_context(cadata=None if ca is None else ca.read_text("utf-8", "replace"))
+    authorities = None if ca is None else ca.read_text("utf-8", "replace")
+    if authorities is not None and not authorities.strip():
+        raise OSError(f"{ca}: no certificate in it")  # to the library, nothing given means this machine's own
+    context = ssl.create_default_context(cadata=authorities)
     if not is_verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -22,7 +22,6 @@ from pennyred.smtp.offers import NO_NEEDS, Needs, meeting
 from pennyred.smtp.pool import Unreachable, UpstreamPool
 from pennyred.smtp.upstream import Capabilities, Endpoint, UpstreamOptions
 
-UPSTREAMS_MAX = 16
 _FIRST_ANSWERS_SECONDS = 2.0
 """At the start, for what all of them offer; after that, whoever has answered is enough."""
 

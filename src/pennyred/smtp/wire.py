@@ -63,6 +63,7 @@ class Wire(SMTP):
         self._has_eof = False
         self._is_closing = False
         self._is_tls = False
+        self._is_shaking = False
         self._deadline = _NEVER
         self._transfer_deadline = _NEVER
         self._session_deadline = _NEVER
@@ -192,7 +193,6 @@ class Wire(SMTP):
         Whatever the client has sent in plain text behind its STARTTLS is thrown away (RFC 3207 section 4.2;
         CVE-2024-34083).
         """
-        assert self.transport is not None
         self.say(ready)
         await self.flush()
         if self.transport is None:
@@ -200,11 +200,15 @@ class Wire(SMTP):
         self._resume_reading()
         # From here on nothing in plain text reaches us; what is in the input when the handshake is done came by TLS.
         self._input.clear()
+        self._is_shaking = True
         try:
             self.transport = await tls.start_tls(self.transport, self, context, self._clock.read_timeout_seconds)
         except (OSError, asyncio.CancelledError):
             self._is_closing = True
+            self._set_deadline(self.loop.time() + _LINGER_SECONDS)  # to take TLS's last words, as in `hang_up`
             return False
+        finally:
+            self._is_shaking = False
         self._is_tls = True
         return True
 
@@ -227,6 +231,11 @@ class Wire(SMTP):
         if self.transport is not None:
             self.transport.abort()
         self._wake()
+
+    @property
+    def is_shaking_hands(self) -> bool:
+        """Whether it changes to TLS just now: there is nothing to be said to it, and no letter in hand."""
+        return self._is_shaking
 
     @property
     def is_waiting(self) -> bool:
