@@ -64,7 +64,7 @@ def test_an_address_to_listen_at_is_host_and_port(text, meaning):
     [('"50MB"', 50_000_000), ('"64KiB"', 65536), ('"1 GB"', 10**9), ('"20m"', 20_000_000), ('"7"', 7), ("1000", 1000)],
 )
 def test_a_size_is_in_bytes(text, size):
-    assert gate(f"max_size = {text}").max_size == size
+    assert gate(f"memory_per_letter = {text}").memory_per_letter == size
 
 
 def test_networks_are_networks_and_names_are_canonical():

@@ -29,6 +29,17 @@ def test_keys_are_written_beside_each_other_and_nobody_else_can_read_them(first)
     assert {stat.S_IMODE(path.stat().st_mode) for _, path in written} == {0o600}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_key_made_by_root_belongs_to_whom_the_first_one_belongs(first):
+    """The service that is to read it is not root."""
+    add_key(first, SEEDS[0])
+    os.chown(first, 12345, 54321)
+
+    _, second = add_key(first, SEEDS[1])
+
+    assert (second.stat().st_uid, second.stat().st_gid) == (12345, 54321)
+
+
 def test_the_newest_signs_and_all_verify(first):
     for seed in SEEDS:
         add_key(first, seed)

@@ -11,7 +11,7 @@ import trustme
 from fake_upstream import FakeUpstream
 from smtp_gate import FakeDesk, Gate, eventually
 
-from pennyred.smtp.server import listening_socket
+from pennyred.smtp.server import listening_socket, require_free
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
 
@@ -248,7 +248,10 @@ def test_several_workers_listen_on_one_port():
     second = listening_socket("127.0.0.1", first.getsockname()[1], is_shared=True)
     with pytest.raises(OSError):
         listening_socket("127.0.0.1", first.getsockname()[1])
+    with pytest.raises(OSError, match=f"127.0.0.1:{first.getsockname()[1]}: Address already in use"):
+        require_free([("127.0.0.1", 0), first.getsockname()])
     first.close()
     second.close()
+    require_free([("127.0.0.1", 0)])
     if socket.has_ipv6:
         listening_socket("::1", 0).close()

@@ -294,3 +294,16 @@ def test_two_workers_share_ledger_and_allowances(found_town, letter, mail_server
         assert town.balance() == (1, 0)
     assert served.process.returncode == 0
     assert town.audit()["balanced"]
+
+
+def test_a_port_that_somebody_else_has_is_named_and_not_shared(found_town):
+    """The system would share it out, and every other letter would go past this gate (Postfix allows that, too)."""
+    town = found_town()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", town.gate_port))
+        other.listen()
+        command = [sys.executable, "-m", "pennyred", "--config", str(town.settings), "serve"]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"127.0.0.1:{town.gate_port}: Address already in use".encode() in done.stderr

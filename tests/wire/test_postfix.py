@@ -139,3 +139,18 @@ def test_a_callout_hears_postfixs_own_answers_and_leaves_nothing_behind(behind):
     assert town.send(town.stamped(letter(), BOB), BOB)[0] == 250
     assert len(postfix.wait_for_letters(1)) == 1
     assert [line for line in served.log if line.get("helo") == "prober.example"] == []
+
+
+@pytest.mark.parametrize("identity", ["xclient", "xforward", "none"])
+def test_a_postfix_that_forbids_unauthorised_pipelining_finds_none(tmp_path, identity):
+    """As Postfix does by default from 3.9 on, and as many set it before: whoever is told so is refused or cut off."""
+    port = free_port()
+    strict = {"smtpd_forbid_unauth_pipelining": "yes", "smtpd_data_restrictions": "reject_unauth_pipelining"}
+    listener = services("gate-in-front.master.cf", p10025=port)
+    listener += "    -o smtpd_authorized_xforward_hosts=127.0.0.1\n"
+    with Postfix(listener, strict) as postfix:
+        town = Town.found(tmp_path, port, f'upstream_identity = "{identity}"')
+        with town.serve():
+            for _ in range(3):
+                assert town.send(letter(), "postmaster@example.org")[0] == 250
+        assert "improper command pipelining" not in postfix.log.read_text()

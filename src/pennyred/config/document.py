@@ -1,6 +1,7 @@
 """One settings document: which keys it may have, what each means, and what they say of each other."""
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from pennyred.config.settings import (
 
 T = TypeVar("T", bound=msgspec.Struct)
 UPSTREAMS_MAX = 16
+LETTER_BYTES_MIN = 64_000
+"""RFC 5321 section 4.5.3.1.7: as much as every mail server takes."""
 
 
 @dataclass(slots=True)
@@ -65,16 +68,9 @@ class Reader:
                     f"{issuer} is not the [office] of this file",
                     "that one: others by HTTP are not built yet",
                 )
-        if (gate.tls_certificate is None) != (gate.tls_key is None):
-            self._complain("gate.tls_key", "one of tls_certificate and tls_key is set", "both or none")
-        if len({url.startswith("lmtp") for url in gate.upstream}) > 1:
-            self._complain("gate.upstream", "some are smtp and some lmtp", "all alike: a letter may go to any of them")
-        if gate.upstream_connections < gate.workers:
-            self._complain("gate.upstream_connections", "fewer than there are workers", f"at least {gate.workers}")
-        if gate.fronts_speak == "proxy" and not gate.trusted_fronts:
-            self._complain("gate.fronts_speak", "nobody is a front whose PROXY is believed", "trusted_fronts")
-        if gate.on_office_down == "accept":
-            self._complain("gate.on_office_down", '"accept" is not built yet', '"defer"')
+        for key, is_wrong, what, expected in _contradictions(gate):
+            if is_wrong:
+                self._complain(f"gate.{key}", what, expected)
         return gate
 
     def _gate(self) -> dict[str, Convert]:
@@ -247,3 +243,18 @@ def _shown(value: Any) -> str:
 
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text[:300])
+
+
+def _contradictions(gate: GateSettings) -> Iterator[tuple[str, bool, str, str]]:
+    """Settings that are right one by one: the key, whether it goes ill with others, what it is, what it may be."""
+    is_half = (gate.tls_certificate is None) != (gate.tls_key is None)
+    yield "tls_key", is_half, "one of tls_certificate and tls_key is set", "both or none"
+    are_mixed = len({url.startswith("lmtp") for url in gate.upstream}) > 1
+    yield "upstream", are_mixed, "some are smtp and some lmtp", "all alike: a letter may go to any of them"
+    is_small = gate.max_size < LETTER_BYTES_MIN
+    yield "max_size", is_small, f"{gate.max_size} bytes", "at least 64KB; did you mean MB?"
+    are_few = gate.upstream_connections < gate.workers
+    yield "upstream_connections", are_few, "fewer than there are workers", f"at least {gate.workers}"
+    is_alone = gate.fronts_speak == "proxy" and not gate.trusted_fronts
+    yield "fronts_speak", is_alone, "nobody is a front whose PROXY is believed", "trusted_fronts"
+    yield "on_office_down", gate.on_office_down == "accept", '"accept" is not built yet', '"defer"'

@@ -161,12 +161,18 @@ def listen(gate: GateSettings) -> list[socket.socket]:
 
 
 def tls_context(gate: GateSettings) -> ssl.SSLContext | None:
-    """For STARTTLS, where a certificate is set; raises OSError (ssl.SSLError is one) where it cannot be read."""
+    """For STARTTLS, where a certificate is set; raises OSError where it cannot be read, and says which file it was."""
     if gate.tls_certificate is None or gate.tls_key is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.options |= ssl.OP_NO_RENEGOTIATION  # a way to have us work for nothing
-    context.load_cert_chain(gate.tls_certificate, gate.tls_key)
+    for path in (gate.tls_certificate, gate.tls_key):
+        path.open("rb").close()  # its error has the file's name, which the library's has not
+    try:
+        context.load_cert_chain(gate.tls_certificate, gate.tls_key)
+    except ssl.SSLError as error:
+        why = "not its key" if error.reason == "KEY_VALUES_MISMATCH" else error.reason or str(error)
+        raise OSError(f"tls_certificate {gate.tls_certificate}, tls_key {gate.tls_key}: {why}") from error
     return context
 
 

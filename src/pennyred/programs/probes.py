@@ -82,7 +82,9 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
     which = f" at {url}" if len(gate.upstream) > 1 else ""
     match probe:
         case Probe(error=error) if error:
-            return [_about(settings, "gate.upstream", error, f"a mail server at {url}")]
+            is_unproved = "TLS: its certificate" in error
+            remedy = ", or its authority's certificate in upstream_tls_ca" if is_unproved else ""
+            return [_about(settings, "gate.upstream", error, f"a mail server at {url}{remedy}")]
         case Probe(can_be_told=False):
             identity = gate.upstream_identity
             return [

@@ -35,7 +35,7 @@ from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.office import Office
 from pennyred.services.settling import pump_outbox
-from pennyred.smtp.server import GateServer, listening_socket
+from pennyred.smtp.server import GateServer, listening_socket, require_free
 from pennyred.smtp.tally import Tally, WorkerTally
 from pennyred.state.store import GateState
 from pennyred.web.server import ApiServer
@@ -54,7 +54,9 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     count = settings.gate.workers if settings.gate else 1
     try:
         passed = PassedSockets.from_environment(os.environ)
-    except ValueError as error:
+        if settings.gate is not None and not passed.gate:
+            require_free(settings.gate.listen)
+    except (OSError, ValueError) as error:
         make_log().error("cannot serve", error=str(error))
         return EX_SETTINGS
     board = Board(count)

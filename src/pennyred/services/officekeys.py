@@ -65,6 +65,9 @@ def add_key(first: Path, seed: bytes) -> tuple[str, Path]:
     number = max((_number(selector) for selector in existing), default=0) + 1
     path = first if number == 1 else first.with_name(f"{first.stem}-s{number}{first.suffix}")
     write_secret(path, SigningKey.from_seed(seed).to_pem())
+    if existing and os.geteuid() == 0:  # the administrator's hand, the service's key
+        owner = existing[max(existing, key=_number)].stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
     return f"s{number}", path
 
 

@@ -84,7 +84,9 @@ class Connection(Dialogue):
     async def tell(self, client: ClientIdentity) -> None:
         """Say who the client is, unless it was the last one too. Raises `Refused` where the server will not have it.
 
-        After XCLIENT the session is as new, so EHLO follows (XCLIENT_README), in the client's own name.
+        After XCLIENT the session is as new, so EHLO follows (XCLIENT_README), in the client's own name, once XCLIENT is
+        answered: Postfix takes EHLO behind it in one go for unauthorised pipelining (smtpd_forbid_unauth_pipelining,
+        reject_unauth_pipelining) and refuses the client for it.
         """
         if self.options.identity is not IdentityMode.XCLIENT:
             return
@@ -95,10 +97,11 @@ class Connection(Dialogue):
         if line == self._told:
             return
         self._told = b""
-        told, hello = await self.exchange([line, self._hello_line(self._hello_name(client))])
+        [told] = await self.exchange([line])
         if not replies.is_success(told):
             # What is refused here is the gate's right to speak for others, a fault in somebody's settings: later.
             raise unavailable(f"XCLIENT: {told.text}")
+        [hello] = await self.exchange([self._hello_line(self._hello_name(client))])
         if not replies.is_success(hello):
             if replies.is_closing(hello):
                 raise unavailable(f"EHLO after XCLIENT: {hello.text}")

@@ -19,6 +19,16 @@ from pennyred.smtp.upstreams import Upstreams
 _BACKLOG = 1024
 
 
+def require_free(addresses: Sequence[tuple[str, int]]) -> None:
+    """Raises OSError where somebody else listens there already.
+
+    Sockets shared by workers do not notice: the system shares them with whoever else asks for that as the same user,
+    and every other letter would go past the gate.
+    """
+    for host, port in addresses:
+        listening_socket(host, port).close()
+
+
 def listening_socket(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     """A socket that listens on host and port (0: any); `is_shared` lets several workers listen there (SO_REUSEPORT).
 
@@ -37,9 +47,9 @@ def listening_socket(host: str, port: int, *, is_shared: bool = False) -> socket
         listener.setblocking(False)
         listener.bind(address)
         listener.listen(_BACKLOG)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(error.errno, f"{host}:{port}: {error.strerror}") from error
     return listener
 
 
