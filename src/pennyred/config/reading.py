@@ -50,7 +50,7 @@ def parse_settings(text: str, file: Path) -> Settings:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadSettings([Complaint(str(file), "", f"not TOML: {error}", "TOML")]) from error
+        raise BadSettings([Complaint(str(file), "", f"not TOML: {error}", 'TOML, texts in "quotes"')]) from error
     reader = Reader(file, file.absolute().parent)
     settings = reader.settings(document)
     if reader.complaints:
