@@ -149,6 +149,38 @@ def test_a_slow_letter_does_not_pin_the_mail_servers_connection():
     asyncio.run(story())
 
 
+def test_a_client_that_is_silent_in_a_transaction_does_not_pin_the_mail_servers_connection():
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream, options={"upstream_pin_seconds": 0.02}) as gate:
+            client = await gate.connect()
+            assert (await client.say(b"MAIL FROM:<a@example.com>")).startswith(b"250")
+            await upstream.until(lambda: upstream.commands[-1] == b"RSET\r\n")
+            assert (await client.say(b"RCPT TO:<b@example.org>")).startswith(b"250")
+            await upstream.until(lambda: upstream.commands[-1] == b"RSET\r\n")
+            assert (await client.say(b"NOOP")).startswith(b"250")
+            assert (await client.say(b"DATA")).startswith(b"354")
+            client.send(b"Subject: x\r\n\r\nhello\r\n")
+            assert (await client.say(b".")).startswith(b"250")
+            assert upstream.letters[0].letter == LETTER
+            assert upstream.letters[0].recipients == [b"RCPT TO:<b@example.org>\r\n"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("verb", [b"RCPT", b"DATA", b"."])
+def test_a_mail_server_that_takes_its_time_is_waited_for_all_the_same(verb):
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream, options={"upstream_pin_seconds": 0.02}) as gate:
+            client = await gate.connect()
+            may_answer = asyncio.Event()
+            upstream.answers[verb].append(may_answer)
+            asyncio.get_running_loop().call_later(0.2, may_answer.set)
+            assert (await client.mail()).startswith(b"250")
+            assert b"RSET\r\n" not in upstream.commands
+
+    asyncio.run(story())
+
+
 def test_a_letter_for_some_of_its_recipients_begins_the_transaction_anew():
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream, FakeDesk(recipients=(0, 2))) as gate:

@@ -1,6 +1,7 @@
 """A client that leaves, at every state: nothing is left behind, and the mail server's connection is fit for the next."""
 
 import asyncio
+import ssl
 
 import pytest
 from fake_upstream import FakeUpstream
@@ -48,6 +49,20 @@ def test_leaving_gives_everything_back(state, way):
             await other.say(b"QUIT")
             await eventually(lambda: not (gate.server.sessions))
             assert gate.pool.idle_count <= gate.pool.open_count <= 2
+
+    asyncio.run(story())
+
+
+def test_a_client_that_has_closed_its_half_before_a_handshake_is_not_waited_for():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream, tls=context) as gate:
+            client = await gate.connect(b"")
+            client.send(b"EHLO c.example\r\nSTARTTLS\r\n")
+            client.writer.write_eof()
+            await client.rest()
+            await eventually(lambda: not gate.server.sessions)
 
     asyncio.run(story())
 

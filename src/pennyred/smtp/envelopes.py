@@ -4,6 +4,7 @@ its replies come back as it gave them.
 
 # ruff: noqa: N802 - the commands are named as aiosmtpd names them
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -38,6 +39,7 @@ class Envelopes(Formalities):
         self._asked = 0
         self._one_class: OneClass | None = None
         self._spared = 0
+        self._unpin: asyncio.TimerHandle | None = None
 
     @property
     def is_in_transaction(self) -> bool:
@@ -49,6 +51,7 @@ class Envelopes(Formalities):
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             transaction.end()
+        self._unpin_later(None)
         self._client.end_transaction()
         self._asked = 0
 
@@ -130,6 +133,7 @@ class Envelopes(Formalities):
             self.relay(said[0])
             if replies.is_success(said[0]):
                 self._transaction = transaction
+                self._unpin_later(self._house.options.upstream_pin_seconds)
             else:
                 transaction.end()
             self._answer_recipients(recipients, said[1:])
@@ -138,6 +142,21 @@ class Envelopes(Formalities):
                 return
             recipients = ()
         self._answer_recipients([replies.MAIL_FIRST] * (len(recipients) + len(waiting)), ())
+
+    def _unpin_later(self, seconds: float | None) -> None:
+        """Look in so many seconds whether the client says nothing; None: no more."""
+        if self._unpin is not None:
+            self._unpin.cancel()
+        self._unpin = None if seconds is None else self.loop.call_later(seconds, self._unpin_if_idle)
+
+    def _unpin_if_idle(self) -> None:
+        """A client that begins a transaction and is silent must not pin a process of the mail server's: with as many
+        as there are connections, nobody else's letter would get through. MAIL and RCPT are said again when it goes on.
+        """
+        if self._transaction is not None:
+            if self.is_waiting:
+                self._transaction.let_go()
+            self._unpin_later(self._house.options.upstream_pin_seconds)
 
     def is_barred(self) -> bool:
         """Whether no letter of this client's is looked at for now; it has been told."""

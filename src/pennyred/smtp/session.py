@@ -149,6 +149,7 @@ class GateSession(Envelopes):
             self._sender, recipients, identity.address, client.is_known, identity.helo, identity.name or ""
         )
         self._transaction = None  # it is ended at the desk
+        self._unpin_later(None)
         reply = await take_to_desk(self._house, letter, envelope, transaction, self._trace(recipients))
         self.forget()
         if replies.is_error(reply):

@@ -195,7 +195,7 @@ class Wire(SMTP):
         """
         self.say(ready)
         await self.flush()
-        if self.transport is None:
+        if self.transport is None or self._has_eof:
             return False
         self._resume_reading()
         # From here on nothing in plain text reaches us; what is in the input when the handshake is done came by TLS.
