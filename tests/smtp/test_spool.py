@@ -1,5 +1,7 @@
 """A letter as it comes: split, hashed and kept, its bytes as they were, in whatever pieces."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +57,15 @@ def test_what_is_thrown_away_can_be_thrown_away_twice():
     spool.write(b"\r\n" + b"x" * 100)
     spool.discard()
     spool.discard()
+
+
+def test_a_body_that_comes_octet_by_octet_takes_no_more_room_than_one_that_does_not():
+    spool = Spool(SpoolLimits(letter_bytes_max=1_000_000))
+    tracemalloc.start()
+    spool.write(b"a: b\r\n\r\n")
+    for _ in range(100_000):
+        spool.write(b"xy")
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 400_000
+    assert sum(map(len, spool.finish(0).body())) == 200_002

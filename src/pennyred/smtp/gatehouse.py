@@ -121,7 +121,8 @@ class Gatehouse:
         limits = [options.spool.letter_bytes_max, offered.size_max if offered is not None else 0]
         keywords = ["PIPELINING", "CHUNKING", f"SIZE {min(limit for limit in limits if limit)}"]
         if offered is None:
-            keywords += ["8BITMIME", "ENHANCEDSTATUSCODES"]
+            # MAIL will hear "later". What a letter cannot do without is offered, or its sender would give it up now.
+            keywords += ["8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", *(["REQUIRETLS"] if is_tls else [])]
         else:
             keywords += [keyword for keyword in _OFFERED_WITH_UPSTREAM if keyword in offered.keywords]
             if "MT-PRIORITY" in offered.keywords:

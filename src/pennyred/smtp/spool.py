@@ -72,13 +72,12 @@ class Spool:
     """One letter in the making: `write` pieces, then `finish`; or `discard`."""
 
     __slots__ = (
-        "_chunks",
+        "_body",
         "_file",
         "_hasher",
         "_header",
         "_in_body",
         "_limits",
-        "_memory",
         "_separator",
         "problem",
         "size",
@@ -90,8 +89,7 @@ class Spool:
         self._in_body = False
         self._separator = b""
         self._hasher = BodyHasher()
-        self._chunks: list[bytes] = []
-        self._memory = 0
+        self._body = bytearray()  # not a list of pieces: a client may send them octet by octet
         self._file: IO[bytes] | None = None
         self.problem: Problem | None = None
         self.size = 0
@@ -119,15 +117,16 @@ class Spool:
         except MalformedLetter:
             self._refuse(Problem.HEADER_TOO_BIG)
             return Problem.HEADER_TOO_BIG
+        chunks = (bytes(self._body),) if self._body else ()
         letter = ReceivedLetter(
-            header, self._hasher.digest(), self.size, milliseconds, self._separator, tuple(self._chunks), self._file
+            header, self._hasher.digest(), self.size, milliseconds, self._separator, chunks, self._file
         )
         self._file = None
         return letter
 
     def discard(self) -> None:
         """Forget what has come so far."""
-        self._chunks.clear()
+        self._body.clear()
         self._header.clear()
         if self._file is not None:
             with contextlib.suppress(OSError):  # closing writes what is left in its buffer, and the disk may be full
@@ -163,10 +162,9 @@ class Spool:
         if self._file is not None:
             self._file.write(piece)
             return
-        self._chunks.append(piece)
-        self._memory += len(piece)
-        if self._memory > self._limits.memory_bytes_max:
+        self._body += piece
+        if len(self._body) > self._limits.memory_bytes_max:
             file = tempfile.TemporaryFile(dir=self._limits.directory, buffering=_READ_BYTES)  # noqa: SIM115
             self._file = file
-            file.writelines(self._chunks)
-            self._chunks.clear()
+            file.write(self._body)
+            self._body.clear()
