@@ -69,7 +69,6 @@ def measure(everybody: Field, wanted: argparse.Namespace, console: Console) -> t
                 figures.turns += everybody.round(load, wanted.letters, wanted.seconds, done)
         rates = crowd.measure(everybody, crowds, wanted.rounds, wanted.letters, wanted.seconds, done)
         added = [one for load in kept for one in latency.measure(everybody, figures, load, wanted.rounds, done)]
-        everybody.check_books()
     return figures, rates, added
 
 

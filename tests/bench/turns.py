@@ -106,3 +106,4 @@ def field(folder: Path, wanted: Sequence[type[Contestant]] = CONTESTANTS) -> Ite
         everybody = Field(sink, started, left_out, stamped_by(wallet))
         yield everybody
         everybody.check_books()
+        everybody.check_books()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import stat
 
 import pytest
@@ -257,6 +258,18 @@ def test_a_mail_server_that_is_not_there_is_complained_of(check):
     upstream.answers[b"220"].append(b"554 5.3.2 go away\r\n")
 
     assert "554 5.3.2 go away" in complaints(check("--json", upstream=upstream))["gate.upstream"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_gate_before_itself_is_complained_of_and_nobody_is_asked(check, tmp_path, host):
+    toml = tmp_path / "post" / "pennyred.toml"
+    own = re.search(r'listen = \["[0-9.]+:([0-9]+)"\]', toml.read_text())
+    assert own is not None
+    toml.write_text(toml.read_text().replace("127.0.0.1:10025", f"{host}:{own[1]}"))
+
+    upstream = FakeUpstream()
+    assert complaints(check("--json", upstream=upstream))["gate.upstream"] == "the gate itself"
+    assert upstream.heard == []
 
 
 def test_each_of_several_mail_servers_is_probed(check, tmp_path):

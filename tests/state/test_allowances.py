@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from state_file import NOW, teller_of
 
 from pennyred.postage.errors import Unavailable
 from pennyred.state.store import GateState
 from pennyred.storage.database import open_database
 from pennyred.storage.migrations import SchemaTooNew
 
-NOW = 1_790_000_000
 TODAY = NOW // 86_400
 
 
@@ -23,20 +23,7 @@ class Claim:
     limit: int = 3
 
 
-def on(path, story):
-    async def whole() -> None:
-        state = GateState.open(path, now=NOW)
-        try:
-            await story(state.allowances)
-        finally:
-            await state.close()
-
-    asyncio.run(whole())
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "gate.db"
+on = teller_of("allowances")
 
 
 def test_an_allowance_may_be_used_up_and_not_passed(path):

@@ -2,12 +2,9 @@
 
 import asyncio
 
-import pytest
+from state_file import NOW, teller_of
 
 from pennyred.postage.redemption import Settle
-from pennyred.state.store import GateState
-
-NOW = 1_790_000_000
 
 
 def settle(number, **changes):
@@ -21,20 +18,7 @@ def settle(number, **changes):
     return Settle(**(fields | changes))
 
 
-def on(path, story):
-    async def whole() -> None:
-        state = GateState.open(path, now=NOW)
-        try:
-            await story(state.outbox)
-        finally:
-            await state.close()
-
-    asyncio.run(whole())
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "gate.db"
+on = teller_of("outbox")
 
 
 def test_what_was_added_waits_oldest_first_until_it_is_done(path):

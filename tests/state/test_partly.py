@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
+from state_file import NOW, teller_of
 
 from pennyred.postage.errors import Unavailable
 from pennyred.state.partly import DAYS_KEPT
 from pennyred.state.store import GateState
 
-NOW = 1_790_000_000
 DAY = NOW // 86_400
 
 
@@ -16,20 +16,7 @@ def letter(number: int) -> bytes:
     return number.to_bytes(32, "big")
 
 
-def on(path, story):
-    async def whole() -> None:
-        state = GateState.open(path, now=NOW)
-        try:
-            await story(state.partly)
-        finally:
-            await state.close()
-
-    asyncio.run(whole())
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "gate.db"
+on = teller_of("partly")
 
 
 def test_what_was_noted_is_known_after_a_restart(path):

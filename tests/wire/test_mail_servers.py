@@ -161,9 +161,9 @@ def test_check_has_no_complaint(behind):
     assert [one for one in said["complaints"] if one["key"].startswith("gate")] == []
 
 
-def test_the_letter_tells_the_client(behind):
-    """In the mail server's own Received field where that was told, else in the gate's."""
-    town, server = behind.town, behind.server
+def from_a_client(behind) -> bytes:
+    """A letter as it was delivered, of which a front has told the gate whose it is."""
+    town = behind.town
     with closing(smtplib.SMTP("127.0.0.1", town.gate_port)) as smtp:
         smtp.ehlo("front.example")
         smtp.docmd(f"XCLIENT ADDR={CLIENT} NAME=[UNAVAILABLE]")
@@ -171,21 +171,19 @@ def test_the_letter_tells_the_client(behind):
         smtp.mail(ANN)
         smtp.rcpt(BOB)
         assert smtp.data(town.stamped(letter(), BOB))[0] == 250
-    [delivered] = server.wait_for_letters(1)
+    [delivered] = behind.server.wait_for_letters(1)
+    return delivered
+
+
+def test_the_letter_tells_the_client(behind):
+    """In the mail server's own Received field where that was told, else in the gate's."""
+    delivered = from_a_client(behind)
     first = next(field for field in delivered.split(b"Received:") if b"client.example" in field).partition(b";")[0]
     assert f"[{CLIENT}]".encode() in first
 
 
 def test_it_knows_the_client_itself(behind_and_told):
-    town, server = behind_and_told.town, behind_and_told.server
-    with closing(smtplib.SMTP("127.0.0.1", town.gate_port)) as smtp:
-        smtp.ehlo("front.example")
-        smtp.docmd(f"XCLIENT ADDR={CLIENT} NAME=[UNAVAILABLE]")
-        smtp.ehlo("client.example")
-        smtp.mail(ANN)
-        smtp.rcpt(BOB)
-        assert smtp.data(town.stamped(letter(), BOB))[0] == 250
-    [delivered] = server.wait_for_letters(1)
+    delivered = from_a_client(behind_and_told)
     topmost = delivered[delivered.index(b"Received:") :].partition(b";")[0]
     assert f"[{CLIENT}]".encode() in topmost
 

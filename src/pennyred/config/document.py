@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -252,7 +251,6 @@ def _contradictions(gate: GateSettings) -> Iterator[tuple[str, bool, str, str]]:
     yield "tls_key", is_half, "one of tls_certificate and tls_key is set", "both or none"
     are_mixed = len({url.startswith("lmtp") for url in gate.upstream}) > 1
     yield "upstream", are_mixed, "some are smtp and some lmtp", "all alike: a letter may go to any of them"
-    yield "upstream", _is_itself(gate), "the gate itself", "the mail server behind it"
     is_small = gate.max_size < LETTER_BYTES_MIN
     yield "max_size", is_small, f"{gate.max_size} bytes", "at least 64KB; did you mean MB?"
     are_few = gate.upstream_connections < gate.workers
@@ -260,15 +258,3 @@ def _contradictions(gate: GateSettings) -> Iterator[tuple[str, bool, str, str]]:
     is_alone = gate.fronts_speak == "proxy" and not gate.trusted_fronts
     yield "fronts_speak", is_alone, "nobody is a front whose PROXY is believed", "trusted_fronts"
     yield "on_office_down", gate.on_office_down == "accept", '"accept" is not built yet', '"defer"'
-
-
-def _is_itself(gate: GateSettings) -> bool:
-    """Whether the gate would hand its letters to itself, as far as that can be seen without asking anybody."""
-    for parts in map(urlsplit, gate.upstream):
-        here = {parts.hostname}
-        if parts.hostname in ("localhost", "127.0.0.1", "::1"):
-            here |= {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104 - compared, not listened at
-        port = parts.port or (24 if parts.scheme == "lmtp" else 465 if parts.scheme == "smtps" else 25)
-        if any(host in here and port == its_port for host, its_port in gate.listen):
-            return True
-    return False

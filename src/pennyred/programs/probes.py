@@ -14,6 +14,7 @@ from pennyred.programs.gate import gate_hostname, read_pass_key, tls_context, tr
 from pennyred.programs.office import clock, open_ledger
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.probing import Probe, probe_upstream
+from pennyred.smtp.upstream import Endpoint
 
 FOREIGN_RECIPIENT = "postmaster@open-relay-test.example.net"
 """Nobody's: example.net is reserved (RFC 2606), so no mail server is right to accept it."""
@@ -73,9 +74,19 @@ async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
         ]
     except OSError:  # said already
         return []
+    if any(_is_here(gate, one.endpoint) for one in options):
+        return [_about(settings, "gate.upstream", "the gate itself", "the mail server behind it")]
     probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))
     found = zip(gate.upstream, probes, strict=True)
     return [complaint for url, probe in found for complaint in _upstream(settings, gate, url, probe)]
+
+
+def _is_here(gate: GateSettings, endpoint: Endpoint) -> bool:
+    """Whether the gate itself listens there, as far as that can be seen without asking anybody."""
+    here = {endpoint.host}
+    if endpoint.host in ("localhost", "127.0.0.1", "::1"):
+        here |= {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104 - compared, not listened at
+    return any(host in here and port == endpoint.port for host, port in gate.listen)
 
 
 def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) -> list[Complaint]:

@@ -2,16 +2,23 @@
 
 ::
 
-    server      listens, stops in good order             upstream    where the mail server is, what it offers
-    gatehouse   what all sessions share; EHLO's words     connection  one connection to it
-    session     a client's commands; a letter to the desk dialogue    what is said over it; security: TLS
-    trace       the Received field                        pool        the connections, used again when surely clean
-    wire        a client's bytes, deadlines, TLS          delivery    one transaction with it, MAIL to final answer
-    tls         with a client, by STARTTLS                patience    how long an answer may take
-    path        the arguments of MAIL and RCPT            spool       a letter as it comes, hashed, kept
-    identity    XCLIENT, XFORWARD, PROXY                  newlines    where a letter ends, its dots and newlines
-    answers     a mail server's replies, as they come     health      whether one is worth asking
-    upstreams   several mail servers, in order            offers      what several offer together
+    with a client                                         with the mail server
+
+    server      listens, stops in good order             upstream    where it is, what it offers
+    gatehouse   what all sessions share; EHLO's words     upstreams   several of them, in order
+    admission   who may come in; tally: counts, shared    health      whether one is worth asking
+    arrival     PROXY from a front; proxying: its header  offers      what several offer together
+    wire        a client's bytes, deadlines; tls: by STARTTLS   pool  connections, used again when surely clean
+    conversation  command by command, and its limits      connection  one of them, as a client
+    formalities   those that carry no letter              dialogue    what is said over it; security: TLS
+    envelopes   MAIL and RCPT; path: their arguments      answers     its replies; patience: how long they may take
+    mixed       recipients that differ in their rules     delivery    one transaction, MAIL to final answer
+    session     DATA and BDAT; chunking: the latter       identity    XCLIENT, XFORWARD, PROXY
+    reception   a letter to the desk, its answer back     probing     what `pennyred check` asks
+    newlines    where a letter ends, its dots and newlines
+    spool       a letter as it comes, hashed, kept        as a sender, and in the demo
+    trace       the Received field                        submit, client, standin
+
     replies     every reply in the gate's own words: the only file with three-digit codes
 
 It judges nothing: a letter goes to the desk (`services.letterbox`) and the desk's answer comes back as a reply.

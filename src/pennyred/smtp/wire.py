@@ -63,7 +63,8 @@ class Wire(SMTP):
         self._has_eof = False
         self._is_closing = False
         self._is_tls = False
-        self._is_shaking = False
+        self.is_shaking_hands = False
+        """Whether it changes to TLS just now: there is nothing to be said to it, and no letter in hand."""
         self._deadline = _NEVER
         self._transfer_deadline = _NEVER
         self._session_deadline = _NEVER
@@ -200,15 +201,14 @@ class Wire(SMTP):
         self._resume_reading()
         # From here on nothing in plain text reaches us; what is in the input when the handshake is done came by TLS.
         self._input.clear()
-        self._is_shaking = True
+        self.is_shaking_hands = True
         try:
             self.transport = await tls.start_tls(self.transport, self, context, self._clock.read_timeout_seconds)
         except (OSError, asyncio.CancelledError):
-            self._is_closing = True
-            self._set_deadline(self.loop.time() + _LINGER_SECONDS)  # to take TLS's last words, as in `hang_up`
+            self.hang_up()
             return False
         finally:
-            self._is_shaking = False
+            self.is_shaking_hands = False
         self._is_tls = True
         return True
 
@@ -231,11 +231,6 @@ class Wire(SMTP):
         if self.transport is not None:
             self.transport.abort()
         self._wake()
-
-    @property
-    def is_shaking_hands(self) -> bool:
-        """Whether it changes to TLS just now: there is nothing to be said to it, and no letter in hand."""
-        return self._is_shaking
 
     @property
     def is_waiting(self) -> bool:

@@ -1,5 +1,8 @@
 """What every contestant is."""
 
+import os
+import signal
+import subprocess
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
@@ -42,3 +45,13 @@ class Contestant(ABC):
     def cpu_ms(self) -> float:
         """What it has taken of the machine since it began."""
         return tree_cpu_ms(*self.processes())
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask it to stop, the leader of a session of its own; half a minute later it is killed with all that is in it."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

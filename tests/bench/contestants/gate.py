@@ -1,7 +1,5 @@
 """The gate: each letter's stamp verified, held and settled in an SQLite ledger on disk (synchronous=FULL)."""
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +11,7 @@ from tests.bench.sink import wait_for_port
 
 from pennyred.services.wallet import Wallet, load_wallet
 
-from .base import Contestant
+from .base import Contestant, end
 
 WORKERS = 2
 STAMPS = 10_000_000
@@ -61,12 +59,7 @@ class Gate(Contestant):
 
     def stop(self) -> None:
         if hasattr(self, "_process"):
-            self._process.terminate()
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+            end(self._process)
 
     def processes(self) -> tuple[int, ...]:
         return (self._process.pid,)

