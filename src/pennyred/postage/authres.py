@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from pennyred.postage.address import canonical_domain
+from pennyred.postage.authentication import Finding
+from pennyred.postage.authresults import resinfos
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import Field
 from pennyred.postage.reasons import Kind, Reason
@@ -23,18 +25,27 @@ _COMMENT = b"\0"
 _ID_END = re.compile(rb"[\s;/:=,\x00]")
 
 
+def authentication_results_field(hostname: str, reasons: frozenset[Reason], findings: Sequence[Finding] = ()) -> bytes:
+    """The whole field: one result for each distinct reason, in the order of `Reason`; then what was found out of the
+    sender. No addresses of recipients.
+    """
+    found = "".join(f";\r\n {one}" for one in resinfos(findings)).encode("ascii", "replace")
+    return _postage_results(hostname, reasons).replace(b"; none", b"" if found else b"; none") + found + b"\r\n"
+
+
 @lru_cache(maxsize=1000)
-def authentication_results_field(hostname: str, reasons: frozenset[Reason]) -> bytes:
-    """The whole field: one result for each distinct reason, in the order of `Reason`; no addresses."""
+def _postage_results(hostname: str, reasons: frozenset[Reason]) -> bytes:
     distinct = [reason for reason in Reason if reason in reasons]
     results = "".join(f";\r\n x-postage={_WORDS[reason.kind]} reason={reason}" for reason in distinct)
-    return f"Authentication-Results: {hostname}{results or '; none'}\r\n".encode("ascii", "replace")
+    return f"Authentication-Results: {hostname}{results or '; none'}".encode("ascii", "replace")
 
 
-def to_take_out(fields: Sequence[Field], hostname: str) -> frozenset[Field]:
-    """Which of a letter's `Authentication-Results` a reader might take for ours; all beyond `FIELDS_READ_MAX` are."""
+def to_take_out(fields: Sequence[Field], hostnames: Sequence[str]) -> frozenset[Field]:
+    """Which of a letter's `Authentication-Results` a reader might take for one of these hosts'; all beyond
+    `FIELDS_READ_MAX` are.
+    """
     looked_at, others = fields[:FIELDS_READ_MAX], fields[FIELDS_READ_MAX:]
-    return frozenset(field for field in looked_at if claims_to_be_ours(field, hostname)).union(others)
+    return frozenset(one for one in looked_at if any(claims_to_be_ours(one, host) for host in hostnames)).union(others)
 
 
 def claims_to_be_ours(field: Field, hostname: str) -> bool:

@@ -39,15 +39,21 @@ class Candidates:
     """NO_STAMP, WRONG_RECIPIENT, MALFORMED or UNKNOWN_VERSION."""
 
 
-def find_candidates(header: HeaderSection, recipients: Sequence[Recipient | None]) -> list[Candidates]:
+def find_candidates(
+    header: HeaderSection,
+    recipients: Sequence[Recipient | None],
+    names: Sequence[Sequence[Recipient]] = (),
+) -> list[Candidates]:
     """For each recipient the stamps that may pay it, in the order of the letter, at most `STAMPS_TRIED_MAX`.
 
-    A stamp made out to another recipient of the envelope is not held against this one ("no-stamp", not
-    "wrong-recipient"). None stands for a recipient without a canonical form: no stamp can be made out to it.
+    `names` are, for each recipient, those a stamp for it may be made out to; without them, itself alone. A stamp made
+    out to another recipient of the envelope is not held against this one ("no-stamp", not "wrong-recipient"). None
+    stands for a recipient without a canonical form: no stamp can be made out to it.
     """
     fields = header.named(STAMP_FIELD.lower())[: _stamps_read_max(len(recipients))]
     stamps, unreadable = _read_stamps(field.value for field in fields)
-    matches, strays = _deal(stamps, recipients)
+    others = {one: tuple(known) for one, known in zip(recipients, names, strict=True) if one} if names else {}
+    matches, strays = _deal(stamps, recipients, others)
     otherwise = Reason.WRONG_RECIPIENT if strays else unreadable or Reason.NO_STAMP
     return [Candidates(share, otherwise) for share in _shares(matches, recipients)]
 
@@ -56,7 +62,11 @@ def _stamps_read_max(recipients: int) -> int:
     return min(STAMPS_READ_BASE + STAMPS_READ_PER_RECIPIENT * recipients, STAMPS_READ_MAX)
 
 
-def _deal(stamps: Iterable[Stamp], recipients: Iterable[Recipient | None]) -> tuple[dict[Recipient, list[Stamp]], int]:
+def _deal(
+    stamps: Iterable[Stamp],
+    recipients: Iterable[Recipient | None],
+    names: Mapping[Recipient, Sequence[Recipient]],
+) -> tuple[dict[Recipient, list[Stamp]], int]:
     """Each recipient's stamps, and how many are nobody's; after `TRIES_MAX` tries the others are not looked at."""
     matches: dict[Recipient, list[Stamp]] = {recipient: [] for recipient in recipients if recipient is not None}
     waiting, served = list(matches), list[Recipient]()  # those who have none yet are asked first
@@ -66,7 +76,7 @@ def _deal(stamps: Iterable[Stamp], recipients: Iterable[Recipient | None]) -> tu
         if tries >= TRIES_MAX:
             break
         order = [*(reversed(waiting) if is_backwards else waiting), *served]
-        place = next((place for place, recipient in enumerate(order) if _is_for(stamp, recipient)), None)
+        place = next((place for place, one in enumerate(order) if _is_for(stamp, names.get(one) or (one,))), None)
         tries += len(order) if place is None else place + 1
         if place is None:
             strays += 1
@@ -93,8 +103,9 @@ def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
     return list(stamps.values()), unreadable
 
 
-def _is_for(stamp: Stamp, recipient: Recipient) -> bool:
-    return stamp.salt is not None and recipient_hash(stamp.salt, recipient) == stamp.recipient_hash
+def _is_for(stamp: Stamp, names: Sequence[Recipient]) -> bool:
+    salt = stamp.salt
+    return salt is not None and any(recipient_hash(salt, name) == stamp.recipient_hash for name in names)
 
 
 def _shares(

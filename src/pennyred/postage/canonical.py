@@ -1,4 +1,4 @@
-"""The relaxed canonical forms of RFC 6376 section 3.4 (STAMP.md 5.1, 5.2): any chunks, linear time, bounded memory."""
+"""The canonical forms of RFC 6376 section 3.4 (STAMP.md 5.1, 5.2): any chunks, linear time, bounded memory."""
 
 import hashlib
 import re
@@ -22,13 +22,8 @@ def relaxed_field(field: Field) -> bytes:
     return name.rstrip(b" \t").lower() + b":" + spaced.strip(b" ") + b"\r\n"
 
 
-class RelaxedBody:
-    """A body in relaxed form (RFC 6376 section 3.4.4), piece by piece: a run of white space is one space, there is none
-    before CRLF, no empty line at the end, and a CRLF at the end where there is anything at all.
-
-    Works on whole buffers, several times the speed of going line by line. Whatever the chunks, the same bytes come out.
-    Between chunks it keeps two bytes and a number, however many blank lines are waiting for something to follow.
-    """
+class _Body:
+    """What both forms of a body have in common: CRLFs at its end wait until something follows."""
 
     __slots__ = ("_blank_lines", "_carry", "_is_empty", "_sink")
 
@@ -40,6 +35,39 @@ class RelaxedBody:
         self._blank_lines = 0
         """CRLFs not passed on yet: they count only if something follows."""
         self._is_empty = True
+
+    def _pass_on(self, data: bytes) -> None:
+        """Everything up to the CRLFs at the end, which wait."""
+        end = _end_of_text(data)
+        if end:
+            if self._blank_lines:
+                self._pass_blank_lines()
+            self._sink(data[:end])
+            self._is_empty = False
+        self._blank_lines += (len(data) - end) // 2
+
+    def _pass_carry(self) -> None:
+        if self._carry:
+            self._pass_on(self._carry)
+            self._carry = b""
+
+    def _pass_blank_lines(self) -> None:
+        blocks, rest = divmod(self._blank_lines, len(_BLANK_LINES) // 2)
+        for _ in range(blocks):
+            self._sink(_BLANK_LINES)
+        self._sink(_BLANK_LINES[: 2 * rest])
+        self._blank_lines = 0
+
+
+class RelaxedBody(_Body):
+    """A body in relaxed form (RFC 6376 section 3.4.4), piece by piece: a run of white space is one space, there is none
+    before CRLF, no empty line at the end, and a CRLF at the end where there is anything at all.
+
+    Works on whole buffers, several times the speed of going line by line. Whatever the chunks, the same bytes come out.
+    Between chunks it keeps two bytes and a number, however many blank lines are waiting for something to follow.
+    """
+
+    __slots__ = ()
 
     def update(self, chunk: bytes) -> None:
         """Take the next part of the body, of any size."""
@@ -55,28 +83,27 @@ class RelaxedBody:
 
     def finish(self) -> None:
         """There is no more; call it once."""
-        if self._carry:
-            self._pass_on(self._carry)
-            self._carry = b""
+        self._pass_carry()
         if not self._is_empty:
             self._sink(b"\r\n")
 
-    def _pass_on(self, data: bytes) -> None:
-        """Everything up to the CRLFs at the end, which wait."""
-        end = _end_of_text(data)
-        if end:
-            if self._blank_lines:
-                self._pass_blank_lines()
-            self._sink(data[:end])
-            self._is_empty = False
-        self._blank_lines += (len(data) - end) // 2
 
-    def _pass_blank_lines(self) -> None:
-        blocks, rest = divmod(self._blank_lines, len(_BLANK_LINES) // 2)
-        for _ in range(blocks):
-            self._sink(_BLANK_LINES)
-        self._sink(_BLANK_LINES[: 2 * rest])
-        self._blank_lines = 0
+class SimpleBody(_Body):
+    """A body in simple form (RFC 6376 section 3.4.3), piece by piece: it ends with one CRLF, even if empty."""
+
+    __slots__ = ()
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next part of the body, of any size."""
+        data = self._carry + chunk
+        keep = 1 if data.endswith(b"\r") else 0
+        self._carry = data[len(data) - keep :]
+        self._pass_on(data[: len(data) - keep])
+
+    def finish(self) -> None:
+        """There is no more; call it once."""
+        self._pass_carry()
+        self._sink(b"\r\n")
 
 
 class BodyHasher:

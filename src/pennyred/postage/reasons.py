@@ -42,7 +42,7 @@ class Reason(StrEnum):
     RECIPIENT = "recipient", Kind.EXEMPT, "the recipient takes unstamped mail"
     CORRESPONDENT = "correspondent", Kind.EXEMPT, "the recipient has written to the sender"
     REPLY = "reply", Kind.EXEMPT, "a reply to a letter of the recipient's"
-    LIST = "list", Kind.EXEMPT, "a list the recipient has approved"
+    LIST = "list", Kind.EXEMPT, "a list or sender the recipient has approved"
     EXPECTED = "expected", Kind.EXEMPT, "the recipient expects this sender"
     FORWARDER = "forwarder", Kind.EXEMPT, "a trusted forwarder"
     ALLOWANCE = "allowance", Kind.EXEMPT, "within the free daily allowance"
@@ -76,6 +76,7 @@ class Reason(StrEnum):
     LEDGER_UNAVAILABLE = "ledger-unavailable", Kind.LATER, "the ledger does not answer"
     IN_PROGRESS = "in-progress", Kind.LATER, "another delivery of this letter is under way"
     UPSTREAM_UNAVAILABLE = "upstream-unavailable", Kind.LATER, "the mail server does not answer"
+    DNS_UNAVAILABLE = "dns-unavailable", Kind.LATER, "the DNS does not answer, so who the sender is cannot be known"
     INTERNAL = "internal", Kind.LATER, "an error inside the gate"
 
     @property

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from pennyred.postage.address import Recipient, canonical_recipient
+from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection, parse_header, split_letter
@@ -18,7 +19,6 @@ from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_stamp
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
-from pennyred.services.addressfields import read_addresses
 from pennyred.services.borne import paid_already, without_others
 
 RECIPIENTS_MAX = 1000

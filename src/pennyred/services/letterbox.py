@@ -5,7 +5,7 @@ judges and holds; it delivers through the `Delivery` it was handed, which knows 
 reply code is decided here: codes occur only inside what the mail server itself has said.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -50,6 +50,8 @@ class Envelope:
     """What the client called itself; anybody can say anything."""
     client_name: str = ""
     """The client's verified host name, as a trusted front or the DNS told it; empty where nobody did."""
+    is_from_front: bool = False
+    """Whether a trusted front brought it: its fields in the letter are believed, too."""
 
 
 class Letter(Protocol):
@@ -73,6 +75,10 @@ class Letter(Protocol):
     @property
     def milliseconds(self) -> int:
         """How long the client took to send it."""
+        ...
+
+    def body(self) -> Iterator[bytes]:
+        """What follows the header section, in pieces, the empty line first; by one reader at a time."""
         ...
 
 
@@ -136,6 +142,8 @@ class Relay:
     """Answer with what the mail server said; where it said nothing, "later"."""
 
     delivered: Delivered
+    sent_to: tuple[int, ...] = ()
+    """Whom it is about: indexes into `Envelope.recipients`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,8 @@ class Due:
     recipient: int
     """Index into `Envelope.recipients` of the one that the reply names."""
     reason: Reason
+    price: int = 1
+    """What this recipient asks for, in stamps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +185,8 @@ class GateDesk(Protocol):
         """
         ...
 
-    def free_recipients(self, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:
-        """What tells mailboxes that take unstamped mail by a rule from those that need a stamp, as far as is known
-        before the letter is; None where this sender, from this source, finds no such difference. Asks nobody.
+    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+        """Which of these mailboxes take unstamped mail by a rule, and which need a stamp, as far as is known before the
+        letter is; None where this sender, from this source, finds no such difference. Asks nobody but the state.
         """
         ...

@@ -9,9 +9,9 @@ from corpus import corpus_letters
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pennyred.postage.addressfields import MAILBOX_BYTES_MAX, read_addresses
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import parse_header, split_letter
-from pennyred.services.addressfields import MAILBOX_BYTES_MAX, read_addresses
 
 
 def ours(value: str) -> list[str] | None:

@@ -1,0 +1,157 @@
+"""All methods together: who a letter's sender is (implements `services.ports.Authenticator`).
+
+What needs the letter's body is done first, and waited for. What needs the DNS is done in a thread that has the header
+only: it may be left behind at the timeout, and then ends by itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pennyred.authentication.alignment import Organisations, check_alignment
+from pennyred.authentication.arc import ArcChain, check_arc, read_chain
+from pennyred.authentication.author import author_domain
+from pennyred.authentication.bodies import body_hashes
+from pennyred.authentication.dkim import DkimSignature, check_dkim, read_signatures, wants_simple_body
+from pennyred.authentication.fronts import believe_fronts
+from pennyred.authentication.lookups import Lookups, Servers, Temporary, TooMany
+from pennyred.authentication.signatures import BodyHashes
+from pennyred.authentication.spf import check_spf
+from pennyred.postage.authentication import Authentication, Finding, Result
+from pennyred.postage.letter import HeaderSection
+from pennyred.services.letterbox import Envelope, Letter
+
+TIMEOUT_SECONDS = 10.0
+THREADS = 64
+"""Letters that may wait for the DNS at once; a waiting thread costs its stack and nothing else."""
+HASHING_THREADS = 4
+GRACE_SECONDS = 0.5
+"""For a thread whose time is over to say what it has found until then."""
+UNSURE = Authentication(is_unsure=True)
+
+_T = TypeVar("_T")
+
+
+class Checker:
+    """Finds out where letters come from, for one event loop; `close` it."""
+
+    def __init__(
+        self,
+        *,
+        nameservers: Sequence[tuple[str, int]] = (),
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        threads: int = THREADS,
+        trusted_sealers: Iterable[str] = (),
+        trusted_fronts: Iterable[str] = (),
+        on_error: Callable[[Exception], object] | None = None,
+    ) -> None:
+        """`nameservers` are hosts (addresses) with ports, else the system's. `trusted_sealers` are domains (`d=`) whose
+        ARC seals are believed, `trusted_fronts` authserv-ids of fronts whose `Authentication-Results` are. `on_error`
+        hears of mistakes of ours, which are else answered as unsure in silence.
+        """
+        self._servers = Servers(nameservers)
+        self._timeout_seconds = timeout_seconds
+        self._sealers = frozenset(name.lower() for name in trusted_sealers)
+        self._fronts = frozenset(name.lower() for name in trusted_fronts)
+        self._on_error = on_error
+        self._threads = threads
+        self._under_way = 0
+        self._asking = ThreadPoolExecutor(threads, thread_name_prefix="authentication")
+        self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="body-hash")
+
+    async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:
+        """All that is proven of the letter. Raises nothing: what goes wrong makes the answer unsure.
+
+        Where half of the threads wait for the DNS, only what is vital is asked: strangers whose servers are silent must
+        not keep those whom our users know from being recognised.
+        """
+        if not is_vital and self._under_way >= self._threads // 2:
+            return UNSURE
+        self._under_way += 1
+        try:
+            return await self._authenticate(letter, envelope)
+        except TimeoutError:
+            return UNSURE
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost a wanted letter
+            if self._on_error is not None:
+                self._on_error(error)
+            return UNSURE
+        finally:
+            self._under_way -= 1
+
+    def close(self) -> None:
+        """Take no more letters; threads end by themselves, within the timeout."""
+        self._asking.shutdown(wait=False, cancel_futures=True)
+        self._hashing.shutdown(wait=False, cancel_futures=True)
+
+    async def _authenticate(self, letter: Letter, envelope: Envelope) -> Authentication:
+        header = letter.header
+        if envelope.is_from_front and self._fronts:
+            believed = await self._in_thread(lambda _: believe_fronts(header, self._fronts, author_domain(header)))
+            if believed is not None:
+                return believed
+        signatures = read_signatures(header)
+        chain = read_chain(header, self._sealers)
+        wants_simple = wants_simple_body(signatures) or (chain is not None and chain.wants_simple_body)
+        bodies = await body_hashes(letter, wants_simple=wants_simple, executor=self._hashing)
+        return await self._in_thread(
+            lambda deadline: _Work(header, envelope, signatures, chain, bodies, Lookups(self._servers, deadline)).done()
+        )
+
+    async def _in_thread(self, work: Callable[[float], _T]) -> _T:
+        """Do the work, told until when by `time.monotonic`; raises `TimeoutError` where it does not come to its end in
+        time, or is not even begun.
+        """
+        deadline = time.monotonic() + self._timeout_seconds
+        async with asyncio.timeout(self._timeout_seconds + GRACE_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(self._asking, work, deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a thread does for one letter."""
+
+    header: HeaderSection
+    envelope: Envelope
+    signatures: tuple[DkimSignature, ...]
+    chain: ArcChain | None
+    bodies: BodyHashes
+    lookups: Lookups
+
+    def done(self) -> Authentication:
+        """Ask the DNS, judge, put it all together."""
+        author = author_domain(self.header)
+        # DKIM first: its few questions are soon answered, and SPF's may wait for a chain of strangers' servers.
+        dkim = check_dkim(self.signatures, self.header, self.bodies, self.lookups)
+        spf = check_spf(self.envelope, self.lookups)
+        signers = [one.domain for one in dkim if one.finding.result is Result.PASS]
+        organisations = Organisations(self.lookups)
+        dmarc = check_alignment(author, spf.proven, signers, organisations)
+        findings = [spf.finding, *(one.finding for one in dkim)]
+        findings += [] if dkim else [Finding("dkim", Result.NONE)]
+        findings.append(dmarc.finding)
+        is_proven = dmarc.is_aligned
+        if self.chain is not None:
+            arc = check_arc(self.chain, self.header, self.bodies, self.lookups)
+            findings.append(arc.finding)
+            is_proven = is_proven or author in arc.authors
+        author = author if is_proven else ""
+        organisation, is_known = _organisation(author or spf.proven or next(iter(signers), ""), organisations)
+        is_unsure = not is_known or any(finding.result is Result.TEMPERROR for finding in findings)
+        domains = frozenset(filter(None, [spf.proven, *signers]))
+        return Authentication(tuple(findings), domains, spf.proven, author, organisation, is_unsure)
+
+
+def _organisation(domain: str, organisations: Organisations) -> tuple[str, bool]:
+    """The organisational domain, empty where it is not known; and whether the DNS did answer."""
+    if not domain:
+        return "", True
+    try:
+        return organisations.of(domain), True
+    except Temporary:
+        return "", False
+    except TooMany:
+        return domain, True

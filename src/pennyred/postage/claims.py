@@ -1,0 +1,115 @@
+"""What a letter says of itself that rules for wanted mail go by: nothing of it is proven.
+
+Read once a letter, in time that grows with the header's length alone, and bounded in what is kept of it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
+from pennyred.postage.addressfields import read_addresses
+from pennyred.postage.errors import Malformed, MalformedAddress
+from pennyred.postage.letter import Field, HeaderSection
+
+REPLIED_TO_MAX = 20
+"""Message-IDs looked at of a letter: In-Reply-To, and the last of References, which may name a whole thread."""
+MESSAGE_ID_OCTETS_MAX = 998
+SIGNERS_MAX = 5
+LIST_ID_OCTETS_MAX = 255
+"""RFC 2919 section 3."""
+_VALUE_OCTETS_MAX = 20_000
+
+_FOLDING = re.compile(rb"\r\n(?=[ \t])")
+_PLAIN_FROM = re.compile(
+    rb"""\s*(?:(?:"[^"\\\r\n]{0,200}"|[A-Za-z0-9!#$%&'*+/=?^_`{|}~. -]{0,200}?)\s*<)?"""
+    rb"""([A-Za-z0-9._+=-]{1,64}@[A-Za-z0-9.-]{1,253})>?\s*"""
+)
+"""Nearly every From there is; whatever else it may be, the slow way reads it."""
+_MESSAGE_ID = re.compile(rb"<([^<>\s]{1,998})>")
+_LIST_ID = re.compile(rb"<([^<>\s]{1,255})>\s*\Z")
+_SIGNER = re.compile(rb"(?:\A|;)\s*d\s*=\s*([A-Za-z0-9._-]{1,253})\s*(?:;|\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """One letter's claims."""
+
+    author: Recipient | None = None
+    """The one mailbox of the one From field; None where there are more, or none that can be read."""
+    sender: Recipient | None = None
+    """MAIL FROM; None for `<>`."""
+    list_id: str = ""
+    """Of List-Id, in lower case, without the angle brackets (RFC 2919)."""
+    replied_to: tuple[bytes, ...] = ()
+    """Message-IDs named in In-Reply-To and References, without angle brackets, each once (RFC 5322 section 3.6.4)."""
+    signers: tuple[str, ...] = ()
+    """The domains (`d=`) of its DKIM signatures."""
+
+    @property
+    def mailboxes(self) -> tuple[Recipient, ...]:
+        """Author and sender, as far as they are known."""
+        return tuple(one for one in (self.author, self.sender) if one is not None)
+
+
+def read_claims(header: HeaderSection, sender: Recipient | None) -> Claims:
+    """What the header says; what cannot be read is not claimed."""
+    return Claims(
+        author=author_of(header),
+        sender=sender,
+        list_id=_list_id(header.named(b"list-id")),
+        replied_to=_replied_to(header),
+        signers=_signers(header.named(b"dkim-signature")),
+    )
+
+
+def message_ids(header: HeaderSection, name: bytes) -> list[bytes]:
+    """The Message-IDs in fields of this name, in order."""
+    return [found for field in header.named(name) for found in _MESSAGE_ID.findall(_unfolded(field))]
+
+
+def is_automatic(header: HeaderSection) -> bool:
+    """Whether nobody has written it by hand: RFC 3834 section 5 (Auto-Submitted), and what was used before that."""
+    submitted = header.named(b"auto-submitted")
+    if any(_unfolded(field).partition(b";")[0].strip().lower() not in (b"no", b"") for field in submitted):
+        return True
+    precedence = header.named(b"precedence")
+    return any(_unfolded(field).strip().lower() in (b"bulk", b"junk", b"list", b"auto_reply") for field in precedence)
+
+
+def author_of(header: HeaderSection) -> Recipient | None:
+    """The one mailbox of the one From field (RFC 5322 section 3.6.2); None where there is no such."""
+    fields = header.named(b"from")
+    if len(fields) != 1 or len(fields[0].value) > _VALUE_OCTETS_MAX:
+        return None
+    try:
+        if plain := _PLAIN_FROM.fullmatch(_FOLDING.sub(b"", fields[0].value)):
+            return canonical_recipient(plain[1].decode("ascii"))
+        first, *others = read_addresses(fields[0])
+        return None if others else canonical_recipient(first)
+    except (Malformed, ValueError):  # no address at all is one, too
+        return None
+
+
+def _list_id(fields: tuple[Field, ...]) -> str:
+    found = _LIST_ID.search(_unfolded(fields[0])) if len(fields) == 1 else None
+    return found[1].decode("utf-8", "replace").lower() if found else ""
+
+
+def _replied_to(header: HeaderSection) -> tuple[bytes, ...]:
+    named = message_ids(header, b"in-reply-to")[:REPLIED_TO_MAX] + message_ids(header, b"references")[::-1]
+    return tuple(dict.fromkeys(named))[:REPLIED_TO_MAX]
+
+
+def _signers(fields: tuple[Field, ...]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for field in fields[:SIGNERS_MAX]:
+        if match := _SIGNER.search(_unfolded(field)):
+            try:
+                found[canonical_domain(match[1].decode("ascii"))] = None
+            except MalformedAddress:
+                continue
+    return tuple(found)
+
+
+def _unfolded(field: Field) -> bytes:
+    return _FOLDING.sub(b"", field.value[:_VALUE_OCTETS_MAX])

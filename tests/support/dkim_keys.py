@@ -1,0 +1,73 @@
+"""Real DKIM keys, and letters signed and sealed with them by dkimpy."""
+
+import base64
+from dataclasses import dataclass
+from functools import lru_cache
+
+import dkim
+import nacl.signing
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+
+@dataclass(frozen=True)
+class DkimKey:
+    private: bytes
+    """As dkimpy wants it."""
+    algorithm: bytes
+    txt: str
+    """The record that publishes it."""
+
+
+@lru_cache
+def rsa_key(bits=2048, number=0):
+    """One key for each number, made once a process: making them takes long."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    der = private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return DkimKey(pem, b"rsa-sha256", f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}")
+
+
+@lru_cache
+def ed25519_key(number=0):
+    private = nacl.signing.SigningKey.generate()
+    public = base64.b64encode(bytes(private.verify_key)).decode()
+    return DkimKey(base64.b64encode(bytes(private)), b"ed25519-sha256", f"v=DKIM1; k=ed25519; p={public}")
+
+
+def sign(letter, domain, selector, key, *, canonicalize=(b"relaxed", b"relaxed"), **more):
+    """The letter with a signature on top; `more` is what `dkim.DKIM.sign` takes."""
+    signer = dkim.DKIM(letter, signature_algorithm=key.algorithm)
+    field = signer.sign(selector.encode(), domain.encode(), key.private, canonicalize=canonicalize, **more)
+    return field + letter
+
+
+def seal(letter, domain, selector, key, results, *, authserv_id="lists.example"):
+    """The letter as a forwarder passes it on: with an ARC set whose `ARC-Authentication-Results` says `results`."""
+    seen = f"Authentication-Results: {authserv_id}; {results}\r\n".encode() + letter
+    fields = dkim.arc_sign(seen, selector.encode(), domain.encode(), key.private, authserv_id.encode())
+    return b"".join(fields) + letter
+
+
+def key_name(domain, selector):
+    return f"{selector}._domainkey.{domain}"
+
+
+def rsa_record(modulus, exponent):
+    """The record of a key of these numbers, whatever they are (RFC 8017 appendix A.1.1)."""
+    numbers = _der(0x02, _octets(modulus)) + _der(0x02, _octets(exponent))
+    return f"k=rsa; p={base64.b64encode(_der(0x30, numbers)).decode()}"
+
+
+def _octets(number):
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
+
+
+def _der(tag, content):
+    length = len(content)
+    if length < 128:
+        return bytes([tag, length]) + content
+    size = (length.bit_length() + 7) // 8
+    return bytes([tag, 128 + size]) + length.to_bytes(size, "big") + content
