@@ -29,6 +29,7 @@ from pennyred.postage.taglist import parse_tag_list
 from pennyred.smtp.identity import ClientIdentity, proxy_header
 from pennyred.smtp.proxying import MalformedHeader
 from pennyred.smtp.proxying import parse_header as parse_proxy_header
+from pennyred.state.keptletter import Origin, format_head, parse_head
 
 
 def _text(octets: bytes) -> str:
@@ -86,6 +87,12 @@ def read_proxy_header(octets: bytes) -> None:
             assert 0 <= peer[1] < 65536
 
 
+def read_kept_letter(octets: bytes) -> None:
+    """The fields above a kept letter, which must say where it begins."""
+    head = parse_head(octets, len(octets))
+    assert head.begins_at + head.size == len(octets)
+
+
 PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "stamp": (read_stamp, MalformedStamp),
     "licence": (parse_licence, MalformedLicence),
@@ -101,6 +108,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "pass": (lambda octets: pass_holds(b"k", [Field(b"X:" + octets, b"x")], bytes(32), 20_000), Malformed),
     "signature": (read_signature, Malformed),
     "PROXY header": (read_proxy_header, MalformedHeader),
+    "kept letter": (read_kept_letter, Malformed),
 }
 """Name to the parser of octets, and the one exception it may raise."""
 
@@ -119,6 +127,10 @@ SEEDS: dict[str, list[bytes]] = {
         proxy_header(ClientIdentity("198.51.100.7", 1234), ("192.0.2.1", 25)),
         proxy_header(ClientIdentity("2001:db8::7", 1234), ("192.0.2.1", 25)),
         proxy_header(None, ("192.0.2.1", 25)),
+    ],
+    "kept letter": [
+        format_head(Origin(b"a@b.example", "192.0.2.1", 1, helo="x;"), b"c@d.example", "bulk", 2, b"\r\n") + b"\r\n",
+        format_head(Origin(b"", "::1", 1), b"c@d.example", "no-stamp", 4, b" x\r\n") + b" x\r\n",
     ],
 }
 """Inputs that are accepted, to begin from; those of stamps come from the vectors."""

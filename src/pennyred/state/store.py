@@ -2,28 +2,41 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import apsw
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.state.allowances import Allowances
+from pennyred.state.correspondents import Correspondents, Hasher
+from pennyred.state.figures import FigureBook
 from pennyred.state.outbox import Outbox
 from pennyred.state.partly import PartlyDelivered
+from pennyred.state.permits import Permits
+from pennyred.state.recipientrules import RecipientRuleBook
+from pennyred.state.wanted import WantedBook
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import load_migrations, migrate
 
 
 class GateState:
-    """One open state file: `allowances`, `outbox` and `partly`. Made by `open`."""
+    """One open state file, with its parts. Made by `open`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, reader: apsw.Connection) -> None:
+        rows: Any = connection.execute("SELECT salt FROM secret").fetchall()
+        hasher = Hasher(rows[0][0])
         self._commits = GroupCommit(connection, name="state writer", reason=Reason.INTERNAL)
+        self._readers = GroupCommit(reader, name="state reader", reason=Reason.INTERNAL, begin="BEGIN")
         self.allowances = Allowances(self._commits)
         self.outbox = Outbox(self._commits)
         self.partly = PartlyDelivered(self._commits)
+        self.correspondents = Correspondents(self._commits, hasher)
+        self.permits = Permits(self._commits)
+        self.wanted = WantedBook(self._readers, self._commits, hasher)
+        self.recipient_rules = RecipientRuleBook(self._commits)
+        self.figures = FigureBook(self._commits)
 
     @classmethod
     def open(cls, path: Path, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:
@@ -36,11 +49,14 @@ class GateState:
                 connection = open_database(path, busy_timeout_seconds=busy_timeout_seconds)
                 opened.callback(connection.close)
                 migrate(connection, load_migrations("pennyred.state", "migrations/sqlite"), now=now)
+                reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
+                opened.callback(reader.close)
             except WORLD_ERRORS as error:
                 raise Unavailable(Reason.INTERNAL, f"{path}: {type(error).__name__}: {error}") from error
             opened.pop_all()
-        return cls(connection)
+        return cls(connection, reader)
 
     async def close(self) -> None:
         """Finish what was asked and close; whatever is asked later is `Unavailable`."""
+        await self._readers.close()
         await self._commits.close()
