@@ -6,6 +6,8 @@
     values      a setting's text to what it means: sizes, addresses, networks, URLs
     kinds       the kinds of value TOML has, as converters
     document    one document: its keys, what each means, what they say of each other
+    tables      one table of it, as a struct
+    recipients  the file of rules for single recipients
     complaints  what is wrong, said so that it can be mended
     reading     find the file, read it
 """
@@ -14,22 +16,28 @@ from pennyred.config.complaints import BadSettings, Complaint
 from pennyred.config.reading import find_settings, parse_settings, read_settings
 from pennyred.config.settings import (
     AllowanceSettings,
+    AuthenticationSettings,
     ExemptSettings,
     GateSettings,
     IssuerSettings,
     OfficeSettings,
+    OutgoingSettings,
+    QuarantineSettings,
     RelaySettings,
     Settings,
 )
 
 __all__ = [
     "AllowanceSettings",
+    "AuthenticationSettings",
     "BadSettings",
     "Complaint",
     "ExemptSettings",
     "GateSettings",
     "IssuerSettings",
     "OfficeSettings",
+    "OutgoingSettings",
+    "QuarantineSettings",
     "RelaySettings",
     "Settings",
     "find_settings",

@@ -78,6 +78,22 @@ def each(items: Iterable[tuple[object, str]], convert: Callable[[str], Any]) -> 
     return converted
 
 
+def by_name(
+    name: Callable[[str], Any], item: Callable[[str], Any], example: str, *, at_least_one: bool = False
+) -> Convert:
+    """A table of names, each with a list."""
+    expected = f"a table like {example}"
+
+    def read(value: dict[str, list[str]]) -> dict[str, Any]:
+        names = each(((f'"{key}"', key) for key in value), name)
+        each([(f'"{key}"', one) for key, items in value.items() for one in items], item)
+        if at_least_one and not all(value.values()):
+            raise ValueError(expected)
+        return {key: tuple(map(item, items)) for key, items in zip(names, value.values(), strict=True)}
+
+    return typed(dict[str, list[str]], expected, read)
+
+
 def some(convert: Convert, expected: str) -> Convert:
     """What another converter reads, unless it is empty."""
 

@@ -25,6 +25,48 @@ class AllowanceSettings(msgspec.Struct, frozen=True):
     bounces_per_day: int = 20
 
 
+class RecipientSettings(msgspec.Struct, frozen=True):
+    """One table of the file that `recipient_rules` names: what an address or domain has of its own."""
+
+    price: int | None = None
+    mode: Literal["require", "bulk", "monitor"] | None = None
+    free: bool = False
+    """Takes unstamped mail."""
+    networks: tuple[Network, ...] = ()
+    """Exempt for this recipient, besides `[gate.exempt]`."""
+    senders: dict[str, tuple[Network, ...]] = {}
+
+
+class AuthenticationSettings(msgspec.Struct, frozen=True):
+    """`[gate.authentication]`: how it is found out who a sender is."""
+
+    check: Literal["needed", "always", "never"] = "needed"
+    timeout_seconds: int = 8
+    fronts: tuple[str, ...] = ()
+    """authserv-ids (RFC 8601 section 2.5) of `trusted_fronts` that have done it already."""
+    arc_sealers: tuple[str, ...] = ()
+    """Domains whose ARC seals are believed (RFC 8617)."""
+
+
+class OutgoingSettings(msgspec.Struct, frozen=True):
+    """`[gate.outgoing]`: the listener that outgoing mail passes, so that those our users write to may write back."""
+
+    listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2526),)
+    upstream: tuple[str, ...] = ("smtp://127.0.0.1:10027",)
+    upstream_identity: Literal["xclient", "xforward", "proxy", "none"] = "none"
+    networks: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+    """Whose mail is taken; nobody else's, or it would be an open relay."""
+
+
+class QuarantineSettings(msgspec.Struct, frozen=True):
+    """`[gate.quarantine]`: copies of refused letters."""
+
+    folder: Path = Path("refused")
+    days: int = 30
+    max_size: int = 1_000_000_000
+    """Of all copies; beyond, the oldest go first."""
+
+
 class GateSettings(msgspec.Struct, frozen=True):
     """`[gate]`: the SMTP proxy in front of a mail server."""
 
@@ -70,8 +112,20 @@ class GateSettings(msgspec.Struct, frozen=True):
     """None: the system's folder for temporary files."""
     read_timeout_seconds: int = 300
     session_timeout_seconds: int = 3600
+    nameservers: tuple[tuple[str, int], ...] = ()
+    """Empty: this machine's."""
+    recipient_rules: dict[str, RecipientSettings] = {}
+    """What the file says, by address or domain."""
+    recipient_delimiter: str = "+"
+    forwarders: dict[str, tuple[Network, ...]] = {}
+    aliases: dict[str, tuple[str, ...]] = {}
+    alias_maps: tuple[str, ...] = ()
+    """What the files say."""
     exempt: ExemptSettings = ExemptSettings()
     allowance: AllowanceSettings = AllowanceSettings()
+    authentication: AuthenticationSettings = AuthenticationSettings()
+    outgoing: OutgoingSettings | None = None
+    quarantine: QuarantineSettings | None = None
 
     @property
     def lease_seconds(self) -> int:

@@ -1,7 +1,7 @@
 """What the texts in the settings mean. Every function raises ValueError with what was expected."""
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -60,6 +60,34 @@ def domain(text: str) -> str:
     if not name or name.startswith("["):
         raise ValueError('a domain name like "post.example.org"')
     return name
+
+
+def nameserver(text: str) -> tuple[str, int]:
+    """The address of a DNS server, with a port or without: `192.0.2.53`, `[2001:db8::53]:5353`."""
+    expected = 'an address like "127.0.0.1", "127.0.0.1:5353" or "[::1]:53"'
+    try:
+        return str(ip_address(text)), 53
+    except ValueError:
+        pass
+    try:
+        host, port = listen_address(text)
+        return str(ip_address(host)), port
+    except ValueError:
+        raise ValueError(expected) from None
+
+
+def delimiter(text: str) -> str:
+    """What stands between a mailbox and its tag; empty for none."""
+    if len(text) > 1 or (text and text not in "+-_=#!$&"):
+        raise ValueError('one character like "+", or "" for none')
+    return text
+
+
+def mailbox(text: str) -> str:
+    """An address, made canonical."""
+    if "@" not in text:
+        raise ValueError('an address like "bob@example.org"')
+    return mailbox_or_domain(text)
 
 
 def mailbox_or_domain(text: str) -> str:
