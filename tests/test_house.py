@@ -15,10 +15,13 @@ from pennyred.cli import main
 from pennyred.config import read_settings
 from pennyred.config.settings import (
     AllowanceSettings,
+    AuthenticationSettings,
     ExemptSettings,
     GateSettings,
     IssuerSettings,
     OfficeSettings,
+    OutgoingSettings,
+    QuarantineSettings,
     RelaySettings,
 )
 from pennyred.postage.reasons import Kind, Reason
@@ -50,7 +53,7 @@ def test_every_reason_name_is_one_of_the_contract():
         Kind.DUE: "no-stamp bulk malformed unknown-version wrong-recipient issuer-not-accepted expired not-yet-valid "
         "bad-licence revoked bad-signature altered-headers altered-body spent insufficient-balance over-cap "
         "account-closed wrong-receiver underpaid",
-        Kind.LATER: "office-unreachable ledger-unavailable in-progress upstream-unavailable internal",
+        Kind.LATER: "office-unreachable ledger-unavailable in-progress upstream-unavailable dns-unavailable internal",
     }
     for kind, names in contract.items():
         assert [reason.value for reason in Reason if reason.kind is kind] == names.split()
@@ -62,6 +65,9 @@ def test_every_reason_name_is_one_of_the_contract():
         ("gate", GateSettings),
         ("gate.exempt", ExemptSettings),
         ("gate.allowance", AllowanceSettings),
+        ("gate.authentication", AuthenticationSettings),
+        ("gate.outgoing", OutgoingSettings),
+        ("gate.quarantine", QuarantineSettings),
         ("office", OfficeSettings),
         ("issuer", IssuerSettings),
         ("relay", RelaySettings),
@@ -71,7 +77,7 @@ def test_every_setting_is_explained_in_config(table, struct):
     section = re.split(r"^#? ?\[+" + re.escape(table) + r"\]+", EVERY_SETTING, flags=re.MULTILINE)[1]
     section = re.split(r"^#? ?\[", section, flags=re.MULTILINE)[0]
     for field in msgspec.structs.fields(struct):
-        if field.name not in ("exempt", "allowance"):
+        if field.name not in ("exempt", "allowance", "authentication", "outgoing", "quarantine"):
             assert re.search(rf"^#? ?{field.name} = ", section, re.MULTILINE), f"{table}.{field.name}"
 
 

@@ -317,3 +317,15 @@ def test_settings_that_cannot_be_read_are_complaints_too(run, tmp_path):
     said = run("check", "--json", status=2)
 
     assert set(complaints(said)) == {"gate.price", "gate.issuers"}
+
+
+def test_check_looks_at_where_outgoing_mail_goes_and_where_refused_letters_are_kept(at, tmp_path):
+    (tmp_path / "post" / "file").write_text("no folder")
+    (tmp_path / "post" / "pennyred.toml").write_text(
+        '[gate]\nhostname = "mx.example.org"\nissuers = ["post.example.org"]\n'
+        '[gate.outgoing]\nupstream = "smtp://127.0.0.1:1"\n[gate.quarantine]\nfolder = "file/refused"\n'
+        '[office]\ndomain = "post.example.org"\n'
+    )
+    said = at("check", "--json", status=2)
+    keys = {one["key"] for one in said.document["complaints"]}
+    assert {"gate.outgoing.upstream", "gate.quarantine.folder"} <= keys

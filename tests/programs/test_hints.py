@@ -8,7 +8,7 @@ import dns.exception
 import dns.resolver
 import pytest
 
-from pennyred.config.settings import GateSettings, Settings
+from pennyred.config.settings import GateSettings, OutgoingSettings, QuarantineSettings, Settings
 from pennyred.programs.hints import all_hints
 
 
@@ -28,7 +28,7 @@ class Zone:
 
 
 def hints(zone=None, **gate):
-    settings = Settings(Path("x.toml"), GateSettings(hostname="mx.example.org", **gate))
+    settings = Settings(Path("x.toml"), GateSettings(hostname="mx.example.org", **{"mode": "monitor"} | gate))
     return {one.key: f"{one.what}, {one.expected}" for one in asyncio.run(all_hints(settings, zone))}
 
 
@@ -61,3 +61,9 @@ def test_dns_that_says_nothing_is_no_hint(trouble):
 def test_fronts_may_have_taken_the_whole_letter(mixed, is_said):
     said = hints(trusted_fronts=(ip_network("127.0.0.1/32"),), mixed=mixed)
     assert ("gate.mixed" in said) == is_said
+
+
+@pytest.mark.parametrize("mode", ["bulk", "require"])
+def test_a_gate_that_refuses_should_keep_copies_and_learn_whom_users_write_to(mode):
+    assert set(hints(mode=mode)) == {"gate.quarantine", "gate.outgoing"}
+    assert hints(mode=mode, quarantine=QuarantineSettings(), outgoing=OutgoingSettings()) == {}

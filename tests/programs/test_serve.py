@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pennyred.config import Settings
-from pennyred.programs import serve
-from pennyred.programs.activation import PassedSockets
-from pennyred.programs.board import Board
+from pennyred.programs import chores
 from pennyred.programs.log import make_log
-from pennyred.programs.pulse import Pulse
-from pennyred.smtp.tally import Tally
 
 
 def broken() -> None:
@@ -54,10 +49,7 @@ def test_what_json_does_not_know_is_written_all_the_same(capfd):
 
 def test_work_beside_the_mail_that_breaks_is_written_down_and_begun_again(capfd, monkeypatch):
     """A sweeper or an outbox that ended without a word would be missed only when balances are wrong."""
-    monkeypatch.setattr(serve, "BROKEN_PAUSE_SECONDS", 0)
-    worker = serve.Worker(
-        Settings(Path("pennyred.toml")), 0, make_log(), Pulse(Board(1).line(0), 1.0), Tally(1, 1).of(0), PassedSockets()
-    )
+    monkeypatch.setattr(chores, "BROKEN_PAUSE_SECONDS", 0)
     runs = []
 
     async def work() -> None:
@@ -67,7 +59,7 @@ def test_work_beside_the_mail_that_breaks_is_written_down_and_begun_again(capfd,
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(worker.keep_at("sweep", work))
+        asyncio.run(chores.Chores(make_log()).keep_at("sweep", work))
 
     said = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [(one["event"], one["work"]) for one in said] == [("broken off", "sweep")] * 2

@@ -13,8 +13,9 @@ from pennyred.postage.letter import HEADER_FIELDS_MAX
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verdict import LicenceCache
 from pennyred.services.dressing import kept_header
+from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.letterbox import Envelope
-from pennyred.services.standing import GatePolicy, Judgement, judge
+from pennyred.services.standing import Judgement, judge
 from pennyred.smtp.spool import Problem, Spool, SpoolLimits
 
 BOB = "bob@example.org"
@@ -98,7 +99,7 @@ def test_of_results_without_number_a_hundred_are_read_and_the_others_taken_out(h
     mapped = counted(authres, "canonical_domain")
     fields = [f"Authentication-Results: {number}{'ü' * 40}.example\r\n".encode() for number in range(1000)]
     header = ReceivedLetter(b"".join(fields) + LETTER).header
-    kept = kept_header(GatePolicy(hostname, {}), header, ())
+    kept = kept_header(GatePolicy(hostname, {}), header, Envelope(b"", (), "192.0.2.1", source_known=True), ())
     assert kept == b"".join(fields[: authres.FIELDS_READ_MAX]) + ReceivedLetter(LETTER).header.raw
     # Each may be read in a few ways.
     assert mapped.calls <= 4 * authres.FIELDS_READ_MAX

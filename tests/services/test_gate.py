@@ -14,9 +14,10 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.policy import Allowances, Exemptions, Mode
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.verdict import LicenceCache
+from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.letterbox import Due, Duplicate, Envelope, Fate, Later, Relay
 from pennyred.services.settling import drain_outbox
-from pennyred.services.standing import GatePolicy, free_recipients, judge
+from pennyred.services.standing import free_recipients, judge
 
 BOB = "bob@example.org"
 EVE = "eve@example.org"
@@ -558,7 +559,7 @@ class TestWhatIsKnownAtRcpt:
     @pytest.mark.parametrize("recipients", [frozenset(), frozenset({"eve@example.org"})])
     def test_a_recipient_is_free_if_its_letter_would_be(self, mailbox, sender, recipients):
         policy = GatePolicy("mx.example.org", {}, exemptions=Exemptions(recipients=recipients))
-        is_free = free_recipients(policy, sender.encode(), "198.51.100.7")
+        is_free = free_recipients(policy, sender.encode(), "198.51.100.7", NOW)
         envelope = Envelope(sender.encode(), (mailbox.encode(),), "198.51.100.7", source_known=True)
         [standing] = judge(ReceivedLetter(LETTER), envelope, policy, LicenceCache(), now=NOW).standings
         assert is_free is not None
@@ -574,10 +575,11 @@ class TestWhatIsKnownAtRcpt:
     )
     def test_there_is_no_difference_where_everybody_is_free(self, policy):
         desk = DeskUnderTest(**policy).desk
-        assert desk.free_recipients(b"ann@sender.example", "198.51.100.7") is None
+        known = desk.free_recipients(b"ann@sender.example", "198.51.100.7", [b"bob@example.org"])
+        assert asyncio.run(known) is None
 
     def test_a_free_network_is_no_other_network(self):
         desk = DeskUnderTest(exemptions=Exemptions(networks=(ip_network("203.0.113.0/24"),))).desk
-        is_free = desk.free_recipients(b"ann@sender.example", "198.51.100.7")
-        assert is_free is not None
-        assert [is_free(b"bob@example.org"), is_free(b"abuse@example.org"), is_free(b"\xff@x")] == [False, True, False]
+        mailboxes = [b"bob@example.org", b"abuse@example.org", b"\xff@x"]
+        known = desk.free_recipients(b"ann@sender.example", "198.51.100.7", mailboxes)
+        assert asyncio.run(known) == [False, True, False]

@@ -9,16 +9,21 @@ from typing import Any
 from stationery import ISSUER, NOW, ReceivedLetter, Stationery
 
 from pennyred.ledger.memory import MemoryLedger
+from pennyred.postage.authentication import UNPROVEN, Authentication
+from pennyred.postage.claims import Claims
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.figures import Fact
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.policy import AllowanceClaim
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.postage.verdict import check_for_office
+from pennyred.postage.wanted import Grant
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
+from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.letterbox import Answer, Delivered, Envelope, Fate, Reply
-from pennyred.services.standing import GatePolicy
+from pennyred.services.ports import Refused
 
 QUEUED = Reply(250, (b"2.0.0 Ok: queued as ABC123",))
 
@@ -179,6 +184,67 @@ class MailServer:
 
 
 @dataclass
+class Witness:
+    """An `Authenticator` that says what the script says, and counts how often it was asked."""
+
+    found: Authentication = UNPROVEN
+    asked: list[bool] = field(default_factory=list)
+    """Of each time, whether the letter's fate hung on it."""
+
+    async def authenticate(self, letter: Any, envelope: Envelope, *, is_vital: bool = True) -> Authentication:
+        self.asked.append(is_vital)
+        return self.found
+
+
+@dataclass
+class Wants:
+    """A `WantedBook` in memory: grants by the names of recipients, whatever the letter claims."""
+
+    of: dict[str, list[Grant]] = field(default_factory=dict)
+    left: dict[bytes, int] = field(default_factory=dict)
+    """Uses left of each counter; those not named have one."""
+    claims: list[Claims] = field(default_factory=list)
+    is_down: bool = False
+
+    async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:
+        self._called()
+        self.claims.append(claims)
+        return [[grant for name in names for grant in self.of.get(name, [])] for names in recipients]
+
+    async def use(self, counters: Sequence[bytes]) -> bool:
+        self._called()
+        if any(self.left.setdefault(one, 1) < 1 for one in counters):
+            return False
+        for one in counters:
+            self.left[one] -= 1
+        return True
+
+    async def give_back(self, counters: Sequence[bytes]) -> None:
+        for one in counters:
+            self.left[one] += 1
+
+    def _called(self) -> None:
+        if self.is_down:
+            raise Unavailable(Reason.INTERNAL, "down by script")
+
+
+@dataclass
+class Kept:
+    """`Refusals` in memory."""
+
+    letters: list[tuple[list[Refused], str]] = field(default_factory=list)
+    is_down: bool = False
+
+    async def keep(
+        self, letter: Any, envelope: Envelope, refused: Sequence[Refused], *, authenticated: str = ""
+    ) -> int:
+        if self.is_down:
+            raise Unavailable(Reason.INTERNAL, "down by script")
+        self.letters.append((list(refused), authenticated))
+        return 0
+
+
+@dataclass
 class Lines:
     """A logger that keeps its lines."""
 
@@ -199,6 +265,10 @@ class DeskUnderTest:
         self.counters = Counters()
         self.outbox = OutboxInMemory()
         self.partly = PartlyInMemory()
+        self.wants = Wants()
+        self.witness = Witness()
+        self.kept = Kept()
+        self.facts: list[Fact] = []
         self.log = Lines()
         self.bad_stamps: list[tuple[str, int]] = []
         self.attempts = itertools.count(1)
@@ -213,6 +283,10 @@ class DeskUnderTest:
             random_bytes=lambda count: next(self.attempts).to_bytes(count, "big"),
             log=LetterLog(self.log),
             note_bad_stamps=lambda source, count: self.bad_stamps.append((source, count)),
+            wanted=self.wants,
+            authenticator=self.witness,
+            refusals=self.kept,
+            note_facts=self.facts.extend,
         )
 
     async def present(

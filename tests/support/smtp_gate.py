@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -55,8 +55,8 @@ class FakeDesk:
     is_free: Callable[[bytes], bool] | None = None
     """Which recipients need no stamp; None: it makes no difference."""
 
-    def free_recipients(self, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:
-        return self.is_free
+    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> list[bool] | None:
+        return None if self.is_free is None else [self.is_free(mailbox) for mailbox in mailboxes]
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         self.envelopes.append(envelope)

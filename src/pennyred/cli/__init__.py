@@ -5,7 +5,11 @@
     common      settings, --json, errors to exit statuses
     setup       init, check, dns
     running     serve, demo
+    report      report
+    refused     refused
     office      account, voucher, receiver, ledger, key
+    correspondents, permits, recipients
+                who comes free, and what single recipients have of their own
     sender      open, buy, balance, statement
     letters     stamp, send
     verifying   verify
@@ -25,13 +29,18 @@ _COMMANDS = {
     "demo": "running",
     "init": "setup",
     "serve": "running",
+    "report": "report",
     "check": "setup",
     "dns": "setup",
+    "refused": "refused",
     "account": "office",
     "voucher": "office",
     "receiver": "office",
     "ledger": "office",
     "key": "office",
+    "correspondents": "correspondents",
+    "permit": "permits",
+    "recipient": "recipients",
     "open": "sender",
     "buy": "sender",
     "balance": "sender",

@@ -9,13 +9,14 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from pennyred.config import BadSettings, Complaint, OfficeSettings, Settings, find_settings, read_settings
+from pennyred.config import BadSettings, Complaint, GateSettings, OfficeSettings, Settings, find_settings, read_settings
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 
 REFUSED = 1
@@ -94,6 +95,14 @@ def office_settings(context: click.Context) -> OfficeSettings:
     return settings.office
 
 
+def gate_settings(context: click.Context) -> GateSettings:
+    """The gate in the settings; raises `BadSettings` where there is none."""
+    settings = settings_of(context)
+    if settings.gate is None:
+        raise BadSettings([Complaint(str(settings.file), "gate", "missing", "a [gate] table")])
+    return settings.gate
+
+
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run to the end."""
     return asyncio.run(coroutine)
@@ -113,14 +122,26 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     """A table for people; numbers to the right."""
     from rich.console import Console  # noqa: PLC0415 - slow to load, and not for --json
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415 - what a cell says is never markup: strangers have written some of it
 
     table = Table(title=title or None, title_justify="left")
     for place, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[place], int) for row in rows)
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
     Console().print(table)
+
+
+@contextmanager
+def progress(what: str, total: int, *, is_quiet: bool) -> Iterator[Callable[[int], object]]:
+    """A bar for long work, on standard error; what it gives is told how far the work has come."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True, disable=is_quiet) as shown:
+        task = shown.add_task(what, total=total or 1)
+        yield lambda done: shown.update(task, completed=done)
 
 
 def read_letter(file: Path | None) -> bytes:

@@ -6,18 +6,25 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pennyred.config import GateSettings
+import dns.asyncresolver
+import dns.nameserver
+
+from pennyred.authentication.checker import Checker
+from pennyred.config import GateSettings, OutgoingSettings
 from pennyred.hostnames import HostNames
-from pennyred.postage.policy import Allowances, Exemptions, Mode
+from pennyred.postage.figures import Fact
 from pennyred.programs.office import clock
+from pennyred.programs.policy import gate_hostname
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
-from pennyred.services.ports import Redeemer, SettlementOutbox
-from pennyred.services.standing import GatePolicy
+from pennyred.services.gatepolicy import GatePolicy
+from pennyred.services.keeping import KeptRefusals
+from pennyred.services.outgoing import OutgoingDesk
+from pennyred.services.ports import Authenticator, Redeemer, SettlementOutbox
 from pennyred.smtp.admission import network_of
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
 from pennyred.smtp.security import client_context
@@ -26,33 +33,8 @@ from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.tally import WorkerTally
 from pennyred.smtp.upstream import IdentityMode, Security, UpstreamOptions, parse_url
 from pennyred.smtp.upstreams import Upstreams
+from pennyred.state.quarantine import Quarantine
 from pennyred.state.store import GateState
-
-PASS_KEY_BYTES_MIN = 16
-PASS_KEY_BYTES_MAX = 4096
-
-
-def gate_hostname(gate: GateSettings) -> str:
-    """What the gate calls itself: the setting, else this machine's name. Never asks DNS, which can take minutes."""
-    return gate.hostname or socket.gethostname()
-
-
-def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) -> GatePolicy:
-    """The settings in the core's own types; raises OSError or ValueError where the pass key cannot be read."""
-    return GatePolicy(
-        hostname=gate_hostname(gate),
-        issuers=issuers,
-        mode=Mode(gate.mode),
-        price=gate.price,
-        exemptions=Exemptions(gate.exempt.networks, gate.exempt.senders, frozenset(gate.exempt.recipients)),
-        allowances=Allowances(
-            gate.allowance.per_day, gate.allowance.per_source_per_day, gate.allowance.bounces_per_day
-        ),
-        strict_body=gate.altered_body == "reject",
-        pass_key=read_pass_key(gate.pass_key) if gate.pass_key else None,
-        lease_seconds=gate.lease_seconds,
-        upstream_timeout_seconds=gate.upstream_timeout_seconds,
-    )
 
 
 def gate_options(gate: GateSettings) -> GateOptions:
@@ -83,29 +65,47 @@ def gate_options(gate: GateSettings) -> GateOptions:
     )
 
 
-def upstream_tls(gate: GateSettings) -> ssl.SSLContext | None:
+def outgoing_options(gate: GateSettings, outgoing: OutgoingSettings) -> GateOptions:
+    """How outgoing mail is taken: of our own users, of whom a front among them may tell; without a price."""
+    return replace(
+        gate_options(gate),
+        is_priced=False,
+        clients=outgoing.networks,
+        trusted_fronts=outgoing.networks,
+        is_proxied=False,
+        uncounted_networks=outgoing.networks,
+        is_bare_newline_refused=False,
+        is_mixed_split=False,
+        is_trace_added=False,
+        bad_stamps_max=0,
+    )
+
+
+def upstream_tls(gate: GateSettings, urls: Sequence[str]) -> ssl.SSLContext | None:
     """Whom to believe that it is the mail server, where one is reached by TLS; raises OSError."""
-    if all(parse_url(url).security is Security.NONE for url in gate.upstream):
+    if all(parse_url(url).security is Security.NONE for url in urls):
         return None
     return client_context(gate.upstream_tls_ca, is_verified=gate.upstream_tls_verify)
 
 
-def upstream_options(gate: GateSettings) -> list[UpstreamOptions]:
+def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = None) -> list[UpstreamOptions]:
     """The settings as the ways to the mail servers know them; the connections to each are shared by the workers.
 
-    Raises OSError where the authorities' certificates cannot be read.
+    With `outgoing`, to those that outgoing mail goes on to. Raises OSError where the authorities' certificates cannot
+    be read.
     """
-    tls = upstream_tls(gate)
+    way = outgoing or gate
+    tls = upstream_tls(gate, way.upstream)
     return [
         UpstreamOptions(
             endpoint=parse_url(url),
             hostname=gate_hostname(gate),
-            identity=IdentityMode(gate.upstream_identity),
+            identity=IdentityMode(way.upstream_identity),
             tls=tls,
             connections_max=max(1, gate.upstream_connections // gate.workers),
             answer_timeout_seconds=gate.upstream_timeout_seconds,
         )
-        for url in gate.upstream
+        for url in way.upstream
     ]
 
 
@@ -116,6 +116,10 @@ def build_desk(
     outbox: SettlementOutbox,
     log: LetterLog,
     tally: WorkerTally,
+    *,
+    authenticator: Authenticator | None = None,
+    quarantine: Quarantine | None = None,
+    note_facts: Callable[[Sequence[Fact]], None] | None = None,
 ) -> Desk:
     """The desk, with the clock and randomness of this machine."""
     return Desk(
@@ -128,17 +132,61 @@ def build_desk(
         random_bytes=os.urandom,
         log=log,
         note_bad_stamps=lambda source, count: tally.add_bad_stamps(network_of(source), count),
+        wanted=state.wanted,
+        authenticator=authenticator,
+        refusals=KeptRefusals(quarantine, clock=clock) if quarantine is not None else None,
+        note_facts=note_facts,
     )
+
+
+def build_checker(gate: GateSettings, log: Any) -> Checker:
+    """Who finds out where letters come from."""
+    how = gate.authentication
+    return Checker(
+        nameservers=gate.nameservers,
+        timeout_seconds=how.timeout_seconds,
+        trusted_sealers=how.arc_sealers,
+        trusted_fronts=how.fronts,
+        on_error=lambda error: log.error("not authenticated", exc_info=error),
+    )
+
+
+def build_quarantine(gate: GateSettings) -> Quarantine | None:
+    """Where copies of refused letters are kept; None: nowhere."""
+    kept = gate.quarantine
+    return None if kept is None else Quarantine(kept.folder, days=kept.days, bytes_max=kept.max_size)
 
 
 def build_door(gate: GateSettings, desk: Desk, log: Any, tally: WorkerTally) -> GateServer:
     """The door, not yet listening. Raises OSError where long letters could not be kept."""
     try_spool(gate)
-    names = HostNames().lookup if gate.upstream_identity in ("xclient", "xforward") else None
-    upstreams = Upstreams(
-        upstream_options(gate), log, clock=time.monotonic, random=random.random, is_spread=gate.upstream_spread
+    names = HostNames(resolver(gate)).lookup if gate.upstream_identity in ("xclient", "xforward") else None
+    ways = _ways(upstream_options(gate), log, is_spread=gate.upstream_spread)
+    return GateServer(gate_options(gate), desk, ways, tls_context(gate), name_lookup=names, log=log, tally=tally)
+
+
+def build_outgoing_door(
+    gate: GateSettings, outgoing: OutgoingSettings, state: GateState, letters: LetterLog, log: Any
+) -> GateServer:
+    """The door that outgoing mail passes, not yet listening. Raises OSError."""
+    desk = OutgoingDesk(
+        state.correspondents, domains=gate.domains, delimiter=gate.recipient_delimiter, clock=clock, log=letters
     )
-    return GateServer(gate_options(gate), desk, upstreams, tls_context(gate), name_lookup=names, log=log, tally=tally)
+    ways = _ways(upstream_options(gate, outgoing), log, is_spread=False)
+    return GateServer(outgoing_options(gate, outgoing), desk, ways, tls_context(gate), log=log)
+
+
+def resolver(gate: GateSettings) -> dns.asyncresolver.Resolver | None:
+    """Who is asked for names, where it is not this machine's resolver."""
+    if not gate.nameservers:
+        return None
+    asked = dns.asyncresolver.Resolver(configure=False)
+    asked.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in gate.nameservers]
+    return asked
+
+
+def _ways(options: Sequence[UpstreamOptions], log: Any, *, is_spread: bool) -> Upstreams:
+    return Upstreams(options, log, clock=time.monotonic, random=random.random, is_spread=is_spread)
 
 
 def try_spool(gate: GateSettings) -> None:
@@ -147,11 +195,11 @@ def try_spool(gate: GateSettings) -> None:
         pass
 
 
-def listen(gate: GateSettings) -> list[socket.socket]:
+def listen(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
     """One socket for each address; shared with the other workers. Raises OSError."""
     sockets: list[socket.socket] = []
     try:
-        for host, port in gate.listen:
+        for host, port in addresses:
             sockets.append(listening_socket(host, port, is_shared=True))
     except OSError:
         for one in sockets:
@@ -174,12 +222,3 @@ def tls_context(gate: GateSettings) -> ssl.SSLContext | None:
         why = "not its key" if error.reason == "KEY_VALUES_MISMATCH" else error.reason or str(error)
         raise OSError(f"tls_certificate {gate.tls_certificate}, tls_key {gate.tls_key}: {why}") from error
     return context
-
-
-def read_pass_key(path: Path) -> bytes:
-    """The secret that sister gates share; raises OSError, or ValueError where it is too short to be one."""
-    with path.open("rb") as opened:
-        key = opened.read(PASS_KEY_BYTES_MAX).strip()
-    if len(key) < PASS_KEY_BYTES_MIN:
-        raise ValueError(f"{path}: a pass key has at least {PASS_KEY_BYTES_MIN} bytes")
-    return key

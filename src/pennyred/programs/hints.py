@@ -7,7 +7,7 @@ import dns.exception
 import dns.resolver
 
 from pennyred.config import Complaint, GateSettings, Settings
-from pennyred.programs.gate import gate_hostname
+from pennyred.programs.policy import gate_hostname
 
 DOMAINS_MAX = 20
 _LIFETIME_SECONDS = 5.0
@@ -18,7 +18,8 @@ async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | N
     gate = settings.gate
     if gate is None:
         return []
-    return [Complaint(str(settings.file), *hint) for hint in (*_fronts(gate), *await _other_mxs(gate, resolver))]
+    hints = (*_fronts(gate), *_wanted(gate), *await _other_mxs(gate, resolver))
+    return [Complaint(str(settings.file), *hint) for hint in hints]
 
 
 def _fronts(gate: GateSettings) -> list[tuple[str, str, str]]:
@@ -26,6 +27,17 @@ def _fronts(gate: GateSettings) -> list[tuple[str, str, str]]:
         return []
     what = 'mixed is "split" behind trusted_fronts'
     return [("gate.mixed", what, '"reject" if a front takes whole letters first, as Postfix does with speed_adjust')]
+
+
+def _wanted(gate: GateSettings) -> list[tuple[str, str, str]]:
+    """What a gate that refuses mail should have, so that nothing is lost that somebody wants."""
+    found = []
+    if gate.mode != "monitor" and gate.quarantine is None:
+        found.append(("gate.quarantine", "what is refused is gone", "[gate.quarantine], for the first months at least"))
+    if gate.mode != "monitor" and gate.outgoing is None:
+        what = "whom your users write to is not learned"
+        found.append(("gate.outgoing", what, "[gate.outgoing], or `pennyred correspondents import` from time to time"))
+    return found
 
 
 async def _other_mxs(gate: GateSettings, resolver: dns.asyncresolver.Resolver | None) -> list[tuple[str, str, str]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
 from pennyred.discovery import find_key, key_name
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs import certificates
-from pennyred.programs.gate import gate_hostname, read_pass_key, tls_context, try_spool, upstream_options, upstream_tls
+from pennyred.programs.gate import tls_context, try_spool, upstream_options, upstream_tls
 from pennyred.programs.office import clock, open_ledger
+from pennyred.programs.policy import gate_hostname, read_pass_key
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.probing import Probe, probe_upstream
 from pennyred.smtp.upstream import Endpoint
@@ -28,6 +30,7 @@ async def all_complaints(settings: Settings) -> list[Complaint]:
     if settings.gate is not None:
         found += _gate_files(settings, settings.gate)
         found += await _upstreams(settings, settings.gate)
+        found += await _outgoing(settings, settings.gate)
     if settings.office is not None:
         found += await _office_files(settings, settings.office)
         found += await _dns(settings, settings.office)
@@ -43,7 +46,7 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
     except (OSError, ValueError) as error:
         found.append(_about(settings, "gate.tls_certificate", _text(error), "a certificate and its key in PEM files"))
     try:
-        upstream_tls(gate)
+        upstream_tls(gate, gate.upstream)
     except OSError as error:
         found.append(
             _about(settings, "gate.upstream_tls_ca", _text(error), "certificates of authorities in a PEM file")
@@ -62,7 +65,16 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
         found.append(_about(settings, "gate.state", f"{gate.state.parent} is no folder", "a folder to write to"))
     if gate.tls_key is not None:
         found += _secrecy(settings, "gate.tls_key", gate.tls_key)
+    if gate.quarantine is not None and not _is_writable(gate.quarantine.folder):
+        what = f"{gate.quarantine.folder} cannot be written to"
+        found.append(_about(settings, "gate.quarantine.folder", what, "a folder, or a place for one"))
     return found
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder can be written to, or made."""
+    existing = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
@@ -79,6 +91,26 @@ async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
     probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))
     found = zip(gate.upstream, probes, strict=True)
     return [complaint for url, probe in found for complaint in _upstream(settings, gate, url, probe)]
+
+
+async def _outgoing(settings: Settings, gate: GateSettings) -> list[Complaint]:
+    """What outgoing mail goes on to must be there; that it relays is its purpose."""
+    outgoing = gate.outgoing
+    if outgoing is None:
+        return []
+    try:
+        options = [
+            replace(one, greeting_timeout_seconds=PROBE_SECONDS, command_timeout_seconds=PROBE_SECONDS)
+            for one in upstream_options(gate, outgoing)
+        ]
+    except OSError:  # said already
+        return []
+    probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))
+    return [
+        _about(settings, "gate.outgoing.upstream", probe.error, f"a mail server at {url} that sends mail out")
+        for url, probe in zip(outgoing.upstream, probes, strict=True)
+        if probe.error
+    ]
 
 
 def _is_here(gate: GateSettings, endpoint: Endpoint) -> bool:

@@ -10,9 +10,7 @@ import faulthandler
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -22,28 +20,21 @@ from pennyred.config import BadSettings, Settings, read_settings
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.activation import PassedSockets, addresses
 from pennyred.programs.board import Board
+from pennyred.programs.chores import Chores, cancelled
 from pennyred.programs.descriptors import allow_descriptors
-from pennyred.programs.gate import build_desk, build_door, gate_options, gate_policy, listen, tls_context
+from pennyred.programs.gatework import GateWork
 from pennyred.programs.herald import Herald
 from pennyred.programs.log import make_log
 from pennyred.programs.notify import ServiceManager
 from pennyred.programs.office import clock, open_office
 from pennyred.programs.pulse import Pulse
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
-from pennyred.services.debts import PatientOutbox
-from pennyred.services.gate import Desk
-from pennyred.services.gatelog import LetterLog
 from pennyred.services.office import Office
-from pennyred.services.settling import pump_outbox
-from pennyred.smtp.server import GateServer, listening_socket, require_free
+from pennyred.smtp.server import listening_socket, require_free
 from pennyred.smtp.tally import Tally, WorkerTally
-from pennyred.state.store import GateState
 from pennyred.web.server import ApiServer
 
-OUTBOX_PAUSE_SECONDS = 1.0
 SWEEP_PAUSE_SECONDS = 60.0
-BROKEN_PAUSE_SECONDS = 60.0
-"""Before work that runs beside the mail is begun again after a mistake of ours."""
 EX_TEMPFAIL = 75
 
 
@@ -56,6 +47,8 @@ def serve(settings: Settings, workers: int | None = None) -> int:
         passed = PassedSockets.from_environment(os.environ)
         if settings.gate is not None and not passed.gate:
             require_free(settings.gate.listen)
+        if settings.gate is not None and settings.gate.outgoing is not None:
+            require_free(settings.gate.outgoing.listen)
     except (OSError, ValueError) as error:
         make_log().error("cannot serve", error=str(error))
         return EX_SETTINGS
@@ -107,10 +100,9 @@ class Worker:
         self._number = number
         self._log = log
         self._pulse = pulse
-        self._tally = tally
         self._stop = asyncio.Event()
-        self._desk: Desk | None = None
-        self._door: GateServer | None = None
+        self._chores = Chores(log)
+        self._gate = GateWork(settings.gate, log, tally, self._chores) if settings.gate is not None else None
         self._office: Office | None = None
 
     async def run(self, life: int | None) -> int:
@@ -126,7 +118,7 @@ class Worker:
         loop.add_signal_handler(signal.SIGHUP, self._reread)
         async with AsyncExitStack() as parts:
             # First started, last ended: the loop turns while letters in hand are finished, too.
-            parts.push_async_callback(_cancel, asyncio.create_task(self._pulse.beat(self._in_hand)))
+            parts.push_async_callback(cancelled, asyncio.create_task(self._pulse.beat(self._in_hand)))
             await self._start(parts)
             if self._pulse.is_behind:
                 self._reread()
@@ -143,35 +135,14 @@ class Worker:
         office: Office | None = None
         if self._settings.office is not None:
             office = self._office = await parts.enter_async_context(open_office(self._settings.office))
-            sweeping = asyncio.create_task(self.keep_at("sweep", lambda: self._sweep(office)))
-            parts.push_async_callback(_cancel, sweeping)
+            self._chores.begin(parts, "sweep", lambda: self._sweep(office))
             if self._number == 0:
                 listeners = self._passed.office or (listening_socket(*self._settings.office.listen),)
                 api = ApiServer(office, listeners[0], self._log)
                 await api.start()
                 parts.push_async_callback(api.stop)
-        if self._settings.gate is not None and office is not None:
-            await self._start_gate(parts, office)
-
-    async def _start_gate(self, parts: AsyncExitStack, office: Office) -> None:
-        gate = self._settings.gate
-        assert gate is not None
-        state = GateState.open(gate.state, now=clock())
-        parts.push_async_callback(state.close)
-        letters = LetterLog(self._log)
-        outbox = PatientOutbox(state.outbox, letters)
-        parts.push_async_callback(outbox.close)
-        redeemer = office.local_redeemer(gate.domains)
-        policy = gate_policy(gate, {office.issuer: office.keys.public_keys})
-        self._desk = build_desk(policy, redeemer, state, outbox, letters, self._tally)
-        pumping = asyncio.create_task(
-            self.keep_at("outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS))
-        )
-        parts.push_async_callback(_cancel, pumping)
-        self._door = door = build_door(gate, self._desk, self._log, self._tally)
-        await door.start(self._passed.gate or listen(gate))
-        # A letter whose final dot is out may take the mail server's whole time to be answered.
-        parts.push_async_callback(door.stop, gate.stop_timeout_seconds)
+        if self._gate is not None and office is not None:
+            await self._gate.start(parts, office, self._passed)
 
     def _stop_once_or_now(self) -> None:
         if self._stop.is_set():
@@ -181,19 +152,8 @@ class Worker:
     def _stop_now(self) -> None:
         """Break off the letters in hand: none is lost, but one that the mail server has already may come twice."""
         self._stop.set()
-        if self._door is not None:
-            self._door.hurry()
-
-    async def keep_at(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do work that should never end. A mistake of ours in it is written down and it is begun again after a pause:
-        mail goes on without it, but nobody would miss it before holds and settlements had piled up.
-        """
-        while True:
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end unseen
-                self._log.error("broken off", work=what, exc_info=error)
-            await asyncio.sleep(BROKEN_PAUSE_SECONDS)
+        if self._gate is not None:
+            self._gate.hurry()
 
     async def _sweep(self, office: Office) -> None:
         """Let the ledger forget what is over; when it does not answer, next time."""
@@ -217,17 +177,8 @@ class Worker:
             settings = read_settings(self._settings.file)
             if self._office is not None:
                 self._office.keys.reload()
-            if settings.gate is not None and self._desk is not None and self._door is not None:
-                running = self._desk.policy
-                policy, tls = gate_policy(settings.gate, running.issuers), tls_context(settings.gate)
-                # The time the mail server is given stays, so the lease must: a shorter one would end while it answers.
-                self._desk.policy = replace(
-                    policy,
-                    lease_seconds=running.lease_seconds,
-                    upstream_timeout_seconds=running.upstream_timeout_seconds,
-                )
-                self._door.replace_rules(gate_options(settings.gate))
-                self._door.replace_tls(tls)
+            if settings.gate is not None and self._gate is not None:
+                self._gate.reread(settings.gate)
         except (BadSettings, PennyRedError, OSError, ValueError) as error:
             is_refused = True
             self._log.error("settings not reread; the old ones stay", error=str(error))
@@ -236,18 +187,12 @@ class Worker:
         self._pulse.reread(is_refused=is_refused)
 
     def _in_hand(self) -> tuple[int, int]:
-        door = self._door
-        return (0, 0) if door is None else (door.sessions, door.letters)
+        return (0, 0) if self._gate is None else self._gate.in_hand()
 
     def _addresses(self) -> dict[str, Any]:
-        gate, office, passed = self._settings.gate, self._settings.office, self._passed
-        at_gate = addresses(passed.gate) or [f"{host}:{port}" for host, port in gate.listen] if gate else []
+        office, passed = self._settings.office, self._passed
         at_office = (
             addresses(passed.office) or ["{}:{}".format(*office.listen)] if office and self._number == 0 else [""]
         )
-        return {"gate": at_gate, "office": at_office[0], "mode": gate.mode if gate else ""}
-
-
-async def _cancel(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+        at_gate = {"gate": [], "mode": ""} if self._gate is None else self._gate.addresses(passed)
+        return {**at_gate, "office": at_office[0]}

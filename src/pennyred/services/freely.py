@@ -5,14 +5,14 @@ Counted before the letter goes on, so that no two deliveries at once can go over
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.policy import AllowanceClaim, Allowances, bounce_claims, bulk_claims, pass_claims
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.services.letterbox import Envelope
 from pennyred.services.ports import AllowanceBook
-from pennyred.services.standing import Standing
+from pennyred.services.standing import Judgement, Standing
 
 
 @dataclass(slots=True)
@@ -22,8 +22,7 @@ class Freebies:
     book: AllowanceBook
     limits: Allowances
     envelope: Envelope
-    networks: tuple[str, ...]
-    """The names the source is counted under; none where it is not known."""
+    judgement: Judgement
     day: int
     claims: list[AllowanceClaim] = field(default_factory=list)
 
@@ -34,7 +33,7 @@ class Freebies:
         (standing,) = standings
         if standing.reason.kind is Kind.EXEMPT or standing.recipient is None:
             return
-        if await self._take(bounce_claims(self.limits, standing.recipient, self.networks)):
+        if await self._take(bounce_claims(self.limits, standing.recipient, self.judgement.networks)):
             _set_free(standing, Reason.BOUNCE)
 
     async def take_passes(self, standings: Sequence[Standing]) -> bool:
@@ -47,14 +46,25 @@ class Freebies:
 
         The null sender has an allowance of its own, and no other: it is everybody's.
         """
-        if not self.envelope.sender:
-            return False
-        sender = self.envelope.sender.decode("utf-8", "backslashreplace").lower()
-        if not await self._take(bulk_claims(self.limits, sender, self.networks, len(unstamped))):
-            return False
+        is_free = bool(self.envelope.sender) and await self._take(self._bulk_claims(len(unstamped)))
         for standing in unstamped:
-            _set_free(standing, Reason.ALLOWANCE)
-        return True
+            standing.is_over_allowance = not is_free
+            if is_free:
+                _set_free(standing, Reason.ALLOWANCE)
+        return is_free
+
+    async def watch_bulk(self, standings: Sequence[Standing]) -> None:
+        """In mode "monitor": count what mode "bulk" would, apart from it, and note whether it would refuse."""
+        unstamped = [one for one in standings if one.reason.kind is Kind.DUE and not one.stamps]
+        if unstamped:
+            claims = [replace(claim, key=f"watched {claim.key}") for claim in self._bulk_claims(len(unstamped))]
+            is_free = bool(self.envelope.sender) and await self._take(claims)
+            for standing in unstamped:
+                standing.is_over_allowance = not is_free
+
+    def _bulk_claims(self, recipients: int) -> list[AllowanceClaim]:
+        sender = self.envelope.sender.decode("utf-8", "backslashreplace").lower()
+        return bulk_claims(self.limits, sender, self.judgement.sources, recipients)
 
     async def give_back(self) -> None:
         """Uncount it all, as well as can be: a count too high is cured by the next day."""

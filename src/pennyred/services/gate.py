@@ -12,12 +12,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pennyred.postage.authentication import UNPROVEN
+from pennyred.postage.figures import Fact
 from pennyred.postage.policy import Mode
 from pennyred.postage.reasons import Reason
 from pennyred.postage.verdict import LicenceCache
+from pennyred.services.approval import proven as in_words
 from pennyred.services.dressing import added_fields, kept_header
+from pennyred.services.figures import facts_of
 from pennyred.services.freely import Freebies
 from pennyred.services.gatelog import LetterLog
+from pennyred.services.gatepolicy import Check, GatePolicy
 from pennyred.services.holding import Holding, give_back, hold_all, settlement
 from pennyred.services.letterbox import (
     Answer,
@@ -32,9 +37,26 @@ from pennyred.services.letterbox import (
     Relay,
 )
 from pennyred.services.partly import PartlyHad
-from pennyred.services.ports import AllowanceBook, PartlyBook, Redeemer, SettlementOutbox
+from pennyred.services.ports import (
+    AllowanceBook,
+    Authenticator,
+    PartlyBook,
+    Redeemer,
+    Refusals,
+    Refused,
+    SettlementOutbox,
+    WantedBook,
+)
 from pennyred.services.settling import settle_durably
-from pennyred.services.standing import SECONDS_PER_DAY, GatePolicy, Judgement, Standing, free_recipients, judge
+from pennyred.services.standing import (
+    SECONDS_PER_DAY,
+    Judgement,
+    Standing,
+    begin,
+    free_recipients,
+    judge_stamps,
+)
+from pennyred.services.wanting import NoAuthenticator, NothingWanted, Wanting, wanted_too
 
 _UNDELIVERED = (Fate.REFUSED_TEMPORARY, Fate.REFUSED_PERMANENT, Fate.NOT_SENT)
 
@@ -47,6 +69,7 @@ class Case:
     letter: Letter
     envelope: Envelope
     judgement: Judgement
+    wanting: Wanting
     freebies: Freebies
     tx: bytes
     """This delivery attempt, for the office."""
@@ -55,6 +78,11 @@ class Case:
     def standings(self) -> tuple[Standing, ...]:
         """Every recipient's, in the order of the envelope."""
         return self.judgement.standings
+
+    async def give_back(self) -> None:
+        """The letter was not delivered: uncount what came free."""
+        await self.freebies.give_back()
+        await self.wanting.give_back()
 
 
 class Desk:
@@ -72,6 +100,10 @@ class Desk:
         random_bytes: Callable[[int], bytes],
         log: LetterLog,
         note_bad_stamps: Callable[[str, int], None] | None = None,
+        wanted: WantedBook | None = None,
+        authenticator: Authenticator | None = None,
+        refusals: Refusals | None = None,
+        note_facts: Callable[[Sequence[Fact]], None] | None = None,
     ) -> None:
         self.policy = policy
         """May be replaced while letters are under way: each is judged by the one it began with."""
@@ -83,29 +115,45 @@ class Desk:
         self._random_bytes = random_bytes
         self._log = log
         self._note_bad_stamps = note_bad_stamps  # told the source and how many its letter had
+        self._wanted: WantedBook = wanted or NothingWanted()
+        self.authenticator: Authenticator = authenticator or NoAuthenticator()
+        """May be replaced as well."""
+        self._refusals = refusals
+        self._note_facts = note_facts
         self._licences = LicenceCache()
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
-        if self.policy.mode is Mode.MONITOR:
+        if self.policy.mode is Mode.MONITOR and not self.policy.recipients.rules:
             return await self._observe(letter, envelope, delivery)
-        case = self._open(letter, envelope)
+        case = await self._open(letter, envelope)
+        if all(one.is_watched for one in case.standings):
+            return await self._observe(letter, envelope, delivery, case)
         answer = await self._charge(case, delivery)
-        self._log.answered(letter, envelope, case.standings, answer)
+        if isinstance(answer, Due) and not answer.reason.is_cured_by_time:
+            await self._keep(case)
+        self._tell(letter, envelope, case.judgement, answer)
         return answer
 
-    def free_recipients(self, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:
-        """Which recipients take unstamped mail, as far as is known before the letter is."""
-        return free_recipients(self.policy, sender, source_ip)
+    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+        """Which recipients take unstamped mail, as far as is known before the letter is; see `letterbox.GateDesk`."""
+        policy, now = self.policy, self._clock()
+        is_free = free_recipients(policy, sender, source_ip, now)
+        if is_free is None:
+            return None
+        free = [is_free(mailbox) for mailbox in mailboxes]
+        return await wanted_too(self._wanted, policy, sender, mailboxes, free, now=now)
 
-    def _open(self, letter: Letter, envelope: Envelope) -> Case:
-        now = self._clock()
-        judgement = judge(letter, envelope, self.policy, self._licences, now=now)
+    async def _open(self, letter: Letter, envelope: Envelope) -> Case:
+        now, policy = self._clock(), self.policy
+        judgement = begin(letter, envelope, policy, now=now)
+        wanting = Wanting(self._wanted, self.authenticator, policy, letter, envelope, now)
+        await wanting.look(judgement)
+        judge_stamps(judgement, letter, policy, self._licences, now=now)
         if judgement.bad_stamps and envelope.source_known and self._note_bad_stamps is not None:
             self._note_bad_stamps(envelope.source_ip, judgement.bad_stamps)
-        day = now // SECONDS_PER_DAY
-        freebies = Freebies(self._allowances, self.policy.allowances, envelope, judgement.networks, day)
-        return Case(self.policy, letter, envelope, judgement, freebies, self._random_bytes(16))
+        freebies = Freebies(self._allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
+        return Case(policy, letter, envelope, judgement, wanting, freebies, self._random_bytes(16))
 
     async def _charge(self, case: Case, delivery: Delivery) -> Answer:
         """Refuse, or hold and deliver. Until the letter is sent, whatever fails gives back all that was taken."""
@@ -119,26 +167,33 @@ class Desk:
             if refusal is None:
                 holding, refusal = await self._pay(case)
         except BaseException:
-            await case.freebies.give_back()
+            await case.give_back()
             raise
         if refusal is None and all(one.reason is Reason.DUPLICATE for one in case.standings):
             refusal = Duplicate()
         if refusal is not None:
-            await case.freebies.give_back()
+            await case.give_back()
             return refusal
         return await self._deliver(case, holding, delivery)
 
     async def _refusal(self, case: Case) -> Answer | None:
         """What to answer without asking an office: postage is due for a recipient that has no stamp to ask about."""
         unstamped = [one for one in case.standings if one.is_due]
-        if not unstamped or (case.policy.mode is Mode.BULK and await case.freebies.take_bulk(unstamped)):
+        if not unstamped or await self._allow(case, unstamped):
             return None
-        if case.policy.mode is Mode.BULK and case.envelope.sender:
-            for one in unstamped:
-                one.reason = Reason.BULK if one.reason is Reason.NO_STAMP else one.reason
+        for one in unstamped:
+            if one.mode is Mode.BULK and one.reason is Reason.NO_STAMP and case.envelope.sender:
+                one.reason = Reason.BULK
+        surely = [one for one in unstamped if one.doubt is None]
+        if not surely:
+            return Later(unstamped[0].doubt or Reason.INTERNAL)
         # What somebody must act on comes before what time cures: else the sender would only be told to wait.
-        first = min(unstamped, key=lambda one: one.reason.is_cured_by_time)
-        return Due(first.index, first.reason)
+        first = min(surely, key=lambda one: one.reason.is_cured_by_time)
+        return Due(first.index, first.reason, first.price)
+
+    async def _allow(self, case: Case, unstamped: Sequence[Standing]) -> bool:
+        """Whether all of them are in mode "bulk", and within the allowance of whoever writes."""
+        return all(one.mode is Mode.BULK for one in unstamped) and await case.freebies.take_bulk(unstamped)
 
     async def _pay(self, case: Case) -> tuple[Holding, Answer | None]:
         """Hold a stamp for every recipient that needs one, or say why not; with a refusal, nothing is held.
@@ -146,12 +201,12 @@ class Desk:
         In mode "bulk" a stamp that does not count is no stamp: its recipient falls back on the allowance, and the
         others are asked again without it, under the same tx.
         """
-        while payable := [one for one in case.standings if one.stamps]:
+        while payable := [one for one in case.standings if one.stamps and not one.is_watched]:
             holding = await hold_all(self._redeemer, payable, tx=case.tx, lease_seconds=case.policy.lease_seconds)
             if holding.in_progress:
                 return holding, Later(Reason.IN_PROGRESS)
             if holding.unanswered is not None:
-                if case.policy.mode is Mode.BULK and await case.freebies.take_bulk(payable):
+                if await self._allow(case, payable):
                     continue
                 return holding, Later(holding.unanswered)
             refusal = await self._refusal(case)
@@ -167,17 +222,17 @@ class Desk:
         if had := await partly.look():
             going = [one for one in going if one.index not in had]
             if not going:
-                await case.freebies.give_back()
+                await case.give_back()
                 return Duplicate()
-        fields = added_fields(policy, going, day=case.freebies.day)
-        header = kept_header(policy, case.letter.header, case.judgement.passes)
+        fields = added_fields(policy, going, case.judgement.authentication, day=case.freebies.day)
+        header = kept_header(policy, case.letter.header, case.envelope, case.judgement.passes)
         # With less lease left than the mail server may take to answer, another attempt could overlap with this one.
         dot_before = asyncio.get_running_loop().time() + policy.lease_seconds - policy.upstream_timeout_seconds
         indexes = [one.index for one in going]
         delivered = await delivery.send(indexes, fields, header, dot_before=dot_before)
         await self._book(case, holding, going, delivered)
         await partly.note(indexes, delivered.fates, day=case.freebies.day)
-        return Relay(delivered)
+        return Relay(delivered, tuple(indexes))
 
     async def _book(self, case: Case, holding: Holding, going: Sequence[Standing], delivered: Delivered) -> None:
         """Settle what was delivered, void what was not; what is in doubt stays held until its lease is over."""
@@ -188,29 +243,50 @@ class Desk:
         undelivered = [(one.index, holding.held[one.index]) for one, fate in paid if fate in _UNDELIVERED]
         await give_back(self._redeemer, case.standings, undelivered, tx=case.tx)
         if all(fate in _UNDELIVERED for fate in delivered.fates):
-            await case.freebies.give_back()
+            await case.give_back()
 
-    async def _observe(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
+    async def _observe(
+        self, letter: Letter, envelope: Envelope, delivery: Delivery, case: Case | None = None
+    ) -> Answer:
         """Mode "monitor": write the verdict down and let the letter through, whatever goes wrong in judging it."""
-        standings: Sequence[Standing] = ()
+        standings: Sequence[Standing] = case.standings if case else ()
         fields, header = b"", letter.header.raw
         try:
-            case = self._open(letter, envelope)
+            case = case or await self._open(letter, envelope)
             standings = case.standings
             await case.freebies.take_bounce(standings)
-            fields = added_fields(case.policy, standings, day=case.freebies.day)
-            header = kept_header(case.policy, letter.header, case.judgement.passes)
+            await case.freebies.watch_bulk(standings)
+            fields = added_fields(case.policy, standings, case.judgement.authentication, day=case.freebies.day)
+            header = kept_header(case.policy, letter.header, envelope, case.judgement.passes)
         except Exception as error:  # noqa: BLE001 - nothing may keep a letter from going through here
             self._log.unjudged(letter, envelope, error)
         partly = PartlyHad(self._partly, delivery, standings)
         had = await partly.look()
         going = [index for index in range(len(envelope.recipients)) if index not in had]
         answer = await self._pass_on(partly, going, fields, header) if going else Duplicate()
-        self._log.answered(letter, envelope, standings, answer)
+        self._tell(letter, envelope, case.judgement if case else None, answer)
         return answer
+
+    async def _keep(self, case: Case) -> None:
+        """Keep a copy of what is refused for good; raises Unavailable where that cannot be done: then it is "later"."""
+        if self._refusals is None:
+            return
+        proven = case.judgement.authentication
+        if proven is UNPROVEN and case.policy.check is not Check.NEVER:
+            # Who releases the copy approves its sender, by what was proven.
+            proven = await self.authenticator.authenticate(case.letter, case.envelope, is_vital=False)
+        refused = [Refused(one.index, one.reason, one.letter_hash) for one in case.standings]
+        await self._refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
+
+    def _tell(self, letter: Letter, envelope: Envelope, judgement: Judgement | None, answer: Answer) -> None:
+        """Write down what became of a letter, for the log and for the figures."""
+        self._log.answered(letter, envelope, judgement.standings if judgement else (), answer)
+        if self._note_facts is not None:
+            day = self._clock() // SECONDS_PER_DAY
+            self._note_facts(facts_of(judgement, envelope, answer, mode=self.policy.mode, day=day))
 
     async def _pass_on(self, partly: PartlyHad, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
         latest = asyncio.get_running_loop().time() + self.policy.lease_seconds
         delivered = await partly.delivery.send(going, fields, header, dot_before=latest)
         await partly.note(going, delivered.fates, day=self._clock() // SECONDS_PER_DAY)
-        return Relay(delivered)
+        return Relay(delivered, tuple(going))

@@ -35,6 +35,15 @@ class LetterLog:
         """In monitor mode, a letter could not be judged and went through all the same."""
         self._logger.error("letter not judged", **_letter(letter, envelope), exc_info=error)
 
+    def went_out(self, letter: Letter, envelope: Envelope, answer: Answer) -> None:
+        """A letter of our users' has gone on, or not."""
+        to = [_text(mailbox) for mailbox in envelope.recipients[:RECIPIENTS_LOGGED_MAX]]
+        self._logger.info("outgoing letter", **_letter(letter, envelope), to=to, **_answer(answer))
+
+    def unlearned(self, why: str) -> None:
+        """An outgoing letter has gone on, but whom it went to could not be noted."""
+        self._logger.warning("correspondents not learned", why=why)
+
     def waiting(self, settles: Sequence[Settle], why: str) -> None:
         """Settlements wait in the outbox: once a letter, so that a growing outbox is seen."""
         self._logger.warning("settlement waits", stamps=len(settles), why=why)
@@ -74,7 +83,7 @@ def _recipients(envelope: Envelope, standings: Sequence[Standing]) -> dict[str, 
 def _stamp(standing: Standing) -> dict[str, str]:
     stamp = standing.paid_by
     if stamp is None:
-        return {}
+        return {} if standing.seen is None else {"stamp": standing.seen.value}
     return {"issuer": stamp.issuer, "account": stamp.account, "serial": stamp.serial.hex()}
 
 

@@ -8,6 +8,7 @@ one group; the spare ones are groups of their own and are given back when they a
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pennyred.postage.digest import domain_hash
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, Void
@@ -131,8 +132,12 @@ async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Hol
 
 
 def _hold(tx: bytes, group: int, standing: Standing, stamp: Stamp) -> Hold:
-    assert standing.recipient is not None  # no stamp can be made out to a recipient without a canonical form
-    return Hold(tx, group, stamp, standing.recipient.domain, standing.letter_hash)
+    return Hold(tx, group, stamp, _domain(standing, stamp), standing.letter_hash)
+
+
+def _domain(standing: Standing, stamp: Stamp) -> str:
+    """The domain of whom the stamp is made out to: the recipient's, or that of an alias that led to it."""
+    return next(name.domain for name in standing.names if domain_hash(stamp.serial, name.domain) == stamp.domain_hash)
 
 
 def _read(answer: HoldAnswer, standing: Standing, offer: tuple[Stamp, Reason], holding: Holding) -> None:

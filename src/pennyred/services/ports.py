@@ -4,10 +4,16 @@ Every method may raise `Unavailable`, which always means "later", and nothing el
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from pennyred.postage.authentication import Authentication
+from pennyred.postage.claims import Claims
 from pennyred.postage.policy import AllowanceClaim
+from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.wanted import Grant
+from pennyred.services.letterbox import Envelope, Letter
 
 
 class Redeemer(Protocol):
@@ -66,6 +72,74 @@ class PartlyBook(Protocol):
 
     async def add(self, day: int, letters: Sequence[bytes]) -> None:
         """Note that these were delivered; when this returns, it is durable."""
+        ...
+
+
+class WantedBook(Protocol):
+    """Correspondents, replies, permits and expected mail: why a recipient wants a letter."""
+
+    async def grants(
+        self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int
+    ) -> Sequence[Sequence[Grant]]:
+        """For each recipient, given by the names its rules may stand under, what lets this letter in free."""
+        ...
+
+    async def use(self, counters: Sequence[bytes]) -> bool:
+        """Count a use of each, if all have one left; else count none and answer False."""
+        ...
+
+    async def give_back(self, counters: Sequence[bytes]) -> None:
+        """Uncount what `use` counted: the letter was not delivered."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Who finds out where a letter comes from (SPF, DKIM, DMARC, ARC)."""
+
+    async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:
+        """All that is proven of it, within a bounded time and number of questions. Raises nothing: where the DNS does
+        not answer, `is_unsure` says so. `is_vital`: whether the letter's fate may hang on it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A recipient that does not get a letter."""
+
+    index: int
+    """Into `Envelope.recipients`."""
+    reason: Reason
+    """Its own; a recipient that was free has one, too, where another had the letter refused."""
+    letter_hash: bytes
+    """Names the letter and this recipient; empty where the mailbox has no canonical form."""
+
+
+class Refusals(Protocol):
+    """Copies of refused letters, for those who miss one."""
+
+    async def keep(
+        self, letter: Letter, envelope: Envelope, refused: Sequence[Refused], *, authenticated: str = ""
+    ) -> int:
+        """Keep a copy for each of them before the sender is told no; when this returns, they survive a crash.
+
+        `authenticated` is what was proven of the letter, as `approval.proven` writes it. The same letter again keeps
+        what is there. Answers how many were left out as there is not that much room; raises `Unavailable` where they
+        could not be kept: then "later" is the answer, not no.
+        """
+        ...
+
+
+class PermitBook(Protocol):
+    """From whom a recipient takes unstamped mail, because the recipient said so."""
+
+    async def add(self, user: str, kind: str, name: str, proof: str, *, expires_day: int | None) -> None:
+        """Note it, when this returns durably; the same again changes nothing.
+
+        `user` is a canonical recipient, `kind` "address" or "list", `name` whose mail it is. `proof` is what shows that
+        it is theirs: empty where the domain must vouch for the letter, else a network it must come from. `expires_day`
+        counts days since 1970-01-01 UTC; None: never.
+        """
         ...
 
 

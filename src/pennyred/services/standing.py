@@ -1,20 +1,20 @@
 """Where each recipient of a letter stands: exempt by a rule, payable by stamps that hold offline, or due.
 
-All that can be said without asking an office, a ledger or the allowances. Cheapest question first: a recipient with an
-exempt rule never costs a signature check.
+All that can be said without asking an office, a ledger, the state or the DNS. Cheapest question first: a recipient with
+an exempt rule never costs a signature check.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pennyred.postage.address import Recipient
-from pennyred.postage.candidates import find_candidates
+from pennyred.postage.authentication import UNPROVEN, Authentication
+from pennyred.postage.candidates import Candidates, find_candidates
 from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.letter import PASS_FIELD, Field
 from pennyred.postage.passes import Passes
+from pennyred.postage.permitaddress import PREFIX, is_tag_for
 from pennyred.postage.policy import (
-    Allowances,
-    Exemptions,
     Mode,
     canonical_or_none,
     exempt_rule,
@@ -26,9 +26,11 @@ from pennyred.postage.policy import (
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.letterbox import Envelope, Letter
 
 SECONDS_PER_DAY = 86_400
+_TAG = PREFIX.encode()
 
 BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
 """What counts as a bad stamp: what costs a check of a signature for nothing, and what is no stamp at all.
@@ -36,26 +38,6 @@ BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
 Not what happens to honest letters: those too late or too early, paid too little, made out to somebody else, altered
 on the way (mailing lists do that), or of a version, or an office, that only others know.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class GatePolicy:
-    """What a gate asks of a letter: the administrator's settings in the core's own types."""
-
-    hostname: str
-    issuers: Mapping[str, Mapping[str, bytes]]
-    """The post offices whose stamps count, each with its public keys by selector."""
-    mode: Mode = Mode.REQUIRE
-    price: int = 1
-    """Stamps a recipient."""
-    exemptions: Exemptions = field(default_factory=Exemptions)
-    allowances: Allowances = field(default_factory=Allowances)
-    strict_body: bool = False
-    """Whether a stamp counts for nothing once the body was altered; else it counts and is marked."""
-    pass_key: bytes | None = None
-    """The key all gates of one receiver share; None: this gate has no sisters."""
-    lease_seconds: int = 1320
-    upstream_timeout_seconds: int = 600
 
 
 @dataclass(slots=True)
@@ -67,94 +49,187 @@ class Standing:
     letter_hash: bytes
     """Names this recipient: what a hold, a settlement and a pass are bound to."""
     reason: Reason
+    mode: Mode = Mode.REQUIRE
+    price: int = 1
+    names: tuple[Recipient, ...] = ()
+    """The recipient and its aliases: whom a stamp may be made out to."""
+    offered: tuple[Stamp, ...] = ()
+    """Stamps made out to one of them, not yet judged."""
+    otherwise: Reason = Reason.NO_STAMP
+    """What it is told where there are none."""
     stamps: list[tuple[Stamp, Reason]] = field(default_factory=list)
     """Those that hold offline, with what to call the recipient once it is paid by one."""
     paid_by: Stamp | None = None
+    seen: Reason | None = None
+    """What its stamp is, where that is only written down: of a forwarded letter."""
+    doubt: Reason | None = None
+    """Why it is not known whether a rule makes it free: the DNS, or the state, does not answer."""
+    is_over_allowance: bool | None = None
+    """Whether mode "bulk" would refuse it; None where that was not counted."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it is only written down what would become of it."""
+        return self.mode is Mode.MONITOR
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no rule lets the letter in free for it, so far."""
+        return self.reason.kind is not Kind.EXEMPT
 
     @property
     def is_due(self) -> bool:
         """Whether this recipient, as it stands, refuses the letter."""
-        return self.reason.kind is Kind.DUE and not self.stamps
+        return self.reason.kind is Kind.DUE and not self.stamps and not self.is_watched
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Judgement:
-    """A letter as judged offline."""
+    """A letter as judged so far."""
 
     standings: tuple[Standing, ...]
     networks: tuple[str, ...]
     """The names its source is counted under; none where the source is not known."""
     passes: frozenset[Field]
     """Pass fields of the letter that verify; all others are stripped."""
+    header_hash: bytes
     bad_stamps: int = 0
     """How many stamps were judged that nobody makes by mistake."""
+    authentication: Authentication = UNPROVEN
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Under which names allowances count it: its domain where one is proven, else its networks."""
+        organisation = self.authentication.organisation
+        return (f"domain {organisation}",) if organisation else self.networks
 
 
-def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: LicenceCache, *, now: int) -> Judgement:
-    """Judge every recipient offline: by rule, by pass, by the stamps made out to it."""
+def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -> Judgement:
+    """Judge by rules that ask nobody, and by passes; find the stamps that may pay for the others."""
     source = parse_source(envelope.source_ip)
     sender = canonical_or_none(envelope.sender) if envelope.sender else None
     recipients = [canonical_or_none(mailbox) for mailbox in envelope.recipients]
-    candidates = find_candidates(letter.header, recipients)
     hashed = header_hash(letter.header)
     passes = _passes(letter, policy, now)
     valid_passes: set[Field] = set()
+    names = [policy.aliases.names_of(recipient) if recipient else () for recipient in recipients]
     standings = []
-    bad = 0
-    for index, (recipient, offered) in enumerate(zip(recipients, candidates, strict=True)):
-        bound = letter_hash(hashed, letter.body_hash, recipient) if recipient else b""
-        standing = Standing(index, recipient, bound, offered.otherwise)
+    for index, (recipient, offered) in enumerate(
+        zip(recipients, find_candidates(letter.header, recipients, names), strict=True)
+    ):
+        standing = _standing(index, recipient, offered, policy)
         standings.append(standing)
         if recipient is None:
             continue
-        rule = exempt_rule(policy.exemptions, recipient, sender, source)
-        own_passes = passes.holding(bound) if passes else []
+        standing.names = names[index]
+        standing.letter_hash = letter_hash(hashed, letter.body_hash, recipient)
+        own_passes = passes.holding(standing.letter_hash) if passes else []
         valid_passes.update(own_passes)
+        rules = policy.recipients.of(recipient).exemptions
+        rule = (
+            exempt_rule(policy.exemptions, recipient, sender, source)
+            or (exempt_rule(rules, recipient, sender, source) if rules else None)
+            or _tag_rule(policy, recipient, now)
+        )
         if rule or own_passes:
             standing.reason = rule or Reason.PASS
-            continue
-        for stamp in offered.stamps:
-            verdict = judge_parsed(
-                stamp,
-                header=letter.header,
-                header_hash=hashed,
-                body_hash=letter.body_hash,
-                recipients=(recipient,),
-                issuers=policy.issuers,
-                now=now,
-                price=policy.price,
-                licences=licences,
-                strict_body=policy.strict_body,
-            )
-            standing.reason = verdict.reason
-            bad += verdict.reason in BAD
-            # An expired stamp that holds otherwise may have paid this very letter before: the office knows.
-            if verdict.reason.kind is Kind.PAID or verdict.reason is Reason.EXPIRED:
-                standing.stamps.append((stamp, verdict.reason))
-        if standing.stamps:
-            standing.reason = standing.stamps[0][1]
     networks = source_networks(source) if envelope.source_known else ()
+    return Judgement(tuple(standings), networks, frozenset(valid_passes), hashed)
+
+
+def judge_stamps(judgement: Judgement, letter: Letter, policy: GatePolicy, licences: LicenceCache, *, now: int) -> None:
+    """Judge the stamps of those who are not free; of forwarded letters only to write down what they are."""
+    is_garbled = False
+    for standing in judgement.standings:
+        is_forwarded = standing.reason is Reason.FORWARDER
+        if standing.recipient is None or not (standing.is_open or is_forwarded):
+            continue
+        found, reason, bad = _judged(standing, judgement, letter, policy, licences, now)
+        if is_forwarded:
+            standing.seen = reason
+            continue  # nor is a forwarder to be held to account for what others have put into its letters
+        judgement.bad_stamps += bad
+        standing.stamps = found
+        standing.reason = found[0][1] if found else reason
+        is_garbled |= standing.reason is Reason.MALFORMED
     # Fields that are no stamps were read once for all recipients, and none at all for those who are free.
-    bad += any(one.reason is Reason.MALFORMED for one in standings)
-    return Judgement(tuple(standings), networks, frozenset(valid_passes), bad)
+    judgement.bad_stamps += is_garbled
 
 
-def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str) -> Callable[[bytes], bool] | None:
-    """See `letterbox.GateDesk.free_recipients`."""
-    if policy.mode is Mode.MONITOR:
+def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: LicenceCache, *, now: int) -> Judgement:
+    """All that can be judged without asking anybody."""
+    judgement = begin(letter, envelope, policy, now=now)
+    judge_stamps(judgement, letter, policy, licences, now=now)
+    return judgement
+
+
+def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str, now: int) -> Callable[[bytes], bool] | None:
+    """What tells mailboxes that are free by a rule that asks nobody; None where there is no such difference."""
+    rules = policy.recipients
+    if policy.mode is Mode.MONITOR and not rules.rules:
         return None
     source, claimed = parse_source(source_ip), canonical_or_none(sender) if sender else None
-    rules = policy.exemptions
-    if source_rule(rules, claimed, source) is not None:
+    if source_rule(policy.exemptions, claimed, source) is not None:
         return None
 
     def is_free(mailbox: bytes) -> bool:
-        if is_surely_due(rules, mailbox):
+        if not rules.rules and _TAG not in mailbox.lower() and is_surely_due(policy.exemptions, mailbox):
             return False
         recipient = canonical_or_none(mailbox)
-        return recipient is not None and exempt_rule(rules, recipient, claimed, source) is not None
+        if recipient is None:
+            return policy.mode is Mode.MONITOR
+        own = rules.of(recipient)
+        return (
+            (own.mode or policy.mode) is Mode.MONITOR
+            or exempt_rule(policy.exemptions, recipient, claimed, source) is not None
+            or (own.exemptions is not None and exempt_rule(own.exemptions, recipient, claimed, source) is not None)
+            or _tag_rule(policy, recipient, now) is not None
+        )
 
     return is_free
+
+
+def _standing(index: int, recipient: Recipient | None, offered: Candidates, policy: GatePolicy) -> Standing:
+    standing = Standing(index, recipient, b"", offered.otherwise, policy.mode, policy.price)
+    standing.offered, standing.otherwise = offered.stamps, offered.otherwise
+    if recipient is not None and policy.recipients.rules:
+        rule = policy.recipients.of(recipient)
+        standing.mode = rule.mode or policy.mode
+        standing.price = policy.price if rule.price is None else rule.price
+    return standing
+
+
+def _tag_rule(policy: GatePolicy, recipient: Recipient, now: int) -> Reason | None:
+    """A mailbox that carries its own permission, made for whoever writes."""
+    if policy.pass_key is None:
+        return None
+    is_permitted = is_tag_for(policy.pass_key, recipient, policy.recipients.delimiter, now // SECONDS_PER_DAY)
+    return Reason.LIST if is_permitted else None
+
+
+def _judged(
+    standing: Standing, judgement: Judgement, letter: Letter, policy: GatePolicy, licences: LicenceCache, now: int
+) -> tuple[list[tuple[Stamp, Reason]], Reason, int]:
+    """The stamps that hold offline, the reason of the last one looked at, and how many were bad."""
+    found, reason, bad = [], standing.otherwise, 0
+    for stamp in standing.offered:
+        reason = judge_parsed(
+            stamp,
+            header=letter.header,
+            header_hash=judgement.header_hash,
+            body_hash=letter.body_hash,
+            recipients=standing.names,
+            issuers=policy.issuers,
+            now=now,
+            price=standing.price,
+            licences=licences,
+            strict_body=policy.strict_body,
+        ).reason
+        bad += reason in BAD
+        # An expired stamp that holds otherwise may have paid this very letter before: the office knows.
+        if reason.kind is Kind.PAID or reason is Reason.EXPIRED:
+            found.append((stamp, reason))
+    return found, found[0][1] if found else reason, bad
 
 
 def _passes(letter: Letter, policy: GatePolicy, now: int) -> Passes | None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 from pennyred.postage.errors import Unavailable
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
+from pennyred.smtp.admission import is_within
 from pennyred.smtp.client import Client
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.identity import ClientIdentity, plain_address
@@ -51,6 +52,8 @@ class Conversation(Wire):
         address = plain_address(address)
         if house.is_stopping:
             self._turn_away(transport, replies.SHUTTING_DOWN)
+        elif house.options.clients and not is_within(address, house.options.clients):
+            self._turn_away(transport, replies.NOT_FOR_STRANGERS, address)
         elif house.admission.is_full(house.options):
             self._turn_away(transport, replies.TOO_BUSY, address)
         else:

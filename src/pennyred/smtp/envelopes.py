@@ -121,7 +121,7 @@ class Envelopes(Formalities):
             self._answer_recipients([replies.MAIL_FIRST] * len(recipients), ())
             return
         self._one_class = None
-        recipients, waiting = self._of_one_class(recipients)
+        recipients, waiting = await self._of_one_class(recipients)
         transaction = Transaction(self._house.upstreams, self._identity)
         try:
             said = await transaction.begin(mail, _asked_for(recipients))
@@ -181,7 +181,7 @@ class Envelopes(Formalities):
 
     async def _add(self, transaction: Transaction, recipients: Sequence[Recipient]) -> None:
         while recipients:
-            asking, recipients = self._of_one_class(recipients, transaction.mailboxes)
+            asking, recipients = await self._of_one_class(recipients, transaction.mailboxes)
             said: list[Reply] = []
             if asked := _asked_for(asking):
                 try:
@@ -191,7 +191,7 @@ class Envelopes(Formalities):
                     asking = [later if isinstance(item, tuple) else item for item in asking]
             self._answer_recipients(asking, said)
 
-    def _of_one_class(
+    async def _of_one_class(
         self, recipients: Sequence[Recipient], accepted: Sequence[bytes] = ()
     ) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
         """Those to ask for now and those to ask for next; see `OneClass.ready`. A single recipient costs nothing."""
@@ -199,7 +199,7 @@ class Envelopes(Formalities):
             return recipients, ()
         if self._one_class is None:
             self._one_class = OneClass(self._house.desk, self._sender, self._identity.address)
-        return self._one_class.ready(recipients, accepted)
+        return await self._one_class.ready(recipients, accepted)
 
     def _recipients_at_hand(self) -> list[Recipient]:
         """The RCPT commands that directly follow and have come already."""

@@ -41,6 +41,10 @@ class GateOptions:
     """Whether a transaction takes recipients of one policy class only; else a letter is judged whole."""
     is_trace_added: bool = False
     """Whether letters get a Received field of the gate's: where the mail server is not told who the client is."""
+    is_priced: bool = True
+    """Whether EHLO tells a price; no, where outgoing mail passes."""
+    clients: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Whose mail is taken; none: anybody's."""
     trusted_fronts: tuple[IPv4Network | IPv6Network, ...] = ()
     is_proxied: bool = False
     """Whether they speak PROXY, instead of SMTP with XCLIENT and XFORWARD."""
@@ -99,6 +103,7 @@ class Gatehouse:
             is_bare_newline_refused=options.is_bare_newline_refused,
             is_mixed_split=options.is_mixed_split,
             hops_max=options.hops_max,
+            clients=options.clients,
             trusted_fronts=options.trusted_fronts,
             is_proxied=options.is_proxied,  # whom to believe and how he says it are one rule
             uncounted_networks=options.uncounted_networks,
@@ -134,5 +139,6 @@ class Gatehouse:
         if is_trusted:
             keywords.append(" ".join(("XCLIENT", *XCLIENT_ATTRIBUTES)))
             keywords.append(" ".join(("XFORWARD", *XFORWARD_ATTRIBUTES)))
-        keywords.append(" ".join(("XPOSTAGE", str(options.price), *options.issuers)))
+        if options.is_priced:
+            keywords.append(" ".join(("XPOSTAGE", str(options.price), *options.issuers)))
         return keywords

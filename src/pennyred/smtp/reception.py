@@ -107,10 +107,10 @@ def _reply_to(house: Gatehouse, answer: Answer, envelope: Envelope) -> bytes:
             return replies.relayed(delivered, envelope.recipients)
         case Duplicate():
             return replies.DUPLICATE
-        case Due(recipient, reason):
+        case Due(recipient, reason, price):
             options = house.options
             mailbox = envelope.recipients[recipient]
-            price, issuers, help_url = options.price, options.issuers, options.help_url
+            issuers, help_url = options.issuers, options.help_url
             return replies.postage_due(mailbox, reason, price=price, issuers=issuers, help_url=help_url)
         case Later(reason, reference):
             return replies.later(reason, reference)

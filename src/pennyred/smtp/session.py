@@ -146,7 +146,13 @@ class GateSession(Envelopes):
         identity, client = self._identity, self._client
         recipients = tuple(transaction.mailboxes)
         envelope = Envelope(
-            self._sender, recipients, identity.address, client.is_known, identity.helo, identity.name or ""
+            self._sender,
+            recipients,
+            identity.address,
+            client.is_known,
+            identity.helo,
+            identity.name or "",
+            is_from_front=client.is_trusted,
         )
         self._transaction = None  # it is ended at the desk
         self._unpin_later(None)

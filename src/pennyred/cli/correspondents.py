@@ -1,0 +1,228 @@
+"""For the one who runs a gate: whom our users write to, and who may therefore write back free."""
+
+import gzip
+import io
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pennyred.cli.common import (
+    RuleRefused,
+    gate_settings,
+    json_option,
+    print_json,
+    print_table,
+    progress,
+    run_async,
+)
+from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.postage.address import Recipient, canonical_recipient
+from pennyred.postage.wanted import users_of
+from pennyred.programs.office import clock
+from pennyred.services.maillog import MailLog, Wrote, read_pairs
+from pennyred.state.correspondents import Learned, UserTotal
+from pennyred.state.store import GateState
+
+_BATCH = 1_000
+_PAGE = 1_000
+_EPOCH = date(1970, 1, 1)
+
+
+@asynccontextmanager
+async def open_state(gate: GateSettings) -> AsyncIterator[GateState]:
+    """The gate's state, closed in the end; works beside a gate that runs."""
+    state = GateState.open(gate.state, now=clock())
+    try:
+        yield state
+    finally:
+        await state.close()
+
+
+@click.group()
+def correspondents() -> None:
+    """Whom our users write to: they may write back free, where their mail is authenticated (DMARC's alignment).
+
+    Learned from outgoing mail ([gate.outgoing]), imported from a mail log, or added here. Who writes to whom is stored
+    as a hash: a pair can be asked for, but not read out.
+    """
+
+
+@correspondents.command("list")
+@click.option("--user", metavar="ADDR", help="One of our users.")
+@click.option("--with", "other", metavar="ADDR", help="Ask whether they write to each other.")
+@json_option
+@click.pass_context
+def list_(context: click.Context, user: str | None, other: str | None, as_json: bool) -> None:
+    """How many correspondents each user has; with --user and --with, when they last wrote.
+
+    Example:  pennyred correspondents list --user ann@example.org --with bob@friends.example
+    """
+    gate = gate_settings(context)
+    if other is not None:
+        if user is None:
+            raise click.UsageError("--with needs --user")
+        _show_pair(gate, _user(gate, user), canonical_recipient(other).canonical, as_json=as_json)
+        return
+    totals = run_async(_totals(gate, _user(gate, user) if user else ""))
+    rows: list[list[Any]] = [[one.user, one.count, _date(one.last_day)] for one in totals]
+    columns = ["user", "correspondents", "last"]
+    if as_json:
+        print_json({"users": [dict(zip(columns, row, strict=True)) for row in rows]})
+    else:
+        print_table("", columns, rows)
+
+
+def _show_pair(gate: GateSettings, user: str, other: str, *, as_json: bool) -> None:
+    found = run_async(_pair(gate, user, other))
+    if as_json:
+        print_json({"user": user, "with": other, "last": _date(found[0]) if found else None})
+    elif found:
+        click.echo(f"{user} last wrote to {other} on {_date(found[0])} ({found[1]})")
+    if not found:
+        raise RuleRefused("unknown", f"{user} has not written to {other}", {} if as_json else None)
+
+
+async def _pair(gate: GateSettings, user: str, other: str) -> tuple[int, str] | None:
+    async with open_state(gate) as state:
+        return await state.correspondents.of(user, other)
+
+
+async def _totals(gate: GateSettings, user: str) -> list[UserTotal]:
+    async with open_state(gate) as state:
+        totals: list[UserTotal] = []
+        while page := await state.correspondents.totals(after=totals[-1].user if totals else "", limit=_PAGE):
+            totals += page
+        return [one for one in totals if user in ("", one.user)]
+
+
+@correspondents.command("add")
+@click.argument("user")
+@click.argument("others", metavar="ADDR...", nargs=-1, required=True)
+@json_option
+@click.pass_context
+def add(context: click.Context, user: str, others: tuple[str, ...], as_json: bool) -> None:
+    """Let these addresses write to USER free for a year.
+
+    Example:  pennyred correspondents add ann@example.org bob@friends.example carol@club.example
+    """
+    gate = gate_settings(context)
+    name, known = _user(gate, user), tuple(canonical_recipient(other).canonical for other in others)
+    run_async(_learn(gate, [Learned(_today(), (name,), known, origin="command")]))
+    if as_json:
+        print_json({"user": name, "added": list(known)})
+    else:
+        click.echo(f"{', '.join(known)} may write to {name} free until {_date(_today() + 365)}")
+
+
+@correspondents.command("remove")
+@click.argument("user")
+@click.argument("others", metavar="[ADDR]...", nargs=-1)
+@click.option("--all", "everybody", is_flag=True, help="All of this user's.")
+@json_option
+@click.pass_context
+def remove(context: click.Context, user: str, others: tuple[str, ...], everybody: bool, as_json: bool) -> None:
+    """Take it back.
+
+    Example:  pennyred correspondents remove ann@example.org bob@friends.example
+    """
+    if bool(others) == everybody:
+        raise click.UsageError("name the addresses, or give --all")
+    gate = gate_settings(context)
+    name = _user(gate, user)
+    removed = run_async(_remove(gate, name, [canonical_recipient(other).canonical for other in others]))
+    if as_json:
+        print_json({"user": name, "removed": removed})
+    else:
+        click.echo(f"{removed} removed")
+
+
+async def _remove(gate: GateSettings, user: str, others: list[str]) -> int:
+    async with open_state(gate) as state:
+        return await state.correspondents.remove(user, others)
+
+
+@correspondents.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--user", metavar="ADDR", help="FILE has an address a line: this user's correspondents.")
+@click.option("--pairs", is_flag=True, help="FILE has two addresses a line: ours, theirs. Default: a mail log.")
+@click.option("--domain", "domains", multiple=True, metavar="D", help="Ours; default: [gate] domains.")
+@json_option
+@click.pass_context
+def import_(
+    context: click.Context,
+    files: tuple[Path, ...],
+    user: str | None,
+    pairs: bool,
+    domains: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Learn from the past: a log of Postfix or Exim (also .gz), or a list of addresses.
+
+    Example:  pennyred correspondents import /var/log/mail.log /var/log/mail.log.1
+    """
+    gate = gate_settings(context)
+    ours = frozenset(domains) or frozenset(gate.domains)
+    owner = canonical_recipient(user) if user else None
+    if not ours and not pairs and owner is None:
+        what = "whose mail is outgoing cannot be told"
+        raise BadSettings([Complaint("pennyred.toml", "gate.domains", what, "your domains, or --domain D")])
+    known: set[tuple[str, str]] = set()
+    learned: list[Learned] = []
+    for file in files:
+        for wrote in _read(file, owner, ours, is_list=pairs or owner is not None, is_quiet=as_json):
+            name = users_of(wrote.user, gate.recipient_delimiter)[-1]
+            known.add((name, wrote.other.canonical))
+            learned.append(Learned(wrote.day, (name,), (wrote.other.canonical,), origin="import"))
+            if len(learned) >= _BATCH:
+                run_async(_learn(gate, learned))
+                learned = []
+    run_async(_learn(gate, learned))
+    users = len({one for one, _ in known})
+    if as_json:
+        print_json({"pairs": len(known), "users": users})
+    else:
+        click.echo(f"{len(known):,} pairs of {users:,} users")
+
+
+def _read(
+    file: Path, user: Recipient | None, ours: frozenset[str], *, is_list: bool, is_quiet: bool
+) -> Iterator[Wrote]:
+    today = datetime.now(UTC).date()
+    log = MailLog(ours, today)
+    with file.open("rb") as raw, progress(file.name, file.stat().st_size, is_quiet=is_quiet) as advance:
+        plain = gzip.GzipFile(fileobj=raw) if file.suffix == ".gz" else raw
+        lines = _lines(io.TextIOWrapper(plain, "utf-8", "replace"), raw.tell, advance)
+        if is_list:
+            yield from read_pairs(lines, user, _today())
+            return
+        for line in lines:
+            if (wrote := log.read(line)) is not None:
+                yield wrote
+
+
+def _lines(text: io.TextIOWrapper, tell: Any, advance: Any) -> Iterator[str]:
+    for number, line in enumerate(text):
+        if number % 5_000 == 0:
+            advance(tell())
+        yield line
+
+
+async def _learn(gate: GateSettings, learned: list[Learned]) -> None:
+    async with open_state(gate) as state:
+        await state.correspondents.learn(learned)
+
+
+def _user(gate: GateSettings, text: str) -> str:
+    return users_of(canonical_recipient(text), gate.recipient_delimiter)[-1]
+
+
+def _today() -> int:
+    return clock() // 86_400
+
+
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).isoformat()

@@ -1,0 +1,237 @@
+"""For the one who runs a gate: lists and senders that recipients have approved, and mail they expect."""
+
+from datetime import date, timedelta
+from ipaddress import ip_network
+from typing import Any
+
+import click
+
+from pennyred.cli.common import RuleRefused, gate_settings, json_option, print_json, print_table, run_async
+from pennyred.cli.correspondents import open_state
+from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
+from pennyred.postage.errors import Malformed
+from pennyred.postage.permitaddress import mint_tag
+from pennyred.postage.wanted import ANYBODY, users_of
+from pennyred.programs.office import clock
+from pennyred.programs.policy import read_pass_key
+from pennyred.state.permits import Kind, Permit, TooMany
+
+DAYS_MAX = 3_650
+_EPOCH = date(1970, 1, 1)
+
+
+@click.group()
+def permit() -> None:
+    """What recipients have approved: it comes free to them, and to nobody else.
+
+    USER is an address, a domain of ours, or everybody.
+    """
+
+
+@permit.command("add")
+@click.argument("user")
+@click.option("--list", "lists", multiple=True, metavar="ID", help="What stands in its List-Id field.")
+@click.option("--domain", "domains", multiple=True, metavar="D", help="All that is authenticated as this domain's.")
+@click.option("--address", "addresses", multiple=True, metavar="ADDR", help="One sender.")
+@click.option("--proof", default="", metavar="D|NET", help="Believe this domain (of a list) or network instead.")
+@click.option("--days", type=click.IntRange(1, DAYS_MAX), help="Default: until it is removed.")
+@json_option
+@click.pass_context
+def add(
+    context: click.Context,
+    user: str,
+    lists: tuple[str, ...],
+    domains: tuple[str, ...],
+    addresses: tuple[str, ...],
+    proof: str,
+    days: int | None,
+    as_json: bool,
+) -> None:
+    """Approve lists, domains or senders for USER.
+
+    Anybody can claim a name: a list counts where a domain it stands under vouches for it (SPF or DKIM), a domain where
+    it is authenticated, an address where From is aligned as DMARC asks. What has no such proof needs --proof.
+
+    Example:  pennyred permit add bob@example.org --list announce.lists.example.net
+    """
+    gate = gate_settings(context)
+    owner = _owner(gate, user)
+    named = [(Kind.LIST, _list_id(one)) for one in lists]
+    named += [(Kind.DOMAIN, canonical_domain(one)) for one in domains]
+    named += [(Kind.ADDRESS, canonical_recipient(one).canonical) for one in addresses]
+    if not named:
+        raise click.UsageError("name a --list, a --domain or an --address")
+    today = clock() // 86_400
+    last_day = today + days if days else None
+    known = [Permit(owner, kind, name, _proof(proof, kind), today, last_day) for kind, name in named]
+    run_async(_add(gate, known))
+    if as_json:
+        print_json({"permits": [_shown(one) for one in known]})
+    else:
+        click.echo("\n".join(f"{one.kind} {one.name} comes free to {_named(one.user)}" for one in known))
+
+
+async def _add(gate: GateSettings, permits: list[Permit]) -> None:
+    async with open_state(gate) as state:
+        for one in permits:
+            try:
+                await state.permits.add(one)
+            except TooMany as error:
+                raise RuleRefused("too-many", str(error)) from error
+
+
+@permit.command("list")
+@click.argument("user", required=False)
+@json_option
+@click.pass_context
+def list_(context: click.Context, user: str | None, as_json: bool) -> None:
+    """What is approved, of all or of USER.
+
+    Example:  pennyred permit list bob@example.org
+    """
+    gate = gate_settings(context)
+    found = run_async(_listed(gate, _owner(gate, user) if user else ""))
+    if as_json:
+        print_json({"permits": [_shown(one) for one in found]})
+    else:
+        columns = ["user", "kind", "name", "proof", "until"]
+        print_table(
+            "", columns, [[_named(one.user), one.kind.value, one.name, one.proof, _until(one)] for one in found]
+        )
+
+
+async def _listed(gate: GateSettings, user: str) -> list[Permit]:
+    async with open_state(gate) as state:
+        return await state.permits.listed(user, day=clock() // 86_400)
+
+
+@permit.command("remove")
+@click.argument("user")
+@click.argument("name")
+@json_option
+@click.pass_context
+def remove(context: click.Context, user: str, name: str, as_json: bool) -> None:
+    """Take back what was approved for USER under NAME.
+
+    Example:  pennyred permit remove bob@example.org announce.lists.example.net
+    """
+    gate = gate_settings(context)
+    owner = _owner(gate, user)
+    removed = run_async(_remove(gate, owner, _list_id(name)))
+    if not removed:
+        raise RuleRefused("unknown", f"{_named(owner)} has no permit for {name}")
+    if as_json:
+        print_json({"user": owner, "removed": removed})
+    else:
+        click.echo(f"{name} needs a stamp for {_named(owner)} again")
+
+
+async def _remove(gate: GateSettings, user: str, name: str) -> int:
+    async with open_state(gate) as state:
+        return await state.permits.remove(user, name)
+
+
+@permit.command("address")
+@click.argument("user", metavar="ADDR")
+@click.option("--domain", default="", metavar="D", help="Good only for mail that this domain vouches for.")
+@click.option("--days", type=click.IntRange(1, DAYS_MAX), default=365, show_default=True)
+@json_option
+@click.pass_context
+def address(context: click.Context, user: str, domain: str, days: int, as_json: bool) -> None:
+    """Make an address that carries its own permission, to sign up with.
+
+    It works as long as your mail server delivers user+tag@ to user@. With --domain it is worth nothing to anybody it
+    is passed on to.
+
+    Example:  pennyred permit address bob@example.org --domain news.example --days 365
+    """
+    gate = gate_settings(context)
+    owner = canonical_recipient(user)
+    if gate.pass_key is None or not gate.recipient_delimiter:
+        key = "gate.recipient_delimiter" if gate.pass_key else "gate.pass_key"
+        raise BadSettings([Complaint("pennyred.toml", key, "missing", "a value: tagged addresses need it")])
+    bound = canonical_domain(domain) if domain else ""
+    last_day = clock() // 86_400 + days
+    tag = mint_tag(read_pass_key(gate.pass_key), owner, last_day, bound)
+    made = Recipient(f"{owner.local}{gate.recipient_delimiter}{tag}", owner.domain).canonical
+    if as_json:
+        print_json({"address": made, "domain": bound, "until": _date(last_day)})
+    else:
+        click.echo(made)
+
+
+@permit.command("expect")
+@click.argument("user")
+@click.option("--domain", default="", metavar="D", help="Only mail that this domain vouches for; default: anybody's.")
+@click.option("--minutes", type=click.IntRange(1, 14 * 1440), default=60, show_default=True)
+@json_option
+@click.pass_context
+def expect(context: click.Context, user: str, domain: str, minutes: int, as_json: bool) -> None:
+    """Open a window: what comes to USER within it is free, at most 20 letters. For sign-up codes and receipts.
+
+    Example:  pennyred permit expect bob@example.org --domain shop.example --minutes 60
+    """
+    gate = gate_settings(context)
+    owner, now = _owner(gate, user), clock()
+    bound = canonical_domain(domain) if domain else ""
+    run_async(_expect(gate, owner, bound, now, now + 60 * minutes))
+    if as_json:
+        print_json({"user": owner, "domain": bound, "minutes": minutes})
+    else:
+        click.echo(f"mail of {bound or 'anybody'} comes free to {_named(owner)} for {minutes} minutes")
+
+
+async def _expect(gate: GateSettings, user: str, domain: str, now: int, until: int) -> None:
+    async with open_state(gate) as state:
+        try:
+            await state.permits.expect(user, domain, until=until, now=now)
+        except TooMany as error:
+            raise RuleRefused("too-many", str(error)) from error
+
+
+def _owner(gate: GateSettings, text: str) -> str:
+    if text in (ANYBODY, "everybody"):
+        return ANYBODY
+    if "@" not in text:
+        return canonical_domain(text)
+    return users_of(canonical_recipient(text), gate.recipient_delimiter)[-1]
+
+
+def _named(user: str) -> str:
+    return "everybody" if user == ANYBODY else user
+
+
+def _list_id(text: str) -> str:
+    return text.strip().removeprefix("<").removesuffix(">").lower()
+
+
+def _proof(text: str, kind: Kind) -> str:
+    """Raises Malformed where it proves nothing for this kind."""
+    if not text:
+        return ""
+    if kind is Kind.LIST:
+        return canonical_domain(text)
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        raise Malformed(f"--proof of a {kind} is a network like 192.0.2.0/24, without host bits") from error
+    return str(network)
+
+
+def _shown(one: Permit) -> dict[str, Any]:
+    return {
+        "user": one.user,
+        "kind": one.kind.value,
+        "name": one.name,
+        "proof": one.proof,
+        "until": _until(one) or None,
+    }
+
+
+def _until(one: Permit) -> str:
+    return _date(one.last_day) if one.last_day is not None else ""
+
+
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).isoformat()

@@ -1,0 +1,103 @@
+"""What passed, what was refused or would have been, by rule: report."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pennyred.cli.common import json_option, print_json, printable, settings_of
+from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.postage.figures import Recorded
+from pennyred.programs.office import clock
+from pennyred.services.reporting import Report, report_of
+from pennyred.services.standing import SECONDS_PER_DAY
+from pennyred.state.figures import DAYS_KEPT, read_file
+
+PLOT_FORMATS = (".svg", ".png")
+
+
+@click.command()
+@click.option(
+    "--days", type=click.IntRange(1, DAYS_KEPT), default=7, show_default=True, help="UTC days, today the last of them."
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw it, too, as FILE.svg or FILE.png; needs pennyred[plot].",
+)
+@json_option
+@click.pass_context
+def report(context: click.Context, days: int, plot: Path | None, as_json: bool) -> None:
+    """Tell what passed the gate and what was refused, or would have been, by rule, day and source.
+
+    Read it in mode "monitor" before you refuse anything: it says what modes "bulk" and "require" would have turned
+    away, and whose mail that was. All numbers are recipients, and a letter that comes again counts again. Needs no
+    running gate and disturbs none; the last seconds may be missing.
+
+    Example:  pennyred report --days 30 --plot july.svg
+    """
+    if plot is not None:
+        _require_plotting(plot)
+    told = report_of(_recorded(_gate(context), days))
+    if plot is not None:
+        from pennyred.cli.reportplot import draw  # noqa: PLC0415 - brings matplotlib, which is large and may not be there
+
+        draw(told, plot)
+    if as_json:
+        print_json(_document(told))
+        return
+    from pennyred.cli.reporttext import print_report  # noqa: PLC0415 - brings rich, slow to load and not for --json
+
+    print_report(told)
+    if plot is not None:
+        click.echo(f"drawn: {printable(str(plot))}")
+
+
+def _require_plotting(plot: Path) -> None:
+    if plot.suffix.lower() not in PLOT_FORMATS:
+        raise click.UsageError(f"--plot draws FILE.svg or FILE.png, not {printable(str(plot))!r}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise click.UsageError("--plot needs matplotlib, which is not installed:  pip install 'pennyred[plot]'")
+
+
+def _gate(context: click.Context) -> GateSettings:
+    settings = settings_of(context)
+    if settings.gate is None:
+        raise BadSettings([Complaint(str(settings.file), "gate", "missing", "a [gate] table: only a gate counts mail")])
+    return settings.gate
+
+
+def _recorded(gate: GateSettings, days: int) -> Recorded:
+    today = clock() // SECONDS_PER_DAY
+    return read_file(gate.state, today - days + 1, today)
+
+
+def _document(told: Report) -> dict[str, Any]:
+    """The report for programs."""
+    return {
+        "from": told.since,
+        "to": told.until,
+        "modes": [mode.value for mode in told.modes],
+        "letters": told.letters,
+        "recipients": told.recipients,
+        "outcomes": [
+            {"outcome": outcome.value, "reason": reason.value, "recipients": number}
+            for outcome, reason, number in told.outcomes
+        ],
+        "would_refuse": {judged.mode.value: judged.refused for judged in (told.bulk, told.require)},
+        "not_known": {judged.mode.value: judged.unknown for judged in (told.bulk, told.require)},
+        "sources": [one._asdict() for one in told.recorded.sources],
+        "days": [
+            {
+                "day": day.date,
+                "accepted": day.accepted,
+                "refused": day.refused,
+                "deferred": day.deferred,
+                "would_refuse_bulk": day.would_refuse_bulk,
+                "would_refuse_require": day.would_refuse_require,
+            }
+            for day in told.days
+        ],
+    }

@@ -1,0 +1,85 @@
+"""A gate's rules out of its settings, out of the files they name, and out of its own state."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pennyred.config import GateSettings
+from pennyred.config.settings import RecipientSettings
+from pennyred.postage.policy import Allowances, Exemptions, Mode
+from pennyred.postage.recipients import Aliases, RecipientRule, RecipientRules, read_alias_map
+from pennyred.services.gatepolicy import Check, GatePolicy
+from pennyred.state.recipientrules import stored_rules
+
+PASS_KEY_BYTES_MIN = 16
+PASS_KEY_BYTES_MAX = 4096
+
+
+def gate_hostname(gate: GateSettings) -> str:
+    """What the gate calls itself: the setting, else this machine's name. Never asks DNS, which can take minutes."""
+    return gate.hostname or socket.gethostname()
+
+
+def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) -> GatePolicy:
+    """The settings in the core's own types.
+
+    Raises OSError or ValueError where the pass key cannot be read, and Unavailable where the state cannot.
+    """
+    return GatePolicy(
+        hostname=gate_hostname(gate),
+        issuers=issuers,
+        mode=Mode(gate.mode),
+        price=gate.price,
+        exemptions=Exemptions(gate.exempt.networks, gate.exempt.senders, frozenset(gate.exempt.recipients)),
+        allowances=Allowances(
+            gate.allowance.per_day, gate.allowance.per_source_per_day, gate.allowance.bounces_per_day
+        ),
+        recipients=RecipientRules(_recipient_rules(gate), gate.recipient_delimiter),
+        aliases=Aliases(_aliases(gate)),
+        forwarders=gate.forwarders,
+        check=Check(gate.authentication.check),
+        fronts=frozenset(gate.authentication.fronts),
+        strict_body=gate.altered_body == "reject",
+        pass_key=read_pass_key(gate.pass_key) if gate.pass_key else None,
+        lease_seconds=gate.lease_seconds,
+        upstream_timeout_seconds=gate.upstream_timeout_seconds,
+    )
+
+
+def read_pass_key(path: Path) -> bytes:
+    """The secret that sister gates share; raises OSError, or ValueError where it is too short to be one."""
+    with path.open("rb") as opened:
+        key = opened.read(PASS_KEY_BYTES_MAX).strip()
+    if len(key) < PASS_KEY_BYTES_MIN:
+        raise ValueError(f"{path}: a pass key has at least {PASS_KEY_BYTES_MIN} bytes")
+    return key
+
+
+def _recipient_rules(gate: GateSettings) -> dict[str, RecipientRule]:
+    """Those set by command, and those of the file, which go before: an admin sees it, and can keep its history."""
+    rules = {
+        one.name: RecipientRule(one.price, _mode(one.mode), _free(one.name) if one.is_free else None)
+        for one in stored_rules(gate.state)
+    }
+    return rules | {name: _rule(name, one) for name, one in gate.recipient_rules.items()}
+
+
+def _rule(name: str, settings: RecipientSettings) -> RecipientRule:
+    names = frozenset({name}) if settings.free else frozenset()
+    exemptions = Exemptions(settings.networks, settings.senders, names)
+    return RecipientRule(settings.price, _mode(settings.mode), exemptions)
+
+
+def _mode(name: str | None) -> Mode | None:
+    return Mode(name) if name else None
+
+
+def _free(name: str) -> Exemptions:
+    return Exemptions(recipients=frozenset({name}))
+
+
+def _aliases(gate: GateSettings) -> Iterator[tuple[str, str]]:
+    for alias, targets in gate.aliases.items():
+        yield from ((alias, target) for target in targets)
+    for text in gate.alias_maps:
+        yield from read_alias_map(text, gate.domains[0] if gate.domains else "")

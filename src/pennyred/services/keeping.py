@@ -1,0 +1,44 @@
+"""Between the desk and the quarantine: a letter with its envelope into the plain values that are written down."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from pennyred.postage.digest import header_hash
+from pennyred.services.letterbox import Envelope, Letter
+from pennyred.services.ports import Refused
+from pennyred.state.keptletter import Origin
+from pennyred.state.quarantine import Copy, Quarantine
+
+_CONTEXT = b"pennyred/1 refused\0"
+
+
+class KeptRefusals:
+    """Implements `ports.Refusals`."""
+
+    def __init__(self, quarantine: Quarantine, *, clock: Callable[[], int]) -> None:
+        self._quarantine = quarantine
+        self._clock = clock
+
+    async def keep(
+        self, letter: Letter, envelope: Envelope, refused: Sequence[Refused], *, authenticated: str = ""
+    ) -> int:
+        """See `ports.Refusals.keep`."""
+        origin = Origin(
+            envelope.sender,
+            envelope.source_ip,
+            self._clock(),
+            client_name=envelope.client_name,
+            helo=envelope.helo,
+            authenticated=authenticated,
+        )
+        copies = [
+            Copy(mailbox, one.reason.value, one.letter_hash or _hash_of(letter, mailbox))
+            for one in refused
+            for mailbox in (envelope.recipients[one.index],)
+        ]
+        return await self._quarantine.keep(origin, copies, letter.header.raw, letter.body(), letter.size)
+
+
+def _hash_of(letter: Letter, mailbox: bytes) -> bytes:
+    """Stands in for the letter hash (STAMP.md 5), which only canonical recipients have."""
+    return hashlib.sha256(_CONTEXT + header_hash(letter.header) + letter.body_hash + mailbox).digest()

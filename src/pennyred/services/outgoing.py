@@ -1,0 +1,93 @@
+"""The desk of outgoing mail: letters go on as they came, and teach whom our users write to.
+
+What has left is delivered or not by others; whatever goes wrong in learning keeps no letter from going on.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pennyred.postage.address import Recipient
+from pennyred.postage.claims import is_automatic, message_ids, read_claims
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.policy import canonical_or_none
+from pennyred.postage.wanted import users_of
+from pennyred.services.gatelog import LetterLog
+from pennyred.services.letterbox import Answer, Delivery, Envelope, Fate, Letter, Relay
+
+SECONDS_PER_DAY = 86_400
+RECIPIENTS_LEARNED_MAX = 100
+"""Of one letter. Whoever writes to more at once does not know them all."""
+_AHEAD_SECONDS = 86_400.0
+"""Before which the final dot must be out: nothing is held for outgoing mail."""
+
+
+class CorrespondentBook(Protocol):
+    """Where it is written down whom our users write to."""
+
+    async def note(
+        self, *, day: int, users: tuple[str, ...], others: tuple[str, ...], message_ids: tuple[bytes, ...]
+    ) -> None:
+        """These users have written to these others, in a letter with these Message-IDs, on a day since 1970-01-01."""
+        ...
+
+
+class OutgoingDesk:
+    """Passes mail on and learns from it. Implements `letterbox.GateDesk`."""
+
+    def __init__(
+        self,
+        book: CorrespondentBook,
+        *,
+        domains: Sequence[str],
+        delimiter: str,
+        clock: Callable[[], int],
+        log: LetterLog,
+    ) -> None:
+        """`domains`: whose users are ours; none: whoever sends this way."""
+        self._book = book
+        self._domains = frozenset(domains)
+        self._delimiter = delimiter
+        self._clock = clock
+        self._log = log
+
+    async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
+        """Send the letter on, whole and untouched; learn from it what the next server has taken."""
+        latest = asyncio.get_running_loop().time() + _AHEAD_SECONDS
+        everyone = range(len(envelope.recipients))
+        delivered = await delivery.send(everyone, b"", letter.header.raw, dot_before=latest)
+        taken = [
+            mailbox for mailbox, fate in zip(envelope.recipients, delivered.fates, strict=True) if fate is Fate.ACCEPTED
+        ]
+        try:
+            await self._learn(letter, envelope, taken)
+        except Unavailable as trouble:
+            self._log.unlearned(str(trouble))
+        except Exception as error:  # noqa: BLE001 - the letter is on its way: what becomes of it is not ours to change
+            self._log.unlearned(repr(error))
+        answer = Relay(delivered)
+        self._log.went_out(letter, envelope, answer)
+        return answer
+
+    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+        """Nobody needs a stamp here."""
+
+    async def _learn(self, letter: Letter, envelope: Envelope, taken: Sequence[bytes]) -> None:
+        """Nothing is learned of what no person has sent: else whoever gets an automatic answer would come free."""
+        sender = canonical_or_none(envelope.sender) if envelope.sender else None
+        if sender is None or not taken or is_automatic(letter.header):
+            return
+        users = self._users(read_claims(letter.header, sender).mailboxes)
+        others = [canonical_or_none(mailbox) for mailbox in taken[:RECIPIENTS_LEARNED_MAX]]
+        if users:
+            await self._book.note(
+                day=self._clock() // SECONDS_PER_DAY,
+                users=users,
+                others=tuple(dict.fromkeys(other.canonical for other in others if other is not None)),
+                message_ids=tuple(dict.fromkeys(message_ids(letter.header, b"message-id")[:1])),
+            )
+
+    def _users(self, mailboxes: Sequence[Recipient]) -> tuple[str, ...]:
+        """Ours among these, without their tags: what is answered comes to either."""
+        ours = [one for one in mailboxes if not self._domains or one.domain in self._domains]
+        return tuple(dict.fromkeys(users_of(one, self._delimiter)[-1] for one in ours))

@@ -1,0 +1,185 @@
+"""Who wants a letter: correspondents, replies, permits, expected mail, exempt senders and forwarders.
+
+Cheapest question first: what the state knows of the claims, then what holds without proof, and the DNS only where a
+rule or an allowance depends on who the sender is. Nothing here refuses a letter or keeps one from being paid for by a
+stamp: where state or DNS does not answer, recipients it matters to are in doubt.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pennyred.postage.authentication import UNPROVEN, Authentication
+from pennyred.postage.claims import Claims, read_claims
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.permitaddress import has_tag, is_tag_for
+from pennyred.postage.policy import Mode, Network, canonical_or_none, parse_source
+from pennyred.postage.reasons import Reason
+from pennyred.postage.wanted import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
+from pennyred.services.gatepolicy import Check, GatePolicy
+from pennyred.services.letterbox import Envelope, Letter
+from pennyred.services.ports import Authenticator, WantedBook
+from pennyred.services.standing import SECONDS_PER_DAY, Judgement, Standing
+
+
+@dataclass(slots=True)
+class Wanting:
+    """One letter's search for a reason to let it in free; `used` is what that has taken of what is counted."""
+
+    book: WantedBook
+    authenticator: Authenticator
+    policy: GatePolicy
+    letter: Letter
+    envelope: Envelope
+    now: int
+    used: list[bytes] = field(default_factory=list)
+
+    async def look(self, judgement: Judgement) -> None:
+        """Set those free whom a rule makes free, and note what was proven of the sender."""
+        unsettled = [one for one in judgement.standings if one.is_open and one.recipient is not None]
+        if not unsettled and self.policy.check is not Check.ALWAYS:
+            return
+        sender = canonical_or_none(self.envelope.sender) if self.envelope.sender else None
+        claims, source = read_claims(self.letter.header, sender), parse_source(self.envelope.source_ip)
+        offers = await self._offers(unsettled, claims) if unsettled else []
+        for standing, grants in offers:
+            await self._take(standing, [grant for grant in grants if holds_by_network(grant, source)])
+        offers = [(standing, grants) for standing, grants in offers if standing.is_open]
+        if not self._is_origin_needed(offers):
+            return
+        is_vital = any(grant.is_about_origin for _, grants in offers for grant in grants)
+        proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=is_vital)
+        judgement.authentication = proven
+        for standing, grants in offers:
+            await self._take(standing, [grant for grant in grants if holds(grant, claims, proven, source)])
+            if standing.is_open and proven.is_unsure and any(grant.is_about_origin for grant in grants):
+                standing.doubt = Reason.DNS_UNAVAILABLE
+
+    async def give_back(self) -> None:
+        """Uncount what was taken, as well as can be: a reply too many is the worst of it."""
+        used, self.used = self.used, []
+        if used:
+            try:
+                await self.book.give_back(used)
+            except Unavailable:
+                return
+
+    async def _offers(self, standings: Sequence[Standing], claims: Claims) -> list[tuple[Standing, list[Grant]]]:
+        """What may let the letter in free for each recipient, the names of the rules in their order."""
+        everybodys = [
+            *sender_grants(Reason.SENDER, self.policy.exemptions.senders, claims),
+            *sender_grants(Reason.FORWARDER, self.policy.forwarders, claims),
+            *self._forwarding_networks(),
+        ]
+        try:
+            noted = await self.book.grants([self._users(one) for one in standings], claims, now=self.now)
+        except Unavailable:
+            noted = [()] * len(standings)
+            for one in standings:
+                one.doubt = Reason.INTERNAL
+        offers = []
+        for standing, own in zip(standings, noted, strict=True):
+            grants = [*everybodys, *own, *self._own_grants(standing, claims)]
+            offers.append((standing, sorted(grants, key=lambda grant: _ORDER[grant.reason])))
+        return offers
+
+    def _users(self, standing: Standing) -> list[str]:
+        """The names under which rules of a recipient may stand: its own, its aliases', its domain, everybody's."""
+        assert standing.recipient is not None
+        delimiter = self.policy.recipients.delimiter
+        own = [user for name in standing.names for user in users_of(name, delimiter)]
+        return list(dict.fromkeys([*own, standing.recipient.domain, ANYBODY]))
+
+    def _forwarding_networks(self) -> list[Grant]:
+        """A forwarder that leaves MAIL FROM as it was is known by its network alone."""
+        networks: list[Network] = [one for networks in self.policy.forwarders.values() for one in networks]
+        return [Grant(Reason.FORWARDER, networks=tuple(networks))] if networks else []
+
+    def _own_grants(self, standing: Standing, claims: Claims) -> Iterable[Grant]:
+        recipient = standing.recipient
+        assert recipient is not None
+        rules = self.policy.recipients.of(recipient).exemptions
+        if rules is not None:
+            yield from sender_grants(Reason.SENDER, rules.senders, claims)
+        key, delimiter = self.policy.pass_key, self.policy.recipients.delimiter
+        if key is not None and has_tag(recipient, delimiter):
+            day = self.now // SECONDS_PER_DAY
+            claimed = [one.domain for one in claims.mailboxes] + list(claims.signers)
+            for domain in dict.fromkeys(one for name in claimed for one in parents(name)):
+                if is_tag_for(key, recipient, delimiter, day, domain):
+                    yield Grant(Reason.LIST, domains=(domain,))
+
+    def _is_origin_needed(self, offers: Sequence[tuple[Standing, Sequence[Grant]]]) -> bool:
+        if self.policy.check is not Check.NEEDED:
+            return self.policy.check is Check.ALWAYS
+        return any(
+            any(grant.is_about_origin for grant in grants)
+            # An allowance is counted under the domain, where one is proven; `<>` has an allowance of its own.
+            or (standing.mode is not Mode.REQUIRE and not standing.offered and bool(self.envelope.sender))
+            for standing, grants in offers
+        )
+
+    async def _take(self, standing: Standing, grants: Sequence[Grant]) -> None:
+        """Use the first of these that is not used up."""
+        for grant in grants:
+            if not standing.is_open:
+                return
+            if grant.counter:
+                try:
+                    if not await self.book.use([grant.counter]):
+                        continue
+                except Unavailable:
+                    standing.doubt = Reason.INTERNAL
+                    continue
+                self.used.append(grant.counter)
+            standing.reason = grant.reason
+
+
+async def wanted_too(
+    book: WantedBook, policy: GatePolicy, sender: bytes, mailboxes: Sequence[bytes], free: list[bool], *, now: int
+) -> list[bool]:
+    """`free`, and who else wants mail of whom MAIL FROM names, before the letter proves it.
+
+    Nothing is let in by that: it only keeps those who know a sender apart from those who do not.
+    """
+    claimed = canonical_or_none(sender) if sender else None
+    recipients = [
+        None if is_free else canonical_or_none(mailbox) for mailbox, is_free in zip(mailboxes, free, strict=True)
+    ]
+    asked = [(place, recipient) for place, recipient in enumerate(recipients) if recipient is not None]
+    if claimed is None or not asked:
+        return free
+    delimiter = policy.recipients.delimiter
+    users = [[*users_of(recipient, delimiter), recipient.domain, ANYBODY] for _, recipient in asked]
+    try:
+        noted = await book.grants(users, Claims(author=claimed, sender=claimed), now=now)
+    except Unavailable:
+        return free
+    for (place, _), grants in zip(asked, noted, strict=True):
+        free[place] = bool(grants)
+    return free
+
+
+class NothingWanted:
+    """A book in which nothing stands. Implements `ports.WantedBook`."""
+
+    async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:  # noqa: ARG002
+        """None."""
+        return [[] for _ in recipients]
+
+    async def use(self, counters: Sequence[bytes]) -> bool:  # noqa: ARG002
+        """There is nothing to use."""
+        return False
+
+    async def give_back(self, counters: Sequence[bytes]) -> None:
+        """Nothing was taken."""
+
+
+class NoAuthenticator:
+    """Proves nothing, and asks nobody. Implements `ports.Authenticator`."""
+
+    async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:  # noqa: ARG002
+        """Nothing."""
+        return UNPROVEN
+
+
+_ORDER = {reason: place for place, reason in enumerate(Reason)}
