@@ -13,7 +13,7 @@ import pytest
 from program import Served, run_json
 from real_postfix import free_port
 
-from pennyred.config import read_settings
+from pennyred.config import OutgoingSettings, read_settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -114,6 +114,37 @@ def test_the_settings_of_a_gate_in_production_are_settings(tmp_path):
     gate = read_settings(settings).gate
     assert gate is not None
     assert len(gate.upstream) == 2
+
+
+def test_the_settings_of_wanted_mail_are_settings(tmp_path):
+    settings = tmp_path / "pennyred.toml"
+    (tmp_path / "recipients.toml").write_text(block("example: recipients", "toml"))
+    settings.write_text(
+        f'[gate]\nrecipient_rules = "recipients.toml"\n[office]\ndomain = "post.example.org"\n'
+        f"{block('example: outgoing', 'toml')}"
+    )
+    gate = read_settings(settings).gate
+    assert gate is not None
+    assert gate.recipient_rules["ceo@example.org"].price == 10
+    assert gate.outgoing == OutgoingSettings()
+
+
+def test_the_way_from_monitor_to_require(tmp_path):
+    """As in step 6, on a gate that has seen no mail yet."""
+    log = tmp_path / "mail.log"
+    log.write_text(
+        "2026-11-20T10:00:00+00:00 mx postfix/qmgr[7]: 4Abc12: from=<bob@example.org>, size=512, nrcpt=1 (queue active)\n"
+        "2026-11-20T10:00:01+00:00 mx postfix/smtp[8]: 4Abc12: to=<carl@friends.example>, relay=mx.friends.example[192.0.2.1]:25,"
+        " delay=1, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n"
+    )
+    run_json("init", str(tmp_path))
+    settings = tmp_path / "pennyred.toml"
+    settings.write_text(settings.read_text().replace("[gate]", '[gate]\ndomains = ["example.org"]', 1))
+    script = block("example: wanted").replace("/var/log/mail.log", str(log))
+    done = shell(re.sub(r"^pennyred ", f"{PENNYRED} ", script, flags=re.MULTILINE), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 pairs of 1 users" in done.stdout
+    assert (tmp_path / "report.svg").exists()
 
 
 def test_the_limits_in_the_table_have_the_defaults_of_the_settings_file():

@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each (default: 5)")
     parser.add_argument("--clients", type=int, default=16, metavar="N", help="at once (default: 16)")
     parser.add_argument("--short", action="store_true", help="one short turn of each: whether it works at all")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it (SVG); needs the extra [bench]")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it (SVG); needs the extra [plot]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn there")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a real disk (default: /var/tmp)")
     return parser.parse_args()

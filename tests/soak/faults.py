@@ -113,9 +113,9 @@ def disk_is_full(stage: Stage, chance: random.Random) -> None:
 
 def clock_steps(stage: Stage, chance: random.Random) -> None:
     """Forwards or backwards by up to two hours, and back."""
-    stage.move_clock(chance.randint(-7200, 7200))
+    stage.clock.move(chance.randint(-7200, 7200))
     time.sleep(chance.uniform(0.1, 0.6))
-    stage.move_clock(0)
+    stage.clock.move(0)
 
 
 def faults_for(stage: Stage) -> dict[str, Fault]:

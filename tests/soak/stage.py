@@ -1,13 +1,13 @@
 """The gate at work with two workers, a mail server behind it, a small disk and a clock that can be moved under it."""
 
 import contextlib
-import os
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from mailserver import MailServer
+from moving_clock import MovingClock
 from program import Served
 from town import BOB, Town, letter
 
@@ -15,7 +15,6 @@ from .senders import Post, Sender
 
 DISK_MIB = 256
 CLIENTS = 8
-MOVED_CLOCK = Path(__file__).parent / "moved_clock"
 SETTINGS = """transfer_timeout_seconds = 2
 upstream_timeout_seconds = 2
 stop_timeout_seconds = 2
@@ -30,7 +29,7 @@ class Stage:
     def __init__(self, folder: Path, stamps: int) -> None:
         self.folder = folder / "town"
         self.stamps = stamps
-        self.clock = folder / "clock"
+        self.clock = MovingClock(folder / "clock")
         self.served: Served | None = None
         self.has_disk = False
         self._stack = contextlib.ExitStack()
@@ -50,7 +49,7 @@ class Stage:
     def _begin(self) -> None:
         self.folder.mkdir()
         self._stack.enter_context(self._disk())
-        self._stack.enter_context(self._moving_clock())
+        self._stack.enter_context(self.clock.for_programs())
         self.server = self._stack.enter_context(MailServer())
         settings = f'{SETTINGS}spool = "{self.folder}"'
         self.town = Town.found(self.folder, self.server.port, settings, "daily_cap = 10000000")
@@ -97,12 +96,6 @@ class Stage:
             self.post.hand_in(name, self.town.stamped(octets, BOB))
             self._made += 1
 
-    def move_clock(self, seconds: int) -> None:
-        """For the program alone: it reads an offset from a file."""
-        written = self.clock.with_suffix(".new")
-        written.write_text(f"{seconds}")
-        written.rename(self.clock)
-
     def fill_disk(self) -> Path:
         """To the last octet."""
         filler = self.folder / "filler"
@@ -119,15 +112,3 @@ class Stage:
         yield
         if self.has_disk:
             subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
-
-    @contextlib.contextmanager
-    def _moving_clock(self) -> Iterator[None]:
-        self.move_clock(0)
-        before = dict(os.environ)
-        paths = [str(MOVED_CLOCK), *filter(None, [before.get("PYTHONPATH")])]
-        os.environ.update({"SOAK_CLOCK": str(self.clock), "PYTHONPATH": os.pathsep.join(paths)})
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)

@@ -31,7 +31,7 @@ class Verdict:
 def let_it_end(stage: Stage) -> None:
     """No more faults: every letter is taken in the end."""
     stage.server.forget_answers()
-    stage.move_clock(CLOCK_AT_THE_END_SECONDS)
+    stage.clock.move(CLOCK_AT_THE_END_SECONDS)
     deadline = time.monotonic() + END_SECONDS_MAX
     while not stage.post.is_done and time.monotonic() < deadline:
         time.sleep(0.05)

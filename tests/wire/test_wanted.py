@@ -1,0 +1,102 @@
+"""Wanted mail through a started gate: friends beside strangers, rules of single recipients, and rules read again."""
+
+import signal
+import smtplib
+
+import pytest
+from dkim_keys import ed25519_key, key_name, sign
+from dns_server import DnsServer
+from town import ANN as FRIEND
+
+US, OTHER = "bob@example.org", "eve@example.org"
+FRIENDS_DOMAIN = "sender.example"
+
+
+@pytest.fixture
+def dns():
+    """The friend's key is published."""
+    with DnsServer({key_name(FRIENDS_DOMAIN, "s1"): {"TXT": [ed25519_key().txt]}}) as server:
+        yield server
+
+
+def signed(letter: bytes) -> bytes:
+    return sign(letter, FRIENDS_DOMAIN, "s1", ed25519_key())
+
+
+def asking(dns) -> str:
+    host, port = dns.address
+    return f'nameservers = ["{host}:{port}"]'
+
+
+def test_a_friends_letter_to_one_who_knows_him_and_one_who_does_not_reaches_the_one(
+    found_town, dns, letter, mail_server
+):
+    town = found_town(asking(dns))
+    town.admin("correspondents", "add", US, FRIEND)
+    octets = signed(letter())
+    with town.serve(), smtplib.SMTP("127.0.0.1", town.gate_port, timeout=60) as client:
+        client.ehlo("client.example")
+        assert client.mail(FRIEND)[0] == 250
+        assert client.rcpt(US)[0] == 250
+        assert client.rcpt(OTHER)[0] == 452, "to come again, in a letter of its own"
+        assert client.data(octets)[0] == 250
+        assert client.mail(FRIEND)[0] == 250
+        assert client.rcpt(OTHER)[0] == 250
+        assert client.docmd("DATA")[0] == 354
+        client.send(octets + b".\r\n")
+        assert client.getreply()[0] == 550
+    [taken] = mail_server.letters
+    assert b"reason=correspondent" in taken.letter
+    assert b"dkim=pass header.d=sender.example" in taken.letter
+
+
+def test_a_forged_friend_needs_a_stamp(found_town, dns, letter):
+    town = found_town(asking(dns))
+    town.admin("correspondents", "add", US, FRIEND)
+    with town.serve():
+        assert town.send(letter(), US)[0] == 550
+        assert town.send(signed(letter()), US)[0] == 250
+
+
+def test_where_the_dns_is_silent_a_friend_is_asked_to_come_again_and_strangers_are_told_at_once(
+    found_town, dns, letter
+):
+    dns.fail(key_name(FRIENDS_DOMAIN, "s1"))
+    town = found_town(asking(dns))
+    town.admin("correspondents", "add", US, FRIEND)
+    with town.serve():
+        code, text = town.send(signed(letter()), US)
+        assert (code, "(dns-unavailable)" in text) == (451, True)
+        assert town.send(signed(letter()), OTHER)[0] == 550
+        dns.mend(key_name(FRIENDS_DOMAIN, "s1"))
+        assert town.send(signed(letter()), US)[0] == 250
+
+
+def test_what_was_set_for_single_recipients_counts_after_a_reload(found_town, letter):
+    town = found_town()
+    with town.serve() as served:
+        assert "needs a 1-cent stamp" in town.send(letter(), US)[1]
+        town.admin("recipient", "set", US, "--price", "3")
+        (town.folder / "recipients.toml").write_text('["eve@example.org"]\nmode = "monitor"\n')
+        town.write('recipient_rules = "recipients.toml"')
+        served.process.send_signal(signal.SIGHUP)
+        served.wait_for(lambda line: line["event"] == "settings reread")
+        assert "needs a 3-cent stamp" in town.send(letter(), US)[1]
+        assert town.send(letter(), OTHER)[0] == 250
+        (town.folder / "recipients.toml").write_text('["eve@example.org"]\nmode = "sometimes"\n')
+        served.process.send_signal(signal.SIGHUP)
+        refused = served.wait_for(lambda line: line["event"].startswith("settings not reread"))
+        assert "recipients.toml" in refused["error"]
+        assert town.send(letter(), OTHER)[0] == 250
+
+
+def test_other_name_servers_are_asked_after_a_reload(found_town, dns, letter):
+    with DnsServer({}) as nobody:
+        town = found_town(asking(nobody))
+        town.admin("correspondents", "add", US, FRIEND)
+        with town.serve() as served:
+            assert town.send(signed(letter()), US)[0] == 550
+            town.write(asking(dns))
+            served.process.send_signal(signal.SIGHUP)
+            served.wait_for(lambda line: line["event"] == "settings reread")
+            assert town.send(signed(letter()), US)[0] == 250
