@@ -5,6 +5,7 @@ Read once a letter, in time that grows with the header's length alone, and bound
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
 from pennyred.postage.addressfields import read_addresses
@@ -15,16 +16,17 @@ REPLIED_TO_MAX = 20
 """Message-IDs looked at of a letter: In-Reply-To, and the last of References, which may name a whole thread."""
 MESSAGE_ID_OCTETS_MAX = 998
 SIGNERS_MAX = 5
+FIELDS_READ_MAX = 5
+"""Of one name; all of these may stand once in a letter."""
 LIST_ID_OCTETS_MAX = 255
 """RFC 2919 section 3."""
 _VALUE_OCTETS_MAX = 20_000
 
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
-_PLAIN_FROM = re.compile(
-    rb"""\s*(?:(?:"[^"\\\r\n]{0,200}"|[A-Za-z0-9!#$%&'*+/=?^_`{|}~. -]{0,200}?)\s*<)?"""
-    rb"""([A-Za-z0-9._+=-]{1,64}@[A-Za-z0-9.-]{1,253})>?\s*"""
-)
-"""Nearly every From there is; whatever else it may be, the slow way reads it."""
+_PLAIN_NAME = re.compile(rb"""[A-Za-z0-9!#$%&'*+/=?^_`{|}~. \t-]*|[ \t]*"[^"\\\r\n]*"[ \t]*""")
+_PLAIN_ADDRESS = re.compile(rb"[A-Za-z0-9._+=-]{1,64}@[A-Za-z0-9.-]{1,253}")
+"""Nearly every From is a plain name and a plain address; whatever else it may be, the slow way reads it."""
+_PLAIN_OCTETS_MAX = 500
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,998})>")
 _LIST_ID = re.compile(rb"<([^<>\s]{1,255})>\s*\Z")
 _SIGNER = re.compile(rb"(?:\A|;)\s*d\s*=\s*([A-Za-z0-9._-]{1,253})\s*(?:;|\Z)")
@@ -63,16 +65,16 @@ def read_claims(header: HeaderSection, sender: Recipient | None) -> Claims:
 
 
 def message_ids(header: HeaderSection, name: bytes) -> list[bytes]:
-    """The Message-IDs in fields of this name, in order."""
-    return [found for field in header.named(name) for found in _MESSAGE_ID.findall(_unfolded(field))]
+    """The Message-IDs in the first few fields of this name, in order."""
+    return [found for field in header.named(name)[:FIELDS_READ_MAX] for found in _MESSAGE_ID.findall(_unfolded(field))]
 
 
 def is_automatic(header: HeaderSection) -> bool:
     """Whether nobody has written it by hand: RFC 3834 section 5 (Auto-Submitted), and what was used before that."""
-    submitted = header.named(b"auto-submitted")
+    submitted = header.named(b"auto-submitted")[:FIELDS_READ_MAX]
     if any(_unfolded(field).partition(b";")[0].strip().lower() not in (b"no", b"") for field in submitted):
         return True
-    precedence = header.named(b"precedence")
+    precedence = header.named(b"precedence")[:FIELDS_READ_MAX]
     return any(_unfolded(field).strip().lower() in (b"bulk", b"junk", b"list", b"auto_reply") for field in precedence)
 
 
@@ -82,12 +84,22 @@ def author_of(header: HeaderSection) -> Recipient | None:
     if len(fields) != 1 or len(fields[0].value) > _VALUE_OCTETS_MAX:
         return None
     try:
-        if plain := _PLAIN_FROM.fullmatch(_FOLDING.sub(b"", fields[0].value)):
-            return canonical_recipient(plain[1].decode("ascii"))
-        first, *others = read_addresses(fields[0])
+        if plain := _plain_address(_FOLDING.sub(b"", fields[0].value).strip(b" \t")):
+            return canonical_recipient(plain.decode("ascii"))
+        first, *others = islice(read_addresses(fields[0]), 2)
         return None if others else canonical_recipient(first)
     except (Malformed, ValueError):  # no address at all is one, too
         return None
+
+
+def _plain_address(value: bytes) -> bytes:
+    """The address in a From that is as simple as nearly all are; empty where it is not."""
+    if len(value) > _PLAIN_OCTETS_MAX:
+        return b""
+    name, bracket, address = value.removesuffix(b">").rpartition(b"<")
+    if bool(bracket) != value.endswith(b">") or not _PLAIN_NAME.fullmatch(name):
+        return b""
+    return address if _PLAIN_ADDRESS.fullmatch(address) else b""
 
 
 def _list_id(fields: tuple[Field, ...]) -> str:
