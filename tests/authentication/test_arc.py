@@ -113,3 +113,22 @@ def test_a_chain_of_too_many_forwarders_is_not_looked_at(server):
     for _ in range(10):
         letter = sealed(letter, LISTS, f"arc=pass; {PASSED}")
     assert results(forwarded(server, letter, LISTS), "arc") == []
+
+
+@pytest.mark.parametrize(
+    "decoy",
+    [
+        b"ARC-Seal: a=rsa-sha256; i=x; cv=none; d=lists.example; s=arc; b=AAAA\r\n",
+        b"ARC-Seal: i=2; a=rsa-sha256; cv=pass; d=lists.example; s=arc; b=AAAA\r\n",
+        b"ARC-Seal: i=1; a=rsa-sha256; cv=none; d=lists.example; s=arc; b=AAAA\r\n",
+        b"ARC-Seal: xi=1; i=1; a=rsa-sha256; cv=none; d=lists.example; s=arc; b=AAAA\r\n",
+    ],
+)
+def test_a_field_that_two_readers_read_differently_is_a_chain_for_nobody(server, decoy):
+    """A seal of the trusted forwarder's name beside one that holds, of somebody else's."""
+    for letter in (
+        decoy + sealed(domain="evil.example"),
+        sealed(domain="evil.example").replace(b"i=1;", b"xi=1; i=x;"),
+    ):
+        found = forwarded(server, letter, LISTS)
+        assert (results(found, "arc"), found.author_domain) == ([], "")

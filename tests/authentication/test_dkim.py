@@ -179,7 +179,7 @@ def test_a_key_that_cannot_be_used_is_a_permanent_error(server, record):
 
 
 def test_a_key_may_forbid_signatures_for_subdomains(server):
-    server.replace(key_name("example.org", "strict"), "TXT", rsa_key().txt + "; t=y:s")
+    server.replace(key_name("example.org", "strict"), "TXT", rsa_key().txt + "; t=s")
     assert dkim_results(server, sign(LETTER, "example.org", "strict", rsa_key())) == ["pass"]
     letter = sign(LETTER, "example.org", "strict", rsa_key(), identity=b"ann@sub.example.org")
     assert dkim_results(server, letter) == ["permerror"]
@@ -282,3 +282,9 @@ def test_our_verdict_is_that_of_the_library_whatever_is_altered(server, fields, 
     ours = dkim_results(server, letter)
     if not re.search(rb"^[^:\r\n]*[ \t]+:", letter, re.MULTILINE):  # which the library does not take for a field
         assert (ours[:1] == ["pass"]) == bool(theirs)
+
+
+def test_a_key_that_is_only_being_tested_proves_nothing(server):
+    """RFC 6376 section 3.6.1: as if the letter were not signed."""
+    server.replace(key_name("example.org", "test"), "TXT", rsa_key().txt + "; t=y")
+    assert dkim_results(server, sign(LETTER, "example.org", "test", rsa_key())) == ["policy"]

@@ -64,7 +64,9 @@ class TestSenders:
         rules = {"ann@sender.example": ()}
         assert self.granted(rules, Claims(author=ANN), proven(author="sender.example"))
         assert not self.granted(rules, Claims(author=ANN), proven("sender.example"))
-        assert self.granted(rules, Claims(sender=ANN), proven("sender.example"))
+        by_spf = Authentication(domains=frozenset({"sender.example"}), sender_domain="sender.example")
+        assert self.granted(rules, Claims(sender=ANN), by_spf)
+        assert not self.granted(rules, Claims(sender=ANN), proven("sender.example")), "a signature says nothing of it"
         other = canonical_recipient("eve@sender.example")
         assert not self.granted(rules, Claims(author=other), proven("sender.example", author="sender.example"))
 

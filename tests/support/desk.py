@@ -195,6 +195,9 @@ class Witness:
         self.asked.append(is_vital)
         return self.found
 
+    async def is_sender_proven(self, envelope: Envelope) -> bool:
+        return bool(self.found.sender_domain)
+
 
 @dataclass
 class Wants:

@@ -14,8 +14,9 @@ FRIENDS_DOMAIN = "sender.example"
 
 @pytest.fixture
 def dns():
-    """The friend's key is published."""
-    with DnsServer({key_name(FRIENDS_DOMAIN, "s1"): {"TXT": [ed25519_key().txt]}}) as server:
+    """The friend's key is published, and where his mail comes from."""
+    zone = {key_name(FRIENDS_DOMAIN, "s1"): [ed25519_key().txt], FRIENDS_DOMAIN: ["v=spf1 ip4:127.0.0.1 -all"]}
+    with DnsServer({name: {"TXT": texts} for name, texts in zone.items()}) as server:
         yield server
 
 
@@ -50,7 +51,19 @@ def test_a_friends_letter_to_one_who_knows_him_and_one_who_does_not_reaches_the_
     assert b"dkim=pass header.d=sender.example" in taken.letter
 
 
+def test_nobody_can_ask_whom_our_users_write_to(found_town, dns):
+    """By RCPT, under a friend's name, and without a letter."""
+    dns.replace(FRIENDS_DOMAIN, "TXT", "v=spf1 -all")
+    town = found_town(asking(dns))
+    town.admin("correspondents", "add", US, FRIEND)
+    with town.serve(), smtplib.SMTP("127.0.0.1", town.gate_port, timeout=60) as client:
+        client.ehlo("client.example")
+        client.mail(FRIEND)
+        assert [client.rcpt(one)[0] for one in (US, OTHER)] == [250, 250]
+
+
 def test_a_forged_friend_needs_a_stamp(found_town, dns, letter):
+    dns.replace(FRIENDS_DOMAIN, "TXT", "v=spf1 -all")
     town = found_town(asking(dns))
     town.admin("correspondents", "add", US, FRIEND)
     with town.serve():
@@ -61,6 +74,7 @@ def test_a_forged_friend_needs_a_stamp(found_town, dns, letter):
 def test_where_the_dns_is_silent_a_friend_is_asked_to_come_again_and_strangers_are_told_at_once(
     found_town, dns, letter
 ):
+    dns.replace(FRIENDS_DOMAIN, "TXT", "v=spf1 -all")
     dns.fail(key_name(FRIENDS_DOMAIN, "s1"))
     town = found_town(asking(dns))
     town.admin("correspondents", "add", US, FRIEND)

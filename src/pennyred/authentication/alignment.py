@@ -79,5 +79,7 @@ def _is_related(
     others = [sender] if sender and record.spf_mode is dmarc.Mode.RELAXED else []
     others += signers if record.dkim_mode is dmarc.Mode.RELAXED else []
     organisation = organisations.of(author)
+    if "." not in organisation:  # a registry that has published a record, without saying that it is none
+        return False
     related = [other for other in others if f".{other}".endswith(f".{organisation}")]
     return any(organisations.of(other) == organisation for other in dict.fromkeys(related))

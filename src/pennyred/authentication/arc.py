@@ -11,6 +11,7 @@ from pennyred.authentication import signatures
 from pennyred.authentication.claims import read_claims
 from pennyred.authentication.lookups import Lookups, Temporary
 from pennyred.authentication.signatures import BodyHashes, HeaderField, Tags, Unverified
+from pennyred.postage.address import canonical_domain
 from pennyred.postage.authentication import Finding, Result
 from pennyred.postage.letter import Field, HeaderSection
 
@@ -54,7 +55,9 @@ def read_chain(header: HeaderSection, trusted: AbstractSet[str]) -> ArcChain | N
     fields = [field for key in _KEYS for field in header.named(key)]
     if not trusted or not fields or len(fields) > len(_KEYS) * INSTANCES_MAX:
         return None
-    newest = max((_instance(field) for field in header.named(_SEAL)), default=0)
+    newest = _newest_instance(header)
+    if not newest:
+        return None
     try:
         seal = _tags(header, _SEAL, newest)
         message = _tags(header, _MESSAGE_SIGNATURE, newest)
@@ -76,7 +79,9 @@ def check_arc(chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookup
         return ArcAnswer(Finding("arc", Result.TEMPERROR, properties))
     except Exception:  # noqa: BLE001 - the library meets what a stranger has written
         return ArcAnswer(Finding("arc", Result.FAIL, properties))
-    if word != dkim.CV_Pass:
+    # Who was verified must be whom the chain was believed for: never two readings of one field.
+    is_sealers = word == dkim.CV_Pass and _sealed_by(sets[0]) == (chain.sealer, int(chain.instance))
+    if not is_sealers:
         return ArcAnswer(Finding("arc", Result.FAIL, properties))
     return ArcAnswer(Finding("arc", Result.PASS, properties), _authors(sets[0]["aar-value"]))
 
@@ -105,6 +110,27 @@ class _Chain(dkim.ARC):  # type: ignore[misc]
         except Unverified:
             return False
         return True
+
+
+def _newest_instance(header: HeaderSection) -> int:
+    """How many sets the chain has: each of the three fields once for each instance from 1 on (RFC 8617 section 4.2.1).
+
+    0 where it has not, or where a field does not begin with its instance: readers who look elsewhere for it could be
+    shown another.
+    """
+    instances = [sorted(_instance(field) for field in header.named(key)) for key in _KEYS]
+    count = len(instances[0])
+    return count if all(found == list(range(1, count + 1)) for found in instances) else 0
+
+
+def _sealed_by(newest: Any) -> tuple[str, int]:
+    """Domain and instance of the newest set, as the library has verified it."""
+    try:
+        domain = newest["as-domain"]
+        text = domain.decode("ascii") if isinstance(domain, bytes) else str(domain)
+        return canonical_domain(text), int(newest["instance"])
+    except (KeyError, TypeError, ValueError):
+        return "", 0
 
 
 def _instance(field: Field) -> int:

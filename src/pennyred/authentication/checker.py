@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pennyred.authentication.alignment import Organisations, check_alignment
@@ -18,6 +18,7 @@ from pennyred.authentication.bodies import body_hashes
 from pennyred.authentication.dkim import DkimSignature, check_dkim, read_signatures, wants_simple_body
 from pennyred.authentication.fronts import believe_fronts
 from pennyred.authentication.lookups import Lookups, Servers, Temporary, TooMany
+from pennyred.authentication.registered import Registered
 from pennyred.authentication.signatures import BodyHashes
 from pennyred.authentication.spf import check_spf
 from pennyred.postage.authentication import Authentication, Finding, Result
@@ -57,6 +58,7 @@ class Checker:
         self._sealers = frozenset(name.lower() for name in trusted_sealers)
         self._fronts = frozenset(name.lower() for name in trusted_fronts)
         self._on_error = on_error
+        self._registered = Registered()
         self._threads = threads
         self._under_way = 0
         self._asking = ThreadPoolExecutor(threads, thread_name_prefix="authentication")
@@ -72,7 +74,8 @@ class Checker:
             return UNSURE
         self._under_way += 1
         try:
-            return await self._authenticate(letter, envelope)
+            found = await self._authenticate(letter, envelope)
+            return replace(found, organisation=self._registered.of(found.organisation))
         except TimeoutError:
             return UNSURE
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost a wanted letter
@@ -81,6 +84,24 @@ class Checker:
             return UNSURE
         finally:
             self._under_way -= 1
+
+    async def is_sender_proven(self, envelope: Envelope) -> bool:
+        """Whether SPF proves the domain of MAIL FROM, before there is a letter. Raises nothing; what is not known now
+        is not proven.
+        """
+        domain = envelope.sender.rpartition(b"@")[2].decode("utf-8", "replace").lower()
+        if not domain or self._under_way >= self._threads // 2:
+            return False
+        self._under_way += 1
+        try:
+            spf = await self._in_thread(lambda deadline: check_spf(envelope, Lookups(self._servers, deadline)))
+        except Exception as error:  # noqa: BLE001 - as above
+            if self._on_error is not None and not isinstance(error, TimeoutError):
+                self._on_error(error)
+            return False
+        finally:
+            self._under_way -= 1
+        return spf.proven == domain
 
     def close(self) -> None:
         """Take no more letters; threads end by themselves, within the timeout."""
@@ -126,6 +147,7 @@ class _Work:
         author = author_domain(self.header)
         # DKIM first: its few questions are soon answered, and SPF's may wait for a chain of strangers' servers.
         dkim = check_dkim(self.signatures, self.header, self.bodies, self.lookups)
+        self.lookups.forgive()  # a signature whose domain is silent must not cost what SPF can prove
         spf = check_spf(self.envelope, self.lookups)
         signers = [one.domain for one in dkim if one.finding.result is Result.PASS]
         organisations = Organisations(self.lookups)

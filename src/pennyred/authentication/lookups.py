@@ -16,7 +16,7 @@ import dns.nameserver
 import dns.resolver
 import dns.ttl
 
-QUESTION_SECONDS = 4.0
+QUESTION_SECONDS = 2.0
 """For one question, all tries together."""
 TIMEOUTS_MAX = 2
 """After so many questions without an answer a letter asks no more: silent servers must not hold all threads."""
@@ -157,6 +157,10 @@ class Lookups:
         except Temporary as error:
             self._timeouts += isinstance(error.__cause__, dns.exception.Timeout)
             raise
+
+    def forgive(self) -> None:
+        """What comes now has nothing to do with who did not answer so far."""
+        self._timeouts = 0
 
     def texts(self, name: str) -> tuple[bytes, ...]:
         """The TXT records of a name; raises `Temporary` and `TooMany`."""

@@ -210,6 +210,8 @@ def _check_use(key: _Key, tags: Tags) -> None:
     """What the record says the key is for (RFC 6376 section 3.6.1), and whether it proves anything (RFC 8301)."""
     if key.kind == b"rsa" and (key.bits not in RSA_BITS or key.key["publicExponent"] > RSA_EXPONENT_MAX):
         raise Unverified(Result.POLICY)
+    if b"y" in _words(key.tags.get(b"t", b"")):  # its owner is only testing: as if there were no signature
+        raise Unverified(Result.POLICY)
     services = _words(key.tags.get(b"s", b"*"))
     hashes = _words(key.tags.get(b"h", b"sha256"))
     is_strict = b"s" in _words(key.tags.get(b"t", b""))

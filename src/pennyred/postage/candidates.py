@@ -67,26 +67,47 @@ def _deal(
     recipients: Iterable[Recipient | None],
     names: Mapping[Recipient, Sequence[Recipient]],
 ) -> tuple[dict[Recipient, list[Stamp]], int]:
-    """Each recipient's stamps, and how many are nobody's; after `TRIES_MAX` tries the others are not looked at."""
+    """Each recipient's stamps, and how many are nobody's; after `TRIES_MAX` tries the others are not looked at.
+
+    What is made out to a recipient itself is its own; what is left may be made out to an alias that led to it.
+    """
     matches: dict[Recipient, list[Stamp]] = {recipient: [] for recipient in recipients if recipient is not None}
+    left, tries = _deal_exactly(stamps, matches)
+    aliased = [recipient for recipient in matches if len(names.get(recipient, ())) > 1]
+    strays = 0
+    for stamp in left:
+        if aliased and tries < TRIES_MAX:
+            aliased.sort(key=lambda one: len(matches[one]))  # those who have none yet are asked first
+            tries += len(aliased)
+            owner = next((one for one in aliased if any(_is_for(stamp, name) for name in names[one][1:])), None)
+            if owner is not None:
+                matches[owner].append(stamp)
+                continue
+        strays += 1
+    return matches, strays
+
+
+def _deal_exactly(stamps: Iterable[Stamp], matches: Mapping[Recipient, list[Stamp]]) -> tuple[list[Stamp], int]:
+    """Put stamps to the recipients they are made out to; those that are left, and how many tries it took."""
     waiting, served = list(matches), list[Recipient]()  # those who have none yet are asked first
     is_backwards = False  # stamps stand in the order of the recipients, or, put on top one by one, in the other
-    strays = tries = 0
+    left: list[Stamp] = []
+    tries = 0
     for stamp in stamps:
         if tries >= TRIES_MAX:
             break
         order = [*(reversed(waiting) if is_backwards else waiting), *served]
-        place = next((place for place, one in enumerate(order) if _is_for(stamp, names.get(one) or (one,))), None)
+        place = next((place for place, recipient in enumerate(order) if _is_for(stamp, recipient)), None)
         tries += len(order) if place is None else place + 1
         if place is None:
-            strays += 1
+            left.append(stamp)
             continue
         matches[order[place]].append(stamp)
         if place < len(waiting):
             at = len(waiting) - 1 - place if is_backwards else place
             served.append(waiting.pop(at))
             is_backwards = at > len(waiting) // 2
-    return matches, strays
+    return left, tries
 
 
 def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
@@ -103,9 +124,8 @@ def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
     return list(stamps.values()), unreadable
 
 
-def _is_for(stamp: Stamp, names: Sequence[Recipient]) -> bool:
-    salt = stamp.salt
-    return salt is not None and any(recipient_hash(salt, name) == stamp.recipient_hash for name in names)
+def _is_for(stamp: Stamp, recipient: Recipient) -> bool:
+    return stamp.salt is not None and recipient_hash(stamp.salt, recipient) == stamp.recipient_hash
 
 
 def _shares(

@@ -23,13 +23,22 @@ LIST_ID_OCTETS_MAX = 255
 _VALUE_OCTETS_MAX = 20_000
 
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
-_PLAIN_NAME = re.compile(rb"""[A-Za-z0-9!#$%&'*+/=?^_`{|}~. \t-]*|[ \t]*"[^"\\\r\n]*"[ \t]*""")
+_PLAIN_NAME = re.compile(rb"""[^<>\x00-\x08\x0a-\x1f]*""")
+_AT = re.compile(rb"""[^\s<>(),:;"'\[\]]*@[^\s<>(),:;"'\[\]]*""")
 _PLAIN_ADDRESS = re.compile(rb"[A-Za-z0-9._+=-]{1,64}@[A-Za-z0-9.-]{1,253}")
 """Nearly every From is a plain name and a plain address; whatever else it may be, the slow way reads it."""
 _PLAIN_OCTETS_MAX = 500
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,998})>")
 _LIST_ID = re.compile(rb"<([^<>\s]{1,255})>\s*\Z")
 _SIGNER = re.compile(rb"(?:\A|;)\s*d\s*=\s*([A-Za-z0-9._-]{1,253})\s*(?:;|\Z)")
+_REPORT = re.compile(rb"\s*multipart/report\b")
+_CALENDAR_REPLY = re.compile(rb"\s*text/calendar\b.*\bmethod=\"?reply\b", re.DOTALL)
+_PASSED_ON = (
+    *(b"list-id", b"list-post", b"list-unsubscribe", b"list-help", b"mailing-list"),
+    *(b"x-autoreply", b"x-autorespond", b"x-auto-response-suppress", b"x-loop", b"feedback-id"),
+    *(b"resent-from", b"resent-to", b"resent-sender", b"delivered-to", b"x-forwarded-to", b"x-original-to"),
+)
+"""Fields that no mail program writes into a letter of its user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +79,19 @@ def message_ids(header: HeaderSection, name: bytes) -> list[bytes]:
 
 
 def is_automatic(header: HeaderSection) -> bool:
-    """Whether nobody has written it by hand: RFC 3834 section 5 (Auto-Submitted), and what was used before that."""
+    """Whether a letter is not written by hand by its sender: an answer that a program gives (RFC 3834 section 5, and
+    what was used before it), a receipt or bounce, what a list or a redirection passes on.
+    """
+    if any(header.named(name) for name in _PASSED_ON):
+        return True
     submitted = header.named(b"auto-submitted")[:FIELDS_READ_MAX]
     if any(_unfolded(field).partition(b";")[0].strip().lower() not in (b"no", b"") for field in submitted):
         return True
     precedence = header.named(b"precedence")[:FIELDS_READ_MAX]
-    return any(_unfolded(field).strip().lower() in (b"bulk", b"junk", b"list", b"auto_reply") for field in precedence)
+    if any(_unfolded(field).strip().lower() in (b"bulk", b"junk", b"list", b"auto_reply") for field in precedence):
+        return True
+    kinds = [_unfolded(field).lower() for field in header.named(b"content-type")[:FIELDS_READ_MAX]]
+    return any(_REPORT.match(kind) or _CALENDAR_REPLY.match(kind) for kind in kinds)
 
 
 def author_of(header: HeaderSection) -> Recipient | None:
@@ -93,13 +109,17 @@ def author_of(header: HeaderSection) -> Recipient | None:
 
 
 def _plain_address(value: bytes) -> bytes:
-    """The address in a From that is as simple as nearly all are; empty where it is not."""
+    """The address in a From that has one at its end, whatever may stand before it but another one; else empty.
+
+    Names like `Smith, Ann` or `[Shop] Ann` should be quoted and often are not.
+    """
     if len(value) > _PLAIN_OCTETS_MAX:
         return b""
     name, bracket, address = value.removesuffix(b">").rpartition(b"<")
-    if bool(bracket) != value.endswith(b">") or not _PLAIN_NAME.fullmatch(name):
+    if bool(bracket) != value.endswith(b">") or not _PLAIN_ADDRESS.fullmatch(address):
         return b""
-    return address if _PLAIN_ADDRESS.fullmatch(address) else b""
+    is_clear = _PLAIN_NAME.fullmatch(name) and all(one.lower() == address.lower() for one in _AT.findall(name))
+    return address if is_clear else b""
 
 
 def _list_id(fields: tuple[Field, ...]) -> str:

@@ -53,10 +53,9 @@ class Aliases:
         """`pairs`: an alias and one address it stands for, both canonical."""
         found: dict[str, list[Recipient]] = {}
         for alias, target in pairs:
-            for one, other in ((target, alias), (alias, target)):
-                names = found.setdefault(one, [])
-                if len(names) < ALIASES_TRIED_MAX and one != other:
-                    names.append(canonical_recipient(other))
+            names = found.setdefault(target, [])
+            if len(names) < ALIASES_TRIED_MAX and alias != target:
+                names.append(canonical_recipient(alias))
         self._names = {name: tuple(dict.fromkeys(others)) for name, others in found.items() if others}
 
     def names_of(self, recipient: Recipient) -> tuple[Recipient, ...]:

@@ -32,6 +32,8 @@ class Grant:
     reason: Reason
     is_author_proven: bool = False
     """From must be aligned: what DMARC asks for."""
+    is_sender_proven: bool = False
+    """SPF must prove MAIL FROM: a signature, of its domain too, says nothing of who stands there."""
     domains: tuple[str, ...] = ()
     """One of these, or a subdomain, must vouch for the letter."""
     list_id: str = ""
@@ -44,7 +46,7 @@ class Grant:
     @property
     def is_about_origin(self) -> bool:
         """Whether who the sender is has to be found out for it."""
-        return self.is_author_proven or bool(self.domains or self.list_id)
+        return self.is_author_proven or self.is_sender_proven or bool(self.domains or self.list_id)
 
     @property
     def is_unconditional(self) -> bool:
@@ -58,6 +60,8 @@ def holds(grant: Grant, claims: Claims, authentication: Authentication, source: 
         return True
     if grant.is_author_proven:
         return claims.author is not None and claims.author.domain == authentication.author_domain
+    if grant.is_sender_proven:
+        return claims.sender is not None and claims.sender.domain == authentication.sender_domain
     if grant.list_id:
         return any("." in proven and is_under(grant.list_id, proven) for proven in authentication.domains)
     return any(is_under(proven, domain) for domain in grant.domains for proven in authentication.domains)
@@ -93,7 +97,7 @@ def sender_grants(
             grants.append(
                 Grant(reason, is_author_proven=True, networks=networks)
                 if is_author
-                else Grant(reason, domains=(mailbox.domain,), networks=networks)
+                else Grant(reason, is_sender_proven=True, networks=networks)
             )
     claimed = {one for mailbox in claims.mailboxes for one in parents(mailbox.domain)}
     names = dict.fromkeys([*claimed, *(one for signer in claims.signers for one in parents(signer))])

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pennyred.postage.authentication import UNPROVEN
+from pennyred.postage.errors import Unavailable
 from pennyred.postage.figures import Fact
-from pennyred.postage.policy import Mode
+from pennyred.postage.policy import Mode, canonical_or_none
 from pennyred.postage.reasons import Reason
 from pennyred.postage.verdict import LicenceCache
 from pennyred.services.approval import proven as in_words
@@ -124,11 +125,9 @@ class Desk:
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
-        if self.policy.mode is Mode.MONITOR and not self.policy.recipients.rules:
+        if self._is_watching_all(envelope):
             return await self._observe(letter, envelope, delivery)
         case = await self._open(letter, envelope)
-        if all(one.is_watched for one in case.standings):
-            return await self._observe(letter, envelope, delivery, case)
         answer = await self._charge(case, delivery)
         if isinstance(answer, Due) and not answer.reason.is_cured_by_time:
             await self._keep(case)
@@ -142,7 +141,8 @@ class Desk:
         if is_free is None:
             return None
         free = [is_free(mailbox) for mailbox in mailboxes]
-        return await wanted_too(self._wanted, policy, sender, mailboxes, free, now=now)
+        envelope = Envelope(sender, tuple(mailboxes), source_ip, source_known=True)
+        return await wanted_too(self._wanted, self.authenticator, policy, envelope, free, now=now)
 
     async def _open(self, letter: Letter, envelope: Envelope) -> Case:
         now, policy = self._clock(), self.policy
@@ -245,14 +245,22 @@ class Desk:
         if all(fate in _UNDELIVERED for fate in delivered.fates):
             await case.give_back()
 
-    async def _observe(
-        self, letter: Letter, envelope: Envelope, delivery: Delivery, case: Case | None = None
-    ) -> Answer:
+    def _is_watching_all(self, envelope: Envelope) -> bool:
+        """Whether nobody among the recipients is in a mode that may refuse."""
+        policy = self.policy
+        if not policy.recipients.rules:
+            return policy.mode is Mode.MONITOR
+        recipients = [canonical_or_none(mailbox) for mailbox in envelope.recipients]
+        own = [policy.recipients.of(recipient).mode if recipient else None for recipient in recipients]
+        return all((mode or policy.mode) is Mode.MONITOR for mode in own)
+
+    async def _observe(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         """Mode "monitor": write the verdict down and let the letter through, whatever goes wrong in judging it."""
-        standings: Sequence[Standing] = case.standings if case else ()
+        case: Case | None = None
+        standings: Sequence[Standing] = ()
         fields, header = b"", letter.header.raw
         try:
-            case = case or await self._open(letter, envelope)
+            case = await self._open(letter, envelope)
             standings = case.standings
             await case.freebies.take_bounce(standings)
             await case.freebies.watch_bulk(standings)
@@ -276,7 +284,9 @@ class Desk:
             # Who releases the copy approves its sender, by what was proven.
             proven = await self.authenticator.authenticate(case.letter, case.envelope, is_vital=False)
         refused = [Refused(one.index, one.reason, one.letter_hash) for one in case.standings]
-        await self._refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
+        left_out = await self._refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
+        if left_out:
+            raise Unavailable(Reason.INTERNAL, f"there is no room for {left_out} copies of a refused letter")
 
     def _tell(self, letter: Letter, envelope: Envelope, judgement: Judgement | None, answer: Answer) -> None:
         """Write down what became of a letter, for the log and for the figures."""

@@ -16,9 +16,12 @@ LINE_CHARACTERS_MAX = 20_000
 LETTERS_REMEMBERED_MAX = 100_000
 """Whose sender is known and whose recipients may still come."""
 
-_POSTFIX_FROM = re.compile(r" postfix[^ ]*/qmgr\[\d+\]: ([0-9A-Za-z]{5,40}): from=<([^>]{1,320})>,")
+_PREFIX = r"^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT\S{8,30}) \S{1,255} postfix[^\s\[]{0,60}/"
+"""Time, host and program: what strangers write into a log (Message-IDs, replies) stands further on in its lines."""
+_POSTFIX_FROM = re.compile(_PREFIX + r"qmgr\[\d+\]: ([0-9A-Za-z]{5,40}): from=<([^>]{1,320})>,")
 _POSTFIX_TO = re.compile(
-    r" postfix[^ ]*/(?:smtp|relay|lmtp)\[\d+\]: ([0-9A-Za-z]{5,40}): to=<([^>]{1,320})>,.*status=sent"
+    _PREFIX
+    + r"(?:smtp|relay|lmtp)\[\d+\]: ([0-9A-Za-z]{5,40}): to=<([^>]{1,320})>, (?:[a-z_]+=[^,()]*, ){0,12}status=sent "
 )
 _EXIM = re.compile(
     r"^\S+ \S+ (?:\[\d+\] )?([0-9A-Za-z]{6,11}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}) (<=|=>|->) ([^\s]{1,320})(.*)"
@@ -52,9 +55,9 @@ class MailLog:
     def read(self, line: str) -> Wrote | None:
         """What a line tells, with what was read before it."""
         line = line[:LINE_CHARACTERS_MAX]
-        if found := _POSTFIX_FROM.search(line):
+        if found := _POSTFIX_FROM.match(line):
             self._remember(found[1], found[2])
-        elif found := _POSTFIX_TO.search(line):
+        elif found := _POSTFIX_TO.match(line):
             return self._wrote(found[1], found[2], line)
         elif found := _EXIM.match(line):
             letter, arrow, address, rest = found.groups()

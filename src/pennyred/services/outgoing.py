@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pennyred.postage.address import Recipient
-from pennyred.postage.claims import is_automatic, message_ids, read_claims
+from pennyred.postage.claims import author_of, is_automatic, message_ids
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.policy import canonical_or_none
 from pennyred.postage.wanted import users_of
@@ -73,21 +73,25 @@ class OutgoingDesk:
         """Nobody needs a stamp here."""
 
     async def _learn(self, letter: Letter, envelope: Envelope, taken: Sequence[bytes]) -> None:
-        """Nothing is learned of what no person has sent: else whoever gets an automatic answer would come free."""
+        """Only of what our user has written himself, in MAIL FROM and From alike: automatic answers, lists and
+        redirected letters are begun by strangers, and would make friends of them.
+        """
         sender = canonical_or_none(envelope.sender) if envelope.sender else None
         if sender is None or not taken or is_automatic(letter.header):
             return
-        users = self._users(read_claims(letter.header, sender).mailboxes)
+        user = self._user(sender)
+        author = author_of(letter.header)
+        if not user or author is None or self._user(author) != user:
+            return
         others = [canonical_or_none(mailbox) for mailbox in taken[:RECIPIENTS_LEARNED_MAX]]
-        if users:
-            await self._book.note(
-                day=self._clock() // SECONDS_PER_DAY,
-                users=users,
-                others=tuple(dict.fromkeys(other.canonical for other in others if other is not None)),
-                message_ids=tuple(dict.fromkeys(message_ids(letter.header, b"message-id")[:1])),
-            )
+        await self._book.note(
+            day=self._clock() // SECONDS_PER_DAY,
+            users=(user,),
+            others=tuple(dict.fromkeys(other.canonical for other in others if other is not None)),
+            message_ids=tuple(message_ids(letter.header, b"message-id")[:1]),
+        )
 
-    def _users(self, mailboxes: Sequence[Recipient]) -> tuple[str, ...]:
-        """Ours among these, without their tags: what is answered comes to either."""
-        ours = [one for one in mailboxes if not self._domains or one.domain in self._domains]
-        return tuple(dict.fromkeys(users_of(one, self._delimiter)[-1] for one in ours))
+    def _user(self, mailbox: Recipient) -> str:
+        """Ours, without its tag: what is answered comes to either; empty for a stranger's."""
+        is_ours = not self._domains or mailbox.domain in self._domains
+        return users_of(mailbox, self._delimiter)[-1] if is_ours else ""

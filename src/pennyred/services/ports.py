@@ -102,6 +102,10 @@ class Authenticator(Protocol):
         """
         ...
 
+    async def is_sender_proven(self, envelope: Envelope) -> bool:
+        """Whether SPF proves the domain of MAIL FROM, before there is a letter; False where that is not known now."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

@@ -99,7 +99,7 @@ class Judgement:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Under which names allowances count it: its domain where one is proven, else its networks."""
+        """Under which names a sender's own allowance is counted: its domain where one is proven, else its networks."""
         organisation = self.authentication.organisation
         return (f"domain {organisation}",) if organisation else self.networks
 

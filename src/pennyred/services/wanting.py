@@ -42,7 +42,10 @@ class Wanting:
         claims, source = read_claims(self.letter.header, sender), parse_source(self.envelope.source_ip)
         offers = await self._offers(unsettled, claims) if unsettled else []
         for standing, grants in offers:
-            await self._take(standing, [grant for grant in grants if holds_by_network(grant, source)])
+            # What is counted waits for what is proven, which costs no use.
+            has_better = any(grant.is_about_origin for grant in grants)
+            sure = [grant for grant in grants if holds_by_network(grant, source)]
+            await self._take(standing, [grant for grant in sure if not (grant.counter and has_better)])
         offers = [(standing, grants) for standing, grants in offers if standing.is_open]
         if not self._is_origin_needed(offers):
             return
@@ -135,15 +138,23 @@ class Wanting:
 
 
 async def wanted_too(
-    book: WantedBook, policy: GatePolicy, sender: bytes, mailboxes: Sequence[bytes], free: list[bool], *, now: int
+    book: WantedBook,
+    authenticator: Authenticator,
+    policy: GatePolicy,
+    envelope: Envelope,
+    free: list[bool],
+    *,
+    now: int,
 ) -> list[bool]:
     """`free`, and who else wants mail of whom MAIL FROM names, before the letter proves it.
 
-    Nothing is let in by that: it only keeps those who know a sender apart from those who do not.
+    Nothing is let in by that: it only keeps those who know a sender apart from those who do not. Where it would, SPF
+    must prove the sender: else anybody could ask by RCPT whom our users write to.
     """
-    claimed = canonical_or_none(sender) if sender else None
+    claimed = canonical_or_none(envelope.sender) if envelope.sender else None
     recipients = [
-        None if is_free else canonical_or_none(mailbox) for mailbox, is_free in zip(mailboxes, free, strict=True)
+        None if is_free else canonical_or_none(mailbox)
+        for mailbox, is_free in zip(envelope.recipients, free, strict=True)
     ]
     asked = [(place, recipient) for place, recipient in enumerate(recipients) if recipient is not None]
     if claimed is None or not asked:
@@ -153,6 +164,8 @@ async def wanted_too(
     try:
         noted = await book.grants(users, Claims(author=claimed, sender=claimed), now=now)
     except Unavailable:
+        return free
+    if not any(noted) or not await authenticator.is_sender_proven(envelope):
         return free
     for (place, _), grants in zip(asked, noted, strict=True):
         free[place] = bool(grants)
@@ -180,6 +193,10 @@ class NoAuthenticator:
     async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:  # noqa: ARG002
         """Nothing."""
         return UNPROVEN
+
+    async def is_sender_proven(self, envelope: Envelope) -> bool:  # noqa: ARG002
+        """Nor this."""
+        return False
 
 
 _ORDER = {reason: place for place, reason in enumerate(Reason)}

@@ -4,7 +4,7 @@ A permit stands under an address, a domain of ours, or `*` for everybody. Raises
 answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_network
@@ -87,13 +87,15 @@ class Permits:
 
 
 def _add(connection: apsw.Connection, permit: Permit) -> None:
-    ((count,),) = _rows(connection, "SELECT count(*) FROM permit WHERE user = ?", (permit.user,))
+    name = (permit.user, permit.kind.value, permit.name, permit.proof)
+    others = "SELECT count(*) FROM permit WHERE user = ?1 AND (kind, name, proof) <> (?2, ?3, ?4)"
+    ((count,),) = _rows(connection, others, name)
     if int(count) >= PERMITS_MAX:
         raise TooMany(f"{permit.user} has {PERMITS_MAX} permits already; remove some")
     connection.execute(
         "INSERT INTO permit VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET added_day = excluded.added_day, last_day = excluded.last_day",
-        (permit.user, permit.kind.value, permit.name, permit.proof, permit.added_day, permit.last_day),
+        (*name, permit.added_day, permit.last_day),
     )
 
 
@@ -114,13 +116,14 @@ def _expect(connection: apsw.Connection, user: str, domain: str, until: int, now
 
 def permit_grants(connection: apsw.Connection, users: Sequence[str], claims: Claims, day: int) -> list[Grant]:
     """The grants of permits under these names that are about what the letter claims."""
-    names = _claimed_names(claims)
+    claimed = _claimed(claims)
+    if not claimed:
+        return []
     rows: Any = connection.executemany(
-        "SELECT kind, name, proof FROM permit WHERE user = ? AND name = ? AND coalesce(last_day, ?) >= ?",
-        [(user, name, day, day) for user in users for name in names],
+        "SELECT kind, name, proof FROM permit WHERE user = ? AND kind = ? AND name = ? AND coalesce(last_day, ?) >= ?",
+        [(user, kind.value, name, day, day) for user in users for kind, name in claimed],
     )
-    found = [_grant(Kind(kind), name, proof, claims) for kind, name, proof in rows.fetchall()]
-    return [grant for grant in found if grant is not None]
+    return [grant for kind, name, proof in rows.fetchall() for grant in _grants(Kind(kind), name, proof, claims)]
 
 
 def window_grants(connection: apsw.Connection, users: Sequence[str], now: int) -> list[Grant]:
@@ -143,28 +146,33 @@ def _rows(connection: apsw.Connection, statement: str, values: tuple[Any, ...]) 
     return connection.execute(statement, values).fetchall()
 
 
-def _claimed_names(claims: Claims) -> list[str]:
+def _claimed(claims: Claims) -> list[tuple[Kind, str]]:
+    """What of the letter a permit may be about: each name as what it is, and as nothing else."""
     domains = [mailbox.domain for mailbox in claims.mailboxes] + list(claims.signers)
-    names = [mailbox.canonical for mailbox in claims.mailboxes] + [one for name in domains for one in parents(name)]
-    return list(dict.fromkeys([*([claims.list_id] if claims.list_id else []), *names]))
+    named = [(Kind.LIST, claims.list_id)] if claims.list_id else []
+    named += [(Kind.ADDRESS, mailbox.canonical) for mailbox in claims.mailboxes]
+    named += [(Kind.DOMAIN, one) for name in domains for one in parents(name)]
+    return list(dict.fromkeys(named))
 
 
-def _grant(kind: Kind, name: str, proof: str, claims: Claims) -> Grant | None:
+def _grants(kind: Kind, name: str, proof: str, claims: Claims) -> Iterator[Grant]:
     networks = (ip_network(proof),) if "/" in proof else ()
-    grant: Grant | None = None
     match kind:
-        case Kind.LIST if name == claims.list_id and networks:
-            grant = Grant(Reason.LIST, networks=networks)
-        case Kind.LIST if name == claims.list_id:
-            grant = Grant(Reason.LIST, domains=(proof,) if proof else (), list_id="" if proof else name)
+        case Kind.LIST:
+            yield Grant(
+                Reason.LIST,
+                domains=(proof,) if proof and not networks else (),
+                list_id="" if proof else name,
+                networks=networks,
+            )
         case Kind.ADDRESS if networks:
-            grant = Grant(Reason.LIST, networks=networks)
-        case Kind.ADDRESS if claims.author is not None and name == claims.author.canonical:
-            grant = Grant(Reason.LIST, is_author_proven=True)
-        case Kind.ADDRESS if claims.sender is not None:
-            grant = Grant(Reason.LIST, domains=(claims.sender.domain,))
+            yield Grant(Reason.LIST, networks=networks)
+        case Kind.ADDRESS:
+            if claims.author is not None and name == claims.author.canonical:
+                yield Grant(Reason.LIST, is_author_proven=True)
+            if claims.sender is not None and name == claims.sender.canonical:
+                yield Grant(Reason.LIST, is_sender_proven=True)
         case Kind.DOMAIN if not networks:
-            grant = Grant(Reason.LIST, domains=(name,))
+            yield Grant(Reason.LIST, domains=(name,))
         case Kind.DOMAIN if any(is_under(one.domain, name) for one in claims.mailboxes):
-            grant = Grant(Reason.LIST, networks=networks)
-    return grant
+            yield Grant(Reason.LIST, networks=networks)

@@ -1,0 +1,130 @@
+"""Who has written to whom, out of logs and lists."""
+
+import io
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.errors import MalformedAddress
+from pennyred.services import maillog
+from pennyred.services.maillog import MailLog, read_pair, read_pairs
+
+TODAY = date(2026, 11, 23)
+DAY = (TODAY - date(1970, 1, 1)).days
+POSTFIX = """\
+Nov 20 10:00:00 mx postfix/submission/smtpd[5]: 4AbCdE1z: client=laptop[192.0.2.9], sasl_username=ann
+Nov 20 10:00:00 mx postfix/cleanup[6]: 4AbCdE1z: message-id=<1@example.org>
+Nov 20 10:00:00 mx postfix/qmgr[7]: 4AbCdE1z: from=<Ann@Example.org>, size=512, nrcpt=3 (queue active)
+Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE1z: to=<carl@friends.example>, orig_to=<carl>, relay=mx[192.0.2.1]:25, delay=1, dsn=2.0.0, status=sent (250 Ok)
+Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE1z: to=<gone@friends.example>, relay=mx[192.0.2.1]:25, dsn=5.1.1, status=bounced (550 no)
+Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE1z: to=<slow@friends.example>, relay=none, dsn=4.4.1, status=deferred (connect)
+Nov 20 10:00:01 mx postfix/lmtp[8]: 4AbCdE1z: to=<bob@example.org>, relay=mx[private/lmtp], dsn=2.0.0, status=sent (250 Ok)
+Nov 20 10:00:02 mx postfix/qmgr[7]: 4AbCdE1z: removed
+2026-11-21T10:00:00.123456+00:00 mx postfix/qmgr[7]: 9F3A2: from=<stranger@evil.example>, size=512, nrcpt=1 (queue active)
+2026-11-21T10:00:01.123456+00:00 mx postfix/smtp[8]: 9F3A2: to=<someone@else.example>, relay=mx[192.0.2.1]:25, status=sent (250 Ok)
+2026-11-21T10:00:00.123456+00:00 mx postfix-out/qmgr[7]: 8F3A2: from=<bob@example.org>, size=512, nrcpt=1 (queue active)
+2026-11-21T10:00:01.123456+00:00 mx postfix-out/relay/smtp[8]: 8F3A2: to=<"odd one"@else.example>, relay=mx[192.0.2.1]:25, status=sent (250 Ok)
+Nov 21 10:00:01 mx postfix/smtp[8]: UNKNOWN1: to=<x@else.example>, relay=mx[192.0.2.1]:25, status=sent (250 Ok)
+Nov 21 10:00:01 mx postfix/qmgr[7]: NULLNULL: from=<>, size=512, nrcpt=1 (queue active)
+"""
+EXIM = """\
+2026-11-20 10:00:00 1sxGhi-000abC-1X <= ann@example.org H=laptop [192.0.2.9] P=esmtpsa S=512
+2026-11-20 10:00:01 1sxGhi-000abC-1X => carl@friends.example R=dnslookup T=remote_smtp H=mx [192.0.2.1] C="250 ok"
+2026-11-20 10:00:01 1sxGhi-000abC-1X -> Dora <dora@friends.example> R=dnslookup T=remote_smtp
+2026-11-20 10:00:01 1sxGhi-000abC-1X ** gone@friends.example R=dnslookup T=remote_smtp: 550
+2026-11-20 10:00:01 1tAbCd-000000012Ab-4XyZ <= bob@example.org H=laptop P=esmtpsa S=512
+2026-11-20 10:00:01 1tAbCd-000000012Ab-4XyZ => bobby <bobby@else.example> R=dnslookup T=remote_smtp
+2026-11-20 10:00:01 1tAbCd-000000012Ab-4XyZ Completed
+"""
+
+
+def pairs(text: str, *domains: str) -> list[tuple[str, str, int]]:
+    log = MailLog(frozenset(domains or ("example.org",)), TODAY)
+    wrote = [log.read(line) for line in text.splitlines()]
+    return [(one.user.canonical, one.other.canonical, one.day) for one in wrote if one is not None]
+
+
+def test_postfix_tells_what_of_ours_was_sent_to_whom_and_on_which_day():
+    assert pairs(POSTFIX) == [
+        ("ann@example.org", "carl@friends.example", DAY - 3),
+        ("bob@example.org", "odd one@else.example", DAY - 2),
+    ]
+
+
+def test_exim_does_too():
+    assert pairs(EXIM)[0] == ("ann@example.org", "carl@friends.example", DAY - 3)
+    assert ("bob@example.org", "bobby@else.example", DAY - 3) in pairs(EXIM)
+    assert not any("gone" in other for _, other, _ in pairs(EXIM))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (
+            "Nov 23 10:00:00 mx postfix/cleanup[311]: 4A1B2C: message-id=<a@evil.example> postfix/qmgr[1]: ABCDEF: from=<bob@example.org>,\n"
+            "Nov 23 10:00:05 mx postfix/cleanup[311]: 4A1B2D: message-id=<b@evil.example> postfix/smtp[1]: ABCDEF: to=<x@evil.example>, status=sent "
+        ),
+        (
+            "Nov 23 10:00:00 mx postfix/qmgr[1]: ABCDEF: from=<bob@example.org>, size=5\n"
+            "Nov 23 10:00:05 mx postfix/smtp[1]: ABCDEF: to=<x@evil.example>, relay=mx[192.0.2.1]:25, status=bounced (host said: 550 no, status=sent (250"
+        ),
+        (
+            "Nov 23 10:00:00 mx evil postfix/qmgr[1]: ABCDEF: from=<bob@example.org>, size=5\n"
+            "Nov 23 10:00:05 mx postfix/smtp[1]: ABCDEF: to=<x@evil.example>, relay=mx[192.0.2.1]:25, status=sent (250"
+        ),
+    ],
+    ids=["in a Message-ID", "in a reply", "in a host's name"],
+)
+def test_what_strangers_can_write_into_a_log_teaches_nothing(lines):
+    assert pairs(lines) == []
+
+
+def test_others_mail_teaches_nothing():
+    assert pairs(POSTFIX, "unknown.example") == []
+
+
+def test_a_day_without_a_year_is_the_last_such_day():
+    lines = POSTFIX.replace("Nov 20", "Dec 24")
+    assert pairs(lines)[0][2] == (date(2025, 12, 24) - date(1970, 1, 1)).days
+    assert pairs(POSTFIX.replace("Nov 20", "Feb 31"))[0][2] == DAY
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(maillog, "LETTERS_REMEMBERED_MAX", 10)
+    log = MailLog(frozenset({"example.org"}), TODAY)
+    for number in range(100):
+        log.read(f"Nov 20 10:00:00 mx postfix/qmgr[7]: ABCDE{number}: from=<ann@example.org>, size=5")
+    assert len(log._senders) == 10
+
+
+@given(st.text(max_size=300))
+def test_whatever_stands_in_a_log_nothing_breaks(line):
+    MailLog(frozenset({"example.org"}), TODAY).read(line)
+
+
+@pytest.mark.parametrize("octet", [" ", "A", "<", ">", ":", "postfix", " postfix", "from=<"])
+def test_a_long_line_is_read_in_time_that_grows_with_its_length(octet):
+    log = MailLog(frozenset({"example.org"}), TODAY)
+    log.read("Nov 20 10:00:00 mx postfix/qmgr[7]: " + octet * 100_000)
+    log.read(octet * 100_000)
+
+
+def test_lists_have_pairs_or_one_users_addresses():
+    text = "# friends\nann@example.org, carl@friends.example\n\nann@example.org\tdora@friends.example # since 2020\n"
+    found = read_pairs(iter(text.splitlines()), None, DAY)
+    assert [one.other.local for one in found] == ["carl", "dora"]
+    user = canonical_recipient("ann@example.org")
+    assert [one.user for one in read_pairs(iter(io.StringIO("carl@friends.example\n")), user, DAY)] == [user]
+
+
+@pytest.mark.parametrize(
+    "line", ["ann@example.org", "a@b c@d e@f", "ann@example.org nobody", '"Ann" <ann@example.org>']
+)
+def test_a_line_that_is_no_pair_is_named(line):
+    with pytest.raises(MalformedAddress, match=r"^line 2: "):
+        list(read_pairs(iter(["# first", line]), None, DAY))
+    with pytest.raises(MalformedAddress):
+        read_pair(line, None, DAY)
