@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +22,7 @@ from pennyred.cli.common import (
 )
 from pennyred.config import BadSettings, Complaint, GateSettings
 from pennyred.postage.address import Recipient, canonical_recipient
+from pennyred.postage.errors import Malformed
 from pennyred.postage.wanted import users_of
 from pennyred.programs.office import clock
 from pennyred.services.maillog import MailLog, Wrote, read_pairs
@@ -195,13 +197,13 @@ def _read(
     log = MailLog(ours, today)
     with file.open("rb") as raw, progress(file.name, file.stat().st_size, is_quiet=is_quiet) as advance:
         plain = gzip.GzipFile(fileobj=raw) if file.suffix == ".gz" else raw
-        lines = _lines(io.TextIOWrapper(plain, "utf-8", "replace"), raw.tell, advance)
-        if is_list:
-            yield from read_pairs(lines, user, _today())
-            return
-        for line in lines:
-            if (wrote := log.read(line)) is not None:
-                yield wrote
+        with io.TextIOWrapper(plain, "utf-8", "replace") as text:
+            lines = _lines(text, raw.tell, advance)
+            try:
+                found = read_pairs(lines, user, _today()) if is_list else filter(None, map(log.read, lines))
+                yield from found
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise Malformed(f"{file}: the packed file is broken: {error}") from error
 
 
 def _lines(text: io.TextIOWrapper, tell: Any, advance: Any) -> Iterator[str]:
