@@ -2,13 +2,19 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 
+from pennyred.authentication.arc import read_chain
+from pennyred.authentication.dkim import read_signatures
+from pennyred.authentication.fronts import believe_fronts
+from pennyred.postage import dmarc
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.authres import claims_to_be_ours
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import relaxed_body, relaxed_field
+from pennyred.postage.claims import REPLIED_TO_MAX, is_automatic, read_claims
 from pennyred.postage.digest import header_hash, signed_names
 from pennyred.postage.encoding import decode_base64, decode_integer
 from pennyred.postage.errors import (
@@ -23,9 +29,12 @@ from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import Field, parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.passes import pass_holds
+from pennyred.postage.permitaddress import is_tag_for
+from pennyred.postage.recipients import Aliases, read_alias_map
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.taglist import parse_tag_list
+from pennyred.services.maillog import MailLog
 from pennyred.smtp.identity import ClientIdentity, proxy_header
 from pennyred.smtp.proxying import MalformedHeader
 from pennyred.smtp.proxying import parse_header as parse_proxy_header
@@ -87,6 +96,40 @@ def read_proxy_header(octets: bytes) -> None:
             assert 0 <= peer[1] < 65536
 
 
+def read_what_is_claimed(octets: bytes) -> None:
+    """The fields that rules for wanted mail look at, each with anything in it."""
+    value = octets.replace(b"\r", b"").replace(b"\n", b"\r\n ")
+    names = (b"From", b"List-Id", b"References", b"In-Reply-To", b"DKIM-Signature", b"Auto-Submitted", b"Content-Type")
+    header = parse_header(b"".join(b"%b:%b\r\n" % (name, value) for name in names))
+    claims = read_claims(header, None)
+    assert len(claims.replied_to) <= REPLIED_TO_MAX
+    is_automatic(header)
+
+
+def read_origin(octets: bytes) -> None:
+    """Signatures, seals and results of a letter, as far as nobody is asked for keys."""
+    value = octets.replace(b"\r", b"").replace(b"\n", b"\r\n ")
+    names = (b"DKIM-Signature", b"ARC-Seal", b"ARC-Message-Signature", b"ARC-Authentication-Results")
+    header = parse_header(b"".join(b"%b:%b\r\n" % (name, value) for name in names))
+    read_signatures(header)
+    read_chain(header, frozenset({"lists.example"}))
+    believe_fronts(parse_header(b"Authentication-Results:" + value + b"\r\n"), frozenset({"mx.example"}), "a.example")
+
+
+def read_tagged_address(octets: bytes) -> None:
+    """A mailbox with a tag, which is nobody's."""
+    assert not is_tag_for(b"k", canonical_recipient(_text(octets)), "+", 0)
+
+
+def read_log(octets: bytes) -> None:
+    """Lines of a mail log, and of an alias map."""
+    text = octets.decode("utf-8", "replace")
+    log = MailLog(frozenset({"example.org"}), date(2026, 11, 23))
+    for line in text.splitlines():
+        log.read(line)
+    Aliases(read_alias_map(text, "example.org"))
+
+
 def read_kept_letter(octets: bytes) -> None:
     """The fields above a kept letter, which must say where it begins."""
     head = parse_head(octets, len(octets))
@@ -109,6 +152,11 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "signature": (read_signature, Malformed),
     "PROXY header": (read_proxy_header, MalformedHeader),
     "kept letter": (read_kept_letter, Malformed),
+    "claims": (read_what_is_claimed, MalformedLetter),
+    "origin": (read_origin, MalformedLetter),
+    "DMARC record": (dmarc.parse_record, Malformed),
+    "tagged address": (read_tagged_address, MalformedAddress),
+    "mail log": (read_log, Malformed),
 }
 """Name to the parser of octets, and the one exception it may raise."""
 
@@ -127,6 +175,20 @@ SEEDS: dict[str, list[bytes]] = {
         proxy_header(ClientIdentity("198.51.100.7", 1234), ("192.0.2.1", 25)),
         proxy_header(ClientIdentity("2001:db8::7", 1234), ("192.0.2.1", 25)),
         proxy_header(None, ("192.0.2.1", 25)),
+    ],
+    "claims": [b' "a" <ann@sender.example>', b" <a.b> <c@d>", b" v=1; d=sender.example; b=x"],
+    "origin": [
+        b" v=1; i=1; a=rsa-sha256; c=relaxed/relaxed; d=lists.example; s=s; h=from; bh=AAAA; b=AAAA; cv=none",
+        b" mx.example; dmarc=pass header.from=a.example; spf=pass smtp.mailfrom=x@a.example",
+    ],
+    "DMARC record": [b"v=DMARC1; p=none; psd=y; adkim=s; aspf=r"],
+    "tagged address": [b"bob+permit-aaaaaaaaaaaaaaaaaaaaaa@example.org"],
+    "mail log": [
+        (
+            b"Nov 20 10:00:00 mx postfix/qmgr[7]: ABCDEF: from=<ann@example.org>, size=5\n"
+            b"Nov 20 10:00:01 mx postfix/smtp[8]: ABCDEF: to=<b@x.example>, relay=x, status=sent (250"
+        ),
+        b"info@example.org  ann@example.org,\n  bob@example.org\nroot: ann",
     ],
     "kept letter": [
         format_head(Origin(b"a@b.example", "192.0.2.1", 1, helo="x;"), b"c@d.example", "bulk", 2, b"\r\n") + b"\r\n",
