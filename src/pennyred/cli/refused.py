@@ -13,7 +13,6 @@ from pennyred.cli.common import (
     RuleRefused,
     json_option,
     print_json,
-    print_table,
     printable,
     run_async,
     settings_of,
@@ -57,8 +56,7 @@ def refused_list(context: click.Context, to: str | None, days: int | None, as_js
     if as_json:
         print_json({"refused": entries})
     else:
-        columns = ["id", "at", "to", "from", "subject", "reason", "source", "bytes"]
-        print_table("", columns, [[_cell(one[column]) for column in columns] for one in entries])
+        click.echo("\n".join(map(_lines_of, entries)) or "nothing was refused")
 
 
 @refused.command("show")
@@ -217,6 +215,17 @@ def _entry(letter: KeptLetter) -> dict[str, Any]:
         "source": head.origin.source,
         "bytes": head.size,
     }
+
+
+def _lines_of(entry: dict[str, Any]) -> str:
+    """One letter for people: eight columns would not fit a terminal."""
+    shown = {key: _cell(value) for key, value in entry.items()}
+    at = f"{shown['at'][:10]} {shown['at'][11:16]}"
+    return (
+        f"{shown['id']}  {at}  {shown['reason']}  {entry['bytes']:,} bytes  from {shown['source']}\n"
+        f"    {shown['from']}  to  {shown['to']}\n"
+        f"    {shown['subject']}"
+    )
 
 
 def _cell(value: Any) -> Any:

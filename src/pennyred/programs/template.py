@@ -17,8 +17,15 @@ pass_key = "gate-pass.key"            # the same file on every gate of yours
 
 [gate.exempt]
 # networks = ["192.0.2.0/24"]
-# senders = {{"newsletter.example" = ["198.51.100.0/24"]}}
+# senders = {{"newsletter.example" = []}}    # where authenticated; or name the networks it is believed from
 # recipients = ["sales@example.org"]
+
+# [gate.outgoing]                     # outgoing mail passes here, so that those your users write to may write back free
+# listen = ["127.0.0.1:2526"]
+# upstream = "smtp://127.0.0.1:10027"
+
+# [gate.quarantine]                   # copies of what is refused: pennyred refused list, show, release
+# folder = "refused"
 
 [office]
 domain = "{domain}"
