@@ -316,3 +316,11 @@ class TestRefusals:
         desk.witness.found = replace(FRIEND, is_unsure=True, author_domain="")
         presented(desk)
         assert desk.kept.letters == []
+
+
+def test_a_letter_that_cannot_be_counted_has_its_answer_all_the_same():
+    desk = DeskUnderTest(mode=Mode.MONITOR)
+    desk.desk._note_facts = lambda _: 1 / 0
+    answer, _, _ = presented(desk)
+    assert isinstance(answer, Relay)
+    assert desk.log.lines[-1]["event"] == "letter not counted"

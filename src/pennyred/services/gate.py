@@ -291,9 +291,13 @@ class Desk:
     def _tell(self, letter: Letter, envelope: Envelope, judgement: Judgement | None, answer: Answer) -> None:
         """Write down what became of a letter, for the log and for the figures."""
         self._log.answered(letter, envelope, judgement.standings if judgement else (), answer)
-        if self._note_facts is not None:
+        if self._note_facts is None:
+            return
+        try:
             day = self._clock() // SECONDS_PER_DAY
             self._note_facts(facts_of(judgement, envelope, answer, mode=self.policy.mode, day=day))
+        except Exception as error:  # noqa: BLE001 - the letter has its answer, which no figure may turn
+            self._log.uncounted(error)
 
     async def _pass_on(self, partly: PartlyHad, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
         latest = asyncio.get_running_loop().time() + self.policy.lease_seconds

@@ -35,6 +35,10 @@ class LetterLog:
         """In monitor mode, a letter could not be judged and went through all the same."""
         self._logger.error("letter not judged", **_letter(letter, envelope), exc_info=error)
 
+    def uncounted(self, error: Exception) -> None:
+        """A letter has its answer and could not be counted: a mistake of ours."""
+        self._logger.error("letter not counted", exc_info=error)
+
     def went_out(self, letter: Letter, envelope: Envelope, answer: Answer) -> None:
         """A letter of our users' has gone on, or not."""
         to = [_text(mailbox) for mailbox in envelope.recipients[:RECIPIENTS_LOGGED_MAX]]
