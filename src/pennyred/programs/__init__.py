@@ -3,8 +3,9 @@
 ::
 
     office      opens a ledger and an office
-    gate        builds a worker's gate
-    serve       runs what the settings enable
+    gate        builds the parts of a worker's gate; policy: its rules
+    serve       runs what the settings enable; gatework: one worker's gate at work; chores: what runs beside the mail
+    release     delivers refused letters after all
     log         its log
     supervisor  several worker processes; board, pulse, wakeup: their signs of life
     herald      what systemd hears (notify), and the sockets it passes (activation)

@@ -2,11 +2,18 @@
 
 ::
 
-    gate        a letter's whole life                     office      accounts, licences, redemption, vouchers
-    standing    what each recipient's stamps are worth    redeemer    the office as a gate inside the process sees it
-    holding     hold what pays; settling: take it         officekeys, vouchers
-    debts       settlements while the disk is full        franking    stamps on a sender's letter; wallet
-    freely      what comes free; partly: who has had it
-    dressing    fields added and taken out                ports       what is needed from outside, as shapes
-    gatelog     what is written down of a letter          letterbox   what passes between the door and the desk
+    gate        a letter's whole life; case: all that is known of one
+    gatepolicy  what the administrator asks
+    standing    what each recipient's rules and stamps are worth
+    wanting     who wants the letter: correspondents, replies, permits, forwarders
+    freely      what comes free by allowances; partly: who has had it
+    holding     hold what pays; settling: take it; debts: while the disk is full
+    dressing    fields added and taken out
+    keeping     copies of what is refused; approval: of who sent one that is released; lettertext: its text
+    outgoing    the desk of outgoing mail; maillog: what the past has to say of it
+    gatelog     what is written down of a letter; figures: what is counted; reporting: what that means
+    office      accounts, licences, redemption; officekeys, vouchers
+    redeemer    the office as a gate inside the process sees it
+    franking    stamps on a sender's letter; borne: those it has; wallet
+    ports       what is needed from outside, as shapes; letterbox: what passes between the door and the desk
 """

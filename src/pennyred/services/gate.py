@@ -10,7 +10,6 @@ was delivered and void what was not. What is promised:
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from pennyred.postage.authentication import UNPROVEN
 from pennyred.postage.errors import Unavailable
@@ -19,6 +18,7 @@ from pennyred.postage.policy import Mode, canonical_or_none
 from pennyred.postage.reasons import Reason
 from pennyred.postage.verdict import LicenceCache
 from pennyred.services.approval import proven as in_words
+from pennyred.services.case import Case
 from pennyred.services.dressing import added_fields, kept_header
 from pennyred.services.figures import facts_of
 from pennyred.services.freely import Freebies
@@ -60,30 +60,6 @@ from pennyred.services.standing import (
 from pennyred.services.wanting import NoAuthenticator, NothingWanted, Wanting, wanted_too
 
 _UNDELIVERED = (Fate.REFUSED_TEMPORARY, Fate.REFUSED_PERMANENT, Fate.NOT_SENT)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One letter on the desk."""
-
-    policy: GatePolicy
-    letter: Letter
-    envelope: Envelope
-    judgement: Judgement
-    wanting: Wanting
-    freebies: Freebies
-    tx: bytes
-    """This delivery attempt, for the office."""
-
-    @property
-    def standings(self) -> tuple[Standing, ...]:
-        """Every recipient's, in the order of the envelope."""
-        return self.judgement.standings
-
-    async def give_back(self) -> None:
-        """The letter was not delivered: uncount what came free."""
-        await self.freebies.give_back()
-        await self.wanting.give_back()
 
 
 class Desk:
