@@ -1,4 +1,4 @@
-"""`python -m tests.replay`: the week in each mode, and what `pennyred report` says of it."""
+"""`python -m tests.replay [--letters]`: the week in each mode, and what `pennyred report` says of it."""
 
 import subprocess
 import sys
@@ -25,11 +25,19 @@ def main() -> None:
                 make_rules(stage)
             decisions = replay(stage)
             print(f"\n{mode}, {'with' if has_rules else 'without'} rules for what is wanted\n")
-            print("\n".join(decided(decisions)), flush=True)
+            print("\n".join(letter_by_letter(decisions) if "--letters" in sys.argv else decided(decisions)), flush=True)
             stage.close_for_the_day()
             subprocess.run(
                 [sys.executable, "-m", "pennyred", "--config", str(stage.town.settings), "report"], check=True
             )
+
+
+def letter_by_letter(decisions: list[Decision]) -> list[str]:
+    """Every decision with its rule."""
+    return [
+        f"{one.part.day} {one.part.name} {one.part.role}: {one.part.sender} to {one.part.recipient}: {one.code} {one.reason}"
+        for one in decisions
+    ]
 
 
 def decided(decisions: list[Decision]) -> list[str]:
