@@ -2,7 +2,8 @@
 
 ::
 
-    messages    the JSON both sides speak
+    messages    the JSON that senders and office speak
+    redemptions the JSON that gates and offices speak
     tokens      a sender's signed request: EdDSA JWT, made and checked
     limits      how often strangers may ask
     problems    what is answered when it is not done

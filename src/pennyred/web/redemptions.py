@@ -1,0 +1,215 @@
+"""The JSON that gates and offices exchange about stamps, and its values (CONTRACT: `/v1/redemptions/hold|settle|void`).
+
+Bytes are canonical base64, a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
+Bytes are canonical base64, a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
+back, raising `Malformed` for what is out of form.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from pennyred.postage.address import canonical_domain
+from pennyred.postage.encoding import INTEGER_MAX, decode_base64, encode_base64
+from pennyred.postage.errors import Malformed
+from pennyred.postage.redemption import (
+    FirstUse,
+    Hold,
+    HoldAnswer,
+    HoldOutcome,
+    Settle,
+    SettleOutcome,
+    Void,
+    VoidOutcome,
+)
+from pennyred.postage.stamp import parse_stamp
+
+ITEMS_MAX = 1000
+"""Of one request; a letter has as many recipients at most."""
+BODY_BYTES_MAX = 4 * 2**20
+"""Of one request: a thousand stamps, each of a few hundred bytes up to the largest that is well-formed."""
+LEASE_SECONDS_MAX = 4 * 3600
+
+Whole = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
+Text = Annotated[str, msgspec.Meta(max_length=8192)]
+
+
+class HoldItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Reserve one stamp's price; items of the same group are held together or not at all."""
+
+    tx: Text
+    group: Whole
+    stamp: Text
+    domain: Text
+    letter: Text
+
+
+class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/redemptions/hold`."""
+
+    holds: Annotated[list[HoldItem], msgspec.Meta(max_length=ITEMS_MAX)]
+    lease_seconds: Annotated[int, msgspec.Meta(ge=1, le=LEASE_SECONDS_MAX)] = 1320
+    """How long the attempt may take; the default is that of a gate's own defaults."""
+
+
+class FirstUseView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Evidence with `spent`: what the stamp was used for first; `at` in seconds since 1970 UTC."""
+
+    receiver: str
+    domain: str
+    letter: str
+    at: int
+    receipt: str = ""
+    """Signed by the office; `pennyred verify --receipt` checks it."""
+
+
+class HoldResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one hold; `reason` with `invalid`, `first_use` with `spent`."""
+
+    outcome: HoldOutcome
+    reason: str = ""
+    first_use: FirstUseView | None = None
+
+
+class HoldResponse(msgspec.Struct, frozen=True):
+    """In the order of the request."""
+
+    outcomes: list[HoldResult]
+
+
+class SettleItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Take the price: the mail server has said 250."""
+
+    issuer: Text
+    account: Text
+    expiry_day: Whole
+    serial: Text
+    letter: Text
+
+
+class SettleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/redemptions/settle`."""
+
+    settles: Annotated[list[SettleItem], msgspec.Meta(max_length=ITEMS_MAX)]
+
+
+class SettleResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one settlement, with the office's receipt where there is one."""
+
+    outcome: SettleOutcome
+    receipt: str = ""
+
+
+class SettleResponse(msgspec.Struct, frozen=True):
+    """In the order of the request."""
+
+    outcomes: list[SettleResult]
+
+
+class VoidItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Give the price back: the letter was not delivered under this tx."""
+
+    issuer: Text
+    account: Text
+    expiry_day: Whole
+    serial: Text
+    letter: Text
+    tx: Text
+
+
+class VoidRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/redemptions/void`."""
+
+    voids: Annotated[list[VoidItem], msgspec.Meta(max_length=ITEMS_MAX)]
+
+
+class VoidResult(msgspec.Struct, frozen=True):
+    """What became of one void."""
+
+    outcome: VoidOutcome
+
+
+class VoidResponse(msgspec.Struct, frozen=True):
+    """In the order of the request."""
+
+    outcomes: list[VoidResult]
+
+
+def write_hold(hold: Hold) -> HoldItem:
+    """As it travels, without the salt."""
+    stamp = hold.stamp.for_office().decode("ascii")
+    return HoldItem(_text(hold.tx), hold.group, stamp, hold.domain, _text(hold.letter))
+
+
+def read_hold(item: HoldItem) -> Hold:
+    """Raises `Malformed` (`MalformedStamp`, `MalformedAddress`)."""
+    if canonical_domain(item.domain) != item.domain:
+        raise Malformed("domain: not in canonical form")
+    stamp = parse_stamp(_ascii(item.stamp))
+    if stamp.salt is not None:
+        raise Malformed("stamp: its salt stays with the letter")
+    return Hold(_bytes(item.tx, 16, "tx"), item.group, stamp, item.domain, _bytes(item.letter, 32, "letter"))
+
+
+def write_settle(settle: Settle) -> SettleItem:
+    """As it travels."""
+    return SettleItem(settle.issuer, settle.account, settle.expiry_day, _text(settle.serial), _text(settle.letter))
+
+
+def read_settle(item: SettleItem) -> Settle:
+    """Raises `Malformed`."""
+    serial, letter = _bytes(item.serial, 16, "serial"), _bytes(item.letter, 32, "letter")
+    return Settle(item.issuer, item.account, item.expiry_day, serial, letter)
+
+
+def write_void(void: Void) -> VoidItem:
+    """As it travels."""
+    serial, letter = _text(void.serial), _text(void.letter)
+    return VoidItem(void.issuer, void.account, void.expiry_day, serial, letter, _text(void.tx))
+
+
+def read_void(item: VoidItem) -> Void:
+    """Raises `Malformed`."""
+    serial, letter = _bytes(item.serial, 16, "serial"), _bytes(item.letter, 32, "letter")
+    return Void(item.issuer, item.account, item.expiry_day, serial, letter, _bytes(item.tx, 16, "tx"))
+
+
+def write_hold_answer(answer: HoldAnswer) -> HoldResult:
+    """As it travels."""
+    use = answer.first_use
+    view = None if use is None else FirstUseView(use.receiver, use.domain, _text(use.letter), use.at)
+    return HoldResult(answer.outcome, answer.reason, view)
+
+
+def read_hold_answer(result: HoldResult) -> HoldAnswer:
+    """Raises `Malformed`."""
+    view = result.first_use
+    use = None
+    if view is not None:
+        use = FirstUse(view.receiver, view.domain, _bytes(view.letter, 32, "letter"), view.at)
+    return HoldAnswer(result.outcome, use, result.reason)
+
+
+def require_length(answers: Sequence[object], asked: Sequence[object]) -> None:
+    """Raise `Malformed` unless every question has its answer."""
+    if len(answers) != len(asked):
+        raise Malformed(f"{len(asked)} questions and {len(answers)} answers")
+
+
+def _text(value: bytes) -> str:
+    return encode_base64(value).decode("ascii")
+
+
+def _bytes(text: str, length: int, name: str) -> bytes:
+    try:
+        return decode_base64(_ascii(text), length=length)
+    except Malformed as error:
+        raise Malformed(f"{name}: {error}") from error
+
+
+def _ascii(text: str) -> bytes:
+    try:
+        return text.encode("ascii")
+    except UnicodeEncodeError as error:
+        raise Malformed("not ASCII") from error

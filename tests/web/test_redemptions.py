@@ -1,0 +1,59 @@
+"""The JSON of redemptions: what is written is read back as it was, and what is out of form is named."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pennyred.postage.errors import Malformed
+from pennyred.postage.redemption import FirstUse, HoldAnswer, HoldOutcome, Settle, Void
+from pennyred.web import redemptions
+
+names = st.text("abcdefghij.-", min_size=1, max_size=30)
+days = st.integers(0, 2**40)
+
+
+def over_the_wire(struct):
+    return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
+
+
+@given(st.builds(Settle, names, names, days, st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32)))
+def test_a_settlement_arrives_as_it_was_sent(settle):
+    assert redemptions.read_settle(over_the_wire(redemptions.write_settle(settle))) == settle
+
+
+@given(
+    st.builds(
+        Void,
+        names,
+        names,
+        days,
+        st.binary(min_size=16, max_size=16),
+        st.binary(min_size=32, max_size=32),
+        st.binary(min_size=16, max_size=16),
+    )
+)
+def test_a_void_arrives_as_it_was_sent(void):
+    assert redemptions.read_void(over_the_wire(redemptions.write_void(void))) == void
+
+
+@given(
+    st.builds(
+        HoldAnswer,
+        st.sampled_from(HoldOutcome),
+        st.none() | st.builds(FirstUse, names, names, st.binary(min_size=32, max_size=32), days),
+        st.sampled_from(["", "bad-signature"]),
+    )
+)
+def test_an_answer_arrives_as_it_was_sent(answer):
+    assert redemptions.read_hold_answer(over_the_wire(redemptions.write_hold_answer(answer))) == answer
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"serial": "AAAA"}, {"serial": "é"}, {"letter": "A" * 42 + "B="}, {"letter": "not base64"}, {"serial": ""}],
+)
+def test_bytes_out_of_form_are_malformed(change):
+    item = redemptions.write_settle(Settle("post.example.org", "a" * 16, 20_000, bytes(16), bytes(32)))
+    with pytest.raises(Malformed):
+        redemptions.read_settle(msgspec.structs.replace(item, **change))
