@@ -2,8 +2,8 @@
 
 Bytes are canonical base64, a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
 Bytes are canonical base64, a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
-back, raising `Malformed` for what is out of form.
-"""
+order of the questions. Structs are what travels; `read_*` and `write_*` turn them into `postage.redemption`'s values
+and back, raising `Malformed` for what is out of form.
 
 from collections.abc import Sequence
 from typing import Annotated
