@@ -1,9 +1,9 @@
 """The JSON that gates and offices exchange about stamps, and its values (CONTRACT: `/v1/redemptions/hold|settle|void`).
 
 Bytes are canonical base64, a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
-Bytes are canonical base64, a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
 order of the questions. Structs are what travels; `read_*` and `write_*` turn them into `postage.redemption`'s values
 and back, raising `Malformed` for what is out of form.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated
