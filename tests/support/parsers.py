@@ -23,6 +23,7 @@ from pennyred.postage.errors import (
     MalformedKey,
     MalformedLetter,
     MalformedLicence,
+    MalformedReceipt,
     MalformedStamp,
 )
 from pennyred.postage.keyrecord import parse_key_record
@@ -30,6 +31,7 @@ from pennyred.postage.letter import Field, parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.passes import pass_holds
 from pennyred.postage.permitaddress import is_tag_for
+from pennyred.postage.receipt import parse_receipt
 from pennyred.postage.recipients import Aliases, read_alias_map
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
@@ -139,6 +141,7 @@ def read_kept_letter(octets: bytes) -> None:
 PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "stamp": (read_stamp, MalformedStamp),
     "licence": (parse_licence, MalformedLicence),
+    "receipt": (parse_receipt, MalformedReceipt),
     "tag list": (parse_tag_list, Malformed),
     "base64": (decode_base64, Malformed),
     "integer": (decode_integer, Malformed),

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pennyred.ledger.protocol import StampKey
+from pennyred.postage.chain import Use, place_of, use_detail
 from pennyred.postage.ledger_rules import (
     AccountFigures,
     HoldFacts,
@@ -26,12 +28,16 @@ from pennyred.postage.ledger_rules import (
 )
 from pennyred.postage.redemption import HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 
-StampKey = tuple[str, int, bytes]
-"""Account, expiry day, serial: the same serial with another expiry day is another stamp."""
 Pair = tuple[str, str]
 """A sender's account id and a receiver's name."""
 
 _GROUP_FAILED = HoldAnswer(HoldOutcome.GROUP_FAILED)
+
+
+def use_of(key: StampKey, stamp: StampRecord) -> Use:
+    """What a settled stamp was used for."""
+    account, expiry_day, serial = key
+    return Use(account, expiry_day, serial, stamp.letter, stamp.receiver, stamp.domain, stamp.price, stamp.settled_at)
 
 
 def _sums() -> defaultdict[str, int]:
@@ -69,20 +75,26 @@ class Changes:
     """By expiry day."""
     refunded: defaultdict[int, int] = field(default_factory=_day_sums)
     """By expiry day."""
+    details: list[bytes] = field(default_factory=list)
+    """Hashes of the payments and refunds, in the order of their places in the chain."""
 
 
 class Batch:
     """One transaction's worth of stamps. Answers through its methods; then `changes` is what to store.
 
-    All its calls are of one UTC day, `today`: that of the accounts' `used_today`.
+    All its calls are of one UTC day, `today`: that of the accounts' `used_today`. `number` is under which it will stand
+    in the journal's chain, if it moves any stamps.
     """
 
-    __slots__ = ("accounts", "changes", "stamps", "today")
+    __slots__ = ("accounts", "changes", "number", "stamps", "today")
 
-    def __init__(self, stamps: dict[StampKey, StampRecord], accounts: dict[str, AccountFigures], *, today: int) -> None:
+    def __init__(
+        self, stamps: dict[StampKey, StampRecord], accounts: dict[str, AccountFigures], *, today: int, number: int
+    ) -> None:
         self.stamps = stamps
         self.accounts = accounts
         self.today = today
+        self.number = number
         self.changes = Changes()
 
     def hold(self, orders: Sequence[HoldOrder], facts: HoldFacts) -> list[HoldAnswer]:
@@ -188,6 +200,7 @@ class Batch:
                 self._store(refund, stamp._replace(state=StampState.REFUNDED))
                 self.accounts[refund.account].balance += stamp.price
                 receiver_balance -= stamp.price
+                self.changes.details.append(use_detail(b"refund", use_of(key, stamp)))
                 self.changes.paid[refund.account, receiver] -= stamp.price
                 self.changes.refunded[refund.expiry_day] += stamp.price
             outcomes.append(outcome)
@@ -222,9 +235,12 @@ class Batch:
         account.balance -= price
         self.changes.paid[key[0], stamp.receiver] += price
         self.changes.settled[key[1]] += price
-        self.stamps[key] = self.changes.stamps[key] = StampRecord(
-            StampState.SETTLED, stamp.receiver, stamp.domain, stamp.letter, b"", price, stamp.cap_day, 0, now
+        place = place_of(self.number, len(self.changes.details))
+        settled = StampRecord(
+            StampState.SETTLED, stamp.receiver, stamp.domain, stamp.letter, b"", price, stamp.cap_day, 0, now, place
         )
+        self.stamps[key] = self.changes.stamps[key] = settled
+        self.changes.details.append(use_detail(b"settle", use_of(key, settled)))
 
     def _give_back(self, key: StampKey, stamp: StampRecord) -> None:
         self.accounts[key[0]].held -= stamp.price

@@ -6,7 +6,8 @@ It keeps the whole protocol; only that nothing survives the process, and that on
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pennyred.ledger.batch import Batch, Pair, StampKey
+from pennyred.ledger.batch import Batch, Pair, use_of
+from pennyred.ledger.chaining import Moved
 from pennyred.ledger.memory_journal import Journal
 from pennyred.ledger.protocol import (
     HOLDS_PER_SWEEP_MAX,
@@ -25,6 +26,7 @@ from pennyred.ledger.protocol import (
     OpenOutcome,
     Receiver,
     ReceiverOutcome,
+    StampKey,
     SweepReport,
     VoucherAnswer,
     VoucherOutcome,
@@ -32,6 +34,7 @@ from pennyred.ledger.protocol import (
     receiver_account,
     require_stamps,
 )
+from pennyred.postage.chain import BatchHead, split_place
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import (
     IN_DOUBT_DAYS,
@@ -46,6 +49,7 @@ from pennyred.postage.ledger_rules import (
     utc_day,
 )
 from pennyred.postage.reasons import Reason
+from pennyred.postage.receipt import SealedUse, seal
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 
 
@@ -155,7 +159,7 @@ class MemoryLedger:
             return CreditOutcome.ACCOUNT_CLOSED
         if not is_internal(source) and payer.available < stamps:
             return CreditOutcome.NO_FUNDS
-        self._journal.post(EntryKind.CREDIT, reason, payer=source, payee=account, stamps=stamps, at=now)
+        self._journal.credit(EntryKind.CREDIT, reason, payer=source, payee=account, stamps=stamps, at=now)
         return CreditOutcome.CREDITED
 
     async def create_vouchers(self, hashes: Sequence[bytes], stamps: int, *, now: int) -> None:  # noqa: ARG002
@@ -182,7 +186,7 @@ class MemoryLedger:
         if target.state is AccountState.CLOSED:
             return VoucherAnswer(VoucherOutcome.ACCOUNT_CLOSED)
         self._vouchers[voucher_hash] = (stamps, account)
-        self._journal.post(EntryKind.VOUCHER, "", payer=OFFICE_VOUCHERS, payee=account, stamps=stamps, at=now)
+        self._journal.credit(EntryKind.VOUCHER, "", payer=OFFICE_VOUCHERS, payee=account, stamps=stamps, at=now)
         return VoucherAnswer(VoucherOutcome.REDEEMED, stamps)
 
     async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
@@ -213,6 +217,16 @@ class MemoryLedger:
         self._tokens.setdefault(jti, expires_at)
         return is_new
 
+    async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:
+        """See `Ledger.uses`."""
+        self._require_open()
+        return [self._sealed(key) for key in keys]
+
+    async def head(self) -> BatchHead | None:
+        """See `Ledger.head`."""
+        self._require_open()
+        return self._journal.batches[-1][0] if self._journal.batches else None
+
     async def sweep(self, *, now: int) -> SweepReport:
         """See `Ledger.sweep`."""
         self._require_open()
@@ -222,7 +236,9 @@ class MemoryLedger:
             if stamp.state == StampState.HELD and is_to_be_swept(stamp.lease_until, now)
         ]
         keys = [(account, day, serial) for _, account, day, serial in sorted(overdue)[:HOLDS_PER_SWEEP_MAX]]
-        batch = Batch(self._stamps, self._figures({key[0] for key in keys}, now), today=utc_day(now))
+        batch = Batch(
+            self._stamps, self._figures({key[0] for key in keys}, now), today=utc_day(now), number=self._number
+        )
         voided, settled = batch.sweep(keys, self._usage(now), now=now)
         self._store(batch, EntryKind.SWEEP, now)
         droppable = self._droppable(now)
@@ -243,6 +259,14 @@ class MemoryLedger:
         """See `Ledger.close`."""
         self._is_closed = True
 
+    def _sealed(self, key: StampKey) -> SealedUse | None:
+        record = self._stamps.get(key)
+        if record is None or not record.place:
+            return None
+        number, index = split_place(record.place)
+        head, details = self._journal.batches[number - 1]
+        return seal(use_of(key, record), head, index, details)
+
     def _require_open(self) -> None:
         if self._is_closed:
             raise Unavailable(Reason.LEDGER_UNAVAILABLE, "the ledger is closed")
@@ -257,7 +281,13 @@ class MemoryLedger:
 
     def _batch(self, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
         self._require_open()
-        return Batch(self._stamps, self._figures({item.account for item in items}, now), today=utc_day(now))
+        figures = self._figures({item.account for item in items}, now)
+        return Batch(self._stamps, figures, today=utc_day(now), number=self._number)
+
+    @property
+    def _number(self) -> int:
+        """Of the next batch in the chain."""
+        return len(self._journal.batches) + 1
 
     def _figures(self, accounts: set[str], now: int) -> dict[str, AccountFigures]:
         figures = {}
@@ -278,6 +308,8 @@ class MemoryLedger:
         for (sender, name), stamps in changes.paid.items():
             if stamps:
                 self._journal.pay(kind, sender, name, stamps, at=now)
+        if changes.details:
+            self._journal.seal(changes.details, Moved.by(changes), at=now)
         for use, stamps in changes.used.items():
             self._used[use] = self._used.get(use, 0) + stamps
         for pair in {**changes.holds, **changes.in_doubt}:

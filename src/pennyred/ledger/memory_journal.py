@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from pennyred.ledger.chaining import ChainAudit, Moved, joined, next_head
 from pennyred.ledger.protocol import (
     OFFICE_SALES,
     OFFICE_VOUCHERS,
@@ -14,6 +15,7 @@ from pennyred.ledger.protocol import (
     is_internal,
     receiver_account,
 )
+from pennyred.postage.chain import BatchHead, Totals, credit_detail
 
 _PAYMENTS = (EntryKind.SETTLE, EntryKind.SWEEP)
 
@@ -24,6 +26,7 @@ class Journal:
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
         self.entries: dict[str, list[Entry]] = {}
+        self.batches: list[tuple[BatchHead, list[bytes]]] = []
         self._last_entry_id = 0
         for office in (OFFICE_SALES, OFFICE_VOUCHERS):
             self.open(office, "", b"", 0, at=0)
@@ -55,12 +58,24 @@ class Journal:
             entry = Entry(self._last_entry_id, at, kind, amount, balance, detail)
             self.entries.setdefault(account, []).append(entry)
 
+    def credit(self, kind: EntryKind, detail: str, *, payer: str, payee: str, stamps: int, at: int) -> None:
+        """Move stamps to an account, a batch of its own in the chain."""
+        self.post(kind, detail, payer=payer, payee=payee, stamps=stamps, at=at)
+        detail_hash = credit_detail(kind.value.encode(), payee, payer, stamps, detail, at)
+        self.seal([detail_hash], Moved(sold=stamps if is_internal(payer) else 0), at=at)
+
+    def seal(self, details: list[bytes], moved: Moved, *, at: int) -> None:
+        """Add a batch to the chain."""
+        last = self.batches[-1][0] if self.batches else None
+        self.batches.append((next_head(last, details, moved, now=at), details))
+
     def audit(self, open_holds: Iterable[tuple[str, int]]) -> Audit:
         """Recompute everything; `open_holds` are accounts and prices."""
         held: dict[str, int] = {}
         for account, price in open_holds:
             held[account] = held.get(account, 0) + price
         differences = [sentence for account in self.accounts.values() for sentence in self._check(account, held)]
+        differences += self._check_chain()
         receivers = [
             entry for account, entries in self.entries.items() if account.startswith("receiver:") for entry in entries
         ]
@@ -74,6 +89,13 @@ class Journal:
             outstanding=sum(account.balance for account in senders),
             differences=tuple(differences),
         )
+
+    def _check_chain(self) -> Iterable[str]:
+        totals = self.batches[-1][0].totals if self.batches else Totals()
+        audit = ChainAudit(totals)
+        for head, details in self.batches:
+            yield from audit.link(head, head.hash, joined(details))
+        yield from audit.end()
 
     def _check(self, account: Account, held: dict[str, int]) -> Iterable[str]:
         total = sum(entry.stamps for entry in self.entries.get(account.id, []))

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from pennyred.postage.chain import BatchHead
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
+from pennyred.postage.receipt import SealedUse
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 
 OFFICE_SALES = "office:sales"
@@ -206,6 +208,10 @@ class Audit:
     """One sentence each; empty when balanced. Bounded."""
 
 
+StampKey = tuple[str, int, bytes]
+"""Account, expiry day, serial: the same serial with another expiry day is another stamp."""
+
+
 class Ledger(Protocol):
     """The vault. `receiver` is always a receiver's name, never its account id."""
 
@@ -282,6 +288,17 @@ class Ledger(Protocol):
 
     async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
         """Remember a token's id until it expires; False when it was seen, has expired or claims over an hour."""
+        ...
+
+    async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:
+        """What these stamps were settled for, with the proof of its place in the journal's chain, in their order.
+
+        None where one is not settled, its day is forgotten, or it was settled before there was a chain.
+        """
+        ...
+
+    async def head(self) -> BatchHead | None:
+        """The newest link of the journal's chain, with the totals; None before anything was sold."""
         ...
 
     async def sweep(self, *, now: int) -> SweepReport:

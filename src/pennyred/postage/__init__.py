@@ -8,6 +8,8 @@
                 what pays, how it is spelled and signed
     verdict, candidates, redemption, ledger_rules
                 when it counts, and what the ledger makes of it
+    chain, merkle, receipt
+                how a ledger's journal proves what a stamp was used for
     policy, recipients, reasons
                 who needs none, by rules that have names; what single recipients have of their own
     claims, authentication, dmarc, wanted, permitaddress

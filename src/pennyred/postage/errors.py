@@ -46,6 +46,10 @@ class MalformedAddress(Malformed):
     """A mailbox, path or domain that RFC 5321 does not allow."""
 
 
+class MalformedReceipt(Malformed):
+    """Not a receipt (STAMP.md 13)."""
+
+
 class MalformedKey(Malformed):
     """A key, key record or key file that cannot be read as one."""
 

@@ -50,6 +50,8 @@ class StampRecord(NamedTuple):
     """0 when not held."""
     settled_at: int
     """0 until settled."""
+    place: int = 0
+    """Of its settlement in the journal's chain (`chain.place_of`); 0 where there is none."""
 
     @property
     def first_use(self) -> FirstUse:

@@ -13,7 +13,7 @@
     outgoing    the desk of outgoing mail; maillog: what the past has to say of it
     gatelog     what is written down of a letter; figures: what is counted; reporting: what that means
     office      accounts, licences, redemption; officekeys, vouchers
-    redeemer    the office as a gate inside the process sees it
+    redeemer    the office as a gate inside the process sees it; receipts: what it signs for stamps it has settled
     franking    stamps on a sender's letter; borne: those it has; wallet
     ports       what is needed from outside, as shapes; letterbox: what passes between the door and the desk
 """

@@ -1,14 +1,16 @@
-"""The audit: every figure recomputed from the journal and the stamps, and compared with what is kept beside them.
+"""The audit: every figure recomputed from the journal and the stamps, and compared with what is kept beside them; and
+the journal's chain walked from its first link.
 
 Reads only, in one snapshot, so it may run beside redemptions.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import apsw
 
 from pennyred.ledger.protocol import Audit
-from pennyred.ledger.sqlite import stamps
+from pennyred.ledger.sqlite import chain, stamps
 from pennyred.postage.ledger_rules import StampState
 
 DIFFERENCES_MAX = 100
@@ -72,6 +74,7 @@ def audit(connection: apsw.Connection) -> Audit:
             f"the journal has {settled} settled and {refunded} refunded, the stamps {kept_settled} and {kept_refunded}"
         )
     differences.extend(_held_differences(connection, held))
+    differences.extend(islice(chain.differences(connection, stamps.days(connection)), DIFFERENCES_MAX))
     ((sold,),) = connection.execute("SELECT -coalesce(sum(balance), 0) FROM account WHERE id GLOB 'office:*'")
     ((outstanding,),) = connection.execute("SELECT coalesce(sum(balance), 0) FROM account WHERE public_key IS NOT NULL")
     return Audit(

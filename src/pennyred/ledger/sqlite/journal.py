@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 import apsw
 
 from pennyred.ledger.batch import Batch, Changes, Pair
-from pennyred.ledger.protocol import EntryKind, receiver_account
+from pennyred.ledger.chaining import Moved
+from pennyred.ledger.protocol import EntryKind, is_internal, receiver_account
+from pennyred.ledger.sqlite import chain
+from pennyred.postage.chain import credit_detail
 from pennyred.postage.ledger_rules import AccountFigures, utc_day
 
 
@@ -29,12 +32,18 @@ def figures(connection: apsw.Connection, accounts: Iterable[str], *, today: int)
 def post(
     connection: apsw.Connection, kind: EntryKind, detail: str, *, payer: str, payee: str, stamps: int, now: int
 ) -> None:
-    """Move stamps between two accounts; the table's own check refuses an overdraft: it would be a mistake of ours."""
+    """Move stamps between two accounts, as a batch of its own in the chain.
+
+    The table's own check refuses an overdraft: it would be a mistake of ours.
+    """
     connection.execute("INSERT INTO entry (at, kind, detail) VALUES (?, ?, ?)", (now, kind.value, detail))
     entry_id = connection.last_insert_rowid()
     for account, amount in ((payer, -stamps), (payee, stamps)):
         before = _credit(connection, account, amount)
         connection.execute("INSERT INTO posting VALUES (?, ?, ?, ?)", (account, entry_id, amount, before + amount))
+    detail_hash = credit_detail(kind.value.encode(), payee, payer, stamps, detail, now)
+    moved = Moved(sold=stamps if is_internal(payer) else 0)
+    chain.append(connection, [detail_hash], moved, last_day=utc_day(now), now=now)
 
 
 def write_money(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: int) -> None:

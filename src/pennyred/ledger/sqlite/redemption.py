@@ -12,9 +12,10 @@ from typing import Any
 
 import apsw
 
-from pennyred.ledger.batch import Batch
+from pennyred.ledger.batch import Batch, Changes
+from pennyred.ledger.chaining import Moved
 from pennyred.ledger.protocol import EntryKind, receiver_account
-from pennyred.ledger.sqlite import journal, stamps
+from pennyred.ledger.sqlite import chain, journal, stamps
 from pennyred.postage.ledger_rules import HoldFacts, HoldOrder, RefundOutcome, utc_day
 from pennyred.postage.redemption import Settle, Void
 
@@ -62,7 +63,7 @@ def _redeem_same_day(connection: apsw.Connection, requests: Sequence[Request]) -
     batch = _read(connection, [item for request in requests for item in request.items], now)
     holds = [request for request in requests if isinstance(request, HoldRequest)]
     domains = _domains(connection, {request.receiver for request in holds})
-    floor_day = _floor_day(connection) if holds else 0
+    floor_day = stamps.floor_day(connection) if holds else 0
     answers: list[list[Any]] = []
     for request in requests:
         match request:
@@ -92,6 +93,14 @@ def write(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: in
         stamps.store(connection, batch.changes.stamps)
         journal.write_money(connection, batch, kind, now=now)
         journal.write_counts(connection, batch.changes, now=now)
+        _seal(connection, batch.changes, now=now)
+
+
+def _seal(connection: apsw.Connection, changes: Changes, *, now: int) -> None:
+    """Put what was paid into the chain; its details are remembered as long as the last of its stamps."""
+    if changes.details:
+        last_day = max(*changes.settled, *changes.refunded, utc_day(now))
+        chain.append(connection, changes.details, Moved.by(changes), last_day=last_day, now=now)
 
 
 def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
@@ -99,6 +108,7 @@ def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void
         stamps.load(connection, {(item.account, item.expiry_day, item.serial) for item in items}),
         journal.figures(connection, {item.account for item in items}, today=utc_day(now)),
         today=utc_day(now),
+        number=chain.next_number(connection),
     )
 
 
@@ -109,8 +119,3 @@ def _domains(connection: apsw.Connection, receivers: Iterable[str]) -> dict[str,
         [(name, receiver_account(name)) for name in receivers],
     )
     return {name: frozenset(json.loads(domains)) for name, domains in rows}
-
-
-def _floor_day(connection: apsw.Connection) -> int:
-    ((day,),) = connection.execute("SELECT day FROM floor")
-    return int(day)

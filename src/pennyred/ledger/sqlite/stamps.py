@@ -5,12 +5,12 @@ stamps there ever were, and forgetting a day costs no deletes. A held stamp may 
 of a hold that was voided; what is held counts. Functions of a connection inside a transaction.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import apsw
 
-from pennyred.ledger.batch import StampKey
+from pennyred.ledger.protocol import StampKey
 from pennyred.postage.ledger_rules import StampRecord, StampState
 
 _DAY_MAX = 1_000_000
@@ -27,20 +27,25 @@ CREATE TABLE stamp_{day} (
   price INTEGER NOT NULL,
   cap_day INTEGER NOT NULL,
   settled_at INTEGER NOT NULL,
+  place INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account, serial)
 ) STRICT, WITHOUT ROWID
 """
 _SELECT = (
-    "SELECT account, {day}, serial, state, receiver, domain, letter, x'', price, cap_day, 0, settled_at"
+    "SELECT account, {day}, serial, state, receiver, domain, letter, x'', price, cap_day, 0, settled_at, place"
     " FROM stamp_{day} WHERE account = ? AND serial = ?"
 )
+_SELECT_PLACED = (
+    "SELECT account, {day}, serial, state, receiver, domain, letter, x'', price, cap_day, 0, settled_at, place"
+    " FROM stamp_{day} WHERE place <> 0 ORDER BY place"
+)
 _UPSERT = (
-    "INSERT INTO stamp_{day} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state,"
+    "INSERT INTO stamp_{day} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state,"
     " receiver = excluded.receiver, domain = excluded.domain, letter = excluded.letter, price = excluded.price,"
-    " cap_day = excluded.cap_day, settled_at = excluded.settled_at"
+    " cap_day = excluded.cap_day, settled_at = excluded.settled_at, place = excluded.place"
 )
 # Both SELECTs answer with a key and the fields of a `StampRecord`; 1 is `StampState.HELD`.
-_HOLD = "account, expiry_day, serial, 1, receiver, domain, letter, tx, price, cap_day, lease_until, 0"
+_HOLD = "account, expiry_day, serial, 1, receiver, domain, letter, tx, price, cap_day, lease_until, 0, 0"
 _SELECT_HOLD = f"SELECT {_HOLD} FROM hold WHERE account = ? AND expiry_day = ? AND serial = ?"  # noqa: S608 - ours
 _SELECT_OVERDUE = (
     f"SELECT {_HOLD} FROM hold WHERE lease_until < ?"  # noqa: S608
@@ -68,12 +73,12 @@ def store(connection: apsw.Connection, records: Mapping[StampKey, StampRecord]) 
     held: list[tuple[object, ...]] = []
     not_held: list[StampKey] = []
     by_day: dict[int, list[tuple[object, ...]]] = {}
-    for key, (state, receiver, domain, letter, tx, price, cap_day, lease_until, settled_at) in records.items():
+    for key, (state, receiver, domain, letter, tx, price, cap_day, lease_until, settled_at, place) in records.items():
         if state == StampState.HELD:
             held.append((*key, receiver, domain, letter, tx, price, cap_day, lease_until))
             continue
         not_held.append(key)
-        row = (key[0], key[2], int(state), receiver, domain, letter, price, cap_day, settled_at)
+        row = (key[0], key[2], int(state), receiver, domain, letter, price, cap_day, settled_at, place)
         by_day.setdefault(key[1], []).append(row)
     if held:
         connection.executemany(_UPSERT_HOLD, held)
@@ -91,6 +96,21 @@ def days(connection: apsw.Connection) -> list[int]:
     return [int(day) for (day,) in connection.execute("SELECT day FROM stamp_day ORDER BY day")]
 
 
+def placed(connection: apsw.Connection, day: int) -> Iterator[tuple[StampKey, StampRecord]]:
+    """The stamps of a day that have a place in the journal's chain, in that order."""
+    rows: Iterator[Any] = connection.execute(_SELECT_PLACED.format(day=day))
+    for row in rows:
+        yield row[:3], StampRecord._make(row[3:])
+
+
+def add_places(connection: apsw.Connection) -> None:
+    """Give the tables of days that are older than the chain their column for it."""
+    for day in days(connection):
+        columns = connection.execute(f"PRAGMA table_info(stamp_{day})").fetchall()
+        if not any(column[1] == "place" for column in columns):
+            connection.execute(f"ALTER TABLE stamp_{day} ADD COLUMN place INTEGER NOT NULL DEFAULT 0")
+
+
 def overdue_holds(connection: apsw.Connection, lease_before: int, limit: int) -> dict[StampKey, StampRecord]:
     """The holds whose lease ended before a time, earliest first."""
     return _as_records(connection.execute(_SELECT_OVERDUE, (lease_before, limit)))
@@ -100,6 +120,12 @@ def oldest_open_day(connection: apsw.Connection) -> int | None:
     """The earliest expiry day of an open hold; looks at all of them."""
     ((day,),) = connection.execute("SELECT min(expiry_day) FROM hold")
     return None if day is None else int(day)
+
+
+def floor_day(connection: apsw.Connection) -> int:
+    """The last day whose stamps were forgotten."""
+    ((day,),) = connection.execute("SELECT day FROM floor")
+    return int(day)
 
 
 def drop(connection: apsw.Connection, day: int) -> None:

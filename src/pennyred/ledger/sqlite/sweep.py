@@ -8,7 +8,7 @@ import apsw
 
 from pennyred.ledger.batch import Batch, Pair
 from pennyred.ledger.protocol import HOLDS_PER_SWEEP_MAX, EntryKind, SweepReport
-from pennyred.ledger.sqlite import journal, stamps
+from pennyred.ledger.sqlite import chain, journal, stamps
 from pennyred.ledger.sqlite.redemption import write
 from pennyred.postage.ledger_rules import IN_DOUBT_DAYS, SWEEP_AFTER_SECONDS, droppable_days, oldest_day_kept, utc_day
 
@@ -19,7 +19,8 @@ def sweep(connection: apsw.Connection, now: int) -> SweepReport:
     """Void or settle holds left in doubt, at most `HOLDS_PER_SWEEP_MAX`; then drop at most one old day."""
     doubtful = stamps.overdue_holds(connection, now - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
     today = utc_day(now)
-    batch = Batch(dict(doubtful), journal.figures(connection, {key[0] for key in doubtful}, today=today), today=today)
+    figures = journal.figures(connection, {key[0] for key in doubtful}, today=today)
+    batch = Batch(dict(doubtful), figures, today=today, number=chain.next_number(connection))
     pairs = {(key[0], record.receiver) for key, record in doubtful.items()}
     voided, settled = batch.sweep(list(doubtful), _usage(connection, pairs, now), now=now)
     write(connection, batch, EntryKind.SWEEP, now=now)
@@ -27,6 +28,7 @@ def sweep(connection: apsw.Connection, now: int) -> SweepReport:
     for day in droppable[:1]:
         stamps.drop(connection, day)
     _forget_counters(connection, now)
+    chain.forget(connection, stamps.floor_day(connection), _ROWS_FORGOTTEN_MAX)
     is_more = len(doubtful) == HOLDS_PER_SWEEP_MAX or len(droppable) > 1
     return SweepReport(voided, settled, tuple(droppable[:1]), is_more)
 

@@ -18,18 +18,21 @@ from pennyred.ledger.protocol import (
     OpenAnswer,
     Receiver,
     ReceiverOutcome,
+    StampKey,
     SweepReport,
     VoucherAnswer,
     require_stamps,
 )
-from pennyred.ledger.sqlite import inspection, offices, redemption, sweep
+from pennyred.ledger.sqlite import chain, inspection, offices, redemption, stamps, sweep
+from pennyred.postage.chain import BatchHead
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.reasons import Reason
+from pennyred.postage.receipt import SealedUse
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
-from pennyred.storage.migrations import is_empty, load_migrations, migrate, require_current
+from pennyred.storage.migrations import Migration, is_empty, load_migrations, migrate, require_current
 
 
 def migrate_ledger(path: Path, *, now: int) -> list[int]:
@@ -40,11 +43,24 @@ def migrate_ledger(path: Path, *, now: int) -> list[int]:
     try:
         connection = open_database(path)
         try:
-            return migrate(connection, load_migrations("pennyred.ledger", "migrations/sqlite"), now=now)
+            return _migrate(connection, now=now)
         finally:
             connection.close()
     except WORLD_ERRORS as error:
         raise _unavailable(error) from error
+
+
+def _migrate(connection: apsw.Connection, *, now: int) -> list[int]:
+    """The numbered steps, and what of them no fixed text can say: tables of days, and a chain for an older journal."""
+    applied = migrate(connection, _migrations(), now=now)
+    with connection:
+        stamps.add_places(connection)
+        chain.begin(connection, now=now)
+    return applied
+
+
+def _migrations() -> tuple[Migration, ...]:
+    return load_migrations("pennyred.ledger", "migrations/sqlite")
 
 
 def _unavailable(error: BaseException) -> Unavailable:
@@ -72,12 +88,11 @@ class SqliteLedger:
         """
         with ExitStack() as opened:
             try:
-                migrations = load_migrations("pennyred.ledger", "migrations/sqlite")
                 writer = open_database(path, busy_timeout_seconds=busy_timeout_seconds)
                 opened.callback(writer.close)
                 if is_empty(writer):
-                    migrate(writer, migrations, now=now)
-                require_current(writer, migrations)
+                    _migrate(writer, now=now)
+                require_current(writer, _migrations())
                 reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
             except WORLD_ERRORS as error:
                 raise _unavailable(error) from error
@@ -162,6 +177,14 @@ class SqliteLedger:
     async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
         """See `Ledger.remember_jti`."""
         return await self._writer.run(lambda db: offices.remember_jti(db, jti, expires_at, now))
+
+    async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:
+        """See `Ledger.uses`."""
+        return await self._reader.run(lambda db: chain.uses(db, keys))
+
+    async def head(self) -> BatchHead | None:
+        """See `Ledger.head`."""
+        return await self._reader.run(chain.last_head)
 
     async def sweep(self, *, now: int) -> SweepReport:
         """See `Ledger.sweep`."""

@@ -1,0 +1,109 @@
+"""The chain of a ledger's journal: every batch of changes commits to its details and to all batches before it.
+
+A batch is what one transaction changed. Its details (who paid whom for which letter) are forgotten with their day; what
+stays for ever is one head for each batch: running totals, the Merkle root of the details and the hash of the head
+before. So nothing in the past can be altered, left out or put in without every later head changing, and no contact
+graph is kept to prove it (STAMP.md 13).
+"""
+
+import hashlib
+import struct
+from dataclasses import dataclass
+
+from pennyred.postage.encoding import encode_base64, encode_integer
+from pennyred.postage.merkle import HASH_BYTES, leaf_hash
+
+CONTEXT_CHAIN = b"pennyred/1 chain\0"
+GENESIS = bytes(HASH_BYTES)
+"""What stands before the first batch."""
+PLACE_BITS = 20
+"""Of a place: the index within its batch; the batch's number is above them."""
+_HEAD = struct.Struct(">QqqqqI")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What has gone through a ledger since it was made, in stamps."""
+
+    sold: int = 0
+    """Credited to anybody from `office:*` accounts."""
+    settled: int = 0
+    refunded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHead:
+    """One link of the chain."""
+
+    number: int
+    """1 is the first; no number is left out."""
+    at: int
+    """When it was written, seconds since 1970 UTC by the office's clock."""
+    totals: Totals
+    """With this batch."""
+    count: int
+    """How many details it has."""
+    root: bytes
+    """The Merkle root of their hashes."""
+    previous: bytes
+    """The hash of the head before."""
+
+    @property
+    def hash(self) -> bytes:
+        """What the next head, and a receipt's signature, commits to."""
+        totals = self.totals
+        packed = _HEAD.pack(self.number, self.at, totals.sold, totals.settled, totals.refunded, self.count)
+        return hashlib.sha256(CONTEXT_CHAIN + packed + self.root + self.previous).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a stamp was used for: one detail of a batch, and what a receipt is about."""
+
+    account: str
+    expiry_day: int
+    serial: bytes
+    letter: bytes
+    receiver: str
+    domain: str
+    price: int
+    at: int
+
+
+def use_detail(kind: bytes, use: Use) -> bytes:
+    """The hash of a payment (`settle`) or of its return (`refund`).
+
+    The serial's 128 random bits are in it, so that nobody can find out by trying what a hash stands for.
+    """
+    return leaf_hash(
+        b"k=%s;c=%s;x=%d;n=%s;l=%s;r=%s;d=%s;p=%d;t=%d;"
+        % (
+            kind,
+            use.account.encode(),
+            use.expiry_day,
+            encode_base64(use.serial),
+            encode_base64(use.letter),
+            use.receiver.encode(),
+            use.domain.encode(),
+            use.price,
+            use.at,
+        )
+    )
+
+
+def credit_detail(kind: bytes, account: str, source: str, stamps: int, reason: str, at: int) -> bytes:
+    """The hash of stamps that came to an account from another."""
+    parts = (kind, account.encode(), source.encode(), encode_integer(stamps), encode_integer(at), reason.encode())
+    return leaf_hash(b"".join(b"%d:%s" % (len(part), part) for part in parts))
+
+
+def place_of(number: int, index: int) -> int:
+    """A detail's place in the chain as one whole number, 0 for none; raises ValueError for an index out of bounds."""
+    if index >> PLACE_BITS:
+        raise ValueError(f"a batch has at most {1 << PLACE_BITS} details")
+    return (number << PLACE_BITS) | index
+
+
+def split_place(place: int) -> tuple[int, int]:
+    """The batch's number and the index within it."""
+    return place >> PLACE_BITS, place & ((1 << PLACE_BITS) - 1)

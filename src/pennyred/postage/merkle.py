@@ -1,0 +1,76 @@
+"""Merkle trees as of RFC 6962 section 2.1 (Certificate Transparency): one hash that commits to a list, and the short
+path that proves one item's place in it.
+
+Leaves and inner nodes are hashed under different prefixes, so that neither can pass for the other. Pure functions of
+leaf hashes, which `leaf_hash` makes.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+HASH_BYTES = 32
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+"""The root of no leaves."""
+DEPTH_MAX = 32
+
+
+def leaf_hash(content: bytes) -> bytes:
+    """The hash of one item."""
+    return hashlib.sha256(b"\x00" + content).digest()
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """The root over these leaf hashes."""
+    if not leaves:
+        return EMPTY_ROOT
+    level = list(leaves)
+    while len(level) > 1:
+        level = _next_level(level)
+    return level[0]
+
+
+def path_of(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """What proves that `leaves[index]` stands there: the sibling of each node on the way up, the lowest first.
+
+    Raises IndexError where there is no such leaf.
+    """
+    if not 0 <= index < len(leaves):
+        raise IndexError(f"no leaf {index} of {len(leaves)}")
+    path = []
+    level = list(leaves)
+    while len(level) > 1:
+        sibling = index ^ 1
+        if sibling < len(level):
+            path.append(level[sibling])
+        level = _next_level(level)
+        index >>= 1
+    return path
+
+
+def root_from(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that a path leads to, or None where no path of a tree of `count` leaves has this length."""
+    if not 0 <= index < count:
+        return None
+    node, rest = leaf, list(path)
+    while count > 1:
+        if index ^ 1 < count:
+            if not rest:
+                return None
+            sibling = rest.pop(0)
+            node = _node(sibling, node) if index & 1 else _node(node, sibling)
+        index >>= 1
+        count = (count + 1) >> 1
+    return None if rest else node
+
+
+def _next_level(level: list[bytes]) -> list[bytes]:
+    """The nodes above; the last of an odd number rises as it is."""
+    sha256 = hashlib.sha256
+    above = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+    if len(level) & 1:
+        above.append(level[-1])
+    return above
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()

@@ -1,0 +1,100 @@
+"""Receipts: what an office has signed holds, and nothing else does."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pennyred.postage.chain import BatchHead, Totals, Use, place_of, split_place, use_detail
+from pennyred.postage.errors import MalformedReceipt
+from pennyred.postage.merkle import root_of
+from pennyred.postage.receipt import format_receipt, holds, parse_receipt, seal, sign_head
+from pennyred.postage.signing import SigningKey
+
+KEY = SigningKey.from_seed(b"k" * 32)
+OTHER_KEY = SigningKey.from_seed(b"o" * 32)
+ISSUER = "post.example.org"
+
+
+def use(number=0):
+    return Use("a" * 16, 20_000, number.to_bytes(16), bytes(32), "mx", "example.org", 1, 1_790_000_000)
+
+
+def receipt(number=0, count=5):
+    uses = [use(one) for one in range(count)]
+    details = [use_detail(b"settle", one) for one in uses]
+    head = BatchHead(7, 1_790_000_000, Totals(100, 20, 1), count, root_of(details), b"p" * 32)
+    signature = sign_head(KEY, ISSUER, "s1", head)
+    return format_receipt(ISSUER, "s1", seal(uses[number], head, number, details), signature)
+
+
+@given(st.integers(1, 40), st.data())
+def test_a_receipt_of_any_place_holds_under_the_office_s_key(count, data):
+    number = data.draw(st.integers(0, count - 1))
+    read = parse_receipt(receipt(number, count))
+    assert holds(read, {"s1": KEY.public})
+    assert (read.sealed.use, read.sealed.index, read.sealed.head.count) == (use(number), number, count)
+    assert format_receipt(read.issuer, read.selector, read.sealed, read.signature) == receipt(number, count)
+
+
+@pytest.mark.parametrize("keys", [{}, {"s2": KEY.public}, {"s1": OTHER_KEY.public}])
+def test_a_receipt_holds_under_no_other_key(keys):
+    assert not holds(parse_receipt(receipt()), keys)
+
+
+@pytest.mark.parametrize(
+    "tag", ["i", "s", "c", "x", "n", "l", "r", "d", "p", "t", "cn", "ct", "cs", "cu", "cr", "cc", "ci", "cm", "cp", "b"]
+)
+def test_a_receipt_of_which_anything_is_altered_does_not_hold(tag):
+    """By hand: leave `totals` out of the head's hash and `cs` fails here."""
+    changes = {"i": b"evil.example.org", "s": b"s2", "c": b"b" * 16, "r": b"far", "d": b"example.net"}
+
+    def altered(match):
+        value = match[2]
+        if tag in changes:
+            return match[1] + changes[tag] + b";"
+        if value.isdigit():
+            return match[1] + str(int(value) + 1).encode() + b";"
+        return match[1] + (b"B" if value[:1] != b"B" else b"C") + value[1:] + b";"
+
+    text = re.sub(rb"((?:^|;)%s=)([^;]*);" % tag.encode(), altered, receipt(2))
+    assert text != receipt(2)
+    try:
+        read = parse_receipt(text)
+    except MalformedReceipt:
+        return
+    assert not holds(read, {"s1": KEY.public, "s2": KEY.public})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"v=1;",
+        receipt() * 2,
+        receipt().replace(b"a=ed", b"a=rs"),
+        receipt()[:-3],
+        receipt().replace(b"v=1;", b"v=2;"),
+        b"x" * 5000,
+    ],
+)
+def test_what_is_no_receipt_is_malformed(text):
+    with pytest.raises(MalformedReceipt):
+        parse_receipt(text)
+
+
+def test_a_head_commits_to_the_one_before_it():
+    first = BatchHead(1, 5, Totals(1), 0, root_of([]), bytes(32))
+    assert replace(first, previous=b"x" * 32).hash != first.hash
+
+
+@given(st.integers(1, 2**40), st.integers(0, 2**20 - 1))
+def test_a_place_is_split_as_it_was_made(number, index):
+    assert split_place(place_of(number, index)) == (number, index)
+
+
+def test_a_place_beyond_a_batch_is_refused():
+    with pytest.raises(ValueError, match="details"):
+        place_of(1, 2**20)
