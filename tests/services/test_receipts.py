@@ -19,9 +19,9 @@ def test_a_settled_stamp_has_a_receipt_and_another_has_none(tmp_path):
         keys = OfficeKeys(tmp_path / "office.key")
         world = LedgerWorld(MemoryLedger())
         await world.prepare()
-        settled = [order(f"s{number}", account="sender0000000000".replace("0", "a")) for number in range(2)]
-        account = settled[0].account
-        await world.ledger.open_account(account, "ann@example.com", settled[0].public_key, 100, now=NOW)
+        account = "sendera" + "2" * 9
+        settled = [order(f"s{number}", account=account, public_key=bytes(32)) for number in range(2)]
+        await world.ledger.open_account(account, "ann@example.com", bytes(32), 100, now=NOW)
         await world.ledger.credit(account, 10, "", now=NOW)
         await world.hold_all([*settled, order("held")])
         await world.ledger.settle(RECEIVER, [settle_of(one) for one in settled], now=NOW)

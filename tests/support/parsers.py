@@ -14,6 +14,7 @@ from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.authres import claims_to_be_ours
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import relaxed_body, relaxed_field
+from pennyred.postage.chain import BatchHead, Totals, Use, use_detail
 from pennyred.postage.claims import REPLIED_TO_MAX, is_automatic, read_claims
 from pennyred.postage.digest import header_hash, signed_names
 from pennyred.postage.encoding import decode_base64, decode_integer
@@ -29,9 +30,10 @@ from pennyred.postage.errors import (
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import Field, parse_header, split_letter
 from pennyred.postage.licence import parse_licence
+from pennyred.postage.merkle import root_of
 from pennyred.postage.passes import pass_holds
 from pennyred.postage.permitaddress import is_tag_for
-from pennyred.postage.receipt import parse_receipt
+from pennyred.postage.receipt import format_receipt, parse_receipt, seal
 from pennyred.postage.recipients import Aliases, read_alias_map
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
@@ -201,6 +203,13 @@ SEEDS: dict[str, list[bytes]] = {
 """Inputs that are accepted, to begin from; those of stamps come from the vectors."""
 
 
+def _receipt() -> bytes:
+    use = Use("a" * 16, 20_000, bytes(16), bytes(32), "mx", "example.org", 1, 1_790_000_000)
+    details = [use_detail(b"settle", use), bytes(32), bytes(32)]
+    head = BatchHead(7, 1_790_000_000, Totals(9, 3, 0), 3, root_of(details), bytes(32))
+    return format_receipt("post.example.org", "s1", seal(use, head, 0, details), bytes(64))
+
+
 def good_inputs(name: str) -> list[bytes]:
     """Inputs of a parser to begin from."""
     if name in SEEDS:
@@ -209,6 +218,7 @@ def good_inputs(name: str) -> list[bytes]:
     return {
         "stamp": stamps,
         "licence": licences,
+        "receipt": [_receipt()],
         "key record": records,
         "tag list": stamps + licences + records,
         "candidates": stamps,

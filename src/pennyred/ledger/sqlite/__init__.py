@@ -2,7 +2,7 @@
 
 `vault` is the back end itself; the other modules are functions of a connection inside a transaction: `stamps` (a table
 per expiry day), `journal` (accounts, entries, postings), `redemption` and `sweep` (what `batch` decides), `offices`
-(accounts, vouchers, receivers, tokens), `inspection` (the audit).
+(accounts, vouchers, receivers, tokens), `chain` (what proves the journal), `inspection` (the audit).
 """
 
 from pennyred.ledger.sqlite.vault import SqliteLedger, migrate_ledger
