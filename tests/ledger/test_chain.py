@@ -7,7 +7,7 @@ import pytest
 from ledgerworld import DAY, DOMAIN, NOW, RECEIVER, SENDER, TODAY, LedgerWorld, order, settle_of
 
 from pennyred.ledger.sqlite import SqliteLedger
-from pennyred.postage.chain import Totals, Use, use_detail
+from pennyred.postage.chain import Totals, Use
 from pennyred.postage.merkle import root_from
 
 
@@ -26,7 +26,7 @@ def test_a_settled_stamp_has_a_proof_of_its_use(tell):
         await world.ledger.settle(RECEIVER, [settle_of(one) for one in some], now=NOW)
         for one, sealed in zip(some, await world.ledger.uses([key(one) for one in some]), strict=True):
             assert sealed.use == use_of(one)
-            leaf = use_detail(b"settle", sealed.use)
+            leaf = sealed.use.detail
             assert root_from(leaf, sealed.index, sealed.head.count, sealed.path) == sealed.head.root
 
     tell(story)

@@ -14,7 +14,7 @@ from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.authres import claims_to_be_ours
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import relaxed_body, relaxed_field
-from pennyred.postage.chain import BatchHead, Totals, Use, use_detail
+from pennyred.postage.chain import BatchHead, Totals, Use
 from pennyred.postage.claims import REPLIED_TO_MAX, is_automatic, read_claims
 from pennyred.postage.digest import header_hash, signed_names
 from pennyred.postage.encoding import decode_base64, decode_integer
@@ -205,7 +205,7 @@ SEEDS: dict[str, list[bytes]] = {
 
 def _receipt() -> bytes:
     use = Use("a" * 16, 20_000, bytes(16), bytes(32), "mx", "example.org", 1, 1_790_000_000)
-    details = [use_detail(b"settle", use), bytes(32), bytes(32)]
+    details = [use.detail, bytes(32), bytes(32)]
     head = BatchHead(7, 1_790_000_000, Totals(9, 3, 0), 3, root_of(details), bytes(32))
     return format_receipt("post.example.org", "s1", seal(use, head, 0, details), bytes(64))
 

@@ -166,12 +166,13 @@ class Batch:
         """Take the price of each; of a voided one if it can be had."""
         outcomes = []
         for settle in settles:
-            stamp = self.stamps.get((settle.account, settle.expiry_day, settle.serial))
+            key = (settle.account, settle.expiry_day, settle.serial)
+            stamp = self.stamps.get(key)
             account = self.accounts.get(settle.account)
             outcome = decide_settle(settle, receiver, stamp, account.available if account else 0)
             if outcome is SettleOutcome.SETTLED:
                 assert stamp is not None, "only what was held can be settled"
-                self._take_payment((settle.account, settle.expiry_day, settle.serial), stamp, now)
+                self._take_payment(key, stamp, now)
             outcomes.append(outcome)
         return outcomes
 
@@ -200,7 +201,8 @@ class Batch:
                 self._store(refund, stamp._replace(state=StampState.REFUNDED))
                 self.accounts[refund.account].balance += stamp.price
                 receiver_balance -= stamp.price
-                self.changes.details.append(use_detail(b"refund", use_of(key, stamp)))
+                detail = use_detail(b"refund", key, stamp.letter, receiver, stamp.domain, stamp.price, stamp.settled_at)
+                self.changes.details.append(detail)
                 self.changes.paid[refund.account, receiver] -= stamp.price
                 self.changes.refunded[refund.expiry_day] += stamp.price
             outcomes.append(outcome)
@@ -225,22 +227,21 @@ class Batch:
         return voided, len(doubtful) - voided
 
     def _take_payment(self, key: StampKey, stamp: StampRecord, now: int) -> None:
-        account = self.accounts[key[0]]
-        price = stamp.price
-        if stamp.state == StampState.HELD:
+        state, receiver, domain, letter, _, price, cap_day, _, _, _ = stamp
+        account, changes = self.accounts[key[0]], self.changes
+        if state == StampState.HELD:
             account.held -= price
-            self.changes.held[key[0]] -= price
+            changes.held[key[0]] -= price
         else:  # it was voided, which gave it back to its day's cap
-            self._count_use(key[0], stamp.cap_day, price)
+            self._count_use(key[0], cap_day, price)
         account.balance -= price
-        self.changes.paid[key[0], stamp.receiver] += price
-        self.changes.settled[key[1]] += price
-        place = place_of(self.number, len(self.changes.details))
-        settled = StampRecord(
-            StampState.SETTLED, stamp.receiver, stamp.domain, stamp.letter, b"", price, stamp.cap_day, 0, now, place
+        changes.paid[key[0], receiver] += price
+        changes.settled[key[1]] += price
+        place = place_of(self.number, len(changes.details))
+        self.stamps[key] = changes.stamps[key] = StampRecord(
+            StampState.SETTLED, receiver, domain, letter, b"", price, cap_day, 0, now, place
         )
-        self.stamps[key] = self.changes.stamps[key] = settled
-        self.changes.details.append(use_detail(b"settle", use_of(key, settled)))
+        changes.details.append(use_detail(b"settle", key, letter, receiver, domain, price, now))
 
     def _give_back(self, key: StampKey, stamp: StampRecord) -> None:
         self.accounts[key[0]].held -= stamp.price

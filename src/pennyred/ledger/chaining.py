@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pennyred.ledger.batch import Changes, use_of
 from pennyred.ledger.protocol import StampKey
-from pennyred.postage.chain import GENESIS, BatchHead, Totals, split_place, use_detail
+from pennyred.postage.chain import GENESIS, BatchHead, Totals, split_place
 from pennyred.postage.ledger_rules import StampRecord
 from pennyred.postage.merkle import HASH_BYTES, root_of
 
@@ -94,7 +94,7 @@ class ChainAudit:
         number, index = split_place(stamp.place)
         if self._details is None:
             yield f"batch {number}: it has no details, but a stamp of {key[0]} stands in it"
-        elif index >= len(self._details) or self._details[index] != use_detail(b"settle", use_of(key, stamp)):
+        elif index >= len(self._details) or self._details[index] != use_of(key, stamp).detail:
             yield f"batch {number}: what stands at {index} is not the use of the stamp of {key[0]} that says so"
 
     def _is_root(self, head: BatchHead, stored: bytes) -> bool:

@@ -8,7 +8,7 @@ batch: a receipt carries the path from its detail to the batch's root (STAMP.md 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pennyred.postage.chain import BatchHead, Totals, Use, use_detail
+from pennyred.postage.chain import BatchHead, Totals, Use
 from pennyred.postage.encoding import decode_base64, decode_integer, encode_base64, encode_integer
 from pennyred.postage.errors import Malformed, MalformedReceipt
 from pennyred.postage.licence import ACCOUNT, ALGORITHM, SELECTOR, read_domain, read_text
@@ -120,7 +120,7 @@ def _parse(text: bytes) -> Receipt:
     )
     index, count = decode_integer(values["ci"]), decode_integer(values["cc"])
     path = _path(values["cm"])
-    root = root_from(use_detail(b"settle", use), index, count, path)
+    root = root_from(use.detail, index, count, path)
     if root is None or count >= 2**DEPTH_MAX:
         raise MalformedReceipt("receipt: its path fits no batch of that size")
     head = BatchHead(
