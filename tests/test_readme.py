@@ -1,43 +1,19 @@
 """Every example in README does what it says, as it is written there."""
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 import threading
 import tomllib
 from pathlib import Path
 
 import pytest
 from program import Served, run_json
+from readme import PENNYRED, README, block, shell
 from real_postfix import free_port
 
 from pennyred.config import OutgoingSettings, read_settings
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-PENNYRED = f"{shlex.quote(sys.executable)} -m pennyred"
 LETTER = "From: Ann <ann@sender.example>\nTo: Bob <bob@example.org>\nSubject: Tea\n\nShall we have tea?\n"
-
-
-def block(name: str, language: str = "sh") -> str:
-    """The fenced block behind a mark."""
-    match = re.search(rf"<!-- {re.escape(name)} -->\n```{language}\n(.*?)```", README, re.DOTALL)
-    assert match, name
-    return match[1]
-
-
-def shell(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
 
 
 @pytest.fixture

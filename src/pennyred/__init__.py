@@ -5,6 +5,7 @@ The map, outermost first; arrows point inward only, and import-linter checks it:
     cli         arguments and printing
     programs    the composition root: builds the parts and runs them
     config      frozen settings; every complaint at once
+    metrics     what is measured, for Prometheus
     smtp        edge: the gate's door, the way to the mail server
     web         edge: the office's HTTP API and its client
     discovery   edge: an issuer's keys in DNS

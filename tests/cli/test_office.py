@@ -1,7 +1,5 @@
 """The office's own commands, on the ledger itself: accounts, vouchers, receivers, the books."""
 
-import functools
-
 import apsw
 import pytest
 
@@ -178,8 +176,10 @@ def test_a_ledger_of_a_later_version_is_left_alone(at, tmp_path):
 
 
 def test_a_ledger_that_somebody_keeps_locked_is_for_later(at, tmp_path, monkeypatch):
-    impatient = functools.partial(SqliteLedger.open, now=0, busy_timeout_seconds=0.05)
-    monkeypatch.setattr("pennyred.programs.office.open_ledger", impatient)
+    def impatient(path, note_batch=None):
+        return SqliteLedger.open(path, now=0, busy_timeout_seconds=0.05, note_batch=note_batch)
+
+    monkeypatch.setattr("pennyred.programs.office.open_file", impatient)
     database = apsw.Connection(str(tmp_path / "post" / "ledger.db"))
     database.execute("BEGIN EXCLUSIVE")
     try:

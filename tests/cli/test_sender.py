@@ -39,6 +39,26 @@ class TestOpen:
 
         assert load_wallet(home).key.public == key.public
 
+    def test_an_account_whose_key_was_lost_is_had_again_with_a_new_one(self, run, at, office, account, home, voucher):
+        run("buy", 50, "--voucher", voucher)
+        lost = load_wallet(home).key.public
+        for path in home.iterdir():
+            path.unlink()
+        words = ["open", "--office", office.url, "--address", ANN, "--account", account]
+        said = run(*words, "--json", status=1)
+        assert said.document["error"]["reason"] == "key-unknown"
+        command = said.document["error"]["message"].split("pennyred account rekey ")[1].split()
+        at("account", "rekey", *command[:2])
+        run(*words)
+        assert load_wallet(home).account == account
+        assert load_wallet(home).key.public != lost
+        assert run("balance", "--json").document["available"] == 50
+
+    def test_a_key_that_is_none_is_named(self, at, account):
+        assert "base64" in at("account", "rekey", account, "AAAA", status=2).err
+        at("account", "rekey", account, "A" * 43 + "=", status=2)
+        at("account", "rekey", "aaaaaaaaaaaaaaaa", "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", status=1)
+
     def test_an_account_at_another_office_is_not_overwritten(self, run, account, home):
         said = run("open", "--office", "https://other.example", "--address", ANN, status=1)
 

@@ -6,8 +6,15 @@ import pytest
 from stationery import LETTER, Stationery
 
 from pennyred.cli.verifying import LOOKUPS_MAX
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.canonical import body_hash
+from pennyred.postage.chain import GENESIS, BatchHead, Totals, Use
+from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.letter import parse_header, split_letter
+from pennyred.postage.merkle import Tree, root_of
 from pennyred.postage.reasons import Reason
+from pennyred.postage.receipt import format_receipt, seal, sign_head
 
 BOB = "bob@example.org"
 TO_TWO = LETTER.replace(b"<bob@example.org>", b"<bob@example.org>, eve@d.example")
@@ -140,3 +147,46 @@ def test_the_office_one_has_an_account_at_is_known(run, account):
     stamped = run("stamp", stdin=LETTER).out
 
     assert only(run("verify", "--json", stdin=stamped))["verdict"] == "full"
+
+
+def receipt_of(letter_hash, *, key=None, serial=b"\x01" * 16):
+    """One that an office has signed, for a batch of this one payment."""
+    use = Use("aaaaaaaaaaaaaaaa", 20_790, serial, letter_hash, "mx", "example.org", 1, 1_795_000_000)
+    head = BatchHead(1, use.at, Totals(10, 1, 0), 1, root_of([use.detail]), GENESIS)
+    signature = sign_head(key or Stationery().office_key, "post.example.org", "s1", head)
+    return format_receipt("post.example.org", "s1", seal(use, head, 0, Tree([use.detail])), signature)
+
+
+@pytest.mark.usefixtures("zone")
+class TestReceipts:
+    def told(self, run, tmp_path, *receipts, letter=None, status=0):
+        (tmp_path / "receipts").write_bytes(b"\n".join(receipts))
+        words = ["verify", "--receipt", tmp_path / "receipts", "--json"]
+        if letter is not None:
+            (tmp_path / "letter").write_bytes(letter)
+            words.append(tmp_path / "letter")
+        return run(*words, status=status).document["receipts"]
+
+    def test_one_that_the_office_has_signed_holds_and_says_for_what(self, run, tmp_path):
+        [row] = self.told(run, tmp_path, receipt_of(b"l" * 32))
+        assert (row["verdict"], row["receiver"], row["letter"], row["batch"]) == ("holds", "mx", "6c" * 32, 1)
+        assert row["at"].endswith("Z")
+
+    def test_with_the_letter_it_says_whether_that_was_the_one(self, run, tmp_path):
+        section, body = split_letter(LETTER)
+        own = letter_hash(header_hash(parse_header(section)), body_hash(body), canonical_recipient(BOB))
+        rows = self.told(run, tmp_path, receipt_of(own), receipt_of(b"x" * 32, serial=b"\x02" * 16), letter=LETTER)
+        assert [row["letter"] for row in rows] == ["own", "other"]
+
+    def test_an_office_that_took_one_stamp_for_two_letters_is_shown(self, run, tmp_path):
+        rows = self.told(run, tmp_path, receipt_of(b"a" * 32), receipt_of(b"b" * 32), status=1)
+        assert [row["verdict"] for row in rows] == ["contradicts", "contradicts"]
+
+    def test_one_that_somebody_else_has_signed_is_forged(self, run, tmp_path):
+        [row] = self.told(run, tmp_path, receipt_of(b"l" * 32, key=Stationery().sender_key), status=1)
+        assert row["verdict"] == "forged"
+
+    @pytest.mark.parametrize("content", [b"", b"nothing", b"\xff" * 100, b"v=1; " * 100])
+    def test_what_is_no_receipt_is_named(self, run, tmp_path, content):
+        (tmp_path / "receipts").write_bytes(content)
+        assert "receipt" in run("verify", "--receipt", tmp_path / "receipts", status=2).err

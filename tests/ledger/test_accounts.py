@@ -255,7 +255,7 @@ def test_of_two_that_present_the_same_token_one_is_believed(tell):
 
 def test_a_closed_ledger_says_later(new_ledger):
     async def story():
-        ledger = new_ledger()
+        ledger = await new_ledger()
         await ledger.close()
         await ledger.close()
         for question in (ledger.account("x"), ledger.hold(RECEIVER, [order()], now=NOW), ledger.sweep(now=NOW)):

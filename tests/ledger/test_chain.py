@@ -147,7 +147,7 @@ def test_a_journal_from_before_the_chain_is_given_its_first_link(tmp_path):
         await ledger.close()
         database = apsw.Connection(str(path))
         database.execute(
-            f"ALTER TABLE stamp_{TODAY + 3} DROP COLUMN place; DROP TABLE detail; DROP TABLE batch;"
+            f"ALTER TABLE stamp_{TODAY + 3} DROP COLUMN place; DROP TABLE detail; DROP TABLE batch; DROP TABLE answer; DROP TABLE revocation;"
         ).fetchall()
         database.execute("DELETE FROM schema_migration WHERE number > 1")
         database.close()

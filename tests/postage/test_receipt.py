@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pennyred.postage.chain import BatchHead, Totals, Use, place_of, split_place
 from pennyred.postage.errors import MalformedReceipt
-from pennyred.postage.merkle import root_of
+from pennyred.postage.merkle import Tree, root_of
 from pennyred.postage.receipt import format_receipt, holds, parse_receipt, seal, sign_head
 from pennyred.postage.signing import SigningKey
 
@@ -27,7 +27,7 @@ def receipt(number=0, count=5):
     details = [one.detail for one in uses]
     head = BatchHead(7, 1_790_000_000, Totals(100, 20, 1), count, root_of(details), b"p" * 32)
     signature = sign_head(KEY, ISSUER, "s1", head)
-    return format_receipt(ISSUER, "s1", seal(uses[number], head, number, details), signature)
+    return format_receipt(ISSUER, "s1", seal(uses[number], head, number, Tree(details)), signature)
 
 
 @given(st.integers(1, 40), st.data())

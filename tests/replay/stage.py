@@ -105,7 +105,10 @@ class Stage:
         self.served.__exit__()
 
     def go_to_day(self, day: int) -> None:
-        """Noon of that day, so that no midnight falls into what is replayed of it."""
+        """Noon of that day, so that no midnight falls into what is replayed of it.
+
+        The first is tomorrow's: letters are signed by the machine's own clock, and a signature of the future is none.
+        """
         now = int(time.time())
-        noon = now - now % SECONDS_PER_DAY + SECONDS_PER_DAY // 2
+        noon = now - now % SECONDS_PER_DAY + SECONDS_PER_DAY * 3 // 2
         self.clock.move(noon + day * SECONDS_PER_DAY - now)

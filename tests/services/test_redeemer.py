@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from office_at_work import OfficeAtWork
-from stationery import DAY, LETTER, NOW, Stationery
+from stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.reasons import Reason
@@ -13,6 +13,7 @@ from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import Stamp, parse_stamp
 from pennyred.postage.taglist import format_tag_list
 from pennyred.services.redeemer import LEASE_SECONDS_MAX, LedgerRedeemer
+from pennyred.services.stampchecker import StampChecker
 
 TX = b"t" * 16
 LETTER_HASH = b"l" * 32
@@ -34,11 +35,13 @@ def work(tmp_path):
     return work
 
 
+CHECKER = StampChecker(ISSUER, threads=1)
+
+
 def redeemer(work: OfficeAtWork, receiver: str = "acme", *, is_verified: bool = False) -> LedgerRedeemer:
     office = work.office
-    return LedgerRedeemer(
-        office.ledger, receiver, office.issuer, office.keys.public_keys, clock=lambda: work.now, is_verified=is_verified
-    )
+    checker = None if is_verified else CHECKER
+    return LedgerRedeemer(office.ledger, receiver, office.keys.public_keys, clock=lambda: work.now, checker=checker)
 
 
 def hold(stamp, domain="example.org", tx=TX) -> Hold:
@@ -164,7 +167,7 @@ def test_a_gate_that_says_what_it_serves_redeems_for_nothing_else(work):
     stamp, office = Stationery().stamp(LETTER, "bob@example.org"), work.office
     for domains, outcome in ((["example.net"], HoldOutcome.WRONG_RECEIVER), (["example.org"], HoldOutcome.HELD)):
         own = LedgerRedeemer(
-            office.ledger, "acme", office.issuer, office.keys.public_keys, clock=lambda: NOW, domains=domains
+            office.ledger, "acme", office.keys.public_keys, clock=lambda: NOW, checker=CHECKER, domains=domains
         )
         [answer] = asyncio.run(own.hold([hold(stamp)], lease_seconds=60))
         assert answer.outcome is outcome

@@ -1,6 +1,7 @@
 """After the delivery: a settlement is durable somewhere or written down as lost, and the client's answer never changes."""
 
 import asyncio
+from dataclasses import replace
 
 from desk import DeskUnderTest, MailServer
 from smtp_gate import eventually
@@ -11,7 +12,8 @@ from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Settle
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.letterbox import Fate, Relay
-from pennyred.services.settling import drain_outbox, pump_outbox
+from pennyred.services.routing import IssuerRouter
+from pennyred.services.settling import BATCH_MAX, drain_outbox, pump_outbox, settle_durably
 
 BOB = "bob@example.org"
 UNKNOWN = Settle("post.example.org", "nobody0000000000", 20_720, bytes(16), bytes(32))
@@ -111,5 +113,64 @@ def test_a_void_that_is_not_heard_leaves_the_hold_to_its_lease():
         desk.office.down = {"void"}
         await deliver(desk, Fate.REFUSED_PERMANENT)
         assert await desk.balance() == (10, 1)
+
+    run(story)
+
+
+def test_an_office_that_takes_long_does_not_keep_the_client_waiting(monkeypatch):
+    """Nor is the settlement less durable for it: a kill from now on costs nothing."""
+    monkeypatch.setattr("pennyred.services.settling.SETTLE_SECONDS", 0.01)
+
+    async def for_ever(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async def story(desk: DeskUnderTest) -> None:
+        desk.office.settle = for_ever
+        await deliver(desk)
+        assert len(desk.outbox.entries) == 1
+        [line] = [one for one in desk.log.lines if one["event"] == "settlement waits"]
+        assert line["why"] == "no answer within 0.01 s"
+
+    run(story)
+
+
+def test_an_office_that_does_not_answer_does_not_keep_what_others_are_owed():
+    """Not even where what waits for it fills the page and is older."""
+
+    async def story(desk: DeskUnderTest) -> None:
+        class Gone:
+            asked = 0
+
+            async def settle(self, settles):
+                self.asked += 1
+                raise Unavailable(Reason.OFFICE_UNREACHABLE, "gone for good")
+
+        gone = Gone()
+        router = IssuerRouter({"gone.example": gone, "post.example.org": desk.office})
+        dead = [replace(UNKNOWN, issuer="gone.example", serial=n.to_bytes(16, "big")) for n in range(2 * BATCH_MAX)]
+        stranger = replace(UNKNOWN, issuer="forgotten.example")
+        await desk.outbox.add([*dead, stranger], now=0)
+        desk.office.down = {"settle"}
+        await deliver(desk)
+        desk.office.down = set()
+        assert await drain_outbox(router, desk.outbox, LetterLog(desk.log)) == 1
+        assert {one.issuer for one in desk.outbox.entries.values()} == {"gone.example", "forgotten.example"}
+        assert gone.asked == 1
+        assert await desk.balance() == (9, 0)
+
+    run(story)
+
+
+def test_of_a_letter_with_stamps_of_two_offices_only_the_one_that_is_down_is_owed():
+    async def story(desk: DeskUnderTest) -> None:
+        async def gone(*_):
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, "gone")
+
+        desk.office.down = set()
+        silent = type("Silent", (), {"settle": staticmethod(gone)})()
+        router = IssuerRouter({"gone.example": silent, "post.example.org": desk.office})
+        settles = [UNKNOWN, replace(UNKNOWN, issuer="gone.example")]
+        await settle_durably(router, desk.outbox, settles, LetterLog(desk.log), now=0)
+        assert [one.issuer for one in desk.outbox.entries.values()] == ["gone.example"]
 
     run(story)

@@ -82,14 +82,14 @@ def test_each_utc_day_begins_anew_and_yesterday_can_still_be_given_back_to(path)
     on(path, story)
 
 
-def test_older_days_are_forgotten(path):
+def test_older_days_are_forgotten(file):
     async def story(allowances):
         await allowances.take(TODAY, [Claim("a", 3), Claim("b", 3)])
         await allowances.take(TODAY + 2, [Claim("a", 3)])
         await allowances.give_back(TODAY, [Claim("a", 3)])
 
-    on(path, story)
-    connection = open_database(path)
+    on(file, story)
+    connection = open_database(file)
     assert connection.execute("SELECT day, used FROM counter").fetchall() == [(TODAY + 2, 3)]
     connection.close()
 
@@ -116,12 +116,12 @@ def test_of_many_at_once_as_many_pass_as_the_limit_says(path):
     on(path, story)
 
 
-def test_nobodys_address_is_stored(path):
+def test_nobodys_address_is_stored(file):
     async def story(allowances):
         await allowances.take(TODAY, [Claim("bounce 192.0.2.0/24 jane@example.org")])
 
-    on(path, story)
-    stored = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    on(file, story)
+    stored = b"".join(one.read_bytes() for one in file.parent.iterdir())
     assert b"jane" not in stored
     assert b"192.0.2" not in stored
 
@@ -142,21 +142,21 @@ def test_counting_agrees_with_a_plain_count(tmp_path_factory, claims):
     on(tmp_path_factory.mktemp("state") / "gate.db", story)
 
 
-def test_a_state_that_does_not_answer_is_later(tmp_path, path):
-    path.write_bytes(b"no database" * 1000)
+def test_a_state_that_does_not_answer_is_later(tmp_path, file):
+    file.write_bytes(b"no database" * 1000)
     with pytest.raises(Unavailable):
-        GateState.open(path, now=NOW)
+        GateState.open(file, now=NOW)
     with pytest.raises(Unavailable):
         GateState.open(tmp_path / "nowhere" / "gate.db", now=NOW)
 
 
-def test_a_state_of_a_later_version_is_left_alone(path):
+def test_a_state_of_a_later_version_is_left_alone(file):
     async def nothing(_):
         return
 
-    on(path, nothing)
-    connection = open_database(path)
+    on(file, nothing)
+    connection = open_database(file)
     connection.execute("INSERT INTO schema_migration VALUES (9999, 'future', 'x', 1)")
     connection.close()
     with pytest.raises(SchemaTooNew):
-        GateState.open(path, now=NOW)
+        GateState.open(file, now=NOW)

@@ -11,7 +11,7 @@ from pennyred.postage.figures import OTHERS, Fact, Figures, Outcome, SourceTotal
 from pennyred.postage.policy import Mode
 from pennyred.postage.reasons import Reason
 from pennyred.state import figures as kept
-from pennyred.state.figures import DAYS_KEPT, read_file
+from pennyred.state.figures import DAYS_KEPT, read_database
 from pennyred.state.store import GateState
 from pennyred.storage.database import open_database
 from pennyred.storage.migrations import SchemaTooNew, SchemaTooOld
@@ -42,7 +42,7 @@ def test_what_was_added_is_there_after_a_restart(path):
     write(path, letters)
     write(path, letters)
 
-    recorded = read_file(path, TODAY, TODAY)
+    recorded = read_database(path, TODAY, TODAY)
 
     whole = Figures.of(letters + letters)
     assert recorded.figures.recipients == whole.recipients
@@ -53,7 +53,7 @@ def test_what_was_added_is_there_after_a_restart(path):
 def test_the_gate_reads_what_the_report_reads(path):
     async def story(book):
         await book.add(Figures.of([[fact()], [fact(TODAY - 1)]]))
-        assert await book.read(TODAY - 1, TODAY) == read_file(path, TODAY - 1, TODAY)
+        assert await book.read(TODAY - 1, TODAY) == read_database(path, TODAY - 1, TODAY)
 
     on(path, story)
 
@@ -75,7 +75,7 @@ def test_workers_who_write_at_the_same_time_add_up(path):
 def test_only_the_days_asked_for_are_told(path):
     write(path, [[fact(TODAY - back)] for back in range(5)])
 
-    recorded = read_file(path, TODAY - 3, TODAY - 1)
+    recorded = read_database(path, TODAY - 3, TODAY - 1)
 
     assert {day for day, _ in recorded.figures.letters} == {TODAY - 3, TODAY - 2, TODAY - 1}
     assert recorded.sources[0].would_refuse == 3
@@ -85,7 +85,7 @@ def test_what_is_older_than_a_quarter_of_a_year_is_forgotten(path):
     write(path, [[fact(TODAY)], [fact(TODAY + 1)]])
     write(path, [[fact(TODAY + DAYS_KEPT)]])
 
-    recorded = read_file(path, TODAY, TODAY + DAYS_KEPT)
+    recorded = read_database(path, TODAY, TODAY + DAYS_KEPT)
 
     assert {day for day, _ in recorded.figures.letters} == {TODAY + 1, TODAY + DAYS_KEPT}
     assert {count.day for count in recorded.figures.recipients} == {TODAY + 1, TODAY + DAYS_KEPT}
@@ -96,7 +96,7 @@ def test_a_late_worker_still_adds_to_yesterday(path):
     write(path, [[fact(TODAY)]])
     write(path, [[fact(TODAY - 1)]])
 
-    assert len(read_file(path, TODAY - 1, TODAY).figures.letters) == 2
+    assert len(read_database(path, TODAY - 1, TODAY).figures.letters) == 2
 
 
 def test_however_many_sources_there_are_the_busiest_keep_their_names(path, monkeypatch):
@@ -107,7 +107,7 @@ def test_however_many_sources_there_are_the_busiest_keep_their_names(path, monke
         write(path, [letter for number in range(15) for letter in refused(f"10.{hundred}.{number}.0/24")])
     write(path, refused("late and busy", 30) + refused("busy", 1))
 
-    recorded = read_file(path, TODAY, TODAY)
+    recorded = read_database(path, TODAY, TODAY)
 
     assert [(one.source, one.refused) for one in recorded.sources[:2]] == [("busy", 51), ("late and busy", 30)]
     assert len(recorded.sources) <= 21
@@ -119,7 +119,7 @@ def test_the_most_refused_come_first_and_the_others_last_however_many_they_are(p
     monkeypatch.setattr(kept, "SOURCES_READ_MAX", 2)
     write(path, refused("a") + refused("b", 3) + refused("c", 2) + refused(OTHERS, 100))
 
-    assert [one.source for one in read_file(path, TODAY, TODAY).sources] == ["b", "c", OTHERS]
+    assert [one.source for one in read_database(path, TODAY, TODAY).sources] == ["b", "c", OTHERS]
 
 
 def test_a_source_is_shown_as_what_it_said_last(path):
@@ -127,28 +127,28 @@ def test_a_source_is_shown_as_what_it_said_last(path):
     write(path, [[fact(TODAY, sender_domain="")]])
     write(path, [[fact(TODAY - 1, sender_domain="zz-old.example")]])
 
-    assert read_file(path, TODAY - 1, TODAY).sources == (SourceTotal("192.0.2.0/24", "new.example", 0, 4),)
+    assert read_database(path, TODAY - 1, TODAY).sources == (SourceTotal("192.0.2.0/24", "new.example", 0, 4),)
 
 
-def test_reading_changes_nothing_and_makes_no_file(tmp_path, path):
+def test_reading_changes_nothing_and_makes_no_file(tmp_path, file):
     with pytest.raises(FileNotFoundError, match="no gate with these settings has run"):
-        read_file(tmp_path / "nothing.db", TODAY, TODAY)
+        read_database(tmp_path / "nothing.db", TODAY, TODAY)
     assert list(tmp_path.iterdir()) == []
 
-    write(path, [[fact()]])
-    before = path.read_bytes()
-    read_file(path, TODAY, TODAY)
-    assert path.read_bytes() == before
+    write(file, [[fact()]])
+    before = file.read_bytes()
+    read_database(file, TODAY, TODAY)
+    assert file.read_bytes() == before
 
 
-def test_a_state_of_an_earlier_version_is_told_so(path):
-    write(path, [])
-    connection = open_database(path)
+def test_a_state_of_an_earlier_version_is_told_so(file):
+    write(file, [])
+    connection = open_database(file)
     connection.execute("DROP TABLE figure; DELETE FROM schema_migration WHERE number >= 3").fetchall()
     connection.close()
 
     with pytest.raises(SchemaTooOld, match="restart the gate"):
-        read_file(path, TODAY, TODAY)
+        read_database(file, TODAY, TODAY)
 
 
 @pytest.mark.parametrize(
@@ -159,21 +159,21 @@ def test_a_state_of_an_earlier_version_is_told_so(path):
         "UPDATE figure SET outcome = 'a-later-one'",
     ],
 )
-def test_a_state_of_a_later_version_is_told_so(path, crime):
-    write(path, [[fact()]])
-    connection = open_database(path)
+def test_a_state_of_a_later_version_is_told_so(file, crime):
+    write(file, [[fact()]])
+    connection = open_database(file)
     connection.execute(crime)
     connection.close()
 
     with pytest.raises(SchemaTooNew):
-        read_file(path, TODAY, TODAY)
+        read_database(file, TODAY, TODAY)
 
 
-def test_what_is_no_database_does_not_answer(path):
-    path.write_bytes(b"no database" * 1000)
+def test_what_is_no_database_does_not_answer(file):
+    file.write_bytes(b"no database" * 1000)
 
     with pytest.raises(Unavailable):
-        read_file(path, TODAY, TODAY)
+        read_database(file, TODAY, TODAY)
 
 
 def test_a_state_that_is_closed_does_not_answer(path):

@@ -48,6 +48,16 @@ def test_pages_are_as_long_as_asked(path):
     on(path, story)
 
 
+def test_what_waits_for_offices_that_do_not_answer_can_be_left_out(path):
+    async def story(outbox):
+        await outbox.add([settle(n, issuer=f"{n % 3}.example") for n in range(9)], now=NOW)
+        waiting = await outbox.pending(2, besides={"0.example", "1.example"})
+        assert [entry.settle.serial[-1] for entry in waiting] == [2, 5]
+        assert await outbox.pending(9, besides=[f"{n}.example" for n in range(3)]) == []
+
+    on(path, story)
+
+
 def test_the_same_settlement_waits_once(path):
     async def story(outbox):
         await asyncio.gather(*(outbox.add([settle(1)], now=NOW) for _ in range(5)))

@@ -81,10 +81,10 @@ class TestCorrespondents:
 
         assert on(path, story) == (DAY, "outgoing")
 
-    def test_nobody_can_read_who_writes_to_whom(self, path):
-        on(path, lambda state: learned(state, message_ids=(b"secret-id@example.org",)))
-        for file in path.parent.iterdir():
-            octets = file.read_bytes()
+    def test_nobody_can_read_who_writes_to_whom(self, file):
+        on(file, lambda state: learned(state, message_ids=(b"secret-id@example.org",)))
+        for one in file.parent.iterdir():
+            octets = one.read_bytes()
             assert b"sender.example" not in octets
             assert b"secret-id" not in octets
 
@@ -317,13 +317,13 @@ def test_without_a_state_there_are_no_rules_and_one_that_is_none_does_not_answer
         stored_rules(tmp_path / "odd.db")
 
 
-def test_who_asks_waits_for_nobody_who_writes(path):
+def test_who_asks_waits_for_nobody_who_writes(file):
     async def story(state):
         await learned(state)
-        blocker = apsw.Connection(str(path))
+        blocker = apsw.Connection(str(file))
         blocker.execute("BEGIN IMMEDIATE")
         answered = await found(state)
         blocker.execute("ROLLBACK")
         return answered
 
-    assert on(path, story) == [Reason.CORRESPONDENT]
+    assert on(file, story) == [Reason.CORRESPONDENT]

@@ -2,11 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stationery import ISSUER, NOW, ReceivedLetter, Stationery
+from stationery import NOW, ReceivedLetter, Stationery
 
 from pennyred.ledger.memory import MemoryLedger
 from pennyred.postage.authentication import UNPROVEN, Authentication
@@ -63,8 +63,8 @@ class OfficeInMemory:
                 self.now + lease_seconds,
                 check_for_office(
                     hold.stamp,
-                    issuer=ISSUER,
-                    keys=self.stationery.issuers[ISSUER],
+                    issuer=self.stationery.issuer,
+                    keys=self.stationery.issuers[self.stationery.issuer],
                     now=self.now,
                     domain=hold.domain,
                 ),
@@ -117,8 +117,9 @@ class OutboxInMemory:
     async def add(self, settles: Sequence[Settle], *, now: int) -> None:
         self.entries |= dict(zip(itertools.count(len(self.entries)), settles))
 
-    async def pending(self, limit: int) -> list[Any]:
-        return [_Entry(number, settle) for number, settle in self.entries.items()][:limit]
+    async def pending(self, limit: int, *, besides: Collection[str] = ()) -> list[Any]:
+        waiting = [_Entry(number, settle) for number, settle in self.entries.items() if settle.issuer not in besides]
+        return waiting[:limit]
 
     async def done(self, ids: Sequence[int]) -> None:
         for number in ids:

@@ -13,7 +13,8 @@ from pennyred.programs.office import open_office
 from pennyred.services.office import Office
 from pennyred.services.officekeys import add_key
 from pennyred.smtp.server import listening_socket
-from pennyred.web.server import ApiServer
+from pennyred.web.app import make_app
+from pennyred.web.server import WebServer
 
 ISSUER = "post.example.org"
 WAIT_SECONDS = 30
@@ -25,11 +26,12 @@ class LoopbackOffice:
 
     folder: Path
     url: str = ""
+    issuer: str = ISSUER
     office: Office = field(init=False)
 
     @property
     def settings(self) -> OfficeSettings:
-        return OfficeSettings(ISSUER, ledger=self.folder / "ledger.db", signing_key=self.folder / "office.key")
+        return OfficeSettings(self.issuer, ledger=self.folder / "ledger.db", signing_key=self.folder / "office.key")
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +46,8 @@ class LoopbackOffice:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self._thread.is_alive():
+            return  # a test has ended it before
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(WAIT_SECONDS)
         self._loop.close()
@@ -63,7 +67,7 @@ class LoopbackOffice:
         async with open_office(self.settings) as self.office:
             listener = listening_socket("127.0.0.1", 0)
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            api = ApiServer(self.office, listener)
+            api = WebServer(make_app(self.office), listener)
             await api.start()
             self._started.set_result(None)
             await self._stop.wait()

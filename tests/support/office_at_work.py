@@ -15,8 +15,9 @@ from pennyred.ledger.memory import MemoryLedger
 from pennyred.postage.signing import SigningKey
 from pennyred.services.office import Office
 from pennyred.services.officekeys import OfficeKeys, add_key
+from pennyred.web.app import make_app
 from pennyred.web.client import OfficeClient
-from pennyred.web.server import ApiServer
+from pennyred.web.server import WebServer
 
 ANN = SigningKey.from_seed(b"\x0a" * 32)
 EVE = SigningKey.from_seed(b"\x0e" * 32)
@@ -31,6 +32,7 @@ class OfficeAtWork:
     now: int = NOW
     log: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     url: str = ""
+    dns: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = itertools.count(1)
@@ -45,7 +47,15 @@ class OfficeAtWork:
             daily_cap=1000,
             clock=lambda: self.now,
             random_bytes=self.random_bytes,
+            find_texts=self.find_texts,
         )
+
+    async def find_texts(self, name: str) -> list[str]:
+        """The DNS, as the office sees it."""
+        texts = self.dns.get(name, [])
+        if isinstance(texts, Exception):
+            raise texts
+        return texts
 
     def error(self, event: str, **fields: Any) -> None:
         """The log of the API."""
@@ -56,7 +66,7 @@ class OfficeAtWork:
         """Its API on a free port."""
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = ApiServer(self.office, listener, log=self)
+        server = WebServer(make_app(self.office, self), listener)
         await server.start()
         try:
             yield self

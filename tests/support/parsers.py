@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
@@ -30,7 +31,7 @@ from pennyred.postage.errors import (
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import Field, parse_header, split_letter
 from pennyred.postage.licence import parse_licence
-from pennyred.postage.merkle import root_of
+from pennyred.postage.merkle import Tree, root_of
 from pennyred.postage.passes import pass_holds
 from pennyred.postage.permitaddress import is_tag_for
 from pennyred.postage.receipt import format_receipt, parse_receipt, seal
@@ -43,6 +44,7 @@ from pennyred.smtp.identity import ClientIdentity, proxy_header
 from pennyred.smtp.proxying import MalformedHeader
 from pennyred.smtp.proxying import parse_header as parse_proxy_header
 from pennyred.state.keptletter import Origin, format_head, parse_head
+from pennyred.web.redeemer import read_held, read_settled, read_voided
 
 
 def _text(octets: bytes) -> str:
@@ -140,6 +142,14 @@ def read_kept_letter(octets: bytes) -> None:
     assert head.begins_at + head.size == len(octets)
 
 
+def read_office_answer(octets: bytes) -> None:
+    """What an office elsewhere says to a gate, as whatever it may be."""
+    for read in (read_held, read_settled, read_voided):
+        with suppress(Malformed):
+            read(octets)
+    read_held(octets)
+
+
 PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "stamp": (read_stamp, MalformedStamp),
     "licence": (parse_licence, MalformedLicence),
@@ -162,6 +172,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "DMARC record": (dmarc.parse_record, Malformed),
     "tagged address": (read_tagged_address, MalformedAddress),
     "mail log": (read_log, Malformed),
+    "office's answer": (read_office_answer, Malformed),
 }
 """Name to the parser of octets, and the one exception it may raise."""
 
@@ -195,6 +206,14 @@ SEEDS: dict[str, list[bytes]] = {
         ),
         b"info@example.org  ann@example.org,\n  bob@example.org\nroot: ann",
     ],
+    "office's answer": [
+        b'{"outcomes":[{"outcome":"held"},{"outcome":"invalid","reason":"expired"}]}',
+        b'{"outcomes":[{"outcome":"spent","first_use":{"receiver":"a","domain":"b","at":1,"letter":"'
+        + b"A" * 43
+        + b'="}}]}',
+        b'{"outcomes":[{"outcome":"settled","receipt":"x"}]}',
+        b'{"outcomes":[{"outcome":"voided"}]}',
+    ],
     "kept letter": [
         format_head(Origin(b"a@b.example", "192.0.2.1", 1, helo="x;"), b"c@d.example", "bulk", 2, b"\r\n") + b"\r\n",
         format_head(Origin(b"", "::1", 1), b"c@d.example", "no-stamp", 4, b" x\r\n") + b" x\r\n",
@@ -207,7 +226,7 @@ def _receipt() -> bytes:
     use = Use("a" * 16, 20_000, bytes(16), bytes(32), "mx", "example.org", 1, 1_790_000_000)
     details = [use.detail, bytes(32), bytes(32)]
     head = BatchHead(7, 1_790_000_000, Totals(9, 3, 0), 3, root_of(details), bytes(32))
-    return format_receipt("post.example.org", "s1", seal(use, head, 0, details), bytes(64))
+    return format_receipt("post.example.org", "s1", seal(use, head, 0, Tree(details)), bytes(64))
 
 
 def good_inputs(name: str) -> list[bytes]:

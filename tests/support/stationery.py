@@ -34,18 +34,19 @@ class Stationery:
     sender_key: SigningKey = field(default_factory=lambda: SigningKey.from_seed(b"\x02" * 32))
     account: str = "aaaaaaaaaaaaaaaa"
     daily_cap: int = 1000
+    issuer: str = ISSUER
     serials: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     @property
     def issuers(self) -> dict[str, dict[str, bytes]]:
         """What a gate that accepts this office is configured with."""
-        return {ISSUER: {"s1": self.office_key.public}}
+        return {self.issuer: {"s1": self.office_key.public}}
 
-    def licence(self, *, now: int = NOW, issuer: str = ISSUER) -> Licence:
+    def licence(self, *, now: int = NOW, issuer: str = "") -> Licence:
         """The sender's licence, good for thirty days around `now`."""
         return mint_licence(
             self.office_key,
-            issuer=issuer,
+            issuer=issuer or self.issuer,
             selector="s1",
             account=self.account,
             public_key=self.sender_key.public,

@@ -7,7 +7,8 @@
     running     serve, demo
     report      report
     refused     refused
-    office      account, voucher, receiver, ledger, key
+    office      account, voucher, receiver, key
+    ledger      ledger
     correspondents, permits, recipients
                 who comes free, and what single recipients have of their own
     sender      open, buy, balance, statement
@@ -36,7 +37,7 @@ _COMMANDS = {
     "account": "office",
     "voucher": "office",
     "receiver": "office",
-    "ledger": "office",
+    "ledger": "ledger",
     "key": "office",
     "correspondents": "correspondents",
     "permit": "permits",

@@ -134,7 +134,7 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int, *, is_quiet: bool) -> Iterator[Callable[[int], object]]:
+def progress(what: str, total: int, *, is_quiet: bool) -> Iterator[Callable[[float], object]]:
     """A bar for long work, on standard error; what it gives is told how far the work has come."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415

@@ -1,7 +1,6 @@
-"""For the one who runs an office: accounts, vouchers, receivers, the ledger, keys. Works on the ledger itself."""
+"""For the one who runs an office: accounts, vouchers, receivers, keys. Works on the ledger itself."""
 
 import os
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -9,8 +8,10 @@ import click
 from pennyred.cli.common import RuleRefused, json_option, office_settings, print_json, print_table, run_async
 from pennyred.config import OfficeSettings
 from pennyred.ledger.protocol import Account, AccountOutcome, CreditOutcome
-from pennyred.programs.office import migrate as migrate_ledger
-from pennyred.programs.office import open_ledger, open_office
+from pennyred.postage.encoding import decode_base64
+from pennyred.postage.errors import Malformed
+from pennyred.postage.signing import is_sound
+from pennyred.programs.office import open_office
 from pennyred.services.office import VOUCHERS_MAX
 from pennyred.services.officekeys import add_key
 
@@ -19,7 +20,7 @@ STAMPS = click.IntRange(1, 1_000_000_000)
 
 @click.group()
 def account() -> None:
-    """The office's accounts: list, show, credit, close."""
+    """The office's accounts: list, show, credit, close, rekey."""
 
 
 @account.command("list")
@@ -119,6 +120,38 @@ async def _close(settings: OfficeSettings, account_id: str) -> None:
             raise RuleRefused(outcome.value, f"no account {account_id}")
 
 
+@account.command("rekey")
+@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("key")
+@json_option
+@click.pass_context
+def account_rekey(context: click.Context, account_id: str, key: str, as_json: bool) -> None:
+    """Give an account a new KEY, as `pennyred open --account` has printed it; the old one counts no more at once.
+
+    Make sure first that it is the account's owner who asks: whoever has the key has the postage.
+
+    Example:  pennyred account rekey k3v2mzq7p4xw5abc 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+    """
+    try:
+        public = decode_base64(key.encode("ascii", "replace"), length=32)
+    except Malformed as error:
+        raise click.BadParameter(f"{key[:80]!r}: expected 32 bytes in base64", param_hint="KEY") from error
+    if not is_sound(public):
+        raise click.BadParameter("not a key that a signature could be trusted under", param_hint="KEY")
+    run_async(_rekey(office_settings(context), account_id, public))
+    if as_json:
+        print_json({"account": account_id, "key": key})
+    else:
+        click.echo(f"account {account_id} has a new key; stamps made with the old one are refused from now on")
+
+
+async def _rekey(settings: OfficeSettings, account_id: str, public: bytes) -> None:
+    async with open_office(settings) as office:
+        outcome = await office.ledger.replace_key(account_id, public)
+        if outcome is not AccountOutcome.DONE:
+            raise RuleRefused(outcome.value, f"account {account_id}: {outcome.value.replace('-', ' ')}")
+
+
 @click.group()
 def voucher() -> None:
     """Prepaid codes to sell or give away."""
@@ -173,53 +206,6 @@ async def _receiver(settings: OfficeSettings, name: str, domains: tuple[str, ...
     async with open_office(settings) as office:
         added = await office.add_receiver(name, domains)
         return {"receiver": added.name, "domains": list(added.domains), "token": added.token}
-
-
-@click.group()
-def ledger() -> None:
-    """The books: audit, migrate."""
-
-
-@ledger.command("audit")
-@json_option
-@click.pass_context
-def ledger_audit(context: click.Context, as_json: bool) -> None:
-    """Recompute every balance from the journal; exit status 1 if anything differs.
-
-    Example:  pennyred ledger audit
-    """
-    audit = run_async(_audit(office_settings(context)))
-    differences = audit.pop("differences")
-    document = {**audit, "differences": list(differences)} if differences else audit
-    if not audit["balanced"]:
-        raise RuleRefused("unbalanced", "the ledger does not balance:\n" + "\n".join(differences), document)
-    if as_json:
-        print_json(document)
-    else:
-        print_table("balanced", ["", "stamps"], [[key, audit[key]] for key in audit if key != "balanced"])
-
-
-async def _audit(settings: OfficeSettings) -> dict[str, Any]:
-    ledger = open_ledger(settings.ledger)
-    try:
-        return asdict(await ledger.audit())
-    finally:
-        await ledger.close()
-
-
-@ledger.command("migrate")
-@json_option
-@click.pass_context
-def ledger_migrate(context: click.Context, as_json: bool) -> None:
-    """Bring the ledger's schema up to date. Harmless when it is.
-
-    Example:  pennyred ledger migrate
-    """
-    applied = migrate_ledger(office_settings(context).ledger)
-    if as_json:
-        print_json({"applied": applied})
-    else:
-        click.echo(f"applied: {', '.join(map(str, applied))}" if applied else "up to date")
 
 
 @click.group()

@@ -12,7 +12,7 @@ from pennyred.postage.figures import Recorded
 from pennyred.programs.office import clock
 from pennyred.services.reporting import Report, report_of
 from pennyred.services.standing import SECONDS_PER_DAY
-from pennyred.state.figures import DAYS_KEPT, read_file
+from pennyred.state.figures import DAYS_KEPT, read_database
 
 PLOT_FORMATS = (".svg", ".png")
 
@@ -71,7 +71,7 @@ def _gate(context: click.Context) -> GateSettings:
 
 def _recorded(gate: GateSettings, days: int) -> Recorded:
     today = clock() // SECONDS_PER_DAY
-    return read_file(gate.state, today - days + 1, today)
+    return read_database(gate.state, today - days + 1, today)
 
 
 def _document(told: Report) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import click
 
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, run_async
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.licence import parse_licence
+from pennyred.postage.encoding import encode_base64
+from pennyred.postage.licence import Licence, parse_licence
 from pennyred.postage.signing import SigningKey
 from pennyred.services.wallet import (
     NoWallet,
@@ -20,7 +21,7 @@ from pennyred.services.wallet import (
     save_key,
     save_wallet,
 )
-from pennyred.web.client import OfficeClient
+from pennyred.web.client import OfficeClient, OfficeRefused
 
 
 def home() -> Path:
@@ -40,22 +41,25 @@ def _client(url: str, key: SigningKey) -> OfficeClient:
 @click.command("open")
 @click.option("--office", required=True, metavar="URL", help="The post office, like https://post.example.org.")
 @click.option("--address", required=True, metavar="ADDR", help="Your e-mail address.")
+@click.option("--account", metavar="ACCOUNT", help="The account you had, whose key is lost or stolen.")
 @json_option
-def open_(office: str, address: str, as_json: bool) -> None:
+def open_(office: str, address: str, account: str | None, as_json: bool) -> None:
     """Make a key pair, open an account, store the licence. Harmless when repeated.
 
     The key stays on this machine, in $PENNYRED_HOME or your user data folder; keep a copy, the postage is bound to it.
+    Where it is lost, or somebody else may have it, begin in an empty folder with --account: it prints a new key for the
+    office's administrator, and once the account has it, the same command makes it yours again.
 
     Example:  pennyred open --office https://post.example.org --address ann@sender.example
     """
-    wallet = run_async(_open(office, address))
+    wallet = run_async(_open(office, address, account))
     if as_json:
         print_json({"account": wallet.account, "address": wallet.address, "office": wallet.office})
     else:
         click.echo(f"account {wallet.account} of {wallet.address} at {wallet.issuer}; next: pennyred buy")
 
 
-async def _open(office: str, address: str) -> Wallet:
+async def _open(office: str, address: str, account: str | None) -> Wallet:
     folder = home()
     try:
         existing = load_wallet(folder)
@@ -71,11 +75,29 @@ async def _open(office: str, address: str) -> Wallet:
         info = await client.info()
         if kept is None:
             save_key(folder, key)  # before the office hears of it: an account whose key is lost cannot be used
-        opened = await client.open_account(address)
-    licence = parse_licence(opened.licence.encode())
-    wallet = Wallet(office.rstrip("/"), info.issuer, opened.account, opened.address, key, licence, info.keys)
+        if account is None:
+            opened = await client.open_account(address)
+            licence = parse_licence(opened.licence.encode())
+        else:
+            licence = await _recovered(client, account, key)
+    wallet = Wallet(office.rstrip("/"), info.issuer, licence.account, address, key, licence, info.keys)
     save_wallet(folder, wallet)
     return wallet
+
+
+async def _recovered(client: OfficeClient, account: str, key: SigningKey) -> Licence:
+    """A licence for the account under its new key, once the office has that."""
+    try:
+        licence = parse_licence(await client.renew_licence())
+    except OfficeRefused as error:
+        if error.reason != "bad-token":
+            raise
+        public = encode_base64(key.public).decode()
+        ask = f"ask the office's administrator for:  pennyred account rekey {account} {public}"
+        raise RuleRefused("key-unknown", f"the office does not know the new key yet; {ask}  and repeat this") from error
+    if licence.account != account:
+        raise RuleRefused("another-account", f"the key in {home()} is of the account {licence.account}")
+    return licence
 
 
 @click.command()

@@ -35,7 +35,9 @@ def init(folder: Path, domain: str, hostname: str, upstream: str, as_json: bool)
     assert settings.office is not None
     assert settings.gate is not None
     assert settings.gate.pass_key is not None
-    paths = [file, settings.office.signing_key, settings.gate.pass_key, settings.office.ledger]
+    ledger = settings.office.ledger
+    assert isinstance(ledger, Path)
+    paths = [file, settings.office.signing_key, settings.gate.pass_key, ledger]
     if existing := [path for path in paths if path.exists()]:
         raise BadSettings(
             [Complaint(str(path), "", "exists already", "nothing there: init overwrites nothing") for path in existing]
@@ -43,8 +45,8 @@ def init(folder: Path, domain: str, hostname: str, upstream: str, as_json: bool)
     folder.mkdir(parents=True, exist_ok=True)
     add_key(settings.office.signing_key, os.urandom(32))
     write_secret(settings.gate.pass_key, os.urandom(32).hex().encode() + b"\n")
-    migrate(settings.office.ledger)
-    settings.office.ledger.chmod(0o600)
+    run_async(migrate(ledger))
+    ledger.chmod(0o600)
     with file.open("x", encoding="utf-8") as opened:
         opened.write(text)
     if as_json:

@@ -11,15 +11,16 @@ from typing import Any
 import click
 
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
+from pennyred.cli.receipts import Judged, judge_receipts, read_receipts, tell
 from pennyred.config import BadSettings, find_settings, read_settings
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import header_hash
+from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.errors import MalformedStamp, PennyRedError
 from pennyred.postage.letter import STAMP_FIELD, Field, HeaderSection, parse_header, split_letter
 from pennyred.postage.reasons import Kind, Reason
-from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.verdict import LicenceCache, judge_parsed
 from pennyred.services.franking import distinct, recipients_of
 from pennyred.services.officekeys import OfficeKeys
@@ -49,16 +50,24 @@ class _Found:
 @click.command()
 @click.option("--to", "to", multiple=True, metavar="ADDR", help="A recipient; may be given several times.")
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option("--receipt", type=click.Path(path_type=Path, exists=True), help="Receipts of an office, one a line.")
 @json_option
 @click.pass_context
-def verify(context: click.Context, to: tuple[str, ...], file: Path | None, as_json: bool) -> None:
+def verify(context: click.Context, to: tuple[str, ...], file: Path | None, receipt: Path | None, as_json: bool) -> None:
     """Say of each stamp what it is, whether it holds for this letter, and if not why.
 
     Recipients are those of --to, else of To and Cc; exit status 1 unless each of them has a stamp that holds. Whether a
     stamp was spent before, only its office knows. Its keys come from your account or settings, else from DNS.
 
+    With --receipt it says whether an office has signed what its receipts say a stamp was used for; with FILE, whether
+    for this letter. An office that takes one stamp for two letters has signed both.
+
     Example:  pennyred verify stamped.eml
     """
+    if receipt is not None:
+        own = _Verifier(context, _with_crlf(read_letter(file)), to) if file is not None else None
+        tell(run_async(_judge(context, receipt, own)), as_json=as_json)
+        return
     letter = _with_crlf(read_letter(file))
     addresses = distinct(to or recipients_of(letter).visible)
     if not addresses:
@@ -76,6 +85,11 @@ def verify(context: click.Context, to: tuple[str, ...], file: Path | None, as_js
         print_json(document)
 
 
+async def _judge(context: click.Context, file: Path, own: "_Verifier | None") -> list[Judged]:
+    finder = own or _Verifier(context, b"\r\n", ())
+    return await judge_receipts(read_receipts(file), own.letter_hashes if own else (), finder.find)
+
+
 def _with_crlf(letter: bytes) -> bytes:
     """Line ends as on the wire; the rest as it is."""
     return re.sub(rb"\r\n|\r|\n", b"\r\n", letter)
@@ -90,6 +104,7 @@ class _Verifier:
         self._header: HeaderSection = parse_header(section)
         self._header_hash = header_hash(self._header)
         self._body_hash = body_hash(body)
+        addresses = addresses or distinct(recipients_of(letter).visible)
         self._addresses = {canonical_recipient(address): address for address in addresses}
         self._keys: dict[str, dict[str, bytes]] = {}
         self._lookups = 0
@@ -98,12 +113,17 @@ class _Verifier:
         """Each stamp, from the top."""
         return [await self._look(field) for field in self._header.named(STAMP_FIELD.lower())[:STAMPS_MAX]]
 
+    @property
+    def letter_hashes(self) -> list[bytes]:
+        """What a hold of each recipient's stamp is bound to."""
+        return [letter_hash(self._header_hash, self._body_hash, one) for one in self._addresses]
+
     async def _look(self, field: Field) -> _Found:
         try:
             stamp = parse_stamp(field.value)
         except MalformedStamp as error:
             return _Found("", "invalid", error.reason, "", "")
-        await self._learn(stamp)
+        await self.find(stamp.issuer, stamp.licence.selector)
         recipients = list(self._addresses)
         verdict = judge_parsed(
             stamp,
@@ -123,18 +143,19 @@ class _Verifier:
         offered = find_candidates(HeaderSection((field,)), recipients)
         return next((self._addresses[one] for one, found in zip(recipients, offered, strict=True) if found.stamps), "")
 
-    async def _learn(self, stamp: Stamp) -> None:
-        keys = self._keys.setdefault(stamp.issuer, {})
-        selector = stamp.licence.selector
+    async def find(self, issuer: str, selector: str) -> dict[str, bytes]:
+        """The issuer's keys, that of the selector among them where it can be found. Raises `Unavailable`."""
+        keys = self._keys.setdefault(issuer, {})
         if selector in keys:
-            return
-        keys.update(_from_wallet(stamp.issuer) or _from_settings(self._context, stamp.issuer))
+            return keys
+        keys.update(_from_wallet(issuer) or _from_settings(self._context, issuer))
         if selector not in keys and self._lookups < LOOKUPS_MAX:
             from pennyred.discovery import find_key  # noqa: PLC0415 - a DNS library is slow to load, and rarely needed
 
             self._lookups += 1
-            key = await find_key(stamp.issuer, selector)
+            key = await find_key(issuer, selector)
             keys.update({selector: key} if key else {})
+        return keys
 
 
 def _from_wallet(issuer: str) -> dict[str, bytes]:

@@ -7,6 +7,7 @@
     kinds       the kinds of value TOML has, as converters
     document    one document: its keys, what each means, what they say of each other
     tables      one table of it, as a struct
+    issuers     what those of offices elsewhere say together with the gate's
     recipients  the file of rules for single recipients
     complaints  what is wrong, said so that it can be mended
     reading     find the file, read it

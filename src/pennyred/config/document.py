@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from pennyred.config import kinds, values
+from pennyred.config.issuers import contradictions_of_issuers
 from pennyred.config.kinds import Convert
 from pennyred.config.recipients import read_recipient_rules
 from pennyred.config.settings import (
@@ -34,35 +35,31 @@ class Reader(Tables):
         """The whole document, and what its parts say of each other."""
         self.unknown("", document, ("gate", "office", "relay", "issuer"))
         office = self.table(document, "office", OfficeSettings, self._office(), required=("domain",))
+        if office is not None and (office.tls_certificate is None) != (office.tls_key is None):
+            self.complain("office.tls_key", "one of tls_certificate and tls_key is set", "both or none")
         issuers = tuple(
             self.struct(f"issuer[{place}]", one, IssuerSettings, self._issuer(), required=("domain",))
             for place, one in enumerate(self._tables(document))
         )
         gate = self.table(document, "gate", GateSettings, self._gate())
-        if issuers:
-            self.complain("issuer", "post offices reached by HTTP are not built yet", "no [[issuer]] table")
         relay = self.table(document, "relay", RelaySettings, self._relay())
         if relay is not None:
             self.complain("relay", "the stamping relay is not built yet", "no [relay] table")
         if gate is None and office is None and relay is None:
             self.complain("", "nothing to run", "a [gate] or an [office] table")
         if gate is not None:
-            gate = self._joined(gate, office)
+            gate = self._joined(gate, office, issuers)
         return Settings(self.file, gate, office, relay, issuers)
 
-    def _joined(self, gate: GateSettings, office: OfficeSettings | None) -> GateSettings:
+    def _joined(
+        self, gate: GateSettings, office: OfficeSettings | None, issuers: tuple[IssuerSettings, ...]
+    ) -> GateSettings:
         """The gate, with what depends on more than one key."""
-        if not gate.issuers and office is not None:
-            gate = msgspec.structs.replace(gate, issuers=(office.domain,))
         if not gate.issuers:
-            self.complain("gate.issuers", "no post office whose stamps count", "its domain")
-        for issuer in gate.issuers:
-            if office is None or issuer != (office.domain or issuer):
-                self.complain(
-                    "gate.issuers",
-                    f"{issuer} is not the [office] of this file",
-                    "that one: others by HTTP are not built yet",
-                )
+            own = (office.domain,) if office is not None else ()
+            gate = msgspec.structs.replace(gate, issuers=(*own, *(one.domain for one in issuers)))
+        for key, what, expected in contradictions_of_issuers(gate, office, issuers):
+            self.complain(key, what, expected)
         for key, is_wrong, what, expected in _contradictions(gate):
             if is_wrong:
                 self.complain(f"gate.{key}", what, expected)
@@ -92,6 +89,8 @@ class Reader(Tables):
             "max_size": kinds.size,
             "state": self.database,
             "on_office_down": kinds.choice("defer", "accept"),
+            "accept_per_account": kinds.number(0, 1_000_000),
+            "accept_total": kinds.number(0, 1_000_000),
             "altered_body": kinds.choice("accept", "reject"),
             "bare_newline": kinds.choice("normalize", "reject"),
             "mixed": kinds.choice("split", "reject"),
@@ -117,6 +116,7 @@ class Reader(Tables):
                 values.mailbox, values.mailbox, '{"info@example.org" = ["ann@example.org"]}', at_least_one=True
             ),
             "alias_maps": kinds.texts(self.text_of),
+            "metrics": kinds.text(lambda text: values.listen_address(text) if text else None),
             "exempt": lambda value: self.struct("gate.exempt", value, ExemptSettings, self._exempt()),
             "allowance": lambda value: self.struct("gate.allowance", value, AllowanceSettings, self._allowance()),
             "authentication": lambda value: self.struct(
@@ -164,14 +164,22 @@ class Reader(Tables):
             "signing_key": self.path,
             "daily_cap": kinds.number(0, 1_000_000_000),
             "price": kinds.number(1, 1000),
+            "workers": kinds.number(1, 64),
+            "tls_certificate": self.path,
+            "tls_key": self.path,
+            "trusted_proxies": kinds.texts(values.network),
+            "nameservers": kinds.texts(values.nameserver),
+            "metrics_networks": kinds.texts(values.network),
         }
 
     def _issuer(self) -> dict[str, Convert]:
         return {
             "domain": kinds.text(values.domain),
-            "url": kinds.text(values.web_url),
+            "url": kinds.text(lambda text: text and values.office_url(text)),
             "token_file": self.path,
-            "keys": kinds.typed(dict[str, str], 'a table like {s1 = "base64"}'),
+            "keys": kinds.names(values.selector, values.public_key, '{s1 = "base64"}'),
+            "dnssec": kinds.typed(bool, "true or false"),
+            "allow_http": kinds.typed(bool, "true or false"),
         }
 
     def _tables(self, document: dict[str, Any]) -> list[Any]:
@@ -199,4 +207,3 @@ def _contradictions(gate: GateSettings) -> Iterator[tuple[str, bool, str, str]]:
     yield "fronts_speak", is_alone, "nobody is a front whose PROXY is believed", "trusted_fronts"
     is_unbelievable = bool(gate.authentication.fronts) and not gate.trusted_fronts
     yield "authentication.fronts", is_unbelievable, "nobody is a front that could be believed", "trusted_fronts"
-    yield "on_office_down", gate.on_office_down == "accept", '"accept" is not built yet', '"defer"'

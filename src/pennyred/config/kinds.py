@@ -94,6 +94,16 @@ def by_name(
     return typed(dict[str, list[str]], expected, read)
 
 
+def names(name: Callable[[str], Any], item: Callable[[str], Any], example: str) -> Convert:
+    """A table of names, each with a text."""
+
+    def read(value: dict[str, str]) -> dict[str, Any]:
+        keys = each(((f'"{key}"', key) for key in value), name)
+        return dict(zip(keys, each(((f'"{key}"', one) for key, one in value.items()), item), strict=True))
+
+    return typed(dict[str, str], f"a table like {example}", read)
+
+
 def some(convert: Convert, expected: str) -> Convert:
     """What another converter reads, unless it is empty."""
 

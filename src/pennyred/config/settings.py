@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 
 Network = IPv4Network | IPv6Network
+Database = Path | str
+"""SQLite's file, or the URL of a PostgreSQL database (which may hold a password: it is shown to nobody)."""
 
 
 class ExemptSettings(msgspec.Struct, frozen=True):
@@ -93,6 +95,9 @@ class GateSettings(msgspec.Struct, frozen=True):
     max_size: int = 50_000_000
     state: Path = Path("gate.db")
     on_office_down: Literal["defer", "accept"] = "defer"
+    accept_per_account: int = 20
+    """Stamps accepted and not yet redeemed, where it is "accept"."""
+    accept_total: int = 1000
     altered_body: Literal["accept", "reject"] = "accept"
     bare_newline: Literal["normalize", "reject"] = "normalize"
     mixed: Literal["split", "reject"] = "split"
@@ -121,6 +126,8 @@ class GateSettings(msgspec.Struct, frozen=True):
     aliases: dict[str, tuple[str, ...]] = {}
     alias_maps: tuple[str, ...] = ()
     """What the files say."""
+    metrics: tuple[str, int] | None = None
+    """Where /metrics, /healthz and /readyz are answered; None: nowhere."""
     exempt: ExemptSettings = ExemptSettings()
     allowance: AllowanceSettings = AllowanceSettings()
     authentication: AuthenticationSettings = AuthenticationSettings()
@@ -138,12 +145,22 @@ class OfficeSettings(msgspec.Struct, frozen=True):
 
     domain: str
     listen: tuple[str, int] = ("127.0.0.1", 8025)
-    ledger: Path = Path("ledger.db")
+    ledger: Database = Path("ledger.db")
     signing_key: Path = Path("office.key")
     daily_cap: int = 1000
     """Stamps a UTC day of a new account."""
     price: int = 1
     """Announced to senders: what the gates here ask a recipient."""
+    workers: int = 1
+    """Processes; with a gate in the same file, its number goes."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose X-Forwarded-For is believed."""
+    nameservers: tuple[tuple[str, int], ...] = ()
+    """Empty: this machine's."""
+    metrics_networks: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+    """Who may ask its API for /metrics."""
 
 
 class IssuerSettings(msgspec.Struct, frozen=True):
@@ -151,9 +168,19 @@ class IssuerSettings(msgspec.Struct, frozen=True):
 
     domain: str
     url: str = ""
+    """Empty: https and its domain."""
     token_file: Path | None = None
-    keys: dict[str, str] = {}
-    """Pinned public keys by selector, in base64."""
+    keys: dict[str, bytes] = {}
+    """Pinned public keys by selector; none: DNS has them."""
+    dnssec: bool = False
+    """Whether a key in DNS counts only where DNSSEC vouches for it, by a resolver on this machine."""
+    allow_http: bool = False
+    """Within a private network; on this machine http is allowed anyway."""
+
+    @property
+    def address(self) -> str:
+        """Where it is asked."""
+        return self.url or f"https://{self.domain}"
 
 
 class RelaySettings(msgspec.Struct, frozen=True):

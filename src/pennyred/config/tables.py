@@ -47,8 +47,8 @@ class Tables:
             raise ValueError(expected)
         return text
 
-    def database(self, value: Any) -> Path:
-        """A database's file."""
+    def database(self, value: Any) -> Path | str:
+        """A database: SQLite's file, or PostgreSQL's URL."""
         return values.database_url(kinds.text()(value), self.folder)
 
     def table(

@@ -6,11 +6,13 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.encoding import decode_base64
 from pennyred.postage.errors import MalformedAddress
 
 _SIZE = re.compile(r"([1-9][0-9]{0,11})\s*([kMG]i?)?B?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", re.ASCII)
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 SIZE_BYTES_MAX = 10**12
 URL_CHARACTERS_MAX = 2000
 
@@ -121,16 +123,32 @@ def upstream_url(text: str) -> str:
     return text
 
 
-def database_url(text: str, folder: Path) -> Path:
-    """`sqlite:///file`, relative to the settings file's folder; `sqlite:////file` is absolute."""
-    expected = 'a database like "sqlite:///ledger.db"'
+def database_url(text: str, folder: Path) -> Path | str:
+    """A file: `sqlite:///file`, relative to the settings file's folder; `sqlite:////file` is absolute.
+
+    Or the URL of a PostgreSQL database, as it was given: `postgresql://user@host1,host2/name?passfile=FILE`.
+    """
+    expected = 'a database like "sqlite:///ledger.db" or "postgresql://pennyred@db.example.org/pennyred"'
+    if text.startswith(("postgresql://", "postgres://")):
+        return _postgres_url(text, expected)
     parts, _ = _split(text, expected)
-    if parts.scheme in ("postgresql", "postgres"):
-        raise ValueError('"sqlite:///FILE": PostgreSQL is not built yet')
     file = unquote(parts.path[1:])
     if parts.scheme != "sqlite" or parts.netloc or not file or "\0" in file or parts.query or parts.fragment:
         raise ValueError(expected)
     return folder / file
+
+
+def _postgres_url(text: str, expected: str) -> str:
+    """A libpq URL: several hosts may stand in it, and a host may be left out for the local socket."""
+    if len(text) > URL_CHARACTERS_MAX or not text.isprintable() or " " in text:
+        raise ValueError(expected)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(expected) from None
+    if not parts.path.strip("/") or parts.fragment:
+        raise ValueError(expected)
+    return text
 
 
 def web_url(text: str) -> str:
@@ -140,6 +158,44 @@ def web_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(expected)
     return text
+
+
+def office_url(text: str) -> str:
+    """The address of a post office: nothing but where it is."""
+    parts, port = _split(text, 'a URL like "https://post.example.org"')
+    if web_url(text) and (parts.query or parts.fragment or parts.username or parts.password or port == 0):
+        raise ValueError('a URL like "https://post.example.org"')
+    return text.rstrip("/")
+
+
+def is_plain_http_safe(url: str, *, is_private_allowed: bool) -> bool:
+    """Whether a token may go to this URL: by https, on this machine, or, where allowed, in a private network.
+
+    What network a name leads to is not known here.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        return True
+    try:
+        address = ip_address(parts.hostname or "")
+    except ValueError:
+        return parts.hostname == "localhost" or is_private_allowed
+    return address.is_loopback or (is_private_allowed and address.is_private)
+
+
+def selector(text: str) -> str:
+    """The name of a key: one label of a domain name."""
+    if not _LABEL.fullmatch(text):
+        raise ValueError('a selector like "s1"')
+    return text
+
+
+def public_key(text: str) -> bytes:
+    """An Ed25519 public key."""
+    try:
+        return decode_base64(text.encode(), length=32)
+    except ValueError:
+        raise ValueError("a public key, 32 bytes in base64") from None
 
 
 def printable_url(text: str) -> str:

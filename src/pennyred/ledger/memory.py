@@ -30,6 +30,7 @@ from pennyred.postage.ledger_rules import (
     is_to_be_swept,
     utc_day,
 )
+from pennyred.postage.merkle import Tree
 from pennyred.postage.receipt import SealedUse, seal
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 
@@ -124,7 +125,7 @@ class MemoryLedger(MemoryOffices):
             return None
         number, index = split_place(record.place)
         head, details = self._journal.batches[number - 1]
-        return seal(use_of(key, record), head, index, details)
+        return seal(use_of(key, record), head, index, Tree(details))
 
     def _batch(self, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
         self._require_open()

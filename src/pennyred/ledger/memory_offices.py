@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pennyred.ledger.callers import (
+    ANSWER_LIFE_SECONDS,
+    RECEIVER_DOMAINS_MAX,
+    TOKEN_LIFE_SECONDS_MAX,
+    KeptAnswer,
+    Receiver,
+    ReceiverOutcome,
+    require_short,
+)
 from pennyred.ledger.memory_journal import Journal
 from pennyred.ledger.protocol import (
     OFFICE_SALES,
     OFFICE_VOUCHERS,
     PAGE_MAX,
-    TOKEN_LIFE_SECONDS_MAX,
     Account,
     AccountOutcome,
     AccountState,
@@ -17,8 +25,6 @@ from pennyred.ledger.protocol import (
     EntryKind,
     OpenAnswer,
     OpenOutcome,
-    Receiver,
-    ReceiverOutcome,
     VoucherAnswer,
     VoucherOutcome,
     is_internal,
@@ -26,6 +32,7 @@ from pennyred.ledger.protocol import (
     require_stamps,
 )
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.licence import Revocations, fingerprint
 from pennyred.postage.reasons import Reason
 
 
@@ -37,6 +44,8 @@ class MemoryOffices:
         self._vouchers: dict[bytes, tuple[int, str | None]] = {}
         self._receivers: dict[str, tuple[Receiver, bytes]] = {}
         self._tokens: dict[str, int] = {}
+        self._revoked: list[bytes] = []
+        self._answers: dict[bytes, tuple[KeptAnswer, int]] = {}
         self._is_closed = False
 
     async def open_account(
@@ -52,6 +61,7 @@ class MemoryOffices:
 
     async def close_account(self, account: str) -> AccountOutcome:
         """See `Ledger.close_account`."""
+        self._revoke(account)
         return self._change(account, state=AccountState.CLOSED)
 
     async def replace_key(self, account: str, public_key: bytes) -> AccountOutcome:
@@ -62,6 +72,8 @@ class MemoryOffices:
         current = self._journal.accounts.get(account)
         if current is None or not current.public_key:
             return AccountOutcome.UNKNOWN_ACCOUNT
+        if current.public_key != public_key:
+            self._revoke(account)
         return self._change(account, public_key=public_key)
 
     async def account(self, account: str) -> Account | None:
@@ -147,6 +159,31 @@ class MemoryOffices:
                 return receiver
         return None
 
+    async def add_domain(self, name: str, domain: str) -> ReceiverOutcome:
+        """See `Ledger.add_domain`."""
+        self._require_open()
+        if name not in self._receivers:
+            return ReceiverOutcome.UNKNOWN_RECEIVER
+        receiver, token_hash = self._receivers[name]
+        if domain not in receiver.domains:
+            if len(receiver.domains) >= RECEIVER_DOMAINS_MAX:
+                return ReceiverOutcome.TOO_MANY
+            self._receivers[name] = (Receiver(name, (*receiver.domains, domain)), token_hash)
+        return ReceiverOutcome.ADDED
+
+    async def keep_answer(self, name: bytes, kept: KeptAnswer, *, now: int) -> None:
+        """See `Ledger.keep_answer`."""
+        self._require_open()
+        require_short(kept)
+        self._answers = {one: (kept, until) for one, (kept, until) in self._answers.items() if until > now}
+        self._answers.setdefault(name, (kept, now + ANSWER_LIFE_SECONDS))
+
+    async def kept_answer(self, name: bytes, *, now: int) -> KeptAnswer | None:
+        """See `Ledger.kept_answer`."""
+        self._require_open()
+        kept, until = self._answers.get(name, (None, 0))
+        return kept if until > now else None
+
     async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
         """See `Ledger.remember_jti`."""
         self._require_open()
@@ -160,6 +197,18 @@ class MemoryOffices:
     def _require_open(self) -> None:
         if self._is_closed:
             raise Unavailable(Reason.LEDGER_UNAVAILABLE, "the ledger is closed")
+
+    async def revocations(self, *, after: int = 0) -> Revocations:
+        """See `Ledger.revocations`."""
+        self._require_open()
+        page = self._revoked[after : after + PAGE_MAX]
+        return Revocations(tuple(page), after + len(page))
+
+    def _revoke(self, account: str) -> None:
+        current = self._journal.accounts.get(account)
+        if current is not None and current.public_key:
+            name = fingerprint(account, current.public_key)
+            self._revoked += [] if name in self._revoked else [name]
 
     def _change(self, account: str, **fields: object) -> AccountOutcome:
         self._require_open()

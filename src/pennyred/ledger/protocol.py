@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from pennyred.ledger.callers import Callers
 from pennyred.postage.chain import BatchHead
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.receipt import SealedUse
@@ -33,8 +34,6 @@ PAGE_MAX = 1000
 """Rows of one page of accounts or entries at most."""
 
 HOLDS_PER_SWEEP_MAX = 1000
-TOKEN_LIFE_SECONDS_MAX = 3600
-"""A token that claims to live longer is not remembered, so not accepted."""
 
 
 def require_stamps(stamps: int) -> None:
@@ -141,22 +140,6 @@ class VoucherAnswer:
     stamps: int = 0
 
 
-class ReceiverOutcome(StrEnum):
-    """What adding a receiver can answer."""
-
-    ADDED = "added"
-    NAME_TAKEN = "name-taken"
-
-
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """Who runs gates for some domains; its account is `receiver_account(name)`."""
-
-    name: str
-    domains: tuple[str, ...]
-    """Canonical; `("*",)` is any domain: the office's own gate."""
-
-
 class EntryKind(StrEnum):
     """Why stamps moved."""
 
@@ -212,7 +195,7 @@ StampKey = tuple[str, int, bytes]
 """Account, expiry day, serial: the same serial with another expiry day is another stamp."""
 
 
-class Ledger(Protocol):
+class Ledger(Callers, Protocol):
     """The vault. `receiver` is always a receiver's name, never its account id."""
 
     async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
@@ -276,18 +259,6 @@ class Ledger(Protocol):
 
     async def redeem_voucher(self, account: str, voucher_hash: bytes, *, now: int) -> VoucherAnswer:
         """Credit what a voucher is worth, once."""
-        ...
-
-    async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
-        """Register a receiver, its canonical domains and the SHA-256 of its token; opens its account."""
-        ...
-
-    async def receiver_by_token(self, token_hash: bytes) -> Receiver | None:
-        """The receiver with this token, unless its account is closed."""
-        ...
-
-    async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
-        """Remember a token's id until it expires; False when it was seen, has expired or claims over an hour."""
         ...
 
     async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:

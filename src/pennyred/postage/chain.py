@@ -31,6 +31,11 @@ class Totals:
     settled: int = 0
     refunded: int = 0
 
+    @property
+    def outstanding(self) -> int:
+        """What senders have and have not spent; held stamps are among them."""
+        return self.sold - self.settled + self.refunded
+
 
 @dataclass(frozen=True, slots=True)
 class BatchHead:

@@ -54,6 +54,10 @@ class MalformedKey(Malformed):
     """A key, key record or key file that cannot be read as one."""
 
 
+class KeyWithdrawn(MalformedKey):
+    """A key record that says that the key counts no more (RFC 6376 section 3.6.1, an empty `p`)."""
+
+
 class Unavailable(PennyRedError):  # noqa: N818 - it is a state of the world, not a mistake
     """Something outside did not answer: try again later. `reason` is one of the "later" reasons."""
 

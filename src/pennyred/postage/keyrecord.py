@@ -1,7 +1,7 @@
 """An office's public key as a TXT record at `<selector>._postage.<domain>` (STAMP.md 7.4)."""
 
 from pennyred.postage.encoding import decode_base64, encode_base64
-from pennyred.postage.errors import Malformed, MalformedKey
+from pennyred.postage.errors import KeyWithdrawn, Malformed, MalformedKey
 from pennyred.postage.signing import is_sound
 from pennyred.postage.taglist import Tag, parse_tag_list
 
@@ -35,5 +35,5 @@ def _public_key(first: list[Tag], values: dict[str, bytes]) -> bytes:
     if first != [("v", b"pennyred1")] or values.get("k") != b"ed25519":
         raise MalformedKey("not a key record of Penny Red")
     if values.get("p") == b"":
-        raise MalformedKey("key record: the key was withdrawn")
+        raise KeyWithdrawn("key record: the key was withdrawn")
     return decode_base64(values.get("p", b""), length=32)

@@ -1,5 +1,6 @@
 """The office's signed statement about a sender; it travels inside each stamp (STAMP.md 6)."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -98,3 +99,18 @@ def read_text(value: bytes, pattern: re.Pattern[str]) -> str:
     if not pattern.fullmatch(text):
         raise Malformed("a value is not of its form")
     return text
+
+
+def fingerprint(account: str, public_key: bytes) -> bytes:
+    """The name of all licences of an account with this key; in a list of revoked ones it tells a stranger nothing."""
+    return hashlib.sha256(b"pennyred/1 revocation\0" + account.encode() + b"\0" + public_key).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Revocations:
+    """Some of the licences that count no more."""
+
+    fingerprints: tuple[bytes, ...]
+    """`fingerprint` of each."""
+    last: int
+    """What to ask `after` for those that come later."""

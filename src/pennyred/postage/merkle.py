@@ -29,22 +29,35 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def path_of(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """What proves that `leaves[index]` stands there: the sibling of each node on the way up, the lowest first.
+class Tree:
+    """All nodes over some leaves, hashed once: for many paths of one tree."""
 
-    Raises IndexError where there is no such leaf.
-    """
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"no leaf {index} of {len(leaves)}")
-    path = []
-    level = list(leaves)
-    while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            path.append(level[sibling])
-        level = _next_level(level)
-        index >>= 1
-    return path
+    __slots__ = ("_levels",)
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        self._levels = [list(leaves)]
+        while len(self._levels[-1]) > 1:
+            self._levels.append(_next_level(self._levels[-1]))
+
+    def path(self, index: int) -> list[bytes]:
+        """What proves that the leaf stands there: the sibling of each node on the way up, the lowest first.
+
+        Raises IndexError where there is no such leaf.
+        """
+        if not 0 <= index < len(self._levels[0]):
+            raise IndexError(f"no leaf {index} of {len(self._levels[0])}")
+        path = []
+        for level in self._levels[:-1]:
+            sibling = index ^ 1
+            if sibling < len(level):
+                path.append(level[sibling])
+            index >>= 1
+        return path
+
+
+def path_of(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """One path; see `Tree.path`."""
+    return Tree(leaves).path(index)
 
 
 def root_from(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:

@@ -12,7 +12,7 @@ from pennyred.postage.chain import BatchHead, Totals, Use
 from pennyred.postage.encoding import decode_base64, decode_integer, encode_base64, encode_integer
 from pennyred.postage.errors import Malformed, MalformedReceipt
 from pennyred.postage.licence import ACCOUNT, ALGORITHM, SELECTOR, read_domain, read_text
-from pennyred.postage.merkle import DEPTH_MAX, HASH_BYTES, path_of, root_from
+from pennyred.postage.merkle import DEPTH_MAX, HASH_BYTES, Tree, root_from
 from pennyred.postage.signing import CONTEXT_RECEIPT, SigningKey, verify
 from pennyred.postage.taglist import Tag, format_tag_list, parse_tag_list
 
@@ -44,9 +44,9 @@ class Receipt:
     signature: bytes
 
 
-def seal(use: Use, head: BatchHead, index: int, details: list[bytes]) -> SealedUse:
+def seal(use: Use, head: BatchHead, index: int, details: Tree) -> SealedUse:
     """Prove a use's place among the details of its batch."""
-    return SealedUse(use, head, index, tuple(path_of(details, index)))
+    return SealedUse(use, head, index, tuple(details.path(index)))
 
 
 def sign_head(key: SigningKey, issuer: str, selector: str, head: BatchHead) -> bytes:
@@ -96,9 +96,13 @@ def parse_receipt(text: bytes) -> Receipt:
 
 def holds(receipt: Receipt, keys: Mapping[str, bytes]) -> bool:
     """Whether one of the issuer's keys (by selector) has signed it."""
-    key = keys.get(receipt.selector)
-    message = _signed(receipt.issuer, receipt.selector, receipt.sealed.head.hash)
-    return key is not None and verify(key, CONTEXT_RECEIPT, message, receipt.signature)
+    return signs_head(keys, receipt.issuer, receipt.selector, receipt.sealed.head, receipt.signature)
+
+
+def signs_head(keys: Mapping[str, bytes], issuer: str, selector: str, head: BatchHead, signature: bytes) -> bool:
+    """Whether the issuer's key of that name has signed this link of the chain, as `sign_head` does."""
+    key = keys.get(selector)
+    return key is not None and verify(key, CONTEXT_RECEIPT, _signed(issuer, selector, head.hash), signature)
 
 
 def _parse(text: bytes) -> Receipt:

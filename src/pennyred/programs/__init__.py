@@ -4,7 +4,9 @@
 
     office      opens a ledger and an office
     gate        builds the parts of a worker's gate; policy: its rules
+    offices     a worker's ways to the post offices whose stamps count; officeprobes: whether they are there
     serve       runs what the settings enable; gatework: one worker's gate at work; chores: what runs beside the mail
+    watch       what a worker measures and how ready it is (readiness)
     release     delivers refused letters after all
     log         its log
     supervisor  several worker processes; board, pulse, wakeup: their signs of life

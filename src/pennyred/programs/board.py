@@ -50,9 +50,19 @@ class Board:
         self._cells[0] += 1
 
     @property
+    def count(self) -> int:
+        """How many workers there are to be."""
+        return self._count
+
+    @property
+    def serving(self) -> int:
+        """How many serve."""
+        return self._sum(_Cell.IS_SERVING)
+
+    @property
     def is_complete(self) -> bool:
         """Whether all workers serve."""
-        return self._sum(_Cell.IS_SERVING) == self._count
+        return self.serving == self._count
 
     @property
     def has_reread(self) -> bool:
@@ -74,7 +84,7 @@ class Board:
     def status(self) -> str:
         """In words, for `systemctl status`."""
         words = (
-            f"{self._sum(_Cell.IS_SERVING)} of {self._count} workers serving, "
+            f"{self.serving} of {self._count} workers serving, "
             f"{self._sum(_Cell.CONNECTIONS)} connections, {self._sum(_Cell.LETTERS)} letters in hand"
         )
         return words + ("; settings not reread, see the log" if self._sum(_Cell.IS_REFUSED) else "")

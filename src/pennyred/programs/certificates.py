@@ -30,6 +30,16 @@ def flaws(pem: Path, hostname: str, now: int) -> list[tuple[str, str]]:
     return found
 
 
+def ends_at(pem: Path | None) -> float:
+    """When the first certificate of the file ends, in Unix seconds; 0 where there is none that can be read."""
+    if pem is None:
+        return 0.0
+    try:
+        return x509.load_pem_x509_certificates(pem.read_bytes())[0].not_valid_after_utc.timestamp()
+    except (OSError, ValueError):
+        return 0.0
+
+
 def _names(certificate: x509.Certificate) -> list[str]:
     """DNS names; what the subject calls itself has not counted for long."""
     try:

@@ -75,7 +75,7 @@ class _Demo:
         async with self.mail_server:
             self._write_settings("require")
             add_key(self._office().signing_key, os.urandom(32))
-            migrate(self._office().ledger)
+            await migrate(self._office().ledger)
             self.story.say(
                 f"a post office on port {self.office_port}, a gate on port {self.gate_port}, and a mail server"
             )

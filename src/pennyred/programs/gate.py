@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import dns.asyncresolver
-import dns.nameserver
-
 from pennyred.authentication.checker import Checker
 from pennyred.config import GateSettings, OutgoingSettings
+from pennyred.discovery import resolver_of
 from pennyred.hostnames import HostNames
 from pennyred.postage.figures import Fact
 from pennyred.programs.office import clock
@@ -23,8 +21,11 @@ from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.keeping import KeptRefusals
+from pennyred.services.keyring import PrepareKeys, all_known
+from pennyred.services.letterbox import GateDesk
 from pennyred.services.outgoing import OutgoingDesk
 from pennyred.services.ports import Authenticator, Redeemer, SettlementOutbox
+from pennyred.services.timing import Stopwatch
 from pennyred.smtp.admission import network_of
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
 from pennyred.smtp.security import client_context
@@ -120,6 +121,8 @@ def build_desk(
     authenticator: Authenticator | None = None,
     quarantine: Quarantine | None = None,
     note_facts: Callable[[Sequence[Fact]], None] | None = None,
+    note_times: Callable[[Stopwatch], None] | None = None,
+    prepare_keys: PrepareKeys = all_known,
 ) -> Desk:
     """The desk, with the clock and randomness of this machine."""
     return Desk(
@@ -136,6 +139,8 @@ def build_desk(
         authenticator=authenticator,
         refusals=KeptRefusals(quarantine, clock=clock) if quarantine is not None else None,
         note_facts=note_facts,
+        note_times=note_times,
+        prepare_keys=prepare_keys,
     )
 
 
@@ -157,10 +162,12 @@ def build_quarantine(gate: GateSettings) -> Quarantine | None:
     return None if kept is None else Quarantine(kept.folder, days=kept.days, bytes_max=kept.max_size)
 
 
-def build_door(gate: GateSettings, desk: Desk, log: Any, tally: WorkerTally) -> GateServer:
+def build_door(gate: GateSettings, desk: GateDesk, log: Any, tally: WorkerTally) -> GateServer:
     """The door, not yet listening. Raises OSError where long letters could not be kept."""
     try_spool(gate)
-    names = HostNames(resolver(gate)).lookup if gate.upstream_identity in ("xclient", "xforward") else None
+    names = (
+        HostNames(resolver_of(gate.nameservers)).lookup if gate.upstream_identity in ("xclient", "xforward") else None
+    )
     ways = _ways(upstream_options(gate), log, is_spread=gate.upstream_spread)
     return GateServer(gate_options(gate), desk, ways, tls_context(gate), name_lookup=names, log=log, tally=tally)
 
@@ -174,15 +181,6 @@ def build_outgoing_door(
     )
     ways = _ways(upstream_options(gate, outgoing), log, is_spread=False)
     return GateServer(outgoing_options(gate, outgoing), desk, ways, tls_context(gate), log=log)
-
-
-def resolver(gate: GateSettings) -> dns.asyncresolver.Resolver | None:
-    """Who is asked for names, where it is not this machine's resolver."""
-    if not gate.nameservers:
-        return None
-    asked = dns.asyncresolver.Resolver(configure=False)
-    asked.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in gate.nameservers]
-    return asked
 
 
 def _ways(options: Sequence[UpstreamOptions], log: Any, *, is_spread: bool) -> Upstreams:

@@ -1,6 +1,7 @@
 """One worker's gate at work: its state, its desk, its doors, and what runs beside them."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -8,9 +9,14 @@ from typing import Any
 import msgspec
 
 from pennyred.authentication.checker import Checker
-from pennyred.config import GateSettings
+from pennyred.config import GateSettings, IssuerSettings
+from pennyred.metrics.counted import CountedDesk
+from pennyred.metrics.meter import Meter
+from pennyred.metrics.redeeming import CountedRedeemer
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.figures import Fact
 from pennyred.programs.activation import PassedSockets, addresses
+from pennyred.programs.certificates import ends_at
 from pennyred.programs.chores import Chores
 from pennyred.programs.gate import (
     build_checker,
@@ -24,6 +30,7 @@ from pennyred.programs.gate import (
     tls_context,
 )
 from pennyred.programs.office import clock
+from pennyred.programs.offices import Offices
 from pennyred.programs.policy import gate_policy
 from pennyred.services.debts import PatientOutbox
 from pennyred.services.figures import FigureTally
@@ -33,6 +40,7 @@ from pennyred.services.office import Office
 from pennyred.services.settling import pump_outbox
 from pennyred.smtp.server import GateServer
 from pennyred.smtp.tally import WorkerTally
+from pennyred.smtp.upstreams import Upstreams
 from pennyred.state.quarantine import Quarantine
 from pennyred.state.store import GateState
 
@@ -44,26 +52,49 @@ QUARANTINE_PAUSE_SECONDS = 3600.0
 class GateWork:
     """Made at the start of a worker; serves from `start` until the parts it was given are ended."""
 
-    def __init__(self, settings: GateSettings, log: Any, tally: WorkerTally, chores: Chores) -> None:
+    def __init__(
+        self,
+        settings: GateSettings,
+        issuers: Sequence[IssuerSettings],
+        log: Any,
+        tally: WorkerTally,
+        chores: Chores,
+        meter: Meter,
+    ) -> None:
         self._settings = settings
+        self._offices = Offices(settings, issuers, log, chores)
         self._log = log
         self._tally = tally
         self._chores = chores
+        self._meter = meter
+        self.certificate_end = ends_at(settings.tls_certificate)
+        """When the certificate that is used ends, in Unix seconds; 0: there is none."""
         self._desk: Desk | None = None
         self._door: GateServer | None = None
         self._outgoing: GateServer | None = None
         self._checkers: list[Checker] = []
+        self._state: GateState | None = None
+        self._outbox: PatientOutbox | None = None
+        self._redeemer: CountedRedeemer | None = None
 
-    async def start(self, parts: AsyncExitStack, office: Office, passed: PassedSockets) -> None:
-        """From the inside out; `parts` end it the other way round. Raises OSError, ValueError, `Unavailable`."""
+    async def start(self, parts: AsyncExitStack, office: Office | None, passed: PassedSockets) -> None:
+        """From the inside out; `parts` end it the other way round. Raises OSError, ValueError, `Unavailable`.
+
+        `office` is the one in this process, where there is one.
+        """
         gate = self._settings
-        state = GateState.open(gate.state, now=clock())
+        state = self._state = GateState.open(gate.state, now=clock())
         parts.push_async_callback(state.close)
         figures = FigureTally(state.figures)
         parts.push_async_callback(figures.flush)
         self._chores.begin(parts, "figures", lambda: figures.run(FIGURES_PAUSE_SECONDS))
+
+        def note_facts(letter: Sequence[Fact]) -> None:
+            self._meter.letter(letter)
+            figures.note(letter)
+
         letters = LetterLog(self._log)
-        outbox = PatientOutbox(state.outbox, letters)
+        outbox = self._outbox = PatientOutbox(state.outbox, letters)
         parts.push_async_callback(outbox.close)
         quarantine = build_quarantine(gate)
         if quarantine is not None:
@@ -71,8 +102,9 @@ class GateWork:
         checker = build_checker(gate, self._log)
         self._checkers.append(checker)
         parts.callback(self._close_checkers)
-        redeemer = office.local_redeemer(gate.domains)
-        policy = gate_policy(gate, {office.issuer: office.keys.public_keys})
+        asked = self._offices.start(parts, office, state, letters)
+        redeemer = self._redeemer = CountedRedeemer(asked, self._meter.redemptions)
+        policy = gate_policy(gate, self._offices.keys)
         self._desk = build_desk(
             policy,
             redeemer,
@@ -82,12 +114,14 @@ class GateWork:
             self._tally,
             authenticator=checker,
             quarantine=quarantine,
-            note_facts=figures.note,
+            note_facts=note_facts,
+            note_times=self._meter.took,
+            prepare_keys=self._offices.prepare_keys,
         )
         self._chores.begin(
             parts, "outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
         )
-        self._door = build_door(gate, self._desk, self._log, self._tally)
+        self._door = build_door(gate, CountedDesk(self._desk, self._meter), self._log, self._tally)
         await self._door.start(passed.gate or listen(gate.listen))
         # A letter whose final dot is out may take the mail server's whole time to be answered.
         parts.push_async_callback(self._stop, gate.stop_timeout_seconds)
@@ -95,17 +129,22 @@ class GateWork:
             self._outgoing = build_outgoing_door(gate, gate.outgoing, state, letters, self._log)
             await self._outgoing.start(listen(gate.outgoing.listen))
 
-    def reread(self, settings: GateSettings) -> None:
+    def reread(self, settings: GateSettings, issuers: Sequence[IssuerSettings]) -> None:
         """Rules and certificates anew; addresses, databases and limits stay. Raises before anything is changed."""
         if self._desk is None or self._door is None:
             return
         running = self._desk.policy
         policy, tls = gate_policy(settings, running.issuers), tls_context(settings)
+        self._offices.reread(settings, issuers)
         # The time the mail server is given stays, so the lease must: a shorter one would end while it answers.
         self._desk.policy = replace(
-            policy, lease_seconds=running.lease_seconds, upstream_timeout_seconds=running.upstream_timeout_seconds
+            policy,
+            issuers=self._offices.keys,
+            lease_seconds=running.lease_seconds,
+            upstream_timeout_seconds=running.upstream_timeout_seconds,
         )
         self._replace_checker(settings)
+        self.certificate_end = ends_at(settings.tls_certificate)
         self._door.replace_rules(gate_options(settings))
         if self._outgoing is not None and settings.outgoing is not None:
             self._outgoing.replace_rules(outgoing_options(settings, settings.outgoing))
@@ -141,6 +180,25 @@ class GateWork:
         gate = self._settings
         told: dict[str, Any] = {"gate": addresses(passed.gate) or _shown(gate.listen), "mode": gate.mode}
         return told | ({"outgoing": _shown(gate.outgoing.listen)} if gate.outgoing is not None else {})
+
+    def ways(self) -> list[tuple[str, Upstreams]]:
+        """To the mail servers, each with the name of its door."""
+        doors = (("incoming", self._door), ("outgoing", self._outgoing))
+        return [(name, door.upstreams) for name, door in doors if door is not None]
+
+    @property
+    def unwritten(self) -> int:
+        """Settlements that stand in memory only."""
+        return 0 if self._outbox is None else self._outbox.unwritten
+
+    async def outbox_standing(self) -> tuple[int, int]:
+        """How many settlements wait in the state, and since when; raises `Unavailable`."""
+        return (0, 0) if self._state is None else await self._state.outbox.standing()
+
+    @property
+    def is_office_answering(self) -> bool:
+        """Whether the office answered the last question, or there was none."""
+        return self._redeemer is None or self._redeemer.is_answering
 
     def _close_checkers(self) -> None:
         for checker in self._checkers:

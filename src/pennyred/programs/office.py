@@ -4,14 +4,21 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from pennyred.config import OfficeSettings
-from pennyred.ledger.sqlite import SqliteLedger, migrate_ledger
+from pennyred.discovery import find_texts, resolver_of
+from pennyred.ledger import postgresql, sqlite
+from pennyred.ledger.postgresql import PostgresLedger
+from pennyred.ledger.protocol import Ledger
+from pennyred.ledger.sqlite import SqliteLedger
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.services.office import Office
 from pennyred.services.officekeys import OfficeKeys
+from pennyred.storage.noting import NoteBatch
+from pennyred.web.server import Reach
 
 
 def clock() -> int:
@@ -19,29 +26,42 @@ def clock() -> int:
     return int(time.time())
 
 
-def open_ledger(path: Path) -> SqliteLedger:
-    """The ledger, which must be there. Raises SchemaError and Unavailable.
+async def open_ledger(database: Path | str, note_batch: NoteBatch | None = None) -> Ledger:
+    """The ledger, which must be there: a file, or a PostgreSQL database by its URL. Raises SchemaError and Unavailable.
 
     A disk that is not mounted or a slip in the settings must not look like an office without accounts: stamps that are
-    good would be refused for ever.
+    good would be refused for ever. A database that has a name and lets us in was made for this: an empty one is given
+    its tables.
     """
+    if isinstance(database, str):
+        return await PostgresLedger.open(database, now=clock(), note_batch=note_batch)
+    return open_file(database, note_batch)
+
+
+def open_file(path: Path, note_batch: NoteBatch | None = None) -> SqliteLedger:
+    """The ledger in a file, which must be there. Raises SchemaError and Unavailable."""
     if not path.exists():
         raise Unavailable(
             Reason.LEDGER_UNAVAILABLE, f"{path} does not exist; `pennyred init` or `pennyred ledger migrate` makes one"
         )
-    return SqliteLedger.open(path, now=clock())
+    return SqliteLedger.open(path, now=clock(), note_batch=note_batch)
 
 
-def migrate(path: Path) -> list[int]:
+async def migrate(database: Path | str) -> list[int]:
     """Bring a ledger's schema up to date, making the file where there is none; the migrations applied, by number."""
-    return migrate_ledger(path, now=clock())
+    if isinstance(database, str):
+        return await postgresql.migrate_ledger(database, now=clock())
+    return sqlite.migrate_ledger(database, now=clock())
 
 
 @asynccontextmanager
-async def open_office(settings: OfficeSettings) -> AsyncIterator[Office]:
-    """The office on its ledger, closed at the end. Raises OSError, MalformedKey, SchemaError, Unavailable."""
+async def open_office(settings: OfficeSettings, note_batch: NoteBatch | None = None) -> AsyncIterator[Office]:
+    """The office on its ledger, closed at the end; `note_batch` is told of its transactions.
+
+    Raises OSError, MalformedKey, SchemaError, Unavailable.
+    """
     keys = OfficeKeys(settings.signing_key)
-    ledger = open_ledger(settings.ledger)
+    ledger = await open_ledger(settings.ledger, note_batch)
     try:
         office = Office(
             settings.domain,
@@ -51,8 +71,17 @@ async def open_office(settings: OfficeSettings) -> AsyncIterator[Office]:
             daily_cap=settings.daily_cap,
             clock=clock,
             random_bytes=os.urandom,
+            find_texts=partial(find_texts, resolver=resolver_of(settings.nameservers)),
         )
-        await office.ensure_local_receiver()
-        yield office
+        try:
+            await office.ensure_local_receiver()
+            yield office
+        finally:
+            office.close()
     finally:
         await ledger.close()
+
+
+def reach(settings: OfficeSettings) -> Reach:
+    """How the office's API is reached."""
+    return Reach(settings.tls_certificate, settings.tls_key, tuple(map(str, settings.trusted_proxies)))

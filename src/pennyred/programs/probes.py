@@ -1,4 +1,4 @@
-"""What `pennyred check` looks at: files, the ledger, the mail server, DNS. Each probe answers with complaints."""
+"""What `pennyred check` looks at: files, ledger, mail server, other offices, DNS. A probe answers with complaints."""
 
 import asyncio
 import contextlib
@@ -13,10 +13,12 @@ from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs import certificates
 from pennyred.programs.gate import tls_context, try_spool, upstream_options, upstream_tls
 from pennyred.programs.office import clock, open_ledger
+from pennyred.programs.officeprobes import issuer_complaints
 from pennyred.programs.policy import gate_hostname, read_pass_key
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.probing import Probe, probe_upstream
 from pennyred.smtp.upstream import Endpoint
+from pennyred.state.recipientrules import stored_rules
 
 FOREIGN_RECIPIENT = "postmaster@open-relay-test.example.net"
 """Nobody's: example.net is reserved (RFC 2606), so no mail server is right to accept it."""
@@ -31,6 +33,7 @@ async def all_complaints(settings: Settings) -> list[Complaint]:
         found += _gate_files(settings, settings.gate)
         found += await _upstreams(settings, settings.gate)
         found += await _outgoing(settings, settings.gate)
+        found += await issuer_complaints(settings)
     if settings.office is not None:
         found += await _office_files(settings, settings.office)
         found += await _dns(settings, settings.office)
@@ -61,14 +64,24 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
         try_spool(gate)
     except OSError as error:
         found.append(_about(settings, "gate.spool", _text(error), "a folder to write to, or none for the system's"))
-    if not gate.state.parent.is_dir():
-        found.append(_about(settings, "gate.state", f"{gate.state.parent} is no folder", "a folder to write to"))
+    found += _state(settings, gate.state)
     if gate.tls_key is not None:
         found += _secrecy(settings, "gate.tls_key", gate.tls_key)
     if gate.quarantine is not None and not _is_writable(gate.quarantine.folder):
         what = f"{gate.quarantine.folder} cannot be written to"
         found.append(_about(settings, "gate.quarantine.folder", what, "a folder, or a place for one"))
     return found
+
+
+def _state(settings: Settings, state: Path | str) -> list[Complaint]:
+    if isinstance(state, str):
+        try:
+            stored_rules(state)
+        except Unavailable as error:
+            return [_about(settings, "gate.state", str(error), "a database that answers")]
+    elif not state.parent.is_dir():
+        return [_about(settings, "gate.state", f"{state.parent} is no folder", "a folder to write to")]
+    return []
 
 
 def _is_writable(folder: Path) -> bool:
@@ -161,11 +174,11 @@ async def _office_files(settings: Settings, office: OfficeSettings) -> list[Comp
         found.append(_about(settings, "office.signing_key", _text(error), "a key file, as `pennyred init` writes it"))
     for path in key_files(office.signing_key).values():
         found += _secrecy(settings, "office.signing_key", path)
-    if not office.ledger.exists():
+    if isinstance(office.ledger, Path) and not office.ledger.exists():
         found.append(_about(settings, "office.ledger", f"{office.ledger} does not exist", "a ledger: `pennyred init`"))
         return found
     try:
-        await open_ledger(office.ledger).close()
+        await (await open_ledger(office.ledger)).close()
     except PennyRedError as error:
         found.append(_about(settings, "office.ledger", str(error), "a ledger that can be opened"))
     return found

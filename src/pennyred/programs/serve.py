@@ -1,8 +1,8 @@
 """Runs what the settings enable, in one process or several, until SIGTERM; SIGHUP rereads the settings.
 
 One worker is this process itself. With more, a supervisor forks them: each has a gate of its own on the same addresses
-(SO_REUSEPORT, or the sockets that systemd passed), all share the ledger and the state, and the first has the office's
-HTTP API.
+(SO_REUSEPORT, or the sockets that systemd passed) and serves the office's HTTP API; all share the ledger and the
+state.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 import uvloop
 
-from pennyred.config import BadSettings, Settings, read_settings
+from pennyred.config import BadSettings, GateSettings, OfficeSettings, Settings, read_settings
+from pennyred.metrics.exposition import CONTENT_TYPE
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.activation import PassedSockets, addresses
 from pennyred.programs.board import Board
@@ -26,13 +27,17 @@ from pennyred.programs.gatework import GateWork
 from pennyred.programs.herald import Herald
 from pennyred.programs.log import make_log
 from pennyred.programs.notify import ServiceManager
-from pennyred.programs.office import clock, open_office
+from pennyred.programs.office import clock, open_office, reach
 from pennyred.programs.pulse import Pulse
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
+from pennyred.programs.watch import Watch, make_sheet
 from pennyred.services.office import Office
 from pennyred.smtp.server import listening_socket, require_free
 from pennyred.smtp.tally import Tally, WorkerTally
-from pennyred.web.server import ApiServer
+from pennyred.web.app import make_app
+from pennyred.web.measured import ApiMetrics, measured
+from pennyred.web.server import WebServer
+from pennyred.web.watching import watching
 
 SWEEP_PAUSE_SECONDS = 60.0
 EX_TEMPFAIL = 75
@@ -40,38 +45,65 @@ EX_TEMPFAIL = 75
 
 def serve(settings: Settings, workers: int | None = None) -> int:
     """Serve until stopped; the exit status. `workers` goes before the setting."""
-    if settings.gate is not None and workers is not None:
-        settings = msgspec.structs.replace(settings, gate=msgspec.structs.replace(settings.gate, workers=workers))
-    count = settings.gate.workers if settings.gate else 1
+    settings = _with_workers(settings, workers)
+    count = settings.gate.workers if settings.gate else settings.office.workers if settings.office else 1
     try:
         passed = PassedSockets.from_environment(os.environ)
         if settings.gate is not None and not passed.gate:
             require_free(settings.gate.listen)
         if settings.gate is not None and settings.gate.outgoing is not None:
             require_free(settings.gate.outgoing.listen)
+        if settings.office is not None and not passed.office:
+            require_free([settings.office.listen])
     except (OSError, ValueError) as error:
         make_log().error("cannot serve", error=str(error))
         return EX_SETTINGS
     board = Board(count)
     herald = Herald(board, ServiceManager.from_environment(os.environ))
     tally = Tally(count, settings.gate.max_connections if settings.gate else 1)
+    sheet = make_sheet(settings, count)
     if count == 1:
-        return _work(settings, Pulse(board.line(0), herald.pulse_seconds, herald), tally, 0, None, passed)
+        pulse = Pulse(board.line(0), herald.pulse_seconds, herald)
+        return _work(settings, pulse, tally, Watch(sheet, 0, board), 0, None, passed)
 
     def work(number: int, life: int) -> int:
-        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), tally, number, life, passed)
+        watch = Watch(sheet, number, board)
+        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), tally, watch, number, life, passed)
 
-    return Supervisor(count, work, board, herald, make_log(), forget=tally.clear).run()
+    def forget(number: int) -> None:
+        tally.clear(number)
+        sheet.forget(number)
+
+    return Supervisor(count, work, board, herald, make_log(), forget=forget).run()
 
 
-def _work(settings: Settings, pulse: Pulse, tally: Tally, number: int, life: int | None, passed: PassedSockets) -> int:
+def _with_workers(settings: Settings, workers: int | None) -> Settings:
+    if workers is None:
+        return settings
+    gate, office = settings.gate, settings.office
+    return msgspec.structs.replace(
+        settings,
+        gate=None if gate is None else msgspec.structs.replace(gate, workers=workers),
+        office=None if office is None else msgspec.structs.replace(office, workers=workers),
+    )
+
+
+def _work(
+    settings: Settings,
+    pulse: Pulse,
+    tally: Tally,
+    watch: Watch,
+    number: int,
+    life: int | None,
+    passed: PassedSockets,
+) -> int:
     log = make_log()
     if settings.gate is not None:
         allow_descriptors(settings.gate, log)
     faulthandler.enable()  # a watchdog's SIGABRT leaves the place where the loop hung in the log
     _collect_seldom()
     try:
-        return uvloop.run(Worker(settings, number, log, pulse, tally.of(number), passed).run(life))
+        return uvloop.run(Worker(settings, number, log, pulse, tally.of(number), watch, passed).run(life))
     except Unavailable as error:
         log.error("cannot serve", error=str(error))
         return EX_TEMPFAIL
@@ -93,7 +125,14 @@ class Worker:
     """One process: its gate, its share of the office, and what runs beside them."""
 
     def __init__(
-        self, settings: Settings, number: int, log: Any, pulse: Pulse, tally: WorkerTally, passed: PassedSockets
+        self,
+        settings: Settings,
+        number: int,
+        log: Any,
+        pulse: Pulse,
+        tally: WorkerTally,
+        watch: Watch,
+        passed: PassedSockets,
     ) -> None:
         self._passed = passed
         self._settings = settings
@@ -102,8 +141,12 @@ class Worker:
         self._pulse = pulse
         self._stop = asyncio.Event()
         self._chores = Chores(log)
-        self._gate = GateWork(settings.gate, log, tally, self._chores) if settings.gate is not None else None
+        self._watch = watch
+        self._gate: GateWork | None = None
+        if settings.gate is not None:
+            self._gate = watch.gate = GateWork(settings.gate, settings.issuer, log, tally, self._chores, watch.meter)
         self._office: Office | None = None
+        self._metrics = ""
 
     async def run(self, life: int | None) -> int:
         """Serve until told to stop; `life` is a descriptor that ends when the supervisor does."""
@@ -123,9 +166,11 @@ class Worker:
             if self._pulse.is_behind:
                 self._reread()
             self._pulse.serving()
+            self._watch.serving()
             self._log.info("serving", worker=self._number, **self._addresses())
             await self._stop.wait()
             self._pulse.stopping()
+            self._watch.stopping()
             self._log.info("stopping", worker=self._number)
         self._log.info("stopped", worker=self._number)
         return 0
@@ -134,15 +179,33 @@ class Worker:
         """Start from the inside out; the stack ends them the other way round."""
         office: Office | None = None
         if self._settings.office is not None:
-            office = self._office = await parts.enter_async_context(open_office(self._settings.office))
+            opening = open_office(self._settings.office, self._watch.meter.batch)
+            office = self._office = self._watch.office = await parts.enter_async_context(opening)
             self._chores.begin(parts, "sweep", lambda: self._sweep(office))
+            listeners = self._passed.office or (listening_socket(*self._settings.office.listen, is_shared=True),)
+            app = measured(make_app(office, self._log), self._api_metrics(self._settings.office))
+            api = WebServer(app, listeners[0], reach(self._settings.office))
+            await api.start()
+            parts.push_async_callback(api.stop)
             if self._number == 0:
-                listeners = self._passed.office or (listening_socket(*self._settings.office.listen),)
-                api = ApiServer(office, listeners[0], self._log)
-                await api.start()
-                parts.push_async_callback(api.stop)
-        if self._gate is not None and office is not None:
+                self._chores.begin(parts, "audit", self._watch.audit)
+        if self._gate is not None:
+            await self._start_pages(parts, self._settings.gate)
             await self._gate.start(parts, office, self._passed)
+        self._chores.begin(parts, "watch", self._watch.run)
+
+    async def _start_pages(self, parts: AsyncExitStack, gate: GateSettings | None) -> None:
+        """Answer whoever watches before letting clients in, and until the last of them has left."""
+        if gate is None or gate.metrics is None or self._number != 0:
+            return
+        pages = WebServer(watching(self._watch.pages()), listening_socket(*gate.metrics))
+        await pages.start()
+        self._metrics = "{}:{}".format(*gate.metrics)
+        parts.push_async_callback(pages.stop)
+
+    def _api_metrics(self, office: OfficeSettings) -> ApiMetrics:
+        watch = self._watch
+        return ApiMetrics(watch.metrics_page, CONTENT_TYPE, office.metrics_networks, watch.meter.request)
 
     def _stop_once_or_now(self) -> None:
         if self._stop.is_set():
@@ -161,8 +224,10 @@ class Worker:
             try:
                 report = await office.ledger.sweep(now=clock())
             except Unavailable as error:
+                self._watch.meter.sweep_failed()
                 self._log.warning("sweep failed", error=str(error))
             else:
+                self._watch.meter.swept(report.voided, report.settled, len(report.dropped_days))
                 if report.voided or report.settled or report.dropped_days:
                     self._log.info("swept", voided=report.voided, settled=report.settled, days=report.dropped_days)
                 if report.is_more:
@@ -178,7 +243,7 @@ class Worker:
             if self._office is not None:
                 self._office.keys.reload()
             if settings.gate is not None and self._gate is not None:
-                self._gate.reread(settings.gate)
+                self._gate.reread(settings.gate, settings.issuer)
         except (BadSettings, PennyRedError, OSError, ValueError) as error:
             is_refused = True
             self._log.error("settings not reread; the old ones stay", error=str(error))
@@ -191,8 +256,6 @@ class Worker:
 
     def _addresses(self) -> dict[str, Any]:
         office, passed = self._settings.office, self._passed
-        at_office = (
-            addresses(passed.office) or ["{}:{}".format(*office.listen)] if office and self._number == 0 else [""]
-        )
+        at_office = addresses(passed.office) or ["{}:{}".format(*office.listen)] if office else [""]
         at_gate = {"gate": [], "mode": ""} if self._gate is None else self._gate.addresses(passed)
-        return {**at_gate, "office": at_office[0]}
+        return {**at_gate, "office": at_office[0], **({"metrics": self._metrics} if self._metrics else {})}

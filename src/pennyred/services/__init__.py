@@ -12,8 +12,10 @@
     keeping     copies of what is refused; approval: of who sent one that is released; lettertext: its text
     outgoing    the desk of outgoing mail; maillog: what the past has to say of it
     gatelog     what is written down of a letter; figures: what is counted; reporting: what that means
+    timing      how long a letter's phases took
     office      accounts, licences, redemption; officekeys, vouchers
-    redeemer    the office as a gate inside the process sees it; receipts: what it signs for stamps it has settled
+    redeemer    the office as a gate sees it; stampchecker: what others bring; receipts: what it signs
+    routing     several offices, each for its own stamps; trust: stamps accepted while an office does not answer
     franking    stamps on a sender's letter; borne: those it has; wallet
     ports       what is needed from outside, as shapes; letterbox: what passes between the door and the desk
 """

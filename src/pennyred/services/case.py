@@ -6,6 +6,7 @@ from pennyred.services.freely import Freebies
 from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.letterbox import Envelope, Letter
 from pennyred.services.standing import Judgement, Standing
+from pennyred.services.timing import Stopwatch
 from pennyred.services.wanting import Wanting
 
 
@@ -21,6 +22,7 @@ class Case:
     freebies: Freebies
     tx: bytes
     """This delivery attempt, for the office."""
+    times: Stopwatch
 
     @property
     def standings(self) -> tuple[Standing, ...]:

@@ -5,7 +5,7 @@ is written down as soon as there is room; it is lost only if the process is kill
 loses its cents (the letters have arrived).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Settle
@@ -35,10 +35,15 @@ class PatientOutbox:
             self._unwritten += [(settle, now) for settle in settles]
             self._log.remembered(settles, str(unavailable))
 
-    async def pending(self, limit: int) -> Sequence[PendingSettlement]:
+    async def pending(self, limit: int, *, besides: Collection[str] = ()) -> Sequence[PendingSettlement]:
         """Those not confirmed yet, oldest first, after what was in memory has been written down as far as can be."""
         await self._write()
-        return await self._outbox.pending(limit)
+        return await self._outbox.pending(limit, besides=besides)
+
+    @property
+    def unwritten(self) -> int:
+        """How many are in memory only."""
+        return len(self._unwritten)
 
     async def done(self, ids: Sequence[int]) -> None:
         """Forget those the office has answered."""

@@ -25,6 +25,7 @@ from pennyred.services.freely import Freebies
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import Check, GatePolicy
 from pennyred.services.holding import Holding, give_back, hold_all, settlement
+from pennyred.services.keyring import PrepareKeys, all_known
 from pennyred.services.letterbox import (
     Answer,
     Delivered,
@@ -56,7 +57,9 @@ from pennyred.services.standing import (
     begin,
     free_recipients,
     judge_stamps,
+    stamps_to_judge,
 )
+from pennyred.services.timing import Phase, Stopwatch
 from pennyred.services.wanting import NoAuthenticator, NothingWanted, Wanting, wanted_too
 
 _UNDELIVERED = (Fate.REFUSED_TEMPORARY, Fate.REFUSED_PERMANENT, Fate.NOT_SENT)
@@ -81,6 +84,8 @@ class Desk:
         authenticator: Authenticator | None = None,
         refusals: Refusals | None = None,
         note_facts: Callable[[Sequence[Fact]], None] | None = None,
+        note_times: Callable[[Stopwatch], None] | None = None,
+        prepare_keys: PrepareKeys = all_known,
     ) -> None:
         self.policy = policy
         """May be replaced while letters are under way: each is judged by the one it began with."""
@@ -97,17 +102,20 @@ class Desk:
         """May be replaced as well."""
         self._refusals = refusals
         self._note_facts = note_facts
+        self._note_times = note_times
+        self._prepare_keys = prepare_keys
         self._licences = LicenceCache()
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
+        times = Stopwatch(letter.milliseconds)
         if self._is_watching_all(envelope):
-            return await self._observe(letter, envelope, delivery)
-        case = await self._open(letter, envelope)
+            return await self._observe(letter, envelope, delivery, times)
+        case = await self._open(letter, envelope, times)
         answer = await self._charge(case, delivery)
         if isinstance(answer, Due) and not answer.reason.is_cured_by_time:
             await self._keep(case)
-        self._tell(letter, envelope, case.judgement, answer)
+        self._tell(letter, envelope, case.judgement, answer, times)
         return answer
 
     async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
@@ -120,16 +128,18 @@ class Desk:
         envelope = Envelope(sender, tuple(mailboxes), source_ip, source_known=True)
         return await wanted_too(self._wanted, self.authenticator, policy, envelope, free, now=now)
 
-    async def _open(self, letter: Letter, envelope: Envelope) -> Case:
+    async def _open(self, letter: Letter, envelope: Envelope, times: Stopwatch) -> Case:
         now, policy = self._clock(), self.policy
         judgement = begin(letter, envelope, policy, now=now)
         wanting = Wanting(self._wanted, self.authenticator, policy, letter, envelope, now)
         await wanting.look(judgement)
-        judge_stamps(judgement, letter, policy, self._licences, now=now)
+        undecided = await self._prepare_keys(stamps_to_judge(judgement))
+        judge_stamps(judgement, letter, policy, self._licences, now=now, undecided=undecided)
         if judgement.bad_stamps and envelope.source_known and self._note_bad_stamps is not None:
             self._note_bad_stamps(envelope.source_ip, judgement.bad_stamps)
         freebies = Freebies(self._allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
-        return Case(policy, letter, envelope, judgement, wanting, freebies, self._random_bytes(16))
+        times.lap(Phase.JUDGE)
+        return Case(policy, letter, envelope, judgement, wanting, freebies, self._random_bytes(16), times)
 
     async def _charge(self, case: Case, delivery: Delivery) -> Answer:
         """Refuse, or hold and deliver. Until the letter is sent, whatever fails gives back all that was taken."""
@@ -147,6 +157,7 @@ class Desk:
             raise
         if refusal is None and all(one.reason is Reason.DUPLICATE for one in case.standings):
             refusal = Duplicate()
+        case.times.lap(Phase.HOLD)
         if refusal is not None:
             await case.give_back()
             return refusal
@@ -206,8 +217,10 @@ class Desk:
         dot_before = asyncio.get_running_loop().time() + policy.lease_seconds - policy.upstream_timeout_seconds
         indexes = [one.index for one in going]
         delivered = await delivery.send(indexes, fields, header, dot_before=dot_before)
+        case.times.lap(Phase.DELIVER)
         await self._book(case, holding, going, delivered)
         await partly.note(indexes, delivered.fates, day=case.freebies.day)
+        case.times.lap(Phase.SETTLE)
         return Relay(delivered, tuple(indexes))
 
     async def _book(self, case: Case, holding: Holding, going: Sequence[Standing], delivered: Delivered) -> None:
@@ -230,13 +243,13 @@ class Desk:
         own = [policy.recipients.of(recipient).mode if recipient else None for recipient in recipients]
         return all((mode or policy.mode) is Mode.MONITOR for mode in own)
 
-    async def _observe(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
+    async def _observe(self, letter: Letter, envelope: Envelope, delivery: Delivery, times: Stopwatch) -> Answer:
         """Mode "monitor": write the verdict down and let the letter through, whatever goes wrong in judging it."""
         case: Case | None = None
         standings: Sequence[Standing] = ()
         fields, header = b"", letter.header.raw
         try:
-            case = await self._open(letter, envelope)
+            case = await self._open(letter, envelope, times)
             standings = case.standings
             await case.freebies.take_bounce(standings)
             await case.freebies.watch_bulk(standings)
@@ -248,7 +261,8 @@ class Desk:
         had = await partly.look()
         going = [index for index in range(len(envelope.recipients)) if index not in had]
         answer = await self._pass_on(partly, going, fields, header) if going else Duplicate()
-        self._tell(letter, envelope, case.judgement if case else None, answer)
+        times.lap(Phase.DELIVER)
+        self._tell(letter, envelope, case.judgement if case else None, answer, times)
         return answer
 
     async def _keep(self, case: Case) -> None:
@@ -264,14 +278,17 @@ class Desk:
         if left_out:
             raise Unavailable(Reason.INTERNAL, f"there is no room for {left_out} copies of a refused letter")
 
-    def _tell(self, letter: Letter, envelope: Envelope, judgement: Judgement | None, answer: Answer) -> None:
-        """Write down what became of a letter, for the log and for the figures."""
-        self._log.answered(letter, envelope, judgement.standings if judgement else (), answer)
-        if self._note_facts is None:
-            return
+    def _tell(
+        self, letter: Letter, envelope: Envelope, judgement: Judgement | None, answer: Answer, times: Stopwatch
+    ) -> None:
+        """Write down what became of a letter, for the log, for the figures and for the metrics."""
+        self._log.answered(letter, envelope, judgement.standings if judgement else (), answer, times)
         try:
-            day = self._clock() // SECONDS_PER_DAY
-            self._note_facts(facts_of(judgement, envelope, answer, mode=self.policy.mode, day=day))
+            if self._note_times is not None:
+                self._note_times(times)
+            if self._note_facts is not None:
+                day = self._clock() // SECONDS_PER_DAY
+                self._note_facts(facts_of(judgement, envelope, answer, mode=self.policy.mode, day=day))
         except Exception as error:  # noqa: BLE001 - the letter has its answer, which no figure may turn
             self._log.uncounted(error)
 

@@ -6,9 +6,10 @@ Addresses are in it, as in any mail log; salts, keys and tokens are not.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pennyred.postage.redemption import Settle
+from pennyred.postage.redemption import Hold, Settle
 from pennyred.services.letterbox import Answer, Due, Duplicate, Envelope, Later, Letter, Relay
 from pennyred.services.standing import Standing
+from pennyred.services.timing import Phase, Stopwatch
 
 RECIPIENTS_LOGGED_MAX = 100
 
@@ -27,9 +28,17 @@ class LetterLog:
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
 
-    def answered(self, letter: Letter, envelope: Envelope, standings: Sequence[Standing], answer: Answer) -> None:
+    def answered(
+        self,
+        letter: Letter,
+        envelope: Envelope,
+        standings: Sequence[Standing],
+        answer: Answer,
+        times: Stopwatch,
+    ) -> None:
         """A letter has its answer."""
-        self._logger.info("letter", **_letter(letter, envelope), **_recipients(envelope, standings), **_answer(answer))
+        facts = _letter(letter, envelope) | _recipients(envelope, standings)
+        self._logger.info("letter", **facts, **_answer(answer), **_times(times))
 
     def unjudged(self, letter: Letter, envelope: Envelope, error: Exception) -> None:
         """In monitor mode, a letter could not be judged and went through all the same."""
@@ -65,6 +74,20 @@ class LetterLog:
         for settle in settles:
             self._logger.error("not settled", account=settle.account, serial=settle.serial.hex(), why=why)
 
+    def trusted(self, holds: Sequence[Hold], why: str) -> None:
+        """Stamps are accepted though their office does not answer."""
+        accounts = sorted({hold.stamp.account for hold in holds})
+        self._logger.warning("accepted on trust", stamps=len(holds), accounts=accounts, why=why)
+
+    def redeemed(self, issuer: str, stamps: int) -> None:
+        """The office has paid what was accepted on trust."""
+        self._logger.info("trust redeemed", issuer=issuer, stamps=stamps)
+
+    def unredeemed(self, settles: Sequence[Settle], why: str) -> None:
+        """Letters were delivered on trust whose stamps the office will not pay."""
+        for settle in settles:
+            self._logger.error("not redeemed", account=settle.account, serial=settle.serial.hex(), why=why)
+
 
 def _letter(letter: Letter, envelope: Envelope) -> dict[str, Any]:
     return {
@@ -89,6 +112,14 @@ def _stamp(standing: Standing) -> dict[str, str]:
     if stamp is None:
         return {} if standing.seen is None else {"stamp": standing.seen.value}
     return {"issuer": stamp.issuer, "account": stamp.account, "serial": stamp.serial.hex()}
+
+
+def _times(times: Stopwatch) -> dict[str, float]:
+    """How long the gate's own phases took; the client's and the mail server's are told beside them."""
+    phases = (Phase.JUDGE, Phase.HOLD, Phase.SETTLE)
+    return {f"{phase}_ms": times.milliseconds(phase) for phase in phases} | {
+        "total_ms": round(times.total_seconds * 1000, 1)
+    }
 
 
 def _answer(answer: Answer) -> dict[str, Any]:

@@ -2,24 +2,21 @@
 
 import hashlib
 from base64 import b32encode
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pennyred.ledger.protocol import (
-    Account,
-    AccountState,
-    Ledger,
-    OpenOutcome,
-    ReceiverOutcome,
-    VoucherOutcome,
-)
+from pennyred.ledger.callers import Receiver, ReceiverOutcome
+from pennyred.ledger.protocol import Account, AccountState, Ledger, OpenOutcome, VoucherOutcome
 from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.domainproof import format_domain_proof, is_domain_proof, proof_name
 from pennyred.postage.errors import MalformedAddress, PennyRedError
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_licence
 from pennyred.services.officekeys import OfficeKeys
+from pennyred.services.receipts import Receipts
 from pennyred.services.redeemer import LedgerRedeemer
+from pennyred.services.stampchecker import StampChecker
 from pennyred.services.vouchers import CODE_RANDOM_BYTES, code_hash, make_code
 
 LICENCE_DAYS = 90
@@ -28,6 +25,8 @@ LOCAL_RECEIVER = "local"
 """The receiver of a gate in the same process; it may redeem for any domain, as the gate is the office's own."""
 VOUCHERS_MAX = 1000
 """At once."""
+FindTexts = Callable[[str], Awaitable[list[str]]]
+"""The TXT records at a name, none where there are none; raises `Unavailable`."""
 ACCOUNT_ID_TRIES = 10
 """One is enough: ids have 80 random bits."""
 
@@ -41,6 +40,8 @@ class Refusal(StrEnum):
     VOUCHER_USED = "voucher-used"
     NAME_TAKEN = "name-taken"
     BAD_NAME = "bad-name"
+    DOMAIN_NOT_PROVED = "domain-not-proved"
+    TOO_MANY_DOMAINS = "too-many-domains"
 
 
 class Refused(PennyRedError):  # noqa: N818 - a refusal, with its name
@@ -73,6 +74,7 @@ class Office:
         daily_cap: int,
         clock: Callable[[], int],
         random_bytes: Callable[[int], bytes],
+        find_texts: FindTexts,
     ) -> None:
         self.issuer = issuer
         self.ledger = ledger
@@ -81,6 +83,13 @@ class Office:
         self._daily_cap = daily_cap
         self._clock = clock
         self._random_bytes = random_bytes
+        self._find_texts = find_texts
+        self._checker = StampChecker(issuer)
+        self.receipts = Receipts(issuer, ledger, keys)
+
+    def random_bytes(self, count: int) -> bytes:
+        """The office's randomness."""
+        return self._random_bytes(count)
 
     @property
     def now(self) -> int:
@@ -160,6 +169,22 @@ class Office:
             raise Refused(Refusal.NAME_TAKEN, f"there is a receiver {name!r} already")
         return NewReceiver(name, canonical, token)
 
+    async def prove_domain(self, receiver: Receiver, domain: str) -> tuple[str, ...]:
+        """Let a receiver redeem for a domain whose DNS says so; the domains it has then.
+
+        Raises `Refused`, `MalformedAddress`, and `Unavailable` where the DNS does not answer.
+        """
+        canonical = canonical_domain(domain)
+        if canonical in receiver.domains or "*" in receiver.domains:
+            return receiver.domains
+        name = proof_name(canonical)
+        if not any(is_domain_proof(text, self.issuer, receiver.name) for text in await self._find_texts(name)):
+            record = format_domain_proof(self.issuer, receiver.name)
+            raise Refused(Refusal.DOMAIN_NOT_PROVED, f'publish this first: {name}. IN TXT "{record}"')
+        if await self.ledger.add_domain(receiver.name, canonical) is ReceiverOutcome.TOO_MANY:
+            raise Refused(Refusal.TOO_MANY_DOMAINS, f"{receiver.name} has as many domains as a receiver can have")
+        return (*receiver.domains, canonical)
+
     async def ensure_local_receiver(self) -> None:
         """The receiver of the gate in this process; its token is known to nobody, as it needs none."""
         await self.ledger.add_receiver(LOCAL_RECEIVER, ("*",), self._random_bytes(32), now=self.now)
@@ -172,12 +197,25 @@ class Office:
         return LedgerRedeemer(
             self.ledger,
             LOCAL_RECEIVER,
-            self.issuer,
             self.keys.public_keys,
             clock=self._clock,
-            is_verified=True,
+            checker=None,
             domains=domains,
         )
+
+    async def receiver(self, token: str) -> Receiver | None:
+        """Who has this token. It is looked for by its hash, so that how long it takes says nothing of other tokens."""
+        return await self.ledger.receiver_by_token(token_hash(token))
+
+    def redeemer(self, receiver: Receiver) -> LedgerRedeemer:
+        """For gates elsewhere: every stamp is verified here, and the ledger knows the receiver's domains."""
+        return LedgerRedeemer(
+            self.ledger, receiver.name, self.keys.public_keys, clock=self._clock, checker=self._checker
+        )
+
+    def close(self) -> None:
+        """End the threads that verify; the ledger is whose it was."""
+        self._checker.close()
 
 
 def token_hash(token: str) -> bytes:

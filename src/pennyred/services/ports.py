@@ -3,7 +3,7 @@
 Every method may raise `Unavailable`, which always means "later", and nothing else that is expected.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from pennyred.postage.authentication import Authentication
 from pennyred.postage.claims import Claims
 from pennyred.postage.policy import AllowanceClaim
 from pennyred.postage.reasons import Reason
-from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.postage.wanted import Grant
 from pennyred.services.letterbox import Envelope, Letter
 
@@ -54,12 +54,62 @@ class SettlementOutbox(Protocol):
         """Write them down; when this returns they survive a crash."""
         ...
 
-    async def pending(self, limit: int) -> Sequence["PendingSettlement"]:
-        """Those not confirmed yet, oldest first."""
+    async def pending(self, limit: int, *, besides: Collection[str] = ()) -> Sequence["PendingSettlement"]:
+        """Those not confirmed yet, oldest first, without those of the issuers named."""
         ...
 
     async def done(self, ids: Sequence[int]) -> None:
         """Forget those the office has answered."""
+        ...
+
+
+class AcceptedBook(Protocol):
+    """Stamps accepted while their office did not answer, kept durably until it has; see `state.accepted`."""
+
+    async def take(
+        self, holds: Sequence[Hold], *, lease_until: int, now: int, per_account_max: int, total_max: int
+    ) -> list[HoldOutcome]:
+        """Accept each group whole or not at all; `group-failed` for what is not to be accepted, or not known."""
+        ...
+
+    async def owe(self, settles: Sequence[Settle]) -> list[bool]:
+        """The letters were delivered; when this returns, that is durable. False for what was not accepted here."""
+        ...
+
+    async def release(self, voids: Sequence[Void]) -> list[bool]:
+        """The letters were not delivered under this tx. False for what was not accepted here."""
+        ...
+
+    async def waiting(self, issuer: str, *, now: int) -> list[Hold]:
+        """Some of what to present to an office now, oldest first."""
+        ...
+
+    async def open_among(self, holds: Sequence[Hold], *, now: int) -> tuple[list[Hold], bool]:
+        """Those of the stamps asked about that are owed; and whether another attempt is delivering with one."""
+        ...
+
+    async def is_owing(self, issuer: str) -> bool:
+        """Whether there is anything that an office has not answered for."""
+        ...
+
+    async def redeemed(self, settles: Sequence[Settle]) -> None:
+        """Their office has paid them."""
+        ...
+
+    async def lost(self, settles: Sequence[Settle], *, is_blamed: bool) -> list[Settle]:
+        """Their office will not pay; those that were still owed. `is_blamed`: the account is not trusted again."""
+        ...
+
+    async def postpone(self, settles: Sequence[Settle], *, until: int) -> None:
+        """Present them later."""
+        ...
+
+    async def note_settled(self, accounts: Collection[tuple[str, str]], *, now: int) -> None:
+        """A stamp of each (issuer, account) was paid."""
+        ...
+
+    async def sweep(self, *, now: int) -> None:
+        """Forget what is over."""
         ...
 
 

@@ -28,9 +28,13 @@ class Receipts:
         """A receipt for each of these, in their order; empty where there is none. Raises `Unavailable`."""
         return [self._write(sealed) if sealed else "" for sealed in await self._ledger.uses(stamps)]
 
-    def _write(self, sealed: SealedUse) -> str:
+    def signature(self, head: BatchHead) -> tuple[str, bytes]:
+        """The selector of the key that signs now, and its signature over a link of the chain."""
         selector, key = self._keys.newest
-        signature = self._signature(key, selector, sealed.head)
+        return selector, self._signature(key, selector, head)
+
+    def _write(self, sealed: SealedUse) -> str:
+        selector, signature = self.signature(sealed.head)
         return format_receipt(self._issuer, selector, sealed, signature).decode("ascii")
 
     def _sign(self, key: SigningKey, selector: str, head: BatchHead) -> bytes:

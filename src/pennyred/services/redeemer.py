@@ -1,4 +1,4 @@
-"""The office as a gate in the same process sees it: implements `ports.Redeemer` for one receiver."""
+"""The office as a gate sees it: implements `ports.Redeemer` for one receiver."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -6,7 +6,7 @@ from pennyred.ledger.protocol import Ledger
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
-from pennyred.postage.verdict import check_for_office
+from pennyred.services.stampchecker import StampChecker
 
 LEASE_SECONDS_MAX = 4 * 3600
 """The longest a gate may reserve a stamp for one delivery attempt."""
@@ -16,34 +16,33 @@ class LedgerRedeemer:
     """Holds, settles and voids for the receiver called `receiver`.
 
     `domains`, where there are any, are the only ones it redeems for, whatever the ledger would allow the receiver.
-    `is_verified` says that the gate in this very process has verified the stamps with this office's keys just now; then
-    only the times are looked at again. Any other gate is believed nothing (README, "The states of a stamp").
+    `checker` verifies every stamp: a gate elsewhere is believed nothing (README, "The states of a stamp"). None: the
+    gate in this very process has verified them with this office's keys just now; only the times are looked at again.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         receiver: str,
-        issuer: str,
         keys: Mapping[str, bytes],
         *,
         clock: Callable[[], int],
-        is_verified: bool = False,
+        checker: StampChecker | None,
         domains: Collection[str] = (),
     ) -> None:
         self._ledger = ledger
         self._receiver = receiver
-        self._issuer = issuer
         self._keys = keys
         self._clock = clock
-        self._is_verified = is_verified
+        self._checker = checker
         self._domains = frozenset(domains)
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         """Reserve; see `ports.Redeemer`."""
         now = self._clock()
         lease_until = now + min(lease_seconds, LEASE_SECONDS_MAX)
-        orders = [self._order(hold, lease_until, now) for hold in holds]
+        flaws = await self._flaws(holds, now)
+        orders = [self._order(hold, flaw, lease_until) for hold, flaw in zip(holds, flaws, strict=True)]
         return await self._ledger.hold(self._receiver, orders, now=now)
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
@@ -54,7 +53,7 @@ class LedgerRedeemer:
         """Give back; see `ports.Redeemer`."""
         return await self._ledger.void(self._receiver, voids, now=self._clock())
 
-    def _order(self, hold: Hold, lease_until: int, now: int) -> HoldOrder:
+    def _order(self, hold: Hold, flaw: Reason | None, lease_until: int) -> HoldOrder:
         stamp = hold.stamp
         return HoldOrder(
             tx=hold.tx,
@@ -67,12 +66,10 @@ class LedgerRedeemer:
             domain=hold.domain,
             letter=hold.letter,
             lease_until=lease_until,
-            flaw=self._flaw(hold, now),
+            flaw=Reason.WRONG_RECEIVER if self._domains and hold.domain not in self._domains else flaw,
         )
 
-    def _flaw(self, hold: Hold, now: int) -> Reason | None:
-        if self._domains and hold.domain not in self._domains:
-            return Reason.WRONG_RECEIVER
-        if self._is_verified:
-            return Reason.EXPIRED if hold.stamp.expires_at <= now else None
-        return check_for_office(hold.stamp, issuer=self._issuer, keys=self._keys, now=now, domain=hold.domain)
+    async def _flaws(self, holds: Sequence[Hold], now: int) -> list[Reason | None]:
+        if self._checker is not None:
+            return await self._checker.flaws(holds, self._keys, now=now)
+        return [Reason.EXPIRED if hold.stamp.expires_at <= now else None for hold in holds]

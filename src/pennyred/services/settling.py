@@ -9,12 +9,15 @@ from typing import Protocol
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Settle, SettleOutcome
-from pennyred.services.ports import Redeemer, SettlementOutbox
+from pennyred.services.ports import PendingSettlement, Redeemer, SettlementOutbox
 
 _SETTLED = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
 
 BATCH_MAX = 200
 """Settlements of the outbox asked for at once."""
+SETTLE_SECONDS = 2.0
+"""How long the client waits for the office, which may be far away; then the outbox has to do. If the gate is killed
+before that, the letter is as good as delivered without a 250 (RFC 1047), so this is short."""
 
 
 class SettlementLog(Protocol):
@@ -40,13 +43,24 @@ class SettlementLog(Protocol):
 async def settle_durably(
     redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: SettlementLog, *, now: int
 ) -> None:
-    """Settle at the office or, where it does not answer, in the outbox; when this returns it is durable in one of them.
+    """Settle at each office or, where it does not answer in time, in the outbox; when this returns it is durable.
 
     Never raises, not even for a mistake of ours: where neither answers, the receiver loses its cent, which is written
     down. The other way round the letter would be delivered twice.
     """
+    of_one = _by_issuer(settles)
+    if len(of_one) == 1:
+        await _settle_at_one(redeemer, outbox, settles, log, now=now)
+    else:
+        await asyncio.gather(*(_settle_at_one(redeemer, outbox, some, log, now=now) for some in of_one.values()))
+
+
+async def _settle_at_one(
+    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: SettlementLog, *, now: int
+) -> None:
     try:
-        outcomes = await redeemer.settle(settles)
+        async with asyncio.timeout(SETTLE_SECONDS):
+            outcomes = await redeemer.settle(settles)
     except Exception as trouble:  # noqa: BLE001 - `Unavailable`, or what nobody has foreseen
         why = _words(trouble)
         try:
@@ -59,7 +73,16 @@ async def settle_durably(
     report_odd(settles, outcomes, log)
 
 
+def _by_issuer(settles: Sequence[Settle]) -> dict[str, list[Settle]]:
+    found: dict[str, list[Settle]] = {}
+    for settle in settles:
+        found.setdefault(settle.issuer, []).append(settle)
+    return found
+
+
 def _words(trouble: Exception) -> str:
+    if isinstance(trouble, TimeoutError):
+        return f"no answer within {SETTLE_SECONDS:g} s"
     return str(trouble) if isinstance(trouble, Unavailable) else repr(trouble)
 
 
@@ -80,18 +103,35 @@ async def pump_outbox(
 
 
 async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: SettlementLog) -> int:
-    """Present what stands in the outbox now, as long as the office answers. Returns how many were confirmed."""
+    """Present what stands in the outbox now, to each office as long as it answers. Returns how many were confirmed."""
     confirmed = 0
+    silent: set[str] = set()
+    """Offices that did not answer: what waits for them does not keep others waiting."""
     while True:
         try:
-            pending = await outbox.pending(BATCH_MAX)
-            if not pending:
-                return confirmed
-            settles = [entry.settle for entry in pending]
-            outcomes = await redeemer.settle(settles)
-            await outbox.done([entry.id for entry in pending])
+            pending = await outbox.pending(BATCH_MAX, besides=silent)
         except Unavailable:
             return confirmed
-        report_odd(settles, outcomes, log)
-        log.made_up(len(pending))
-        confirmed += len(pending)
+        if not pending:
+            return confirmed
+        entries: dict[str, list[PendingSettlement]] = {}
+        for entry in pending:
+            entries.setdefault(entry.settle.issuer, []).append(entry)
+        made_up = await asyncio.gather(*(_present(redeemer, outbox, some, log) for some in entries.values()))
+        silent |= {issuer for issuer, is_made_up in zip(entries, made_up, strict=True) if not is_made_up}
+        confirmed += sum(len(some) for issuer, some in entries.items() if issuer not in silent)
+
+
+async def _present(
+    redeemer: Redeemer, outbox: SettlementOutbox, entries: Sequence[PendingSettlement], log: SettlementLog
+) -> bool:
+    """Present settlements of one office; False where it, or the state, does not answer."""
+    settles = [entry.settle for entry in entries]
+    try:
+        outcomes = await redeemer.settle(settles)
+        await outbox.done([entry.id for entry in entries])
+    except Unavailable:
+        return False
+    report_odd(settles, outcomes, log)
+    log.made_up(len(entries))
+    return True

@@ -4,7 +4,7 @@ All that can be said without asking an office, a ledger, the state or the DNS. C
 an exempt rule never costs a signature check.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from pennyred.postage.address import Recipient
@@ -27,6 +27,7 @@ from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verdict import LicenceCache, judge_parsed
 from pennyred.services.gatepolicy import GatePolicy
+from pennyred.services.keyring import Selector
 from pennyred.services.letterbox import Envelope, Letter
 
 SECONDS_PER_DAY = 86_400
@@ -137,14 +138,34 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
     return Judgement(tuple(standings), networks, frozenset(valid_passes), hashed)
 
 
-def judge_stamps(judgement: Judgement, letter: Letter, policy: GatePolicy, licences: LicenceCache, *, now: int) -> None:
-    """Judge the stamps of those who are not free; of forwarded letters only to write down what they are."""
+def stamps_to_judge(judgement: Judgement) -> list[Stamp]:
+    """Those that `judge_stamps` will look at."""
+    return [stamp for standing in judgement.standings if _has_to_pay(standing) for stamp in standing.offered]
+
+
+def judge_stamps(
+    judgement: Judgement,
+    letter: Letter,
+    policy: GatePolicy,
+    licences: LicenceCache,
+    *,
+    now: int,
+    undecided: Collection[Selector] = (),
+) -> None:
+    """Judge the stamps of those who are not free; of forwarded letters only to write down what they are.
+
+    `undecided` are keys of which nobody can say just now whether they count: what depends on them is "later".
+    """
     is_garbled = False
     for standing in judgement.standings:
         is_forwarded = standing.reason is Reason.FORWARDER
-        if standing.recipient is None or not (standing.is_open or is_forwarded):
+        if not _has_to_pay(standing):
             continue
         found, reason, bad = _judged(standing, judgement, letter, policy, licences, now)
+        if reason is Reason.BAD_LICENCE and undecided and not is_forwarded:
+            doubtful = [one for one in standing.offered if (one.issuer, one.licence.selector) in undecided]
+            if doubtful:
+                standing.doubt, bad = Reason.OFFICE_UNREACHABLE, 0
         if is_forwarded:
             standing.seen = reason
             continue  # nor is a forwarder to be held to account for what others have put into its letters
@@ -187,6 +208,11 @@ def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str, now: int)
         )
 
     return is_free
+
+
+def _has_to_pay(standing: Standing) -> bool:
+    is_forwarded = standing.reason is Reason.FORWARDER
+    return standing.recipient is not None and (standing.is_open or is_forwarded)
 
 
 def _standing(index: int, recipient: Recipient | None, offered: Candidates, policy: GatePolicy) -> Standing:

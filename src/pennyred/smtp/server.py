@@ -99,6 +99,11 @@ class GateServer:
             await asyncio.wait(tasks)
         await house.upstreams.close()
 
+    @property
+    def upstreams(self) -> Upstreams:
+        """The ways to the mail servers."""
+        return self._house.upstreams
+
     def hurry(self) -> None:
         """Finish no letter in hand when stopping, now or later."""
         self._hurry.set()

@@ -26,6 +26,16 @@ _FIRST_ANSWERS_SECONDS = 2.0
 """At the start, for what all of them offer; after that, whoever has answered is enough."""
 
 
+@dataclass(frozen=True, slots=True)
+class UpstreamStatus:
+    """How one worker stands with one mail server."""
+
+    name: str
+    is_up: bool
+    open_count: int
+    idle_count: int
+
+
 @dataclass(eq=False, slots=True)
 class _Member:
     pool: UpstreamPool
@@ -46,7 +56,7 @@ class Upstreams:
         random: Callable[[], float],
         is_spread: bool = False,
     ) -> None:
-        self._members = [_Member(UpstreamPool(one), _name(one.endpoint)) for one in options]
+        self._members = [_Member(UpstreamPool(one), upstream_name(one.endpoint)) for one in options]
         self._log = log
         self._clock = clock
         self._random = random
@@ -132,6 +142,21 @@ class Upstreams:
                 self._learning = self._spawn(self._ask())
             await asyncio.wait([self._learning])
         return self.capabilities
+
+    def status(self) -> list[UpstreamStatus]:
+        """How it stands with each of them, as far as this worker knows."""
+        return [
+            UpstreamStatus(one.name, one.health.is_up, one.pool.open_count, one.pool.idle_count)
+            for one in self._members
+        ]
+
+    def look(self) -> None:
+        """See on the side whether they can be reached, those of which no open connection says so already."""
+        now = self._clock()
+        for member in self._members:
+            is_unknown = member.health.is_up and not member.pool.open_count
+            if (is_unknown or member.health.is_due(now)) and not member.is_probed:
+                self._spawn(self._probe(member))
 
     async def close(self) -> None:
         """Close what is idle and end what runs in the background; what is lent is closed when it comes back."""
@@ -240,6 +265,7 @@ class Upstreams:
         return task
 
 
-def _name(endpoint: Endpoint) -> str:
+def upstream_name(endpoint: Endpoint) -> str:
+    """What a mail server is called in the log and in the metrics."""
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     return endpoint.path or f"{host}:{endpoint.port}"

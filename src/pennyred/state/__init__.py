@@ -1,9 +1,10 @@
 """The gate's own durable memory: a small SQLite file that all workers of a machine share.
 
 `store` opens it; `allowances` counts what came free, `outbox` keeps settlements until their office confirms them,
-`partly` who has had a letter that others must wait for, `correspondents` whom our users write to, `permits` what
-recipients have approved (`wanted` asks both), `recipientrules` what single recipients have of their own, `figures` what
-became of mail by day. It is never the ledger's file: the office may be a stranger's.
+`accepted` stamps that were accepted while it did not answer, `partly` who has had a letter that others must wait for,
+`correspondents` whom our users write to, `permits` what recipients have approved (`wanted` asks both), `recipientrules`
+what single recipients have of their own, `figures` what became of mail by day. It is never the ledger's file: the
+office may be a stranger's.
 
 Beside it, and without it, `quarantine` keeps copies of refused letters: a `maildir` for each recipient, whose files are
 written and read by `keptletter`.

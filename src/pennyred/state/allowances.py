@@ -8,10 +8,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import apsw
-
 from pennyred.postage.policy import AllowanceClaim
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
 
 DAYS_KEPT = 2
 """Today and yesterday, to which a letter begun before midnight may still give back."""
@@ -33,7 +32,7 @@ class _Request:
 class Allowances:
     """The counters. Raises Unavailable when the state does not answer."""
 
-    def __init__(self, commits: GroupCommit) -> None:
+    def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
 
     async def take(self, day: int, claims: Sequence[AllowanceClaim]) -> bool:
@@ -48,14 +47,14 @@ class Allowances:
         await self._commits.answer(_count, _Request(day, claims, is_taking=False), weight=len(claims))
 
 
-def _count(connection: apsw.Connection, requests: Sequence[_Request]) -> list[bool]:
+def _count(connection: Connection, requests: Sequence[_Request]) -> list[bool]:
     """Answer requests one after the other over counters read and written once."""
     used = _read(connection, {counter for request in requests for counter in _counters(request)})
     before = dict(used)
     answers = [_take(used, request) if request.is_taking else _give_back(used, request) for request in requests]
     changed = [(*counter, stamps) for counter, stamps in used.items() if before.get(counter) != stamps]
     connection.executemany(
-        "INSERT INTO counter VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET used = excluded.used", changed
+        "INSERT INTO counter VALUES (?, ?, ?) ON CONFLICT (day, key) DO UPDATE SET used = excluded.used", changed
     )
     _forget(connection, max(request.day for request in requests) - DAYS_KEPT)
     return answers
@@ -84,12 +83,12 @@ def _counters(request: _Request) -> list[_Counter]:
     return [(request.day, hashlib.sha256(claim.key.encode()).digest()[:_KEY_BYTES]) for claim in request.claims]
 
 
-def _read(connection: apsw.Connection, counters: Iterable[_Counter]) -> dict[_Counter, int]:
+def _read(connection: Connection, counters: Iterable[_Counter]) -> dict[_Counter, int]:
     rows = connection.executemany("SELECT day, key, used FROM counter WHERE day = ? AND key = ?", list(counters))
     return {(day, key): used for day, key, used in rows}
 
 
-def _forget(connection: apsw.Connection, last_day: int) -> None:
+def _forget(connection: Connection, last_day: int) -> None:
     """Delete counters up to a day, in pieces."""
     connection.execute(
         "DELETE FROM counter WHERE (day, key) IN (SELECT day, key FROM counter WHERE day <= ? LIMIT ?)",

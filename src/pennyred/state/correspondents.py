@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import apsw
-
 from pennyred.postage.reasons import Reason
 from pennyred.postage.wanted import CORRESPONDENT_DAYS, REPLIES_MAX, REPLY_DAYS, Grant
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
 
 ROWS_FORGOTTEN_MAX = 500
 """With each writing; there are never more made than that."""
@@ -58,7 +57,7 @@ class Hasher:
 class Correspondents:
     """The writing side; see `wanted.WantedBook` for what is asked of it in a letter's life. Raises Unavailable."""
 
-    def __init__(self, commits: GroupCommit, hasher: Hasher) -> None:
+    def __init__(self, commits: GroupCommit[Connection], hasher: Hasher) -> None:
         self._commits = commits
         self._hasher = hasher
 
@@ -91,7 +90,7 @@ class Correspondents:
         found: Any = await self._commits.run(lambda connection: connection.execute(statement, key).fetchall())
         return found[0] if found else None
 
-    def _learn(self, connection: apsw.Connection, requests: Sequence[Sequence[Learned]]) -> list[None]:
+    def _learn(self, connection: Connection, requests: Sequence[Sequence[Learned]]) -> list[None]:
         learned = [one for request in requests for one in request]
         pairs = [
             (user, self._hasher.pair(user, other), one.day, one.origin)
@@ -107,8 +106,9 @@ class Correspondents:
             for message_id in one.message_ids
         ]
         connection.executemany(
-            "INSERT INTO correspondent VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last_day = excluded.last_day,"
-            " origin = excluded.origin WHERE excluded.last_day > last_day",
+            "INSERT INTO correspondent VALUES (?, ?, ?, ?) ON CONFLICT (user, other)"
+            " DO UPDATE SET last_day = excluded.last_day, origin = excluded.origin"
+            " WHERE excluded.last_day > correspondent.last_day",
             pairs,
         )
         connection.executemany("INSERT INTO sent VALUES (?, ?, 0) ON CONFLICT DO NOTHING", sent)
@@ -116,18 +116,19 @@ class Correspondents:
             _forget(connection, max(one.day for one in learned))
         return [None] * len(requests)
 
-    def _remove(self, connection: apsw.Connection, user: str, others: Sequence[str]) -> int:
+    def _remove(self, connection: Connection, user: str, others: Sequence[str]) -> int:
         before = connection.total_changes()
         if others:
-            keys = [(user, self._hasher.pair(user, other)) for other in others]
-            connection.executemany("DELETE FROM correspondent WHERE user = ? AND other = ?", keys)
+            for other in others:
+                key = (user, self._hasher.pair(user, other))
+                connection.execute("DELETE FROM correspondent WHERE user = ? AND other = ?", key)
         else:
             connection.execute("DELETE FROM correspondent WHERE user = ?", (user,))
         return connection.total_changes() - before
 
 
 def correspondent_grant(
-    connection: apsw.Connection, hasher: Hasher, users: Sequence[str], author: str, day: int
+    connection: Connection, hasher: Hasher, users: Sequence[str], author: str, day: int
 ) -> Grant | None:
     """The grant of somebody one of whose names has written to the author within the year, or None."""
     keys = [(user, hasher.pair(user, author)) for user in users]
@@ -137,7 +138,7 @@ def correspondent_grant(
 
 
 def reply_grants(
-    connection: apsw.Connection, hasher: Hasher, users: Sequence[str], message_ids: Sequence[bytes], day: int
+    connection: Connection, hasher: Hasher, users: Sequence[str], message_ids: Sequence[bytes], day: int
 ) -> list[Grant]:
     """The grants of a reply to letters that have left under one of these names lately, and have few replies so far."""
     keys = [(hasher.pair(user, message_id),) for user in users for message_id in message_ids]
@@ -149,7 +150,7 @@ def reply_grants(
     ]
 
 
-def _forget(connection: apsw.Connection, today: int) -> None:
+def _forget(connection: Connection, today: int) -> None:
     for table, key, column, kept_days in (
         ("correspondent", "user, other", "last_day", CORRESPONDENT_DAYS),
         ("sent", "letter", "day", REPLY_DAYS),

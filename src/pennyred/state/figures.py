@@ -13,9 +13,11 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.figures import OTHERS, Count, Figures, Outcome, Recorded, SourceTotal, Trouble
 from pennyred.postage.policy import Mode
 from pennyred.postage.reasons import Reason
+from pennyred.state import shared
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import SchemaTooNew, SchemaTooOld, load_migrations, require_current
+from pennyred.storage.statements import Connection
 
 DAYS_KEPT = 92
 """A quarter of a year."""
@@ -30,16 +32,18 @@ _FLAGS: dict[bool | None, int] = {False: 0, True: 1, None: -1}
 _FLAG_OF = {number: flag for flag, number in _FLAGS.items()}
 _REASONS = {reason.value: reason for reason in Reason}
 _ADD_SOURCE = (
-    "INSERT INTO figure_source VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-    " refused = refused + excluded.refused, would_refuse = would_refuse + excluded.would_refuse,"
-    " sender_domain = iif(excluded.sender_domain = '', sender_domain, excluded.sender_domain)"
+    "INSERT INTO figure_source VALUES (?, ?, ?, ?, ?) ON CONFLICT (day, source) DO UPDATE SET"
+    " refused = figure_source.refused + excluded.refused,"
+    " would_refuse = figure_source.would_refuse + excluded.would_refuse,"
+    " sender_domain = CASE excluded.sender_domain WHEN '' THEN figure_source.sender_domain"
+    " ELSE excluded.sender_domain END"
 )
 
 
 class FigureBook:
     """The counters. Raises Unavailable when the state does not answer."""
 
-    def __init__(self, commits: GroupCommit) -> None:
+    def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
 
     async def add(self, figures: Figures) -> None:
@@ -50,6 +54,13 @@ class FigureBook:
     async def read(self, since_day: int, until_day: int) -> Recorded:
         """What was counted on these days, both included."""
         return await self._commits.run(lambda connection: _read(connection, since_day, until_day))
+
+
+def read_database(database: Path | str, since_day: int, until_day: int) -> Recorded:
+    """What was counted in a state, which gates may be writing to; see `read_file`."""
+    if isinstance(database, str):
+        return shared.read(database, lambda connection: _read(connection, since_day, until_day))
+    return read_file(database, since_day, until_day)
 
 
 def read_file(
@@ -83,17 +94,19 @@ def _require_figures(connection: apsw.Connection, path: Path) -> None:
             ) from error
 
 
-def _add(connection: apsw.Connection, requests: Sequence[Figures]) -> list[None]:
+def _add(connection: Connection, requests: Sequence[Figures]) -> list[None]:
     whole = Figures()
     for figures in requests:
         whole.merge(figures)
     connection.executemany(
         "INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET recipients = recipients + excluded.recipients",
+        " ON CONFLICT (day, mode, outcome, reason, by_bulk, by_require)"
+        " DO UPDATE SET recipients = figure.recipients + excluded.recipients",
         [_row(count, number) for count, number in whole.recipients.items()],
     )
     connection.executemany(
-        "INSERT INTO figure_letters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET letters = letters + excluded.letters",
+        "INSERT INTO figure_letters VALUES (?, ?, ?) ON CONFLICT (day, mode)"
+        " DO UPDATE SET letters = figure_letters.letters + excluded.letters",
         [(day, mode.value, number) for (day, mode), number in whole.letters.items()],
     )
     _add_sources(connection, whole.sources)
@@ -109,14 +122,14 @@ def _row(count: Count, number: int) -> tuple[int, str, str, str, int, int, int]:
     return (count.day, count.mode.value, count.outcome.value, count.reason.value, *flags, number)
 
 
-def _add_sources(connection: apsw.Connection, sources: dict[tuple[int, str], Trouble]) -> None:
+def _add_sources(connection: Connection, sources: dict[tuple[int, str], Trouble]) -> None:
     rows = [(*name, one.sender_domain, one.refused, one.would_refuse) for name, one in sources.items()]
     connection.executemany(_ADD_SOURCE, rows)
 
 
-def _fold(connection: apsw.Connection, day: int) -> None:
+def _fold(connection: Connection, day: int) -> None:
     """Put the sources that occur least to the others, where there are too many."""
-    found: Any = connection.execute("SELECT count(*) FROM figure_source WHERE day = ?", (day,)).get
+    ((found,),) = connection.execute("SELECT count(*) FROM figure_source WHERE day = ?", (day,))
     if found <= SOURCES_MAX:
         return
     least: Any = connection.execute(
@@ -129,7 +142,7 @@ def _fold(connection: apsw.Connection, day: int) -> None:
     _add_sources(connection, {(day, OTHERS): others})
 
 
-def _forget(connection: apsw.Connection, last_day: int) -> None:
+def _forget(connection: Connection, last_day: int) -> None:
     """Delete figures up to a day: of sources, which are many, in pieces."""
     connection.execute("DELETE FROM figure WHERE day <= ?", (last_day,))
     connection.execute("DELETE FROM figure_letters WHERE day <= ?", (last_day,))
@@ -140,7 +153,7 @@ def _forget(connection: apsw.Connection, last_day: int) -> None:
     )
 
 
-def _read(connection: apsw.Connection, since_day: int, until_day: int) -> Recorded:
+def _read(connection: Connection, since_day: int, until_day: int) -> Recorded:
     days = (since_day, until_day)
     counts: Any = connection.execute("SELECT * FROM figure WHERE day BETWEEN ? AND ?", days)
     letters: Any = connection.execute("SELECT * FROM figure_letters WHERE day BETWEEN ? AND ?", days)
@@ -159,13 +172,16 @@ def _count(day: int, mode: str, outcome: str, reason: str, by_bulk: int, by_requ
     return Count(day, Mode(mode), Outcome(outcome), _REASONS[reason], _FLAG_OF[by_bulk], _FLAG_OF[by_require])
 
 
-def _read_sources(connection: apsw.Connection, days: tuple[int, int]) -> tuple[SourceTotal, ...]:
-    # Of the column that is not summed SQLite takes the row with the greatest day.
-    totals = (
-        "SELECT source, sender_domain, sum(refused), sum(would_refuse), max(day) FROM figure_source"
-        " WHERE day BETWEEN ? AND ?"
+def _read_sources(connection: Connection, days: tuple[int, int]) -> tuple[SourceTotal, ...]:
+    last_domain = (
+        "SELECT sender_domain FROM figure_source AS last WHERE last.source = total.source AND day BETWEEN ?1 AND ?2"
+        " ORDER BY day DESC LIMIT 1"
     )
-    ranking = "GROUP BY source ORDER BY sum(refused) + sum(would_refuse) DESC, source LIMIT ?"
-    named: Any = connection.execute(f"{totals} AND source <> ? {ranking}", (*days, OTHERS, SOURCES_READ_MAX))
-    others: Any = connection.execute(f"{totals} AND source = ? GROUP BY source", (*days, OTHERS))
-    return tuple(SourceTotal(*row[:4]) for rows in (named, others) for row in rows)
+    totals = (
+        f"SELECT source, ({last_domain}), sum(refused), sum(would_refuse) FROM figure_source AS total"  # noqa: S608 - fixed texts
+        " WHERE day BETWEEN ?1 AND ?2"
+    )
+    ranking = "GROUP BY source ORDER BY sum(refused) + sum(would_refuse) DESC, source LIMIT ?4"
+    named = connection.execute(f"{totals} AND source <> ?3 {ranking}", (*days, OTHERS, SOURCES_READ_MAX))
+    others = connection.execute(f"{totals} AND source = ?3 GROUP BY source", (*days, OTHERS))
+    return tuple(SourceTotal(*row) for rows in (named, others) for row in rows)

@@ -4,14 +4,13 @@ Several workers may present the same settlement at once; settling twice is harml
 that was made is a debt, and when the disk is full `add` is `Unavailable`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import apsw
-
 from pennyred.postage.redemption import Settle
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
 
 PAGE_MAX = 1000
 
@@ -30,16 +29,20 @@ class OutboxEntry:
 class Outbox:
     """The list. Raises Unavailable when the state does not answer."""
 
-    def __init__(self, commits: GroupCommit) -> None:
+    def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
 
     async def add(self, settles: Sequence[Settle], *, now: int) -> None:
         """Write them down; when this returns they survive a crash. One that waits already is not written twice."""
         await self._commits.answer(_add, (tuple(settles), now), weight=len(settles))
 
-    async def pending(self, limit: int) -> list[OutboxEntry]:
-        """Those not confirmed yet, oldest first; at most `PAGE_MAX`."""
-        return await self._commits.run(lambda connection: _pending(connection, limit))
+    async def pending(self, limit: int, *, besides: Collection[str] = ()) -> list[OutboxEntry]:
+        """Those not confirmed yet, oldest first, without those of the issuers named; at most `PAGE_MAX`."""
+        return await self._commits.run(lambda connection: _pending(connection, limit, tuple(besides)))
+
+    async def standing(self) -> tuple[int, int]:
+        """How many there are, and when the oldest was written down, in Unix seconds; 0 where there is none."""
+        return await self._commits.run(_standing)
 
     async def done(self, ids: Sequence[int]) -> None:
         """Forget those the office has answered."""
@@ -51,7 +54,7 @@ class Outbox:
         await self._commits.run(lambda connection: _for_each(statement, connection, ids))
 
 
-def _add(connection: apsw.Connection, requests: Sequence[tuple[Sequence[Settle], int]]) -> list[None]:
+def _add(connection: Connection, requests: Sequence[tuple[Sequence[Settle], int]]) -> list[None]:
     connection.executemany(
         "INSERT INTO outbox (issuer, account, expiry_day, serial, letter, added_at, attempts)"
         " VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
@@ -64,10 +67,12 @@ def _add(connection: apsw.Connection, requests: Sequence[tuple[Sequence[Settle],
     return [None] * len(requests)
 
 
-def _pending(connection: apsw.Connection, limit: int) -> list[OutboxEntry]:
+def _pending(connection: Connection, limit: int, besides: tuple[str, ...]) -> list[OutboxEntry]:
+    others = "".join(" AND issuer <> ?" for _ in besides)
     rows: Any = connection.execute(
-        "SELECT id, issuer, account, expiry_day, serial, letter, added_at, attempts FROM outbox ORDER BY id LIMIT ?",
-        (min(limit, PAGE_MAX),),
+        "SELECT id, issuer, account, expiry_day, serial, letter, added_at, attempts FROM outbox"  # noqa: S608 - question marks
+        f" WHERE 1 = 1{others} ORDER BY id LIMIT ?",
+        (*besides, min(limit, PAGE_MAX)),
     )
     return [
         OutboxEntry(entry_id, Settle(issuer, account, expiry_day, serial, letter), added_at, attempts)
@@ -75,5 +80,11 @@ def _pending(connection: apsw.Connection, limit: int) -> list[OutboxEntry]:
     ]
 
 
-def _for_each(statement: str, connection: apsw.Connection, ids: Sequence[int]) -> None:
+def _standing(connection: Connection) -> tuple[int, int]:
+    rows: Any = connection.execute("SELECT count(*), coalesce(min(added_at), 0) FROM outbox").fetchall()
+    count, oldest = rows[0]
+    return count, oldest
+
+
+def _for_each(statement: str, connection: Connection, ids: Sequence[int]) -> None:
     connection.executemany(statement, [(entry_id,) for entry_id in ids])

@@ -6,9 +6,8 @@ has given up. Shared by all workers; survives a restart.
 
 from collections.abc import Sequence
 
-import apsw
-
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
 
 DAYS_KEPT = 7
 """Mail servers try for five days at most (RFC 5321 section 4.5.4.1: at least 4 to 5)."""
@@ -20,7 +19,7 @@ _Request = tuple[int, Sequence[bytes]]
 class PartlyDelivered:
     """The list. Raises Unavailable when the state does not answer."""
 
-    def __init__(self, commits: GroupCommit) -> None:
+    def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
 
     async def had(self, letters: Sequence[bytes]) -> frozenset[bytes]:
@@ -32,16 +31,16 @@ class PartlyDelivered:
         await self._commits.answer(_add, (day, letters), weight=len(letters))
 
 
-def _had(connection: apsw.Connection, requests: Sequence[Sequence[bytes]]) -> list[frozenset[bytes]]:
+def _had(connection: Connection, requests: Sequence[Sequence[bytes]]) -> list[frozenset[bytes]]:
     asked = {letter for letters in requests for letter in letters}
     rows = connection.executemany("SELECT letter FROM partly WHERE letter = ?", [(letter,) for letter in asked])
     found = {letter for (letter,) in rows}
     return [frozenset(letters) & found for letters in requests]
 
 
-def _add(connection: apsw.Connection, requests: Sequence[_Request]) -> list[None]:
+def _add(connection: Connection, requests: Sequence[_Request]) -> list[None]:
     connection.executemany(
-        "INSERT INTO partly VALUES (?, ?) ON CONFLICT DO UPDATE SET day = excluded.day",
+        "INSERT INTO partly VALUES (?, ?) ON CONFLICT (letter) DO UPDATE SET day = excluded.day",
         [(letter, day) for day, letters in requests for letter in letters],
     )
     connection.execute(

@@ -10,12 +10,11 @@ from enum import StrEnum
 from ipaddress import ip_network
 from typing import Any
 
-import apsw
-
 from pennyred.postage.claims import Claims
 from pennyred.postage.reasons import Reason
 from pennyred.postage.wanted import EXPECTED_LETTERS_MAX, Grant, is_under, parents
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
 
 PERMITS_MAX = 1_000
 """Of one recipient."""
@@ -56,7 +55,7 @@ class TooMany(ValueError):  # noqa: N818 - said to whoever adds
 class Permits:
     """The writing side; see `wanted.WantedBook` for what is asked in a letter's life."""
 
-    def __init__(self, commits: GroupCommit) -> None:
+    def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
 
     async def add(self, permit: Permit) -> None:
@@ -86,7 +85,7 @@ class Permits:
         await self._commits.run(lambda connection: _expect(connection, user, domain, until, now))
 
 
-def _add(connection: apsw.Connection, permit: Permit) -> None:
+def _add(connection: Connection, permit: Permit) -> None:
     name = (permit.user, permit.kind.value, permit.name, permit.proof)
     others = "SELECT count(*) FROM permit WHERE user = ?1 AND (kind, name, proof) <> (?2, ?3, ?4)"
     ((count,),) = _rows(connection, others, name)
@@ -94,19 +93,20 @@ def _add(connection: apsw.Connection, permit: Permit) -> None:
         raise TooMany(f"{permit.user} has {PERMITS_MAX} permits already; remove some")
     connection.execute(
         "INSERT INTO permit VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET added_day = excluded.added_day, last_day = excluded.last_day",
+        " ON CONFLICT (user, kind, name, proof)"
+        " DO UPDATE SET added_day = excluded.added_day, last_day = excluded.last_day",
         (*name, permit.added_day, permit.last_day),
     )
 
 
-def _remove(connection: apsw.Connection, user: str, name: str) -> int:
+def _remove(connection: Connection, user: str, name: str) -> int:
     before = connection.total_changes()
     connection.execute("DELETE FROM permit WHERE user = ? AND name = ?", (user, name))
     connection.execute("DELETE FROM expected WHERE user = ? AND domain = ?", (user, name))
     return connection.total_changes() - before
 
 
-def _expect(connection: apsw.Connection, user: str, domain: str, until: int, now: int) -> None:
+def _expect(connection: Connection, user: str, domain: str, until: int, now: int) -> None:
     connection.execute("DELETE FROM expected WHERE until_at < ?", (now,))
     ((count,),) = _rows(connection, "SELECT count(*) FROM expected WHERE user = ?", (user,))
     if int(count) >= WINDOWS_MAX:
@@ -114,7 +114,7 @@ def _expect(connection: apsw.Connection, user: str, domain: str, until: int, now
     connection.execute("INSERT INTO expected (user, domain, until_at, used) VALUES (?, ?, ?, 0)", (user, domain, until))
 
 
-def permit_grants(connection: apsw.Connection, users: Sequence[str], claims: Claims, day: int) -> list[Grant]:
+def permit_grants(connection: Connection, users: Sequence[str], claims: Claims, day: int) -> list[Grant]:
     """The grants of permits under these names that are about what the letter claims."""
     claimed = _claimed(claims)
     if not claimed:
@@ -126,7 +126,7 @@ def permit_grants(connection: apsw.Connection, users: Sequence[str], claims: Cla
     return [grant for kind, name, proof in rows.fetchall() for grant in _grants(Kind(kind), name, proof, claims)]
 
 
-def window_grants(connection: apsw.Connection, users: Sequence[str], now: int) -> list[Grant]:
+def window_grants(connection: Connection, users: Sequence[str], now: int) -> list[Grant]:
     """The grants of windows that are open under these names."""
     rows: Any = connection.executemany(
         "SELECT id, domain FROM expected WHERE user = ? AND until_at >= ? AND used < ?",
@@ -142,7 +142,7 @@ def window_grants(connection: apsw.Connection, users: Sequence[str], now: int) -
     ]
 
 
-def _rows(connection: apsw.Connection, statement: str, values: tuple[Any, ...]) -> Any:
+def _rows(connection: Connection, statement: str, values: tuple[Any, ...]) -> Any:
     return connection.execute(statement, values).fetchall()
 
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import apsw
-
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.postage.recipients import RULES_MAX
+from pennyred.state import shared
 from pennyred.storage.database import WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,17 @@ class StoredRule:
     """Whether it takes unstamped mail."""
 
 
-def stored_rules(path: Path) -> list[StoredRule]:
-    """What was set in a state file, read at once; nothing where there is no such file. Raises Unavailable."""
+def stored_rules(database: Path | str) -> list[StoredRule]:
+    """What was set in a state, read at once; nothing where there is no such file. Raises Unavailable."""
+    if isinstance(database, str):
+        try:
+            return shared.read(database, _all)
+        except FileNotFoundError:
+            return []
+    return _stored_in_file(database)
+
+
+def _stored_in_file(path: Path) -> list[StoredRule]:
     if not path.exists():
         return []
     try:
@@ -41,14 +50,18 @@ def stored_rules(path: Path) -> list[StoredRule]:
 class RecipientRuleBook:
     """The list. Raises Unavailable when the state does not answer."""
 
-    def __init__(self, commits: GroupCommit) -> None:
+    def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
 
     async def set(self, rule: StoredRule) -> None:
         """Set one, in the place of what was set for that name before."""
         values = (rule.name, rule.price, rule.mode, int(rule.is_free))
         await self._commits.run(
-            lambda connection: connection.execute("INSERT OR REPLACE INTO recipient_rule VALUES (?, ?, ?, ?)", values)
+            lambda connection: connection.execute(
+                "INSERT INTO recipient_rule VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                " price = excluded.price, mode = excluded.mode, is_free = excluded.is_free",
+                values,
+            )
         )
 
     async def remove(self, name: str) -> bool:
@@ -60,13 +73,13 @@ class RecipientRuleBook:
         return await self._commits.run(_all)
 
 
-def _all(connection: apsw.Connection) -> list[StoredRule]:
+def _all(connection: Connection) -> list[StoredRule]:
     statement = "SELECT name, price, mode, is_free FROM recipient_rule ORDER BY name LIMIT ?"
     rows: Any = connection.execute(statement, (RULES_MAX,)).fetchall()
     return [StoredRule(name, price, mode, bool(is_free)) for name, price, mode, is_free in rows]
 
 
-def _remove(connection: apsw.Connection, name: str) -> bool:
+def _remove(connection: Connection, name: str) -> bool:
     before = connection.total_changes()
     connection.execute("DELETE FROM recipient_rule WHERE name = ?", (name,))
     return connection.total_changes() > before

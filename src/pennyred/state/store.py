@@ -4,10 +4,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import apsw
-
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
+from pennyred.state import shared
+from pennyred.state.accepted import Accepted
 from pennyred.state.allowances import Allowances
 from pennyred.state.correspondents import Correspondents, Hasher
 from pennyred.state.figures import FigureBook
@@ -22,15 +22,15 @@ from pennyred.storage.migrations import load_migrations, migrate
 
 
 class GateState:
-    """One open state file, with its parts. Made by `open`."""
+    """One open state, with its parts. Made by `open`."""
 
-    def __init__(self, connection: apsw.Connection, reader: apsw.Connection) -> None:
-        rows: Any = connection.execute("SELECT salt FROM secret").fetchall()
-        hasher = Hasher(rows[0][0])
-        self._commits = GroupCommit(connection, name="state writer", reason=Reason.INTERNAL)
-        self._readers = GroupCommit(reader, name="state reader", reason=Reason.INTERNAL, begin="BEGIN")
+    def __init__(self, commits: GroupCommit[Any], readers: GroupCommit[Any], salt: bytes) -> None:
+        hasher = Hasher(salt)
+        self._commits = commits
+        self._readers = readers
         self.allowances = Allowances(self._commits)
         self.outbox = Outbox(self._commits)
+        self.accepted = Accepted(self._commits)
         self.partly = PartlyDelivered(self._commits)
         self.correspondents = Correspondents(self._commits, hasher)
         self.permits = Permits(self._commits)
@@ -39,11 +39,17 @@ class GateState:
         self.figures = FigureBook(self._commits)
 
     @classmethod
-    def open(cls, path: Path, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:
-        """Open the state at `path`, made or brought up to date where needed: it is the gate's own, so nobody is asked.
+    def open(cls, database: Path | str, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:
+        """Open the state, a file or a URL, made or brought up to date where needed: it is the gate's own.
 
-        Raises SchemaError for a file of a later version, and Unavailable when the file does not answer.
+        Raises SchemaError for one of a later version, and Unavailable when it does not answer.
         """
+        if isinstance(database, str):
+            return cls(*shared.open_shared(database, now=now))
+        return cls._open_file(database, now, busy_timeout_seconds)
+
+    @classmethod
+    def _open_file(cls, path: Path, now: int, busy_timeout_seconds: float) -> Self:
         with ExitStack() as opened:
             try:
                 connection = open_database(path, busy_timeout_seconds=busy_timeout_seconds)
@@ -54,7 +60,12 @@ class GateState:
             except WORLD_ERRORS as error:
                 raise Unavailable(Reason.INTERNAL, f"{path}: {type(error).__name__}: {error}") from error
             opened.pop_all()
-        return cls(connection, reader)
+        rows: Any = connection.execute("SELECT salt FROM secret").fetchall()
+        return cls(
+            GroupCommit(connection, name="state writer", reason=Reason.INTERNAL),
+            GroupCommit(reader, name="state reader", reason=Reason.INTERNAL, begin="BEGIN"),
+            rows[0][0],
+        )
 
     async def close(self) -> None:
         """Finish what was asked and close; whatever is asked later is `Unavailable`."""

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import apsw
-
 from pennyred.postage.claims import Claims
 from pennyred.postage.wanted import EXPECTED_LETTERS_MAX, REPLIES_MAX, Grant
 from pennyred.state.correspondents import REPLY_COUNTER, Hasher, correspondent_grant, reply_grants
 from pennyred.state.permits import EXPECTED_COUNTER, SECONDS_PER_DAY, permit_grants, window_grants
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class WantedBook:
     Raises Unavailable when the state does not answer.
     """
 
-    def __init__(self, readers: GroupCommit, commits: GroupCommit, hasher: Hasher) -> None:
+    def __init__(self, readers: GroupCommit[Connection], commits: GroupCommit[Connection], hasher: Hasher) -> None:
         self._readers = readers
         self._commits = commits
         self._hasher = hasher
@@ -43,10 +42,10 @@ class WantedBook:
         """Uncount what `use` counted: the letter was not delivered."""
         await self._commits.run(lambda connection: _raise(connection, counters, -1))
 
-    def _grants(self, connection: apsw.Connection, questions: Sequence[_Question]) -> list[list[list[Grant]]]:
+    def _grants(self, connection: Connection, questions: Sequence[_Question]) -> list[list[list[Grant]]]:
         return [[self._of(connection, users, one) for users in one.recipients] for one in questions]
 
-    def _of(self, connection: apsw.Connection, users: Sequence[str], question: _Question) -> list[Grant]:
+    def _of(self, connection: Connection, users: Sequence[str], question: _Question) -> list[Grant]:
         claims, day = question.claims, question.now // SECONDS_PER_DAY
         found: list[Grant] = []
         if claims.author is not None:
@@ -58,7 +57,7 @@ class WantedBook:
         return found + window_grants(connection, users, question.now)
 
 
-def _use(connection: apsw.Connection, requests: Sequence[Sequence[bytes]]) -> list[bool]:
+def _use(connection: Connection, requests: Sequence[Sequence[bytes]]) -> list[bool]:
     answers = []
     for counters in requests:
         is_left = all(_used(connection, counter) < _most(counter) for counter in counters)
@@ -72,7 +71,7 @@ def _most(counter: bytes) -> int:
     return REPLIES_MAX if counter[:1] == REPLY_COUNTER else EXPECTED_LETTERS_MAX
 
 
-def _used(connection: apsw.Connection, counter: bytes) -> int:
+def _used(connection: Connection, counter: bytes) -> int:
     if counter[:1] == REPLY_COUNTER:
         rows: Any = connection.execute("SELECT used FROM sent WHERE letter = ?", (counter[1:],)).fetchall()
     else:
@@ -80,11 +79,15 @@ def _used(connection: apsw.Connection, counter: bytes) -> int:
     return int(rows[0][0]) if rows else _most(counter)  # forgotten meanwhile: there is nothing left of it
 
 
-def _raise(connection: apsw.Connection, counters: Sequence[bytes], by: int) -> None:
+def _raise(connection: Connection, counters: Sequence[bytes], by: int) -> None:
     replies = [(by, counter[1:]) for counter in counters if counter[:1] == REPLY_COUNTER]
     windows = [(by, _window(counter)) for counter in counters if counter[:1] == EXPECTED_COUNTER]
-    connection.executemany("UPDATE sent SET used = max(0, used + ?) WHERE letter = ?", replies)
-    connection.executemany("UPDATE expected SET used = max(0, used + ?) WHERE id = ?", windows)
+    connection.executemany(
+        "UPDATE sent SET used = CASE WHEN used + ?1 > 0 THEN used + ?1 ELSE 0 END WHERE letter = ?2", replies
+    )
+    connection.executemany(
+        "UPDATE expected SET used = CASE WHEN used + ?1 > 0 THEN used + ?1 ELSE 0 END WHERE id = ?2", windows
+    )
 
 
 def _window(counter: bytes) -> int:

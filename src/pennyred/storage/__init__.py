@@ -1,4 +1,5 @@
-"""SQLite made safe to share: opening, migrating, and merging many callers' work into one transaction.
+"""Databases made safe to share: opening, migrating, and merging many callers' work into one transaction.
 
-It knows nothing of stamps; `ledger` and `state` stand on it.
+`database`, `migrations`, `groupcommit` for SQLite; `postgres`, `postgres_migrations`, `mergedwork` for PostgreSQL. They
+know nothing of stamps; `ledger` and `state` stand on them.
 """

@@ -88,3 +88,8 @@ def _enter_wal(connection: apsw.Connection, busy_timeout_seconds: float) -> None
             time.sleep(0.01)
         else:
             return
+
+
+def is_world(error: BaseException) -> bool:
+    """Whether an error has its cause outside this program."""
+    return isinstance(error, WORLD_ERRORS)

@@ -6,7 +6,7 @@ all. While it flushes, the next batch gathers; nobody waits on purpose. Requests
 call of it, because to read and write the rows of many together takes fewer statements.
 
 A function that raises must not fail the requests of others: the transaction is rolled back and each request is answered
-in one of its own, so functions must have no effect but on the database. A world that does not answer (`WORLD_ERRORS`)
+in one of its own, so functions must have no effect but on the database. A world that does not answer (`is_world`)
 fails the whole batch with `Unavailable`. A caller who is cancelled only loses its answer: its request is carried out
 all the same, once or not at all.
 """
@@ -14,22 +14,24 @@ all the same, once or not at all.
 import asyncio
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import apsw
+from typing import Any, Generic, TypeVar
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.storage.database import WORLD_ERRORS
+from pennyred.storage import database, statements
+from pennyred.storage.noting import NoteBatch
 
+Connection = TypeVar("Connection", bound=statements.Connection)
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 WEIGHT_PER_BATCH_MAX = 4096
 """Bounds the length of a transaction, during which other processes wait."""
+_PAUSE_SECONDS = 0.02
 JOBS_WAITING_MAX = 10_000
 """Beyond, callers are told `Unavailable`: they would wait for seconds, and memory is not without end."""
 
@@ -38,7 +40,7 @@ JOBS_WAITING_MAX = 10_000
 class _Job:
     """One caller's request, and where the answer goes."""
 
-    function: Callable[[apsw.Connection, Sequence[Any]], Sequence[Any]]
+    function: Callable[[Any, Sequence[Any]], Sequence[Any]]
     request: Any
     weight: int
     loop: asyncio.AbstractEventLoop
@@ -56,19 +58,32 @@ class _Job:
             self.future.set_result(self.answer)
 
 
-class GroupCommit:
+class GroupCommit(Generic[Connection]):
     """One connection, one thread, batched transactions."""
 
     def __init__(
-        self, connection: apsw.Connection, *, name: str, reason: Reason, begin: str = "BEGIN IMMEDIATE"
+        self,
+        connection: Connection,
+        *,
+        name: str,
+        reason: Reason,
+        begin: str = "BEGIN IMMEDIATE",
+        note_batch: NoteBatch | None = None,
+        is_world: Callable[[BaseException], bool] = database.is_world,
+        patience_seconds: float = 0.0,
     ) -> None:
         """Take over `connection` and start; `begin` is `BEGIN` for one that only reads.
 
-        `reason` is what `Unavailable` will say.
+        `reason` is what `Unavailable` will say. `note_batch` is told of each transaction, by the thread that did it.
+        `is_world` tells trouble of the database's from a mistake; for `patience_seconds` a transaction that it kept
+        from committing is begun anew.
         """
         self._connection = connection
         self._begin = begin
         self._reason = reason
+        self._note_batch = note_batch
+        self._is_world = is_world
+        self._patience_seconds = patience_seconds
         self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._gathering: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
@@ -77,7 +92,7 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[apsw.Connection], Answer]) -> Answer:
+    async def run(self, work: Callable[[Connection], Answer]) -> Answer:
         """Run `work` in a transaction shared with others; when this returns, it is committed.
 
         Raises Unavailable, or what `work` raises.
@@ -86,7 +101,7 @@ class GroupCommit:
 
     async def answer(
         self,
-        function: Callable[[apsw.Connection, Sequence[Request]], Sequence[Answer]],
+        function: Callable[[Connection, Sequence[Request]], Sequence[Answer]],
         request: Request,
         *,
         weight: int = 1,
@@ -165,32 +180,53 @@ class GroupCommit:
 
     def _transact(self, jobs: list[_Job]) -> bool:
         """Answer these in one transaction; False when a function raised: nothing was done and each has the error."""
-        try:
-            self._connection.execute(self._begin)
-            for function, its_jobs in _by_function(jobs):
-                answers = function(self._connection, [job.request for job in its_jobs])
-                for job, answer in zip(its_jobs, answers, strict=True):
-                    job.answer = answer
-            self._connection.execute("COMMIT")
-        except WORLD_ERRORS as error:
-            self._undo()
-            for job in jobs:
-                job.error = Unavailable(self._reason, f"{type(error).__name__}: {error}")
-            return True
-        except BaseException as error:  # noqa: BLE001 - whoever asked gets it, whatever it is; the thread must live
-            self._undo()
-            for job in jobs:
-                job.error = error
-            return False
-        return True
+        begun = time.perf_counter()
+        is_answered = self._attempt(jobs)
+        if self._note_batch is not None:
+            is_done = not isinstance(jobs[0].error, Unavailable)
+            self._note_batch(len(jobs), time.perf_counter() - begun, is_done)
+        return is_answered
+
+    def _attempt(self, jobs: list[_Job]) -> bool:
+        deadline = time.monotonic() + self._patience_seconds
+        pause_seconds = _PAUSE_SECONDS
+        while True:
+            is_committing = False
+            try:
+                self._connection.execute(self._begin)
+                for function, its_jobs in _by_function(jobs):
+                    answers = function(self._connection, [job.request for job in its_jobs])
+                    for job, answer in zip(its_jobs, answers, strict=True):
+                        job.answer = answer
+                is_committing = True
+                self._connection.execute("COMMIT")
+            except BaseException as error:  # noqa: BLE001 - whoever asked gets it, whatever it is; the thread must live
+                self._undo()
+                if not self._is_world(error):
+                    _fail(jobs, error)
+                    return False
+                if is_committing or time.monotonic() + pause_seconds > deadline:
+                    _fail(jobs, Unavailable(self._reason, f"{type(error).__name__}: {error}"))
+                    return True
+                time.sleep(pause_seconds)
+                pause_seconds *= 2
+            else:
+                return True
 
     def _undo(self) -> None:
         """Roll back what is left of the transaction: SQLite itself ends it after some errors."""
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
-            except WORLD_ERRORS:
+            except Exception as error:
+                if not self._is_world(error):
+                    raise
                 return  # SQLite rolls back by itself when the disk fails; the next BEGIN says if it did not
+
+
+def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
+    for job in jobs:
+        job.error = error
 
 
 def _next_batch(handed: deque[_Job]) -> list[_Job]:
@@ -205,7 +241,7 @@ def _next_batch(handed: deque[_Job]) -> list[_Job]:
 
 def _by_function(
     jobs: list[_Job],
-) -> list[tuple[Callable[[apsw.Connection, Sequence[Any]], Sequence[Any]], list[_Job]]]:
+) -> list[tuple[Callable[[Any, Sequence[Any]], Sequence[Any]], list[_Job]]]:
     """Requests of one function together. All were asked at the same time, so their order is nobody's business."""
     groups: dict[Any, list[_Job]] = {}
     for job in jobs:

@@ -80,7 +80,7 @@ def migrate(connection: apsw.Connection, migrations: Sequence[Migration], *, now
     try:
         connection.execute(_RECORD_TABLE)
         applied = _applied(connection)
-        _refuse_strangers(applied, migrations)
+        refuse_strangers(applied, migrations)
         missing = [migration for migration in migrations if migration.number not in applied]
         for migration in missing:
             connection.execute(migration.sql).fetchall()
@@ -99,7 +99,7 @@ def migrate(connection: apsw.Connection, migrations: Sequence[Migration], *, now
 def require_current(connection: apsw.Connection, migrations: Sequence[Migration]) -> None:
     """Raise the `SchemaError` that fits unless exactly these migrations have been applied."""
     applied = _applied(connection)
-    _refuse_strangers(applied, migrations)
+    refuse_strangers(applied, migrations)
     if missing := [migration.number for migration in migrations if migration.number not in applied]:
         raise SchemaTooOld(
             f"{connection.filename}: the schema lacks migration {missing[0]:04} of {migrations[-1].number:04};"
@@ -120,7 +120,8 @@ def _applied(connection: apsw.Connection) -> dict[int, str]:
     return {int(number): str(checksum) for number, checksum in rows}
 
 
-def _refuse_strangers(applied: dict[int, str], migrations: Sequence[Migration]) -> None:
+def refuse_strangers(applied: dict[int, str], migrations: Sequence[Migration]) -> None:
+    """Raise SchemaTooNew or MigrationAltered where what was applied, checksums by number, is not what we have."""
     ours = {migration.number: migration for migration in migrations}
     for number, checksum in sorted(applied.items()):
         if number not in ours:

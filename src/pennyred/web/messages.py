@@ -4,8 +4,12 @@ from typing import Annotated
 
 import msgspec
 
+from pennyred.postage.encoding import INTEGER_MAX
+
 STAMPS_ASKED_MAX = 1_000_000_000
 """In one purchase; as the command line has it."""
+RECEIPTS_MAX = 200
+"""In one answer."""
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -86,11 +90,66 @@ class Purchase(msgspec.Struct, frozen=True):
     available: int
 
 
+class TotalsView(msgspec.Struct, frozen=True):
+    """`GET /v1/totals`: the newest link of the journal's chain; `at` in seconds since 1970 UTC."""
+
+    issuer: str
+    sold: int
+    settled: int
+    refunded: int
+    outstanding: int
+    batch: int
+    at: int
+    hash: str
+    selector: str
+    signature: str
+
+
+class StampName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One stamp of the account that asks."""
+
+    expiry_day: Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
+    serial: Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class ReceiptsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/accounts/me/receipts`."""
+
+    stamps: Annotated[list[StampName], msgspec.Meta(max_length=RECEIPTS_MAX)]
+
+
+class ReceiptsView(msgspec.Struct, frozen=True):
+    """In the order of the request; empty where a stamp was not settled, or its day is forgotten."""
+
+    receipts: list[str]
+
+
+class DomainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/receivers/me/domains`."""
+
+    domain: Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class ReceiverView(msgspec.Struct, frozen=True):
+    """A receiver and the domains it may redeem for."""
+
+    receiver: str
+    domains: list[str]
+
+
+class RevocationsView(msgspec.Struct, frozen=True):
+    """`GET /v1/revocations`: a page; `last` is what to ask `after` for those that come later."""
+
+    revoked: list[str]
+    last: int
+
+
 class Problem(msgspec.Struct, frozen=True):
-    """RFC 9457, with the reason's name."""
+    """RFC 9457, with the reason's name; `instance` names the request."""
 
     type: str
     title: str
     status: int
     reason: str
     detail: str
+    instance: str = ""

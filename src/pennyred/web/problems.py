@@ -11,6 +11,8 @@ from litestar.types import ExceptionHandlersMap
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.services.office import Refused
 from pennyred.web import messages
+from pennyred.web.repeats import KeyReused
+from pennyred.web.requestid import request_id
 from pennyred.web.tokens import BadToken
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,7 +28,7 @@ def described(*statuses: int) -> dict[int, ResponseSpec]:
     """For the API's description: which problems a route answers with."""
     return {
         status: ResponseSpec(messages.Problem, generate_examples=False, media_type=MEDIA_TYPE)
-        for status in (*statuses, 503)
+        for status in (*statuses, 413, 503)
     }
 
 
@@ -36,6 +38,7 @@ def handlers() -> ExceptionHandlersMap:
         Refused: _refused,
         TooOften: _too_often,
         BadToken: _bad_token,
+        KeyReused: _key_reused,
         Malformed: _malformed,
         Unavailable: _unavailable,
         ValidationException: _invalid,
@@ -46,53 +49,59 @@ def handlers() -> ExceptionHandlersMap:
     }
 
 
-def _problem(status: int, reason: str, title: str, detail: str) -> Response[Any]:
-    problem = messages.Problem("about:blank", title, status, reason, detail)
+def _problem(request: Asked, status: int, reason: str, title: str, detail: str) -> Response[Any]:
+    problem = messages.Problem("about:blank", title, status, reason, detail, f"urn:request:{request_id(request.scope)}")
     return Response(problem, status_code=status, media_type=MEDIA_TYPE)
 
 
-def _refused(_: Asked, error: Refused) -> Response[Any]:
-    return _problem(403, error.reason.value, "Refused", str(error))
+def _refused(request: Asked, error: Refused) -> Response[Any]:
+    return _problem(request, 403, error.reason.value, "Refused", str(error))
 
 
-def _too_often(_: Asked, error: TooOften) -> Response[Any]:
+def _too_often(request: Asked, error: TooOften) -> Response[Any]:
     detail = str(error)
-    response = _problem(429, "too-many-requests", "Too many requests", detail)
+    response = _problem(request, 429, "too-many-requests", "Too many requests", detail)
     response.headers["Retry-After"] = "60"
     return response
 
 
-def _bad_token(_: Asked, error: BadToken) -> Response[Any]:
-    response = _problem(401, "bad-token", "Not signed as it must be", str(error))
+def _bad_token(request: Asked, error: BadToken) -> Response[Any]:
+    response = _problem(request, 401, "bad-token", "Not signed as it must be", str(error))
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def _malformed(_: Asked, error: Malformed) -> Response[Any]:
-    return _problem(400, "malformed", "Malformed request", str(error))
+def _malformed(request: Asked, error: Malformed) -> Response[Any]:
+    return _problem(request, 400, "malformed", "Malformed request", str(error))
 
 
-def _unavailable(_: Asked, error: Unavailable) -> Response[Any]:
-    response = _problem(503, error.reason.value, "Try again later", error.reason.sentence)
+def _key_reused(request: Asked, error: KeyReused) -> Response[Any]:
+    return _problem(request, 422, "key-reused", "Idempotency key reused", str(error))
+
+
+def _unavailable(request: Asked, error: Unavailable) -> Response[Any]:
+    response = _problem(request, 503, error.reason.value, "Try again later", error.reason.sentence)
     response.headers["Retry-After"] = "10"
     return response
 
 
-def _invalid(_: Asked, error: ValidationException) -> Response[Any]:
+def _invalid(request: Asked, error: ValidationException) -> Response[Any]:
     """A body or a query that is not what the route takes: which key, and what was expected."""
     extra = error.extra if isinstance(error.extra, list) else []
     found = [f"{one.get('key', '')}: {one.get('message', '')}".strip(": ") for one in extra if isinstance(one, dict)]
-    return _problem(400, "malformed", "Malformed request", "; ".join(found)[:500] or "not what this route takes")
+    return _problem(
+        request, 400, "malformed", "Malformed request", "; ".join(found)[:500] or "not what this route takes"
+    )
 
 
-def _too_deep(_: Asked, __: RecursionError) -> Response[Any]:
+def _too_deep(request: Asked, __: RecursionError) -> Response[Any]:
     """Nothing here recurses but the reading of a body."""
-    return _problem(400, "malformed", "Malformed request", "body: lists in lists without end")
+    return _problem(request, 400, "malformed", "Malformed request", "body: lists in lists without end")
 
 
-def _not_text(_: Asked, __: UnicodeDecodeError) -> Response[Any]:
+def _not_text(request: Asked, __: UnicodeDecodeError) -> Response[Any]:
     """Nothing here decodes but the reading of a body."""
-    return _problem(400, "malformed", "Malformed request", "body: not UTF-8")
+    return _problem(request, 400, "malformed", "Malformed request", "body: not UTF-8")
 
 
 def _http(request: Asked, error: HTTPException) -> Response[Any]:
@@ -100,7 +109,7 @@ def _http(request: Asked, error: HTTPException) -> Response[Any]:
         return _internal(request, error)
     reason = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
     name = reason.get(error.status_code, "malformed")
-    response = _problem(error.status_code, name, name.replace("-", " ").capitalize(), error.detail[:500])
+    response = _problem(request, error.status_code, name, name.replace("-", " ").capitalize(), error.detail[:500])
     response.headers.update(error.headers or {})
     return response
 
@@ -109,5 +118,5 @@ def _internal(request: Asked, error: Exception) -> Response[Any]:
     """Our own mistake: its text goes to the log, never to a stranger."""
     log = request.app.state.log
     if log is not None:
-        log.error("internal error", path=request.url.path, exc_info=error)
-    return _problem(500, "internal", "Internal error", "something broke here; it has been written down")
+        log.error("internal error", path=request.url.path, request=request_id(request.scope), exc_info=error)
+    return _problem(request, 500, "internal", "Internal error", "something broke here; it has been written down")

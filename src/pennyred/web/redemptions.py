@@ -175,10 +175,10 @@ def read_void(item: VoidItem) -> Void:
     return Void(item.issuer, item.account, item.expiry_day, serial, letter, _bytes(item.tx, 16, "tx"))
 
 
-def write_hold_answer(answer: HoldAnswer) -> HoldResult:
-    """As it travels."""
+def write_hold_answer(answer: HoldAnswer, receipt: str = "") -> HoldResult:
+    """As it travels, with the office's receipt for the first use."""
     use = answer.first_use
-    view = None if use is None else FirstUseView(use.receiver, use.domain, _text(use.letter), use.at)
+    view = None if use is None else FirstUseView(use.receiver, use.domain, _text(use.letter), use.at, receipt)
     return HoldResult(answer.outcome, answer.reason, view)
 
 

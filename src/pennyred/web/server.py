@@ -1,15 +1,26 @@
-"""The application on a socket, inside an event loop that somebody else runs."""
+"""An application on a socket, inside an event loop that somebody else runs."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from pennyred.services.office import Office
-from pennyred.web.api import make_app
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How an application is reached from other machines."""
+
+    tls_certificate: Path | None = None
+    """PEM, with `tls_key`; None: plain HTTP, behind a proxy or on this machine."""
+    tls_key: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose X-Forwarded-For and -Proto are believed."""
+
 
 CONNECTIONS_MAX = 500
 KEEP_ALIVE_SECONDS = 15
@@ -25,12 +36,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-class ApiServer:
-    """The office's HTTP API on one listening socket, which it closes."""
+class WebServer:
+    """An application on one listening socket, which it closes."""
 
-    def __init__(self, office: Office, listener: socket.socket, log: Any = None) -> None:
+    def __init__(self, app: Any, listener: socket.socket, reach: Reach = Reach()) -> None:
         config = uvicorn.Config(
-            make_app(office, log),
+            app,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -41,6 +52,10 @@ class ApiServer:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             h11_max_incomplete_event_size=64 * 1024,
             ws="none",
+            proxy_headers=bool(reach.trusted_proxies),
+            forwarded_allow_ips=list(reach.trusted_proxies),
+            ssl_certfile=reach.tls_certificate,
+            ssl_keyfile=reach.tls_key,
         )
         self._server = _Server(config)
         self._listener = listener

@@ -13,6 +13,7 @@ from pennyred.ledger.chaining import HASH_BYTES, ChainAudit, Moved, joined, next
 from pennyred.ledger.protocol import StampKey
 from pennyred.ledger.sqlite import stamps
 from pennyred.postage.chain import GENESIS, BatchHead, Totals, split_place
+from pennyred.postage.merkle import Tree
 from pennyred.postage.receipt import SealedUse, seal
 
 _HEADS = "SELECT number, at, sold, settled, refunded, count, root, hash FROM batch"
@@ -76,9 +77,10 @@ def uses(connection: apsw.Connection, keys: Sequence[StampKey]) -> list[SealedUs
         details = _details(connection, number)
         if head is None or details is None:
             continue
+        tree = Tree(details)
         for key in its_keys:
             index = split_place(found[key].place)[1]
-            sealed[key] = seal(use_of(key, found[key]), head, index, details)
+            sealed[key] = seal(use_of(key, found[key]), head, index, tree)
     return [sealed.get(key) for key in keys]
 
 

@@ -3,8 +3,6 @@
 Functions of a connection inside a transaction.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +11,6 @@ import apsw
 from pennyred.ledger.protocol import (
     OFFICE_VOUCHERS,
     PAGE_MAX,
-    TOKEN_LIFE_SECONDS_MAX,
     Account,
     AccountOutcome,
     AccountState,
@@ -22,14 +19,12 @@ from pennyred.ledger.protocol import (
     EntryKind,
     OpenAnswer,
     OpenOutcome,
-    Receiver,
-    ReceiverOutcome,
     VoucherAnswer,
     VoucherOutcome,
     is_internal,
-    receiver_account,
 )
 from pennyred.ledger.sqlite import journal
+from pennyred.postage.licence import Revocations, fingerprint
 
 _ACCOUNT = "SELECT id, address, public_key, daily_cap, is_open, opened_at, balance, held, spent FROM account"
 _TOKENS_FORGOTTEN_EACH = 8
@@ -72,14 +67,16 @@ def open_account(
         return OpenAnswer(OpenOutcome.EXISTS, existing)
     if account(connection, account_id):
         return OpenAnswer(OpenOutcome.ID_TAKEN, None)
-    _insert_account(connection, account_id, address, public_key, daily_cap=daily_cap, now=now)
+    insert_account(connection, account_id, address, public_key, daily_cap=daily_cap, now=now)
     return OpenAnswer(OpenOutcome.OPENED, account(connection, account_id))
 
 
 def close_account(connection: apsw.Connection, account_id: str) -> AccountOutcome:
     """Close an account."""
-    if is_internal(account_id):
+    current = account(connection, account_id)
+    if current is None or is_internal(account_id):
         return AccountOutcome.UNKNOWN_ACCOUNT
+    revoke(connection, current)
     connection.execute("UPDATE account SET is_open = 0 WHERE id = ?", (account_id,))
     return AccountOutcome.DONE if connection.changes() else AccountOutcome.UNKNOWN_ACCOUNT
 
@@ -89,10 +86,27 @@ def replace_key(connection: apsw.Connection, account_id: str, public_key: bytes)
     owner = account_by_key(connection, public_key)
     if owner is not None and owner.id != account_id:
         return AccountOutcome.KEY_IN_USE
+    if owner is None and (current := account(connection, account_id)):
+        revoke(connection, current)
     connection.execute(
         "UPDATE account SET public_key = ? WHERE id = ? AND public_key IS NOT NULL", (public_key, account_id)
     )
     return AccountOutcome.DONE if connection.changes() else AccountOutcome.UNKNOWN_ACCOUNT
+
+
+def revoke(connection: apsw.Connection, current: Account) -> None:
+    """Note that licences of the account as it is count no more."""
+    if current.public_key:
+        name = fingerprint(current.id, current.public_key)
+        connection.execute("INSERT OR IGNORE INTO revocation (fingerprint) VALUES (?)", (name,))
+
+
+def revocations(connection: apsw.Connection, after: int) -> Revocations:
+    """A page of them."""
+    rows: Any = connection.execute(
+        "SELECT number, fingerprint FROM revocation WHERE number > ? ORDER BY number LIMIT ?", (after, PAGE_MAX)
+    ).fetchall()
+    return Revocations(tuple(name for _, name in rows), rows[-1][0] if rows else after)
 
 
 def credit(
@@ -143,44 +157,10 @@ def redeem_voucher(connection: apsw.Connection, account_id: str, voucher_hash: b
     return VoucherAnswer(VoucherOutcome.REDEEMED, stamps)
 
 
-def add_receiver(
-    connection: apsw.Connection, name: str, domains: Sequence[str], token_hash: bytes, now: int
-) -> ReceiverOutcome:
-    """Register a receiver and open its account."""
-    if account(connection, receiver_account(name)):
-        return ReceiverOutcome.NAME_TAKEN
-    _insert_account(connection, receiver_account(name), "", None, daily_cap=0, now=now)
-    connection.execute("INSERT INTO receiver VALUES (?, ?, ?, ?)", (name, json.dumps(list(domains)), token_hash, now))
-    return ReceiverOutcome.ADDED
-
-
-def receiver_by_token(connection: apsw.Connection, token_hash: bytes) -> Receiver | None:
-    """The open receiver with this token."""
-    row = connection.execute("SELECT name, domains FROM receiver WHERE token_hash = ?", (token_hash,)).fetchone()
-    if row is None:
-        return None
-    its_account = account(connection, receiver_account(row[0]))
-    if its_account is None or its_account.state is AccountState.CLOSED:
-        return None
-    return Receiver(row[0], tuple(json.loads(row[1])))
-
-
-def remember_jti(connection: apsw.Connection, jti: str, expires_at: int, now: int) -> bool:
-    """Remember a token's id; each call forgets more than it adds once there is something to forget."""
-    if not now < expires_at <= now + TOKEN_LIFE_SECONDS_MAX:
-        return False
-    connection.execute(
-        "DELETE FROM token_seen WHERE hash IN (SELECT hash FROM token_seen WHERE expires_at <= ? LIMIT ?)",
-        (now, _TOKENS_FORGOTTEN_EACH),
-    )
-    digest = hashlib.sha256(jti.encode()).digest()  # so that an id of any length takes 32 bytes
-    connection.execute("INSERT INTO token_seen VALUES (?, ?) ON CONFLICT DO NOTHING", (digest, expires_at))
-    return connection.changes() == 1
-
-
-def _insert_account(
+def insert_account(
     connection: apsw.Connection, account_id: str, address: str, public_key: bytes | None, *, daily_cap: int, now: int
 ) -> None:
+    """A new, empty account."""
     connection.execute(
         "INSERT INTO account VALUES (?, ?, ?, ?, 1, ?, 0, 0, 0)", (account_id, address, public_key, daily_cap, now)
     )

@@ -6,7 +6,6 @@ request sees what those before it have done. Functions of a connection inside a 
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -15,39 +14,10 @@ import apsw
 from pennyred.ledger.batch import Batch, Changes
 from pennyred.ledger.chaining import Moved
 from pennyred.ledger.protocol import EntryKind, receiver_account
+from pennyred.ledger.requests import HoldRequest, Request, SettleRequest, VoidRequest
 from pennyred.ledger.sqlite import chain, journal, stamps
 from pennyred.postage.ledger_rules import HoldFacts, HoldOrder, RefundOutcome, utc_day
 from pennyred.postage.redemption import Settle, Void
-
-
-@dataclass(frozen=True, slots=True)
-class HoldRequest:
-    """One call of `Ledger.hold`."""
-
-    receiver: str
-    items: Sequence[HoldOrder]
-    now: int
-
-
-@dataclass(frozen=True, slots=True)
-class SettleRequest:
-    """One call of `Ledger.settle`."""
-
-    receiver: str
-    items: Sequence[Settle]
-    now: int
-
-
-@dataclass(frozen=True, slots=True)
-class VoidRequest:
-    """One call of `Ledger.void`."""
-
-    receiver: str
-    items: Sequence[Void]
-    now: int
-
-
-Request = HoldRequest | SettleRequest | VoidRequest
 
 
 def redeem(connection: apsw.Connection, requests: Sequence[Request]) -> list[list[Any]]:

@@ -62,3 +62,7 @@ def _forget_counters(connection: apsw.Connection, now: int) -> None:
         "DELETE FROM token_seen WHERE hash IN (SELECT hash FROM token_seen WHERE expires_at <= ? LIMIT ?)",
         (now, _ROWS_FORGOTTEN_MAX),
     )
+    connection.execute(
+        "DELETE FROM answer WHERE name IN (SELECT name FROM answer WHERE expires_at <= ? LIMIT ?)",
+        (now, _ROWS_FORGOTTEN_MAX),
+    )

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import apsw
 
+from pennyred.ledger.callers import KeptAnswer, Receiver, ReceiverOutcome
 from pennyred.ledger.protocol import (
     OFFICE_SALES,
     Account,
@@ -16,23 +17,25 @@ from pennyred.ledger.protocol import (
     CreditOutcome,
     Entry,
     OpenAnswer,
-    Receiver,
-    ReceiverOutcome,
     StampKey,
     SweepReport,
     VoucherAnswer,
     require_stamps,
 )
-from pennyred.ledger.sqlite import chain, inspection, offices, redemption, stamps, sweep
+from pennyred.ledger.requests import HoldRequest, Request, SettleRequest, VoidRequest
+from pennyred.ledger.sqlite import callers, chain, inspection, offices, redemption, stamps, sweep
+from pennyred.ledger.sqlite.seal import require_here
 from pennyred.postage.chain import BatchHead
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
+from pennyred.postage.licence import Revocations
 from pennyred.postage.reasons import Reason
 from pennyred.postage.receipt import SealedUse
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import Migration, is_empty, load_migrations, migrate, require_current
+from pennyred.storage.noting import NoteBatch
 
 
 def migrate_ledger(path: Path, *, now: int) -> list[int]:
@@ -43,6 +46,7 @@ def migrate_ledger(path: Path, *, now: int) -> list[int]:
     try:
         connection = open_database(path)
         try:
+            require_here(connection)
             return _migrate(connection, now=now)
         finally:
             connection.close()
@@ -71,17 +75,32 @@ class SqliteLedger:
     """A `Ledger` in a file. Made by `open`; used from event loops of one process, beside other processes."""
 
     def __init__(
-        self, path: Path, writer: apsw.Connection, reader: apsw.Connection, *, busy_timeout_seconds: float
+        self,
+        path: Path,
+        writer: apsw.Connection,
+        reader: apsw.Connection,
+        *,
+        busy_timeout_seconds: float,
+        note_batch: NoteBatch | None = None,
     ) -> None:
         self._path = path
         self._busy_timeout_seconds = busy_timeout_seconds
-        self._writer = GroupCommit(writer, name="ledger writer", reason=Reason.LEDGER_UNAVAILABLE)
+        self._writer = GroupCommit(
+            writer, name="ledger writer", reason=Reason.LEDGER_UNAVAILABLE, note_batch=note_batch
+        )
         # A second connection, so that a lookup does not wait for somebody's flush.
         self._reader = GroupCommit(reader, name="ledger reader", reason=Reason.LEDGER_UNAVAILABLE, begin="BEGIN")
 
     @classmethod
-    def open(cls, path: Path, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:
-        """Open the ledger at `path`; a new file is given its schema.
+    def open(
+        cls,
+        path: Path,
+        *,
+        now: int,
+        busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
+        note_batch: NoteBatch | None = None,
+    ) -> Self:
+        """Open the ledger at `path`; a new file is given its schema. `note_batch` is told of each transaction.
 
         Raises SchemaTooOld where `migrate_ledger` has to come first, another SchemaError where that would not help, and
         Unavailable when the file does not answer.
@@ -92,26 +111,27 @@ class SqliteLedger:
                 opened.callback(writer.close)
                 if is_empty(writer):
                     _migrate(writer, now=now)
+                require_here(writer)
                 require_current(writer, _migrations())
                 reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
             except WORLD_ERRORS as error:
                 raise _unavailable(error) from error
             opened.pop_all()
-        return cls(path, writer, reader, busy_timeout_seconds=busy_timeout_seconds)
+        return cls(path, writer, reader, busy_timeout_seconds=busy_timeout_seconds, note_batch=note_batch)
 
     async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
         """See `Ledger.hold`."""
-        answers: list[HoldAnswer] = await self._redeem(redemption.HoldRequest(receiver, orders, now))
+        answers: list[HoldAnswer] = await self._redeem(HoldRequest(receiver, orders, now))
         return answers
 
     async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
         """See `Ledger.settle`."""
-        outcomes: list[SettleOutcome] = await self._redeem(redemption.SettleRequest(receiver, settles, now))
+        outcomes: list[SettleOutcome] = await self._redeem(SettleRequest(receiver, settles, now))
         return outcomes
 
     async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:
         """See `Ledger.void`."""
-        outcomes: list[VoidOutcome] = await self._redeem(redemption.VoidRequest(receiver, voids, now))
+        outcomes: list[VoidOutcome] = await self._redeem(VoidRequest(receiver, voids, now))
         return outcomes
 
     async def refund(self, receiver: str, refunds: Sequence[Settle], *, now: int) -> list[RefundOutcome]:
@@ -168,15 +188,31 @@ class SqliteLedger:
 
     async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
         """See `Ledger.add_receiver`."""
-        return await self._writer.run(lambda db: offices.add_receiver(db, name, domains, token_hash, now))
+        return await self._writer.run(lambda db: callers.add_receiver(db, name, domains, token_hash, now))
 
     async def receiver_by_token(self, token_hash: bytes) -> Receiver | None:
         """See `Ledger.receiver_by_token`."""
-        return await self._reader.run(lambda db: offices.receiver_by_token(db, token_hash))
+        return await self._reader.run(lambda db: callers.receiver_by_token(db, token_hash))
 
     async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
         """See `Ledger.remember_jti`."""
-        return await self._writer.run(lambda db: offices.remember_jti(db, jti, expires_at, now))
+        return await self._writer.run(lambda db: callers.remember_jti(db, jti, expires_at, now))
+
+    async def add_domain(self, name: str, domain: str) -> ReceiverOutcome:
+        """See `Ledger.add_domain`."""
+        return await self._writer.run(lambda db: callers.add_domain(db, name, domain))
+
+    async def keep_answer(self, name: bytes, kept: KeptAnswer, *, now: int) -> None:
+        """See `Ledger.keep_answer`."""
+        await self._writer.run(lambda db: callers.keep_answer(db, name, kept, now))
+
+    async def revocations(self, *, after: int = 0) -> Revocations:
+        """See `Ledger.revocations`."""
+        return await self._reader.run(lambda db: offices.revocations(db, after))
+
+    async def kept_answer(self, name: bytes, *, now: int) -> KeptAnswer | None:
+        """See `Ledger.kept_answer`."""
+        return await self._reader.run(lambda db: callers.kept_answer(db, name, now))
 
     async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:
         """See `Ledger.uses`."""
@@ -199,7 +235,7 @@ class SqliteLedger:
         await self._writer.close()
         await self._reader.close()
 
-    async def _redeem(self, request: redemption.Request) -> list[Any]:
+    async def _redeem(self, request: Request) -> list[Any]:
         return await self._writer.answer(redemption.redeem, request, weight=1 + len(request.items))
 
     def _audit(self) -> Audit:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from office_at_work import ANN, EVE, OfficeAtWork
 from stationery import ISSUER, NOW
@@ -12,7 +13,7 @@ from stationery import ISSUER, NOW
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.web import api, tokens
+from pennyred.web import desk, messages, redemptions, tokens
 
 Story = Callable[[OfficeAtWork], Awaitable[None]]
 
@@ -169,7 +170,7 @@ def test_a_stranger_who_signs_writes_nothing_into_the_ledger(tell):
 
 
 def test_openings_have_a_limit_for_each_network(tell, monkeypatch):
-    monkeypatch.setattr(api, "OPENINGS_PER_MINUTE", 2)
+    monkeypatch.setattr(desk, "OPENINGS_PER_MINUTE", 2)
 
     async def story(office):
         async def open_one() -> int:
@@ -274,10 +275,6 @@ def test_the_api_describes_itself(tell):
 
         assert status == 200
         assert document["openapi"].startswith("3.1")
-        assert set(document["paths"]) == {
-            "/.well-known/pennyred", "/healthz", "/v1/accounts", "/v1/accounts/me", "/v1/accounts/me/entries",
-            "/v1/accounts/me/licence", "/v1/purchases",
-        }  # fmt: skip
         opening = document["paths"]["/v1/accounts"]["post"]
         assert "OpenRequest" in json.dumps(opening["requestBody"])
         assert "application/problem+json" in opening["responses"]["429"]["content"]
@@ -287,7 +284,7 @@ def test_the_api_describes_itself(tell):
 
 
 def test_a_statement_comes_in_pages(tell, monkeypatch):
-    monkeypatch.setattr(api, "PAGE_MAX", 2)
+    monkeypatch.setattr(desk, "PAGE_MAX", 2)
 
     async def story(office):
         account = await opened(office)
@@ -311,5 +308,63 @@ def test_a_page_that_cannot_be_is_a_problem(tell, after):
         status, problem, _ = await office.ask("GET", path, headers=signed(office, "GET", path))
 
         assert (status, problem["reason"]) == (400, "malformed")
+
+    tell(story)
+
+
+def test_a_purchase_that_is_sent_again_is_told_what_it_was(tell):
+    async def story(office):
+        account = await opened(office)
+        [code] = await office.office.create_vouchers(10, 1)
+        body = f'{{"method":"voucher","code":"{code}","stamps":10}}'.encode()
+        answers = []
+        for _ in range(2):
+            headers = signed(office, "POST", "/v1/purchases", body) | {"Idempotency-Key": "mine"}
+            answers.append(await office.ask("POST", "/v1/purchases", data=body, headers=headers))
+            await office.ledger.credit(account, 5, "meanwhile", now=office.now)
+        assert answers[0][:2] == answers[1][:2] == (201, {"bought": 10, "available": 10})
+        other = body.replace(b":10}", b":11}")
+        headers = signed(office, "POST", "/v1/purchases", other) | {"Idempotency-Key": "mine"}
+        status, problem, _ = await office.ask("POST", "/v1/purchases", data=other, headers=headers)
+        assert (status, problem["reason"]) == (422, "key-reused")
+
+    tell(story)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "\u00e9"])
+def test_an_idempotency_key_out_of_form_is_named(tell, key):
+    async def story(office):
+        await opened(office)
+        body = b'{"method":"voucher","code":"x","stamps":1}'
+        headers = signed(office, "POST", "/v1/purchases", body) | {"Idempotency-Key": key}
+        status, problem, _ = await office.ask("POST", "/v1/purchases", data=body, headers=headers)
+        assert status == 400
+        assert "idempotency" in problem["detail"].lower()
+
+    tell(story)
+
+
+def test_every_body_that_is_described_comes_with_an_example_that_is_taken(tell):
+    async def story(office):
+        _, document, _ = await office.ask("GET", "/v1/openapi.json")
+        bodies = {
+            path: operation["requestBody"]["content"]["application/json"]
+            for path, item in document["paths"].items()
+            for operation in item.values()
+            if "requestBody" in operation
+        }
+        kinds = {
+            "/v1/accounts": messages.OpenRequest,
+            "/v1/accounts/me/receipts": messages.ReceiptsRequest,
+            "/v1/purchases": messages.PurchaseRequest,
+            "/v1/receivers/me/domains": messages.DomainRequest,
+            "/v1/redemptions/hold": redemptions.HoldRequest,
+            "/v1/redemptions/settle": redemptions.SettleRequest,
+            "/v1/redemptions/void": redemptions.VoidRequest,
+        }
+        assert bodies.keys() == kinds.keys()
+        for path, kind in kinds.items():
+            [example] = bodies[path]["schema"]["examples"]
+            assert msgspec.convert(example, kind)
 
     tell(story)

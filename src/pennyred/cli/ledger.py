@@ -1,0 +1,180 @@
+"""For the one who runs an office: its books."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pennyred.cli.common import (
+    RuleRefused,
+    json_option,
+    office_settings,
+    print_json,
+    print_table,
+    progress,
+    run_async,
+)
+from pennyred.config.values import database_url
+from pennyred.ledger.moving import NotEmpty, NotTheSame, move
+from pennyred.ledger.sqlite.backup import back_up
+from pennyred.programs.office import clock, open_ledger
+from pennyred.programs.office import migrate as migrate_ledger
+
+T = TypeVar("T")
+
+
+@click.group()
+def ledger() -> None:
+    """The books: audit, migrate, backup, restore, copy."""
+
+
+@ledger.command("audit")
+@json_option
+@click.pass_context
+def ledger_audit(context: click.Context, as_json: bool) -> None:
+    """Recompute every balance from the journal; exit status 1 if anything differs.
+
+    Example:  pennyred ledger audit
+    """
+    audit = run_async(_audit_of(office_settings(context).ledger))
+    differences = audit.pop("differences")
+    document = {**audit, "differences": list(differences)} if differences else audit
+    if not audit["balanced"]:
+        raise RuleRefused("unbalanced", "the ledger does not balance:\n" + "\n".join(differences), document)
+    if as_json:
+        print_json(document)
+    else:
+        print_table("balanced", ["", "stamps"], [[key, audit[key]] for key in audit if key != "balanced"])
+
+
+@ledger.command("migrate")
+@json_option
+@click.pass_context
+def ledger_migrate(context: click.Context, as_json: bool) -> None:
+    """Bring the ledger's schema up to date. Harmless when it is.
+
+    Example:  pennyred ledger migrate
+    """
+    applied = run_async(migrate_ledger(office_settings(context).ledger))
+    if as_json:
+        print_json({"applied": applied})
+    else:
+        click.echo(f"applied: {', '.join(map(str, applied))}" if applied else "up to date")
+
+
+@ledger.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--trial", is_flag=True, help="Copy and compare only: FROM goes on being the ledger.")
+@json_option
+def ledger_copy(source: str, target: str, *, trial: bool, as_json: bool) -> None:
+    """Move a ledger from FROM, a file of SQLite's, to TO, an empty database of PostgreSQL's.
+
+    Mail waits meanwhile. Both are audited and compared; then FROM is sealed, and nobody can write in it any more. When
+    it says so, set office.ledger to TO and start the services again.
+
+    Example:  pennyred ledger copy sqlite:///ledger.db postgresql://pennyred@db.example.org/pennyred
+    """
+    path, url = _database(source, Path, "sqlite:///FILE"), _database(target, str, "postgresql://HOST/DATABASE")
+    try:
+        with progress("copying", 1, is_quiet=as_json) as show:
+            run_async(move(path, url, now=clock(), note=show, is_trial=trial))
+    except NotEmpty as error:
+        raise RuleRefused("not-empty", str(error)) from error
+    except NotTheSame as error:
+        raise RuleRefused("not-the-same", f"the copy differs; FROM is still the ledger\n{error}") from error
+    if as_json:
+        print_json({"copied": True, "sealed": not trial})
+    elif trial:
+        click.echo("the copy is the same to the stamp; FROM is still the ledger")
+    else:
+        click.echo(
+            f"the copy is the same to the stamp; {path} is sealed: set office.ledger = TO and start the services"
+        )
+
+
+@ledger.command("backup")
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@click.pass_context
+def ledger_backup(context: click.Context, target: Path, *, as_json: bool) -> None:
+    """Copy the ledger into FILE while it is used, and audit the copy. FILE must not exist.
+
+    For a ledger in SQLite; PostgreSQL has its own: pg_basebackup and WAL archiving, or pg_dump.
+
+    Example:  pennyred ledger backup /var/backups/ledger-2026-11-23.db
+    """
+    source = _file_of(context)
+    with _copying(as_json=as_json) as show:
+        back_up(source, target, note=show)
+    _told(target, run_async(_audit_of(target)), "saved", as_json=as_json)
+
+
+@ledger.command("restore")
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@json_option
+@click.pass_context
+def ledger_restore(context: click.Context, source: Path, *, as_json: bool) -> None:
+    """Put a backup where the settings have the ledger, and audit it. Stop `serve`, and move what is there away, first.
+
+    The ledger is then as it was at the backup: vouchers redeemed and stamps settled since may be used again. Restore
+    only where the ledger itself is lost.
+
+    Example:  pennyred ledger restore /var/backups/ledger-2026-11-23.db
+    """
+    target = _file_of(context)
+    found = run_async(_audit_of(source))
+    if not found["balanced"]:
+        raise RuleRefused("unbalanced", f"{source} does not balance; nothing was restored", found)
+    with _copying(as_json=as_json) as show:
+        back_up(source, target, note=show)
+    _told(target, run_async(_audit_of(target)), "restored", as_json=as_json)
+
+
+@contextmanager
+def _copying(*, as_json: bool) -> Iterator[Callable[[float], object]]:
+    """A bar; and what is in the way said by name."""
+    try:
+        with progress("copying", 1, is_quiet=as_json) as show:
+            yield show
+    except FileExistsError as error:
+        raise RuleRefused("exists", str(error)) from error
+
+
+def _told(path: Path, audit: dict[str, Any], verb: str, *, as_json: bool) -> None:
+    if not audit["balanced"]:
+        raise RuleRefused("unbalanced", f"{verb}, but {path} does not balance", audit)
+    if as_json:
+        print_json({verb: str(path), "balanced": True})
+    else:
+        click.echo(f"{verb}: {path}, {audit['outstanding']} stamps outstanding; its books balance")
+
+
+async def _audit_of(database: Path | str) -> dict[str, Any]:
+    ledger = await open_ledger(database)
+    try:
+        return asdict(await ledger.audit())
+    finally:
+        await ledger.close()
+
+
+def _file_of(context: click.Context) -> Path:
+    """The ledger of the settings, which must be a file."""
+    database = office_settings(context).ledger
+    if not isinstance(database, Path):
+        raise click.UsageError("the ledger is PostgreSQL's: use pg_basebackup with WAL archiving, or pg_dump (README)")
+    return database
+
+
+def _database(text: str, kind: type[T], expected: str) -> T:
+    """A database of this kind by its URL; `BadParameter` for another."""
+    try:
+        database = database_url(text, Path.cwd())
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: expected {error}") from error
+    if not isinstance(database, kind):
+        raise click.BadParameter(f"{text!r}: expected {expected}")
+    return database

@@ -1,0 +1,56 @@
+"""What the settings of post offices elsewhere say together with those of the gate."""
+
+from collections.abc import Iterator
+
+from pennyred.config import values
+from pennyred.config.settings import GateSettings, IssuerSettings, OfficeSettings
+
+RECIPIENTS_MAX = 1000
+"""Of a letter, where an office is asked by HTTP: as many stamps as it takes in one request, and holds as one group."""
+
+Flaw = tuple[str, str, str]
+"""The key, what is wrong with it, what was expected."""
+
+
+def contradictions_of_issuers(
+    gate: GateSettings, office: OfficeSettings | None, issuers: tuple[IssuerSettings, ...]
+) -> Iterator[Flaw]:
+    """Whether there is one way to each office whose stamps count, and what is needed to go it."""
+    if not gate.issuers:
+        yield "gate.issuers", "no post office whose stamps count", "its domain"
+    known = {one.domain for one in issuers} | ({office.domain or None} if office is not None else set())
+    for issuer in gate.issuers:
+        if issuer not in known and None not in known:
+            what = f"{issuer} is neither the [office] of this file nor an [[issuer]]"
+            yield "gate.issuers", what, "an [[issuer]] table for it"
+    for place, one in enumerate(issuers):
+        if one.domain:
+            yield from _of_one(f"issuer[{place}]", one, gate, office, issuers[:place])
+    if issuers and gate.max_recipients > RECIPIENTS_MAX:
+        yield "gate.max_recipients", f"{gate.max_recipients} with an [[issuer]]", f"at most {RECIPIENTS_MAX}"
+
+
+def _of_one(
+    name: str,
+    issuer: IssuerSettings,
+    gate: GateSettings,
+    office: OfficeSettings | None,
+    before: tuple[IssuerSettings, ...],
+) -> Iterator[Flaw]:
+    if office is not None and issuer.domain == office.domain:
+        yield f"{name}.domain", f"{issuer.domain} is the [office] of this file", "no [[issuer]] table for it"
+    elif issuer.domain in {one.domain for one in before}:
+        yield f"{name}.domain", f"{issuer.domain} has a table already", "one table for each"
+    elif issuer.domain not in gate.issuers:
+        yield f"{name}.domain", f"{issuer.domain} is not among gate.issuers", "it there, or no [[issuer]] table for it"
+    if issuer.token_file is None:
+        yield (
+            f"{name}.token_file",
+            "missing",
+            "a file with the token that `pennyred receiver add` prints at that office",
+        )
+    if issuer.keys and issuer.dnssec:
+        yield f"{name}.dnssec", "keys are pinned, so that DNS is not asked", "one of keys and dnssec"
+    if not values.is_plain_http_safe(issuer.address, is_private_allowed=issuer.allow_http):
+        what = "by http to another machine the token could be read by anybody between"
+        yield f"{name}.url", what, "https, or allow_http = true in a private network"

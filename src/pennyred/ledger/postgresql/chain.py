@@ -1,0 +1,91 @@
+"""Proofs from the journal's chain: its newest link, what stamps were used for, and whether all of it still fits.
+
+Functions of a connection inside a transaction; `differences` in one that sees one moment of the database.
+"""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Any
+
+from asyncpg import Connection
+
+from pennyred.ledger.batch import use_of
+from pennyred.ledger.chaining import ChainAudit, split_hashes
+from pennyred.ledger.postgresql import stamps
+from pennyred.ledger.protocol import StampKey
+from pennyred.postage.chain import GENESIS, BatchHead, Totals, split_place
+from pennyred.postage.merkle import Tree
+from pennyred.postage.receipt import SealedUse, seal
+
+_HEAD = """
+SELECT number, at, sold, settled, refunded, count, root,
+  (SELECT hash FROM batch AS before WHERE before.number = batch.number - 1) AS previous, id FROM batch
+"""
+_LINKS = """
+SELECT number, at, sold, settled, refunded, count, root, NULL, batch.id, hash, hashes
+FROM batch LEFT JOIN detail ON detail.id = batch.id ORDER BY number
+"""
+_JOURNAL_TOTALS = """
+SELECT coalesce(-sum(amount) FILTER (WHERE account LIKE 'office:%'), 0)::bigint,
+  coalesce(sum(amount) FILTER (WHERE account LIKE 'receiver:%' AND kind IN ('settle', 'sweep')), 0)::bigint,
+  coalesce(-sum(amount) FILTER (WHERE account LIKE 'receiver:%' AND kind = 'refund'), 0)::bigint
+FROM posting
+"""
+
+
+async def last_head(connection: Connection) -> BatchHead | None:
+    """The newest link of the chain; None before the first batch."""
+    row = await connection.fetchrow(_HEAD + " ORDER BY number DESC LIMIT 1")
+    return None if row is None else _head(row)
+
+
+async def journal_totals(connection: Connection) -> Totals:
+    """What the postings say."""
+    return Totals(*await connection.fetchrow(_JOURNAL_TOTALS))
+
+
+async def uses(connection: Connection, keys: Sequence[StampKey]) -> list[SealedUse | None]:
+    """What these stamps were settled for, proven; None where they are not settled."""
+    records = await stamps.load(connection, set(keys))
+    found = {key: record for key, record in records.items() if record.place}
+    ids = sorted({split_place(record.place)[0] for record in found.values()})
+    heads = {row["id"]: _head(row) for row in await connection.fetch(_HEAD + " WHERE id = ANY($1::bigint[])", ids)}
+    rows = await connection.fetch("SELECT id, hashes FROM detail WHERE id = ANY($1::bigint[])", ids)
+    trees = {row["id"]: Tree(split_hashes(row["hashes"])) for row in rows}
+    sealed: dict[StampKey, SealedUse] = {}
+    for key, record in found.items():
+        batch_id, index = split_place(record.place)
+        if batch_id in heads and batch_id in trees:
+            sealed[key] = seal(use_of(key, record), heads[batch_id], index, trees[batch_id])
+    return [sealed.get(key) for key in keys]
+
+
+async def differences(connection: Connection, present_days: Collection[int]) -> AsyncIterator[str]:
+    """Recompute the chain: every head, every root whose details are still there, every use's place."""
+    audit = ChainAudit(await journal_totals(connection))
+    async for row in connection.cursor(_LINKS, prefetch=200):
+        *columns, noted_hash, hashes = row
+        for sentence in audit.link(_head(columns, audit.previous), noted_hash, hashes):
+            yield sentence
+    for sentence in audit.end():
+        yield sentence
+    for day in present_days:
+        async for sentence in _misplaced(connection, day):
+            yield sentence
+
+
+async def _misplaced(connection: Connection, day: int) -> AsyncIterator[str]:
+    """Settled stamps that are not what stands at their place."""
+    audit = ChainAudit(Totals())
+    async for row in connection.cursor(stamps.PLACED, day, prefetch=1000):
+        ((key, record),) = stamps.as_records([row]).items()
+        batch_id, _ = split_place(record.place)
+        if batch_id != audit.number:
+            hashes = await connection.fetchval("SELECT hashes FROM detail WHERE id = $1", batch_id)
+            audit.open_batch(batch_id, None if hashes is None else split_hashes(hashes))
+        for sentence in audit.use(key, record):
+            yield sentence
+
+
+def _head(row: Any, previous: bytes | None = None) -> BatchHead:
+    number, at, sold, settled, refunded, count, root, before = tuple(row)[:8]
+    return BatchHead(number, at, Totals(sold, settled, refunded), count, root, previous or before or GENESIS)

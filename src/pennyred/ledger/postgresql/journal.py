@@ -1,0 +1,171 @@
+"""Accounts, the double entry beside them, and the chain's next link: all that a batch moves, in few statements.
+
+Functions of a connection inside a transaction.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from asyncpg import Connection
+
+from pennyred.ledger.batch import Batch, Changes, Pair
+from pennyred.ledger.chaining import Moved, joined
+from pennyred.ledger.protocol import EntryKind, is_internal, receiver_account
+from pennyred.postage.chain import CONTEXT_CHAIN, credit_detail
+from pennyred.postage.ledger_rules import AccountFigures, utc_day
+from pennyred.postage.merkle import root_of
+
+_FIGURES = """
+SELECT id, is_open, public_key, daily_cap, balance, held,
+  coalesce((SELECT stamps FROM daily_use WHERE daily_use.account = id AND day = $2), 0) AS used
+FROM account WHERE id = ANY($1::text[]) AND public_key IS NOT NULL ORDER BY id FOR UPDATE OF account
+"""
+_LOCKED = "SELECT id, balance FROM account WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_SENDERS = """
+WITH used AS (
+  INSERT INTO daily_use SELECT * FROM unnest($4::text[], $5::integer[], $6::bigint[])
+  ON CONFLICT (account, day) DO UPDATE SET stamps = daily_use.stamps + excluded.stamps
+), pairs AS (
+  INSERT INTO pair_use SELECT a, r, $7::integer, h, d FROM unnest($8::text[], $9::text[], $10::bigint[], $11::bigint[])
+    AS pair (a, r, h, d)
+  ON CONFLICT (account, receiver, day) DO UPDATE SET
+    holds = pair_use.holds + excluded.holds, in_doubt = pair_use.in_doubt + excluded.in_doubt
+)
+UPDATE account SET balance = balance - paid, held = held + change, spent = spent + paid
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS sender (account, paid, change) WHERE id = account
+"""
+_POSTINGS = """
+INSERT INTO posting SELECT account, entry_id, $1::bigint, $2::text, detail, amount, balance
+FROM unnest($3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[])
+  AS one (account, entry_id, detail, amount, balance)
+"""
+_CREDITS = """
+UPDATE account SET balance = balance + amount
+FROM unnest($1::text[], $2::bigint[]) AS credit (account, amount) WHERE id = account
+"""
+# The hash of `chain.BatchHead`, made where the lock of the chain is held for the shortest time.
+_LINK = """
+WITH link AS (
+  UPDATE chain SET number = number + 1, sold = sold + $2, settled = settled + $3, refunded = refunded + $4,
+    hash = sha256($8::bytea || int8send(number + 1) || int8send($5::bigint) || int8send(sold + $2)
+      || int8send(settled + $3) || int8send(refunded + $4) || int4send($6::integer) || $7::bytea || hash)
+  RETURNING *
+), days AS (
+  UPDATE stamp_day SET settled = stamp_day.settled + moved.settled, refunded = stamp_day.refunded + moved.refunded
+  FROM link, unnest($11::integer[], $12::bigint[], $13::bigint[]) AS moved (day, settled, refunded)
+  WHERE stamp_day.day = moved.day
+), kept AS (
+  INSERT INTO detail SELECT $1::bigint, $9::integer, $10::bytea
+)
+INSERT INTO batch SELECT number, $1::bigint, $5::bigint, sold, settled, refunded, $6::integer, $7::bytea, hash FROM link
+"""
+
+
+async def locked_figures(connection: Connection, accounts: Iterable[str], *, today: int) -> dict[str, AccountFigures]:
+    """What the rules need of these senders, who are locked from now on; an id that is no sender's is left out."""
+    rows = await connection.fetch(_FIGURES, sorted(set(accounts)), today)
+    return {row[0]: AccountFigures(*row[1:]) for row in rows}
+
+
+async def locked_balances(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
+    """The balances of these accounts, which are locked from now on."""
+    return {row[0]: row[1] for row in await connection.fetch(_LOCKED, sorted(set(accounts)))}
+
+
+async def new_batch_id(connection: Connection) -> int:
+    """What the places of a batch are named by."""
+    return int(await connection.fetchval("SELECT nextval('batch_id')"))
+
+
+async def post(
+    connection: Connection, kind: EntryKind, detail: str, *, payer: str, payee: str, stamps: int, now: int
+) -> None:
+    """Move stamps between two accounts that are locked, as a batch of its own in the chain."""
+    balances = await locked_balances(connection, [payer, payee])
+    (entry_id,) = await _entry_ids(connection, 1)
+    amounts = {payer: -stamps, payee: stamps}
+    await connection.execute(_CREDITS, list(amounts), list(amounts.values()))
+    await connection.execute(
+        _POSTINGS, now, kind.value, list(amounts), [entry_id] * 2, [detail] * 2, list(amounts.values()),
+        [balances[account] + amount for account, amount in amounts.items()],
+    )  # fmt: skip
+    hashed = credit_detail(kind.value.encode(), payee, payer, stamps, detail, now)
+    moved = Moved(sold=stamps if is_internal(payer) else 0)
+    await _link(connection, await new_batch_id(connection), [hashed], moved, {}, last_day=utc_day(now), now=now)
+
+
+async def write(connection: Connection, batch: Batch, kind: EntryKind, *, now: int) -> None:
+    """Write what a batch holds, gives back and pays; `batch.number` is its id."""
+    changes = batch.changes
+    paid = {pair: stamps for pair, stamps in changes.paid.items() if stamps}
+    by_sender = _sum_by(paid, 0)
+    await _write_senders(connection, changes, by_sender, now=now)
+    if paid:
+        await _write_payments(connection, batch, paid, by_sender, kind, now=now)
+    if changes.details:
+        last_day = max(*changes.settled, *changes.refunded, utc_day(now))
+        days = {
+            day: (changes.settled.get(day, 0), changes.refunded.get(day, 0))
+            for day in sorted({*changes.settled, *changes.refunded})
+        }
+        await _link(connection, batch.number, changes.details, Moved.by(changes), days, last_day=last_day, now=now)
+
+
+async def _write_senders(connection: Connection, changes: Changes, by_sender: Mapping[str, int], *, now: int) -> None:
+    """Balances, what is held, and what the cap and the sweeper count by; all under the senders' locks."""
+    senders = list({**changes.held, **by_sender})
+    used = [(*use, stamps) for use, stamps in changes.used.items() if stamps]
+    pairs = [
+        (*pair, changes.holds.get(pair, 0), changes.in_doubt.get(pair, 0))
+        for pair in {**changes.holds, **changes.in_doubt}
+    ]
+    await connection.execute(
+        _SENDERS,
+        senders,
+        [by_sender.get(account, 0) for account in senders],
+        [changes.held.get(account, 0) for account in senders],
+        *([row[column] for row in used] for column in range(3)),
+        utc_day(now),
+        *([row[column] for row in pairs] for column in range(4)),
+    )
+
+
+async def _write_payments(
+    connection: Connection, batch: Batch, paid: Mapping[Pair, int], by_sender: Mapping[str, int], kind: EntryKind,
+    *, now: int,
+) -> None:  # fmt: skip
+    """Credit the receivers; one entry with two postings for each sender and receiver."""
+    credits_ = {receiver_account(name): stamps for name, stamps in _sum_by(paid, 1).items()}
+    running = {account: batch.accounts[account].balance + stamps for account, stamps in by_sender.items()}
+    running |= await locked_balances(connection, credits_)
+    # Numbered under the locks: an account's entries appear in the order of their numbers.
+    entry_ids = await _entry_ids(connection, len(paid))
+    postings = []
+    for entry_id, ((sender, name), stamps) in zip(entry_ids, paid.items(), strict=True):
+        for account, amount in ((sender, -stamps), (receiver_account(name), stamps)):
+            running[account] += amount
+            postings.append((account, entry_id, name, amount, running[account]))
+    await connection.execute(_CREDITS, list(credits_), list(credits_.values()))
+    await connection.execute(_POSTINGS, now, kind.value, *(list(column) for column in zip(*postings, strict=True)))
+
+
+async def _link(
+    connection: Connection, batch_id: int, details: Sequence[bytes], moved: Moved,
+    days: Mapping[int, tuple[int, int]], *, last_day: int, now: int,
+) -> None:  # fmt: skip
+    """The chain's next link, last of all: whoever comes next waits for this transaction's end."""
+    await connection.execute(
+        _LINK, batch_id, moved.sold, moved.settled, moved.refunded, now, len(details), root_of(details), CONTEXT_CHAIN,
+        last_day, joined(details), list(days), [one[0] for one in days.values()], [one[1] for one in days.values()],
+    )  # fmt: skip
+
+
+async def _entry_ids(connection: Connection, count: int) -> list[int]:
+    rows = await connection.fetch("SELECT nextval('entry_id') FROM generate_series(1, $1)", count)
+    return [row[0] for row in rows]
+
+
+def _sum_by(paid: Mapping[Pair, int], side: int) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for pair, stamps in paid.items():
+        sums[pair[side]] = sums.get(pair[side], 0) + stamps
+    return sums

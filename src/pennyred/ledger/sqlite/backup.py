@@ -1,0 +1,72 @@
+"""A ledger's file copied while it is used, and put back: one file, whole or not there at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from pennyred.ledger.sqlite.seal import require_here
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.storage.database import WORLD_ERRORS, open_database
+
+PAGES_PER_STEP = 2000
+COMPANIONS = ("-wal", "-shm", "-journal")
+"""Files that SQLite keeps beside a database, and would take for those of another one put in its place."""
+
+
+def back_up(source: Path, target: Path, *, note: Callable[[float], object] = lambda _: None) -> None:
+    """Copy the ledger as it stands at this moment; others go on writing meanwhile. `note` is told the share done.
+
+    Raises FileExistsError where there is something, SchemaError for a ledger that has moved, `Unavailable`, OSError.
+    """
+    _require_absent(target)
+    partial = target.with_name(target.name + ".partial")
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        _copy(source, partial, note)
+        _publish(partial, target)
+    except WORLD_ERRORS as error:
+        raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path, note: Callable[[float], object]) -> None:
+    reading = open_database(source, is_reader=True)
+    writing = apsw.Connection(str(target))
+    try:
+        # One snapshot: without it every write of somebody else's would make the copy begin again.
+        reading.execute("BEGIN")
+        reading.execute("SELECT 1 FROM sqlite_schema").fetchall()
+        require_here(reading)
+        with writing.backup("main", reading, "main") as copying:
+            while not copying.done:
+                copying.step(PAGES_PER_STEP)
+                note(1 - copying.remaining / max(1, copying.page_count))
+        writing.execute("PRAGMA journal_mode=DELETE").fetchall()
+    finally:
+        writing.close()
+        reading.close()
+
+
+def _publish(partial: Path, target: Path) -> None:
+    """Give it its name once it is on the disk."""
+    _flush(partial, os.O_RDONLY)
+    os.link(partial, target)  # unlike a rename, never over another
+    _flush(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _require_absent(path: Path) -> None:
+    for one in (path, *(path.with_name(path.name + end) for end in COMPANIONS)):
+        if one.exists():
+            raise FileExistsError(f"{one} exists; move it away first")

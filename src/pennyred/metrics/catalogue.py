@@ -1,0 +1,221 @@
+"""Every metric by its name (prometheus.io/docs/practices/naming): what it means, which label values there can be."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import product
+
+from pennyred.postage.figures import Outcome
+from pennyred.postage.reasons import Reason
+from pennyred.postage.redemption import HoldOutcome, SettleOutcome, VoidOutcome
+from pennyred.services.timing import Phase
+
+Labels = tuple[str, ...]
+"""One value for each of a metric's labels."""
+
+UNAVAILABLE = "unavailable"
+"""The outcome of a redemption that the office did not answer."""
+ROUTES = (
+    "/.well-known/pennyred",
+    "/healthz",
+    "/metrics",
+    "/v1/accounts",
+    "/v1/accounts/me",
+    "/v1/accounts/me/entries",
+    "/v1/accounts/me/licence",
+    "/v1/accounts/me/receipts",
+    "/v1/purchases",
+    "/v1/receivers/me/domains",
+    "/v1/redemptions/hold",
+    "/v1/redemptions/settle",
+    "/v1/redemptions/void",
+    "/v1/revocations",
+    "/v1/totals",
+    "/v1/openapi.json",
+)
+OTHER = "other"
+"""Any other path, whatever was asked for."""
+DOORS = ("incoming", "outgoing")
+WORKERS_MAX = 64
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0)
+
+
+class Kind(StrEnum):
+    """How a figure goes on, in Prometheus' words."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Join(StrEnum):
+    """What the figures of several workers are together."""
+
+    SUM = "sum"
+    LEAST = "least"
+    MOST = "most"
+    EACH = "each"
+    """Nothing: each stands for itself, under the label `worker`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; `values` are the combinations of label values that there can be."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: Labels = ()
+    values: tuple[Labels, ...] = ((),)
+    buckets: tuple[float, ...] = ()
+    """Upper bounds of a histogram's, without infinity."""
+    join: Join = Join.SUM
+    is_sparse: bool = False
+    """Whether a combination is shown only once it has been counted: most never are."""
+
+    @property
+    def cells(self) -> int:
+        """Words for one combination: a histogram has its buckets, that for all beyond, and the sum."""
+        return len(self.buckets) + 2 if self.kind is Kind.HISTOGRAM else 1
+
+
+def _each(values: Iterable[str]) -> tuple[Labels, ...]:
+    return tuple((value,) for value in values)
+
+
+def _counter(name: str, meaning: str, labels: Labels = (), values: tuple[Labels, ...] = ((),)) -> Metric:
+    return Metric(name, Kind.COUNTER, meaning, labels, values)
+
+
+def _gauge(
+    name: str, meaning: str, labels: Labels = (), values: tuple[Labels, ...] = ((),), join: Join = Join.SUM
+) -> Metric:
+    return Metric(name, Kind.GAUGE, meaning, labels, values, join=join)
+
+
+def _histogram(
+    name: str,
+    meaning: str,
+    labels: Labels = (),
+    values: tuple[Labels, ...] = ((),),
+    buckets: tuple[float, ...] = _SECONDS,
+) -> Metric:
+    return Metric(name, Kind.HISTOGRAM, meaning, labels, values, buckets)
+
+
+_ANSWERS = tuple(product(Outcome, Reason))
+_REDEMPTIONS = (
+    *product(("hold",), (*HoldOutcome, UNAVAILABLE)),
+    *product(("settle",), (*SettleOutcome, UNAVAILABLE)),
+    *product(("void",), (*VoidOutcome, UNAVAILABLE)),
+)
+
+LETTERS = replace(
+    _counter(
+        "pennyred_gate_letters_total",
+        "letters answered, by what became of them and by which rule (of several recipients: the first's)",
+        ("outcome", "reason"),
+        _ANSWERS,
+    ),
+    is_sparse=True,
+)
+RECIPIENTS = replace(
+    _counter("pennyred_gate_recipients_total", "the same for each recipient", ("outcome", "reason"), _ANSWERS),
+    is_sparse=True,
+)
+PHASES = _histogram(
+    "pennyred_gate_phase_seconds",
+    "how long a letter took to receive, to judge, to hold, to deliver, to settle",
+    ("phase",),
+    _each(Phase),
+)
+WHOLE_LETTER = _histogram("pennyred_gate_letter_seconds", "from the letter's first octet to the answer")
+REDEMPTIONS = _counter(
+    "pennyred_gate_redemptions_total",
+    "stamps the office was asked about, by operation and its answer",
+    ("operation", "outcome"),
+    _REDEMPTIONS,
+)
+CONNECTIONS = _gauge("pennyred_gate_connections", "clients connected")
+LETTERS_IN_HAND = _gauge("pennyred_gate_letters_in_hand", "letters being judged and delivered")
+OUTBOX = _gauge(
+    "pennyred_gate_outbox_settlements",
+    "settlements no office has confirmed yet: in the gate's state, or in memory as its disk is full",
+    ("place",),
+    _each(("state", "memory")),
+)
+OUTBOX_AGE = _gauge("pennyred_gate_outbox_age_seconds", "how long the oldest of them has waited", join=Join.MOST)
+CERTIFICATE_END = _gauge(
+    "pennyred_gate_certificate_expiry_timestamp_seconds",
+    "when the certificate for STARTTLS ends; 0: there is none, or it cannot be read",
+    join=Join.MOST,
+)
+READY = _gauge(
+    "pennyred_gate_ready",
+    "1 where that part answers, as /readyz has it",
+    ("part",),
+    _each(("upstream", "state", "office", "workers")),
+    join=Join.MOST,
+)
+UPSTREAM_UP = _gauge(
+    "pennyred_gate_upstream_up",
+    "1 while no worker holds that mail server for down",
+    ("door", "upstream"),
+    join=Join.LEAST,
+)
+UPSTREAM_CONNECTIONS = _gauge(
+    "pennyred_gate_upstream_connections", "connections to it, idle ones included", ("door", "upstream")
+)
+UPSTREAM_IDLE = _gauge("pennyred_gate_upstream_idle_connections", "those ready to be used", ("door", "upstream"))
+REQUESTS = _counter(
+    "pennyred_office_requests_total",
+    "requests to the office's API, by path and class of the answer (2xx, 4xx, 5xx)",
+    ("route", "code"),
+    tuple(product((*ROUTES, OTHER), ("2xx", "3xx", "4xx", "5xx"))),
+)
+REQUEST_SECONDS = _histogram(
+    "pennyred_office_request_seconds", "how long they took", ("route",), _each((*ROUTES, OTHER))
+)
+BATCH_SIZE = _histogram(
+    "pennyred_ledger_batch_size", "requests answered by one transaction of the ledger", buckets=_SIZES
+)
+BATCH_SECONDS = _histogram("pennyred_ledger_batch_seconds", "how long one took, its flush of the disk included")
+BATCH_FAILURES = _counter("pennyred_ledger_batch_failures_total", "transactions the database did not answer")
+SWEPT = _counter(
+    "pennyred_ledger_swept_total",
+    "holds left in doubt that were voided or settled, days forgotten, sweeps that failed",
+    ("what",),
+    _each(("voided", "settled", "days", "failed")),
+)
+ACCOUNTS = _gauge("pennyred_ledger_accounts", "accounts, at the last audit", join=Join.MOST)
+STAMPS = _gauge(
+    "pennyred_ledger_stamps",
+    "stamps sold, settled, refunded, held (holds open), outstanding (with senders, unspent), at the last audit",
+    ("what",),
+    _each(("sold", "settled", "refunded", "held", "outstanding")),
+    join=Join.MOST,
+)
+BALANCED = _gauge("pennyred_ledger_balanced", "1 where the last audit found every balance right", join=Join.MOST)
+AUDIT_TIME = _gauge("pennyred_ledger_audit_timestamp_seconds", "when the last audit ended", join=Join.MOST)
+AUDIT_SECONDS = _gauge("pennyred_ledger_audit_seconds", "how long it took", join=Join.MOST)
+WORKER_STARTS = _counter("pennyred_worker_starts_total", "workers started, those that replace a dead one included")
+WORKER_UP = _gauge("pennyred_worker_up", "1 while the worker serves", join=Join.EACH)
+WORKER_CPU = _gauge("pennyred_worker_cpu_seconds", "time a worker has computed since it was started", join=Join.EACH)
+WORKER_MEMORY = _gauge("pennyred_worker_resident_memory_bytes", "memory of a worker, shared pages too", join=Join.EACH)
+WORKER_FILES = _gauge("pennyred_worker_open_fds", "files and connections a worker has open", join=Join.EACH)
+WORKER_START = _gauge("pennyred_worker_start_time_seconds", "when it was started", join=Join.EACH)
+
+
+def catalogue(upstreams: Sequence[tuple[str, str]] = ()) -> tuple[Metric, ...]:
+    """All metrics; `upstreams` are the mail servers of the settings, each with the door that leads to it."""
+    of_upstreams = tuple(
+        replace(one, values=tuple(upstreams)) for one in (UPSTREAM_UP, UPSTREAM_CONNECTIONS, UPSTREAM_IDLE)
+    )
+    return (
+        LETTERS, RECIPIENTS, PHASES, WHOLE_LETTER, REDEMPTIONS, CONNECTIONS, LETTERS_IN_HAND, OUTBOX, OUTBOX_AGE,
+        CERTIFICATE_END, READY, *of_upstreams, REQUESTS, REQUEST_SECONDS, BATCH_SIZE, BATCH_SECONDS, BATCH_FAILURES,
+        SWEPT, ACCOUNTS, STAMPS, BALANCED, AUDIT_TIME, AUDIT_SECONDS, WORKER_STARTS, WORKER_UP, WORKER_CPU,
+        WORKER_MEMORY, WORKER_FILES, WORKER_START,
+    )  # fmt: skip

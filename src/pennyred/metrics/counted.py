@@ -1,0 +1,31 @@
+"""The gate's desk, with those letters counted that it cannot answer itself. Implements `letterbox.GateDesk`."""
+
+from collections.abc import Sequence
+
+from pennyred.metrics.meter import Meter
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.services.letterbox import Answer, Delivery, Envelope, GateDesk, Letter
+
+
+class CountedDesk:
+    """Passes everything on: what the desk answers it tells the meter itself, what escapes from it is counted here."""
+
+    def __init__(self, desk: GateDesk, meter: Meter) -> None:
+        self._desk = desk
+        self._meter = meter
+
+    async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
+        """See `letterbox.GateDesk`."""
+        try:
+            return await self._desk.take(letter, envelope, delivery)
+        except Unavailable as unavailable:
+            self._meter.failed(unavailable.reason, len(envelope.recipients))
+            raise
+        except Exception:
+            self._meter.failed(Reason.INTERNAL, len(envelope.recipients))
+            raise
+
+    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+        """See `letterbox.GateDesk`."""
+        return await self._desk.free_recipients(sender, source_ip, mailboxes)

@@ -1,0 +1,69 @@
+"""What one worker counts, in the words of those who count; cheap, waits for nobody, raises nothing."""
+
+from collections.abc import Sequence
+
+from pennyred.metrics import catalogue as all_metrics
+from pennyred.metrics.sheet import Page
+from pennyred.postage.figures import Fact, Outcome
+from pennyred.postage.reasons import Reason
+from pennyred.services.timing import Stopwatch
+
+_ROUTES = frozenset(all_metrics.ROUTES)
+
+
+class Meter:
+    """One worker's; its parts are handed to whom they concern."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._letters = page.counter(all_metrics.LETTERS)
+        self._recipients = page.counter(all_metrics.RECIPIENTS)
+        self._phases = page.histogram(all_metrics.PHASES)
+        self._whole = page.histogram(all_metrics.WHOLE_LETTER)
+        self.redemptions = page.counter(all_metrics.REDEMPTIONS)
+        self._requests = page.counter(all_metrics.REQUESTS)
+        self._request_seconds = page.histogram(all_metrics.REQUEST_SECONDS)
+        self._batch_size = page.histogram(all_metrics.BATCH_SIZE)
+        self._batch_seconds = page.histogram(all_metrics.BATCH_SECONDS)
+        self._batch_failures = page.counter(all_metrics.BATCH_FAILURES)
+        self._swept = page.counter(all_metrics.SWEPT)
+
+    def letter(self, facts: Sequence[Fact]) -> None:
+        """A letter has its answer: what that means for each recipient."""
+        if facts:
+            self._letters.add(facts[0].outcome, facts[0].reason)
+        for fact in facts:
+            self._recipients.add(fact.outcome, fact.reason)
+
+    def failed(self, reason: Reason, recipients: int) -> None:
+        """A letter is answered "later", because something else did not answer or broke, inside the desk."""
+        self._letters.add(Outcome.DEFERRED_HERE, reason)
+        self._recipients.add(Outcome.DEFERRED_HERE, reason, by=recipients)
+
+    def took(self, times: Stopwatch) -> None:
+        """How long a letter's phases were, those that it came to."""
+        for phase, seconds in times.seconds.items():
+            self._phases.observe(seconds, phase)
+        self._whole.observe(times.total_seconds)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """The office's API has answered."""
+        route = path if path in _ROUTES else all_metrics.OTHER
+        self._requests.add(route, f"{status // 100}xx")
+        self._request_seconds.observe(seconds, route)
+
+    def batch(self, requests: int, seconds: float, is_done: bool) -> None:
+        """The ledger has done a transaction, or could not. Called by the thread that did it."""
+        self._batch_size.observe(requests)
+        self._batch_seconds.observe(seconds)
+        if not is_done:
+            self._batch_failures.add()
+
+    def swept(self, voided: int, settled: int, days: int) -> None:
+        """A sweep of the ledger."""
+        for what, count in (("voided", voided), ("settled", settled), ("days", days)):
+            self._swept.add(what, by=count)
+
+    def sweep_failed(self) -> None:
+        """The ledger did not answer a sweep."""
+        self._swept.add("failed")

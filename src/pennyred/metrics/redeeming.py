@@ -1,0 +1,53 @@
+"""The office as a gate sees it, and how it answers, counted. Implements `ports.Redeemer`."""
+
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from pennyred.metrics.catalogue import UNAVAILABLE
+from pennyred.metrics.sheet import Counter
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.services.ports import Redeemer
+
+T = TypeVar("T")
+
+
+class CountedRedeemer:
+    """Passes on what is asked and answered."""
+
+    def __init__(self, redeemer: Redeemer, counter: Counter) -> None:
+        self._redeemer = redeemer
+        self._counter = counter
+        self.is_answering = True
+        """Whether the last question was answered, or there was none."""
+
+    async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
+        """Reserve; see `ports.Redeemer`."""
+        answers = await self._ask("hold", len(holds), self._redeemer.hold(holds, lease_seconds=lease_seconds))
+        for answer in answers:
+            self._counter.add("hold", answer.outcome)
+        return answers
+
+    async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
+        """Take; see `ports.Redeemer`."""
+        outcomes = await self._ask("settle", len(settles), self._redeemer.settle(settles))
+        for outcome in outcomes:
+            self._counter.add("settle", outcome)
+        return outcomes
+
+    async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
+        """Give back; see `ports.Redeemer`."""
+        outcomes = await self._ask("void", len(voids), self._redeemer.void(voids))
+        for outcome in outcomes:
+            self._counter.add("void", outcome)
+        return outcomes
+
+    async def _ask(self, operation: str, count: int, asked: Awaitable[list[T]]) -> list[T]:
+        try:
+            answers = await asked
+        except Unavailable:
+            self.is_answering = False
+            self._counter.add(operation, UNAVAILABLE, by=count)
+            raise
+        self.is_answering = True
+        return answers

@@ -1,0 +1,130 @@
+"""One worker's ways to the post offices whose stamps count: the one in this process, and those reached by HTTP."""
+
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pennyred.config import GateSettings, IssuerSettings
+from pennyred.discovery import find_key_record, resolver_of
+from pennyred.postage.licence import Revocations
+from pennyred.programs.chores import Chores
+from pennyred.programs.office import clock
+from pennyred.services.gatelog import LetterLog
+from pennyred.services.keyring import KeyRing, PrepareKeys
+from pennyred.services.office import Office
+from pennyred.services.ports import Redeemer
+from pennyred.services.revocations import Fetch, RevocationList
+from pennyred.services.routing import IssuerRouter
+from pennyred.services.trust import TrustingRedeemer, TrustLimits
+from pennyred.state.store import GateState
+from pennyred.web.asking import Asker
+from pennyred.web.redeemer import HttpRedeemer
+
+TOKEN_BYTES_MAX = 4096
+TRUST_PAUSE_SECONDS = 1.0
+
+Keys = Mapping[str, Mapping[str, bytes]]
+"""Public keys of offices, by domain and selector."""
+
+
+def read_token(path: Path) -> str:
+    """A receiver's token; raises OSError, or ValueError where it is none or can be read by others."""
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ValueError(f"{path} can be read by others: chmod 600 {path}")
+    with path.open("rb") as opened:
+        token = opened.read(TOKEN_BYTES_MAX + 1).strip()
+    if not token or len(token) > TOKEN_BYTES_MAX or any(not 33 <= octet <= 126 for octet in token):
+        raise ValueError(f"{path}: no token, which is one line of printable ASCII without spaces")
+    return token.decode("ascii")
+
+
+class Offices:
+    """Made at the start of a worker; `start` opens the ways, which `parts` close."""
+
+    def __init__(self, gate: GateSettings, issuers: Sequence[IssuerSettings], log: Any, chores: Chores) -> None:
+        self._gate = gate
+        self._issuers = issuers
+        self._log = log
+        self._chores = chores
+        self._elsewhere: dict[str, HttpRedeemer] = {}
+        self._revocations: dict[str, Fetch] = {}
+        self._own: Keys = {}
+        self._ring = KeyRing(partial(find_key_record, resolver=resolver_of(gate.nameservers)), clock=clock)
+
+    def start(self, parts: AsyncExitStack, office: Office | None, state: GateState, letters: LetterLog) -> Redeemer:
+        """Whom the desk asks about stamps. Raises OSError and ValueError where a token cannot be read."""
+        ways: dict[str, Redeemer] = {}
+        if office is not None:
+            ways[office.issuer] = office.local_redeemer(self._gate.domains)
+            self._own = {office.issuer: office.keys.public_keys}
+            self._revocations[office.issuer] = _local_revocations(office)
+        for issuer in self._issuers:
+            way = HttpRedeemer(Asker(issuer.address, _token(issuer), self._log))
+            way.start()
+            parts.push_async_callback(way.close)
+            ways[issuer.domain] = self._elsewhere[issuer.domain] = way
+            self._revocations[issuer.domain] = way.revocations
+        self._accept()
+        parts.push_async_callback(self._ring.close)
+        if self._gate.on_office_down == "accept":
+            ways = {issuer: self._trusting(parts, issuer, way, state, letters) for issuer, way in ways.items()}
+        return IssuerRouter(ways)
+
+    @property
+    def keys(self) -> Keys:
+        """The public keys of all whose stamps count, as far as they are known: one mapping, which changes."""
+        return self._ring.keys
+
+    @property
+    def prepare_keys(self) -> PrepareKeys:
+        """What finds those that are not known yet."""
+        return self._ring.prepare
+
+    def _accept(self) -> None:
+        """Take over whose stamps count, and where their keys come from."""
+        listed = [one for one in self._issuers if one.domain in self._gate.issuers]
+        own = {issuer: keys for issuer, keys in self._own.items() if issuer in self._gate.issuers}
+        self._ring.accept(
+            own | {one.domain: one.keys for one in listed if one.keys},
+            [one.domain for one in listed if not one.keys],
+            authenticated_only=[one.domain for one in listed if one.dnssec],
+        )
+
+    def reread(self, gate: GateSettings, issuers: Sequence[IssuerSettings]) -> None:
+        """Tokens and keys anew. Raises OSError and ValueError before anything is changed."""
+        for issuer in gate.issuers:
+            if issuer not in self._elsewhere and issuer not in self._own:
+                raise ValueError(f"{issuer} is a new post office: that takes a restart")
+        tokens = {one.domain: _token(one) for one in issuers if one.domain in self._elsewhere}
+        for domain, token in tokens.items():
+            self._elsewhere[domain].asker.replace_token(token)
+        self._gate, self._issuers = gate, issuers
+        self._accept()
+
+    def _trusting(
+        self, parts: AsyncExitStack, issuer: str, way: Redeemer, state: GateState, letters: LetterLog
+    ) -> Redeemer:
+        limits = TrustLimits(self._gate.accept_per_account, self._gate.accept_total)
+        revoked = RevocationList(self._revocations[issuer])
+        trusting = TrustingRedeemer(
+            issuer, way, state.accepted, letters, limits=limits, clock=clock, is_revoked=revoked.is_revoked
+        )
+        self._chores.begin(parts, "revocations", revoked.run)
+        self._chores.begin(parts, "trust", lambda: trusting.run(TRUST_PAUSE_SECONDS))
+        return trusting
+
+
+def _local_revocations(office: Office) -> Fetch:
+    async def fetch(after: int) -> Revocations:
+        return await office.ledger.revocations(after=after)
+
+    return fetch
+
+
+def _token(issuer: IssuerSettings) -> str:
+    if issuer.token_file is None:
+        raise ValueError(f"{issuer.domain}: no token_file")
+    return read_token(issuer.token_file)

@@ -1,0 +1,269 @@
+"""Stamps accepted while their office did not answer: a small ledger of what is owed, and of whom that is done for.
+
+A stamp is `taken` while its letter is being delivered, `owed` once it was, and over when its office has answered:
+`redeemed`, or `lost`. What is over is kept until the stamp has expired, so that it is not accepted again in the next
+outage. All workers count together: whoever takes changes one row first, for which the others wait.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from pennyred.postage.ledger_rules import fails_group
+from pennyred.postage.redemption import Hold, HoldOutcome, Settle, Void
+from pennyred.postage.stamp import parse_stamp
+from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
+
+PAGE_MAX = 200
+TRUST_SECONDS = 90 * 86_400
+"""How long an account is remembered that no stamp was settled of."""
+DOUBT_SECONDS = 86_400
+"""How long after its lease a taken stamp is kept whose letter nobody answers for: a worker was killed."""
+_DAY_SECONDS = 86_400
+
+
+class Accepted:
+    """The list. Raises Unavailable when the state does not answer."""
+
+    def __init__(self, commits: GroupCommit[Connection]) -> None:
+        self._commits = commits
+
+    async def take(
+        self, holds: Sequence[Hold], *, lease_until: int, now: int, per_account_max: int, total_max: int
+    ) -> list[HoldOutcome]:
+        """Accept each group whole or not at all, of accounts that are trusted, within both limits (in stamps).
+
+        `group-failed` for what this list cannot answer for; else as an office would.
+        """
+
+        def work(connection: Connection) -> list[HoldOutcome]:
+            return _Taking(connection, lease_until, now, per_account_max, total_max).take(holds)
+
+        return await self._commits.run(work)
+
+    async def owe(self, settles: Sequence[Settle]) -> list[bool]:
+        """The letters were delivered. False for what was not accepted here, or is over."""
+        statement = (
+            "UPDATE accepted SET state = 'owed'"
+            " WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND letter = ?"
+            " AND state IN ('taken', 'owed') RETURNING serial"
+        )
+        keys = [(*_key(settle), settle.letter) for settle in settles]
+        return await self._commits.run(lambda connection: [bool(_rows(connection, statement, key)) for key in keys])
+
+    async def release(self, voids: Sequence[Void]) -> list[bool]:
+        """The letters were not delivered under this tx."""
+        statement = (
+            "DELETE FROM accepted WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND tx = ?"
+            " AND state = 'taken' RETURNING serial"
+        )
+        keys = [(*_key(void), void.tx) for void in voids]
+        return await self._commits.run(lambda connection: [bool(_rows(connection, statement, key)) for key in keys])
+
+    async def waiting(self, issuer: str, *, now: int) -> list[Hold]:
+        """What to present to an office now, oldest first; at most `PAGE_MAX`."""
+        statement = (
+            "SELECT letter, tx, domain, stamp FROM accepted WHERE state = 'owed' AND issuer = ? AND retry_at <= ?"
+            " ORDER BY accepted_at, serial LIMIT ?"
+        )
+        return await self._commits.run(
+            lambda connection: [_hold(row) for row in _rows(connection, statement, (issuer, now, PAGE_MAX))]
+        )
+
+    async def open_among(self, holds: Sequence[Hold], *, now: int) -> tuple[list[Hold], bool]:
+        """Those of the stamps asked about that are owed; and whether another attempt is delivering with one."""
+        return await self._commits.run(lambda connection: _open_among(connection, holds, now))
+
+    async def is_owing(self, issuer: str) -> bool:
+        """Whether anything is taken or owed."""
+        statement = "SELECT 1 FROM accepted WHERE state IN ('taken', 'owed') AND issuer = ? LIMIT 1"
+        return await self._commits.run(lambda connection: bool(_rows(connection, statement, (issuer,))))
+
+    async def redeemed(self, settles: Sequence[Settle]) -> None:
+        """Their office has paid them."""
+        await self._commits.run(lambda connection: _close(connection, "redeemed", settles))
+
+    async def lost(self, settles: Sequence[Settle], *, is_blamed: bool) -> list[Settle]:
+        """Their office will not pay them, now written down; `is_blamed`: their accounts are not trusted again."""
+
+        def work(connection: Connection) -> list[Settle]:
+            lost = _close(connection, "lost", settles)
+            for settle in lost if is_blamed else ():
+                connection.execute(
+                    "UPDATE settled_account SET unredeemed = unredeemed + 1 WHERE issuer = ? AND account = ?",
+                    (settle.issuer, settle.account),
+                )
+            return lost
+
+        return await self._commits.run(work)
+
+    async def postpone(self, settles: Sequence[Settle], *, until: int) -> None:
+        """Present them later: time alone cures what their office says."""
+        statement = (
+            "UPDATE accepted SET retry_at = ?"
+            " WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND state = 'owed'"
+        )
+        rows = [(until, *_key(settle)) for settle in settles]
+        await self._commits.run(lambda connection: _for_each(connection, statement, rows))
+
+    async def note_settled(self, accounts: Collection[tuple[str, str]], *, now: int) -> None:
+        """A stamp of each (issuer, account) was paid: from now on it is trusted."""
+        statement = (
+            "INSERT INTO settled_account (issuer, account, last_at, unredeemed) VALUES (?, ?, ?, 0)"
+            " ON CONFLICT (issuer, account) DO UPDATE SET last_at = excluded.last_at"
+        )
+        rows = [(issuer, account, now) for issuer, account in accounts]
+        await self._commits.run(lambda connection: _for_each(connection, statement, rows))
+
+    async def sweep(self, *, now: int) -> None:
+        """Forget what is over and has expired, what is in doubt for too long, and accounts of long ago."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "DELETE FROM accepted WHERE state IN ('redeemed', 'lost') AND expiry_day < ?", (now // _DAY_SECONDS,)
+            )
+            connection.execute("DELETE FROM accepted WHERE state = 'taken' AND lease_until < ?", (now - DOUBT_SECONDS,))
+            connection.execute("DELETE FROM settled_account WHERE last_at < ?", (now - TRUST_SECONDS,))
+
+        await self._commits.run(work)
+
+
+class _Taking:
+    """One call of `take`, in its transaction."""
+
+    def __init__(
+        self, connection: Connection, lease_until: int, now: int, per_account_max: int, total_max: int
+    ) -> None:
+        self._connection = connection
+        self._lease_until = lease_until
+        self._now = now
+        self._per_account_max = per_account_max
+        self._total_max = total_max
+
+    def take(self, holds: Sequence[Hold]) -> list[HoldOutcome]:
+        # SQLite writes one after the other anyway; elsewhere two could count the same room at the same time.
+        self._connection.execute(
+            "INSERT INTO accepting (one, changes) VALUES (1, 1)"
+            " ON CONFLICT (one) DO UPDATE SET changes = accepting.changes + 1"
+        )
+        groups: dict[int, list[int]] = {}
+        for place, hold in enumerate(holds):
+            groups.setdefault(hold.group, []).append(place)
+        answers = [HoldOutcome.GROUP_FAILED] * len(holds)
+        for places in groups.values():
+            self._take_group(holds, places, answers)
+        return answers
+
+    def _take_group(self, holds: Sequence[Hold], places: list[int], answers: list[HoldOutcome]) -> None:
+        asked: dict[tuple[str, str], int] = {}
+        for place in places:
+            answers[place] = self._decide(holds[place], asked)
+        has_failed = any(fails_group(answers[place]) for place in places)
+        for place in places:
+            if not answers[place].is_held:
+                continue
+            if has_failed:
+                answers[place] = HoldOutcome.GROUP_FAILED
+            else:
+                self._write(holds[place])
+
+    def _decide(self, hold: Hold, asked: dict[tuple[str, str], int]) -> HoldOutcome:
+        """As the ledger decides (README, "The states of a stamp"), as far as this list knows."""
+        found = _rows(
+            self._connection,
+            "SELECT state, letter, tx, lease_until FROM accepted"
+            " WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ?",
+            _key_of(hold),
+        )
+        if not found:
+            return self._decide_new(hold, asked)
+        ((state, letter, tx, lease_until),) = found
+        if state != "taken":
+            return HoldOutcome.ALREADY_SETTLED if letter == hold.letter else HoldOutcome.SPENT
+        if letter == hold.letter and (tx == hold.tx or lease_until <= self._now):
+            return HoldOutcome.RENEWED
+        return HoldOutcome.IN_PROGRESS
+
+    def _decide_new(self, hold: Hold, asked: dict[tuple[str, str], int]) -> HoldOutcome:
+        stamp = hold.stamp
+        if stamp.expires_at <= self._now:
+            return HoldOutcome.GROUP_FAILED
+        account = (stamp.issuer, stamp.account)
+        trusted = "SELECT 1 FROM settled_account WHERE issuer = ? AND account = ? AND unredeemed = 0"
+        if not _rows(self._connection, trusted, account):
+            return HoldOutcome.GROUP_FAILED
+        count = "SELECT coalesce(sum(price), 0) FROM accepted WHERE state IN ('taken', 'owed')"
+        ((of_account,),) = _rows(self._connection, f"{count} AND issuer = ? AND account = ?", account)
+        ((total,),) = _rows(self._connection, count, ())
+        more = asked.get(account, 0) + stamp.price
+        others = sum(asked.values()) + stamp.price
+        if of_account + more > self._per_account_max or total + others > self._total_max:
+            return HoldOutcome.GROUP_FAILED
+        asked[account] = more
+        return HoldOutcome.HELD
+
+    def _write(self, hold: Hold) -> None:
+        stamp = hold.stamp
+        self._connection.execute(
+            "INSERT INTO accepted (issuer, account, expiry_day, serial, letter, tx, domain, stamp,"
+            " price, state, lease_until, accepted_at, retry_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'taken', ?, ?, 0)"
+            " ON CONFLICT (issuer, account, expiry_day, serial)"
+            " DO UPDATE SET tx = excluded.tx, lease_until = excluded.lease_until",
+            (
+                *_key_of(hold),
+                hold.letter,
+                hold.tx,
+                hold.domain,
+                stamp.for_office(),
+                stamp.price,
+                self._lease_until,
+                self._now,
+            ),
+        )
+
+
+def _open_among(connection: Connection, holds: Sequence[Hold], now: int) -> tuple[list[Hold], bool]:
+    owed, is_in_progress = [], False
+    statement = (
+        "SELECT letter, tx, domain, stamp, state, lease_until FROM accepted"
+        " WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND state IN ('taken', 'owed')"
+    )
+    for hold in holds:
+        for *row, state, lease_until in _rows(connection, statement, _key_of(hold)):
+            found = _hold(row)
+            if state == "owed":
+                owed.append(found)
+            elif found.tx != hold.tx and lease_until > now:
+                is_in_progress = True
+    return owed, is_in_progress
+
+
+def _close(connection: Connection, state: str, settles: Sequence[Settle]) -> list[Settle]:
+    """Those that were owed until now."""
+    statement = (
+        "UPDATE accepted SET state = ?"
+        " WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND state = 'owed' RETURNING serial"
+    )
+    return [settle for settle in settles if _rows(connection, statement, (state, *_key(settle)))]
+
+
+def _hold(row: Sequence[Any]) -> Hold:
+    letter, tx, domain, stamp = row
+    return Hold(tx, 0, parse_stamp(stamp), domain, letter)
+
+
+def _key_of(hold: Hold) -> tuple[str, str, int, bytes]:
+    return hold.stamp.issuer, hold.stamp.account, hold.stamp.expiry_day, hold.stamp.serial
+
+
+def _key(one: Settle | Void) -> tuple[str, str, int, bytes]:
+    return one.issuer, one.account, one.expiry_day, one.serial
+
+
+def _for_each(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    connection.executemany(statement, rows)
+
+
+def _rows(connection: Connection, statement: str, values: Sequence[Any]) -> list[Any]:
+    return connection.execute(statement, values).fetchall()

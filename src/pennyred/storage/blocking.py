@@ -1,0 +1,135 @@
+"""A connection to PostgreSQL for a thread that waits: what `groupcommit` is given in the place of an SQLite file.
+
+One transaction at a time writes, as with SQLite: it begins by taking an advisory lock, so that work written for one
+writer is right here, too. Readers see one moment. A connection that was lost is made anew at the next BEGIN.
+"""
+
+import asyncio
+import functools
+import re
+from collections.abc import Awaitable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import asyncpg
+
+from pennyred.storage.postgres import connect
+
+T = TypeVar("T")
+WRITE = "BEGIN; SELECT pg_advisory_xact_lock(8102015105121105)"
+"""The number is this program's own; the lock is the database's, and ends with the transaction."""
+READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WORD = re.compile(r"'[^']*'|\?(\d*)|\buser\b")
+_CHANGED = re.compile(r"(?:INSERT 0|UPDATE|DELETE) (\d+)")
+_STATEMENTS_KEPT = 500
+
+
+class Rows:
+    """Rows of an answer, as tuples."""
+
+    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+        self._rows = rows
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All of them."""
+        return self._rows
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self._rows)
+
+
+class BlockingConnection:
+    """Implements `statements.Connection`. Whoever calls it waits, so never inside a running event loop."""
+
+    def __init__(self, url: str, *, application: str) -> None:
+        """Connects when the first transaction begins."""
+        self._url = url
+        self._application = application
+        self._loop = asyncio.new_event_loop()
+        self._connection: asyncpg.Connection | None = None
+        self._changes = 0
+
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
+        """Do one statement. Raises what asyncpg raises."""
+        if statement.startswith("BEGIN"):
+            return self._begin(statement)
+        if statement in ("COMMIT", "ROLLBACK"):
+            return self._script(statement)
+        return self._run(self._do(translated(statement), values))
+
+    def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> Rows:
+        """Do it for each."""
+        if statement.startswith("SELECT"):
+            found = [row for values in rows for row in self.execute(statement, values)]
+            return Rows(found)
+        self._run(self._open.executemany(translated(statement), rows))
+        self._changes += len(rows)  # at most; who has to know exactly asks for each
+        return Rows([])
+
+    def total_changes(self) -> int:
+        """See `statements.Connection`."""
+        return self._changes
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one is begun and not ended; False where the connection is lost, and the transaction with it."""
+        return self._connection is not None and not self._connection.is_closed() and self._open.is_in_transaction()
+
+    def close(self) -> None:
+        """Hang up. May be called again."""
+        if self._loop.is_closed():
+            return
+        if self._connection is not None:
+            self._connection.terminate()
+            self._run(asyncio.sleep(0))
+        self._loop.close()
+
+    @property
+    def _open(self) -> asyncpg.Connection:
+        if self._connection is None:
+            raise asyncpg.InterfaceError("connection is closed")
+        return self._connection
+
+    def _begin(self, statement: str) -> Rows:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = self._run(connect(self._url, application=self._application))
+        return self._script(statement)
+
+    def _script(self, statement: str) -> Rows:
+        self._run(self._open.execute(statement))
+        return Rows([])
+
+    async def _do(self, statement: str, values: Sequence[Any]) -> Rows:
+        if statement.startswith("SELECT") or " RETURNING " in statement:
+            return Rows([tuple(map(_plain, row)) for row in await self._open.fetch(statement, *values)])
+        if changed := _CHANGED.match(await self._open.execute(statement, *values)):
+            self._changes += int(changed[1])
+        return Rows([])
+
+    def _run(self, work: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await work
+
+        return self._loop.run_until_complete(wait())
+
+
+@functools.lru_cache(_STATEMENTS_KEPT)
+def translated(statement: str) -> str:
+    """With parameters as PostgreSQL has them, and the column `user` in quotes: bare, it is a function there."""
+    count = 0
+
+    def one(match: re.Match[str]) -> str:
+        nonlocal count
+        if match[0][0] == "'":
+            return match[0]
+        if match[0] == "user":
+            return '"user"'
+        count += 1
+        return f"${match[1] or count}"
+
+    return _WORD.sub(one, statement)
+
+
+def _plain(value: Any) -> Any:
+    """A sum of whole numbers is a whole number."""
+    return int(value) if isinstance(value, Decimal) else value

@@ -1,0 +1,81 @@
+"""Numbered SQL files for PostgreSQL, as `migrations` has them for SQLite: each applied once, in order, whole or not.
+
+Each is a transaction of its own that waits only shortly for locks, so that programs that serve are not stopped by one
+that waits in line before them; it is tried again until its turn comes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from pennyred.storage.migrations import Migration, SchemaTooOld, refuse_strangers
+from pennyred.storage.postgres import Connection
+
+_LOCK = 0x7065656E6E79
+"""Advisory: programs that migrate at the same time take turns."""
+_LOCK_PATIENCE = "2s"
+_TRIES_MAX = 30
+_RECORD_TABLE = """CREATE TABLE IF NOT EXISTS schema_migration (
+  number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at bigint NOT NULL
+)"""
+
+
+async def migrate(connection: Connection, migrations: Sequence[Migration], *, now: int) -> list[int]:
+    """Apply what is missing and answer the numbers applied; raises SchemaTooNew or MigrationAltered."""
+    done = []
+    await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    try:
+        await connection.execute(_RECORD_TABLE)
+        applied = await _applied(connection)
+        refuse_strangers(applied, migrations)
+        for migration in migrations:
+            if migration.number not in applied:
+                await _apply(connection, migration, now=now)
+                done.append(migration.number)
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+    return done
+
+
+async def require_current(connection: Connection, migrations: Sequence[Migration], *, place: str) -> None:
+    """Raise the `SchemaError` that fits unless exactly these migrations have been applied; `place` is for its text."""
+    applied = await _applied(connection)
+    refuse_strangers(applied, migrations)
+    if missing := [migration.number for migration in migrations if migration.number not in applied]:
+        raise SchemaTooOld(
+            f"{place}: the schema lacks migration {missing[0]:04} of {migrations[-1].number:04};"
+            " run `pennyred ledger migrate`"
+        )
+
+
+async def is_empty(connection: Connection) -> bool:
+    """Whether nothing of ours was ever made there."""
+    return not await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL")
+
+
+async def _apply(connection: Connection, migration: Migration, *, now: int) -> None:
+    for tries_left in reversed(range(_TRIES_MAX)):
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    f"SET LOCAL lock_timeout = '{_LOCK_PATIENCE}'; SET LOCAL statement_timeout = 0"
+                )
+                await connection.execute(migration.sql, timeout=3600)
+                await connection.execute(
+                    "INSERT INTO schema_migration VALUES ($1, $2, $3, $4)",
+                    migration.number, migration.name, migration.checksum, now,
+                )  # fmt: skip
+        except asyncpg.LockNotAvailableError:
+            if not tries_left:
+                raise
+            await asyncio.sleep(1.0)
+        else:
+            return
+
+
+async def _applied(connection: Connection) -> dict[int, str]:
+    if await is_empty(connection):
+        return {}
+    rows = await connection.fetch("SELECT number, checksum FROM schema_migration")
+    return {row["number"]: row["checksum"] for row in rows}

@@ -1,0 +1,63 @@
+"""The office's HTTP application (CONTRACT: HTTP), described by itself at /v1/openapi.json."""
+
+from typing import Any
+
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from pennyred.services.office import Office
+from pennyred.web import desk, gates, proofs, senders
+from pennyred.web.limits import PerMinute
+from pennyred.web.problems import handlers
+from pennyred.web.requestid import naming
+
+BODY_BYTES_MAX = 64 * 1024
+"""Of a request, where its route does not say otherwise."""
+
+
+def make_app(office: Office, log: Any = None) -> Litestar:
+    """The application of one office; `log` hears of our own mistakes."""
+    return Litestar.from_config(
+        AppConfig(
+            route_handlers=[*desk.ROUTES, *proofs.ROUTES, gates.prove_domain, gates.redemption_routes()],
+            state=State(
+                {
+                    "office": office,
+                    "log": log,
+                    "openings": PerMinute(desk.OPENINGS_PER_MINUTE),
+                    "proofs": PerMinute(gates.PROOFS_PER_MINUTE),
+                }
+            ),
+            request_max_body_size=BODY_BYTES_MAX,
+            middleware=[naming(office.random_bytes)],
+            openapi_config=OpenAPIConfig(
+                title="Penny Red post office",
+                version="1",
+                path="/v1",
+                render_plugins=[JsonRenderPlugin()],
+                components=Components(security_schemes=_security_schemes()),
+            ),
+            exception_handlers=handlers(),
+        )
+    )
+
+
+def _security_schemes() -> dict[str, Any]:
+    return {
+        senders.SCHEME: SecurityScheme(
+            type="http",
+            scheme="bearer",
+            bearer_format="JWT",
+            description="EdDSA JWT of the account's Ed25519 key, which is in its header's jwk: aud the issuer, htm the "
+            "method, htu the path and query, bh the SHA-256 of the body in base64url, exp at most 60 s away, jti new.",
+        ),
+        gates.SCHEME: SecurityScheme(
+            type="http",
+            scheme="bearer",
+            description="The token that `pennyred receiver add` has printed.",
+        ),
+    }

@@ -1,0 +1,68 @@
+"""The office's API, measured; and its metrics, for those who may see them and for nobody else."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+_FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"))
+"""Fields that a proxy adds: then the neighbour who asks is not the one who wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiMetrics:
+    """What the API has to do with metrics."""
+
+    page: Callable[[], bytes]
+    media_type: str
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    """Who may ask for the page; for others there is none."""
+    note_request: Callable[[str, int, float], None]
+    """Told the path, the status and the seconds of each request."""
+
+
+def measured(app: ASGIApp, metrics: ApiMetrics) -> ASGIApp:
+    """An application that answers `/metrics` and lets `app` answer everything else."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        begun, status = time.perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if scope["path"] == "/metrics" and scope["method"] == "GET" and _may_see(scope, metrics):
+                await _send_page(sending, metrics)
+            else:
+                await app(scope, receive, sending)
+        finally:
+            metrics.note_request(scope["path"], status, time.perf_counter() - begun)
+
+    return serve
+
+
+def _may_see(scope: HTTPScope, metrics: ApiMetrics) -> bool:
+    client = scope.get("client")
+    if client is None or any(name.lower() in _FORWARDED for name, _ in scope["headers"]):
+        return False
+    try:
+        address = ip_address(client[0])
+    except ValueError:
+        return False
+    return any(address in network for network in metrics.networks)
+
+
+async def _send_page(send: Send, metrics: ApiMetrics) -> None:
+    body = metrics.page()
+    headers = [(b"content-type", metrics.media_type.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

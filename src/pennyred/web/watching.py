@@ -1,0 +1,38 @@
+"""A few pages for whoever watches a gate: what Prometheus reads, and whether it lives and can work."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from litestar import Litestar, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer."""
+
+    body: bytes
+    media_type: str = "text/plain; charset=utf-8"
+    status: HTTPStatus = HTTPStatus.OK
+
+
+Pages = Mapping[str, Callable[[], Awaitable[Page]]]
+"""By path."""
+
+
+def watching(pages: Pages) -> Litestar:
+    """An application of these pages and nothing else."""
+    routes = [_route(path, page) for path, page in pages.items()]
+    return Litestar(routes, openapi_config=None, logging_config=None, request_max_body_size=1)
+
+
+def _route(path: str, page: Callable[[], Awaitable[Page]]) -> HTTPRouteHandler:
+    @get(path, name=path, cache_control=None)
+    async def answer() -> Response[bytes]:
+        told = await page()
+        return Response(
+            told.body, status_code=told.status, media_type=told.media_type, headers={"Cache-Control": "no-store"}
+        )
+
+    return answer
