@@ -87,9 +87,11 @@ def test_nothing_that_is_sent_breaks_it_or_its_description(described, office):
 
 
 def test_strangers_get_nothing_but_what_is_for_everybody(described):
+    """429 is nothing too: the office limits what one network asks in a minute, and the test above has asked before."""
+
     def check(case):
         answer = case.call(timeout=30)
         is_for_everybody = not case.operation.definition.raw.get("security")
-        assert answer.status_code in ((200, 400) if is_for_everybody else (400, 401, 413))
+        assert answer.status_code in ((200, 400) if is_for_everybody else (400, 401, 413, 429))
 
     each_case(described, 3, check)
