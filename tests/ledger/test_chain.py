@@ -149,6 +149,10 @@ def test_a_journal_from_before_the_chain_is_given_its_first_link(tmp_path):
         database.execute(
             f"ALTER TABLE stamp_{TODAY + 3} DROP COLUMN place; DROP TABLE detail; DROP TABLE batch; DROP TABLE answer; DROP TABLE revocation;"
         ).fetchall()
+        database.execute(
+            "CREATE TABLE old AS SELECT account, abs(entry_id) AS entry_id, amount, balance FROM posting;"
+            "DROP TABLE posting; ALTER TABLE old RENAME TO posting; UPDATE entry SET id = abs(id)"
+        ).fetchall()
         database.execute("DELETE FROM schema_migration WHERE number > 1")
         database.close()
 

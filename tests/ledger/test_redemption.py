@@ -20,7 +20,7 @@ from ledgerworld import (
     void_of,
 )
 
-from pennyred.ledger.protocol import EntryKind, receiver_account
+from pennyred.ledger.protocol import receiver_account
 from pennyred.postage.reasons import Reason
 
 
@@ -340,26 +340,6 @@ def test_days_beyond_reason_are_answered_and_make_no_tables(tell):
             assert await world.hold(odd) in ("expired", "invalid")
             assert await world.settle(odd) == "no-such-hold"
             assert await world.void(odd) == "not-held"
-
-    tell(story)
-
-
-def test_a_settled_batch_is_one_entry_for_each_sender_and_receiver(tell):
-    async def story(world):
-        mine = [order(f"s{number}", group=number) for number in range(3)]
-        theirs = [
-            order(f"o{number}", group=10 + number, account=OTHER_SENDER, public_key=key_of(OTHER_SENDER))
-            for number in range(2)
-        ]
-        await world.hold_all(mine + theirs)
-        await world.ledger.settle(RECEIVER, [settle_of(one) for one in mine + theirs], now=NOW + 1)
-        statement = await world.ledger.entries(SENDER)
-        assert [(entry.kind, entry.stamps, entry.balance, entry.detail) for entry in statement] == [
-            (EntryKind.CREDIT, 10, 10, "for the test"),
-            (EntryKind.SETTLE, -3, 7, RECEIVER),
-        ]
-        income = await world.ledger.entries(receiver_account(RECEIVER))
-        assert [(entry.at, entry.stamps, entry.balance) for entry in income] == [(NOW + 1, 3, 3), (NOW + 1, 2, 5)]
 
     tell(story)
 

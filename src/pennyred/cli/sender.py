@@ -150,6 +150,9 @@ async def _balance(wallet: Wallet) -> dict[str, Any]:
 def statement(as_json: bool) -> None:
     """Every entry of the account, oldest first.
 
+    What letters have cost is summed by UTC day, and not said by receiver: the office keeps for ever what was paid, and
+    only for some days to whom (see `pennyred verify --receipt`).
+
     Example:  pennyred statement --json
     """
     entries = run_async(_statement(load_wallet(home())))

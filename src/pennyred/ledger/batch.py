@@ -69,8 +69,10 @@ class Changes:
     """New holds."""
     in_doubt: defaultdict[Pair, int] = field(default_factory=_pair_sums)
     """Holds the sweeper voided."""
-    paid: defaultdict[Pair, int] = field(default_factory=_pair_sums)
-    """Stamps that went from sender to receiver; negative for a refund."""
+    paid: defaultdict[str, int] = field(default_factory=_sums)
+    """By sender's account; negative for a refund, as in `earned`."""
+    earned: defaultdict[str, int] = field(default_factory=_sums)
+    """By receiver's name. Who paid whom is in the details alone, which are forgotten with their day."""
     settled: defaultdict[int, int] = field(default_factory=_day_sums)
     """By expiry day."""
     refunded: defaultdict[int, int] = field(default_factory=_day_sums)
@@ -203,7 +205,8 @@ class Batch:
                 receiver_balance -= stamp.price
                 detail = use_detail(b"refund", key, stamp.letter, receiver, stamp.domain, stamp.price, stamp.settled_at)
                 self.changes.details.append(detail)
-                self.changes.paid[refund.account, receiver] -= stamp.price
+                self.changes.paid[refund.account] -= stamp.price
+                self.changes.earned[receiver] -= stamp.price
                 self.changes.refunded[refund.expiry_day] += stamp.price
             outcomes.append(outcome)
         return outcomes
@@ -235,7 +238,8 @@ class Batch:
         else:  # it was voided, which gave it back to its day's cap
             self._count_use(key[0], cap_day, price)
         account.balance -= price
-        changes.paid[key[0], receiver] += price
+        changes.paid[key[0]] += price
+        changes.earned[receiver] += price
         changes.settled[key[1]] += price
         place = place_of(self.number, len(changes.details))
         self.stamps[key] = changes.stamps[key] = StampRecord(

@@ -153,9 +153,7 @@ class MemoryLedger(MemoryOffices):
         changes = batch.changes
         for account, stamps in changes.held.items():
             self._journal.hold(account, stamps)
-        for (sender, name), stamps in changes.paid.items():
-            if stamps:
-                self._journal.pay(kind, sender, name, stamps, at=now)
+        self._journal.pay(kind, changes.paid, changes.earned, now=now)
         if changes.details:
             self._journal.seal(changes.details, Moved.by(changes), at=now)
         for use, stamps in changes.used.items():

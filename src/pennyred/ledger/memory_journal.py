@@ -1,9 +1,10 @@
 """The books of the ledger in dictionaries: accounts, their entries, and the audit of both."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pennyred.ledger.chaining import ChainAudit, Moved, joined, next_head
+from pennyred.ledger.daily import daily_entry
 from pennyred.ledger.protocol import (
     OFFICE_SALES,
     OFFICE_VOUCHERS,
@@ -18,6 +19,7 @@ from pennyred.ledger.protocol import (
 from pennyred.postage.chain import BatchHead, Totals, credit_detail
 
 _PAYMENTS = (EntryKind.SETTLE, EntryKind.SWEEP)
+_DAILY = (*_PAYMENTS, EntryKind.REFUND)
 
 
 class Journal:
@@ -27,7 +29,6 @@ class Journal:
         self.accounts: dict[str, Account] = {}
         self.entries: dict[str, list[Entry]] = {}
         self.batches: list[tuple[BatchHead, list[bytes]]] = []
-        self._last_entry_id = 0
         for office in (OFFICE_SALES, OFFICE_VOUCHERS):
             self.open(office, "", b"", 0, at=0)
 
@@ -42,25 +43,31 @@ class Journal:
         current = self.accounts[account]
         self.accounts[account] = replace(current, held=current.held + stamps)
 
-    def pay(self, kind: EntryKind, sender: str, receiver: str, stamps: int, *, at: int) -> None:
-        """Move what was settled (or, negative, refunded)."""
-        self.post(kind, receiver, payer=sender, payee=receiver_account(receiver), stamps=stamps, at=at)
-        current = self.accounts[sender]
-        self.accounts[sender] = replace(current, spent=current.spent + stamps)
+    def pay(self, kind: EntryKind, paid: Mapping[str, int], earned: Mapping[str, int], *, now: int) -> None:
+        """Move what was settled (or, negative, refunded): from senders' accounts, to receivers by name."""
+        _, at = daily_entry(kind, now=now)
+        for sender, stamps in paid.items():
+            self._post(sender, kind, "", -stamps, at=at)
+            current = self.accounts[sender]
+            self.accounts[sender] = replace(current, spent=current.spent + stamps)
+        for name, stamps in earned.items():
+            self._post(receiver_account(name), kind, "", stamps, at=at)
 
-    def post(self, kind: EntryKind, detail: str, *, payer: str, payee: str, stamps: int, at: int) -> None:
-        """Add an entry with its two postings."""
-        self._last_entry_id += 1
-        for account, amount in ((payer, -stamps), (payee, stamps)):
-            current = self.accounts[account]
-            balance = current.balance + amount
-            self.accounts[account] = replace(current, balance=balance)
-            entry = Entry(self._last_entry_id, at, kind, amount, balance, detail)
-            self.entries.setdefault(account, []).append(entry)
+    def _post(self, account: str, kind: EntryKind, detail: str, amount: int, *, at: int) -> None:
+        """Change a balance and say so in the account's entries; payments of one day are one entry."""
+        current = self.accounts[account]
+        balance = current.balance + amount
+        self.accounts[account] = replace(current, balance=balance)
+        entries = self.entries.setdefault(account, [])
+        if entries and (entries[-1].kind, entries[-1].at) == (kind, at) and kind in _DAILY:
+            entries[-1] = replace(entries[-1], stamps=entries[-1].stamps + amount, balance=balance)
+        else:
+            entries.append(Entry(len(entries) + 1, at, kind, amount, balance, detail))
 
     def credit(self, kind: EntryKind, detail: str, *, payer: str, payee: str, stamps: int, at: int) -> None:
         """Move stamps to an account, a batch of its own in the chain."""
-        self.post(kind, detail, payer=payer, payee=payee, stamps=stamps, at=at)
+        for account, amount in ((payer, -stamps), (payee, stamps)):
+            self._post(account, kind, detail, amount, at=at)
         detail_hash = credit_detail(kind.value.encode(), payee, payer, stamps, detail, at)
         self.seal([detail_hash], Moved(sold=stamps if is_internal(payer) else 0), at=at)
 

@@ -60,8 +60,9 @@ _TABLES = (
     Table("account", "id address public_key daily_cap is_open opened_at balance held spent", "", _account),
     Table(
         "posting",
-        "account entry_id at kind detail amount balance",
-        "SELECT account, entry_id, at, kind, detail, amount, balance FROM posting JOIN entry ON entry.id = entry_id",
+        "account number entry_id at kind detail amount balance",
+        "SELECT account, number, entry_id, at, kind, detail, amount, balance"
+        " FROM posting JOIN entry ON entry.id = entry_id",
     ),
     Table("hold", "account expiry_day serial receiver domain letter tx price cap_day lease_until", ""),
     Table("daily_use", "account day stamps", ""),

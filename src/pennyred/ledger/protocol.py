@@ -153,10 +153,12 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of an account's statement."""
+    """One line of an account's statement; what is paid and earned is summed by UTC day."""
 
     id: int
+    """1, 2, 3 for each account."""
     at: int
+    """Of what is summed by day, the day's beginning."""
     kind: EntryKind
     stamps: int
     """What the account gained; negative for what it paid."""

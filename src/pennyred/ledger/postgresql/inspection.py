@@ -24,7 +24,7 @@ _CHECKS = (
     FROM account LEFT JOIN (SELECT account, sum(amount) AS total FROM posting GROUP BY account) AS sums ON account = id
     WHERE balance <> coalesce(total, 0)""",
     """SELECT format('account %s, entry %s: noted balance %s, sum so far %s', account, entry_id, balance, total)
-    FROM (SELECT *, sum(amount) OVER (PARTITION BY account ORDER BY entry_id) AS total FROM posting) AS running
+    FROM (SELECT *, sum(amount) OVER (PARTITION BY account ORDER BY number) AS total FROM posting) AS running
     WHERE balance <> total""",
     """SELECT format('account %s is below zero: %s', id, balance)
     FROM account WHERE balance < 0 AND id NOT LIKE 'office:%'""",

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from asyncpg import Connection
 
-from pennyred.ledger.batch import Batch, Changes, Pair
+from pennyred.ledger.batch import Batch, Changes
 from pennyred.ledger.chaining import Moved, joined
+from pennyred.ledger.daily import daily_entry
 from pennyred.ledger.protocol import EntryKind, is_internal, receiver_account
 from pennyred.postage.chain import CONTEXT_CHAIN, credit_detail
 from pennyred.postage.ledger_rules import AccountFigures, utc_day
@@ -33,10 +34,16 @@ WITH used AS (
 UPDATE account SET balance = balance - paid, held = held + change, spent = spent + paid
 FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS sender (account, paid, change) WHERE id = account
 """
+# The account's last posting grows where it is of this entry; any other entry is a new one. Its account is locked.
 _POSTINGS = """
-INSERT INTO posting SELECT account, entry_id, $1::bigint, $2::text, detail, amount, balance
-FROM unnest($3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[])
-  AS one (account, entry_id, detail, amount, balance)
+INSERT INTO posting
+SELECT one.account, coalesce(last.number + (last.entry_id <> $1::bigint)::integer, 1), $1::bigint, $2::bigint, $3::text,
+  $4::text, one.amount, one.balance
+FROM unnest($5::text[], $6::bigint[], $7::bigint[]) AS one (account, amount, balance)
+LEFT JOIN LATERAL (
+  SELECT number, entry_id FROM posting WHERE posting.account = one.account ORDER BY number DESC LIMIT 1
+) AS last ON true
+ON CONFLICT (account, number) DO UPDATE SET amount = posting.amount + excluded.amount, balance = excluded.balance
 """
 _CREDITS = """
 UPDATE account SET balance = balance + amount
@@ -81,11 +88,11 @@ async def post(
 ) -> None:
     """Move stamps between two accounts that are locked, as a batch of its own in the chain."""
     balances = await locked_balances(connection, [payer, payee])
-    (entry_id,) = await _entry_ids(connection, 1)
+    entry_id = await connection.fetchval("SELECT nextval('entry_id')")
     amounts = {payer: -stamps, payee: stamps}
     await connection.execute(_CREDITS, list(amounts), list(amounts.values()))
     await connection.execute(
-        _POSTINGS, now, kind.value, list(amounts), [entry_id] * 2, [detail] * 2, list(amounts.values()),
+        _POSTINGS, entry_id, now, kind.value, detail, list(amounts), list(amounts.values()),
         [balances[account] + amount for account, amount in amounts.items()],
     )  # fmt: skip
     hashed = credit_detail(kind.value.encode(), payee, payer, stamps, detail, now)
@@ -96,11 +103,9 @@ async def post(
 async def write(connection: Connection, batch: Batch, kind: EntryKind, *, now: int) -> None:
     """Write what a batch holds, gives back and pays; `batch.number` is its id."""
     changes = batch.changes
-    paid = {pair: stamps for pair, stamps in changes.paid.items() if stamps}
-    by_sender = _sum_by(paid, 0)
-    await _write_senders(connection, changes, by_sender, now=now)
-    if paid:
-        await _write_payments(connection, batch, paid, by_sender, kind, now=now)
+    await _write_senders(connection, changes, now=now)
+    if changes.paid:
+        await _write_payments(connection, batch, kind, now=now)
     if changes.details:
         last_day = max(*changes.settled, *changes.refunded, utc_day(now))
         days = {
@@ -110,9 +115,9 @@ async def write(connection: Connection, batch: Batch, kind: EntryKind, *, now: i
         await _link(connection, batch.number, changes.details, Moved.by(changes), days, last_day=last_day, now=now)
 
 
-async def _write_senders(connection: Connection, changes: Changes, by_sender: Mapping[str, int], *, now: int) -> None:
+async def _write_senders(connection: Connection, changes: Changes, *, now: int) -> None:
     """Balances, what is held, and what the cap and the sweeper count by; all under the senders' locks."""
-    senders = list({**changes.held, **by_sender})
+    senders = list({**changes.held, **changes.paid})
     used = [(*use, stamps) for use, stamps in changes.used.items() if stamps]
     pairs = [
         (*pair, changes.holds.get(pair, 0), changes.in_doubt.get(pair, 0))
@@ -121,7 +126,7 @@ async def _write_senders(connection: Connection, changes: Changes, by_sender: Ma
     await connection.execute(
         _SENDERS,
         senders,
-        [by_sender.get(account, 0) for account in senders],
+        [changes.paid.get(account, 0) for account in senders],
         [changes.held.get(account, 0) for account in senders],
         *([row[column] for row in used] for column in range(3)),
         utc_day(now),
@@ -129,23 +134,16 @@ async def _write_senders(connection: Connection, changes: Changes, by_sender: Ma
     )
 
 
-async def _write_payments(
-    connection: Connection, batch: Batch, paid: Mapping[Pair, int], by_sender: Mapping[str, int], kind: EntryKind,
-    *, now: int,
-) -> None:  # fmt: skip
-    """Credit the receivers; one entry with two postings for each sender and receiver."""
-    credits_ = {receiver_account(name): stamps for name, stamps in _sum_by(paid, 1).items()}
-    running = {account: batch.accounts[account].balance + stamps for account, stamps in by_sender.items()}
-    running |= await locked_balances(connection, credits_)
-    # Numbered under the locks: an account's entries appear in the order of their numbers.
-    entry_ids = await _entry_ids(connection, len(paid))
-    postings = []
-    for entry_id, ((sender, name), stamps) in zip(entry_ids, paid.items(), strict=True):
-        for account, amount in ((sender, -stamps), (receiver_account(name), stamps)):
-            running[account] += amount
-            postings.append((account, entry_id, name, amount, running[account]))
-    await connection.execute(_CREDITS, list(credits_), list(credits_.values()))
-    await connection.execute(_POSTINGS, now, kind.value, *(list(column) for column in zip(*postings, strict=True)))
+async def _write_payments(connection: Connection, batch: Batch, kind: EntryKind, *, now: int) -> None:
+    """Credit the receivers, and post what everybody has paid and earned."""
+    earned = {receiver_account(name): stamps for name, stamps in batch.changes.earned.items()}
+    balances = await locked_balances(connection, earned)
+    await connection.execute(_CREDITS, list(earned), list(earned.values()))
+    postings = [(sender, -stamps, batch.accounts[sender].balance) for sender, stamps in batch.changes.paid.items()]
+    postings += [(receiver, stamps, balances[receiver] + stamps) for receiver, stamps in earned.items()]
+    entry_id, at = daily_entry(kind, now=now)
+    columns = (list(column) for column in zip(*postings, strict=True))
+    await connection.execute(_POSTINGS, entry_id, at, kind.value, "", *columns)
 
 
 async def _link(
@@ -157,15 +155,3 @@ async def _link(
         _LINK, batch_id, moved.sold, moved.settled, moved.refunded, now, len(details), root_of(details), CONTEXT_CHAIN,
         last_day, joined(details), list(days), [one[0] for one in days.values()], [one[1] for one in days.values()],
     )  # fmt: skip
-
-
-async def _entry_ids(connection: Connection, count: int) -> list[int]:
-    rows = await connection.fetch("SELECT nextval('entry_id') FROM generate_series(1, $1)", count)
-    return [row[0] for row in rows]
-
-
-def _sum_by(paid: Mapping[Pair, int], side: int) -> dict[str, int]:
-    sums: dict[str, int] = {}
-    for pair, stamps in paid.items():
-        sums[pair[side]] = sums.get(pair[side], 0) + stamps
-    return sums

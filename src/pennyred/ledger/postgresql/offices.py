@@ -50,13 +50,13 @@ async def accounts(connection: Connection, after: str, limit: int) -> list[Accou
 async def entries(connection: Connection, account_id: str, after: int, limit: int) -> list[Entry]:
     """A page of a statement, oldest first."""
     rows = await connection.fetch(
-        "SELECT entry_id, at, kind, amount, balance, detail FROM posting"
-        " WHERE account = $1 AND entry_id > $2 ORDER BY entry_id LIMIT $3",
+        "SELECT number, at, kind, amount, balance, detail FROM posting"
+        " WHERE account = $1 AND number > $2 ORDER BY number LIMIT $3",
         account_id, after, min(limit, PAGE_MAX),
     )  # fmt: skip
     return [
-        Entry(entry_id, at, EntryKind(kind), amount, balance, detail)
-        for entry_id, at, kind, amount, balance, detail in rows
+        Entry(number, at, EntryKind(kind), amount, balance, detail)
+        for number, at, kind, amount, balance, detail in rows
     ]
 
 

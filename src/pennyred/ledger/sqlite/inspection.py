@@ -29,7 +29,7 @@ _CHECKS = (
     FROM account LEFT JOIN (SELECT account, sum(amount) AS total FROM posting GROUP BY account) ON account = id
     WHERE balance <> coalesce(total, 0)""",
     """SELECT format('account %s, entry %d: noted balance %d, sum so far %d', account, entry_id, balance, total)
-    FROM (SELECT *, sum(amount) OVER (PARTITION BY account ORDER BY entry_id) AS total FROM posting)
+    FROM (SELECT *, sum(amount) OVER (PARTITION BY account ORDER BY number) AS total FROM posting)
     WHERE balance <> total""",
     """SELECT format('account %s is below zero: %d', id, balance)
     FROM account WHERE balance < 0 AND id NOT GLOB 'office:*'""",

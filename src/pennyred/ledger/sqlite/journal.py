@@ -3,16 +3,27 @@
 Functions of a connection inside a transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import apsw
 
-from pennyred.ledger.batch import Batch, Changes, Pair
+from pennyred.ledger.batch import Batch, Changes
 from pennyred.ledger.chaining import Moved
+from pennyred.ledger.daily import daily_entry
 from pennyred.ledger.protocol import EntryKind, is_internal, receiver_account
 from pennyred.ledger.sqlite import chain
 from pennyred.postage.chain import credit_detail
 from pennyred.postage.ledger_rules import AccountFigures, utc_day
+
+_NEW_ENTRY = (
+    "INSERT INTO entry SELECT max(0, coalesce(max(id), 0)) + 1, ?, ?, ? FROM entry RETURNING id"  # below 0 are days
+)
+# The account's last posting grows where it is of this entry; any other entry is a new one.
+_POST = """
+INSERT INTO posting SELECT ?1, coalesce(
+  (SELECT number + (entry_id <> ?2) FROM posting WHERE account = ?1 ORDER BY number DESC LIMIT 1), 1), ?2, ?3, ?4
+WHERE true ON CONFLICT DO UPDATE SET amount = amount + excluded.amount, balance = excluded.balance
+"""
 
 
 def figures(connection: apsw.Connection, accounts: Iterable[str], *, today: int) -> dict[str, AccountFigures]:
@@ -36,54 +47,42 @@ def post(
 
     The table's own check refuses an overdraft: it would be a mistake of ours.
     """
-    connection.execute("INSERT INTO entry (at, kind, detail) VALUES (?, ?, ?)", (now, kind.value, detail))
-    entry_id = connection.last_insert_rowid()
-    for account, amount in ((payer, -stamps), (payee, stamps)):
-        before = _credit(connection, account, amount)
-        connection.execute("INSERT INTO posting VALUES (?, ?, ?, ?)", (account, entry_id, amount, before + amount))
+    amounts = ((payer, -stamps), (payee, stamps))
+    ((entry_id,),) = connection.execute(_NEW_ENTRY, (now, kind.value, detail))
+    _post(connection, int(entry_id), [(one, amount, _credit(connection, one, amount)) for one, amount in amounts])
     detail_hash = credit_detail(kind.value.encode(), payee, payer, stamps, detail, now)
     moved = Moved(sold=stamps if is_internal(payer) else 0)
     chain.append(connection, [detail_hash], moved, last_day=utc_day(now), now=now)
 
 
 def write_money(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: int) -> None:
-    """Write what a batch holds, gives back and pays: each account once, one entry for each sender and receiver."""
-    paid = {pair: stamps for pair, stamps in batch.changes.paid.items() if stamps}
-    held, by_sender = batch.changes.held, _sum_by(paid, 0)
+    """Write what a batch holds, gives back and pays: each account once."""
+    held, paid = batch.changes.held, batch.changes.paid
     connection.executemany(
         "UPDATE account SET balance = balance - ?1, held = held + ?2, spent = spent + ?1 WHERE id = ?3",
-        [(by_sender.get(account, 0), held.get(account, 0), account) for account in {**held, **by_sender}],
+        [(paid.get(account, 0), held.get(account, 0), account) for account in {**held, **paid}],
     )
-    if paid:
-        running = {account: batch.accounts[account].balance + stamps for account, stamps in by_sender.items()}
-        for name, stamps in _sum_by(paid, 1).items():
-            running[receiver_account(name)] = _credit(connection, receiver_account(name), stamps)
-        _write_entries(connection, paid, running, kind, now=now)
+    postings = [(sender, -stamps, batch.accounts[sender].balance) for sender, stamps in paid.items() if stamps]
+    for name, stamps in batch.changes.earned.items():
+        receiver = receiver_account(name)
+        postings.append((receiver, stamps, _credit(connection, receiver, stamps)))
+    if postings:
+        entry_id, at = daily_entry(kind, now=now)
+        connection.execute("INSERT OR IGNORE INTO entry VALUES (?, ?, ?, '')", (entry_id, at, kind.value))
+        _post(connection, entry_id, postings)
 
 
 def _credit(connection: apsw.Connection, account: str, stamps: int) -> int:
-    """Raise a balance; answers what it was before."""
-    ((balance,),) = connection.execute("SELECT balance FROM account WHERE id = ?", (account,))
-    connection.execute("UPDATE account SET balance = balance + ? WHERE id = ?", (stamps, account))
+    """Raise a balance; answers what it is then."""
+    ((balance,),) = connection.execute(
+        "UPDATE account SET balance = balance + ? WHERE id = ? RETURNING balance", (stamps, account)
+    )
     return int(balance)
 
 
-def _write_entries(
-    connection: apsw.Connection, paid: Mapping[Pair, int], running: dict[str, int], kind: EntryKind, *, now: int
-) -> None:
-    """One entry for each sender and receiver; `running` are the balances before the first."""
-    connection.executemany(
-        "INSERT INTO entry (at, kind, detail) VALUES (?, ?, ?)", [(now, kind.value, name) for _, name in paid]
-    )
-    # Nobody else writes during our transaction, so SQLite has numbered them one after the other.
-    entry_id = connection.last_insert_rowid() - len(paid)
-    postings = []
-    for (sender, name), stamps in paid.items():
-        entry_id += 1
-        for account, amount in ((sender, -stamps), (receiver_account(name), stamps)):
-            running[account] += amount
-            postings.append((account, entry_id, amount, running[account]))
-    connection.executemany("INSERT INTO posting VALUES (?, ?, ?, ?)", postings)
+def _post(connection: apsw.Connection, entry_id: int, postings: Iterable[tuple[str, int, int]]) -> None:
+    """Write accounts, what they gained and their balances after it, into an entry."""
+    connection.executemany(_POST, [(account, entry_id, amount, balance) for account, amount, balance in postings])
 
 
 def write_counts(connection: apsw.Connection, changes: Changes, *, now: int) -> None:
@@ -109,10 +108,3 @@ def write_counts(connection: apsw.Connection, changes: Changes, *, now: int) -> 
                 f"UPDATE stamp_day SET {column} = {column} + ? WHERE day = ?",  # noqa: S608 - a name of ours
                 [(stamps, day) for day, stamps in sums.items()],
             )
-
-
-def _sum_by(paid: Mapping[Pair, int], side: int) -> dict[str, int]:
-    sums: dict[str, int] = {}
-    for pair, stamps in paid.items():
-        sums[pair[side]] = sums.get(pair[side], 0) + stamps
-    return sums

@@ -49,13 +49,13 @@ def accounts(connection: apsw.Connection, after: str, limit: int) -> list[Accoun
 def entries(connection: apsw.Connection, account_id: str, after: int, limit: int) -> list[Entry]:
     """A page of a statement, oldest first."""
     rows = connection.execute(
-        "SELECT entry_id, at, kind, amount, balance, detail FROM posting JOIN entry ON entry.id = entry_id"
-        " WHERE account = ? AND entry_id > ? ORDER BY entry_id LIMIT ?",
+        "SELECT number, at, kind, amount, balance, detail FROM posting JOIN entry ON entry.id = entry_id"
+        " WHERE account = ? AND number > ? ORDER BY number LIMIT ?",
         (account_id, after, min(limit, PAGE_MAX)),
     )
     return [
-        Entry(entry_id, at, EntryKind(kind), amount, balance, detail)
-        for entry_id, at, kind, amount, balance, detail in rows
+        Entry(number, at, EntryKind(kind), amount, balance, detail)
+        for number, at, kind, amount, balance, detail in rows
     ]
 
 

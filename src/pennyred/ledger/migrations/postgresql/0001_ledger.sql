@@ -23,14 +23,15 @@ CREATE SEQUENCE entry_id;
 
 CREATE TABLE posting (
   account text COLLATE "C" NOT NULL,
-  entry_id bigint NOT NULL,             -- the postings of an entry sum to 0
+  number bigint NOT NULL,               -- 1, 2, 3 for each account
+  entry_id bigint NOT NULL,             -- the postings of an entry sum to 0; below 0: of a day (ledger/daily.py)
   at bigint NOT NULL,
   kind text NOT NULL,
   detail text NOT NULL,
   amount bigint NOT NULL,
   balance bigint NOT NULL,              -- the account's, after it
-  PRIMARY KEY (account, entry_id)
-);
+  PRIMARY KEY (account, number)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 -- The open holds of all days: few rows, written over and over.
 CREATE TABLE hold (
