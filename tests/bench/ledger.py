@@ -3,7 +3,8 @@ uses; with millions of stamps remembered. In turns, in one run: only the ratios 
 
     python -m tests.bench.ledger [--rows 10000000] [--rounds 3] [--short]
 
-No signature is checked here. PostgreSQL is a server of the bench's own, with fsync and synchronous_commit as they are
+No signature is checked here, and what is asked is made before the clock starts: it is the ledger's rate, not that of
+who asks. PostgreSQL is a server of the bench's own, with fsync and synchronous_commit as they are
 by default. Figures belong in the commit that claims them.
 """
 
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +33,17 @@ from pennyred.ledger.protocol import Ledger
 from pennyred.ledger.sqlite import SqliteLedger
 from pennyred.postage.ledger_rules import HoldOrder, StampState
 from pennyred.postage.redemption import HoldOutcome, Settle, SettleOutcome
+from pennyred.programs.serve import collect_seldom
 
 from . import preloading
 
 NOW = 1_790_000_000
 DAYS = 14
 PROCESSES = 2
+PAIRS_A_SECOND_MAX = 20_000
+"""Of one process: so many are made before the clock starts."""
+
+Request = tuple[str, list[HoldOrder], list[Settle]]
 
 
 @dataclass(frozen=True)
@@ -90,27 +97,34 @@ async def furnish(place: str) -> None:
 
 async def pairs_of_one(place: str, shape: Shape, batch: int, callers: int, seconds: float) -> tuple[int, float]:
     """How many pairs one process did, in how many seconds."""
+    calls = int(seconds * PAIRS_A_SECOND_MAX / batch) + callers
+    stock = iter([_request(shape, batch, number) for number in range(calls)])
+    collect_seldom()  # as the service does
     ledger = await opened(place)
-    deadline = time.perf_counter() + seconds
     begun = time.perf_counter()
-    done = await asyncio.gather(*(_call_again(ledger, shape, batch, deadline, one) for one in range(callers)))
+    done = await asyncio.gather(*(_call_again(ledger, stock, begun + seconds) for _ in range(callers)))
     took = time.perf_counter() - begun
     await ledger.close()
     return sum(done), took
 
 
-async def _call_again(ledger: Ledger, shape: Shape, batch: int, deadline: float, caller: int) -> int:
+async def _call_again(ledger: Ledger, stock: Iterator[Request], deadline: float) -> int:
     pairs = 0
-    while time.perf_counter() < deadline:
-        receiver = f"mx{(caller + pairs // batch) % shape.receivers}"
-        orders = [_order(shape, number + pairs) for number in range(batch)]
+    while time.perf_counter() < deadline and (request := next(stock, None)):
+        receiver, orders, settles = request
         answers = await ledger.hold(receiver, orders, now=NOW)
         assert all(answer.outcome is HoldOutcome.HELD for answer in answers), answers[0]
-        settles = [Settle("post.example.org", one.account, one.expiry_day, one.serial, one.letter) for one in orders]
         outcomes = await ledger.settle(receiver, settles, now=NOW)
         assert all(outcome is SettleOutcome.SETTLED for outcome in outcomes)
-        pairs += batch
+        pairs += len(orders)
     return pairs
+
+
+def _request(shape: Shape, batch: int, number: int) -> Request:
+    """The holds and settles of one call, and whose they are."""
+    orders = [_order(shape, number * batch + index) for index in range(batch)]
+    settles = [Settle("post.example.org", one.account, one.expiry_day, one.serial, one.letter) for one in orders]
+    return f"mx{number % shape.receivers}", orders, settles
 
 
 def _order(shape: Shape, number: int) -> HoldOrder:
@@ -145,7 +159,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--seconds", type=float, default=4, metavar="N", help="a turn (default: 4)")
     parser.add_argument("--batch", type=int, default=500, metavar="N", help="stamps a call (default: 500)")
-    parser.add_argument("--callers", type=int, default=2, metavar="N", help="at once in each process (default: 2)")
+    parser.add_argument("--callers", type=int, default=4, metavar="N", help="at once in each process (default: 4)")
     parser.add_argument("--short", action="store_true", help="whether it works at all")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a real disk (default: /var/tmp)")
     wanted = parser.parse_args()

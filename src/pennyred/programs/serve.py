@@ -101,7 +101,7 @@ def _work(
     if settings.gate is not None:
         allow_descriptors(settings.gate, log)
     faulthandler.enable()  # a watchdog's SIGABRT leaves the place where the loop hung in the log
-    _collect_seldom()
+    collect_seldom()
     try:
         return uvloop.run(Worker(settings, number, log, pulse, tally.of(number), watch, passed).run(life))
     except Unavailable as error:
@@ -112,7 +112,7 @@ def _work(
         return EX_SETTINGS
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """What is loaded by now stays; and a letter makes hundreds of objects but no cycles, so that looking for some after
     every 700 objects, as Python does, is a twentieth of all work for nothing.
     """

@@ -28,11 +28,13 @@ async def redeem(connection: Connection, requests: Sequence[Request], known_days
 
     Raises `DayMissing` where a partition must be made first that is not among `known_days`.
     """
-    # All senders at once: batch after batch, two transactions could each have what the other one waits for.
-    await journal.locked_figures(connection, _accounts(requests), today=0)
+    days_of_requests = [list(same_day) for _, same_day in groupby(requests, key=lambda request: utc_day(request.now))]
+    if len(days_of_requests) > 1:
+        # All senders at once: batch after batch, two transactions could each have what the other one waits for.
+        await journal.locked_figures(connection, _accounts(requests), today=0)
     answers: list[list[Any]] = []
-    for _, same_day in groupby(requests, key=lambda request: utc_day(request.now)):
-        answers.extend(await _redeem_same_day(connection, list(same_day), known_days))
+    for same_day in days_of_requests:
+        answers.extend(await _redeem_same_day(connection, same_day, known_days))
     return answers
 
 
@@ -62,7 +64,8 @@ async def refund(
     connection: Connection, requests: Sequence[RefundRequest], known_days: Collection[int]
 ) -> list[list[RefundOutcome]]:
     """Answer refunds, one request after the other, and pay back."""
-    await journal.locked_figures(connection, _accounts(requests), today=0)
+    if len(requests) > 1:  # as in `redeem`
+        await journal.locked_figures(connection, _accounts(requests), today=0)
     answers = []
     for request in requests:
         batch = await _read(connection, request.items, request.now)

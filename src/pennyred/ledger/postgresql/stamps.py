@@ -15,7 +15,7 @@ from pennyred.postage.ledger_rules import StampRecord, StampState
 DAY_MAX = 1_000_000
 """Days come from outside; no partition is for one beyond."""
 
-# Both halves answer with a key and the fields of a `StampRecord`; 1 is `StampState.HELD`.
+# Both SELECTs answer with a key and the fields of a `StampRecord`; 1 is `StampState.HELD`.
 _HOLD = (
     "account, expiry_day, serial, 1::smallint, receiver, domain, letter, tx, price, cap_day, lease_until,"
     " 0::bigint, 0::bigint"
@@ -24,12 +24,16 @@ _STAMP = (
     "account, expiry_day, serial, state, receiver, domain, letter, ''::bytea, price, cap_day, 0::bigint,"
     " settled_at, place"
 )
-_KEYS = "unnest($1::text[], $2::integer[], $3::bytea[]) AS key (account, expiry_day, serial)"
-_LOAD = f"""
-SELECT {_STAMP} FROM {_KEYS} JOIN stamp USING (account, expiry_day, serial)
-UNION ALL
-SELECT {_HOLD} FROM {_KEYS} JOIN hold USING (account, expiry_day, serial)
-"""  # noqa: S608 - texts of ours
+# LATERAL and LIMIT: each row is looked up by its key. The open holds are sometimes a thousand and sometimes none, and a
+# planner that has last seen none would read all of them for each key.
+_EACH = """
+FROM unnest($1::text[], $2::integer[], $3::bytea[]) AS key (account, expiry_day, serial) CROSS JOIN LATERAL (
+  SELECT {columns} FROM {table}
+  WHERE account = key.account AND expiry_day = key.expiry_day AND serial = key.serial LIMIT 1
+) AS found
+"""
+_LOAD_HELD = "SELECT found.*" + _EACH.format(columns=_HOLD, table="hold")
+_LOAD_OTHERS = "SELECT found.*" + _EACH.format(columns=_STAMP, table="stamp")
 PLACED = f"SELECT {_STAMP} FROM stamp WHERE expiry_day = $1 AND place <> 0 ORDER BY place"  # noqa: S608
 """The stamps of a day that have a place in the journal's chain, in that order."""
 _OVERDUE = """
@@ -43,10 +47,10 @@ ON CONFLICT (account, expiry_day, serial) DO UPDATE SET receiver = excluded.rece
   letter = excluded.letter, tx = excluded.tx, price = excluded.price, cap_day = excluded.cap_day,
   lease_until = excluded.lease_until
 """
+# The rows stay where they are meanwhile: whoever writes holds of an account has locked it.
 _STORE_NOT_HELD = f"""
 WITH gone AS (
-  DELETE FROM hold USING {_KEYS}
-  WHERE hold.account = key.account AND hold.expiry_day = key.expiry_day AND hold.serial = key.serial
+  DELETE FROM hold WHERE ctid = ANY (ARRAY(SELECT found.place {_EACH.format(columns="ctid AS place", table="hold")}))
 )
 INSERT INTO stamp SELECT * FROM unnest($1::text[], $2::integer[], $3::bytea[], $4::smallint[], $5::text[], $6::text[],
   $7::bytea[], $8::bigint[], $9::integer[], $10::bigint[], $11::bigint[])
@@ -59,7 +63,12 @@ ON CONFLICT (account, expiry_day, serial) DO UPDATE SET state = excluded.state, 
 async def load(connection: Connection, keys: Collection[StampKey]) -> dict[StampKey, StampRecord]:
     """The records of those stamps that have been seen."""
     keys = [key for key in keys if 0 <= key[1] <= DAY_MAX]
-    return as_records(await connection.fetch(_LOAD, *_columns(keys, 3))) if keys else {}
+    found: dict[StampKey, StampRecord] = {}
+    for statement in (_LOAD_HELD, _LOAD_OTHERS):  # to look into the partitions costs more, and settles need it seldom
+        if keys:
+            found |= as_records(await connection.fetch(statement, *_columns(keys, 3)))
+            keys = [key for key in keys if key not in found]
+    return found
 
 
 async def overdue_holds(connection: Connection, lease_before: int, limit: int) -> list[StampKey]:
@@ -83,7 +92,7 @@ async def store(connection: Connection, records: Mapping[StampKey, StampRecord])
 
 
 def as_records(rows: Iterable[Any]) -> dict[StampKey, StampRecord]:
-    """Rows that begin with a key and go on as a record does; of two with one key the later counts."""
+    """Rows that begin with a key and go on as a record does."""
     return {tuple(row[:3]): StampRecord._make(row[3:]) for row in rows}
 
 
