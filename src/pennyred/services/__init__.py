@@ -15,6 +15,7 @@
     timing      how long a letter's phases took
     office      accounts, licences, redemption; officekeys, vouchers
     redeemer    the office as a gate sees it; stampchecker: what others bring; receipts: what it signs
+    keyring     offices' public keys, as long as they count; revocations: licences that count no more
     routing     several offices, each for its own stamps; trust: stamps accepted while an office does not answer
     franking    stamps on a sender's letter; borne: those it has; wallet
     ports       what is needed from outside, as shapes; letterbox: what passes between the door and the desk

@@ -37,7 +37,7 @@ class RevocationList:
         """Read what is new. Raises `Unavailable`."""
         while len(self._revoked) <= FINGERPRINTS_MAX:
             page = await self._fetch(self._last)
-            if page.last <= self._last:
+            if page.last <= self._last or not page.fingerprints:
                 return
             self._revoked.update(page.fingerprints)
             self._last = page.last

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Request, Router, post
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.handlers import BaseRouteHandler
 from litestar.params import Body
 
 from pennyred.ledger.callers import Receiver
@@ -34,6 +36,20 @@ SettleBody = Annotated[redemptions.SettleRequest, Body(examples=examples.SETTLE)
 VoidBody = Annotated[redemptions.VoidRequest, Body(examples=examples.VOID)]
 
 
+async def require_receiver(connection: ASGIConnection[Any, Any, Any, State], handler: BaseRouteHandler) -> None:  # noqa: ARG001 - a guard's shape
+    """Note whose token the request has, as `state.receiver`; raises `BadToken`.
+
+    A guard, so that nothing of a stranger's body is read.
+    """
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise BadToken("say who you are: Authorization: Bearer <the token that `pennyred receiver add` printed>")
+    receiver = await connection.app.state.office.receiver(token)
+    if receiver is None:
+        raise BadToken("no receiver here has this token")
+    connection.state.receiver = receiver
+
+
 @post("/hold", status_code=_OK, responses=described(400, 401, 422))
 async def hold(request: Asked, state: State, data: HoldBody, idempotency_key: Key = None) -> redemptions.HoldResponse:
     """Reserve the price of stamps; those of one group are held together or not at all.
@@ -41,7 +57,7 @@ async def hold(request: Asked, state: State, data: HoldBody, idempotency_key: Ke
     Repeated with the same `tx`, it answers the same. A stamp that was spent comes with what it was used for first, and
     the office's receipt of that.
     """
-    redeemer = await _redeemer(request, state.office, idempotency_key)
+    redeemer = await _redeemer(request, idempotency_key)
     holds = [redemptions.read_hold(item) for item in data.holds]
     answers = await redeemer.hold(holds, lease_seconds=data.lease_seconds)
     spent = [one for one, answer in zip(holds, answers, strict=True) if answer.outcome is HoldOutcome.SPENT]
@@ -62,7 +78,7 @@ async def settle(
 
     Each that is settled comes with the office's receipt.
     """
-    redeemer = await _redeemer(request, state.office, idempotency_key)
+    redeemer = await _redeemer(request, idempotency_key)
     settles = [redemptions.read_settle(item) for item in data.settles]
     outcomes = await redeemer.settle(settles)
     done = [
@@ -77,9 +93,9 @@ async def settle(
 
 
 @post("/void", status_code=_OK, responses=described(400, 401, 422))
-async def void(request: Asked, state: State, data: VoidBody, idempotency_key: Key = None) -> redemptions.VoidResponse:
+async def void(request: Asked, data: VoidBody, idempotency_key: Key = None) -> redemptions.VoidResponse:
     """Give back the price of stamps held under this `tx`: the letter was not delivered. May be repeated."""
-    redeemer = await _redeemer(request, state.office, idempotency_key)
+    redeemer = await _redeemer(request, idempotency_key)
     outcomes = await redeemer.void([redemptions.read_void(item) for item in data.voids])
     return redemptions.VoidResponse([redemptions.VoidResult(outcome) for outcome in outcomes])
 
@@ -90,6 +106,7 @@ async def void(request: Asked, state: State, data: VoidBody, idempotency_key: Ke
     responses=described(400, 401, 403, 429),
     security=[{SCHEME: []}],
     tags=["gates"],
+    guards=[require_receiver],
 )
 async def prove_domain(request: Asked, state: State, data: DomainBody) -> messages.ReceiverView:
     """Redeem for one more domain, whose DNS says that this receiver may: a TXT record at `_postage.<domain>`.
@@ -97,7 +114,7 @@ async def prove_domain(request: Asked, state: State, data: DomainBody) -> messag
     Asked without the record, the refusal says what to publish.
     """
     office: Office = state.office
-    receiver = await _receiver(request, office)
+    receiver: Receiver = request.state.receiver
     if not state.proofs.take(request.client.host if request.client else "", now=office.now):
         raise TooOften(f"at most {PROOFS_PER_MINUTE} domains a minute are looked up for one network")
     domains = await office.prove_domain(receiver, data.domain)
@@ -112,24 +129,16 @@ def redemption_routes() -> Router:
         security=[{SCHEME: []}],
         request_max_body_size=redemptions.BODY_BYTES_MAX,
         tags=["gates"],
+        guards=[require_receiver],
     )
 
 
-async def _redeemer(request: Asked, office: Office, key: str | None) -> LedgerRedeemer:
-    """On behalf of whose token the request has; raises `BadToken`."""
-    receiver = await _receiver(request, office)
+async def _redeemer(request: Asked, key: str | None) -> LedgerRedeemer:
+    """On behalf of whose token the request has."""
+    office: Office = request.app.state.office
+    receiver: Receiver = request.state.receiver
     await require_same(request, Caller(office, f"receiver {receiver.name}"), key)
     return office.redeemer(receiver)
-
-
-async def _receiver(request: Asked, office: Office) -> Receiver:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise BadToken("say who you are: Authorization: Bearer <the token that `pennyred receiver add` printed>")
-    receiver = await office.receiver(token)
-    if receiver is None:
-        raise BadToken("no receiver here has this token")
-    return receiver
 
 
 async def _receipts(office: Office, stamps: Sequence[StampKey]) -> list[str]:
