@@ -16,10 +16,10 @@ from pennyred.postage.ledger_rules import AccountFigures, utc_day
 from pennyred.postage.merkle import root_of
 
 _FIGURES = """
-SELECT id, is_open, public_key, daily_cap, balance, held,
-  coalesce((SELECT stamps FROM daily_use WHERE daily_use.account = id AND day = $2), 0) AS used
-FROM account WHERE id = ANY($1::text[]) AND public_key IS NOT NULL ORDER BY id FOR UPDATE OF account
+SELECT id, is_open, public_key, daily_cap, balance, held, 0 AS used
+FROM account WHERE id = ANY($1::text[]) AND public_key IS NOT NULL ORDER BY id FOR UPDATE
 """
+_USED = "SELECT account, stamps FROM daily_use WHERE account = ANY($1::text[]) AND day = $2"
 _LOCKED = "SELECT id, balance FROM account WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _SENDERS = """
 WITH used AS (
@@ -67,10 +67,22 @@ INSERT INTO batch SELECT number, $1::bigint, $5::bigint, sold, settled, refunded
 """
 
 
-async def locked_figures(connection: Connection, accounts: Iterable[str], *, today: int) -> dict[str, AccountFigures]:
-    """What the rules need of these senders, who are locked from now on; an id that is no sender's is left out."""
-    rows = await connection.fetch(_FIGURES, sorted(set(accounts)), today)
+async def locked_figures(connection: Connection, accounts: Iterable[str]) -> dict[str, AccountFigures]:
+    """What the rules need of these senders, who are locked from now on; an id that is no sender's is left out.
+
+    Without what they have used of their caps.
+    """
+    rows = await connection.fetch(_FIGURES, sorted(set(accounts)))
     return {row[0]: AccountFigures(*row[1:]) for row in rows}
+
+
+async def add_used(connection: Connection, figures: dict[str, AccountFigures], *, today: int) -> None:
+    """What these senders, who are locked, have used of the day's cap.
+
+    A statement of its own: the one that waits for the locks sees other tables as they were before it waited.
+    """
+    for account, stamps in await connection.fetch(_USED, list(figures), today):
+        figures[account].used_today = stamps
 
 
 async def locked_balances(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:

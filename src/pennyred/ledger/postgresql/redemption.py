@@ -31,7 +31,7 @@ async def redeem(connection: Connection, requests: Sequence[Request], known_days
     days_of_requests = [list(same_day) for _, same_day in groupby(requests, key=lambda request: utc_day(request.now))]
     if len(days_of_requests) > 1:
         # All senders at once: batch after batch, two transactions could each have what the other one waits for.
-        await journal.locked_figures(connection, _accounts(requests), today=0)
+        await journal.locked_figures(connection, _accounts(requests))
     answers: list[list[Any]] = []
     for same_day in days_of_requests:
         answers.extend(await _redeem_same_day(connection, same_day, known_days))
@@ -65,7 +65,7 @@ async def refund(
 ) -> list[list[RefundOutcome]]:
     """Answer refunds, one request after the other, and pay back."""
     if len(requests) > 1:  # as in `redeem`
-        await journal.locked_figures(connection, _accounts(requests), today=0)
+        await journal.locked_figures(connection, _accounts(requests))
     answers = []
     for request in requests:
         batch = await _read(connection, request.items, request.now)
@@ -96,7 +96,9 @@ async def _present(connection: Connection, needed: set[int], known_days: Collect
 
 async def _read(connection: Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
     accounts = {item.account for item in items}
-    figures = await journal.locked_figures(connection, accounts, today=utc_day(now))
+    figures = await journal.locked_figures(connection, accounts)
+    if any(isinstance(item, HoldOrder) for item in items):
+        await journal.add_used(connection, figures, today=utc_day(now))
     found = await stamps.load(connection, {(item.account, item.expiry_day, item.serial) for item in items})
     return Batch(found, figures, today=utc_day(now), number=await journal.new_batch_id(connection))
 

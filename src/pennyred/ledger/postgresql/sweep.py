@@ -44,7 +44,7 @@ async def sweep_holds(connection: Connection, known_days: Collection[int], *, no
     """Void or settle holds left in doubt; how many of each, and whether there may be more."""
     overdue = await stamps.overdue_holds(connection, now - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
     today = utc_day(now)
-    figures = await journal.locked_figures(connection, {key[0] for key in overdue}, today=today)
+    figures = await journal.locked_figures(connection, {key[0] for key in overdue})
     found = await stamps.load(connection, overdue)  # under the locks: somebody may have come back for one
     doubtful = [
         key
