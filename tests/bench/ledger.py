@@ -1,7 +1,7 @@
 """The ledger alone: pairs of hold and settle a second, durable, on both back ends; with one account that everybody
 uses; with millions of stamps remembered. In turns, in one run: only the ratios mean anything.
 
-    python -m tests.bench.ledger [--rows 10000000] [--rounds 3] [--short]
+    python -m tests.bench.ledger [--back-end sqlite] [--rows 10000000] [--rounds 3] [--short]
 
 No signature is checked here, and what is asked is made before the clock starts: it is the ledger's rate, not that of
 who asks. PostgreSQL is a server of the bench's own, with fsync and synchronous_commit as they are
@@ -40,6 +40,7 @@ from . import preloading
 NOW = 1_790_000_000
 DAYS = 14
 PROCESSES = 2
+BACK_ENDS = ("sqlite", "postgresql")
 PAIRS_A_SECOND_MAX = 20_000
 """Of one process: so many are made before the clock starts."""
 
@@ -160,6 +161,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, metavar="N", help="a turn (default: 4)")
     parser.add_argument("--batch", type=int, default=500, metavar="N", help="stamps a call (default: 500)")
     parser.add_argument("--callers", type=int, default=4, metavar="N", help="at once in each process (default: 4)")
+    parser.add_argument(
+        "--back-end", choices=BACK_ENDS, help="only this one: its server's own work is then not beside it"
+    )
     parser.add_argument("--short", action="store_true", help="whether it works at all")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a real disk (default: /var/tmp)")
     wanted = parser.parse_args()
@@ -167,16 +171,19 @@ def main() -> None:
         wanted.rows, wanted.rounds, wanted.seconds, wanted.batch = 40_000, 1, 0.5, 100
     few = min(wanted.rows // 2, 100_000)
     console = Console()
-    server = PostgresServer(min(binaries()), {"shared_buffers": "1GB", "max_wal_size": "4GB"})
+    back_ends = (wanted.back_end,) if wanted.back_end else BACK_ENDS
+    server = None
+    if "postgresql" in back_ends:
+        server = PostgresServer(min(binaries()), {"shared_buffers": "1GB", "max_wal_size": "4GB"})
     with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
-        cases = [Case(back_end, shape) for back_end in ("sqlite", "postgresql") for shape in SHAPES]
-        cases += [Case(back_end, SPREAD, rows) for back_end in ("sqlite", "postgresql") for rows in (few, wanted.rows)]
+        cases = [Case(back_end, shape) for back_end in back_ends for shape in SHAPES]
+        cases += [Case(back_end, SPREAD, rows) for back_end in back_ends for rows in (few, wanted.rows)]
         places: dict[Case, str] = {}
         rates: dict[Case, list[float]] = defaultdict(list)
         with Progress(console=console) as progress, ProcessPoolExecutor(PROCESSES) as pool:
             task = progress.add_task("filling", total=len(cases) * (1 + wanted.rounds))
             for place, case in enumerate(cases):
-                url = str(Path(folder) / f"{place}.db") if case.back_end == "sqlite" else server.new_database()
+                url = server.new_database() if server and case.back_end == "postgresql" else f"{folder}/{place}.db"
                 places[case] = url
                 asyncio.run(furnish(url))
                 asyncio.run(preloading.fill(url, case.rows, NOW, DAYS, int(StampState.SETTLED)))
@@ -191,7 +198,8 @@ def main() -> None:
             if not case.rows:
                 asyncio.run(audited(places[case]))
         _print(console, cases, rates)
-    server.end()
+    if server:
+        server.end()
 
 
 def _print(console: Console, cases: list[Case], rates: dict[Case, list[float]]) -> None:
