@@ -1,9 +1,11 @@
 """Calls of a ledger as values, so that those of many callers can be answered in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pennyred.postage.ledger_rules import HoldOrder
+from pennyred.ledger.batch import Batch
+from pennyred.postage.ledger_rules import HoldFacts, HoldOrder
 from pennyred.postage.redemption import Settle, Void
 
 
@@ -44,3 +46,20 @@ class RefundRequest:
 
 
 Request = HoldRequest | SettleRequest | VoidRequest
+
+
+def answer_all(
+    batch: Batch, requests: Sequence[Request], domains: Mapping[str, frozenset[str]], floor_day: int
+) -> list[list[Any]]:
+    """Answer each by the list its kind promises, in order; `domains` are those of the receivers that may hold."""
+    answers: list[list[Any]] = []
+    for request in requests:
+        match request:
+            case HoldRequest(receiver, orders, at):
+                facts = HoldFacts(receiver, domains.get(receiver, frozenset()), floor_day, at)
+                answers.append(batch.hold(orders, facts))
+            case SettleRequest(receiver, settles, at):
+                answers.append(batch.settle(receiver, settles, now=at))
+            case VoidRequest(receiver, voids):
+                answers.append(batch.void(receiver, voids))
+    return answers

@@ -13,8 +13,8 @@ from asyncpg import Connection
 from pennyred.ledger.batch import Batch
 from pennyred.ledger.postgresql import days, journal, stamps
 from pennyred.ledger.protocol import EntryKind, receiver_account
-from pennyred.ledger.requests import HoldRequest, RefundRequest, Request, SettleRequest, VoidRequest
-from pennyred.postage.ledger_rules import HoldFacts, HoldOrder, RefundOutcome, StampState, utc_day
+from pennyred.ledger.requests import HoldRequest, RefundRequest, Request, answer_all
+from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, StampState, utc_day
 from pennyred.postage.redemption import Settle, Void
 
 _DOMAINS = """
@@ -46,16 +46,7 @@ async def _redeem_same_day(
     receivers = {request.receiver for request in requests if isinstance(request, HoldRequest)}
     domains = await _domains(connection, receivers) if receivers else {}
     floor_day = await days.floor_day(connection) if receivers else 0
-    answers: list[list[Any]] = []
-    for request in requests:
-        match request:
-            case HoldRequest(receiver, orders, at):
-                facts = HoldFacts(receiver, domains.get(receiver, frozenset()), floor_day, at)
-                answers.append(batch.hold(orders, facts))
-            case SettleRequest(receiver, settles, at):
-                answers.append(batch.settle(receiver, settles, now=at))
-            case VoidRequest(receiver, voids):
-                answers.append(batch.void(receiver, voids))
+    answers = answer_all(batch, requests, domains, floor_day)
     await write(connection, batch, EntryKind.SETTLE, known_days, now=now)
     return answers
 

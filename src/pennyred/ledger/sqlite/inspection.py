@@ -45,11 +45,6 @@ _CHECKS = (
     FROM account, (SELECT coalesce(sum(stamps), 0) AS total FROM voucher WHERE account IS NOT NULL)
     WHERE id = 'office:vouchers' AND total <> -balance""",
 )
-_JOURNAL_TOTALS = """
-SELECT coalesce(sum(CASE WHEN kind IN ('settle', 'sweep') THEN amount END), 0),
-  coalesce(-sum(CASE WHEN kind = 'refund' THEN amount END), 0)
-FROM posting JOIN entry ON entry.id = entry_id WHERE account GLOB 'receiver:*'
-"""
 _DAY_TOTALS = """
 SELECT coalesce(sum(CASE WHEN state IN ({settled}, {refunded}) THEN price END), 0),
   coalesce(sum(CASE WHEN state = {refunded} THEN price END), 0),
@@ -62,24 +57,25 @@ _KEPT_TOTALS = "SELECT settled, refunded FROM floor UNION ALL SELECT settled, re
 
 def audit(connection: apsw.Connection) -> Audit:
     """Recompute everything."""
-    ((settled, refunded),) = connection.execute(_JOURNAL_TOTALS)
+    totals = chain.journal_totals(connection)
     differences = [str(sentence) for check in _CHECKS for (sentence,) in connection.execute(check)]
     held: dict[str, int] = dict(connection.execute(_HELD).fetchall())  # type: ignore[arg-type]
     for day in stamps.days(connection):
         differences.extend(_day_differences(connection, day))
     kept = connection.execute(_KEPT_TOTALS).fetchall()
     kept_settled, kept_refunded = (sum(column) for column in zip(*kept, strict=True))
-    if (kept_settled, kept_refunded) != (settled, refunded):
+    if (kept_settled, kept_refunded) != (totals.settled, totals.refunded):
         differences.append(
-            f"the journal has {settled} settled and {refunded} refunded, the stamps {kept_settled} and {kept_refunded}"
+            f"the journal has {totals.settled} settled and {totals.refunded} refunded,"
+            f" the stamps {kept_settled} and {kept_refunded}"
         )
     differences.extend(_held_differences(connection, held))
     differences.extend(islice(chain.differences(connection, stamps.days(connection)), DIFFERENCES_MAX))
-    ((sold,),) = connection.execute("SELECT -coalesce(sum(balance), 0) FROM account WHERE id GLOB 'office:*'")
     ((outstanding,),) = connection.execute("SELECT coalesce(sum(balance), 0) FROM account WHERE public_key IS NOT NULL")
     return Audit(
-        not differences, sold, settled, refunded, sum(held.values()), outstanding, tuple(differences[:DIFFERENCES_MAX])
-    )
+        not differences, totals.sold, totals.settled, totals.refunded, sum(held.values()), outstanding,
+        tuple(differences[:DIFFERENCES_MAX]),
+    )  # fmt: skip
 
 
 def _day_differences(connection: apsw.Connection, day: int) -> Iterator[str]:

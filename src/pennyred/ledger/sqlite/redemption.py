@@ -14,9 +14,9 @@ import apsw
 from pennyred.ledger.batch import Batch, Changes
 from pennyred.ledger.chaining import Moved
 from pennyred.ledger.protocol import EntryKind, receiver_account
-from pennyred.ledger.requests import HoldRequest, Request, SettleRequest, VoidRequest
+from pennyred.ledger.requests import HoldRequest, Request, answer_all
 from pennyred.ledger.sqlite import chain, journal, stamps
-from pennyred.postage.ledger_rules import HoldFacts, HoldOrder, RefundOutcome, utc_day
+from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, utc_day
 from pennyred.postage.redemption import Settle, Void
 
 
@@ -34,16 +34,7 @@ def _redeem_same_day(connection: apsw.Connection, requests: Sequence[Request]) -
     holds = [request for request in requests if isinstance(request, HoldRequest)]
     domains = _domains(connection, {request.receiver for request in holds})
     floor_day = stamps.floor_day(connection) if holds else 0
-    answers: list[list[Any]] = []
-    for request in requests:
-        match request:
-            case HoldRequest(receiver, orders, at):
-                facts = HoldFacts(receiver, domains.get(receiver, frozenset()), floor_day, at)
-                answers.append(batch.hold(orders, facts))
-            case SettleRequest(receiver, settles, at):
-                answers.append(batch.settle(receiver, settles, now=at))
-            case VoidRequest(receiver, voids):
-                answers.append(batch.void(receiver, voids))
+    answers = answer_all(batch, requests, domains, floor_day)
     write(connection, batch, EntryKind.SETTLE, now=now)
     return answers
 
