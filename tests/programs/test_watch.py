@@ -39,9 +39,9 @@ def figures(port):
 
 def until(wanted):
     """Ask until it is so; pages are written out at most once a second, gauges every five."""
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 90
     while not (found := wanted()):
-        assert time.monotonic() < ends, "not seen within a minute"
+        assert time.monotonic() < ends, "not seen in time"
         time.sleep(0.2)
     return found
 
@@ -50,8 +50,9 @@ def until(wanted):
 def test_letters_stamps_and_the_ledger_are_counted_whichever_worker_did_it(tmp_path, mail_server, workers):
     metrics = free_port()
     town = Town.found(tmp_path, mail_server.port, f'metrics = "127.0.0.1:{metrics}"')
-    with town.serve("--workers", str(workers)):
+    with town.serve():  # what was sold is looked at when it starts, and then once a minute
         town.fund(10)
+    with town.serve("--workers", str(workers)):
         for _ in range(4):
             assert town.send(town.stamped(letter(), BOB), BOB)[0] == 250
         assert town.send(letter(), BOB)[0] == 550

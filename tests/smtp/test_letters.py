@@ -4,9 +4,9 @@ import asyncio
 import errno
 import io
 import re
-from pathlib import Path
 
 import pytest
+from corpus import corpus_letters
 from fake_upstream import FakeUpstream
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +15,6 @@ from smtp_gate import FakeDesk, Gate
 
 from pennyred.smtp.spool import SpoolLimits
 
-CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 FIELDS = b"X-Postage-Pass: abc\r\nAuthentication-Results: gate; x-postage=none\r\n"
 
 
@@ -31,11 +30,7 @@ async def passed_through(letters: list[bytes], fields: bytes = FIELDS) -> list[b
 
 
 def test_every_letter_of_the_corpus_arrives_as_it_was_sent():
-    paths = sorted(CORPUS.rglob("*.eml"))
-    if not paths:
-        pytest.skip(f"no corpus in {CORPUS}")
-    letters = [re.sub(rb"\r\n|\r|\n", b"\r\n", path.read_bytes()) for path in paths]
-    letters = [letter if letter.endswith(b"\r\n") else letter + b"\r\n" for letter in letters]
+    letters = [letter if letter.endswith(b"\r\n") else letter + b"\r\n" for _, letter in corpus_letters()]
     assert asyncio.run(passed_through(letters)) == [FIELDS + letter for letter in letters]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+ABSENT = "no corpus of real letters"
 _BESIDE = Path(__file__).parents[3] / "shared" / "corpus"
 
 
@@ -14,7 +15,7 @@ def corpus_letters() -> list[tuple[str, bytes]]:
     folder = Path(os.environ.get("PENNYRED_CORPUS") or _BESIDE)
     letters = [(path.name, with_crlf(path.read_bytes())) for path in sorted(folder.glob("*.eml"))]
     if not letters:
-        pytest.skip(f"no corpus of real letters in {folder} (set PENNYRED_CORPUS)")
+        pytest.skip(f"{ABSENT} in {folder} (set PENNYRED_CORPUS)")
     return letters
 
 

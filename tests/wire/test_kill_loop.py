@@ -1,6 +1,6 @@
 """SIGKILL at random moments while clients retry like mail servers: no letter is lost, none is charged twice.
 
-The office inside the gate's program, and as a program of its own that is killed too. Eight kills by default, sixty
+The office inside the gate's program, and as a program of its own that is killed too. Eight kills by default, forty
 with PENNYRED_LONG. Timeouts are set small, so that a lease is over in seconds.
 """
 
@@ -19,7 +19,7 @@ from mailserver import MailServer
 from program import Served
 from town import ANN, BOB, Town, letter
 
-KILLS = 60 if os.environ.get("PENNYRED_LONG") else 8
+KILLS = 40 if os.environ.get("PENNYRED_LONG") else 8
 LETTERS_PER_KILL = 6
 CLIENTS = 4
 RETRY_SECONDS = 0.1
