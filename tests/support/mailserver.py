@@ -7,7 +7,7 @@ from typing import Any
 
 from fake_upstream import FakeUpstream, Taken
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 class MailServer:

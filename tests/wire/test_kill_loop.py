@@ -23,7 +23,7 @@ KILLS = 40 if os.environ.get("PENNYRED_LONG") else 8
 LETTERS_PER_KILL = 6
 CLIENTS = 4
 RETRY_SECONDS = 0.1
-LIMIT_SECONDS = 900 if os.environ.get("PENNYRED_LONG") else 100
+LIMIT_SECONDS = 900 if os.environ.get("PENNYRED_LONG") else 150
 YES = b"250 2.0.0 Ok\r\n"
 SETTINGS = "transfer_timeout_seconds = 1\nupstream_timeout_seconds = 1"
 
