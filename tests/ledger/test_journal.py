@@ -3,6 +3,7 @@
 import asyncio
 
 import apsw
+import asyncpg
 from ledgerworld import (
     DAY,
     NOW,
@@ -16,7 +17,9 @@ from ledgerworld import (
     order,
     settle_of,
 )
+from postgres import SERVER_VERSIONS
 
+from pennyred.ledger.postgresql import PostgresLedger
 from pennyred.ledger.protocol import EntryKind, receiver_account
 from pennyred.ledger.sqlite import SqliteLedger, migrate_ledger
 from pennyred.postage.ledger_rules import DAYS_KEPT_AFTER_EXPIRY, IN_DOUBT_DAYS
@@ -105,15 +108,27 @@ def names_both(row, one, other):
     return all(any(name in text for text in texts) for name in (one, other))
 
 
-def rows_that_name_both(path, one, other):
-    """Over all tables of the file."""
+def all_rows(path):
+    """Of every table of a ledger's file, by table."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    found = {
-        table for table in tables for row in connection.execute(f"SELECT * FROM {table}") if names_both(row, one, other)
-    }
+    rows = {table: list(connection.execute(f"SELECT * FROM {table}")) for table in tables}
     connection.close()
-    return found
+    return rows
+
+
+async def all_rows_of(url):
+    """Of every table of a ledger in PostgreSQL, by table."""
+    connection = await asyncpg.connect(url)
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    rows = {table: [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")] for (table,) in tables}
+    await connection.close()
+    return rows
+
+
+def tables_that_tell(rows):
+    """Those with a row that names a sender and a receiver of its stamps."""
+    return {table for table, some in rows.items() if any(names_both(row, SENDER, RECEIVER) for row in some)}
 
 
 async def until_all_is_forgotten(world):
@@ -124,22 +139,36 @@ async def until_all_is_forgotten(world):
 
 
 def test_who_paid_whom_is_forgotten(tmp_path):
-    asyncio.run(forget_who_paid_whom(tmp_path / "ledger.db"))
+    path = tmp_path / "ledger.db"
+
+    async def story():
+        await forget_who_paid_whom(SqliteLedger.open(path, now=NOW), lambda: asyncio.to_thread(all_rows, path))
+
+    asyncio.run(story())
 
 
-async def forget_who_paid_whom(path):
-    world = LedgerWorld(SqliteLedger.open(path, now=NOW))
+def test_who_paid_whom_is_forgotten_in_postgresql(postgres_database):
+    url = postgres_database(SERVER_VERSIONS[0])
+
+    async def story():
+        await forget_who_paid_whom(await PostgresLedger.open(url, now=NOW), lambda: all_rows_of(url))
+
+    asyncio.run(story())
+
+
+async def forget_who_paid_whom(ledger, rows):
+    world = LedgerWorld(ledger)
     await world.prepare()
     await pay(world, "s1")
     await pay(world, "o1", by=OTHER_RECEIVER, account=OTHER_SENDER)
     refunded = await pay(world, "s2")
     await world.refund(refunded)
     await world.hold(order("left in doubt", "left in doubt"))
-    assert rows_that_name_both(path, SENDER, RECEIVER), "while the day is remembered"
+    assert tables_that_tell(await rows()), "while the day is remembered"
 
     await until_all_is_forgotten(world)
 
-    assert rows_that_name_both(path, SENDER, RECEIVER) == set()
+    assert tables_that_tell(await rows()) == set()
     assert (await world.ledger.audit()).balanced
     await world.ledger.close()
 
