@@ -16,6 +16,7 @@ from pennyred.programs.office import clock, open_ledger
 from pennyred.programs.officeprobes import issuer_complaints
 from pennyred.programs.policy import gate_hostname, read_pass_key
 from pennyred.services.officekeys import OfficeKeys, key_files
+from pennyred.smtp.dialogue import OWN_SESSION
 from pennyred.smtp.probing import Probe, probe_upstream
 from pennyred.smtp.upstream import Endpoint
 from pennyred.state.recipientrules import stored_rules
@@ -138,8 +139,11 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
     which = f" at {url}" if len(gate.upstream) > 1 else ""
     match probe:
         case Probe(error=error) if error:
-            is_unproved = "TLS: its certificate" in error
-            remedy = ", or its authority's certificate in upstream_tls_ca" if is_unproved else ""
+            remedy = ""
+            if "TLS: its certificate" in error:
+                remedy = ", or its authority's certificate in upstream_tls_ca"
+            elif OWN_SESSION in error:
+                remedy = " that asks the gate for no login, nor for TLS unless by smtps:// or smtp+starttls://"
             return [_about(settings, "gate.upstream", error, f"a mail server at {url}{remedy}")]
         case Probe(can_be_told=False):
             identity = gate.upstream_identity

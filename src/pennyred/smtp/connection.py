@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pennyred.postage.errors import Unavailable
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
-from pennyred.smtp.dialogue import Dialogue, unavailable
+from pennyred.smtp.dialogue import Dialogue, require_word_on_letter, unavailable
 from pennyred.smtp.identity import ClientIdentity, proxy_header, xclient_command, xforward_commands
 from pennyred.smtp.upstream import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
 
@@ -63,7 +63,8 @@ class Connection(Dialogue):
         reply = await self._reply(hello, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply):
             # One that knows nothing of PROXY took the header for commands, and answers those with syntax errors.
-            if is_the_clients and not replies.is_closing(reply) and not replies.is_about_syntax(reply):
+            is_ours = replies.is_about_syntax(reply) or replies.is_about_session(reply)
+            if is_the_clients and not replies.is_closing(reply) and not is_ours:
                 raise Refused(reply)
             raise unavailable(f"EHLO: {reply.text}")
         self.capabilities = parse_capabilities(reply)
@@ -103,27 +104,31 @@ class Connection(Dialogue):
             raise unavailable(f"XCLIENT: {told.text}")
         [hello] = await self.exchange([self._hello_line(self._hello_name(client))])
         if not replies.is_success(hello):
-            if replies.is_closing(hello):
+            if replies.is_closing(hello) or replies.is_about_session(hello):
                 raise unavailable(f"EHLO after XCLIENT: {hello.text}")
             raise Refused(hello)
         self.capabilities = parse_capabilities(hello)
         self._told = line
 
     async def begin(self, client: ClientIdentity, lines: Sequence[bytes]) -> list[Reply]:
-        """Say MAIL and RCPTs, behind XFORWARD where the client is told of so: it holds for one transaction."""
+        """Say MAIL and RCPTs, behind XFORWARD where the client is told of so: it holds for one transaction.
+
+        Raises `Unavailable` where an answer is about the gate's own session.
+        """
         told: list[bytes] = []
         if self.options.identity is IdentityMode.XFORWARD:
             told = xforward_commands(client, self.capabilities.xforward)
-        if not told:
-            return await self.exchange(lines)
-        if "PIPELINING" in self.capabilities.keywords:
+        if not told or "PIPELINING" in self.capabilities.keywords:
             answers = await self.exchange([*told, *lines])
         else:
             answers = [*await self.exchange(told), *await self.exchange(lines)]
         for answer in answers[: len(told)]:
             if not replies.is_success(answer):
                 raise unavailable(f"XFORWARD: {answer.text}")
-        return answers[len(told) :]
+        del answers[: len(told)]
+        # RCPTs behind a MAIL that was refused are out of turn, and told so.
+        require_word_on_letter("MAIL and RCPT", answers if replies.is_success(answers[0]) else answers[:1])
+        return answers
 
     async def exchange(self, lines: Sequence[bytes], *, is_first_needed: bool = True) -> list[Reply]:
         """Send commands, all at once where the server allows it, and wait for their replies.

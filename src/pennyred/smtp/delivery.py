@@ -15,7 +15,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.services.letterbox import Delivered, Fate, Reply
 from pennyred.smtp import path, replies
 from pennyred.smtp.connection import Connection, Refused
-from pennyred.smtp.dialogue import unavailable
+from pennyred.smtp.dialogue import require_word_on_letter, unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.newlines import stuffed
 from pennyred.smtp.offers import NO_NEEDS, Needs, needs_of
@@ -71,6 +71,11 @@ class Transaction:
         """Say more RCPTs; raises `Unavailable`."""
         connection = await self._reopened()
         answers = await connection.exchange([line for line, _ in recipients], is_first_needed=False)
+        try:
+            require_word_on_letter("RCPT", answers)
+        except Unavailable:
+            self._drop()  # on the next connection those only are named again of whom the client has heard a yes
+            raise
         self._count(recipients, answers)
         return answers
 
@@ -158,6 +163,7 @@ class Transaction:
         [answer] = await connection.exchange([b"DATA"])
         if replies.is_data_wanted(answer):
             return connection
+        require_word_on_letter("DATA", [answer])
         if replies.is_refusal(answer):
             raise Refused(answer)
         raise unavailable(f"DATA: {answer.text}")

@@ -6,6 +6,7 @@ connection is then broken for good.
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import cast
 
 from pennyred.postage.errors import Unavailable
@@ -17,10 +18,19 @@ from pennyred.smtp.patience import Patience
 from pennyred.smtp.security import change_to_tls
 from pennyred.smtp.upstream import UpstreamOptions
 
+OWN_SESSION = "does not like the gate's own session"
+
 
 def unavailable(detail: str) -> Unavailable:
     """The mail server does not answer as it should."""
     return Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"upstream: {detail}")
+
+
+def require_word_on_letter(command: str, answers: Iterable[Reply]) -> None:
+    """Raise `Unavailable` where an answer is about the gate's own session and not about what was asked."""
+    for answer in answers:
+        if replies.is_about_session(answer):
+            raise unavailable(f"{OWN_SESSION}: {command}: {answer.text}")
 
 
 class Dialogue(asyncio.Protocol):

@@ -4,6 +4,7 @@ All are bytes ready for the wire, each line at most 512 octets (RFC 5321 section
 shown back only as printable ASCII; what went wrong inside is shown as a reference to the log and nothing more.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +16,9 @@ _TEXT_OCTETS_MAX = 490
 _ADDRESS_OCTETS_MAX = 200
 _NAMED_LINES_MAX = 100
 """Of a reply that names recipients; some clients read no more than a hundred or so."""
+
+_ABOUT_SESSION = frozenset((500, 502, 503, 530, 534, 535, 538))
+_ENHANCED_ABOUT_SESSION = re.compile(rb"5\.(?:5\.1|7\.(?:[89]|1[01]))(?!\d)")
 
 OK = b"250 2.0.0 Ok\r\n"
 RESET = b"250 2.0.0 Flushed\r\n"
@@ -120,9 +124,9 @@ def relayed(delivered: Delivered, everyone: Sequence[bytes] = ()) -> bytes:
     whom the letter was not sent to this time have had it before, and a refusal of the rest must not deny that.
     """
     for fate, reply in zip(delivered.fates, delivered.replies, strict=True):
-        if fate is Fate.REFUSED_TEMPORARY and reply is not None:
+        if fate is Fate.REFUSED_TEMPORARY and reply is not None and not is_about_session(reply):
             return reply.encoded
-        if fate in (Fate.IN_DOUBT, Fate.NOT_SENT):
+        if fate in (Fate.IN_DOUBT, Fate.NOT_SENT, Fate.REFUSED_TEMPORARY):
             return later(Reason.UPSTREAM_UNAVAILABLE)
     had = list((Counter(everyone) - Counter(delivered.recipients)).elements()) if everyone else []
     kinds = set(delivered.fates)
@@ -178,6 +182,17 @@ def is_about_syntax(reply: Reply) -> bool:
     return reply.code // 10 % 10 == 0
 
 
+def is_about_session(reply: Reply) -> bool:
+    """Whether it is about the gate's own session with the mail server, and says nothing of a client or a letter.
+
+    Not understood or out of turn (RFC 5321 section 4.2.1; 5.5.1 of RFC 3463), TLS wanted first (RFC 3207 section 4), a
+    login wanted or not believed (RFC 4954 section 6): somebody's settings are wrong, and no mail may be lost by that.
+    """
+    return reply.code in _ABOUT_SESSION or (
+        reply.code // 100 == 5 and _ENHANCED_ABOUT_SESSION.match(reply.lines[0]) is not None
+    )
+
+
 def is_success(reply: Reply) -> bool:
     """Whether it is a 2xx."""
     return reply.code // 100 == 2
@@ -195,6 +210,8 @@ def is_data_wanted(reply: Reply) -> bool:
 
 def fate_of(reply: Reply) -> Fate:
     """What a final answer means for the letter; anything that is no answer leaves it in doubt."""
+    if reply.code in _ABOUT_SESSION:
+        return Fate.REFUSED_TEMPORARY
     fates = {2: Fate.ACCEPTED, 4: Fate.REFUSED_TEMPORARY, 5: Fate.REFUSED_PERMANENT}
     return fates.get(reply.code // 100, Fate.IN_DOUBT)
 
