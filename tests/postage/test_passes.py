@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pennyred.postage.letter import Field, parse_header
-from pennyred.postage.passes import FIELDS_TRIED_MAX, GOOD_DAYS, mint_pass, pass_holds
+from pennyred.postage.passes import FIELDS_TRIED_MAX, GOOD_DAYS, Passes, mint_pass, pass_holds
 
 KEY = b"k" * 32
 LETTER_HASH = b"h" * 32
@@ -32,8 +32,19 @@ def test_a_pass_holds_among_gates_that_share_the_key() -> None:
 
 def test_the_format_is_that_of_the_specification() -> None:
     """STAMP.md 9.1, by hand."""
-    mac = hmac.new(KEY, b"pennyred/1 pass\0" + DAY.to_bytes(8, "big") + LETTER_HASH, hashlib.sha256)
+    mac = hmac.new(KEY, b"pennyred/2 pass\0" + DAY.to_bytes(8, "big") + LETTER_HASH, hashlib.sha256)
     assert b"X-Postage-Pass: v=1; d=20775;\r\n m=" + base64.b64encode(mac.digest()) + b"\r\n" == PASS
+
+
+def test_a_pass_of_the_kind_that_has_ended_holds_nothing_and_tells_that_a_gate_has_had_the_letter() -> None:
+    """They were given for letters that nobody had paid for."""
+    mac = hmac.new(KEY, b"pennyred/1 pass\0" + DAY.to_bytes(8, "big") + LETTER_HASH, hashlib.sha256)
+    ended = fields(PASS.partition(b" m=")[0] + b" m=" + base64.b64encode(mac.digest()) + b"\r\n")
+    assert not pass_holds(KEY, ended, LETTER_HASH, DAY)
+    assert Passes(KEY, ended, DAY).has_ended_one(LETTER_HASH)
+    assert not Passes(KEY, ended, DAY).has_ended_one(b"i" * 32)
+    assert not Passes(b"l" * 32, ended, DAY).has_ended_one(LETTER_HASH)
+    assert not Passes(KEY, fields(PASS), DAY).has_ended_one(LETTER_HASH)
 
 
 def test_a_pass_is_for_one_letter_to_one_recipient() -> None:

@@ -1,6 +1,7 @@
 """The small test vectors: recipients, canonical forms, hashes, licences, keys, signatures, passes."""
 
 import hashlib
+import hmac
 from collections.abc import Iterator
 from typing import Any
 
@@ -243,6 +244,7 @@ def signatures() -> Iterator[Json]:
 def passes() -> Iterator[Json]:
     key, letter, day = bytes(range(32)), bytes(range(32, 64)), 20_775
     good = mint_pass(key, letter, day).partition(b":")[2].removesuffix(b"\r\n").decode()
+    ended = _b64(hmac.digest(key, b"pennyred/1 pass\0" + day.to_bytes(8, "big") + letter, "sha256"))
     for name, because, changed in (
         ("good", "on the day it was given", {}),
         ("the day before", "clocks differ", {"day": day - 1}),
@@ -261,6 +263,7 @@ def passes() -> Iterator[Json]:
         ("duplicate tag", "not a tag list", {"value": good + "; v=1"}),
         ("cut", "the code has 32 octets", {"value": good.replace("=\r\n", "\r\n")[:-4]}),
         ("empty", "not a tag list of a pass", {"value": ""}),
+        ("the context of old", "given for letters that nobody had paid for", {"value": f" v=1; d={day}; m={ended}"}),
     ):
         case: Json = {"value": good, "key_hex": key.hex(), "letter_hash_hex": letter.hex(), "day": day, **changed}
         # What holds is said here by name, not asked of the code under test.

@@ -6,7 +6,6 @@ from pennyred.postage.authentication import Authentication
 from pennyred.postage.authres import KEY, authentication_results_field, to_take_out
 from pennyred.postage.letter import PASS_FIELD, Field, HeaderSection
 from pennyred.postage.passes import mint_pass
-from pennyred.postage.reasons import Kind, Reason
 from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.letterbox import Envelope
 from pennyred.services.standing import Standing
@@ -15,18 +14,15 @@ from pennyred.services.standing import Standing
 def added_fields(
     policy: GatePolicy, standings: Sequence[Standing], authentication: Authentication, *, day: int
 ) -> bytes:
-    """The fields to prepend: what was found (RFC 8601), and a pass for each recipient, for sister gates to believe.
+    """The fields to prepend: what was found (RFC 8601), and a pass for each recipient that has earned one.
 
-    A recipient that is due gets none (in monitor mode such a letter goes through), nor one that bears a valid one.
+    Only what was held or counted for this very delivery has (`Standing.deserves_pass`). Else a gate that asks for
+    nothing, or whose rules are others, would give away what its sister is there to ask for.
     """
     reasons = frozenset(standing.reason for standing in standings)
     fields = [authentication_results_field(policy.hostname, reasons, authentication.findings)]
     if policy.pass_key is not None:
-        fields += [
-            mint_pass(policy.pass_key, standing.letter_hash, day)
-            for standing in standings
-            if standing.letter_hash and standing.reason is not Reason.PASS and standing.reason.kind is not Kind.DUE
-        ]
+        fields += [mint_pass(policy.pass_key, one.letter_hash, day) for one in standings if one.deserves_pass]
     return b"".join(fields)
 
 

@@ -37,8 +37,9 @@ class Freebies:
             _set_free(standing, Reason.BOUNCE)
 
     async def take_passes(self, standings: Sequence[Standing]) -> bool:
-        """Count the passes that let recipients through; False where one has been used too often today."""
-        claims = [claim for one in standings if one.reason is Reason.PASS for claim in pass_claims(one.letter_hash)]
+        """Count the passes that letters have come with; False where one has been used too often today."""
+        bearers = [one for one in standings if one.reason is Reason.PASS or one.went_through]
+        claims = [claim for one in bearers for claim in pass_claims(one.letter_hash)]
         return not claims or await self._take(claims)
 
     async def take_bulk(self, unstamped: Sequence[Standing]) -> bool:
@@ -85,4 +86,5 @@ class Freebies:
 
 def _set_free(standing: Standing, reason: Reason) -> None:
     standing.reason = reason
+    standing.is_counted = True
     standing.stamps.clear()

@@ -155,6 +155,10 @@ class Desk:
         except BaseException:
             await case.give_back()
             raise
+        for one in case.standings:
+            if one.went_through and one.reason is Reason.DUPLICATE:
+                # A sister gate was paid for this very letter, and it is still on its way: 250 here would lose it.
+                one.reason = Reason.PASS
         if refusal is None and all(one.reason is Reason.DUPLICATE for one in case.standings):
             refusal = Duplicate()
         case.times.lap(Phase.HOLD)

@@ -67,11 +67,23 @@ class Standing:
     """Why it is not known whether a rule makes it free: the DNS, or the state, does not answer."""
     is_over_allowance: bool | None = None
     """Whether mode "bulk" would refuse it; None where that was not counted."""
+    is_counted: bool = False
+    """Whether a place in an allowance was taken for it: it came free, but not for nothing."""
+    went_through: bool = False
+    """Whether it bears a pass of the kind that has ended: a gate of ours has had it, whatever it was worth there."""
 
     @property
     def is_watched(self) -> bool:
         """Whether it is only written down what would become of it."""
         return self.mode is Mode.MONITOR
+
+    @property
+    def deserves_pass(self) -> bool:
+        """Whether a sister gate is to let it through by our word: a stamp is held for it, or it was counted.
+
+        One that is let through by a pass keeps that.
+        """
+        return bool(self.letter_hash) and not self.is_watched and (self.paid_by is not None or self.is_counted)
 
     @property
     def is_open(self) -> bool:
@@ -126,6 +138,7 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
         standing.letter_hash = letter_hash(hashed, letter.body_hash, recipient)
         own_passes = passes.holding(standing.letter_hash) if passes else []
         valid_passes.update(own_passes)
+        standing.went_through = passes is not None and not own_passes and passes.has_ended_one(standing.letter_hash)
         rules = policy.recipients.of(recipient).exemptions
         rule = (
             exempt_rule(policy.exemptions, recipient, sender, source)

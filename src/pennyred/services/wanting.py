@@ -134,6 +134,7 @@ class Wanting:
                     standing.doubt = Reason.INTERNAL
                     continue
                 self.used.append(grant.counter)
+                standing.is_counted = True
             standing.reason = grant.reason
 
 
