@@ -104,3 +104,19 @@ def test_the_memory_of_names_is_bounded(resolver, monkeypatch):
         return len(names._known)
 
     assert asyncio.run(ask()) == 2
+
+
+def test_addresses_without_a_name_push_out_none_that_has_one(resolver, monkeypatch):
+    """Whoever has a network has more of them than any memory."""
+    monkeypatch.setattr("pennyred.hostnames.NAMES_MAX", 8)
+    server, asked = resolver
+
+    async def ask() -> None:
+        names = HostNames(server)
+        assert await names.lookup("192.0.2.1") == "mail.example.org"
+        for last in range(100, 200):
+            assert await names.lookup(f"192.0.2.{last}") == ""
+        assert await names.lookup("192.0.2.1") == "mail.example.org"
+
+    asyncio.run(ask())
+    assert asked.count("1.2.0.192.in-addr.arpa. PTR") == 1

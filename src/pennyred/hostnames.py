@@ -5,7 +5,7 @@ themselves. Answers are kept for a while, in a bounded cache; one question is as
 """
 
 import asyncio
-from collections import OrderedDict
+import time
 from ipaddress import ip_address
 
 import dns.asyncresolver
@@ -13,11 +13,14 @@ import dns.exception
 import dns.resolver
 import dns.reversename
 
+from pennyred.services.answercache import AnswerCache
+
 LIFETIME_SECONDS = 4.0
 """For all questions about one address: the client waits."""
 KEEP_SECONDS = 600.0
 KEEP_UNKNOWN_SECONDS = 60.0
 NAMES_MAX = 10_000
+"""And a quarter as many addresses that have none."""
 PTR_MAX = 5
 """Names tried of an address that has many."""
 
@@ -27,15 +30,14 @@ class HostNames:
 
     def __init__(self, resolver: dns.asyncresolver.Resolver | None = None) -> None:
         self._resolver = resolver
-        self._known: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
+        self._known: AnswerCache[str, tuple[str | None]] = AnswerCache(time.monotonic, entries_max=NAMES_MAX)
         self._asking: dict[str, asyncio.Future[str | None]] = {}
 
     async def lookup(self, address: str) -> str | None:
         """The name; empty where the address has none that leads back to it, None where that cannot be known now."""
-        now = asyncio.get_running_loop().time()
         known = self._known.get(address)
-        if known is not None and known[0] > now:
-            return known[1]
+        if known is not None:
+            return known[0]
         asking = self._asking.get(address)
         if asking is None:
             asking = self._asking[address] = asyncio.ensure_future(self._ask(address))
@@ -49,10 +51,7 @@ class HostNames:
         except (TimeoutError, dns.exception.DNSException, OSError, ValueError):
             name = None
         keep = KEEP_UNKNOWN_SECONDS if name is None else KEEP_SECONDS
-        self._known[address] = (asyncio.get_running_loop().time() + keep, name)
-        self._known.move_to_end(address)
-        if len(self._known) > NAMES_MAX:
-            self._known.popitem(last=False)
+        self._known.put(address, (name,), keep, is_found=bool(name))
         return name
 
     async def _verified(self, address: str) -> str:

@@ -138,12 +138,28 @@ def test_an_answer_that_says_it_holds_for_years_is_asked_for_again():
 
 def test_the_cache_is_bounded_in_number_and_size(monkeypatch):
     monkeypatch.setattr(lookups, "ENTRIES_MAX", 3)
+    monkeypatch.setattr(lookups, "CACHE_BYTES_MAX", 100_000)
     cache = Cache()
     for number in range(5):
         cache.put((f"{number}.example", "TXT"), (b"x",), SOON)
     assert [cache.get((f"{number}.example", "TXT")) is not None for number in range(5)] == [False, False] + [True] * 3
-    monkeypatch.setattr(lookups, "CACHE_BYTES_MAX", 100_000)
     cache.put(("big.example", "TXT"), (b"x" * 60_000,), SOON)
     cache.put(("big2.example", "TXT"), (b"x" * 60_000,), SOON)
     assert cache.get(("big.example", "TXT")) is None
     assert cache.get(("big2.example", "TXT")) is not None
+
+
+def test_names_that_a_stranger_makes_up_push_out_nothing_that_letters_need(monkeypatch):
+    """Neither those that do not exist, nor those of a zone of his own that has a record for each."""
+    monkeypatch.setattr(lookups, "ENTRIES_MAX", 100)
+    with DnsServer({"selector._domainkey.friend.example": {"TXT": ["v=DKIM1; p=x"]}}) as server:
+        for number in range(300):
+            server.add(f"x{number}.evil.example", "TXT", "v=DKIM1; p=y")
+        servers = Servers([server.address])
+        for _ in range(2):
+            servers.ask("selector._domainkey.friend.example", "TXT", SOON)
+        for number in range(300):
+            assert servers.ask(f"nothing{number}.evil.example", "TXT", SOON) == ()
+            assert servers.ask(f"x{number}.evil.example", "TXT", SOON)
+        assert servers.ask("selector._domainkey.friend.example", "TXT", SOON) == (b"v=DKIM1; p=x",)
+        assert server.asked("selector._domainkey.friend.example") == 1

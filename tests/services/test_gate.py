@@ -15,6 +15,7 @@ from pennyred.postage.policy import Allowances, Exemptions, Mode
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.verdict import LicenceCache
 from pennyred.services.gatepolicy import GatePolicy
+from pennyred.services.keyring import Prepared
 from pennyred.services.letterbox import Due, Duplicate, Envelope, Fate, Later, Relay
 from pennyred.services.settling import drain_outbox
 from pennyred.services.standing import free_recipients, judge
@@ -74,6 +75,28 @@ class TestBadStamps:
         assert asyncio.run(story()) == [("198.51.100.7", counted)] * bool(counted)
         assert asyncio.run(story(source_known=False)) == [], "there is nobody to hold it against"
         assert asyncio.run(story(to="postmaster@example.org")) == [], "nobody has looked at it"
+
+    def test_selectors_that_are_in_no_dns_are_counted_and_the_letter_is_for_later(self):
+        """They cost nothing to invent; an honest one may be new. So the answer stays what it is."""
+
+        async def story(count, unpublished):
+            desk = await a_desk()
+            selectors = [(desk.stationery.issuer, f"x{number}") for number in range(count)]
+
+            async def prepare(stamps, source):
+                assert source == "198.51.100.0/24"
+                assert len(stamps) == count + 1
+                return Prepared(frozenset(selectors), frozenset(selectors[:unpublished]))
+
+            desk.desk._prepare_keys = prepare
+            stamps = [replace(desk.stationery, selector=name).stamp(LETTER, BOB).field() for _, name in selectors]
+            answer, _ = await desk.present(_forged(desk) + b"".join(stamps) + LETTER, BOB)
+            return answer, [number for _, number in desk.bad_stamps]
+
+        assert asyncio.run(story(1, unpublished=1)) == (Later(Reason.OFFICE_UNREACHABLE), [2])
+        assert asyncio.run(story(3, unpublished=2)) == (Later(Reason.OFFICE_UNREACHABLE), [3])
+        # What DNS has not answered is nobody's fault; the forged one is counted beside it as always.
+        assert asyncio.run(story(3, unpublished=0)) == (Later(Reason.OFFICE_UNREACHABLE), [1])
 
 
 def _forged(desk: DeskUnderTest) -> bytes:

@@ -35,6 +35,8 @@ class Stationery:
     account: str = "aaaaaaaaaaaaaaaa"
     daily_cap: int = 1000
     issuer: str = ISSUER
+    selector: str = "s1"
+    """Under which the licences say the office's key stands."""
     serials: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -47,7 +49,7 @@ class Stationery:
         return mint_licence(
             self.office_key,
             issuer=issuer or self.issuer,
-            selector="s1",
+            selector=self.selector,
             account=self.account,
             public_key=self.sender_key.public,
             daily_cap=self.daily_cap,

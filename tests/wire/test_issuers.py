@@ -1,7 +1,8 @@
 """A gate that accepts three post offices, each with its own ledger, their keys in a DNS on loopback."""
 
+import smtplib
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from os import urandom
 
 import pytest
@@ -14,6 +15,8 @@ from town import ANN, BOB, Town, letter
 
 from pennyred.discovery import key_name
 from pennyred.postage.keyrecord import format_key_record
+from pennyred.postage.minting import mint_licence
+from pennyred.postage.signing import SigningKey
 from pennyred.services.franking import stamp_letter
 from pennyred.services.officekeys import add_key
 from pennyred.services.wallet import load_wallet
@@ -139,6 +142,53 @@ def test_an_account_that_was_closed_is_refused_and_a_new_key_takes_over(country)
         two.do(two.office.ledger.replace_key(lost.account, b"\x58" + bytes(31)))
         code, text = country.send(country.stamped("two.example"))
         assert (code, "(revoked)" in text) == (550, True)
+
+
+def invented(number):
+    """A letter with a stamp for Bob that names a key which is nowhere; it is one that anybody can make."""
+    key = SigningKey.from_seed(b"\x07" * 32)
+    now = int(time.time())
+    licence = mint_licence(
+        key, issuer="one.example", selector=f"x{number}", account="a" * 16, public_key=key.public, daily_cap=1000,
+        valid_from=now - 3600, valid_until=now + 86_400,
+    )  # fmt: skip
+    return stamp_letter(letter(), [BOB], key, licence, now=now, random_bytes=urandom)
+
+
+def sent_from(port, source, octets):
+    """The last answer to a letter for Bob from one of the machine's own addresses."""
+    with closing(smtplib.SMTP("127.0.0.1", port, timeout=60, source_address=(source, 0))) as smtp:
+        smtp.ehlo("client.example")
+        for say, mailbox in ((smtp.mail, ANN), (smtp.rcpt, BOB)):
+            code, text = say(mailbox)
+            if code != 250:
+                return code, text.decode()
+        try:
+            code, text = smtp.data(octets)
+        except smtplib.SMTPResponseException as refused:
+            return refused.smtp_code, str(refused.smtp_error, "utf-8")
+        return code, text.decode()
+
+
+def test_who_invents_selectors_is_barred_and_a_key_once_found_outlasts_them_a_silent_dns_and_a_restart(country):
+    with country.serve() as served:
+        assert country.send(country.stamped("one.example"))[0] == 250
+        said = [sent_from(country.port, "127.0.7.1", invented(number)) for number in range(12)]
+        assert said[0][0] == 451
+        assert any("Too many bad stamps" in text for _, text in said), said
+        asked = country.dns.asked_in_all
+        for source in range(10, 40):  # and from many places
+            for number in range(4):
+                assert sent_from(country.port, f"127.0.{source}.1", invented(f"{source}-{number}"))[0] == 451
+        assert country.dns.asked_in_all <= asked + 120
+        country.dns.fail("s1._postage.one.example")
+        assert country.send(country.stamped("one.example"))[0] == 250
+        assert served.process.poll() is None
+    with country.serve():
+        assert country.send(country.stamped("one.example"))[0] == 250
+        country.dns.fail("s1._postage.two.example")
+        assert country.send(country.stamped("two.example"))[0] == 451  # nobody has ever found that one
+    assert country.spent("one.example") == 3
 
 
 def test_check_says_what_is_missing_in_dns(country):

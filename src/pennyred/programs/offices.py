@@ -1,6 +1,7 @@
 """One worker's ways to the post offices whose stamps count: the one in this process, and those reached by HTTP."""
 
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -13,6 +14,7 @@ from pennyred.postage.licence import Revocations
 from pennyred.programs.chores import Chores
 from pennyred.programs.office import clock
 from pennyred.services.gatelog import LetterLog
+from pennyred.services.keymemory import KeyMemory
 from pennyred.services.keyring import KeyRing, PrepareKeys
 from pennyred.services.office import Office
 from pennyred.services.ports import Redeemer
@@ -52,7 +54,9 @@ class Offices:
         self._elsewhere: dict[str, HttpRedeemer] = {}
         self._revocations: dict[str, Fetch] = {}
         self._own: Keys = {}
-        self._ring = KeyRing(partial(find_key_record, resolver=resolver_of(gate.nameservers)), clock=clock)
+        find = partial(find_key_record, resolver=resolver_of(gate.nameservers))
+        self._key_memory = KeyMemory(clock)
+        self._ring = KeyRing(find, self._key_memory, clock=time.monotonic)
 
     def start(self, parts: AsyncExitStack, office: Office | None, state: GateState, letters: LetterLog) -> Redeemer:
         """Whom the desk asks about stamps. Raises OSError and ValueError where a token cannot be read."""
@@ -67,6 +71,7 @@ class Offices:
             parts.push_async_callback(way.close)
             ways[issuer.domain] = self._elsewhere[issuer.domain] = way
             self._revocations[issuer.domain] = way.revocations
+        self._key_memory.book = state.office_keys
         self._accept()
         parts.push_async_callback(self._ring.close)
         if self._gate.on_office_down == "accept":

@@ -133,8 +133,8 @@ class Desk:
         judgement = begin(letter, envelope, policy, now=now)
         wanting = Wanting(self._wanted, self.authenticator, policy, letter, envelope, now)
         await wanting.look(judgement)
-        undecided = await self._prepare_keys(stamps_to_judge(judgement))
-        judge_stamps(judgement, letter, policy, self._licences, now=now, undecided=undecided)
+        keys = await self._prepare_keys(stamps_to_judge(judgement), next(iter(judgement.networks), ""))
+        judge_stamps(judgement, letter, policy, self._licences, now=now, keys=keys)
         if judgement.bad_stamps and envelope.source_known and self._note_bad_stamps is not None:
             self._note_bad_stamps(envelope.source_ip, judgement.bad_stamps)
         freebies = Freebies(self._allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)

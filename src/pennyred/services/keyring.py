@@ -1,28 +1,41 @@
 """The public keys of the post offices whose stamps count: pinned by the settings, or found in DNS and kept for a while.
 
 What DNS says is kept for its TTL, within bounds, and asked for again beside the mail, not before it. A DNS that does
-not answer changes nothing about keys that are known: they count for `STALE_SECONDS` more. A record that is missing
-means "later" for `GRACE_SECONDS`, since an office may sign with a new key before all of DNS has it, then "no". A record
-that says that a key was withdrawn is believed at once (STAMP.md 7.4).
+not answer changes nothing about keys that are known: they count for `STALE_SECONDS` more, after a restart too, as the
+gate's state remembers them. A record that is missing means "later" for `GRACE_SECONDS`, since an office may sign with a
+new key before all of DNS has it, then "no". A record that says that a key was withdrawn is believed at once
+(STAMP.md 7.4).
+
+Selectors are a stranger's to invent. So what was found and what was not are kept apart: no selector that is in no DNS
+takes the place of a key that is. Questions about what nobody has found yet are few (`keyquestions`), and whoever brings
+a selector that DNS does not know is told of, so that it costs him as a forged stamp does.
+
+Time here is that which has passed (a monotonic clock): keys do not go because somebody sets the clock of the day.
 """
 
 import asyncio
-from collections import OrderedDict
+import math
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.stamp import Stamp
+from pennyred.services.keymemory import KeyMemory
+from pennyred.services.keyquestions import KeyQuestions
 
 TTL_SECONDS_MIN = 60
 TTL_SECONDS_MAX = 86_400
 GRACE_SECONDS = 3600
 STALE_SECONDS = 7 * 86_400
-SELECTORS_MAX = 1000
-"""Kept of all offices; beyond, those that were asked for longest ago go first."""
-LOOK_UPS_MAX = 16
-"""Under way at once; what a stranger invents beyond is for later."""
+KEYS_MAX = 100
+"""Of one office: as many as an office itself keeps."""
+MISSING_MAX = 1000
+"""Selectors without a key, of all offices; beyond, those that were asked for longest ago go first."""
 PER_LETTER_MAX = 4
+"""Questions about new selectors that one letter may cause; it waits, and comes again for the others."""
+REMEMBER_SECONDS = 3600
+"""How often it is written down that a key was confirmed."""
 
 Selector = tuple[str, str]
 """An office's domain, and the selector of one of its keys."""
@@ -39,37 +52,65 @@ class FoundKey:
     is_withdrawn: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What became of the search for the keys of one letter's stamps."""
+
+    undecided: frozenset[Selector] = frozenset()
+    """Those of which nobody can say just now whether they count."""
+    unpublished: frozenset[Selector] = frozenset()
+    """Those of them that this letter had DNS asked for, and that are not there: new to DNS, or made up."""
+
+
+ALL_DECIDED = Prepared()
 FindKey = Callable[[str, str], Awaitable[FoundKey]]
 """By domain and selector; raises `Unavailable`."""
-PrepareKeys = Callable[[Sequence[Stamp]], Awaitable[Collection[Selector]]]
-"""Finds the keys that stamps need; answers those of which nobody can say just now whether they count."""
+PrepareKeys = Callable[[Sequence[Stamp], str], Awaitable[Prepared]]
+"""Finds the keys that stamps need. The second argument is the network that brings them, empty where it is not known."""
 
 
-async def all_known(_: Sequence[Stamp]) -> Collection[Selector]:
+async def all_known(_: Sequence[Stamp], __: str) -> Prepared:
     """For a gate whose keys are all pinned."""
-    return ()
+    return ALL_DECIDED
 
 
 @dataclass(slots=True)
-class _Kept:
-    key: bytes | None = None
-    asked_again_at: int = 0
-    counts_until: int = 0
-    """A key that cannot be confirmed, or a refusal that is put off."""
-    is_refused: bool = False
+class _Known:
+    """A key that DNS has had."""
+
+    key: bytes
+    asked_again_at: float
+    counts_until: float
+    """A week after it was last confirmed, or an hour after its record was first missed."""
+    is_missed: bool = False
+    written_at: float = -math.inf
+
+
+@dataclass(slots=True)
+class _Missing:
+    """A selector under which DNS has no key, as far as it has answered."""
+
+    asked_again_at: float = 0.0
+    refused_from: float = math.inf
+    """For ever "later" where it has not answered yet."""
 
 
 class KeyRing:
     """One worker's. `keys` is one mapping, whose content changes with what is found."""
 
-    def __init__(self, find: FindKey, *, clock: Callable[[], int]) -> None:
+    def __init__(self, find: FindKey, memory: KeyMemory, *, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
         self._find = find
+        self._memory = memory
         self._clock = clock
         self.keys: dict[str, dict[str, bytes]] = {}
         self._pinned: Mapping[str, Mapping[str, bytes]] = {}
         self._authenticated_only: Collection[str] = ()
-        self._kept: OrderedDict[Selector, _Kept] = OrderedDict()
+        self._known: dict[str, dict[str, _Known]] = {}
+        """By issuer and selector, in the order in which they were found."""
+        self._missing: OrderedDict[Selector, _Missing] = OrderedDict()
         self._asking: dict[Selector, asyncio.Task[None]] = {}
+        self._questions = KeyQuestions(clock)
 
     def accept(
         self,
@@ -81,51 +122,78 @@ class KeyRing:
 
         Of `authenticated_only` a key counts only where DNSSEC vouches for it.
         """
+        begun_anew = set(authenticated_only).difference(self._authenticated_only).union(self._pinned)
         self._pinned, self._authenticated_only = pinned, authenticated_only
-        for issuer in [issuer for issuer in self.keys if issuer not in by_dns]:
+        for issuer in [issuer for issuer in self.keys if issuer not in by_dns or issuer in begun_anew]:
             del self.keys[issuer]
-        for selector in [one for one in self._kept if one[0] not in by_dns]:
-            del self._kept[selector]
+            self._known.pop(issuer, None)
+        for selector in [one for one in self._missing if one[0] not in by_dns]:
+            del self._missing[selector]
         for issuer in by_dns:
             self.keys.setdefault(issuer, {})
         self.keys.update({issuer: dict(keys) for issuer, keys in pinned.items()})
 
-    async def prepare(self, stamps: Iterable[Stamp]) -> frozenset[Selector]:
-        """Find the keys that these stamps need; those of which nobody can say just now whether they count.
-
-        Waits only for keys that are not known yet, raises nothing.
-        """
+    async def prepare(self, stamps: Iterable[Stamp], source: str = "") -> Prepared:
+        """Find the keys that these stamps need. Waits only for keys that are not known yet, raises nothing."""
         for issuer, keys in self._pinned.items():  # those of an office in this process change by themselves
             if self.keys.get(issuer) != keys:
                 self.keys[issuer] = dict(keys)
         needed = dict.fromkeys((stamp.issuer, stamp.licence.selector) for stamp in stamps)
         wanted = [one for one in needed if one[0] in self.keys and one[0] not in self._pinned]
-        tasks = [task for one in wanted[:PER_LETTER_MAX] if (task := self._asked(one)) is not None]
-        if tasks:
-            await asyncio.wait(tasks)
-        return frozenset(one for one in wanted if not self._is_decided(one))
+        asked: dict[Selector, asyncio.Task[None]] = {}
+        for one in wanted:
+            if not self._is_known(one) and len(asked) < PER_LETTER_MAX and (task := self._asked(one, source)):
+                asked[one] = task
+        if asked:
+            await asyncio.wait(asked.values())
+        return Prepared(
+            frozenset(one for one in wanted if not self._is_decided(one)),
+            frozenset(one for one in asked if one in self._missing and self._missing[one].refused_from < math.inf),
+        )
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Ask no more; what was found is written down."""
         tasks = list(self._asking.values())
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        await self._memory.close()
 
-    def _asked(self, one: Selector) -> asyncio.Task[None] | None:
-        """The question that has to be answered first, if any."""
-        kept, now = self._kept.get(one), self._clock()
-        if kept is not None:
-            self._kept.move_to_end(one)
-            self._drop_stale(one, kept, now)
-        if kept is None or now >= kept.asked_again_at:
-            task = self._asking.get(one)
-            if task is None and len(self._asking) < LOOK_UPS_MAX:
-                task = self._asking[one] = asyncio.ensure_future(self._ask(one))
-            if kept is None or (kept.key is None and not kept.is_refused):
-                return task
-        return None
+    def _is_known(self, one: Selector) -> bool:
+        """Whether there is a key that counts; it is asked for again beside the mail when its time is over."""
+        known, now = self._found(one), self._clock()
+        if known is None:
+            return False
+        if now >= known.asked_again_at and one not in self._asking:
+            self._begin(one)
+        if now < known.counts_until:
+            return True
+        if known.is_missed:
+            self._miss(one, asked_again_at=known.asked_again_at, refused_from=now)
+        else:
+            self._drop(one)  # nobody has confirmed it for a week: as if it were new
+        return False
+
+    def _asked(self, one: Selector, source: str) -> asyncio.Task[None] | None:
+        """The question that has to be answered first, if any, about a selector that no key is known of."""
+        if one in self._asking:
+            return None if self._is_decided(one) else self._asking[one]
+        missing = self._missing.get(one)
+        if missing is not None:
+            self._missing.move_to_end(one)
+            if self._clock() < missing.asked_again_at:
+                return None
+        issuer = one[0]
+        under_way = sum(asked[0] == issuer and self._found(asked) is None for asked in self._asking)
+        if not self._questions.may_ask(issuer, source, under_way=under_way):
+            return None
+        task = self._begin(one)
+        return None if self._is_decided(one) else task
+
+    def _begin(self, one: Selector) -> asyncio.Task[None]:
+        task = self._asking[one] = asyncio.ensure_future(self._ask(one))
+        return task
 
     async def _ask(self, one: Selector) -> None:
         try:
@@ -133,45 +201,110 @@ class KeyRing:
                 found = await self._find(*one)
             except Unavailable:
                 found = None
-            self._note(one, found)
+            if found is not None and found.key and not self._is_proven(one, is_authenticated=found.is_authenticated):
+                found = None
+            if found is not None:
+                self._note(one, found)
+            elif self._postpone(one):
+                await self._recall(one)
         finally:
             del self._asking[one]
 
-    def _note(self, one: Selector, found: FoundKey | None) -> None:
-        issuer, selector = one
-        if issuer not in self.keys or issuer in self._pinned:
-            return  # no longer by DNS
-        now = self._clock()
-        is_new = one not in self._kept
-        kept = self._kept.setdefault(one, _Kept())
-        self._kept.move_to_end(one)
-        if found is not None and found.key and issuer in self._authenticated_only and not found.is_authenticated:
-            found = None
-        if found is None:
-            kept.asked_again_at = now + TTL_SECONDS_MIN
-        elif found.key is not None:
-            ttl_seconds = min(max(found.ttl_seconds, TTL_SECONDS_MIN), TTL_SECONDS_MAX)
-            kept.key, kept.asked_again_at, kept.counts_until = found.key, now + ttl_seconds, now + STALE_SECONDS
-            kept.is_refused = False
-            self.keys[issuer][selector] = found.key
+    def _note(self, one: Selector, found: FoundKey) -> None:
+        """Take over what DNS says."""
+        now, known = self._clock(), self._found(one)
+        if not self._is_by_dns(one):
+            return
+        if found.key is not None:
+            self._keep(one, found.key, _within(found.ttl_seconds), STALE_SECONDS)
+            self._remember(one, is_authenticated=found.is_authenticated)
+        elif found.is_withdrawn:
+            self._miss(one, asked_again_at=now + TTL_SECONDS_MIN, refused_from=now)
+            self._memory.forget(*one)
+        elif known is not None:
+            known.asked_again_at = now + TTL_SECONDS_MIN
+            known.counts_until, known.is_missed = min(known.counts_until, now + GRACE_SECONDS), True
         else:
-            kept.asked_again_at = now + TTL_SECONDS_MIN
-            if is_new or (kept.key is None and kept.counts_until == 0):
-                kept.counts_until = now + GRACE_SECONDS
-            elif kept.key is not None:
-                kept.counts_until = min(kept.counts_until, now + GRACE_SECONDS)
-            if found.is_withdrawn:
-                kept.counts_until = now
-            self._drop_stale(one, kept, now)
-        while len(self._kept) > SELECTORS_MAX:
-            (old_issuer, old_selector), _ = self._kept.popitem(last=False)
-            self.keys.get(old_issuer, {}).pop(old_selector, None)
+            missing = self._missing.get(one, _Missing())
+            refused_from = min(missing.refused_from, now + GRACE_SECONDS)
+            self._miss(one, asked_again_at=now + TTL_SECONDS_MIN, refused_from=refused_from)
 
-    def _drop_stale(self, one: Selector, kept: _Kept, now: int) -> None:
-        if kept.counts_until and now >= kept.counts_until:
-            kept.key, kept.is_refused = None, True
-            self.keys.get(one[0], {}).pop(one[1], None)
+    def _postpone(self, one: Selector) -> bool:
+        """DNS does not answer: ask again in a while. Whether it has never said anything of this selector."""
+        again_at = self._clock() + TTL_SECONDS_MIN
+        known, missing = self._found(one), self._missing.get(one)
+        if known is not None:
+            known.asked_again_at = again_at
+        elif missing is not None:
+            missing.asked_again_at = again_at
+        elif self._is_by_dns(one):
+            self._miss(one, asked_again_at=again_at, refused_from=math.inf)
+        return known is None and (missing is None or missing.refused_from == math.inf)
+
+    async def _recall(self, one: Selector) -> None:
+        """What another worker, or this one before it was started anew, has found within the week."""
+        found = await self._memory.recall(*one)
+        if found is not None and self._is_by_dns(one) and self._is_proven(one, is_authenticated=found[2]):
+            key, age_seconds, _ = found
+            if age_seconds < STALE_SECONDS:
+                self._keep(one, key, TTL_SECONDS_MIN, STALE_SECONDS - age_seconds)
+
+    def _keep(self, one: Selector, key: bytes, ttl_seconds: int, counts_seconds: int) -> None:
+        issuer, selector = one
+        now, its_keys = self._clock(), self._known.setdefault(issuer, {})
+        known = its_keys.setdefault(selector, _Known(key, now, now))
+        if known.key != key:
+            known.key, known.written_at = key, -math.inf
+        known.asked_again_at, known.counts_until, known.is_missed = now + ttl_seconds, now + counts_seconds, False
+        self._missing.pop(one, None)
+        self.keys[issuer][selector] = key
+        if len(its_keys) > KEYS_MAX:
+            self._drop((issuer, _superfluous(its_keys)))
+
+    def _miss(self, one: Selector, *, asked_again_at: float, refused_from: float) -> None:
+        if self._drop(one):
+            self._memory.forget(*one)
+        self._missing[one] = _Missing(asked_again_at, refused_from)
+        self._missing.move_to_end(one)
+        if len(self._missing) > MISSING_MAX:
+            self._missing.popitem(last=False)
+
+    def _drop(self, one: Selector) -> bool:
+        """Whether there was a key."""
+        self.keys.get(one[0], {}).pop(one[1], None)
+        return self._known.get(one[0], {}).pop(one[1], None) is not None
+
+    def _remember(self, one: Selector, *, is_authenticated: bool) -> None:
+        known, now = self._found(one), self._clock()
+        if known is not None and now - known.written_at >= REMEMBER_SECONDS:
+            known.written_at = now
+            self._memory.note(*one, known.key, is_authenticated=is_authenticated)
+
+    def _found(self, one: Selector) -> _Known | None:
+        return self._known.get(one[0], {}).get(one[1])
+
+    def _is_by_dns(self, one: Selector) -> bool:
+        """False where the settings have changed since it was asked."""
+        return one[0] in self.keys and one[0] not in self._pinned
+
+    def _is_proven(self, one: Selector, *, is_authenticated: bool) -> bool:
+        return is_authenticated or one[0] not in self._authenticated_only
 
     def _is_decided(self, one: Selector) -> bool:
-        kept = self._kept.get(one)
-        return kept is not None and (kept.key is not None or kept.is_refused)
+        missing = self._missing.get(one)
+        return self._found(one) is not None or (missing is not None and self._clock() >= missing.refused_from)
+
+
+def _within(ttl_seconds: int) -> int:
+    return min(max(ttl_seconds, TTL_SECONDS_MIN), TTL_SECONDS_MAX)
+
+
+def _superfluous(its_keys: Mapping[str, _Known]) -> str:
+    """Which of an office's selectors to forget where there are too many.
+
+    A zone with a record for every name there is (a wildcard) has the same key under whatever a stranger invents: of
+    those alike the newest goes. Else the one found first: so many keys of one's own nobody needs.
+    """
+    times = Counter(known.key for known in its_keys.values())
+    alike = [selector for selector, known in its_keys.items() if times[known.key] > 1]
+    return alike[-1] if alike else next(iter(its_keys))

@@ -184,6 +184,22 @@ class Refusals(Protocol):
         ...
 
 
+class KeyBook(Protocol):
+    """Keys of post offices that DNS has had, for a day on which it does not answer."""
+
+    async def keep(self, issuer: str, selector: str, key: bytes, *, is_authenticated: bool, now: int) -> None:
+        """Note that DNS has it now; `is_authenticated`: by DNSSEC."""
+        ...
+
+    async def kept(self, issuer: str, selector: str) -> tuple[bytes, int, bool] | None:
+        """The key, when it was last confirmed (seconds since 1970-01-01), and whether by DNSSEC."""
+        ...
+
+    async def forget(self, issuer: str, selector: str) -> None:
+        """It was withdrawn, or its record has gone."""
+        ...
+
+
 class PermitBook(Protocol):
     """From whom a recipient takes unstamped mail, because the recipient said so."""
 

@@ -27,7 +27,7 @@ from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verdict import LicenceCache, judge_parsed
 from pennyred.services.gatepolicy import GatePolicy
-from pennyred.services.keyring import Selector
+from pennyred.services.keyring import ALL_DECIDED, Prepared, Selector
 from pennyred.services.letterbox import Envelope, Letter
 
 SECONDS_PER_DAY = 86_400
@@ -163,31 +163,32 @@ def judge_stamps(
     licences: LicenceCache,
     *,
     now: int,
-    undecided: Collection[Selector] = (),
+    keys: Prepared = ALL_DECIDED,
 ) -> None:
     """Judge the stamps of those who are not free; of forwarded letters only to write down what they are.
 
-    `undecided` are keys of which nobody can say just now whether they count: what depends on them is "later".
+    What depends on keys of which nobody can say just now whether they count is "later". Whoever has DNS asked for one
+    that is not there has brought a bad stamp all the same, once: such names cost nothing to invent.
     """
     is_garbled = False
+    unpublished: frozenset[Selector] = frozenset()
     for standing in judgement.standings:
         is_forwarded = standing.reason is Reason.FORWARDER
         if not _has_to_pay(standing):
             continue
-        found, reason, bad = _judged(standing, judgement, letter, policy, licences, now)
-        if reason is Reason.BAD_LICENCE and undecided and not is_forwarded:
-            doubtful = [one for one in standing.offered if (one.issuer, one.licence.selector) in undecided]
-            if doubtful:
-                standing.doubt, bad = Reason.OFFICE_UNREACHABLE, 0
+        found, reason, bad = _judged(standing, judgement, letter, policy, licences, now, keys.undecided)
+        if reason is Reason.BAD_LICENCE and not is_forwarded and _has_undecided(standing, keys.undecided):
+            standing.doubt = Reason.OFFICE_UNREACHABLE
         if is_forwarded:
             standing.seen = reason
             continue  # nor is a forwarder to be held to account for what others have put into its letters
+        unpublished |= keys.unpublished & {_selector(stamp) for stamp in standing.offered}
         judgement.bad_stamps += bad
         standing.stamps = found
         standing.reason = found[0][1] if found else reason
         is_garbled |= standing.reason is Reason.MALFORMED
     # Fields that are no stamps were read once for all recipients, and none at all for those who are free.
-    judgement.bad_stamps += is_garbled
+    judgement.bad_stamps += is_garbled + len(unpublished)
 
 
 def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: LicenceCache, *, now: int) -> Judgement:
@@ -246,8 +247,22 @@ def _tag_rule(policy: GatePolicy, recipient: Recipient, now: int) -> Reason | No
     return Reason.LIST if is_permitted else None
 
 
+def _selector(stamp: Stamp) -> Selector:
+    return stamp.issuer, stamp.licence.selector
+
+
+def _has_undecided(standing: Standing, undecided: Collection[Selector]) -> bool:
+    return bool(undecided) and any(_selector(stamp) in undecided for stamp in standing.offered)
+
+
 def _judged(
-    standing: Standing, judgement: Judgement, letter: Letter, policy: GatePolicy, licences: LicenceCache, now: int
+    standing: Standing,
+    judgement: Judgement,
+    letter: Letter,
+    policy: GatePolicy,
+    licences: LicenceCache,
+    now: int,
+    undecided: Collection[Selector],
 ) -> tuple[list[tuple[Stamp, Reason]], Reason, int]:
     """The stamps that hold offline, the reason of the last one looked at, and how many were bad."""
     found, reason, bad = [], standing.otherwise, 0
@@ -264,7 +279,7 @@ def _judged(
             licences=licences,
             strict_body=policy.strict_body,
         ).reason
-        bad += reason in BAD
+        bad += reason in BAD and not (reason is Reason.BAD_LICENCE and _selector(stamp) in undecided)
         # An expired stamp that holds otherwise may have paid this very letter before: the office knows.
         if reason.kind is Kind.PAID or reason is Reason.EXPIRED:
             found.append((stamp, reason))

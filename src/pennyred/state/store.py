@@ -11,6 +11,7 @@ from pennyred.state.accepted import Accepted
 from pennyred.state.allowances import Allowances
 from pennyred.state.correspondents import Correspondents, Hasher
 from pennyred.state.figures import FigureBook
+from pennyred.state.foundkeys import FoundKeys
 from pennyred.state.outbox import Outbox
 from pennyred.state.partly import PartlyDelivered
 from pennyred.state.permits import Permits
@@ -37,6 +38,7 @@ class GateState:
         self.wanted = WantedBook(self._readers, self._commits, hasher)
         self.recipient_rules = RecipientRuleBook(self._commits)
         self.figures = FigureBook(self._commits)
+        self.office_keys = FoundKeys(self._commits)
 
     @classmethod
     def open(cls, database: Path | str, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:
