@@ -103,7 +103,7 @@ class Chroot:
             raise RuntimeError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def start(self, *command: str, port: int) -> None:
+    def start(self, *command: str, port: int, host: str = "127.0.0.1") -> None:
         """Start the server, which stays in the foreground, and wait until it listens on the port."""
         with (self.folder / "output").open("wb") as output:
             self.process = subprocess.Popen(
@@ -115,7 +115,7 @@ class Chroot:
                 env=_ENVIRONMENT,
             )
         end = time.monotonic() + START_SECONDS
-        while not _listens(port):
+        while not _listens(host, port):
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{command} does not listen on port {port}:\n{self.output()}")
             time.sleep(0.02)
@@ -149,9 +149,9 @@ def wait_for(count: int, letters: Callable[[], list[bytes]], seconds: float = 20
     return found
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+        return one.connect_ex((host, port)) == 0
 
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}

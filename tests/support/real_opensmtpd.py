@@ -7,6 +7,8 @@ from chroots import Chroot
 from real_postfix import free_port
 
 CONFIG = Path(__file__).parents[2] / "config/opensmtpd"
+HOST = "127.0.0.2"
+"""As the recipes have it: what comes in at 127.0.0.1 itself is to OpenSMTPD of its own house, and completed."""
 
 
 class OpenSMTPD(Chroot):
@@ -20,7 +22,7 @@ class OpenSMTPD(Chroot):
     @property
     def url(self) -> str:
         """Where the gate reaches it."""
-        return f"smtp://127.0.0.1:{self.port}"
+        return f"smtp://{HOST}:{self.port}"
 
     def begin(self) -> None:
         """As Debian's package would be set up, and the recipe copied to where it says."""
@@ -30,7 +32,7 @@ class OpenSMTPD(Chroot):
         self.write("/etc/smtpd.conf", text.replace("port 10025", f"port {self.port}"))
         self.write("/etc/mailname", "mx.example.org\n")
         self.write("/etc/aliases", "postmaster: bob\n")
-        self.start("/usr/sbin/smtpd", "-d", port=self.port)
+        self.start("/usr/sbin/smtpd", "-d", port=self.port, host=HOST)
 
     def letters(self) -> list[bytes]:
         """Every letter that Bob has."""

@@ -9,30 +9,13 @@ from contextlib import closing
 
 import pytest
 import real_postfix
-from program import Served
-from real_postfix import Postfix, free_port, services
+from postfix_filter import filtered
+from real_postfix import free_port
 from town import ANN, BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 
 FREE = "postmaster@example.org"
-AUTHORIZED = {"smtpd_authorized_xclient_hosts": "127.0.0.1"}
-
-
-@contextlib.contextmanager
-def filtered(
-    folder, gate: str, *, is_adjusted: bool, behind: int | None = None
-) -> Iterator[tuple[Town, Postfix, Served]]:
-    """A town whose gate is asked by the Postfix that clients speak with; `behind`: where it is to look for the other."""
-    front, second = free_port(), free_port()
-    town = Town.found(folder, behind or second, f'trusted_fronts = ["127.0.0.1/32"]\n{gate}')
-    files = services("gate-as-filter.master.cf", p10024=town.gate_port, p10026=second, front=front)
-    if is_adjusted:
-        asked = "    -o smtpd_proxy_timeout"
-        files = files.replace(asked, f"    -o smtpd_proxy_options=speed_adjust\n{asked}", 1)
-    with Postfix(files, AUTHORIZED) as postfix, town.serve() as served:
-        town.gate_port = front  # what a client speaks with
-        yield town, postfix, served
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["as it is", "speed_adjust"])

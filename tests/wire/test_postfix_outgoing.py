@@ -16,7 +16,12 @@ LETTER = (
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 
 
-def test_what_users_write_goes_out_untouched_and_their_friends_are_known(tmp_path, mail_server):
+UNFINISHED = LETTER.replace(f"To: {FRIEND}", "To: friend, Carl <carl@elsewhere>").replace("Date:", "X-Date:")
+"""What Postfix completes of its own users: at `submission`, if its settings say so, and nowhere else."""
+
+
+@pytest.mark.parametrize("text", [LETTER, UNFINISHED], ids=["a letter", "one that Postfix would complete"])
+def test_what_users_write_goes_out_untouched_and_their_friends_are_known(tmp_path, mail_server, text):
     submission, back, outgoing = free_port(), free_port(), free_port()
     lines = services("outgoing.master.cf", p2526=outgoing, p10027=back)
     lines = lines.replace("127.0.0.1]:2526", f"127.0.0.1]:{outgoing}").replace(
@@ -27,6 +32,7 @@ def test_what_users_write_goes_out_untouched_and_their_friends_are_known(tmp_pat
         "default_transport": "error",
         "mynetworks": "127.0.0.0/8",
     }
+    lines = lines.replace(" smtpd\n", " smtpd\n    -o local_header_rewrite_clients=\n", 1)
     mail_server.forget()
     gate = f'domains = ["example.org"]\n[gate.outgoing]\nlisten = ["127.0.0.1:{outgoing}"]\n'
     town = Town.found(
@@ -36,12 +42,12 @@ def test_what_users_write_goes_out_untouched_and_their_friends_are_known(tmp_pat
     )
     with Postfix(lines, world), town.serve() as served:
         with smtplib.SMTP("127.0.0.1", submission, timeout=60) as client:
-            client.sendmail(ANN, [FRIEND], LETTER)
+            client.sendmail(ANN, [FRIEND], text)
         mail_server.until(lambda: bool(mail_server.fake.letters))
         served.wait_for(lambda line: line["event"] == "outgoing letter")
         known = town.admin("correspondents", "list", "--user", ANN, "--with", FRIEND)
     [taken] = mail_server.letters
-    above, _, body = taken.letter.partition(LETTER.encode())
+    above, _, body = taken.letter.partition(text.encode())
     assert body == b""
     assert {line.partition(b":")[0] for line in above.splitlines() if line[:1] not in b" \t"} == {b"Received"}
     assert b"pennyred" not in above.lower()

@@ -7,6 +7,7 @@ import dns.exception
 import dns.resolver
 
 from pennyred.config import Complaint, GateSettings, Settings
+from pennyred.programs.completing import SETTING, completing_listeners
 from pennyred.programs.policy import gate_hostname
 
 DOMAINS_MAX = 20
@@ -18,7 +19,7 @@ async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | N
     gate = settings.gate
     if gate is None:
         return []
-    hints = (*_fronts(gate), *_wanted(gate), *await _other_mxs(gate, resolver))
+    hints = (*_fronts(gate), *_wanted(gate), *await _completing(gate), *await _other_mxs(gate, resolver))
     return [Complaint(str(settings.file), *hint) for hint in hints]
 
 
@@ -37,6 +38,19 @@ def _wanted(gate: GateSettings) -> list[tuple[str, str, str]]:
     if gate.mode != "monitor" and gate.outgoing is None:
         what = "whom your users write to is not learned"
         found.append(("gate.outgoing", what, "[gate.outgoing], or `pennyred correspondents import` from time to time"))
+    return found
+
+
+async def _completing(gate: GateSettings) -> list[tuple[str, str, str]]:
+    """A mail server that changes letters makes their signatures worthless, and nobody would look for that there."""
+    ways = [("gate.upstream", gate.upstream)]
+    if gate.outgoing is not None:
+        ways.append(("gate.outgoing.upstream", gate.outgoing.upstream))
+    found = []
+    for key, urls in ways:
+        for listener in await completing_listeners(urls):
+            what = f"Postfix's listener {listener} completes letters (Date, Message-ID, domains), which breaks DKIM"
+            found.append((key, what, f"-o {SETTING}= on that listener (config/postfix)"))
     return found
 
 
