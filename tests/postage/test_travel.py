@@ -158,6 +158,19 @@ def test_the_line_a_mailbox_puts_first_does_not_travel():
     assert make_safe(letter.replace(b"\r\n", b"\n"), eight_bit=False) == SAFE
 
 
+@pytest.mark.parametrize("odd", [b"\r\r\n", b"\r\r\r\n", b"\n", b"\r"])
+@pytest.mark.parametrize("mailbox", [b"", b"From ann@sender.example Wed Nov 18 10:00:00 2026\r\n"])
+def test_line_ends_however_odd_are_one_each(odd, mailbox):
+    """Else the header would be cut in two, and its second half be text."""
+    assert make_safe((mailbox + SAFE).replace(b"\r\n", odd), eight_bit=False) == SAFE
+
+
+def test_a_cr_that_ends_no_line_is_a_blank_as_it_will_be_at_the_gate():
+    letter = SAFE.replace(b"Tea", b"Tea\rtime").replace(b"Shall", b"\rShall\r")
+    assert make_safe(letter, eight_bit=False) == letter.replace(b"\rShall\r", b" Shall ").replace(b"\rtime", b" time")
+    assert make_safe(SAFE + b"\r" * 1_000_000 + b"x\r\n", eight_bit=False).startswith(SAFE[:30])
+
+
 def test_a_from_field_with_a_space_is_no_mailbox_line():
     letter = SAFE.replace(b"From:", b"From :")
 

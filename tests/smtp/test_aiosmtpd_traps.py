@@ -190,7 +190,7 @@ def test_eight_bit_goes_through_and_of_nul_nothing():
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("newline", [b"\n", b"\r"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\r\n", b"\r\r\r\n"])
 def test_bare_newlines_are_made_whole_before_anybody_judges_them(newline):
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream) as gate:

@@ -8,6 +8,7 @@ import pytest
 from fake_upstream import CLOSE, FakeUpstream
 from hypothesis import example, given
 from hypothesis import strategies as st
+from letter_ends import by_postfix
 from smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.smtp.chunking import Chunk, ChunkStream, parse_chunk
@@ -61,7 +62,16 @@ class TestTheStream:
 
     @pytest.mark.parametrize(
         ("letter", "expected"),
-        [(b"", b""), (b"x", b"x\r\n"), (b"x\r", b"x\r\n"), (b"x\n", b"x\r\n"), (b"x\r\n", b"x\r\n"), (b"\r", b"\r\n")],
+        [
+            (b"", b""),
+            (b"x", b"x\r\n"),
+            (b"x\r", b"x \r\n"),
+            (b"x\n", b"x\r\n"),
+            (b"x\r\n", b"x\r\n"),
+            (b"\r", b" \r\n"),
+            (b"x\r\r\n", b"x\r\n"),
+            (b"x\r\r", b"x  \r\n"),
+        ],
     )
     def test_a_letter_ends_with_crlf_as_it_will_when_sent_on(self, letter, expected):
         stream = ChunkStream()
@@ -145,7 +155,7 @@ def test_what_would_end_a_letter_by_data_is_a_letter_like_any_other():
                 await client.close()
             assert len(upstream.letters) == len(letter)
             [taken] = {taken.letter for taken in upstream.letters}
-            assert taken == letter.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+            assert taken == by_postfix(letter)
             assert not any(b"evil" in line for line in upstream.commands)
 
     asyncio.run(story())

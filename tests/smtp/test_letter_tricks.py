@@ -10,6 +10,7 @@ from stationery import LETTER, Stationery
 
 from pennyred.postage import candidates, letter, verdict
 from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX
+from pennyred.postage.lineends import CR_RUN_MAX
 from pennyred.smtp.newlines import LetterStream
 
 BOB = b"bob@example.org"
@@ -147,11 +148,11 @@ FORGED = [
     b"Authentication-Results: mx.exam\0ple.org; x-postage=pass reason=stamped\r\n",
     b"Authentication\0-Results: mx.example.org; x-postage=pass reason=stamped\r\n",
     b"X-Nothing: \nAuthentication-Results: mx.example.org; x-postage=pass reason=stamped\r\n",
-    b"X-Nothing: \rAuthentication-Results: mx.example.org; x-postage=pass reason=stamped\r\n",
+    b"X-Nothing: \r\r\nAuthentication-Results: mx.example.org; x-postage=pass reason=stamped\r\r\n",
     b"X-Postage-Pass: v=1; d=20000; m=" + b"A" * 43 + b"=\r\n",
     b"x-postage-pass : nonsense\r\n",
     b"X-POSTAGE-PASS:\r\n",
-    b"X-Nothing: \rX-Postage-Pass: nonsense\r\n",
+    b"X-Nothing: \r\0\nX-Postage-Pass: nonsense\r\n",
     b"X-Postage-\0Pass: nonsense\r\n",
 ]
 
@@ -163,13 +164,26 @@ def test_a_field_that_claims_to_be_the_gates_own_does_not_arrive_however_it_is_s
         letter = field + LETTER if is_on_top else LETTER.replace(b"Subject:", field + b"Subject:")
         assert court.say(letter, POSTMASTER).startswith(b"250")
         [arrived] = court.delivered
-        arrived = arrived.replace(b"X-Nothing: \r\n", b"")
+        arrived = arrived.replace(b"X-Nothing: \r\n", b"").replace(b"X-Nothing:  \r\n", b"")
         added = arrived.removesuffix(LETTER)
         assert added != arrived
         assert added.startswith(b"Authentication-Results: mx.example.org;\r\n x-postage=none reason=postmaster\r\n")
         assert added.lower().count(b"authentication-results") == 1
         assert b"nonsense" not in added
         assert b"AAAA" not in added
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [b"Authentication-Results: mx.example.org; x-postage=pass", b"X-Postage-Pass: nonsense", b"From: ceo@bank.example"],
+)
+def test_a_cr_that_ends_no_line_begins_no_field(claim):
+    """To Postfix and to the gate it is a blank: what follows is text of the field before."""
+    field = b"X-Nothing: \r" + claim + b"\r\n"
+    with Court(pass_key=b"k" * 32) as court:
+        assert court.say(field + LETTER, POSTMASTER).startswith(b"250")
+        [arrived] = court.delivered
+        assert arrived.endswith(b"X-Nothing:  " + claim + b"\r\n" + LETTER)
 
 
 def test_a_letter_that_begins_with_a_fold_does_not_continue_what_the_gate_says():
@@ -204,8 +218,8 @@ def test_lines_of_ten_megabytes_arrive_as_they_were_sent(octet):
 def test_a_line_without_end_is_passed_on_as_it_comes():
     for octets in (b"x" * PIECE, b"." * PIECE, b"\0" * PIECE, b"\r" * PIECE, b"\r\n" * (PIECE // 2)):
         stream = LetterStream()
-        assert all(len(stream.feed(octets)) >= PIECE - 4 or octets[:1] == b"\0" for _ in range(20))
-        assert len(stream._held) < 5
+        assert all(len(stream.feed(octets)) >= PIECE - CR_RUN_MAX - 4 or octets[:1] == b"\0" for _ in range(20))
+        assert len(stream._held) < CR_RUN_MAX + 5
 
 
 def test_a_field_of_ten_megabytes_is_refused_and_one_below_the_limit_arrives():

@@ -279,7 +279,8 @@ def test_bare_newlines_are_refused_where_the_settings_say_so():
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream, options={"is_bare_newline_refused": True}) as gate:
             client = await gate.connect()
-            assert (await client.mail(b"a: b\r\n\r\nx\ny\r\n")).startswith(b"554 5.6.0 ")
+            for odd in (b"\n", b"\r", b"\r\r\n"):
+                assert (await client.mail(b"a: b\r\n\r\nx" + odd + b"y\r\n")).startswith(b"554 5.6.0 ")
             assert (await client.mail(b"a: b\r\n\r\nx\r\n")).startswith(b"250")
 
     asyncio.run(story())

@@ -70,7 +70,7 @@ odd_lines = st.sampled_from([
     b"NOOP <2100>\r\n", b"<5000>\r\n", b"GET / HTTP/1.1\r\n", b"QUIT\r\n",
 ]).map(_spelt_out)  # fmt: skip
 pieces_of_letters = st.sampled_from([
-    b"", b"x", b".", b"..", b".x", b"\n", b"\r", b"\0", b".\n", b"\n.\n", b"\r.\r", b"\0.", b".\0", b"X-Desk: due\r\n",
+    b"", b"x", b".", b"..", b".x", b"\n", b"\r", b"\0", b".\n", b"\n.\n", b"\r.\r", b"\0.", b".\0", b"\r\r\n", b"X-Desk: due\r\n",
     b"X-Desk: later\r\n", b"a: b\r\n", b"\r\n", b"\r\n", b"\r\n", b"<1200>", b"<2000>", b"MAIL FROM:<s250@evil.example>\r\n",
 ]).map(_spelt_out)  # fmt: skip
 letters = st.builds(

@@ -20,5 +20,5 @@ def corpus_letters() -> list[tuple[str, bytes]]:
 
 
 def with_crlf(octets: bytes) -> bytes:
-    """Every line end, and every bare CR or LF, as CRLF."""
-    return re.sub(rb"\r\n|\r|\n", b"\r\n", octets)
+    """Every line end as CRLF, a CR that belongs to none as a blank."""
+    return re.sub(rb"\r*\n", b"\n", octets).replace(b"\r", b" ").replace(b"\n", b"\r\n")

@@ -31,6 +31,7 @@ from pennyred.postage.errors import (
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import Field, parse_header, split_letter
 from pennyred.postage.licence import parse_licence
+from pennyred.postage.lineends import with_crlf
 from pennyred.postage.merkle import Tree, root_of
 from pennyred.postage.passes import pass_holds
 from pennyred.postage.permitaddress import is_tag_for
@@ -41,6 +42,7 @@ from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.taglist import parse_tag_list
 from pennyred.services.maillog import MailLog
 from pennyred.smtp.identity import ClientIdentity, proxy_header
+from pennyred.smtp.newlines import LetterStream
 from pennyred.smtp.proxying import MalformedHeader
 from pennyred.smtp.proxying import parse_header as parse_proxy_header
 from pennyred.state.keptletter import Origin, format_head, parse_head
@@ -150,6 +152,19 @@ def read_office_answer(octets: bytes) -> None:
     read_held(octets)
 
 
+def read_line_ends(octets: bytes) -> None:
+    """A letter off the wire in two pieces, which are the letter in one."""
+    wire = octets + b"\r\n.\r\n"
+    whole, cut = LetterStream(), LetterStream()
+    letter = whole.feed(wire)
+    half = len(octets) // 2
+    first = cut.feed(wire[:half])
+    if not cut.is_complete:
+        assert first + cut.feed(wire[half:]) == letter
+    assert with_crlf(letter) == letter
+    assert b"\0" not in letter
+
+
 PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "stamp": (read_stamp, MalformedStamp),
     "licence": (parse_licence, MalformedLicence),
@@ -160,6 +175,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "recipient": (read_recipient, MalformedAddress),
     "domain": (lambda octets: canonical_domain(_text(octets)), MalformedAddress),
     "letter": (read_letter, MalformedLetter),
+    "line ends": (read_line_ends, Malformed),
     "candidates": (read_candidates, MalformedLetter),
     "key record": (lambda octets: parse_key_record(_text(octets)), MalformedKey),
     "key file": (SigningKey.from_pem, MalformedKey),
@@ -180,6 +196,7 @@ SEEDS: dict[str, list[bytes]] = {
     "recipient": [b'"Bob\\"s"@[IPv6:::1]', "jürgen@bücher.example".encode(), b"postmaster"],
     "domain": ["bücher。example".encode(), b"_x.example."],
     "letter": [b"From: a\r\nTo: b,\r\n c\r\nnothing\r\n\r\n a  b \r\n\r\n", b'A-R: (a\\)(b)) "mx" 1; none\r\n'],
+    "line ends": [b"a\r\r\n\r\0\n.\r\r\n..x\n\r\r" + b"\r" * 1100 + b"\n"],
     "base64": [b"AAECAwQFBgcICQoLDA0ODw=="],
     "integer": [b"9007199254740991"],
     "key file": [SigningKey.from_seed(bytes(32)).to_pem()],

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from fake_upstream import CLOSE, HANG
+from letter_ends import by_postfix, is_mended
 
 from pennyred.smtp.gatehouse import GateOptions
 
@@ -160,10 +161,10 @@ class Oracle:
         if len(text) > self.options.spool.letter_bytes_max:
             return (b"552",)
         if is_last:
-            whole = _mended(text)
+            whole = by_postfix(text)
             whole += b"" if not whole or whole.endswith(b"\r\n") else b"\r\n"
             return self._letter(whole, text)
-        return (b"250", b"552") if len(_mended(text)) > self.options.spool.header_bytes_max else (b"250",)
+        return (b"250", b"552") if len(by_postfix(text)) > self.options.spool.header_bytes_max else (b"250",)
 
     def _command(self, verb: bytes, line: bytes) -> tuple[bytes, ...]:
         if verb == b"too long" or re.search(rb"[\x00-\x1f\x7f]", line):
@@ -245,12 +246,12 @@ class Oracle:
 
     def _letter(self, text: bytes, sent: bytes | None = None) -> tuple[bytes, ...]:
         limits = self.options.spool
-        mended = _mended(text)
+        mended = by_postfix(text)
         header = 0 if mended.startswith(b"\r\n") else mended.find(b"\r\n\r\n") + 2
         header = header if header != 1 else len(mended)
         if len(mended) > limits.letter_bytes_max or header > limits.header_bytes_max:
             return (b"552",)
-        if self.options.is_bare_newline_refused and _is_odd(text if sent is None else sent):
+        if self.options.is_bare_newline_refused and is_mended(text if sent is None else sent):
             return (b"554",)
         may: tuple[bytes, ...]
         if b"X-Desk: due\r\n" in mended:
@@ -327,15 +328,6 @@ class Oracle:
 
     def _forget(self) -> None:
         self.sender, self.recipients, self.chunks, self.chunk_answer = None, [], None, b""
-
-
-def _mended(text: bytes) -> bytes:
-    return re.sub(rb"\r\n|\r|\n", b"\r\n", text).replace(b"\0", b"")
-
-
-def _is_odd(text: bytes) -> bool:
-    """Whether it has a newline that is none, or a NUL."""
-    return re.search(rb"\r(?!\n)|(?<!\r)\n|\0", text) is not None
 
 
 def _mailbox(line: bytes) -> bytes:

@@ -139,6 +139,13 @@ def test_a_stamped_letter_arrives_byte_for_byte_for_one_cent(behind):
     assert behind.town.balance() == (spent + 1, 0)
 
 
+def test_one_whose_line_ends_were_doubled_on_the_way_arrives_as_it_was_stamped(behind):
+    stamped = behind.town.stamped(letter(), BOB)
+    assert behind.town.send(stamped.replace(b"\r\n", b"\r\r\n"), BOB)[0] == 250
+    [delivered] = behind.server.wait_for_letters(1)
+    assert delivered.endswith(stamped.replace(b"\r\n", b"\n"))
+
+
 def test_an_unstamped_one_is_refused_with_the_sentence(behind):
     said = behind.town.send(letter(), BOB)
     assert said == (550, "5.7.1 Postage due: bob@example.org needs a 1-cent stamp from post.example.org (no-stamp)")

@@ -1,7 +1,6 @@
 """Look at the stamps of a letter: verify."""
 
 import os
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from pennyred.postage.canonical import body_hash
 from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.errors import MalformedStamp, PennyRedError
 from pennyred.postage.letter import STAMP_FIELD, Field, HeaderSection, parse_header, split_letter
+from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.verdict import LicenceCache, judge_parsed
@@ -65,10 +65,10 @@ def verify(context: click.Context, to: tuple[str, ...], file: Path | None, recei
     Example:  pennyred verify stamped.eml
     """
     if receipt is not None:
-        own = _Verifier(context, _with_crlf(read_letter(file)), to) if file is not None else None
+        own = _Verifier(context, file_with_crlf(read_letter(file)), to) if file is not None else None
         tell(run_async(_judge(context, receipt, own)), as_json=as_json)
         return
-    letter = _with_crlf(read_letter(file))
+    letter = file_with_crlf(read_letter(file))
     addresses = distinct(to or recipients_of(letter).visible)
     if not addresses:
         raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
@@ -88,11 +88,6 @@ def verify(context: click.Context, to: tuple[str, ...], file: Path | None, recei
 async def _judge(context: click.Context, file: Path, own: "_Verifier | None") -> list[Judged]:
     finder = own or _Verifier(context, b"\r\n", ())
     return await judge_receipts(read_receipts(file), own.letter_hashes if own else (), finder.find)
-
-
-def _with_crlf(letter: bytes) -> bytes:
-    """Line ends as on the wire; the rest as it is."""
-    return re.sub(rb"\r\n|\r|\n", b"\r\n", letter)
 
 
 class _Verifier:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.letter import Field, parse_header
+from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.transfer import (
     encode_base64_lines,
     encode_quoted_printable,
@@ -23,9 +24,8 @@ from pennyred.postage.travelfields import fit_field, is_fit
 NESTING_MAX = 30
 PARTS_MAX = 10_000
 
-_ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
 _BARE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_MAILBOX_LINES = re.compile(rb"\A(?:From (?![ \t]*:)[^\r\n]*(?:\r\n|\r|\n|\Z))+")
+_MAILBOX_LINES = re.compile(rb"\A(?:From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
 """What a mailbox in one file puts before a letter (RFC 4155): no field, and below a stamp it would end the header."""
 _COMMENT = re.compile(rb"\([^()]*\)")
 _MEDIA_TYPE = re.compile(rb"\s*([^\s/;()]+)\s*/\s*([^\s/;()]+)")
@@ -46,13 +46,13 @@ def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bool:
 def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bytes:
     """The letter as it can travel: itself where it is safe already, else with the same content in other encodings.
 
-    Every line end becomes CRLF, a mailbox's "From " line goes. Raises `MalformedLetter`, in a sentence for the sender,
-    where that cannot be done: a signed or encrypted part would have to be altered, an address needs SMTPUTF8, a limit
-    is exceeded.
+    Every line end becomes CRLF, a CR that belongs to none a blank, as at the gate, and a mailbox's "From " lines go.
+    Raises `MalformedLetter`, in a sentence for the sender, where that cannot be done: a signed or encrypted part would
+    have to be altered, an address needs SMTPUTF8, a limit is exceeded.
     """
     if is_safe(letter, eight_bit=eight_bit, utf8=utf8):
         return letter
-    normal = _ANY_NEWLINE.sub(b"\r\n", _MAILBOX_LINES.sub(b"", letter))
+    normal = _MAILBOX_LINES.sub(b"", file_with_crlf(letter))
     if not normal.endswith(b"\r\n"):
         normal += b"\r\n"
     if _BARE_NEWLINE.search(letter) and _has_binary_part(normal, b"text/plain", 0):

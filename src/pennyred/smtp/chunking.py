@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pennyred.smtp import replies
 from pennyred.smtp.gatehouse import Gatehouse
-from pennyred.smtp.newlines import LetterStream
+from pennyred.smtp.newlines import LetterStream, last_crs
 from pennyred.smtp.reception import LetterSink
 from pennyred.smtp.spool import ReceivedLetter
 
@@ -51,9 +51,10 @@ class ChunkStream(LetterStream):
     def feed(self, data: bytes) -> bytes:
         """Take a piece off the wire; give back what is certain of the letter so far."""
         raw = self._held + data
-        # A CR may be one half of a CRLF, though the cut goes through it.
-        self._held = b"\r" if raw.endswith(b"\r") and not self.is_last else b""
-        piece = self._normal(raw[: len(raw) - len(self._held)])
+        # CRs may be a part of a line end, though the cut goes through it.
+        held = 0 if self.is_last else last_crs(raw, len(raw))
+        self._held = raw[len(raw) - held :]
+        piece = self._normal(raw[: len(raw) - held])
         self._tail = (self._tail + piece[-2:])[-2:]
         if self.is_last and self._tail not in (b"", b"\r\n"):
             piece += b"\r\n"  # what is sent on ends so, and that is what is judged

@@ -1,12 +1,14 @@
 """A letter on the wire and a letter as bytes: where it ends, its dots, its newlines (RFC 5321 sections 2.3.8, 4.5.2).
 
-Inward, a letter ends at CRLF.CRLF and nowhere else; bare CR and bare LF become CRLF and NULs are dropped, so that what
-is judged, hashed and sent on has one newline only and nothing that a reader in C would pass over or stop at. Outward, a
-dot is doubled at every line start. So nobody behind the gate, however lax, can see an end where the gate saw none, and
-the other way round ("SMTP smuggling").
+Inward, a letter ends at CRLF.CRLF and nowhere else; every line end becomes CRLF, a CR that belongs to none a blank
+(`postage.lineends`), and NULs are dropped, so that what is judged, hashed and sent on has one newline only and nothing
+that a reader in C would pass over or stop at. Outward, a dot is doubled at every line start. So nobody behind the gate,
+however lax, can see an end where the gate saw none, and the other way round ("SMTP smuggling").
 """
 
 from collections.abc import Iterable, Iterator
+
+from pennyred.postage.lineends import CR_RUN_MAX, with_crlf
 
 _END = b"\r\n.\r\n"
 
@@ -47,24 +49,32 @@ class LetterStream:
         return self._normal(piece)
 
     def _normal(self, piece: bytes) -> bytes:
-        # A CR is never the last byte fed in (it is held back), so each piece can be looked at alone.
+        # CRs that may belong to a line end are never the last bytes fed in, so each piece can be looked at alone.
         pairs = piece.count(b"\r\n")
         if pairs != piece.count(b"\n") or pairs != piece.count(b"\r"):
             self.has_bare_newline = True
-            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+            piece = with_crlf(piece)
         if b"\0" in piece:
-            # Only now: a NUL between CR and LF makes two bare newlines of them, whoever reads it otherwise.
+            # Only now: with a NUL between them, CR and LF are no pair, whoever reads it otherwise.
             self.has_nul = True
             piece = piece.replace(b"\0", b"")
         return piece
 
 
 def _held_back(raw: bytes) -> int:
-    """How many of the last bytes might be the beginning of the end."""
+    """How many of the last bytes might be the beginning of the end, or of a line end."""
     for length in range(min(len(_END) - 1, len(raw)), 0, -1):
         if raw.endswith(_END[:length]):
-            return length
+            return length + last_crs(raw, len(raw) - length)
     return 0
+
+
+def last_crs(raw: bytes, end: int) -> int:
+    """How many CRs stand directly before `end`, of which what follows decides what they are."""
+    if end == 0 or raw[end - 1] != 13:
+        return 0
+    window = raw[max(0, end - CR_RUN_MAX) : end]
+    return len(window) - len(window.rstrip(b"\r"))
 
 
 def stuffed(chunks: Iterable[bytes]) -> Iterator[bytes]:
