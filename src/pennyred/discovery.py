@@ -11,6 +11,7 @@ import dns.name
 import dns.nameserver
 import dns.resolver
 
+from pennyred.failures import told
 from pennyred.postage.errors import KeyWithdrawn, MalformedKey, Unavailable
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.reasons import Reason
@@ -63,9 +64,7 @@ async def look_up(name: str, resolver: dns.asyncresolver.Resolver | None = None)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return Texts((), MISSING_SECONDS, is_authenticated=False)
     except (dns.exception.DNSException, OSError) as error:
-        raise Unavailable(
-            Reason.OFFICE_UNREACHABLE, f"DNS does not answer for {name}: {type(error).__name__}"
-        ) from error
+        raise Unavailable(Reason.OFFICE_UNREACHABLE, f"DNS does not answer for {name}: {told(error)}") from error
     texts = tuple(b"".join(record.strings).decode("ascii", "replace") for record in list(answer)[:RECORDS_MAX])
     is_validated = bool(answer.response.flags & dns.flags.AD) and _is_here(answer.nameserver)
     return Texts(texts, answer.rrset.ttl if answer.rrset else MISSING_SECONDS, is_authenticated=is_validated)

@@ -81,3 +81,9 @@ def account(run: Run, office: LoopbackOffice) -> str:
     """Ann's account there."""
     opened = run("open", "--office", office.url, "--address", "ann@sender.example", "--json")
     return str(opened.document["account"])
+
+
+@pytest.fixture
+def voucher(at: Run) -> str:
+    """A code worth 50 stamps."""
+    return str(at("voucher", "create", "--stamps", 50, "--json").document["vouchers"][0]["code"])

@@ -136,7 +136,7 @@ class TestRead:
     """Files that cannot be read are complaints too."""
 
     def test_a_missing_file(self, tmp_path):
-        with pytest.raises(BadSettings, match=r"x\.toml: No such file or directory, expected a readable file"):
+        with pytest.raises(BadSettings, match=r"x\.toml: there is no such file or folder, expected a readable file"):
             read_settings(tmp_path / "x.toml")
 
     def test_a_file_that_is_not_utf_8(self, tmp_path):

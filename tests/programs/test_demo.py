@@ -1,9 +1,14 @@
 """`pennyred demo` tells the whole story, and leaves nothing behind."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+
+import pytest
+
+from pennyred.programs import demo
 
 
 def test_everything_holds_and_nothing_is_left_behind(tmp_path):
@@ -31,3 +36,26 @@ def test_everything_holds_and_nothing_is_left_behind(tmp_path):
         assert f"({reason})" in seen
     assert sum(step["cents"] for step in story["steps"]) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_it_is_told_on_any_terminal(encoding):
+    done = subprocess.run(
+        [sys.executable, "-m", "pennyred", "demo"],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "everything held" in done.stdout.decode(encoding)
+
+
+def test_a_program_that_does_not_start_is_told_with_its_last_words(monkeypatch):
+    async def broken(*_, **options):
+        return await original(sys.executable, "-c", "import sys; sys.exit('no such thing')", **options)
+
+    original = asyncio.create_subprocess_exec
+    monkeypatch.setattr("asyncio.create_subprocess_exec", broken)
+    with pytest.raises(demo.DemoFailed, match="ended before it said 'serving'; its last words: no such thing"):
+        demo.run_demo(is_quiet=True)

@@ -7,7 +7,7 @@ import pytest
 from state_file import NOW, teller_of
 
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.figures import OTHERS, Fact, Figures, Outcome, SourceTotal
+from pennyred.postage.figures import OTHERS, SEVERAL, Fact, Figures, Outcome, SourceTotal
 from pennyred.postage.policy import Mode
 from pennyred.postage.reasons import Reason
 from pennyred.state import figures as kept
@@ -122,12 +122,34 @@ def test_the_most_refused_come_first_and_the_others_last_however_many_they_are(p
     assert [one.source for one in read_database(path, TODAY, TODAY).sources] == ["b", "c", OTHERS]
 
 
-def test_a_source_is_shown_as_what_it_said_last(path):
+def test_a_source_is_shown_as_what_it_says_it_is(path):
     write(path, [[fact(TODAY, sender_domain="new.example")], [fact(TODAY, sender_domain="")]])
     write(path, [[fact(TODAY, sender_domain="")]])
-    write(path, [[fact(TODAY - 1, sender_domain="zz-old.example")]])
+    write(path, [[fact(TODAY - 1, sender_domain="")]])
+    write(path, [[fact(TODAY - 1, sender_domain="new.example")]])
 
-    assert read_database(path, TODAY - 1, TODAY).sources == (SourceTotal("192.0.2.0/24", "new.example", 0, 4),)
+    assert read_database(path, TODAY - 1, TODAY).sources == (SourceTotal("192.0.2.0/24", "new.example", 0, 5),)
+
+
+@pytest.mark.parametrize(
+    "letters",
+    [
+        [[[fact(TODAY, sender_domain="a.example")], [fact(TODAY, sender_domain="b.example")]]],
+        [[[fact(TODAY, sender_domain="a.example")]], [[fact(TODAY, sender_domain="b.example")]]],
+        [[[fact(TODAY, sender_domain="a.example")]], [[fact(TODAY - 1, sender_domain="b.example")]]],
+        [
+            [[fact(TODAY - 1, sender_domain="a.example")], [fact(TODAY - 1, sender_domain="b.example")]],
+            [[fact(TODAY, sender_domain="b.example")], [fact(TODAY, sender_domain="")]],
+        ],
+    ],
+    ids=["at once", "one after the other", "on another day", "and one of them again"],
+)
+def test_a_network_that_many_share_has_the_name_of_none_of_them(path, letters):
+    for facts in letters:
+        write(path, facts)
+
+    (source,) = read_database(path, TODAY - 1, TODAY).sources
+    assert (source.source, source.sender_domain) == ("192.0.2.0/24", SEVERAL)
 
 
 def test_reading_changes_nothing_and_makes_no_file(tmp_path, file):

@@ -17,6 +17,8 @@
 """
 
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +55,7 @@ _COMMANDS = {
 _PYTHON_NAMES = {"open": "open_"}
 INTERRUPTED = 130
 """What shells say of a program that Ctrl-C ended."""
+EX_TEMPFAIL = 75
 
 
 class _LazyGroup(click.Group):
@@ -82,14 +85,36 @@ class _LazyGroup(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         words = list(sys.argv[1:] if args is None else args)
+        _show_whatever_comes()
         try:
             status = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
+            if sys.stdout is not None:  # closed by whoever started this
+                sys.stdout.flush()  # now, when it can be told that there was no room for it
         except click.Abort:
             sys.exit(INTERRUPTED)
         except click.ClickException as error:
             _tell_usage(error, as_json="--json" in words)
             sys.exit(error.exit_code)
+        except OSError as error:
+            sys.exit(_told_of_output(error))
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _told_of_output(error: OSError) -> int:
+    """What was to be shown found no room, or nobody who reads; the exit status."""
+    from pennyred.failures import told  # noqa: PLC0415 - only where it is needed, like the commands
+
+    sys.stderr.write(f"pennyred: standard output: {told(error)} (system)\n")
+    # What is left of it would be tried once more at the very end, and fail with Python's words.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EX_TEMPFAIL
+
+
+def _show_whatever_comes() -> None:
+    """A letter that this terminal has not is shown by its number, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _tell_usage(error: click.ClickException, *, as_json: bool) -> None:
@@ -98,14 +123,14 @@ def _tell_usage(error: click.ClickException, *, as_json: bool) -> None:
         return
     from pennyred.cli.common import print_json  # noqa: PLC0415 - only where it is needed, like the commands
 
-    print_json({"error": {"reason": "usage", "message": error.format_message()}})
+    print_json({"error": {"reason": getattr(error, "reason", "usage"), "message": error.format_message()}})
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(pennyred.__version__, prog_name="pennyred")
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # who may read it is told with the file's owner
     metavar="FILE",
     help="The settings; else $PENNYRED_CONFIG, ./pennyred.toml, /etc/pennyred/pennyred.toml.",
 )

@@ -1,14 +1,16 @@
 """What all commands share: where the settings are, `--json`, and which exit status an error means.
 
-0 done; 1 refused by a rule, whose name is printed; 2 wrong usage or settings; 75 (EX_TEMPFAIL) the world did not
-answer.
+0 done; 1 refused by a rule, whose name is printed; 2 wrong usage or settings; 70 (EX_SOFTWARE) a mistake of ours; 75
+(EX_TEMPFAIL) the world did not answer.
 """
 
 import asyncio
+import errno
 import functools
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +19,21 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from pennyred.config import BadSettings, Complaint, GateSettings, OfficeSettings, Settings, find_settings, read_settings
+from pennyred.failures import told
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 
 REFUSED = 1
 USAGE = 2
+INTERNAL = 70
 TEMPFAIL = 75
+_WRONG_FILE = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY"),
+        *("EINVAL", "ELOOP", "ENAMETOOLONG", "ENODEV", "ENXIO", "ESPIPE"),
+    )
+)
+"""What is wrong with a file that was named, and will be the next time too; other trouble with files may pass."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,7 +58,9 @@ def json_option(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except BrokenPipeError:
             raise  # whoever read our output has left; click ends quietly
-        except (PennyRedError, BadSettings, OSError) as error:
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - of a mistake of ours, Python's status would say that a rule refused
             sys.exit(_report(error, as_json=bool(kwargs.get("as_json"))))
 
     return option(run)
@@ -54,32 +68,37 @@ def json_option(command: Callable[P, T]) -> Callable[P, T]:
 
 def _report(error: Exception, *, as_json: bool) -> int:
     status, reason = _status(error)
-    document = getattr(error, "document", None) or {"error": {"reason": reason, "message": str(error)}}
+    message = told(error) if isinstance(error, OSError) else str(error)
+    if status == INTERNAL:
+        traceback.print_exception(error)
+        message = f"a mistake of ours, please report it with the lines above: {type(error).__name__}: {error}"
     if as_json:
-        print_json(document)
+        print_json(getattr(error, "document", None) or {"error": {"reason": reason, "message": message}})
     else:
-        shown = str(error) if isinstance(error, BadSettings) else f"pennyred: {error} ({reason})"
+        shown = message if isinstance(error, BadSettings) else f"pennyred: {message} ({reason})"
         click.echo(printable(shown), err=True)
     return status
 
 
 def _status(error: Exception) -> tuple[int, str]:
     """The exit status an error means, and its name."""
+    from pennyred.services.wallet import DamagedWallet, NoWallet  # noqa: PLC0415 - only where something is wrong
     from pennyred.storage.migrations import SchemaError  # noqa: PLC0415 - brings SQLite, which few commands need
 
-    match error:
-        case Unavailable(reason=reason):
-            return TEMPFAIL, reason.value
-        case BadSettings():
-            return USAGE, "settings"
-        case Malformed() | SchemaError():
-            return USAGE, "schema" if isinstance(error, SchemaError) else "malformed"
-        case PennyRedError():
-            return REFUSED, str(getattr(error, "reason", "refused"))
-        case FileExistsError() | FileNotFoundError() | PermissionError() | IsADirectoryError() | NotADirectoryError():
-            return USAGE, "file"
-        case _:
-            return TEMPFAIL, "system"
+    own_reason = getattr(error, "reason", "refused")
+    by_kind: list[tuple[type[Exception], int, str]] = [
+        (BadSettings, USAGE, "settings"),
+        (SchemaError, USAGE, "schema"),
+        (NoWallet, USAGE, "no-account"),
+        (DamagedWallet, USAGE, "damaged-account"),
+        (Malformed, USAGE, "malformed"),
+        (Unavailable, TEMPFAIL, str(own_reason)),
+        (PennyRedError, REFUSED, str(own_reason)),
+        (FileNotFoundError, USAGE, "file"),
+        (FileExistsError, USAGE, "file"),
+        (OSError, *((USAGE, "file") if getattr(error, "errno", None) in _WRONG_FILE else (TEMPFAIL, "system"))),
+    ]
+    return next(((status, name) for kind, status, name in by_kind if isinstance(error, kind)), (INTERNAL, "internal"))
 
 
 def settings_of(context: click.Context) -> Settings:
@@ -139,7 +158,8 @@ def progress(what: str, total: int, *, is_quiet: bool) -> Iterator[Callable[[flo
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
-    with Progress(console=Console(stderr=True), transient=True, disable=is_quiet) as shown:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=is_quiet or not console.is_terminal) as shown:
         task = shown.add_task(what, total=total or 1)
         yield lambda done: shown.update(task, completed=done)
 

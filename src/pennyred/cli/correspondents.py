@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import (
     RuleRefused,
     gate_settings,
@@ -54,8 +55,8 @@ def correspondents() -> None:
 
 
 @correspondents.command("list")
-@click.option("--user", metavar="ADDR", help="One of our users.")
-@click.option("--with", "other", metavar="ADDR", help="Ask whether they write to each other.")
+@click.option("--user", type=typed.address, metavar="ADDR", help="One of our users.")
+@click.option("--with", "other", type=typed.address, metavar="ADDR", help="Ask whether they write to each other.")
 @json_option
 @click.pass_context
 def list_(context: click.Context, user: str | None, other: str | None, as_json: bool) -> None:
@@ -102,8 +103,8 @@ async def _totals(gate: GateSettings, user: str) -> list[UserTotal]:
 
 
 @correspondents.command("add")
-@click.argument("user")
-@click.argument("others", metavar="ADDR...", nargs=-1, required=True)
+@click.argument("user", type=typed.address)
+@click.argument("others", type=typed.address, metavar="ADDR...", nargs=-1, required=True)
 @json_option
 @click.pass_context
 def add(context: click.Context, user: str, others: tuple[str, ...], as_json: bool) -> None:
@@ -121,8 +122,8 @@ def add(context: click.Context, user: str, others: tuple[str, ...], as_json: boo
 
 
 @correspondents.command("remove")
-@click.argument("user")
-@click.argument("others", metavar="[ADDR]...", nargs=-1)
+@click.argument("user", type=typed.address)
+@click.argument("others", type=typed.address, metavar="[ADDR]...", nargs=-1)
 @click.option("--all", "everybody", is_flag=True, help="All of this user's.")
 @json_option
 @click.pass_context
@@ -149,9 +150,13 @@ async def _remove(gate: GateSettings, user: str, others: list[str]) -> int:
 
 @correspondents.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--user", metavar="ADDR", help="FILE has an address a line: this user's correspondents.")
+@click.option(
+    "--user", type=typed.address, metavar="ADDR", help="FILE has an address a line: this user's correspondents."
+)
 @click.option("--pairs", is_flag=True, help="FILE has two addresses a line: ours, theirs. Default: a mail log.")
-@click.option("--domain", "domains", multiple=True, metavar="D", help="Ours; default: [gate] domains.")
+@click.option(
+    "--domain", "domains", type=typed.domain, multiple=True, metavar="D", help="Ours; default: [gate] domains."
+)
 @json_option
 @click.pass_context
 def import_(

@@ -79,6 +79,8 @@ def ledger_copy(source: str, target: str, *, trial: bool, as_json: bool) -> None
     Example:  pennyred ledger copy sqlite:///ledger.db postgresql://pennyred@db.example.org/pennyred
     """
     path, url = _database(source, Path, "sqlite:///FILE"), _database(target, str, "postgresql://HOST/DATABASE")
+    if not path.exists():
+        raise click.BadParameter(f"{path} does not exist; FROM is the ledger that there is")
     try:
         with progress("copying", 1, is_quiet=as_json) as show:
             run_async(move(path, url, now=clock(), note=show, is_trial=trial))

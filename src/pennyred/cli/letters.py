@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
@@ -32,7 +33,9 @@ from pennyred.smtp.submit import Sent, Submission
 RENEWAL_SECONDS = 21 * 86_400
 """A licence is renewed when less than this is left: longer than any stamp made with it lives."""
 LETTER = click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
-TO = click.option("--to", "to", multiple=True, metavar="ADDR", help="A recipient; may be given several times.")
+TO = click.option(
+    "--to", "to", type=typed.address, multiple=True, metavar="ADDR", help="A recipient; may be given several times."
+)
 
 
 @click.command()
@@ -66,7 +69,9 @@ def stamp(to: tuple[str, ...], eight_bit: bool, file: Path | None, as_json: bool
 
 @click.command()
 @click.option("--via", required=True, metavar="HOST[:PORT]", help="The server to hand the letter to.")
-@click.option("--from", "sender", metavar="ADDR", help="The envelope sender; else the account's address.")
+@click.option(
+    "--from", "sender", type=typed.sender, metavar="ADDR", help="The envelope sender; else the account's address."
+)
 @TO
 @LETTER
 @json_option
@@ -82,7 +87,6 @@ def send(via: str, sender: str | None, to: tuple[str, ...], file: Path | None, a
     host, port = _host_and_port(via)
     wallet = _licensed(_own_wallet())
     origin = wallet.address if sender is None else sender
-    canonical_recipient(origin)
     letter = read_letter(file)
     with Submission(host, port) as submission:
         letter = _prepared(letter, wallet, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8)

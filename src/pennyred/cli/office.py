@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, office_settings, print_json, print_table, run_async
 from pennyred.config import OfficeSettings
 from pennyred.ledger.protocol import Account, AccountOutcome, CreditOutcome
@@ -93,7 +94,7 @@ async def _credit(settings: OfficeSettings, account_id: str, stamps: int, reason
     async with open_office(settings) as office:
         outcome = await office.ledger.credit(account_id, stamps, reason[:200], now=office.now)
         if outcome is not CreditOutcome.CREDITED:
-            raise RuleRefused(outcome.value, f"account {account_id}: {outcome.value.replace('-', ' ')}")
+            raise _not_so(outcome.value, account_id)
         return (await office.account(account_id)).available
 
 
@@ -117,7 +118,7 @@ async def _close(settings: OfficeSettings, account_id: str) -> None:
     async with open_office(settings) as office:
         outcome = await office.ledger.close_account(account_id)
         if outcome is not AccountOutcome.DONE:
-            raise RuleRefused(outcome.value, f"no account {account_id}")
+            raise _not_so(outcome.value, account_id)
 
 
 @account.command("rekey")
@@ -149,7 +150,12 @@ async def _rekey(settings: OfficeSettings, account_id: str, public: bytes) -> No
     async with open_office(settings) as office:
         outcome = await office.ledger.replace_key(account_id, public)
         if outcome is not AccountOutcome.DONE:
-            raise RuleRefused(outcome.value, f"account {account_id}: {outcome.value.replace('-', ' ')}")
+            raise _not_so(outcome.value, account_id)
+
+
+def _not_so(outcome: str, account_id: str) -> RuleRefused:
+    """What an account was not asked for well, by the outcome's name, and where to look."""
+    return RuleRefused(outcome, f"account {account_id}: {outcome.replace('-', ' ')}; see  pennyred account list")
 
 
 @click.group()
@@ -186,7 +192,15 @@ def receiver() -> None:
 
 @receiver.command("add")
 @click.argument("name")
-@click.option("--domain", "domains", multiple=True, required=True, metavar="D", help="May be given several times.")
+@click.option(
+    "--domain",
+    "domains",
+    type=typed.domain,
+    multiple=True,
+    required=True,
+    metavar="D",
+    help="May be given several times.",
+)
 @json_option
 @click.pass_context
 def receiver_add(context: click.Context, name: str, domains: tuple[str, ...], as_json: bool) -> None:

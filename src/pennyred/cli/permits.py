@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, gate_settings, json_option, print_json, print_table, run_async
 from pennyred.cli.correspondents import open_state
 from pennyred.config import BadSettings, Complaint, GateSettings
@@ -30,10 +31,17 @@ def permit() -> None:
 
 
 @permit.command("add")
-@click.argument("user")
+@click.argument("user", type=typed.name)
 @click.option("--list", "lists", multiple=True, metavar="ID", help="What stands in its List-Id field.")
-@click.option("--domain", "domains", multiple=True, metavar="D", help="All that is authenticated as this domain's.")
-@click.option("--address", "addresses", multiple=True, metavar="ADDR", help="One sender.")
+@click.option(
+    "--domain",
+    "domains",
+    type=typed.domain,
+    multiple=True,
+    metavar="D",
+    help="All that is authenticated as this domain's.",
+)
+@click.option("--address", "addresses", type=typed.address, multiple=True, metavar="ADDR", help="One sender.")
 @click.option("--proof", default="", metavar="D|NET", help="Believe this domain (of a list) or network instead.")
 @click.option("--days", type=click.IntRange(1, DAYS_MAX), help="Default: until it is removed.")
 @json_option
@@ -82,7 +90,7 @@ async def _add(gate: GateSettings, permits: list[Permit]) -> None:
 
 
 @permit.command("list")
-@click.argument("user", required=False)
+@click.argument("user", type=typed.name, required=False)
 @json_option
 @click.pass_context
 def list_(context: click.Context, user: str | None, as_json: bool) -> None:
@@ -107,7 +115,7 @@ async def _listed(gate: GateSettings, user: str) -> list[Permit]:
 
 
 @permit.command("remove")
-@click.argument("user")
+@click.argument("user", type=typed.name)
 @click.argument("name")
 @json_option
 @click.pass_context
@@ -120,7 +128,9 @@ def remove(context: click.Context, user: str, name: str, as_json: bool) -> None:
     owner = _owner(gate, user)
     removed = run_async(_remove(gate, owner, _list_id(name)))
     if not removed:
-        raise RuleRefused("unknown", f"{_named(owner)} has no permit for {name}")
+        raise RuleRefused(
+            "unknown", f"{_named(owner)} has no permit for {name}; see  pennyred permit list {_named(owner)}"
+        )
     if as_json:
         print_json({"user": owner, "removed": removed})
     else:
@@ -133,8 +143,10 @@ async def _remove(gate: GateSettings, user: str, name: str) -> int:
 
 
 @permit.command("address")
-@click.argument("user", metavar="ADDR")
-@click.option("--domain", default="", metavar="D", help="Good only for mail that this domain vouches for.")
+@click.argument("user", type=typed.address, metavar="ADDR")
+@click.option(
+    "--domain", type=typed.domain, default="", metavar="D", help="Good only for mail that this domain vouches for."
+)
 @click.option("--days", type=click.IntRange(1, DAYS_MAX), default=365, show_default=True)
 @json_option
 @click.pass_context
@@ -162,8 +174,14 @@ def address(context: click.Context, user: str, domain: str, days: int, as_json: 
 
 
 @permit.command("expect")
-@click.argument("user")
-@click.option("--domain", default="", metavar="D", help="Only mail that this domain vouches for; default: anybody's.")
+@click.argument("user", type=typed.name)
+@click.option(
+    "--domain",
+    type=typed.domain,
+    default="",
+    metavar="D",
+    help="Only mail that this domain vouches for; default: anybody's.",
+)
 @click.option("--minutes", type=click.IntRange(1, 14 * 1440), default=60, show_default=True)
 @json_option
 @click.pass_context

@@ -42,7 +42,14 @@ def read_receipts(file: Path) -> list[Receipt]:
     texts = [line.strip() for line in lines if line.strip()]
     if not texts or len(texts) > RECEIPTS_MAX:
         raise Malformed(f"{file}: expected 1 to {RECEIPTS_MAX} receipts, one a line")
-    return [parse_receipt(text) for text in texts]
+    return [_read(file, place, text) for place, text in enumerate(texts, 1)]
+
+
+def _read(file: Path, place: int, text: bytes) -> Receipt:
+    try:
+        return parse_receipt(text)
+    except Malformed as error:
+        raise Malformed(f"{file}: the {place}. text in it is no receipt of an office's ({error})") from error
 
 
 async def judge_receipts(receipts: Sequence[Receipt], letters: Sequence[bytes], find: FindKeys) -> list[Judged]:

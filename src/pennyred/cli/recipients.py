@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, gate_settings, json_option, print_json, print_table, run_async
 from pennyred.cli.correspondents import open_state
 from pennyred.config import GateSettings
@@ -21,7 +22,7 @@ def recipient() -> None:
 
 
 @recipient.command("set")
-@click.argument("name", metavar="ADDR|DOMAIN")
+@click.argument("name", type=typed.name, metavar="ADDR|DOMAIN")
 @click.option("--price", type=click.IntRange(1, 1000), help="Stamps.")
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]))
 @click.option("--free", is_flag=True, help="Takes unstamped mail.")
@@ -67,7 +68,7 @@ async def _all(gate: GateSettings) -> list[StoredRule]:
 
 
 @recipient.command("remove")
-@click.argument("name", metavar="ADDR|DOMAIN")
+@click.argument("name", type=typed.name, metavar="ADDR|DOMAIN")
 @json_option
 @click.pass_context
 def remove(context: click.Context, name: str, as_json: bool) -> None:
@@ -77,7 +78,7 @@ def remove(context: click.Context, name: str, as_json: bool) -> None:
     """
     canonical = _name(name)
     if not run_async(_remove(gate_settings(context), canonical)):
-        raise RuleRefused("unknown", f"nothing was set for {canonical}")
+        raise RuleRefused("unknown", f"nothing was set for {canonical}; see  pennyred recipient list")
     if as_json:
         print_json({"removed": canonical})
     else:

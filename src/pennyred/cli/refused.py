@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import (
     RuleRefused,
     json_option,
@@ -39,7 +40,7 @@ def refused() -> None:
 
 
 @refused.command("list")
-@click.option("--to", metavar="ADDR", help="Of this recipient only.")
+@click.option("--to", type=typed.address, metavar="ADDR", help="Of this recipient only.")
 @click.option("--days", type=click.IntRange(1, 3650), help="Of the last so many days only.")
 @json_option
 @click.pass_context
@@ -92,7 +93,7 @@ def refused_show(context: click.Context, letter_id: str, raw: bool, as_json: boo
 @refused.command("release")
 @click.argument("letter_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All letters for the recipient that --to names.")
-@click.option("--to", metavar="ADDR", help="Whose letters, with --all.")
+@click.option("--to", type=typed.address, metavar="ADDR", help="Whose letters, with --all.")
 @click.option("--no-approve", is_flag=True, help="The sender needs a stamp the next time, too.")
 @click.option("--keep", is_flag=True, help="The copy stays, though the letter is delivered.")
 @json_option

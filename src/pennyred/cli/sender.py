@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, run_async
-from pennyred.postage.address import canonical_recipient
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.licence import Licence, parse_licence
 from pennyred.postage.signing import SigningKey
@@ -40,7 +40,7 @@ def _client(url: str, key: SigningKey) -> OfficeClient:
 
 @click.command("open")
 @click.option("--office", required=True, metavar="URL", help="The post office, like https://post.example.org.")
-@click.option("--address", required=True, metavar="ADDR", help="Your e-mail address.")
+@click.option("--address", type=typed.address, required=True, metavar="ADDR", help="Your e-mail address.")
 @click.option("--account", metavar="ACCOUNT", help="The account you had, whose key is lost or stolen.")
 @json_option
 def open_(office: str, address: str, account: str | None, as_json: bool) -> None:
@@ -68,7 +68,6 @@ async def _open(office: str, address: str, account: str | None) -> Wallet:
     else:
         if existing.office != office.rstrip("/"):
             raise RuleRefused("account-exists", f"{folder} holds an account at {existing.office} already")
-    canonical_recipient(address)
     kept = load_key(folder)
     key = kept or SigningKey.from_seed(os.urandom(32))
     async with _client(office, key) as client:
@@ -106,23 +105,35 @@ async def _recovered(client: OfficeClient, account: str, key: SigningKey) -> Lic
 @click.option("--pay", metavar="METHOD", help="Another way to pay, where the office has one.")
 @json_option
 def buy(stamps: int, voucher: str | None, pay: str | None, as_json: bool) -> None:
-    """Buy postage; prints the new balance. A voucher is credited whole, and once however often this is repeated.
+    """Buy postage; prints what was credited and the new balance.
+
+    A voucher is credited whole, whatever STAMPS says, and once, however often this is repeated.
 
     Example:  pennyred buy 100 --voucher PENNY-XXXXX-XXXXX-XXXXX-XXXXX
     """
     if pay is not None or voucher is None:
-        raise click.UsageError("this version takes vouchers: --voucher CODE")
+        raise click.UsageError("this version takes vouchers: --voucher CODE (the office's administrator has them)")
     said = run_async(_buy(load_wallet(home()), stamps, voucher))
     if as_json:
         print_json(said)
+        return
+    if said["credited"]:
+        asked = "" if said["bought"] == stamps else f", not {stamps:,} of it: a voucher is credited whole"
+        told = f"a voucher of {said['bought']:,} stamps is credited{asked}"
     else:
-        click.echo(f"{said['bought']:,} stamps bought; {said['available']:,} available")
+        told = f"this account has had that voucher of {said['bought']:,} stamps before; nothing more is credited"
+    click.echo(f"{told}; {said['available']:,} available")
 
 
 async def _buy(wallet: Wallet, stamps: int, voucher: str) -> dict[str, int]:
+    """What the voucher is worth, what of it is new in the account, and what there is now."""
     async with client_of(wallet) as client:
+        before = await client.account()
         purchase = await client.redeem_voucher(voucher, stamps)
-    return {"bought": purchase.bought, "available": purchase.available}
+        after = await client.account()
+    # Letters under way move stamps between these three, and change nothing of their sum.
+    credited = sum((after.available, after.held, after.spent)) - sum((before.available, before.held, before.spent))
+    return {"bought": purchase.bought, "credited": credited, "available": after.available}
 
 
 @click.command()

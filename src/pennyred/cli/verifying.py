@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
 from pennyred.cli.receipts import Judged, judge_receipts, read_receipts, tell
 from pennyred.config import BadSettings, find_settings, read_settings
@@ -48,7 +49,9 @@ class _Found:
 
 
 @click.command()
-@click.option("--to", "to", multiple=True, metavar="ADDR", help="A recipient; may be given several times.")
+@click.option(
+    "--to", "to", type=typed.address, multiple=True, metavar="ADDR", help="A recipient; may be given several times."
+)
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @click.option("--receipt", type=click.Path(path_type=Path, exists=True), help="Receipts of an office, one a line.")
 @json_option

@@ -7,6 +7,7 @@ from pathlib import Path
 from pennyred.config.complaints import BadSettings, Complaint
 from pennyred.config.document import Reader
 from pennyred.config.settings import Settings
+from pennyred.failures import said, what
 
 SETTINGS_BYTES_MAX = 4 * 2**20
 PLACES = (Path("pennyred.toml"), Path("/etc/pennyred/pennyred.toml"))
@@ -37,12 +38,17 @@ def read_settings(file: Path) -> Settings:
             content = opened.read(SETTINGS_BYTES_MAX + 1)
         text = content.decode("utf-8")
     except OSError as error:
-        raise BadSettings([Complaint(str(file), "", error.strerror or "cannot be read", "a readable file")]) from error
+        raise BadSettings([Complaint(str(file), "", what(error), _readable(error))]) from error
     except UnicodeDecodeError as error:
         raise BadSettings([Complaint(str(file), "", "not UTF-8", "TOML in UTF-8")]) from error
     if len(content) > SETTINGS_BYTES_MAX:
         raise BadSettings([Complaint(str(file), "", "too long", f"at most {SETTINGS_BYTES_MAX} bytes")])
     return parse_settings(text, file)
+
+
+def _readable(error: OSError) -> str:
+    remedy = said(error)[1]
+    return "a readable file" + (f" ({remedy})" if remedy.startswith("run it as") else "")
 
 
 def parse_settings(text: str, file: Path) -> Settings:

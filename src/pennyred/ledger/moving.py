@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 from asyncpg import Connection
 
+from pennyred.failures import told
 from pennyred.ledger.postgresql import PostgresLedger, days
 from pennyred.ledger.protocol import Ledger
 from pennyred.ledger.sqlite import SqliteLedger
@@ -122,7 +123,7 @@ async def _move(path: Path, books: Ledger, url: str, target: Ledger, *, now: int
         finally:
             source.close()
     except WORLD_ERRORS as error:
-        raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{path}: {type(error).__name__}: {error}") from error
+        raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{path}: {told(error)}") from error
     except Exception as error:
         raise (unavailable(Reason.LEDGER_UNAVAILABLE, url, error) if is_world(error) else error) from error
 

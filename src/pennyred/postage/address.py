@@ -56,7 +56,9 @@ def canonical_recipient(mailbox: str) -> Recipient:
     else:
         if mailbox.translate(_ASCII_LOWER) == "postmaster":
             return Recipient("postmaster", "")
-        local, _, domain = mailbox.rpartition("@")
+        local, at, domain = mailbox.rpartition("@")
+        if not at:
+            raise MalformedAddress("no address: it has no @")
         # Dots may stand anywhere: RFC 5321 forbids "a..b", but such mailboxes exist and get mail.
         if _MUST_BE_QUOTED.search(local):
             raise MalformedAddress("a local part with such characters must be quoted")

@@ -16,6 +16,8 @@ OTHERS = "(others)"
 """The name under which sources stand that are too many to be kept one by one."""
 UNKNOWN = "(unknown)"
 """The name of a source that nobody told."""
+SEVERAL = "(several)"
+"""The domain of a source that has come under more than one: a network that many share is none of theirs."""
 NAME_CHARACTERS_MAX = 255
 """Of a source or a domain: as long as a domain can be (RFC 1035 section 2.3.4)."""
 
@@ -73,7 +75,7 @@ class Trouble:
     """What one source brought on one day, in recipients."""
 
     sender_domain: str = ""
-    """The last one it said it was."""
+    """The one it said it was, or `SEVERAL`; empty: it said none."""
     refused: int = 0
     """By the gate."""
     would_refuse: int = 0
@@ -85,8 +87,9 @@ class Trouble:
         return self.refused + self.would_refuse
 
     def add(self, other: "Trouble") -> None:
-        """Count what the other has seen, later than this one."""
-        self.sender_domain = other.sender_domain or self.sender_domain
+        """Count what the other has seen."""
+        domains = {self.sender_domain, other.sender_domain} - {""}
+        self.sender_domain = SEVERAL if len(domains) > 1 else next(iter(domains), "")
         self.refused += other.refused
         self.would_refuse += other.would_refuse
 
@@ -157,6 +160,7 @@ class SourceTotal(NamedTuple):
 
     source: str
     sender_domain: str
+    """The one it said it was, or `SEVERAL`."""
     refused: int
     would_refuse: int
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pennyred.config import OfficeSettings, read_settings
+from pennyred.postage.errors import PennyRedError
 from pennyred.postage.licence import Licence, parse_licence
 from pennyred.postage.signing import SigningKey
 from pennyred.programs.office import clock, migrate, open_office
@@ -28,7 +29,8 @@ from pennyred.smtp.standin import StandIn
 from pennyred.smtp.submit import Sent, Submission
 from pennyred.web.client import OfficeClient
 
-START_SECONDS = 15
+START_SECONDS = 60
+"""More than a slow machine takes."""
 LETTER = (
     b"From: Ann <ann@sender.example>\r\nTo: Bob <bob@example.org>\r\nSubject: {subject}\r\n"
     b"Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{subject}@sender.example>\r\n\r\nShall we have tea?\r\n"
@@ -55,6 +57,12 @@ def run_demo(*, is_quiet: bool = False) -> Story:
     with tempfile.TemporaryDirectory(prefix="pennyred-demo-") as folder:
         asyncio.run(_Demo(Path(folder), story).run())
     return story
+
+
+class DemoFailed(PennyRedError):  # noqa: N818 - it could not be told to its end
+    """The program could not be started, or did not do as it was told."""
+
+    reason = "demo-failed"
 
 
 @dataclass(slots=True)
@@ -210,13 +218,18 @@ class _Demo:
         return program
 
     async def _said(self, program: asyncio.subprocess.Process, event: str) -> None:
-        """Wait for a line of the program's log."""
+        """Wait for a line of the program's log; raises `DemoFailed` with what it said instead."""
         assert program.stderr is not None
-        async with asyncio.timeout(START_SECONDS):
-            async for line in program.stderr:
-                if json.loads(line)["event"] == event:
-                    return
-        raise RuntimeError(f"the program ended before it said: {event}")
+        said = b""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                async for line in program.stderr:
+                    said = line if _event(line) != event else b""
+                    if not said:
+                        return
+        except TimeoutError:
+            raise DemoFailed(f"the program did not say {event!r} within {START_SECONDS} s; {_last(said)}") from None
+        raise DemoFailed(f"the program ended before it said {event!r}; {_last(said)}")
 
     def _send(self, letter: bytes, to: str = BOB, sender: str = "ann@sender.example") -> "asyncio.Future[Sent]":
         def send() -> Sent:
@@ -261,6 +274,18 @@ class _Demo:
         self._file.write_text(
             SETTINGS.format(gate=self.gate_port, office=self.office_port, upstream=self.mail_server.port, mode=mode)
         )
+
+
+def _event(line: bytes) -> str:
+    """Which event a line of the log tells of; none where it is no line of ours."""
+    try:
+        return str(json.loads(line)["event"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _last(said: bytes) -> str:
+    return f"its last words: {said.decode('utf-8', 'replace').strip()[:2000]}" if said else "it said nothing"
 
 
 def _letter(subject: str) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 from pennyred.authentication.checker import Checker
 from pennyred.config import GateSettings, OutgoingSettings
 from pennyred.discovery import resolver_of
+from pennyred.failures import told
 from pennyred.hostnames import HostNames
 from pennyred.postage.figures import Fact
 from pennyred.programs.office import clock
@@ -217,6 +218,6 @@ def tls_context(gate: GateSettings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(gate.tls_certificate, gate.tls_key)
     except ssl.SSLError as error:
-        why = "not its key" if error.reason == "KEY_VALUES_MISMATCH" else error.reason or str(error)
+        why = "not its key" if error.reason == "KEY_VALUES_MISMATCH" else told(error)
         raise OSError(f"tls_certificate {gate.tls_certificate}, tls_key {gate.tls_key}: {why}") from error
     return context

@@ -15,6 +15,7 @@ from email.utils import format_datetime
 from typing import Any, Self
 
 from pennyred.config import GateSettings
+from pennyred.failures import told
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.postage.letter import HeaderSection
@@ -132,7 +133,7 @@ class Releaser:
             try:
                 self._quarantine.remove(letter)
             except OSError as error:
-                trouble = f"delivered, but its copy could not be removed: {error}"
+                trouble = f"delivered, but its copy could not be removed: {told(error)}"
                 return Released(letter, fate, said, approved=approved, trouble=trouble)
         return Released(letter, fate, said, is_kept=self._is_keeping, approved=approved, trouble=trouble)
 

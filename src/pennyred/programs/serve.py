@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 
 from pennyred.config import BadSettings, GateSettings, OfficeSettings, Settings, read_settings
+from pennyred.failures import told
 from pennyred.metrics.exposition import CONTENT_TYPE
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.activation import PassedSockets, addresses
@@ -56,7 +57,7 @@ def serve(settings: Settings, workers: int | None = None) -> int:
         if settings.office is not None and not passed.office:
             require_free([settings.office.listen])
     except (OSError, ValueError) as error:
-        make_log().error("cannot serve", error=str(error))
+        make_log().error("cannot serve", error=told(error))
         return EX_SETTINGS
     board = Board(count)
     herald = Herald(board, ServiceManager.from_environment(os.environ))
@@ -108,7 +109,7 @@ def _work(
         log.error("cannot serve", error=str(error))
         return EX_TEMPFAIL
     except (PennyRedError, OSError, ValueError) as error:
-        log.error("cannot serve", error=str(error))
+        log.error("cannot serve", error=told(error))
         return EX_SETTINGS
 
 
@@ -246,7 +247,7 @@ class Worker:
                 self._gate.reread(settings.gate, settings.issuer)
         except (BadSettings, PennyRedError, OSError, ValueError) as error:
             is_refused = True
-            self._log.error("settings not reread; the old ones stay", error=str(error))
+            self._log.error("settings not reread; the old ones stay", error=told(error))
         else:
             self._log.info("settings reread", worker=self._number)
         self._pulse.reread(is_refused=is_refused)

@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_MARKS, _PLAIN_MARKS = ("✓", "✗"), ("ok", "NOT SO")
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -40,7 +42,8 @@ class Story:
     def tell(self, step: Step) -> None:
         """Add a step and print it."""
         self.steps.append(step)
-        mark = "[green]✓[/green]" if step.has_held else "[bold red]✗[/bold red]"
+        held, failed = _MARKS if self.console.encoding.startswith("utf") else _PLAIN_MARKS
+        mark = f"[green]{held}[/green]" if step.has_held else f"[bold red]{failed}[/bold red]"
         self.console.print(f"{mark} [bold]{step.what}[/bold]")
         self.console.print(f"    expected  {step.expected}", markup=False, highlight=False, style="dim")
         self.console.print(f"    seen      {step.seen}", markup=False, highlight=False)

@@ -130,7 +130,7 @@ class Office:
         """An account as it stands; raises `Refused` where there is none."""
         found = await self.ledger.account(account)
         if found is None:
-            raise Refused(Refusal.UNKNOWN_ACCOUNT, f"no account {account[:80]!r}")
+            raise Refused(Refusal.UNKNOWN_ACCOUNT, f"no account {account[:80]!r} here")
         return found
 
     async def create_vouchers(self, stamps: int, count: int) -> list[str]:
@@ -144,15 +144,15 @@ class Office:
         """Credit a voucher's whole worth; repeating it credits nothing more. Raises `Refused`."""
         hashed = code_hash(code)
         if hashed is None:
-            raise Refused(Refusal.UNKNOWN_VOUCHER, "not a voucher code")
+            raise Refused(Refusal.UNKNOWN_VOUCHER, "not a voucher code: those look like PENNY-XXXXX-XXXXX-XXXXX-XXXXX")
         answer = await self.ledger.redeem_voucher(account, hashed, now=self.now)
         match answer.outcome:
             case VoucherOutcome.REDEEMED:
                 return answer.stamps
             case VoucherOutcome.ALREADY_USED:
-                raise Refused(Refusal.VOUCHER_USED, "the voucher has been used")
+                raise Refused(Refusal.VOUCHER_USED, "the voucher has been used by another account; ask whoever sold it")
             case VoucherOutcome.UNKNOWN_VOUCHER:
-                raise Refused(Refusal.UNKNOWN_VOUCHER, "no such voucher")
+                raise Refused(Refusal.UNKNOWN_VOUCHER, "no such voucher here: is it typed right, and of this office?")
             case VoucherOutcome.UNKNOWN_ACCOUNT:
                 raise Refused(Refusal.UNKNOWN_ACCOUNT, "no such account")
             case VoucherOutcome.ACCOUNT_CLOSED:
@@ -166,7 +166,7 @@ class Office:
         token = self._random_bytes(32).hex()
         outcome = await self.ledger.add_receiver(name, canonical, token_hash(token), now=self.now)
         if outcome is ReceiverOutcome.NAME_TAKEN:
-            raise Refused(Refusal.NAME_TAKEN, f"there is a receiver {name!r} already")
+            raise Refused(Refusal.NAME_TAKEN, f"there is a receiver {name!r} already: use another name")
         return NewReceiver(name, canonical, token)
 
     async def prove_domain(self, receiver: Receiver, domain: str) -> tuple[str, ...]:

@@ -43,7 +43,9 @@ class OfficeKeys:
         """Read the files again; on error the keys stay as they were."""
         keys = {selector: _read(path) for selector, path in key_files(self._first).items()}
         if not keys:
-            raise MalformedKey(f"{self._first}: no signing key; `pennyred init` writes one")
+            raise MalformedKey(
+                f"{self._first}: no signing key; put it back from a backup, or let `pennyred key rotate` make a new one"
+            )
         self._keys = keys
         self._public.clear()
         self._public.update((selector, key.public) for selector, key in keys.items())

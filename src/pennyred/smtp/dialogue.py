@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import cast
 
+from pennyred.failures import what
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Reply
@@ -93,7 +94,7 @@ class Dialogue(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits is told."""
-        self._fail("connection lost" if exc is None else f"connection lost: {exc}", is_abort=False)
+        self._fail("connection lost" if exc is None else f"connection lost: {what(exc)}", is_abort=False)
         if not self._closed.done():
             self._closed.set_result(None)
 

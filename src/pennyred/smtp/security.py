@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from pathlib import Path
 
+from pennyred.failures import told, what
 from pennyred.smtp.upstream import UpstreamOptions
 
 
@@ -41,8 +42,8 @@ async def change_to_tls(
     except ssl.SSLCertVerificationError as error:
         raise OSError(f"its certificate: {error.verify_message}") from error
     except ssl.SSLError as error:
-        raise OSError(error.reason or str(error)) from error
+        raise OSError(told(error).removeprefix("TLS fails: ")) from error
     except OSError as error:
-        raise OSError(str(error) or "no handshake") from error
+        raise OSError(what(error) if str(error) else "no handshake") from error
     assert secured is not None
     return secured

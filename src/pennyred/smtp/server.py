@@ -1,6 +1,7 @@
 """The gate's front door: listens, lets sessions in, and closes in good order."""
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from pennyred.failures import what
 from pennyred.services.letterbox import GateDesk
 from pennyred.smtp.admission import Admission
 from pennyred.smtp.arrival import Arrival
@@ -49,8 +51,14 @@ def listening_socket(host: str, port: int, *, is_shared: bool = False) -> socket
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"{host}:{port}: {error.strerror}") from error
+        raise OSError(error.errno, f"{host}:{port}: {_why_not(error, port)}") from error
     return listener
+
+
+def _why_not(error: OSError, port: int) -> str:
+    if error.errno == errno.EACCES and port < 1024:
+        return "only root may listen there, or a service with CAP_NET_BIND_SERVICE, which config/pennyred.service gives"
+    return what(error)
 
 
 class GateServer:

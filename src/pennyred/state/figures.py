@@ -9,8 +9,9 @@ from typing import Any
 
 import apsw
 
+from pennyred.failures import told
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.figures import OTHERS, Count, Figures, Outcome, Recorded, SourceTotal, Trouble
+from pennyred.postage.figures import OTHERS, SEVERAL, Count, Figures, Outcome, Recorded, SourceTotal, Trouble
 from pennyred.postage.policy import Mode
 from pennyred.postage.reasons import Reason
 from pennyred.state import shared
@@ -32,11 +33,12 @@ _FLAGS: dict[bool | None, int] = {False: 0, True: 1, None: -1}
 _FLAG_OF = {number: flag for flag, number in _FLAGS.items()}
 _REASONS = {reason.value: reason for reason in Reason}
 _ADD_SOURCE = (
-    "INSERT INTO figure_source VALUES (?, ?, ?, ?, ?) ON CONFLICT (day, source) DO UPDATE SET"
+    "INSERT INTO figure_source VALUES (?, ?, ?, ?, ?) ON CONFLICT (day, source) DO UPDATE SET"  # noqa: S608 - fixed texts
     " refused = figure_source.refused + excluded.refused,"
     " would_refuse = figure_source.would_refuse + excluded.would_refuse,"
-    " sender_domain = CASE excluded.sender_domain WHEN '' THEN figure_source.sender_domain"
-    " ELSE excluded.sender_domain END"
+    " sender_domain = CASE WHEN excluded.sender_domain IN ('', figure_source.sender_domain)"
+    " THEN figure_source.sender_domain"
+    f" WHEN figure_source.sender_domain = '' THEN excluded.sender_domain ELSE '{SEVERAL}' END"
 )
 
 
@@ -81,7 +83,7 @@ def read_file(
         finally:
             connection.close()
     except WORLD_ERRORS as error:
-        raise Unavailable(Reason.INTERNAL, f"{path}: {type(error).__name__}: {error}") from error
+        raise Unavailable(Reason.INTERNAL, f"{path}: {told(error)}") from error
 
 
 def _require_figures(connection: apsw.Connection, path: Path) -> None:
@@ -173,12 +175,12 @@ def _count(day: int, mode: str, outcome: str, reason: str, by_bulk: int, by_requ
 
 
 def _read_sources(connection: Connection, days: tuple[int, int]) -> tuple[SourceTotal, ...]:
-    last_domain = (
-        "SELECT sender_domain FROM figure_source AS last WHERE last.source = total.source AND day BETWEEN ?1 AND ?2"
-        " ORDER BY day DESC LIMIT 1"
+    domain = (
+        "CASE WHEN count(DISTINCT nullif(sender_domain, '')) > 1"
+        f" THEN '{SEVERAL}' ELSE coalesce(max(nullif(sender_domain, '')), '') END"
     )
     totals = (
-        f"SELECT source, ({last_domain}), sum(refused), sum(would_refuse) FROM figure_source AS total"  # noqa: S608 - fixed texts
+        f"SELECT source, {domain}, sum(refused), sum(would_refuse) FROM figure_source"  # noqa: S608 - fixed texts
         " WHERE day BETWEEN ?1 AND ?2"
     )
     ranking = "GROUP BY source ORDER BY sum(refused) + sum(would_refuse) DESC, source LIMIT ?4"

@@ -14,6 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
+from pennyred.failures import told
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
@@ -92,7 +93,7 @@ class Quarantine:
         try:
             return await to_its_end(lambda: self._keep(origin, copies, header, body, size))
         except OSError as error:
-            raise Unavailable(Reason.INTERNAL, f"quarantine: {error}") from error
+            raise Unavailable(Reason.INTERNAL, f"quarantine: {told(error)}") from error
 
     async def sweep(self, now: int) -> Swept:
         """Remove what is older than `days`, then the oldest until the rest is within `bytes_max`.
@@ -102,7 +103,7 @@ class Quarantine:
         try:
             return await to_its_end(lambda: self.sweep_now(now))
         except OSError as error:
-            raise Unavailable(Reason.INTERNAL, f"quarantine: {error}") from error
+            raise Unavailable(Reason.INTERNAL, f"quarantine: {told(error)}") from error
 
     def sweep_now(self, now: int, *, room: int = 0) -> Swept:
         """The same for who may block; `room` is to be left free. Raises OSError."""

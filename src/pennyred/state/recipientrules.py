@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pennyred.failures import told
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.postage.recipients import RULES_MAX
@@ -44,7 +45,7 @@ def _stored_in_file(path: Path) -> list[StoredRule]:
         finally:
             connection.close()
     except WORLD_ERRORS as error:
-        raise Unavailable(Reason.INTERNAL, f"{path}: {type(error).__name__}: {error}") from error
+        raise Unavailable(Reason.INTERNAL, f"{path}: {told(error)}") from error
 
 
 class RecipientRuleBook:

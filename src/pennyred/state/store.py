@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from pennyred.failures import told
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.state import shared
@@ -60,7 +61,7 @@ class GateState:
                 reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
                 opened.callback(reader.close)
             except WORLD_ERRORS as error:
-                raise Unavailable(Reason.INTERNAL, f"{path}: {type(error).__name__}: {error}") from error
+                raise Unavailable(Reason.INTERNAL, f"{path}: {told(error)}") from error
             opened.pop_all()
         rows: Any = connection.execute("SELECT salt FROM secret").fetchall()
         return cls(

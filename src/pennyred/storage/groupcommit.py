@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from pennyred.failures import told
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage import database, statements
@@ -206,7 +207,7 @@ class GroupCommit(Generic[Connection]):
                     _fail(jobs, error)
                     return False
                 if is_committing or time.monotonic() + pause_seconds > deadline:
-                    _fail(jobs, Unavailable(self._reason, f"{type(error).__name__}: {error}"))
+                    _fail(jobs, Unavailable(self._reason, told(error)))
                     return True
                 time.sleep(pause_seconds)
                 pause_seconds *= 2

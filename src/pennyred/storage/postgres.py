@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from asyncpg import Connection, Pool
 
+from pennyred.failures import told
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 
@@ -78,8 +79,8 @@ def shown(url: str) -> str:
 
 
 def unavailable(reason: Reason, url: str, error: BaseException) -> Unavailable:
-    """For callers; only the error's class, as its text may quote rows."""
-    return Unavailable(reason, f"{shown(url)}: {type(error).__name__}")
+    """For callers; not the error's own text, as it may quote rows."""
+    return Unavailable(reason, f"{shown(url)}: {told(error, is_quoting=False)}")
 
 
 async def connect(url: str, *, application: str) -> Connection:

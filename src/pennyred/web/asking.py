@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from pennyred.failures import told
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.web.circuit import Circuit
@@ -152,7 +153,7 @@ class Asker:
                         raise _Failed("an answer without end", is_worth_repeating=False)
                 return response.status, bytes(answer)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _Failed(str(error)[:_TEXT_MAX] or type(error).__name__, is_worth_repeating=True) from error
+            raise _Failed(told(error)[:_TEXT_MAX], is_worth_repeating=True) from error
 
     def _taken(self, status: int, answer: bytes) -> bytes:
         """The answer of a question that was answered."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from pennyred.failures import told
 from pennyred.postage.encoding import decode_base64, encode_base64
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.postage.reasons import Reason
@@ -122,7 +123,7 @@ class OfficeClient:
         if status in (200, 201):
             return self._decoded(answer, kind)
         if status >= 500 or status == 429:
-            raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: {status}")
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: it answers {status}; try again later")
         problem = self._decoded(answer, messages.Problem)
         raise OfficeRefused(problem.reason, problem.detail)
 
@@ -137,7 +138,7 @@ class OfficeClient:
                     answer += more
                 return response.status, answer
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: {error or type(error).__name__}") from error
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: {told(error)}") from error
 
     def _decoded(self, answer: bytes, kind: type[T]) -> T:
         if len(answer) > ANSWER_BYTES_MAX:
@@ -145,7 +146,9 @@ class OfficeClient:
         try:
             return msgspec.json.decode(answer, type=kind)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: not a post office's answer") from error
+            raise Unavailable(
+                Reason.OFFICE_UNREACHABLE, f"{self._url}: not a post office's answer; is the address right?"
+            ) from error
 
     def _own_key(self) -> SigningKey:
         if self._key is None:

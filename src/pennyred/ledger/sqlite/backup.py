@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 
+from pennyred.failures import told
 from pennyred.ledger.sqlite.seal import require_here
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
@@ -28,7 +29,7 @@ def back_up(source: Path, target: Path, *, note: Callable[[float], object] = lam
         _copy(source, partial, note)
         _publish(partial, target)
     except WORLD_ERRORS as error:
-        raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {error}") from error
+        raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {told(error)}") from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import apsw
 
+from pennyred.failures import told
 from pennyred.ledger.callers import KeptAnswer, Receiver, ReceiverOutcome
 from pennyred.ledger.protocol import (
     OFFICE_SALES,
@@ -51,7 +52,7 @@ def migrate_ledger(path: Path, *, now: int) -> list[int]:
         finally:
             connection.close()
     except WORLD_ERRORS as error:
-        raise _unavailable(error) from error
+        raise _unavailable(path, error) from error
 
 
 def _migrate(connection: apsw.Connection, *, now: int) -> list[int]:
@@ -67,8 +68,8 @@ def _migrations() -> tuple[Migration, ...]:
     return load_migrations("pennyred.ledger", "migrations/sqlite")
 
 
-def _unavailable(error: BaseException) -> Unavailable:
-    return Unavailable(Reason.LEDGER_UNAVAILABLE, f"{type(error).__name__}: {error}")
+def _unavailable(path: Path, error: BaseException) -> Unavailable:
+    return Unavailable(Reason.LEDGER_UNAVAILABLE, f"{path}: {told(error)}")
 
 
 class SqliteLedger:
@@ -115,7 +116,7 @@ class SqliteLedger:
                 require_current(writer, _migrations())
                 reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
             except WORLD_ERRORS as error:
-                raise _unavailable(error) from error
+                raise _unavailable(path, error) from error
             opened.pop_all()
         return cls(path, writer, reader, busy_timeout_seconds=busy_timeout_seconds, note_batch=note_batch)
 
@@ -247,4 +248,4 @@ class SqliteLedger:
             finally:
                 connection.close()
         except WORLD_ERRORS as error:
-            raise _unavailable(error) from error
+            raise _unavailable(self._path, error) from error

@@ -1,0 +1,48 @@
+"""What is typed where an address or a domain is expected: read before the command runs, and named when it is wrong.
+
+Types for click; a command gets the text as it was typed. Each raises `NotWhatWasExpected`.
+"""
+
+from collections.abc import Callable
+
+import click
+
+from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.errors import MalformedAddress
+
+SHOWN_CHARACTERS_MAX = 100
+
+
+class NotWhatWasExpected(click.BadParameter):
+    """What was typed cannot be read as what it should be."""
+
+    reason = "malformed"
+
+
+def address(text: str) -> str:
+    """One mailbox."""
+    return _read(text, canonical_recipient, "an address like bob@example.org")
+
+
+def domain(text: str) -> str:
+    """One domain; an empty text where it may be left out."""
+    return text and _read(text, canonical_domain, "a domain like example.org")
+
+
+def name(text: str) -> str:
+    """An address, a domain, or `everybody`, which could be a domain."""
+    reader: Callable[[str], object] = canonical_recipient if "@" in text else canonical_domain
+    return _read(text, reader, "an address like bob@example.org, or a domain")
+
+
+def sender(text: str) -> str:
+    """Of an envelope: an address, or nothing for a bounce."""
+    return text and _read(text, canonical_recipient, "an address like ann@sender.example, or '' for a bounce")
+
+
+def _read(text: str, read: Callable[[str], object], expected: str) -> str:
+    try:
+        read(text)
+    except MalformedAddress as error:
+        raise NotWhatWasExpected(f"{text[:SHOWN_CHARACTERS_MAX]!r}: {error}, expected {expected}") from error
+    return text
