@@ -104,6 +104,9 @@ def test_documented_defaults_are_the_defaults():
         assert documented["gate"][name] == (defaults[name][0] if name == "upstream" else defaults[name])
     for field in msgspec.structs.fields(AllowanceSettings):
         assert documented["gate"]["allowance"][field.name] == field.default
+    for field in msgspec.structs.fields(OfficeSettings):
+        if field.name.startswith("max_") or field.name.endswith("_seconds"):
+            assert documented["office"][field.name] == field.default
 
 
 def commands(group: click.Group = main, path: str = "pennyred"):

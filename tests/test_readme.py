@@ -123,19 +123,26 @@ def test_the_way_from_monitor_to_require(tmp_path):
     assert (tmp_path / "report.svg").exists()
 
 
-def test_the_limits_in_the_table_have_the_defaults_of_the_settings_file():
-    explained = tomllib.loads((ROOT / "config/pennyred.toml").read_text())["gate"]
-    section = README.partition("### Limits")[2].partition("###")[0]
-    listed = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", section, re.MULTILINE)
-    assert len(listed) > 10
+def limits_section(table):
+    """README's limits of one table of the settings: the gate's, then those of the office's API."""
+    gate, _, office = README.partition("### Limits")[2].partition("###")[0].partition("Of the office's HTTP API")
+    return {"gate": gate, "office": office}[table]
+
+
+@pytest.mark.parametrize("table", ["gate", "office"])
+def test_the_limits_in_the_table_have_the_defaults_of_the_settings_file(table):
+    explained = tomllib.loads((ROOT / "config/pennyred.toml").read_text())[table]
+    listed = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", limits_section(table), re.MULTILINE)
+    assert len(listed) > 5
     assert [(name, tomllib.loads(f"value = {default}")["value"]) for name, default in listed] == [
         (name, explained[name]) for name, _ in listed
     ]
 
 
-def test_every_limit_is_in_the_table():
-    section = README.partition("### Limits")[2].partition("###")[0]
-    explained = tomllib.loads((ROOT / "config/pennyred.toml").read_text())["gate"]
+@pytest.mark.parametrize("table", ["gate", "office"])
+def test_every_limit_is_in_the_table(table):
+    section = limits_section(table)
+    explained = tomllib.loads((ROOT / "config/pennyred.toml").read_text())[table]
     limits = {name for name in explained if name.startswith("max_") or name.endswith("_seconds")}
     assert [name for name in sorted(limits) if f"| `{name}` |" not in section] == []
 

@@ -106,6 +106,21 @@ def test_a_stranger_waits(tell):
     tell(story, is_known=False)
 
 
+def test_what_a_sender_can_bring_about_himself_is_no_silence(tell):
+    """An office that refuses his question, or a queue that he has filled: else he would choose to be trusted."""
+
+    async def story(desk):
+        async def refuse(*_, **__):
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, "no such question", is_silence=False)
+
+        desk.office.hold = refuse
+        answer, sent = await desk.send()
+        assert (answer, sent) == (Later(Reason.OFFICE_UNREACHABLE), 0)
+        assert desk.events() == []
+
+    tell(story)
+
+
 def test_beyond_the_limit_of_an_account_its_letters_wait(tell):
     async def story(desk):
         async with outage(desk):

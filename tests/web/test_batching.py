@@ -166,8 +166,9 @@ def test_not_more_wait_than_memory_is_given_for():
     async def story(office, batcher):
         waiting = asyncio.create_task(batcher.ask([1, 2, 3], 1))
         await asyncio.sleep(0)
-        with pytest.raises(Unavailable, match="too many"):
+        with pytest.raises(Unavailable, match="too many") as crowded:
             await batcher.ask([4, 5], 1)
+        assert not crowded.value.is_silence
         assert await waiting == [2, 4, 6]
         assert await batcher.ask([4, 5], 1) == [8, 10]
 

@@ -149,8 +149,9 @@ def test_a_letter_with_more_stamps_than_a_request_takes_needs_several(monkeypatc
         letter = [hold(office, 1) for _ in range(4)] + [hold(office, 1, place) for place in range(1, 8)]
         assert await outcomes(way, letter) == [HELD] * 4 + [HoldOutcome.INSUFFICIENT_BALANCE] * 7
         assert office.asked("hold") == [5, 5, 1]
-        with pytest.raises(Unavailable, match="6 stamps"):
+        with pytest.raises(Unavailable, match="6 stamps") as many:
             await way.hold([hold(office, 2) for _ in range(6)], lease_seconds=60)
+        assert not many.value.is_silence
 
     tell(story, stamps=4)
 
@@ -207,6 +208,7 @@ def test_what_would_be_answered_the_same_way_is_not_asked_again(fault):
         with pytest.raises(Unavailable) as caught:
             await way.hold([hold(office, 1)], lease_seconds=60)
         assert caught.value.reason is Reason.OFFICE_UNREACHABLE
+        assert caught.value.is_silence == (fault != "404")
         assert len(office.requests) == 1
 
     tell(story)

@@ -168,6 +168,13 @@ class Reader(Tables):
             "tls_certificate": self.path,
             "tls_key": self.path,
             "trusted_proxies": kinds.texts(values.network),
+            "receiver_networks": kinds.texts(values.network),
+            "max_connections": kinds.number(1, 100_000),
+            "max_connections_per_network": kinds.number(1, 60_000),
+            "request_timeout_seconds": kinds.number(1, 600),
+            "body_timeout_seconds": kinds.number(1, 600),
+            "answer_timeout_seconds": kinds.number(1, 600),
+            "keep_alive_seconds": kinds.number(1, 600),
             "nameservers": kinds.texts(values.nameserver),
             "metrics_networks": kinds.texts(values.network),
         }

@@ -157,6 +157,16 @@ class OfficeSettings(msgspec.Struct, frozen=True):
     tls_key: Path | None = None
     trusted_proxies: tuple[Network, ...] = ()
     """Whose X-Forwarded-For is believed."""
+    receiver_networks: tuple[Network, ...] = ()
+    """Where gates of receivers are: strangers cannot shut them out."""
+    max_connections: int = 500
+    """Of strangers, all workers together; as many again of proxies and gates."""
+    max_connections_per_network: int = 50
+    request_timeout_seconds: int = 20
+    """To the end of a request's header, TLS included."""
+    body_timeout_seconds: int = 30
+    answer_timeout_seconds: int = 30
+    keep_alive_seconds: int = 15
     nameservers: tuple[tuple[str, int], ...] = ()
     """Empty: this machine's."""
     metrics_networks: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))

@@ -59,8 +59,13 @@ class KeyWithdrawn(MalformedKey):
 
 
 class Unavailable(PennyRedError):  # noqa: N818 - it is a state of the world, not a mistake
-    """Something outside did not answer: try again later. `reason` is one of the "later" reasons."""
+    """Something outside did not answer: try again later. `reason` is one of the "later" reasons.
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    `is_silence` is False where that may be the doing of whoever wants something, as he asks for too much or for what
+    nobody understands: then nothing is given on trust for it.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, is_silence: bool = True) -> None:
         super().__init__(detail)
         self.reason = reason
+        self.is_silence = is_silence

@@ -18,6 +18,8 @@ from pennyred.postage.reasons import Reason
 from pennyred.services.office import Office
 from pennyred.services.officekeys import OfficeKeys
 from pennyred.storage.noting import NoteBatch
+from pennyred.web.exchange import Deadlines
+from pennyred.web.guests import Room
 from pennyred.web.server import Reach
 
 
@@ -82,6 +84,18 @@ async def open_office(settings: OfficeSettings, note_batch: NoteBatch | None = N
         await ledger.close()
 
 
-def reach(settings: OfficeSettings) -> Reach:
-    """How the office's API is reached."""
-    return Reach(settings.tls_certificate, settings.tls_key, tuple(map(str, settings.trusted_proxies)))
+def reach(settings: OfficeSettings, connections_max: int) -> Reach:
+    """How the office's API is reached; `connections_max` is what this machine allows, at most."""
+    return Reach(
+        settings.tls_certificate,
+        settings.tls_key,
+        settings.trusted_proxies,
+        settings.receiver_networks,
+        Room(min(settings.max_connections, connections_max), settings.max_connections_per_network),
+        Deadlines(
+            request_seconds=settings.request_timeout_seconds,
+            body_seconds=settings.body_timeout_seconds,
+            answer_seconds=settings.answer_timeout_seconds,
+            keep_alive_seconds=settings.keep_alive_seconds,
+        ),
+    )

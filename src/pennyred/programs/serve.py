@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.activation import PassedSockets, addresses
 from pennyred.programs.board import Board
 from pennyred.programs.chores import Chores, cancelled
-from pennyred.programs.descriptors import allow_descriptors
+from pennyred.programs.descriptors import WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX, allow_descriptors
 from pennyred.programs.gatework import GateWork
 from pennyred.programs.herald import Herald
 from pennyred.programs.log import make_log
@@ -34,10 +35,11 @@ from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
 from pennyred.programs.watch import Watch, make_sheet
 from pennyred.services.office import Office
 from pennyred.smtp.server import listening_socket, require_free
-from pennyred.smtp.tally import Tally, WorkerTally
+from pennyred.smtp.tally import Tally
 from pennyred.web.app import make_app
+from pennyred.web.guests import Room
 from pennyred.web.measured import ApiMetrics, measured
-from pennyred.web.server import WebServer
+from pennyred.web.server import Reach, WebServer
 from pennyred.web.watching import watching
 
 SWEEP_PAUSE_SECONDS = 60.0
@@ -61,21 +63,44 @@ def serve(settings: Settings, workers: int | None = None) -> int:
         return EX_SETTINGS
     board = Board(count)
     herald = Herald(board, ServiceManager.from_environment(os.environ))
-    tally = Tally(count, settings.gate.max_connections if settings.gate else 1)
+    tallies = Tallies.of(settings, count)
     sheet = make_sheet(settings, count)
     if count == 1:
         pulse = Pulse(board.line(0), herald.pulse_seconds, herald)
-        return _work(settings, pulse, tally, Watch(sheet, 0, board), 0, None, passed)
+        return _work(settings, pulse, tallies, Watch(sheet, 0, board), 0, None, passed)
 
     def work(number: int, life: int) -> int:
         watch = Watch(sheet, number, board)
-        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), tally, watch, number, life, passed)
+        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), tallies, watch, number, life, passed)
 
     def forget(number: int) -> None:
-        tally.clear(number)
+        tallies.clear(number)
         sheet.forget(number)
 
     return Supervisor(count, work, board, herald, make_log(), forget=forget).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """What is counted of all workers together, in memory that they share: made before they are forked."""
+
+    gate: Tally
+    strangers: Tally
+    """Of the office's API."""
+    known: Tally
+    """Of it, too: proxies and gates."""
+
+    @classmethod
+    def of(cls, settings: Settings, count: int) -> "Tallies":
+        """For so many workers."""
+        at_gate = settings.gate.max_connections if settings.gate else 1
+        at_office = settings.office.max_connections if settings.office else 1
+        return cls(Tally(count, at_gate), Tally(count, at_office), Tally(count, at_office))
+
+    def clear(self, worker: int) -> None:
+        """Forget a worker that has died."""
+        for tally in (self.gate, self.strangers, self.known):
+            tally.clear(worker)
 
 
 def _with_workers(settings: Settings, workers: int | None) -> Settings:
@@ -92,19 +117,18 @@ def _with_workers(settings: Settings, workers: int | None) -> Settings:
 def _work(
     settings: Settings,
     pulse: Pulse,
-    tally: Tally,
+    tallies: Tallies,
     watch: Watch,
     number: int,
     life: int | None,
     passed: PassedSockets,
 ) -> int:
     log = make_log()
-    if settings.gate is not None:
-        allow_descriptors(settings.gate, log)
+    http_max = allow_descriptors(settings, log)
     faulthandler.enable()  # a watchdog's SIGABRT leaves the place where the loop hung in the log
     collect_seldom()
     try:
-        return uvloop.run(Worker(settings, number, log, pulse, tally.of(number), watch, passed).run(life))
+        return uvloop.run(Worker(settings, number, log, pulse, tallies, watch, passed, http_max).run(life))
     except Unavailable as error:
         log.error("cannot serve", error=str(error))
         return EX_TEMPFAIL
@@ -131,11 +155,14 @@ class Worker:
         number: int,
         log: Any,
         pulse: Pulse,
-        tally: WorkerTally,
+        tallies: Tallies,
         watch: Watch,
         passed: PassedSockets,
+        http_max: int,
     ) -> None:
         self._passed = passed
+        self._tallies = tallies
+        self._http_max = http_max
         self._settings = settings
         self._number = number
         self._log = log
@@ -145,7 +172,9 @@ class Worker:
         self._watch = watch
         self._gate: GateWork | None = None
         if settings.gate is not None:
-            self._gate = watch.gate = GateWork(settings.gate, settings.issuer, log, tally, self._chores, watch.meter)
+            self._gate = watch.gate = GateWork(
+                settings.gate, settings.issuer, log, tallies.gate.of(number), self._chores, watch.meter
+            )
         self._office: Office | None = None
         self._metrics = ""
 
@@ -185,7 +214,14 @@ class Worker:
             self._chores.begin(parts, "sweep", lambda: self._sweep(office))
             listeners = self._passed.office or (listening_socket(*self._settings.office.listen, is_shared=True),)
             app = measured(make_app(office, self._log), self._api_metrics(self._settings.office))
-            api = WebServer(app, listeners[0], reach(self._settings.office))
+            api = WebServer(
+                app,
+                listeners[0],
+                reach(self._settings.office, self._http_max),
+                log=self._log,
+                strangers=self._tallies.strangers.of(self._number),
+                known=self._tallies.known.of(self._number),
+            )
             await api.start()
             parts.push_async_callback(api.stop)
             if self._number == 0:
@@ -199,7 +235,8 @@ class Worker:
         """Answer whoever watches before letting clients in, and until the last of them has left."""
         if gate is None or gate.metrics is None or self._number != 0:
             return
-        pages = WebServer(watching(self._watch.pages()), listening_socket(*gate.metrics))
+        watchers = Reach(room=Room(WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX))
+        pages = WebServer(watching(self._watch.pages()), listening_socket(*gate.metrics), watchers, log=self._log)
         await pages.start()
         self._metrics = "{}:{}".format(*gate.metrics)
         parts.push_async_callback(pages.stop)

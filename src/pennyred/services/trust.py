@@ -101,6 +101,8 @@ class TrustingRedeemer:
                     await self._present(owed)
             return await self._redeemer.hold(holds, lease_seconds=lease_seconds)
         except Unavailable as trouble:
+            if not trouble.is_silence:
+                raise
             return await self._take(holds, lease_seconds, trouble)
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:

@@ -170,7 +170,7 @@ class Asker:
             case _:
                 text = answer[:_TEXT_MAX].decode("ascii", "backslashreplace")
                 self._say_loudly("office refuses request", status, text)
-                raise RequestRefused(Reason.OFFICE_UNREACHABLE, f"{self._url}: {status}")
+                raise RequestRefused(Reason.OFFICE_UNREACHABLE, f"{self._url}: {status}", is_silence=False)
 
     def _failed(self, why: str) -> None:
         if self._circuit.failed():

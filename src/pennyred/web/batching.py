@@ -63,7 +63,7 @@ class Batcher(Generic[Item, Answer]):
         Who is cancelled only loses its answer: what was asked may be done all the same.
         """
         if self._items + len(items) > self._limits.waiting_max:
-            raise Unavailable(Reason.OFFICE_UNREACHABLE, "too many wait for the office")
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, "too many wait for the office", is_silence=False)
         loop = asyncio.get_running_loop()
         question = _Question[Item, Answer](items, size, loop.create_future())
         self._queues.setdefault(key, deque()).append(question)

@@ -19,6 +19,7 @@ from pennyred.postage.redemption import Hold, HoldOutcome, SettleOutcome
 from pennyred.services.office import Office
 from pennyred.services.redeemer import LedgerRedeemer
 from pennyred.web import examples, messages, redemptions
+from pennyred.web.guests import GUEST, Guest
 from pennyred.web.problems import TooOften, described
 from pennyred.web.repeats import Caller, Key, require_same
 from pennyred.web.tokens import BadToken
@@ -48,6 +49,9 @@ async def require_receiver(connection: ASGIConnection[Any, Any, Any, State], han
     if receiver is None:
         raise BadToken("no receiver here has this token")
     connection.state.receiver = receiver
+    guest: Guest | None = connection.scope.get("state", {}).get(GUEST)
+    if guest is not None and connection.client is not None:
+        guest.vouch(connection.client.host)
 
 
 @post("/hold", status_code=_OK, responses=described(400, 401, 422))

@@ -6,6 +6,8 @@ import msgspec
 
 from pennyred.postage.encoding import INTEGER_MAX
 
+PROBLEM_TYPE = "application/problem+json"
+"""The media type of RFC 9457."""
 STAMPS_ASKED_MAX = 1_000_000_000
 """In one purchase; as the command line has it."""
 RECEIPTS_MAX = 200

@@ -11,11 +11,10 @@ from litestar.types import ExceptionHandlersMap
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.services.office import Refused
 from pennyred.web import messages
+from pennyred.web.guests import GUEST, Guest
 from pennyred.web.repeats import KeyReused
 from pennyred.web.requestid import request_id
 from pennyred.web.tokens import BadToken
-
-MEDIA_TYPE = "application/problem+json"
 
 Asked = Request[Any, Any, State]
 
@@ -27,7 +26,7 @@ class TooOften(Exception):  # noqa: N818 - it is no error, and time cures it
 def described(*statuses: int) -> dict[int, ResponseSpec]:
     """For the API's description: which problems a route answers with."""
     return {
-        status: ResponseSpec(messages.Problem, generate_examples=False, media_type=MEDIA_TYPE)
+        status: ResponseSpec(messages.Problem, generate_examples=False, media_type=messages.PROBLEM_TYPE)
         for status in (*statuses, 413, 503)
     }
 
@@ -51,7 +50,7 @@ def handlers() -> ExceptionHandlersMap:
 
 def _problem(request: Asked, status: int, reason: str, title: str, detail: str) -> Response[Any]:
     problem = messages.Problem("about:blank", title, status, reason, detail, f"urn:request:{request_id(request.scope)}")
-    return Response(problem, status_code=status, media_type=MEDIA_TYPE)
+    return Response(problem, status_code=status, media_type=messages.PROBLEM_TYPE)
 
 
 def _refused(request: Asked, error: Refused) -> Response[Any]:
@@ -105,6 +104,8 @@ def _not_text(request: Asked, __: UnicodeDecodeError) -> Response[Any]:
 
 
 def _http(request: Asked, error: HTTPException) -> Response[Any]:
+    if error.status_code >= 500 and _is_gone(request):
+        return _problem(request, 400, "malformed", "Malformed request", "broken off")  # nobody hears it
     if error.status_code >= 500:
         return _internal(request, error)
     reason = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
@@ -112,6 +113,12 @@ def _http(request: Asked, error: HTTPException) -> Response[Any]:
     response = _problem(request, error.status_code, name, name.replace("-", " ").capitalize(), error.detail[:500])
     response.headers.update(error.headers or {})
     return response
+
+
+def _is_gone(request: Asked) -> bool:
+    """Whether the client has hung up in the middle of its request: that is its own affair, and no mistake of ours."""
+    guest: Guest | None = request.scope.get("state", {}).get(GUEST)
+    return guest is not None and guest.is_gone
 
 
 def _internal(request: Asked, error: Exception) -> Response[Any]:

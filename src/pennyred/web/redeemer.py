@@ -198,7 +198,7 @@ def _pieces(items: Sequence[HoldItem]) -> Iterator[list[int]]:
         more = _size([items[place] for place in places])
         if len(places) > ITEMS_MAX or more > BODY_BYTES_MAX:
             text = f"the {len(places)} stamps of one letter are more than an office takes at once"
-            raise Unavailable(Reason.OFFICE_UNREACHABLE, text)
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, text, is_silence=False)
         if piece and (len(piece) + len(places) > ITEMS_MAX or size + more > BODY_BYTES_MAX):
             yield piece
             piece, size = [], 0

@@ -1,0 +1,131 @@
+"""The door of an HTTP listener: takes connections one by one, before TLS, and lets in those who have a place.
+
+In place of the event loop's own server, because that takes all that come, with a descriptor and memory for each, before
+anybody can say no; and as uvicorn's gives a client a minute to say nothing at all in a handshake.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from pennyred.web.guests import GUEST, Guest, Guests
+from pennyred.web.turnedaway import CROWDED, CROWDED_REASON, TOO_CROWDED, problem
+
+ACCEPTS_PER_TURN = 64
+"""Then others have the event loop."""
+PAUSE_SECONDS = 1.0
+"""Where the system has no descriptor, or no memory, for one more."""
+GOODBYE_SECONDS = 2.0
+"""For a client's part in the end of TLS."""
+_SHORT_OF = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+Connect = Callable[[Guest, float], asyncio.Protocol]
+"""Makes what speaks with a guest, who was accepted at that time of the loop's clock."""
+
+
+class Door:
+    """On one listening socket, which somebody else closes."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        guests: Guests,
+        connect: Connect,
+        tls: ssl.SSLContext | None,
+        *,
+        handshake_seconds: float,
+    ) -> None:
+        self._listener = listener
+        self._guests = guests
+        self._connect = connect
+        self._tls = tls
+        self._handshake_seconds = handshake_seconds
+        self._loop = asyncio.get_running_loop()
+        self._inside: dict[Guest, asyncio.Task[None]] = {}
+        """Connections that are being made."""
+        self._pause: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Let guests in from now on."""
+        self._pause = None
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener, self._accept)
+
+    def close(self) -> None:
+        """Let nobody in any more; whoever is still shaking hands has to go."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listener)
+        for task in self._inside.values():
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Until nobody stands in the door."""
+        if self._inside:
+            await asyncio.wait(self._inside.values())
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                connection, peer = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _SHORT_OF:
+                    self._loop.remove_reader(self._listener)
+                    self._pause = self._loop.call_later(PAUSE_SECONDS, self.open)
+                    return
+                continue  # it has gone before it was let in
+            guest = self._guests.admit(str(peer[0]))
+            if guest is None:
+                self._turn_away(connection)
+            else:
+                self._receive(connection, guest)
+
+    def _turn_away(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        with connection, contextlib.suppress(OSError):
+            if self._tls is None:
+                connection.send(TOO_CROWDED)
+
+    def _receive(self, connection: socket.socket, guest: Guest) -> None:
+        connection.setblocking(False)
+        task = self._inside[guest] = self._loop.create_task(self._introduce(connection, guest))
+        guest.end = task.cancel
+        task.add_done_callback(lambda _: self._inside.pop(guest, None))
+
+    async def _introduce(self, connection: socket.socket, guest: Guest) -> None:
+        """Make the connection, TLS and all; `guest.end` is the protocol's from then on."""
+        accepted_at = self._loop.time()
+        limits = {"ssl_handshake_timeout": self._handshake_seconds, "ssl_shutdown_timeout": GOODBYE_SECONDS}
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self._connect(guest, accepted_at), connection, ssl=self._tls, **(limits if self._tls else {})
+            )
+        except OSError:  # a handshake that failed or took too long (SSLError and TimeoutError are such)
+            guest.leave()
+        except asyncio.CancelledError:
+            guest.leave()
+            connection.close()
+
+
+def speaking(app: Any) -> Any:
+    """An application whose requests through a proxy count as those of the client that it names."""
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        guest: Guest | None = scope.get("state", {}).get(GUEST)
+        client = scope.get("client")
+        if guest is None or not client or client[0] == guest.address or guest.speaks_for(client[0]):
+            await app(scope, receive, send)
+            return
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        fields, body = problem(status, CROWDED_REASON, CROWDED)
+        await send({"type": "http.response.start", "status": status, "headers": fields})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return serve

@@ -1,0 +1,287 @@
+"""Who may be connected over HTTP: how many in all and of one network, and who makes room for whom.
+
+Strangers, and those who are known (proxies of ours, gates of receivers), are two crowds with as much room each, so that
+no number of strangers shuts out a gate. In a crowd that is full, or has as many of one network as it may, whoever has
+waited longest without having sent a whole request is let go: silence costs nothing, so nobody may hold a place by it.
+Who is asked of and not answered yet is never let go; so only a crowd of nothing but those turns newcomers away.
+
+A proxy speaks for others: while it does, its connection counts as the client's, of whom it tells.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Protocol
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+GUEST = "guest"
+"""The key of a request's scope state under which its connection is found."""
+KNOWN_TIMES = 4
+"""A known network may have so many times what a stranger's may: each worker of a gate has several connections."""
+VOUCHED_SECONDS = 86_400.0
+"""So long a network is known from which a receiver's token came."""
+VOUCHED_MAX = 1000
+LOG_PAUSE_SECONDS = 60.0
+
+
+class Counts(Protocol):
+    """Of all workers together, shared; or of one."""
+
+    @property
+    def connections(self) -> int: ...  # noqa: D102
+    def network(self, name: bytes) -> tuple[int, int]: ...  # noqa: D102
+    def enter(self, network: int) -> int: ...  # noqa: D102
+    def leave(self, ticket: int) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many, of all workers together; each of the two crowds has as much."""
+
+    connections_max: int = 500
+    per_network_max: int = 50
+    """From one IPv4 address or IPv6 /64; proxies and listed receivers have no limit of their own."""
+
+
+class Guest:
+    """A connection, from when it is accepted until it has ended. `end` closes it at once."""
+
+    __slots__ = ("_guests", "_speaks", "_ticket", "address", "crowd", "end", "is_gone", "is_waiting", "network")
+
+    def __init__(self, guests: "Guests", address: str) -> None:
+        self._guests = guests
+        self._speaks = False
+        """Whether it counts as somebody else now."""
+        self._ticket = 0
+        self.address = address
+        self.network = b""
+        self.crowd: Crowd | None = None
+        self.is_waiting = True
+        """For the rest of a request, or the next one."""
+        self.is_gone = False
+        """Whether it hung up, or was let go."""
+        self.end: Callable[[], object] = _nothing
+
+    def waits(self) -> None:
+        """Nothing is to be done for it until more has come."""
+        if not self.is_waiting:
+            self.is_waiting = True
+            if self.crowd is not None:
+                self.crowd.note_waiting(self)
+
+    def works(self) -> None:
+        """A whole request is there, and not answered yet."""
+        if self.is_waiting:
+            self.is_waiting = False
+            if self.crowd is not None:
+                self.crowd.note_working(self)
+
+    def speaks_for(self, address: str) -> bool:
+        """Count as the client at `address`, whose request this proxy brings; False where he has too many."""
+        self._speaks = self._guests.place(self, address)
+        return self._speaks
+
+    def speaks_for_itself(self) -> None:
+        """That request is answered."""
+        if self._speaks:
+            self._speaks = False
+            self._guests.place(self, self.address)
+
+    def vouch(self, address: str) -> None:
+        """The request, of a client at `address`, has a receiver's token: his network is known from now on."""
+        self._guests.vouch(self, address)
+
+    def leave(self) -> None:
+        """It has ended."""
+        self.is_gone = True
+        if self.crowd is not None:
+            self.crowd.leave(self, self._ticket)
+            self.crowd = None
+
+    def seat(self, crowd: "Crowd", network: bytes, ticket: int) -> None:
+        """Count as one of this crowd, and no more as one of another."""
+        if self.crowd is not None:
+            self.crowd.leave(self, self._ticket)
+        self.crowd, self.network, self._ticket = crowd, network, ticket
+        if self.is_waiting:
+            crowd.note_waiting(self)
+
+
+class Crowd:
+    """Strangers, or those who are known."""
+
+    def __init__(self, counts: Counts, connections_max: int, per_network_max: int) -> None:
+        self._counts = counts
+        self._connections_max = connections_max
+        self._per_network_max = per_network_max
+        self._waiting: OrderedDict[Guest, None] = OrderedDict()
+        """Who has waited longest comes first."""
+        self._waiting_of: dict[bytes, OrderedDict[Guest, None]] = {}
+        self.let_go = 0
+
+    def enter(self, guest: Guest, network: bytes, *, is_counted: bool) -> bool:
+        """Seat a guest, letting others go for it; False where nobody can be."""
+        key = 0
+        if is_counted:
+            key, count = self._counts.network(network)
+            if count >= self._per_network_max and not self._let_go(self._waiting_of.get(network, ()), guest):
+                return False
+        if self._counts.connections >= self._connections_max and not self._let_go(self._waiting, guest):
+            return False
+        guest.seat(self, network, self._counts.enter(key))
+        return True
+
+    def leave(self, guest: Guest, ticket: int) -> None:
+        """A guest has gone, or counts as somebody else."""
+        self._counts.leave(ticket)
+        self.note_working(guest)
+
+    def note_waiting(self, guest: Guest) -> None:
+        """It waits from now on."""
+        self._waiting[guest] = None
+        self._waiting_of.setdefault(guest.network, OrderedDict())[guest] = None
+
+    def note_working(self, guest: Guest) -> None:
+        """It does not wait any more."""
+        if self._waiting.pop(guest, self) is self:
+            return
+        of_one = self._waiting_of[guest.network]
+        del of_one[guest]
+        if not of_one:
+            del self._waiting_of[guest.network]
+
+    def _let_go(self, waiting: Iterable[Guest], newcomer: Guest) -> bool:
+        """End whoever has waited longest among these, unless it is the newcomer itself, who gives up its own place."""
+        oldest = next(iter(waiting), None)
+        if oldest is None or oldest is newcomer:
+            return oldest is newcomer
+        self.let_go += 1
+        oldest.leave()  # at once, as its place is needed now
+        oldest.end()
+        return True
+
+
+class Guests:
+    """All of one worker."""
+
+    def __init__(
+        self,
+        room: Room,
+        strangers: Counts,
+        known: Counts,
+        *,
+        proxies: Networks = (),
+        receivers: Networks = (),
+        log: Any = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._strangers = Crowd(strangers, room.connections_max, room.per_network_max)
+        self._known = Crowd(known, room.connections_max, KNOWN_TIMES * room.per_network_max)
+        self._proxies = proxies
+        self._receivers = receivers
+        self._vouched: OrderedDict[bytes, float] = OrderedDict()
+        """Until when each network is known."""
+        self._clock = clock
+        self._log = log
+        self._turned_away = 0
+        self._quiet_until = float("-inf")
+
+    def admit(self, address: str) -> Guest | None:
+        """A newcomer's place, None where there is none."""
+        guest = Guest(self, address)
+        before = self._strangers.let_go + self._known.let_go
+        is_seated = self.place(guest, address)
+        if not is_seated or before != self._strangers.let_go + self._known.let_go:
+            self._note_crowd(address, is_seated=is_seated)
+        return guest if is_seated else None
+
+    def place(self, guest: Guest, address: str) -> bool:
+        """Count a guest as one from there; False where there is no room, or it has gone."""
+        if guest.is_gone:
+            return False
+        is_uncounted = _is_within(address, self._proxies) or _is_within(address, self._receivers)
+        network = network_of(address)
+        if is_uncounted or self._is_vouched(network):
+            return self._known.enter(guest, network, is_counted=not is_uncounted)
+        return self._strangers.enter(guest, network, is_counted=True)
+
+    def vouch(self, guest: Guest, address: str) -> None:
+        """See `Guest.vouch`."""
+        network = network_of(address)
+        is_new = not self._is_vouched(network)
+        self._vouched[network] = self._clock() + VOUCHED_SECONDS
+        self._vouched.move_to_end(network)
+        while len(self._vouched) > VOUCHED_MAX:
+            self._vouched.popitem(last=False)
+        if is_new and guest.crowd is self._strangers:
+            self.place(guest, address)
+
+    def _is_vouched(self, network: bytes) -> bool:
+        until = self._vouched.get(network)
+        return until is not None and self._clock() < until
+
+    def _note_crowd(self, address: str, *, is_seated: bool) -> None:
+        """Write down that there are too many; once a minute, as they may be very many."""
+        self._turned_away += not is_seated
+        now = self._clock()
+        if self._log is not None and now >= self._quiet_until:
+            self._quiet_until = now + LOG_PAUSE_SECONDS
+            let_go = self._strangers.let_go + self._known.let_go
+            self._log.warning("http.crowded", client=address, refused=self._turned_away, let_go=let_go)
+            self._turned_away = self._strangers.let_go = self._known.let_go = 0
+
+
+class LocalCounts:
+    """`Counts` of one process."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self._networks: dict[int, int] = {}
+
+    def network(self, name: bytes) -> tuple[int, int]:
+        """A key, and how many."""
+        key = int.from_bytes(b"\1" + name)
+        return key, self._networks.get(key, 0)
+
+    def enter(self, network: int) -> int:
+        """Count one."""
+        self.connections += 1
+        if network:
+            self._networks[network] = self._networks.get(network, 0) + 1
+        return network
+
+    def leave(self, ticket: int) -> None:
+        """Uncount one."""
+        self.connections -= 1
+        if ticket:
+            self._networks[ticket] -= 1
+            if not self._networks[ticket]:
+                del self._networks[ticket]
+
+
+def network_of(address: str) -> bytes:
+    """What counts as one: an IPv4 address, or an IPv6 /64; what is no address is all of one network."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return b"?"
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return found.packed if found.version == 4 else found.packed[:8]
+
+
+def _is_within(address: str, networks: Networks) -> bool:
+    if not networks:
+        return False
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return any(found in network for network in networks)
+
+
+def _nothing() -> None:
+    """For a guest whose connection is not made yet."""
