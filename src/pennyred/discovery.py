@@ -11,7 +11,7 @@ import dns.name
 import dns.nameserver
 import dns.resolver
 
-from pennyred.failures import told
+from pennyred.failures import what
 from pennyred.postage.errors import KeyWithdrawn, MalformedKey, Unavailable
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.reasons import Reason
@@ -50,7 +50,9 @@ class Texts:
     """By DNSSEC, as a resolver on this machine says (AD, RFC 4035 section 3.2.3): nobody between could have said it."""
 
 
-async def look_up(name: str, resolver: dns.asyncresolver.Resolver | None = None) -> Texts:
+async def look_up(
+    name: str, resolver: dns.asyncresolver.Resolver | None = None, *, lifetime_seconds: float = LIFETIME_SECONDS
+) -> Texts:
     """What stands there. Raises `Unavailable` for SERVFAIL and timeouts: that is "later", never "no"."""
     try:
         asked = dns.name.from_text(name)
@@ -60,11 +62,11 @@ async def look_up(name: str, resolver: dns.asyncresolver.Resolver | None = None)
         resolver = resolver or dns.asyncresolver.Resolver()
         resolver.use_edns(0, dns.flags.DO, EDNS_BYTES)
         resolver.flags = dns.flags.RD | dns.flags.AD  # RFC 6840 section 5.7: tell us whether it was validated
-        answer = await resolver.resolve(asked, "TXT", lifetime=LIFETIME_SECONDS)
+        answer = await resolver.resolve(asked, "TXT", lifetime=lifetime_seconds)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return Texts((), MISSING_SECONDS, is_authenticated=False)
     except (dns.exception.DNSException, OSError) as error:
-        raise Unavailable(Reason.OFFICE_UNREACHABLE, f"DNS does not answer for {name}: {told(error)}") from error
+        raise Unavailable(Reason.OFFICE_UNREACHABLE, f"DNS does not answer for {name}: {what(error)}") from error
     texts = tuple(b"".join(record.strings).decode("ascii", "replace") for record in list(answer)[:RECORDS_MAX])
     is_validated = bool(answer.response.flags & dns.flags.AD) and _is_here(answer.nameserver)
     return Texts(texts, answer.rrset.ttl if answer.rrset else MISSING_SECONDS, is_authenticated=is_validated)

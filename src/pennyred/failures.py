@@ -130,6 +130,23 @@ _BY_TLS_REASON: dict[str, Said] = {
 _OF_ASYNCIO = ("Connect call failed", "error while attempting", "Multiple exceptions")
 _NUMBERED = re.compile(r"\[Errno (-?\d+)\] ?")
 TEXT_CHARACTERS_MAX = 300
+_LASTING_NUMBERS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY"),
+        *("EINVAL", "ELOOP", "ENAMETOOLONG", "ENODEV", "ENXIO", "ESPIPE", "EADDRNOTAVAIL"),
+    )
+)
+_LASTING_CLASSES = frozenset(
+    (
+        *("FileExistsError", "FileNotFoundError", "SSLCertVerificationError", "InvalidURL"),
+        *("NotADBError", "CantOpenError", "CorruptError", "ReadOnlyError", "PermissionsError", "AuthError"),
+        *("InvalidPasswordError", "InvalidAuthorizationSpecificationError", "InvalidCatalogNameError"),
+        "InsufficientPrivilegeError",
+    )
+)
+_UNKNOWN_NAME = frozenset((socket.EAI_NONAME,))
+_CAUSES_MAX = 10
 
 
 def what(error: BaseException) -> str:
@@ -165,6 +182,18 @@ def said(error: BaseException, *, is_quoting: bool = True) -> Said:
         if kind.__name__ in _BY_CLASS:
             return _BY_CLASS[kind.__name__]
     return (_plain(error) if is_quoting else _name(error)), ""
+
+
+def lasts(error: BaseException) -> bool:
+    """Whether it will be so the next time too, until somebody mends it; else it may pass by itself."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None and len(causes) < _CAUSES_MAX:
+        causes.append(cause)
+    return any(
+        getattr(one, "errno", None) in (_LASTING_NUMBERS if not isinstance(one, socket.gaierror) else _UNKNOWN_NAME)
+        or any(kind.__name__ in _LASTING_CLASSES for kind in type(one).__mro__)
+        for one in causes
+    )
 
 
 def _by_number(error: OSError) -> Said | None:

@@ -5,17 +5,21 @@ import os
 import re
 import stat
 
+import msgspec
 import pytest
 import trustme
+from dns import resolver
+from dns_server import DnsServer
 from fake_upstream import FakeUpstream
 
 from pennyred.config import read_settings
 from pennyred.discovery import key_name
-from pennyred.postage.errors import Unavailable
-from pennyred.postage.keyrecord import parse_key_record
-from pennyred.postage.reasons import Reason
+from pennyred.postage.keyrecord import format_key_record, parse_key_record
+from pennyred.postage.signing import SigningKey
+from pennyred.programs import dnsprobes
 from pennyred.services.officekeys import OfficeKeys
 
+OFFICE_KEY = key_name("post.example.org", "s1")
 FILES = ["gate-pass.key", "ledger.db", "office.key", "pennyred.toml"]
 
 
@@ -144,32 +148,35 @@ def test_without_an_office_there_is_nothing_to_publish(run, tmp_path):
 # check
 
 
+class Published(DnsServer):
+    """DNS as the office's owner has filled it, by a real name server: keys by their names."""
+
+    def __setitem__(self, name, key):
+        self.replace(name, "TXT", *([format_key_record(key)] if key else []))
+
+
 @pytest.fixture
-def dns(monkeypatch, tmp_path):
-    """DNS as the office's owner has filled it: a dict of names to keys."""
-    published = {}
-
-    async def find(domain, selector, _=None):
-        found = published.get(key_name(domain, selector))
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    monkeypatch.setattr("pennyred.programs.probes.find_key", find)
-    return published
+def dns():
+    with Published() as server:
+        yield server
 
 
 @pytest.fixture
 def check(at, dns, tmp_path):
     """Run `pennyred check` with a mail server behind the gate; all is well but for what the test has changed."""
     folder = tmp_path / "post"
-    dns.setdefault(key_name("post.example.org", "s1"), OfficeKeys(folder / "office.key").public_keys["s1"])
+    dns[OFFICE_KEY] = OfficeKeys(folder / "office.key").public_keys["s1"]
     toml = folder / "pennyred.toml"
+    asked = 'nameservers = ["{}:{}"]'.format(*dns.address)
+    toml.write_text(toml.read_text().replace("[gate]", f"[gate]\n{asked}", 1).replace("[office]", f"[office]\n{asked}"))
+
+    ports = [10025]
 
     def run_check(*options, upstream=None, status=2):
         async def with_upstream():
             async with upstream or closed() as server:
-                toml.write_text(toml.read_text().replace("127.0.0.1:10025", f"127.0.0.1:{server.port}"))
+                toml.write_text(toml.read_text().replace(f"127.0.0.1:{ports[-1]}", f"127.0.0.1:{server.port}"))
+                ports.append(server.port)
                 return await asyncio.to_thread(lambda: at("check", *options, status=status))
 
         return asyncio.run(with_upstream())
@@ -187,7 +194,7 @@ def closed(**options):
 def complaints(said):
     assert list(said.document) == ["complaints", "hints"]
     for one in said.document["complaints"]:
-        assert list(one) == ["file", "key", "what", "expected"]
+        assert list(one) == ["file", "key", "what", "expected", "later"]
         assert one["file"].endswith("pennyred.toml")
     return {one["key"]: one["what"] for one in said.document["complaints"]}
 
@@ -236,7 +243,7 @@ def test_a_mail_server_that_would_not_know_the_client_is_complained_of(check):
 
 def test_all_complaints_come_at_once(check, tmp_path, dns):
     folder = tmp_path / "post"
-    dns.clear()
+    dns[OFFICE_KEY] = None
     (folder / "office.key").chmod(0o644)
     (folder / "gate-pass.key").write_text("short")
     (folder / "ledger.db").unlink()
@@ -257,7 +264,7 @@ def test_a_mail_server_that_is_not_there_is_complained_of(check):
     upstream = FakeUpstream()
     upstream.answers[b"220"].append(b"554 5.3.2 go away\r\n")
 
-    assert "554 5.3.2 go away" in complaints(check("--json", upstream=upstream))["gate.upstream"]
+    assert "554 5.3.2 go away" in complaints(check("--json", upstream=upstream, status=75))["gate.upstream"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -278,7 +285,7 @@ def test_each_of_several_mail_servers_is_probed(check, tmp_path):
         toml.read_text().replace('"smtp://127.0.0.1:10025"', '["smtp://127.0.0.1:10025", "smtp://127.0.0.1:1"]')
     )
 
-    said = check("--json")
+    said = check("--json", status=75)
 
     [complaint] = said.document["complaints"]
     assert complaint["key"] == "gate.upstream"
@@ -288,13 +295,12 @@ def test_each_of_several_mail_servers_is_probed(check, tmp_path):
 @pytest.mark.parametrize(
     ("published", "what"),
     [
-        (bytes(32), "another key is published"),
+        (SigningKey.from_seed(bytes(32)).public, "another key is published"),
         (None, "the key is not published"),
-        (Unavailable(Reason.OFFICE_UNREACHABLE, "DNS does not answer"), "DNS does not answer"),
     ],
 )
 def test_what_dns_says_is_compared(check, dns, published, what):
-    dns[key_name("post.example.org", "s1")] = published
+    dns[OFFICE_KEY] = published
 
     assert what in complaints(check("--json"))["office.domain"]
 
@@ -329,3 +335,63 @@ def test_check_looks_at_where_outgoing_mail_goes_and_where_refused_letters_are_k
     said = at("check", "--json", status=2)
     keys = {one["key"] for one in said.document["complaints"]}
     assert {"gate.outgoing.upstream", "gate.quarantine.folder"} <= keys
+
+
+# What does not answer just now, and what somebody has to mend
+
+
+def test_what_only_does_not_answer_is_75_and_what_has_to_be_mended_is_2(check, dns):
+    refusing = FakeUpstream()
+    refusing.answers[b"220"].append(b"421 4.3.2 try later\r\n")
+    said = check("--json", upstream=refusing, status=75)
+    assert [one["later"] for one in said.document["complaints"]] == [True]
+
+    dns[OFFICE_KEY] = None
+    said = check("--json", status=2)
+    assert [(one["key"], one["later"]) for one in said.document["complaints"]] == [("office.domain", False)]
+
+
+def test_a_name_server_that_does_not_answer_is_complained_of_by_name(check, dns, monkeypatch):
+    monkeypatch.setattr("pennyred.programs.dnsprobes.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("pennyred.discovery.LIFETIME_SECONDS", 0.3)
+    dns.fall_silent(OFFICE_KEY)
+
+    said = check("--json", status=75)
+
+    found = complaints(said)
+    host, port = dns.address
+    assert found["gate.nameservers"] == (
+        f"the name server {host}:{port} does not answer for {OFFICE_KEY}: no name server answers"
+    )
+    assert f"DNS does not answer for {OFFICE_KEY}" in found["office.domain"]
+
+
+def test_a_name_server_that_knows_nothing_of_the_office_but_answers_is_well(check, dns):
+    dns.fail(OFFICE_KEY)
+    assert "no name server has an answer" in complaints(check("--json", status=75))["gate.nameservers"]
+    dns.mend(OFFICE_KEY)
+    dns[OFFICE_KEY] = None
+    assert set(complaints(check("--json", status=2))) == {"office.domain"}
+
+
+def test_a_dead_name_server_beside_one_that_lives_is_complained_of(check, dns, tmp_path, monkeypatch):
+    monkeypatch.setattr("pennyred.programs.dnsprobes.ANSWER_SECONDS", 0.5)
+    toml = tmp_path / "post/pennyred.toml"
+    toml.write_text(toml.read_text().replace("nameservers = [", 'nameservers = ["127.0.0.1:1", ', 1))
+
+    found = complaints(check("--json", status=75))
+
+    assert list(found) == ["gate.nameservers"]
+    assert "the name server 127.0.0.1:1 does not answer for" in found["gate.nameservers"]
+
+
+def test_the_name_server_of_this_machine_is_asked_where_none_is_set(check, tmp_path, monkeypatch):
+    def unconfigured(*_, **__):
+        raise resolver.NoResolverConfiguration
+
+    monkeypatch.setattr("dns.asyncresolver.Resolver", unconfigured)
+    settings = read_settings(tmp_path / "post/pennyred.toml")
+    parts = {name: msgspec.structs.replace(getattr(settings, name), nameservers=()) for name in ("gate", "office")}
+    settings = msgspec.structs.replace(settings, **parts)
+    [found] = asyncio.run(dnsprobes.dns_complaints(settings))
+    assert (found.key, found.what) == ("gate.nameservers", "this machine has no name server")

@@ -102,6 +102,13 @@ def test_an_office_that_cannot_reach_its_ledger_means_later(tmp_path):
     tell(tmp_path, story)
 
 
+def test_plain_http_to_another_machine_is_for_whom_the_settings_allow_it():
+    url = "http://10.0.0.20:8025"
+    with pytest.raises(Malformed, match="http is for this machine only"):
+        OfficeClient(url, None, clock=lambda: 0, random_bytes=bytes)
+    OfficeClient(url, None, clock=lambda: 0, random_bytes=bytes, allow_http=True)
+
+
 def test_nobody_at_the_door_means_later():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -191,6 +191,39 @@ def test_who_invents_selectors_is_barred_and_a_key_once_found_outlasts_them_a_si
     assert country.spent("one.example") == 3
 
 
+def test_a_dns_that_does_not_answer_is_named_in_the_log_and_by_check(country):
+    name = "s1._postage.two.example"
+    country.dns.fail(name)
+    with country.serve() as served:
+        code, text = country.send(country.stamped("two.example"))
+        assert (code, "office-unreachable" in text) == (451, True)
+        line = served.wait_for(lambda line: line["event"] == "office key not found")
+        assert (line["office"], line["selector"]) == ("two.example", "s1")
+        assert f"DNS does not answer for {name}" in line["why"]
+
+        check = ["--config", str(served.settings), "check"]
+        found = {one["key"]: one for one in run_json(*check, check=False)["complaints"]}
+        gates, issuers = found["gate.nameservers"], found["issuer[1].domain"]
+        assert f"does not answer for {name}: no name server has an answer" in gates["what"]
+        assert f"DNS does not answer for {name}" in issuers["what"]
+        assert gates["later"]
+        assert issuers["later"]
+
+        country.dns.mend(name)
+        found = {one["key"] for one in run_json(*check, check=False)["complaints"]}
+        assert found.isdisjoint({"gate.nameservers", "issuer[1].domain"})
+
+
+def test_a_key_that_dns_has_not_is_named_in_the_log_once_a_minute(country):
+    country.dns.replace("s1._postage.one.example", "TXT")
+    with country.serve() as served:
+        for _ in range(2):
+            assert country.send(country.stamped("one.example"))[0] == 451
+            served.wait_for_letter()
+        lines = [line for line in served.log if line["event"] == "office key not found"]
+        assert [line["why"] for line in lines] == ["DNS has no key at s1._postage.one.example"]
+
+
 def test_check_says_what_is_missing_in_dns(country):
     with country.serve() as served:
         check = ["--config", str(served.settings), "check"]

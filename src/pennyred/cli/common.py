@@ -5,7 +5,6 @@
 """
 
 import asyncio
-import errno
 import functools
 import json
 import os
@@ -19,22 +18,13 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from pennyred.config import BadSettings, Complaint, GateSettings, OfficeSettings, Settings, find_settings, read_settings
-from pennyred.failures import told
+from pennyred.failures import lasts, told
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 
 REFUSED = 1
 USAGE = 2
 INTERNAL = 70
 TEMPFAIL = 75
-_WRONG_FILE = frozenset(
-    getattr(errno, name)
-    for name in (
-        *("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ENOTEMPTY"),
-        *("EINVAL", "ELOOP", "ENAMETOOLONG", "ENODEV", "ENXIO", "ESPIPE"),
-    )
-)
-"""What is wrong with a file that was named, and will be the next time too; other trouble with files may pass."""
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -94,9 +84,7 @@ def _status(error: Exception) -> tuple[int, str]:
         (Malformed, USAGE, "malformed"),
         (Unavailable, TEMPFAIL, str(own_reason)),
         (PennyRedError, REFUSED, str(own_reason)),
-        (FileNotFoundError, USAGE, "file"),
-        (FileExistsError, USAGE, "file"),
-        (OSError, *((USAGE, "file") if getattr(error, "errno", None) in _WRONG_FILE else (TEMPFAIL, "system"))),
+        (OSError, *((USAGE, "file") if lasts(error) else (TEMPFAIL, "system"))),
     ]
     return next(((status, name) for kind, status, name in by_kind if isinstance(error, kind)), (INTERNAL, "internal"))
 

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pennyred.cli.common import USAGE, json_option, office_settings, print_json, run_async, settings_of
+from pennyred.cli.common import TEMPFAIL, USAGE, json_option, office_settings, print_json, run_async, settings_of
 from pennyred.config import BadSettings, Complaint, parse_settings
 from pennyred.discovery import key_name
 from pennyred.postage.keyrecord import format_key_record
@@ -65,6 +66,9 @@ def check(context: click.Context, as_json: bool) -> None:
     The mail server is asked for a foreign recipient as a stranger would, and nothing is sent: behind a gate that tells
     it nothing, it would take everybody for a neighbour and be an open relay. A hint is no complaint: think of it once.
 
+    Exit status 2 if something is wrong that somebody has to mend, 75 if only what is asked does not answer just now
+    (with --json: "later"), 0 if all is well.
+
     Example:  pennyred --config /etc/pennyred/pennyred.toml check
     """
     hints: list[Complaint] = []
@@ -81,11 +85,14 @@ def check(context: click.Context, as_json: bool) -> None:
         for hint in hints:
             click.echo(f"hint: {hint}")
     if complaints:
-        context.exit(USAGE)
+        context.exit(TEMPFAIL if all(one.is_later for one in complaints) else USAGE)
 
 
-def _shown(complaints: list[Complaint]) -> list[dict[str, str]]:
-    return [{"file": one.file, "key": one.key, "what": one.what, "expected": one.expected} for one in complaints]
+def _shown(complaints: list[Complaint]) -> list[dict[str, Any]]:
+    return [
+        {"file": one.file, "key": one.key, "what": one.what, "expected": one.expected, "later": one.is_later}
+        for one in complaints
+    ]
 
 
 @click.command()

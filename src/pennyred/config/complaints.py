@@ -13,6 +13,8 @@ class Complaint:
     key: str
     what: str
     expected: str
+    is_later: bool = False
+    """The world does not answer: nothing here may have to be mended."""
 
     def __str__(self) -> str:
         """As it is printed: `FILE: key: what is wrong, what is expected`."""

@@ -7,6 +7,7 @@ import dns.exception
 import dns.resolver
 
 from pennyred.config import Complaint, GateSettings, Settings
+from pennyred.discovery import resolver_of
 from pennyred.programs.completing import SETTING, completing_listeners
 from pennyred.programs.policy import gate_hostname
 
@@ -60,7 +61,10 @@ async def _other_mxs(gate: GateSettings, resolver: dns.asyncresolver.Resolver | 
     domains = gate.domains[:DOMAINS_MAX]
     if not domains:
         return []
-    resolver = resolver or dns.asyncresolver.Resolver()
+    try:
+        resolver = resolver or resolver_of(gate.nameservers) or dns.asyncresolver.Resolver()
+    except dns.exception.DNSException:  # no name server: said by the probes
+        return []
     of_all = await asyncio.gather(*(_mail_exchangers(domain, resolver) for domain in domains))
     found = []
     for domain, hosts in zip(domains, of_all, strict=True):

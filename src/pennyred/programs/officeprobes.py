@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from dns.asyncresolver import Resolver
 
 from pennyred.config import Complaint, IssuerSettings, Settings
 from pennyred.discovery import find_key_record, key_name, resolver_of
+from pennyred.failures import lasts, told
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.programs.log import make_log
 from pennyred.programs.office import clock
@@ -21,8 +23,16 @@ KEYS_MAX = 10
 NOTHING = b'{"holds":[]}'
 """A question that changes nothing, and that only a receiver of the office may ask."""
 
-Flaw = tuple[str, str, str]
-"""The key in its table, what is wrong, what was expected."""
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with one table."""
+
+    key: str
+    what: str
+    expected: str
+    is_later: bool = False
+    """The world does not answer."""
 
 
 async def issuer_complaints(settings: Settings) -> list[Complaint]:
@@ -32,9 +42,9 @@ async def issuer_complaints(settings: Settings) -> list[Complaint]:
     resolver = resolver_of(settings.gate.nameservers)
     found = await asyncio.gather(*(_flaws(issuer, resolver) for issuer in settings.issuer))
     return [
-        Complaint(str(settings.file), f"issuer[{place}].{key}", what, expected)
+        Complaint(str(settings.file), f"issuer[{place}].{flaw.key}", flaw.what, flaw.expected, flaw.is_later)
         for place, flaws in enumerate(found)
-        for key, what, expected in flaws
+        for flaw in flaws
     ]
 
 
@@ -44,8 +54,8 @@ async def _flaws(issuer: IssuerSettings, resolver: Resolver | None) -> list[Flaw
     try:
         token = read_token(issuer.token_file)
     except (OSError, ValueError) as error:
-        text = f"{error.filename} {error.strerror}" if isinstance(error, OSError) else str(error)
-        return [("token_file", text, "a file that only the gate's user can read, with the token from that office")]
+        text = told(error) if isinstance(error, OSError) else str(error)
+        return [Flaw("token_file", text, "a file that only the gate's user can read, with the token from that office")]
     flaws = await _redeeming(issuer, token)
     return flaws or await _identity(issuer, resolver)
 
@@ -58,14 +68,16 @@ async def _published(issuer: IssuerSettings, keys: Mapping[str, bytes], resolver
         try:
             found = await find_key_record(issuer.domain, selector, resolver)
         except Unavailable as error:
-            flaws.append(("domain", str(error), f"an answer for {name}, later"))
+            flaws.append(Flaw("domain", str(error), f"an answer for {name}, later", is_later=True))
             continue
         if found.key != key:
             what = "another key is published" if found.key else "no key is published"
-            flaws.append(("domain", f"{what} at {name}", "the one that the office says it has, or keys pinned here"))
+            flaws.append(
+                Flaw("domain", f"{what} at {name}", "the one that the office says it has, or keys pinned here")
+            )
         elif issuer.dnssec and not found.is_authenticated:
             flaws.append(
-                ("dnssec", f"nobody vouches for {name}", "a validating resolver on this machine, a signed zone")
+                Flaw("dnssec", f"nobody vouches for {name}", "a validating resolver on this machine, a signed zone")
             )
     return flaws
 
@@ -77,34 +89,42 @@ async def _redeeming(issuer: IssuerSettings, token: str) -> list[Flaw]:
     try:
         status, answer = await asker.once(PATH + "hold", NOTHING)
     except Unavailable as error:
-        return [("url", str(error), "the address of a post office that answers")]
+        return [Flaw("url", _text(error), "the address of a post office that answers", is_later=not lasts(error))]
     finally:
         await asker.close()
     if status in (401, 403):
         what = f"{issuer.domain} does not know this token ({status})"
-        return [("token_file", what, "the one that `pennyred receiver add` printed there")]
+        return [Flaw("token_file", what, "the one that `pennyred receiver add` printed there")]
     if status == 429 or status >= 500:
-        return [("url", f"{issuer.address} answers {status}", "an answer, later")]
+        return [Flaw("url", f"{issuer.address} answers {status}", "an answer, later", is_later=True)]
     try:
         is_office = status == 200 and read_held(answer) == []
     except Malformed:
         is_office = False
-    return [] if is_office else [("url", f"{issuer.address} answers {status}, as no post office would", "its address")]
+    what = f"{issuer.address} answers {status}, as no post office would"
+    return [] if is_office else [Flaw("url", what, "its address")]
 
 
 async def _identity(issuer: IssuerSettings, resolver: Resolver | None) -> list[Flaw]:
     """Whether it is who the settings say: stamps of another would all be refused."""
     try:
-        async with OfficeClient(issuer.address, None, clock=clock, random_bytes=bytes) as client:
+        client = OfficeClient(issuer.address, None, clock=clock, random_bytes=bytes, allow_http=issuer.allow_http)
+        async with client:
             said = await client.info()
-    except PennyRedError:
-        return []  # it redeems; what it says of itself cannot be asked from here
+    except PennyRedError as error:
+        expected = "/.well-known/pennyred there, as the office's API has it"
+        return [Flaw("url", f"who it is cannot be asked: {_text(error)}", expected, is_later=not lasts(error))]
     if said.issuer != issuer.domain:
-        return [("domain", f"{issuer.address} is the post office {said.issuer}", f"{said.issuer}, or another url")]
+        return [Flaw("domain", f"{issuer.address} is the post office {said.issuer}", f"{said.issuer}, or another url")]
     if not issuer.keys:
         return await _published(issuer, said.keys, resolver)
     return [
-        ("keys", f"{issuer.domain} says that {selector} is another key", "what `pennyred dns` prints there")
+        Flaw("keys", f"{issuer.domain} says that {selector} is another key", "what `pennyred dns` prints there")
         for selector, key in issuer.keys.items()
         if said.keys.get(selector, key) != key
     ]
+
+
+def _text(error: Exception) -> str:
+    """What is wrong; what to do is said by what is expected."""
+    return str(error).partition("; ")[0]

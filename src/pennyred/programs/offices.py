@@ -4,14 +4,14 @@ import stat
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pennyred.config import GateSettings, IssuerSettings
-from pennyred.discovery import find_key_record, resolver_of
+from pennyred.discovery import resolver_of
 from pennyred.postage.licence import Revocations
 from pennyred.programs.chores import Chores
+from pennyred.programs.keysearch import KeySearch
 from pennyred.programs.office import clock
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.keymemory import KeyMemory
@@ -54,9 +54,9 @@ class Offices:
         self._elsewhere: dict[str, HttpRedeemer] = {}
         self._revocations: dict[str, Fetch] = {}
         self._own: Keys = {}
-        find = partial(find_key_record, resolver=resolver_of(gate.nameservers))
+        self._search = KeySearch(resolver_of(gate.nameservers), log)
         self._key_memory = KeyMemory(clock)
-        self._ring = KeyRing(find, self._key_memory, clock=time.monotonic)
+        self._ring = KeyRing(self._search.find, self._key_memory, clock=time.monotonic)
 
     def start(self, parts: AsyncExitStack, office: Office | None, state: GateState, letters: LetterLog) -> Redeemer:
         """Whom the desk asks about stamps. Raises OSError and ValueError where a token cannot be read."""
@@ -92,10 +92,11 @@ class Offices:
         """Take over whose stamps count, and where their keys come from."""
         listed = [one for one in self._issuers if one.domain in self._gate.issuers]
         own = {issuer: keys for issuer, keys in self._own.items() if issuer in self._gate.issuers}
+        self._search.authenticated_only = frozenset(one.domain for one in listed if one.dnssec)
         self._ring.accept(
             own | {one.domain: one.keys for one in listed if one.keys},
             [one.domain for one in listed if not one.keys],
-            authenticated_only=[one.domain for one in listed if one.dnssec],
+            authenticated_only=self._search.authenticated_only,
         )
 
     def reread(self, gate: GateSettings, issuers: Sequence[IssuerSettings]) -> None:

@@ -1,16 +1,17 @@
 """What `pennyred check` looks at: files, ledger, mail server, other offices, DNS. A probe answers with complaints."""
 
 import asyncio
-import contextlib
 import os
 import stat
 from dataclasses import replace
 from pathlib import Path
 
 from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
-from pennyred.discovery import find_key, key_name
+from pennyred.discovery import find_key, key_name, resolver_of
+from pennyred.failures import lasts, told
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs import certificates
+from pennyred.programs.dnsprobes import dns_complaints
 from pennyred.programs.gate import tls_context, try_spool, upstream_options, upstream_tls
 from pennyred.programs.office import clock, open_ledger
 from pennyred.programs.officeprobes import issuer_complaints
@@ -37,8 +38,8 @@ async def all_complaints(settings: Settings) -> list[Complaint]:
         found += await issuer_complaints(settings)
     if settings.office is not None:
         found += await _office_files(settings, settings.office)
-        found += await _dns(settings, settings.office)
-    return found
+        found += await _published(settings, settings.office)
+    return found + await dns_complaints(settings)
 
 
 def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
@@ -75,13 +76,13 @@ def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
 
 
 def _state(settings: Settings, state: Path | str) -> list[Complaint]:
-    if isinstance(state, str):
-        try:
-            stored_rules(state)
-        except Unavailable as error:
-            return [_about(settings, "gate.state", str(error), "a database that answers")]
-    elif not state.parent.is_dir():
+    if isinstance(state, Path) and not state.parent.is_dir():
         return [_about(settings, "gate.state", f"{state.parent} is no folder", "a folder to write to")]
+    try:
+        stored_rules(state)
+    except Unavailable as error:
+        expected = "a database that answers" if isinstance(state, str) else "a file of the gate's own"
+        return [_about(settings, "gate.state", _text(error), expected, is_later=not lasts(error))]
     return []
 
 
@@ -121,7 +122,13 @@ async def _outgoing(settings: Settings, gate: GateSettings) -> list[Complaint]:
         return []
     probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))
     return [
-        _about(settings, "gate.outgoing.upstream", probe.error, f"a mail server at {url} that sends mail out")
+        _about(
+            settings,
+            "gate.outgoing.upstream",
+            probe.error,
+            f"a mail server at {url} that sends mail out",
+            is_later=not probe.is_lasting,
+        )
         for url, probe in zip(outgoing.upstream, probes, strict=True)
         if probe.error
     ]
@@ -144,7 +151,8 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
                 remedy = ", or its authority's certificate in upstream_tls_ca"
             elif OWN_SESSION in error:
                 remedy = " that asks the gate for no login, nor for TLS unless by smtps:// or smtp+starttls://"
-            return [_about(settings, "gate.upstream", error, f"a mail server at {url}{remedy}")]
+            expected = f"a mail server at {url}{remedy}"
+            return [_about(settings, "gate.upstream", error, expected, is_later=not probe.is_lasting)]
         case Probe(can_be_told=False):
             identity = gate.upstream_identity
             return [
@@ -184,23 +192,30 @@ async def _office_files(settings: Settings, office: OfficeSettings) -> list[Comp
     try:
         await (await open_ledger(office.ledger)).close()
     except PennyRedError as error:
-        found.append(_about(settings, "office.ledger", str(error), "a ledger that can be opened"))
+        is_later = isinstance(error, Unavailable) and not lasts(error)
+        found.append(_about(settings, "office.ledger", _text(error), "a ledger that can be opened", is_later=is_later))
     return found
 
 
-async def _dns(settings: Settings, office: OfficeSettings) -> list[Complaint]:
+async def _published(settings: Settings, office: OfficeSettings) -> list[Complaint]:
+    """Whether DNS has the office's keys."""
+    gate = settings.gate
+    resolver = resolver_of(office.nameservers or (gate.nameservers if gate is not None else ()))
+    try:
+        keys = OfficeKeys(office.signing_key).public_keys
+    except (PennyRedError, OSError):  # said already
+        return []
     found = []
-    with contextlib.suppress(PennyRedError, OSError):
-        for selector, key in OfficeKeys(office.signing_key).public_keys.items():
-            name = key_name(office.domain, selector)
-            try:
-                published = await find_key(office.domain, selector)
-            except Unavailable as error:
-                found.append(_about(settings, "office.domain", str(error), f"an answer for {name}, later"))
-                continue
-            if published != key:
-                what = "another key is published" if published else "the key is not published"
-                found.append(_about(settings, "office.domain", f"{what} at {name}", "the record `pennyred dns` prints"))
+    for selector, key in keys.items():
+        name = key_name(office.domain, selector)
+        try:
+            published = await find_key(office.domain, selector, resolver)
+        except Unavailable as error:
+            found.append(_about(settings, "office.domain", _text(error), f"an answer for {name}, later", is_later=True))
+            continue
+        if published != key:
+            what = "another key is published" if published else "the key is not published"
+            found.append(_about(settings, "office.domain", f"{what} at {name}", "the record `pennyred dns` prints"))
     return found
 
 
@@ -214,11 +229,10 @@ def _secrecy(settings: Settings, key: str, path: Path) -> list[Complaint]:
     return []
 
 
-def _about(settings: Settings, key: str, what: str, expected: str) -> Complaint:
-    return Complaint(str(settings.file), key, what, expected)
+def _about(settings: Settings, key: str, what: str, expected: str, *, is_later: bool = False) -> Complaint:
+    return Complaint(str(settings.file), key, what, expected, is_later)
 
 
 def _text(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"{error.filename or ''} {error.strerror or error}".strip()
-    return str(error)
+    """What is wrong, with the file's name; what to do is said by what is expected."""
+    return told(error).partition("; ")[0] if isinstance(error, OSError) else str(error).partition("; ")[0]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from pennyred.failures import told
+from pennyred.failures import what
 from pennyred.postage.errors import Unavailable
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
@@ -196,5 +196,5 @@ async def connect(options: UpstreamOptions) -> Connection:
             else:
                 _, connection = await loop.create_connection(lambda: Connection(options), endpoint.host, endpoint.port)
     except (OSError, TimeoutError) as error:
-        raise unavailable(f"cannot connect: {told(error)}") from error
+        raise unavailable(f"cannot connect: {what(error)}") from error
     return connection

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from pennyred.failures import lasts
 from pennyred.postage.errors import Unavailable
 from pennyred.smtp import replies
 from pennyred.smtp.connection import Connection, Refused, connect
-from pennyred.smtp.dialogue import unavailable
+from pennyred.smtp.dialogue import OWN_SESSION, unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.upstream import UpstreamOptions
 
@@ -19,6 +20,8 @@ class Probe:
     """What was found; with `error` nothing else is known."""
 
     error: str = ""
+    is_lasting: bool = False
+    """Whether that will be so until somebody mends it."""
     can_be_told: bool = False
     """Whether it offers the gate the way that is set to name its clients."""
     is_open_relay: bool = False
@@ -35,7 +38,7 @@ async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Pr
             await connection.wait_closed()
     except Unavailable as error:
         text = "".join(character if character.isprintable() else "?" for character in str(error))
-        return Probe(text[:_ERROR_CHARACTERS_MAX])
+        return Probe(text[:_ERROR_CHARACTERS_MAX], is_lasting=lasts(error) or OWN_SESSION in text)
 
 
 async def _ask(connection: Connection, foreign_recipient: str) -> Probe:

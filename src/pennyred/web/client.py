@@ -48,10 +48,16 @@ class OfficeClient:
     """
 
     def __init__(
-        self, url: str, key: SigningKey | None, *, clock: Callable[[], int], random_bytes: Callable[[int], bytes]
+        self,
+        url: str,
+        key: SigningKey | None,
+        *,
+        clock: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        allow_http: bool = False,
     ) -> None:
-        """`url` is https, or http on this machine; raises `Malformed` for any other."""
-        self._url = _checked(url)
+        """`url` is https, or http on this machine; raises `Malformed` for any other, unless the settings allow it."""
+        self._url = _checked(url, allow_http=allow_http)
         self._key = key
         self._clock = clock
         self._random_bytes = random_bytes
@@ -156,7 +162,7 @@ class OfficeClient:
         return self._key
 
 
-def _checked(url: str) -> str:
+def _checked(url: str, *, allow_http: bool) -> str:
     expected = f"{url[:200]!r}: expected the address of a post office, like https://post.example.org"
     try:
         parts = urlsplit(url)
@@ -167,7 +173,7 @@ def _checked(url: str) -> str:
     is_plain = not (parts.query or parts.fragment or parts.username or parts.password or port == 0)
     if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain or not url.isprintable():
         raise Malformed(expected)
-    if parts.scheme == "http" and not _is_local(parts.hostname):
+    if parts.scheme == "http" and not allow_http and not _is_local(parts.hostname):
         raise Malformed(
             f"{url!r}: http is for this machine only; elsewhere anybody could read and change it: use https"
         )
