@@ -67,3 +67,5 @@ def test_fronts_may_have_taken_the_whole_letter(mixed, is_said):
 def test_a_gate_that_refuses_should_keep_copies_and_learn_whom_users_write_to(mode):
     assert set(hints(mode=mode)) == {"gate.quarantine", "gate.outgoing"}
     assert hints(mode=mode, quarantine=QuarantineSettings(), outgoing=OutgoingSettings()) == {}
+    small = QuarantineSettings(max_size=199_999_999)
+    assert set(hints(mode=mode, quarantine=small, outgoing=OutgoingSettings())) == {"gate.quarantine.max_size"}

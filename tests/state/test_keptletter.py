@@ -36,6 +36,20 @@ def test_what_is_written_is_read_whatever_strangers_have_said(sender, recipient,
     assert file[head.begins_at :] == letter
 
 
+def test_a_file_that_several_have_is_whose_folder_it_lies_in_and_names_nobody():
+    file = format_head(ORIGIN, None, "no-stamp", len(LETTER), LETTER) + LETTER
+    head = parse_head(file, len(file), owner=b"eve@example.org")
+    assert (head.recipient, head.reason, head.origin, head.size) == (
+        b"eve@example.org",
+        "no-stamp",
+        ORIGIN,
+        len(LETTER),
+    )
+    assert parse_head(written(), len(written()), owner=b"eve@example.org").recipient == BOB
+    with pytest.raises(Malformed):
+        parse_head(file, len(file))
+
+
 @given(octets, octets, words, words)
 @example(b"a\r\nX-Evil: 1", b"b\r\n\r\nbody", "h\r\nX-Evil: 1", "\rX-Evil: 1\n")
 def test_no_value_can_put_a_field_above_the_letter(sender, recipient, helo, proven):

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import mailbox
 import os
+import re
 import stat
 import threading
 import time
@@ -18,8 +19,9 @@ from stationery import DAY, LETTER, NOW
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.policy import canonical_or_none
 from pennyred.state import maildir
+from pennyred.state.keptletter import HEAD_BYTES_USUAL
 from pennyred.state.maildir import folder_name
-from pennyred.state.quarantine import AmbiguousLetter, UnknownLetter
+from pennyred.state.quarantine import AmbiguousLetter, Quarantine, UnknownLetter
 
 TRICKS = [
     b'"../../x"@d.example',
@@ -225,7 +227,7 @@ class TestWhenTheDiskFails:
         kept = quarantine(folder)
         with monkeypatch.context() as patched:
             patched.setattr(maildir.os, broken, full)
-            with pytest.raises(Unavailable, match="No space left"):
+            with pytest.raises(Unavailable, match="no space left"):
                 keep(kept)
         assert files(folder) == []
         keep(kept)
@@ -316,12 +318,14 @@ class TestSweeping:
 
         assert self.names(kept) == set(range(30, 40))
 
-    def test_one_letter_cannot_be_more_than_all(self, folder):
-        kept = quarantine(folder, bytes_max=2 * 4096)
+    def test_one_letter_takes_a_quarter_of_the_room_at_most_for_all_its_recipients(self, folder):
+        kept = quarantine(folder, bytes_max=8 * 4096)
         copies = [copy(number, b"r%d@example.org" % number) for number in range(5)]
         assert keep(kept, *copies) == 3
         assert len(files(folder)) == 2
+        assert keep(kept, *copies) == 1, "its retry has some more of them kept"
         assert keep(kept, copy(9), letter=LETTER + b"x" * 20_000) == 1
+        assert len(files(folder)) == 4, "what does not fit pushes nobody out"
 
     def test_a_sweep_ends_and_the_next_goes_on(self, folder, monkeypatch):
         monkeypatch.setattr("pennyred.state.quarantine.SWEPT_MAX", 2)
@@ -366,6 +370,176 @@ class TestSweeping:
         assert kept.sweep_now(NOW).removed == 0
         assert kept.listed() == []
         assert kept.listed("bob@example.org") == []
+
+
+class TestManyRecipients:
+    RECIPIENTS = tuple(b"r%d@example.org" % number for number in range(18))
+
+    def copies(self, recipients=RECIPIENTS):
+        return [copy(number, recipient) for number, recipient in enumerate(recipients)]
+
+    def test_a_letter_lies_there_once_and_each_has_it(self, folder):
+        kept = quarantine(folder)
+        letter = LETTER + b"x" * 998 * 1000
+        keep(kept, *self.copies(), letter=letter)
+
+        assert len({path.stat().st_ino for path in files(folder)}) == 1
+        assert {one.head.recipient for one in kept.listed()} == set(self.RECIPIENTS)
+        assert all(whole(kept, one) == letter for one in kept.listed())
+        for recipient in self.RECIPIENTS:
+            [message] = mailbox.Maildir(folder / recipient.decode(), create=False)
+            assert message["Subject"] == "Tea"
+        assert kept.sweep_now(NOW).disk_bytes < len(letter) + 20 * 4096
+
+    def test_nobody_is_told_of_the_others(self, folder):
+        """Who was a Bcc of whom."""
+        keep(quarantine(folder), *self.copies())
+        [file] = {path.stat().st_ino: path for path in files(folder)}.values()
+        assert b"@example.org" not in file.read_bytes().replace(LETTER, b"")
+
+    def test_who_is_not_written_as_the_folder_is_or_has_another_reason_has_a_file_alone(self, folder):
+        kept = quarantine(folder)
+        long = b"x" * 300 + b"@example.org"
+        others = [copy(90, b"Eve@example.org"), copy(91, long), copy(92, b"ned@example.org", "spent")]
+        keep(kept, *self.copies(), *others)
+        assert len({path.stat().st_ino for path in files(folder)}) == 4
+        assert {one.head.recipient: one.head.reason for one in kept.listed()} == {
+            **dict.fromkeys((*self.RECIPIENTS, b"Eve@example.org", long), "no-stamp"),
+            b"ned@example.org": "spent",
+        }
+
+    def test_what_one_does_with_it_is_nothing_to_the_others(self, folder):
+        kept = quarantine(folder)
+        keep(kept, *self.copies(self.RECIPIENTS[:3]))
+        one, two, three = kept.listed()
+        kept.remove(one)
+        two.path.rename(two.path.parent.parent / "cur" / f"{two.path.name}:2,S")
+        assert whole(kept, three) == LETTER
+        assert {found.name for found in kept.listed()} == {two.name, three.name}
+        keep(kept, *self.copies(self.RECIPIENTS[:3]))
+        assert [found.head.recipient for found in kept.listed()] == [*reversed(self.RECIPIENTS[:3])]
+
+    @pytest.mark.parametrize("error", [errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTSUP])
+    def test_where_a_file_cannot_have_two_names_each_has_a_copy(self, folder, monkeypatch, error):
+        def link(*_, **__):
+            raise OSError(error, os.strerror(error))
+
+        monkeypatch.setattr(maildir.os, "link", link)
+        kept = quarantine(folder)
+        keep(kept, *self.copies())
+        assert len({path.stat().st_ino for path in files(folder)}) == 18
+        assert all(whole(kept, one) == LETTER for one in kept.listed())
+
+    def test_a_disk_that_is_full_at_the_tenth_leaves_whole_letters_only(self, folder, monkeypatch):
+        made, link = [], os.link
+
+        def fail(*arguments):
+            made.append(arguments)
+            if len(made) == 10:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            link(*arguments)
+
+        kept = quarantine(folder)
+        with monkeypatch.context() as patched:
+            patched.setattr(maildir.os, "link", fail)
+            with pytest.raises(Unavailable, match="no space left"):
+                keep(kept, *self.copies())
+        assert all(whole(kept, one) == LETTER for one in kept.listed())
+        assert all(path.parent.name == "new" for path in files(folder))
+        keep(kept, *self.copies())
+        assert len(kept.listed()) == 18
+
+
+class TestShares:
+    """Whose copies go where there is not room for all."""
+
+    ROOM = 1_000_000
+
+    def at(self, kept, number, source, size=0, at=NOW):
+        return keep(
+            kept,
+            copy(number, b"r%d@example.org" % (number % 5)),
+            letter=LETTER + b"x" * size,
+            origin=replace(ORIGIN, source=source, at=at + number),
+        )
+
+    def of(self, kept, source):
+        return sum(one.head.origin.source == source for one in kept.listed())
+
+    def test_a_stranger_with_long_letters_to_many_pushes_out_nobody_but_himself(self, folder):
+        kept = quarantine(folder, bytes_max=self.ROOM)
+        for number in range(20):
+            self.at(kept, number, f"198.51.{number}.7", 4000)
+        for number in range(100, 120):
+            copies = [copy(1000 * number + one, b"r%d@example.org" % one) for one in range(18)]
+            origin = replace(ORIGIN, source="203.0.113.5", at=NOW + number)
+            assert keep(kept, *copies, letter=LETTER + b"x" * 150_000, origin=origin) == 0
+        assert all(self.of(kept, f"198.51.{number}.7") == 1 for number in range(20))
+        assert self.of(kept, "203.0.113.5") > 0
+        assert kept.sweep_now(None).disk_bytes < self.ROOM * 5 // 4
+
+    def test_nor_from_many_networks_and_addresses(self, folder):
+        kept = quarantine(folder, bytes_max=self.ROOM)
+        for number in range(20):
+            self.at(kept, number, f"198.51.{number}.7", 4000)
+        for number in range(100, 300):
+            source = f"203.0.{number % 30}.{number % 250}" if number % 2 else f"2001:db8:{number % 30:x}:{number:x}::1"
+            self.at(kept, number, source, 100_000)
+        assert all(self.of(kept, f"198.51.{number}.7") == 1 for number in range(20))
+
+    def test_of_those_that_take_the_same_the_oldest_goes(self, folder):
+        kept = quarantine(folder, bytes_max=50 * 4096)
+        for number in range(100):
+            self.at(kept, number, f"198.51.{number}.7")
+        assert {int(one.name, 16) for one in kept.listed()} >= set(range(60, 100))
+        assert not self.of(kept, "198.51.0.7")
+
+    def test_letters_of_an_earlier_version_are_known_by_what_they_say(self, folder):
+        kept = quarantine(folder, bytes_max=10**9)
+        for number in range(10):
+            self.at(kept, number, f"198.51.{number}.7", 4000)
+        for number in range(100, 110):
+            self.at(kept, number, "203.0.113.5", 8000)
+        for path in files(folder):
+            path.rename(path.with_name(path.name[:64]))
+        assert keep(kept, copy(100, b"r0@example.org"), origin=replace(ORIGIN, source="203.0.113.5")) == 0
+        assert len(kept.listed()) == 20, "it is there already"
+        swept = quarantine(folder, bytes_max=12 * 8192).sweep_now(NOW)
+        assert (swept.crowded_out, swept.network) == (9, "203.0.113.0/24")
+        assert all(self.of(kept, f"198.51.{number}.7") == 1 for number in range(10))
+
+    def test_who_was_pushed_out_is_told(self, folder):
+        told = []
+        kept = Quarantine(folder, days=30, bytes_max=self.ROOM, note_swept=told.append)
+        for number in range(60):
+            self.at(kept, number, "2001:db8:7:1::5", 40_000)
+        assert told
+        assert {one.network for one in told} == {"2001:db8:7::/48"}
+        assert sum(one.crowded_out for one in told) >= 30
+
+    def test_several_workers_together_keep_within_the_room_and_a_sixteenth(self, folder):
+        workers = [Quarantine(folder, days=30, bytes_max=self.ROOM, sweepers=8) for _ in range(8)]
+        for number in range(400):
+            self.at(workers[number % 8], number, f"198.51.{number % 200}.7", 8000)
+        assert sum(path.stat().st_size for path in files(folder)) < self.ROOM * 18 // 16
+
+    @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 60_000)), max_size=40))
+    def test_no_network_gives_way_to_one_that_takes_more(self, tmp_path_factory, steps):
+        """Whatever comes: who has lost a letter had as much as any other, but for the last one that came."""
+        folder = tmp_path_factory.mktemp("kept")
+        kept = quarantine(folder, bytes_max=300_000)
+        kept._sweep_after = 0  # with every letter
+        brought = dict.fromkeys(range(7), 0)
+        for number, (network, size) in enumerate(steps):
+            self.at(kept, number, f"198.51.{network}.7", size)
+            brought[network] += maildir.on_disk(size + len(LETTER) + HEAD_BYTES_USUAL)
+            left = dict.fromkeys(range(7), 0)
+            for path in files(folder):
+                left[int(re.search(",n=c633(..)", path.name)[1], 16)] += maildir.on_disk(path.stat().st_size)
+            lost = [one for one in range(7) if left[one] < brought[one] - 7 * 4096]
+            most = max(left.values())
+            assert all(left[one] + 70_000 >= most for one in lost)
+            assert sum(left.values()) <= 300_000 + 70_000
 
 
 class TestFinding:

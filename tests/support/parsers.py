@@ -140,7 +140,7 @@ def read_log(octets: bytes) -> None:
 
 def read_kept_letter(octets: bytes) -> None:
     """The fields above a kept letter, which must say where it begins."""
-    head = parse_head(octets, len(octets))
+    head = parse_head(octets, len(octets), owner=b"o@d.example")
     assert head.begins_at + head.size == len(octets)
 
 
@@ -234,6 +234,7 @@ SEEDS: dict[str, list[bytes]] = {
     "kept letter": [
         format_head(Origin(b"a@b.example", "192.0.2.1", 1, helo="x;"), b"c@d.example", "bulk", 2, b"\r\n") + b"\r\n",
         format_head(Origin(b"", "::1", 1), b"c@d.example", "no-stamp", 4, b" x\r\n") + b" x\r\n",
+        format_head(Origin(b"a@b.example", "::1", 1), None, "no-stamp", 2, b"\r\n") + b"\r\n",
     ],
 }
 """Inputs that are accepted, to begin from; those of stamps come from the vectors."""

@@ -1,12 +1,15 @@
 """A refused letter is not gone: it is listed, shown, and released, and its sender comes free from then on."""
 
+import re
 import smtplib
 from contextlib import closing
+from urllib.request import urlopen
 
 import pytest
 from dkim_keys import ed25519_key, key_name, sign
 from dns_server import DnsServer
 from program import run
+from real_postfix import free_port
 from town import ANN, BOB
 
 KEY = ed25519_key()
@@ -23,13 +26,14 @@ def settings(dns) -> str:
     return f'nameservers = ["{host}:{port}"]\ntrusted_fronts = ["127.0.0.1/32"]\n[gate.quarantine]\n'
 
 
-def brought(town, octets: bytes, source: str) -> int:
+def brought(town, octets: bytes, source: str, *to: str) -> int:
     """From that address, as a trusted front tells it."""
     with closing(smtplib.SMTP("127.0.0.1", town.gate_port, timeout=60)) as client:
         client.docmd("XCLIENT", f"NAME=[UNAVAILABLE] ADDR={source}")
         client.ehlo("client.example")
         client.mail(ANN)
-        client.rcpt(BOB)
+        for one in to or (BOB,):
+            client.rcpt(one)
         try:
             return client.data(octets)[0]
         except smtplib.SMTPDataError as refused:
@@ -60,6 +64,34 @@ def test_what_is_released_arrives_and_its_sender_comes_free(found_town, dns, let
         assert served.wait_for_letter()["recipients"][0]["reason"] == "no-stamp"
         assert served.wait_for_letter()["recipients"][0]["reason"] == "list"
         assert brought(town, made(), "203.0.113.5") == (250 if is_signed else 550)
+
+
+def test_a_stranger_empties_no_quarantine_and_what_does_not_fit_is_said(found_town, letter, mail_server):
+    port = free_port()
+    town = found_town(
+        f'upstream = "smtp://127.0.0.1:{mail_server.port}"\ntrusted_fronts = ["127.0.0.1/32"]\nmax_size = "3MB"\n'
+        f'metrics = "127.0.0.1:{port}"\n[gate.quarantine]\nmax_size = "8MB"\n'
+    )
+    everybody = [f"r{number}@example.org" for number in range(18)]
+    with town.serve() as served:
+        for number in range(20):
+            assert brought(town, letter(f"from {number}"), f"198.51.{number}.7") == 550
+        for number in range(10):
+            long = letter(f"long {number}") + b"x" * 998 + b"\r\n" + (b"y" * 998 + b"\r\n") * 1500
+            assert brought(town, long, "203.0.113.5", *everybody) == 550
+        kept = [one["source"] for one in town.admin("refused", "list")["refused"]]
+        assert {f"198.51.{number}.7" for number in range(20)} <= set(kept)
+        assert kept.count("203.0.113.5") >= 18
+        pushed = served.wait_for(lambda line: line["event"] == "refused letters crowded out")
+        assert pushed["network"] == "203.0.113.0/24"
+        assert brought(town, letter() + (b"z" * 998 + b"\r\n") * 2500, "203.0.113.6") == 451, "too long for a quarter"
+        said = served.wait_for(lambda line: line["event"] == "refused letter not kept")
+        assert (said["copies"], said["most"]) == (1, 2_000_000)
+        assert brought(town, letter(), "203.0.113.6") == 550
+        with urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+            counted = page.read().decode()
+    assert 'pennyred_gate_refused_copies_total{what="left-out"} 1' in counted
+    assert int(re.search(r'refused_copies_total\{what="crowded-out"\} (\d+)', counted)[1]) >= pushed["letters"]
 
 
 def test_where_no_copy_can_be_kept_nothing_is_refused(found_town, letter, mail_server):

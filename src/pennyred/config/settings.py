@@ -66,7 +66,7 @@ class QuarantineSettings(msgspec.Struct, frozen=True):
     folder: Path = Path("refused")
     days: int = 30
     max_size: int = 1_000_000_000
-    """Of all copies; beyond, the oldest go first."""
+    """Of all copies; beyond, the oldest of the network that takes most go first."""
 
 
 class GateSettings(msgspec.Struct, frozen=True):

@@ -147,6 +147,12 @@ OUTBOX = _gauge(
     _each(("state", "memory")),
 )
 OUTBOX_AGE = _gauge("pennyred_gate_outbox_age_seconds", "how long the oldest of them has waited", join=Join.MOST)
+REFUSED_COPIES = _counter(
+    "pennyred_gate_refused_copies_total",
+    "refused letters whose copies went before their time to make room, or that were too long to be kept",
+    ("what",),
+    _each(("crowded-out", "left-out")),
+)
 CERTIFICATE_END = _gauge(
     "pennyred_gate_certificate_expiry_timestamp_seconds",
     "when the certificate for STARTTLS ends; 0: there is none, or it cannot be read",
@@ -215,7 +221,7 @@ def catalogue(upstreams: Sequence[tuple[str, str]] = ()) -> tuple[Metric, ...]:
     )
     return (
         LETTERS, RECIPIENTS, PHASES, WHOLE_LETTER, REDEMPTIONS, CONNECTIONS, LETTERS_IN_HAND, OUTBOX, OUTBOX_AGE,
-        CERTIFICATE_END, READY, *of_upstreams, REQUESTS, REQUEST_SECONDS, BATCH_SIZE, BATCH_SECONDS, BATCH_FAILURES,
-        SWEPT, ACCOUNTS, STAMPS, BALANCED, AUDIT_TIME, AUDIT_SECONDS, WORKER_STARTS, WORKER_UP, WORKER_CPU,
-        WORKER_MEMORY, WORKER_FILES, WORKER_START,
+        REFUSED_COPIES, CERTIFICATE_END, READY, *of_upstreams, REQUESTS, REQUEST_SECONDS, BATCH_SIZE, BATCH_SECONDS,
+        BATCH_FAILURES, SWEPT, ACCOUNTS, STAMPS, BALANCED, AUDIT_TIME, AUDIT_SECONDS, WORKER_STARTS, WORKER_UP,
+        WORKER_CPU, WORKER_MEMORY, WORKER_FILES, WORKER_START,
     )  # fmt: skip

@@ -27,6 +27,7 @@ class Meter:
         self._batch_seconds = page.histogram(all_metrics.BATCH_SECONDS)
         self._batch_failures = page.counter(all_metrics.BATCH_FAILURES)
         self._swept = page.counter(all_metrics.SWEPT)
+        self._refused_copies = page.counter(all_metrics.REFUSED_COPIES)
 
     def letter(self, facts: Sequence[Fact]) -> None:
         """A letter has its answer: what that means for each recipient."""
@@ -39,6 +40,10 @@ class Meter:
         """A letter is answered "later", because something else did not answer or broke, inside the desk."""
         self._letters.add(Outcome.DEFERRED_HERE, reason)
         self._recipients.add(Outcome.DEFERRED_HERE, reason, by=recipients)
+
+    def refused_copies(self, what: str, letters: int) -> None:
+        """Copies of refused letters are gone before their time ("crowded-out"), or were never made ("left-out")."""
+        self._refused_copies.add(what, by=letters)
 
     def took(self, times: Stopwatch) -> None:
         """How long a letter's phases were, those that it came to."""

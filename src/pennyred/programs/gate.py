@@ -21,11 +21,10 @@ from pennyred.programs.policy import gate_hostname
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import GatePolicy
-from pennyred.services.keeping import KeptRefusals
 from pennyred.services.keyring import PrepareKeys, all_known
 from pennyred.services.letterbox import GateDesk
 from pennyred.services.outgoing import OutgoingDesk
-from pennyred.services.ports import Authenticator, Redeemer, SettlementOutbox
+from pennyred.services.ports import Authenticator, Redeemer, Refusals, SettlementOutbox
 from pennyred.services.timing import Stopwatch
 from pennyred.smtp.admission import network_of
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
@@ -35,7 +34,6 @@ from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.tally import WorkerTally
 from pennyred.smtp.upstream import IdentityMode, Security, UpstreamOptions, parse_url
 from pennyred.smtp.upstreams import Upstreams
-from pennyred.state.quarantine import Quarantine
 from pennyred.state.store import GateState
 
 
@@ -120,7 +118,7 @@ def build_desk(
     tally: WorkerTally,
     *,
     authenticator: Authenticator | None = None,
-    quarantine: Quarantine | None = None,
+    refusals: Refusals | None = None,
     note_facts: Callable[[Sequence[Fact]], None] | None = None,
     note_times: Callable[[Stopwatch], None] | None = None,
     prepare_keys: PrepareKeys = all_known,
@@ -138,7 +136,7 @@ def build_desk(
         note_bad_stamps=lambda source, count: tally.add_bad_stamps(network_of(source), count),
         wanted=state.wanted,
         authenticator=authenticator,
-        refusals=KeptRefusals(quarantine, clock=clock) if quarantine is not None else None,
+        refusals=refusals,
         note_facts=note_facts,
         note_times=note_times,
         prepare_keys=prepare_keys,
@@ -155,12 +153,6 @@ def build_checker(gate: GateSettings, log: Any) -> Checker:
         trusted_fronts=how.fronts,
         on_error=lambda error: log.error("not authenticated", exc_info=error),
     )
-
-
-def build_quarantine(gate: GateSettings) -> Quarantine | None:
-    """Where copies of refused letters are kept; None: nowhere."""
-    kept = gate.quarantine
-    return None if kept is None else Quarantine(kept.folder, days=kept.days, bytes_max=kept.max_size)
 
 
 def build_door(gate: GateSettings, desk: GateDesk, log: Any, tally: WorkerTally) -> GateServer:

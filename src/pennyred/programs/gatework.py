@@ -13,7 +13,6 @@ from pennyred.config import GateSettings, IssuerSettings
 from pennyred.metrics.counted import CountedDesk
 from pennyred.metrics.meter import Meter
 from pennyred.metrics.redeeming import CountedRedeemer
-from pennyred.postage.errors import Unavailable
 from pennyred.postage.figures import Fact
 from pennyred.programs.activation import PassedSockets, addresses
 from pennyred.programs.certificates import ends_at
@@ -23,7 +22,6 @@ from pennyred.programs.gate import (
     build_desk,
     build_door,
     build_outgoing_door,
-    build_quarantine,
     gate_options,
     listen,
     outgoing_options,
@@ -32,6 +30,7 @@ from pennyred.programs.gate import (
 from pennyred.programs.office import clock
 from pennyred.programs.offices import Offices
 from pennyred.programs.policy import gate_policy
+from pennyred.programs.refusedcopies import RefusedCopies
 from pennyred.services.debts import PatientOutbox
 from pennyred.services.figures import FigureTally
 from pennyred.services.gate import Desk
@@ -41,12 +40,10 @@ from pennyred.services.settling import pump_outbox
 from pennyred.smtp.server import GateServer
 from pennyred.smtp.tally import WorkerTally
 from pennyred.smtp.upstreams import Upstreams
-from pennyred.state.quarantine import Quarantine
 from pennyred.state.store import GateState
 
 OUTBOX_PAUSE_SECONDS = 1.0
 FIGURES_PAUSE_SECONDS = 5.0
-QUARANTINE_PAUSE_SECONDS = 3600.0
 
 
 class GateWork:
@@ -76,6 +73,7 @@ class GateWork:
         self._state: GateState | None = None
         self._outbox: PatientOutbox | None = None
         self._redeemer: CountedRedeemer | None = None
+        self._refusals: RefusedCopies | None = None
 
     async def start(self, parts: AsyncExitStack, office: Office | None, passed: PassedSockets) -> None:
         """From the inside out; `parts` end it the other way round. Raises OSError, ValueError, `Unavailable`.
@@ -96,9 +94,8 @@ class GateWork:
         letters = LetterLog(self._log)
         outbox = self._outbox = PatientOutbox(state.outbox, letters)
         parts.push_async_callback(outbox.close)
-        quarantine = build_quarantine(gate)
-        if quarantine is not None:
-            self._chores.begin(parts, "quarantine", lambda: self._sweep(quarantine))
+        refusals = self._refusals = RefusedCopies(self._log, letters, self._meter, clock, workers=gate.workers)
+        self._chores.begin(parts, "quarantine", refusals.run)
         checker = build_checker(gate, self._log)
         self._checkers.append(checker)
         parts.callback(self._close_checkers)
@@ -113,7 +110,7 @@ class GateWork:
             letters,
             self._tally,
             authenticator=checker,
-            quarantine=quarantine,
+            refusals=refusals.accept(gate),
             note_facts=note_facts,
             note_times=self._meter.took,
             prepare_keys=self._offices.prepare_keys,
@@ -143,6 +140,9 @@ class GateWork:
             lease_seconds=running.lease_seconds,
             upstream_timeout_seconds=running.upstream_timeout_seconds,
         )
+        if self._refusals is not None and settings.quarantine != self._settings.quarantine:
+            self._desk.refusals = self._refusals.accept(settings)
+            self._settings = msgspec.structs.replace(self._settings, quarantine=settings.quarantine)
         self._replace_checker(settings)
         self.certificate_end = ends_at(settings.tls_certificate)
         self._door.replace_rules(gate_options(settings))
@@ -209,18 +209,6 @@ class GateWork:
 
     def _doors(self) -> list[GateServer]:
         return [door for door in (self._door, self._outgoing) if door is not None]
-
-    async def _sweep(self, quarantine: Quarantine) -> None:
-        """Let the quarantine forget what is old; where the disk does not answer, next time."""
-        while True:
-            try:
-                swept = await quarantine.sweep(clock())
-            except Unavailable as error:
-                self._log.warning("sweep failed", error=str(error))
-            else:
-                if not swept.is_done:
-                    continue
-            await asyncio.sleep(QUARANTINE_PAUSE_SECONDS)
 
 
 def _shown(places: tuple[tuple[str, int], ...]) -> list[str]:

@@ -10,6 +10,7 @@ from pennyred.config import Complaint, GateSettings, Settings
 from pennyred.discovery import resolver_of
 from pennyred.programs.completing import SETTING, completing_listeners
 from pennyred.programs.policy import gate_hostname
+from pennyred.state.quarantine import LETTER_SHARE
 
 DOMAINS_MAX = 20
 _LIFETIME_SECONDS = 5.0
@@ -36,6 +37,9 @@ def _wanted(gate: GateSettings) -> list[tuple[str, str, str]]:
     found = []
     if gate.mode != "monitor" and gate.quarantine is None:
         found.append(("gate.quarantine", "what is refused is gone", "[gate.quarantine], for the first months at least"))
+    if gate.quarantine is not None and gate.quarantine.max_size // LETTER_SHARE < gate.max_size:
+        what = f"letters of more than a part of it in {LETTER_SHARE} are not refused but told to come again"
+        found.append(("gate.quarantine.max_size", what, f"{LETTER_SHARE} times gate.max_size at least"))
     if gate.mode != "monitor" and gate.outgoing is None:
         what = "whom your users write to is not learned"
         found.append(("gate.outgoing", what, "[gate.outgoing], or `pennyred correspondents import` from time to time"))

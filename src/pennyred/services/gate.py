@@ -100,7 +100,8 @@ class Desk:
         self._wanted: WantedBook = wanted or NothingWanted()
         self.authenticator: Authenticator = authenticator or NoAuthenticator()
         """May be replaced as well."""
-        self._refusals = refusals
+        self.refusals = refusals
+        """And this: where copies of refused letters are kept; None: nowhere."""
         self._note_facts = note_facts
         self._note_times = note_times
         self._prepare_keys = prepare_keys
@@ -271,14 +272,15 @@ class Desk:
 
     async def _keep(self, case: Case) -> None:
         """Keep a copy of what is refused for good; raises Unavailable where that cannot be done: then it is "later"."""
-        if self._refusals is None:
+        refusals = self.refusals
+        if refusals is None:
             return
         proven = case.judgement.authentication
         if proven is UNPROVEN and case.policy.check is not Check.NEVER:
             # Who releases the copy approves its sender, by what was proven.
             proven = await self.authenticator.authenticate(case.letter, case.envelope, is_vital=False)
         refused = [Refused(one.index, one.reason, one.letter_hash) for one in case.standings]
-        left_out = await self._refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
+        left_out = await refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
         if left_out:
             raise Unavailable(Reason.INTERNAL, f"there is no room for {left_out} copies of a refused letter")
 

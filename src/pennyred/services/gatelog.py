@@ -57,6 +57,14 @@ class LetterLog:
         """An outgoing letter has gone on, but whom it went to could not be noted."""
         self._logger.warning("correspondents not learned", why=why)
 
+    def crowded_out(self, letters: int, network: str) -> None:
+        """Copies of refused letters went before their time, mostly those of a network."""
+        self._logger.warning("refused letters crowded out", letters=letters, network=network)
+
+    def left_out(self, copies: int, letter_bytes: int, most_bytes: int) -> None:
+        """A letter is too long for copies of it to be kept; its sender is told "later"."""
+        self._logger.error("refused letter not kept", copies=copies, bytes=letter_bytes, most=most_bytes)
+
     def waiting(self, settles: Sequence[Settle], why: str) -> None:
         """Settlements wait in the outbox: once a letter, so that a growing outbox is seen."""
         self._logger.warning("settlement waits", stamps=len(settles), why=why)

@@ -15,9 +15,17 @@ _CONTEXT = b"pennyred/1 refused\0"
 class KeptRefusals:
     """Implements `ports.Refusals`."""
 
-    def __init__(self, quarantine: Quarantine, *, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        quarantine: Quarantine,
+        *,
+        clock: Callable[[], int],
+        note_left_out: Callable[[int, int, int], object] | None = None,
+    ) -> None:
+        """`note_left_out` hears how many copies of a letter found no room, how long it is, and what one may take."""
         self._quarantine = quarantine
         self._clock = clock
+        self._note_left_out = note_left_out
 
     async def keep(
         self, letter: Letter, envelope: Envelope, refused: Sequence[Refused], *, authenticated: str = ""
@@ -36,7 +44,10 @@ class KeptRefusals:
             for one in refused
             for mailbox in (envelope.recipients[one.index],)
         ]
-        return await self._quarantine.keep(origin, copies, letter.header.raw, letter.body(), letter.size)
+        left_out = await self._quarantine.keep(origin, copies, letter.header.raw, letter.body(), letter.size)
+        if left_out and self._note_left_out is not None:
+            self._note_left_out(left_out, letter.size, self._quarantine.letter_bytes_max)
+        return left_out
 
 
 def _hash_of(letter: Letter, mailbox: bytes) -> bytes:

@@ -9,6 +9,9 @@
 The first two are for mail programs. The gate itself believes only the third: a tag list (STAMP.md 2.3) whose values are
 percent-encoded, so that nobody can put a field, or a tag, into it. Its `size` says where the letter begins, whatever
 that begins with, and that it is whole.
+
+A file that several recipients have (`v=2`) names none of them, as none is to know of the others: the second field and
+the tag `recipient` are missing, and whose it is says the folder.
 """
 
 import re
@@ -22,6 +25,8 @@ from pennyred.postage.taglist import fold_field, parse_tag_list
 
 HEAD_BYTES_MAX = 64 * 1024
 """More than the longest that is written."""
+HEAD_BYTES_USUAL = 500
+"""What most have, to reckon with before one is written."""
 MAILBOX_BYTES_MAX = 2048
 """As long as a command line of the gate's door may be."""
 _TEXT_BYTES_MAX = 1000
@@ -33,7 +38,7 @@ _TIME_MAX = 253_402_300_799
 _UNRESERVED = "@:/[],+!*'()="
 _FIELD = b"X-Postage-Refused"
 _HEAD = re.compile(
-    rb"Return-Path: [^\r\n]*\r\nDelivered-To: [^\r\n]*\r\n" + _FIELD + rb":([^\r\n]*(?:\r\n [^\r\n]*)*)\r\n"
+    rb"Return-Path: [^\r\n]*\r\n(?:Delivered-To: [^\r\n]*\r\n)?" + _FIELD + rb":([^\r\n]*(?:\r\n [^\r\n]*)*)\r\n"
 )
 _REASON = re.compile(rb"[a-z]+(?:-[a-z]+){0,5}")
 
@@ -93,34 +98,38 @@ class KeptLetter:
         return self.head.recipient.decode("utf-8", "backslashreplace")
 
 
-def format_head(origin: Origin, recipient: bytes, reason: str, size: int, letter_begins: bytes) -> bytes:
-    """The fields to put above a letter of `size` bytes whose first octets are `letter_begins`.
+def format_head(origin: Origin, recipient: bytes | None, reason: str, size: int, letter_begins: bytes) -> bytes:
+    """The fields to put above a letter of `size` bytes whose first octets are `letter_begins`; `recipient` is None for
+    several.
 
     Raises ValueError for mailboxes longer than any that a gate takes: cut, they would be somebody else's.
     """
-    if max(len(origin.sender), len(recipient)) > MAILBOX_BYTES_MAX:
+    if max(len(origin.sender), len(recipient or b"")) > MAILBOX_BYTES_MAX:
         raise ValueError(f"a mailbox of more than {MAILBOX_BYTES_MAX} octets")
     tags = [
-        ("v", b"1"),
+        ("v", b"1" if recipient is not None else b"2"),
         ("reason", reason.encode()),
         ("time", encode_integer(origin.at)),
         ("ip", _encoded(_cut(origin.source))),
         ("name", _encoded(_cut(origin.client_name))),
         ("helo", _encoded(_cut(origin.helo))),
         ("sender", _encoded(origin.sender)),
-        ("recipient", _encoded(recipient)),
+        *([("recipient", _encoded(recipient))] if recipient is not None else []),
         ("authenticated", _encoded(_cut(origin.authenticated))),
         ("size", encode_integer(size)),
     ]
-    shown = b"Return-Path: <%s>\r\nDelivered-To: %s\r\n" % (_line(origin.sender), _line(recipient))
+    shown = b"Return-Path: <%s>\r\n" % _line(origin.sender)
+    if recipient is not None:
+        shown += b"Delivered-To: %s\r\n" % _line(recipient)
     # A letter that begins with a folded line would continue our field in the sender's words.
     return shown + fold_field(_FIELD, tags) + (b"\r\n" if letter_begins[:1] in (b" ", b"\t") else b"")
 
 
-def parse_head(beginning: bytes, file_bytes: int) -> Head:
+def parse_head(beginning: bytes, file_bytes: int, *, owner: bytes = b"") -> Head:
     """Read the fields from the first bytes of a file (`HEAD_BYTES_MAX` will do) of `file_bytes` in all.
 
-    Raises `Malformed` for a file that is not one of ours, or not whole.
+    `owner` is whose folder it lies in, for a file that several have. Raises `Malformed` for a file that is not one of
+    ours, or not whole.
     """
     found = _HEAD.match(beginning[:HEAD_BYTES_MAX])
     if found is None:
@@ -128,7 +137,8 @@ def parse_head(beginning: bytes, file_bytes: int) -> Head:
     tags = dict(parse_tag_list(found[1], bytes_max=HEAD_BYTES_MAX))
     at, size = decode_integer(tags.get("time", b"")), decode_integer(tags.get("size", b""))
     reason = tags.get("reason", b"")
-    if tags.get("v") != b"1" or at > _TIME_MAX or len(reason) > 40 or not _REASON.fullmatch(reason):
+    is_shared = tags.get("v") == b"2" and bool(owner)
+    if not (is_shared or tags.get("v") == b"1") or at > _TIME_MAX or len(reason) > 40 or not _REASON.fullmatch(reason):
         raise Malformed("not a kept letter of this version")
     end = file_bytes - size
     if end != found.end() and not (end == found.end() + 2 and beginning[found.end() : end] == b"\r\n"):
@@ -141,7 +151,7 @@ def parse_head(beginning: bytes, file_bytes: int) -> Head:
         helo=_text(tags, "helo"),
         authenticated=_text(tags, "authenticated"),
     )
-    return Head(origin, _decoded(tags, "recipient"), reason.decode(), size, end)
+    return Head(origin, owner if is_shared else _decoded(tags, "recipient"), reason.decode(), size, end)
 
 
 def _line(value: bytes) -> bytes:

@@ -1,20 +1,23 @@
 """A Maildir for each recipient, as mail programs and other workers may read and change it at any moment.
 
 A file is written in `tmp`, flushed to the disk, and renamed into `new`; mail programs move it to `cur` and put flags
-behind its name (https://cr.yp.to/proto/maildir.html). Its name begins with 64 hexadecimal digits; whatever is named
+behind its name (https://cr.yp.to/proto/maildir.html). What several recipients have is one file under several names. A
+name begins with 64 hexadecimal digits, and may say behind `,n=` which network the letter came from; whatever is named
 otherwise is somebody else's, neither read nor removed. Functions block, and raise OSError.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from pennyred.postage.policy import canonical_or_none
 
@@ -23,7 +26,9 @@ T = TypeVar("T")
 _PLACES = ("tmp", "new", "cur")
 _NAME_BYTES_MAX = 150
 _ODD = re.compile(rb"[^a-z0-9@._+-]|\A\.")
-_OURS = re.compile(r"([0-9a-f]{64})(?:[,:;!].{0,180})?", re.DOTALL)
+_OURS = re.compile(r"([0-9a-f]{64})(?:,n=([0-9a-f]{1,12}))?(?:[,:;!].{0,180})?", re.DOTALL)
+_NOT_LINKED = (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
+"""What a file system says that has no second name for a file, or none there, or no more of them."""
 _WRITE_BYTES = 256 * 1024
 _BLOCK_BYTES = 4096
 _TRIES = 5
@@ -44,7 +49,15 @@ class Found:
     """The 64 digits."""
     path: Path
     disk_bytes: int
-    """What it takes on the disk, about."""
+    """What it takes on the disk, about; under all its names together."""
+    file: tuple[int, int]
+    """Device and inode: which file has this name."""
+    network: str | None
+    """Where it came from, as the name says it; None: it does not."""
+
+
+Place = tuple[Path, str]
+"""A recipient's folder, and the name of a file in it."""
 
 
 def folder_name(mailbox: bytes) -> str:
@@ -60,16 +73,23 @@ def folder_name(mailbox: bytes) -> str:
     return f"{safe[:_NAME_BYTES_MAX]}={hashlib.sha256(name).hexdigest()[:32]}"
 
 
+def mailbox_of(folder: str) -> bytes:
+    """The recipient whose folder has this name, as it is written there; empty where the name does not tell."""
+    return b"" if "=" in folder else unquote_to_bytes(folder)
+
+
 def on_disk(size: int) -> int:
     """Bytes a file of `size` takes: whole blocks, so that a limit on bytes is one on the number of files, too."""
     return -(-max(size, 1) // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
-def deliver(folder: Path, name: str, pieces: Iterable[bytes], *, at: int, size: int) -> BinaryIO:
+def deliver(places: Sequence[Place], pieces: Iterable[bytes], *, at: int, size: int) -> BinaryIO:
     """Write a file of `size` bytes, as if at `at`, so that it is there whole or not at all; returns it open.
 
-    When this returns, it survives a crash.
+    All `places` (at least one) have the same file; where the file system cannot do that, copies of it. When this
+    returns, it survives a crash.
     """
+    (folder, name), *others = places
     path, file = _temporary(folder, name)
     try:
         for piece in pieces:
@@ -78,9 +98,10 @@ def deliver(folder: Path, name: str, pieces: Iterable[bytes], *, at: int, size: 
         _check_size(file, size)
         os.utime(path, (at, at))
         os.fsync(file.fileno())
+        for place in others:
+            _link(path, file, place, at=at, size=size)
         _again_if_swept(folder, lambda: path.replace(folder / "new" / name))
-        with contextlib.suppress(FileNotFoundError):  # swept already, and the empty folder with it
-            _sync(folder / "new")
+        _sync_new(folder)
     except BaseException:
         with contextlib.suppress(OSError):  # closing writes what is left in its buffer, and the disk may be full
             file.close()
@@ -89,13 +110,20 @@ def deliver(folder: Path, name: str, pieces: Iterable[bytes], *, at: int, size: 
     return file
 
 
+def read_from(file: BinaryIO, offset: int) -> Iterator[bytes]:
+    """What is in an open file from there on, wherever others read in it."""
+    while piece := os.pread(file.fileno(), _WRITE_BYTES, offset):
+        yield piece
+        offset += len(piece)
+
+
 def holds(folder: Path, name: str) -> bool:
-    """Whether a file of this name is there, read or unread."""
-    if (folder / "new" / name).exists():
+    """Whether a file of this name is there: unread exactly so, read or of an earlier version with the same digits."""
+    if (folder / "new" / name).exists() or (folder / "new" / name[:64]).exists():
         return True
     try:
         with os.scandir(folder / "cur") as entries:
-            return any(entry.name.startswith(name) for entry in entries)
+            return any(entry.name.startswith(name[:64]) for entry in entries)
     except FileNotFoundError:
         return False
 
@@ -106,7 +134,7 @@ def files_in(folder: Path) -> Iterator[Found]:
         with contextlib.suppress(OSError), os.scandir(folder / place) as entries:
             for entry in entries:
                 ours = _OURS.fullmatch(entry.name)
-                if ours is not None and (found := _found(entry, ours[1])) is not None:
+                if ours is not None and (found := _found(entry, *ours.groups())) is not None:
                     yield found
 
 
@@ -176,6 +204,24 @@ def _make(folder: Path) -> None:
     _sync(folder.parent)
 
 
+def _link(path: Path, file: BinaryIO, place: Place, *, at: int, size: int) -> None:
+    """A second name for a file that is whole, in another recipient's folder."""
+    folder, name = place
+    try:
+        with contextlib.suppress(FileExistsError):  # another worker has kept the same letter
+            _again_if_swept(folder, lambda: os.link(path, folder / "new" / name))
+        _sync_new(folder)
+    except OSError as error:
+        if error.errno not in _NOT_LINKED:
+            raise
+        deliver([place], read_from(file, 0), at=at, size=size).close()
+
+
+def _sync_new(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # swept already, and the empty folder with it
+        _sync(folder / "new")
+
+
 def _sync(folder: Path) -> None:
     """Have the disk keep a folder's new entries."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -185,11 +231,12 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _found(entry: os.DirEntry[str], name: str) -> Found | None:
+def _found(entry: os.DirEntry[str], name: str, network: str | None) -> Found | None:
     try:
         known = entry.stat(follow_symlinks=False)
     except OSError:
         return None
     if not stat.S_ISREG(known.st_mode):
         return None
-    return Found(int(known.st_mtime), name, Path(entry.path), on_disk(known.st_size))
+    file = known.st_dev, known.st_ino
+    return Found(int(known.st_mtime), name, Path(entry.path), on_disk(known.st_size), file, network)

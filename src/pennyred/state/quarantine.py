@@ -1,16 +1,19 @@
 """Copies of refused letters, for some days: whoever misses one can have it, though its sender was told no.
 
 No index beside the files: what is listed is what is there. Workers, commands and mail programs share the folder.
+
+Where there is not room for all, somebody's copies go, and strangers choose how many letters they send and how long: so
+it is the network that takes most of the room whose oldest letter goes (`roommaking`). A letter that several recipients
+were to have lies there once.
 """
 
 import heapq
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,22 +22,31 @@ from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
 from pennyred.state import maildir
-from pennyred.state.keptletter import HEAD_BYTES_MAX, KeptLetter, Origin, format_head, parse_head
-from pennyred.state.maildir import Found
+from pennyred.state.keptletter import HEAD_BYTES_MAX, HEAD_BYTES_USUAL, KeptLetter, Origin, format_head, parse_head
+from pennyred.state.maildir import Found, Place
 from pennyred.state.readable import readable_field
+from pennyred.state.roommaking import Letters, network_of
 from pennyred.state.threads import to_its_end
 
 LISTED_MAX = 10_000
 SWEPT_MAX = 10_000
-"""Files a sweep removes, so that none takes minutes."""
+"""Letters a sweep removes, so that none takes minutes."""
 FILES_LOOKED_AT_MAX = 1_000_000
+LETTER_SHARE = 4
+"""One letter takes at most this part of the room, for all its recipients: no single one may push out most others."""
+_NAME_BYTES = 4096
+"""What each further name of a letter counts, as a small file would: so a limit on bytes is one on their number."""
 _BEGINNING_BYTES = HEAD_BYTES_MAX + 128 * 1024
 """Of a file that is listed: From and Subject stand in the first 128 KiB, or are not shown."""
 _READ_BYTES = 256 * 1024
 _SECONDS_PER_DAY = 86_400
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _SWEEPS_A_ROOM = 16
-"""A worker sweeps when it has kept the sixteenth part of what may be kept, so that no more is ever too much."""
+"""Workers sweep when they have kept the sixteenth part of what may be kept, so that no more is ever too much."""
+
+
+_File = tuple[bytes | None, str, list[Place]]
+"""To be written: the recipient, None for several; the reason; under which names."""
 
 
 class UnknownLetter(PennyRedError):  # noqa: N818 - an outcome with a name, like a rule's
@@ -60,24 +72,45 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep has done."""
+    """What a sweep has done, in letters."""
 
     removed: int
     disk_bytes: int
     """What is left."""
     is_done: bool
     """False where there was more to remove than one sweep does."""
+    crowded_out: int = 0
+    """How many of them went before their time, to make room."""
+    network: str = ""
+    """Whose these were mostly: a name as `roommaking.shown` writes it."""
 
 
 class Quarantine:
     """The folder; nothing is opened or made before the first letter."""
 
-    def __init__(self, folder: Path, *, days: int, bytes_max: int) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        days: int,
+        bytes_max: int,
+        sweepers: int = 1,
+        note_swept: Callable[[Swept], object] = lambda _: None,
+    ) -> None:
+        """`sweepers` are the processes that keep letters here. `note_swept` hears of each sweep that made room."""
+        self.folder = folder
         self._days = days
         self._bytes_max = bytes_max
+        self._name_bytes = max(_NAME_BYTES, bytes_max // FILES_LOOKED_AT_MAX)
+        self._sweep_after = bytes_max // (_SWEEPS_A_ROOM * sweepers)
+        self._note_swept = note_swept
         self._lock = threading.Lock()
         self._unswept = bytes_max  # the first letter sweeps: another process may have left much
+
+    @property
+    def letter_bytes_max(self) -> int:
+        """What one letter may take."""
+        return self._bytes_max // LETTER_SHARE
 
     async def keep(
         self, origin: Origin, copies: Sequence[Copy], header: bytes, body: Iterable[bytes], size: int
@@ -86,48 +119,52 @@ class Quarantine:
 
         A copy that is there already is not written again: a retry costs nothing.
 
-        Returns how many were left out, because all together are more than `bytes_max`; for one of usual size, 0.
-        When this returns, they survive a crash. Raises `Unavailable` where the disk does not answer: then some may be
-        there, and a retry makes up for the rest.
+        Returns how many were left out, because the letter would take more than `letter_bytes_max`; for one of usual
+        size, 0. When this returns, they survive a crash. Raises `Unavailable` where the disk does not answer: then some
+        may be there, and a retry makes up for the rest.
         """
         try:
-            return await to_its_end(lambda: self._keep(origin, copies, header, body, size))
+            left_out, swept = await to_its_end(lambda: self._keep(origin, copies, header, body, size))
         except OSError as error:
             raise Unavailable(Reason.INTERNAL, f"quarantine: {told(error)}") from error
+        if swept is not None and swept.crowded_out:
+            self._note_swept(swept)
+        return left_out
 
     async def sweep(self, now: int) -> Swept:
-        """Remove what is older than `days`, then the oldest until the rest is within `bytes_max`.
+        """Remove what is older than `days`, then the oldest of who takes most until the rest is within `bytes_max`.
 
         Raises `Unavailable` where the disk does not answer.
         """
         try:
-            return await to_its_end(lambda: self.sweep_now(now))
+            swept = await to_its_end(lambda: self.sweep_now(now))
         except OSError as error:
             raise Unavailable(Reason.INTERNAL, f"quarantine: {told(error)}") from error
+        if swept.crowded_out:
+            self._note_swept(swept)
+        return swept
 
-    def sweep_now(self, now: int, *, room: int = 0) -> Swept:
-        """The same for who may block; `room` is to be left free. Raises OSError."""
-        found = sorted(self._all())
-        left = sum(one.disk_bytes for one in found)
-        too_old = now - self._days * _SECONDS_PER_DAY
-        removed = 0
-        for one in found:
-            if one.at >= too_old and left <= self._bytes_max - room:
-                break
-            if removed == SWEPT_MAX:
-                return Swept(removed, left, is_done=False)
-            one.path.unlink(missing_ok=True)
-            left -= one.disk_bytes
-            removed += 1
-        for folder in maildir.folders_in(self._folder):
-            maildir.tidy(folder, now)
-        return Swept(removed, left, is_done=True)
+    def sweep_now(self, now: int | None, *, room: int = 0, arriving: str = "") -> Swept:
+        """The same for who may block; without `now`, nothing is too old. Raises OSError.
+
+        `room` is to be left free for a letter of the network `arriving`, which counts as if it were there.
+        """
+        letters = Letters(self._all(), self._name_bytes, _network_in)
+        too_old = 0 if now is None else now - self._days * _SECONDS_PER_DAY
+        removed = letters.remove_before(too_old, SWEPT_MAX)
+        crowded_out = letters.make_room(self._bytes_max - room, room, arriving, SWEPT_MAX - removed)
+        if now is not None:
+            for folder in maildir.folders_in(self.folder):
+                maildir.tidy(folder, now)
+        removed += crowded_out.count
+        is_done = removed < SWEPT_MAX
+        return Swept(removed, letters.disk_bytes, is_done, crowded_out.count, crowded_out.mostly_of)
 
     def listed(
         self, recipient: str | None = None, since: int | None = None, *, limit: int = LISTED_MAX
     ) -> list[KeptLetter]:
         """What is there, newest first, at most `limit`: of one recipient, or since a time (seconds). Raises OSError."""
-        where = None if recipient is None else [self._folder / maildir.folder_name(recipient.encode())]
+        where = None if recipient is None else [self.folder / maildir.folder_name(recipient.encode())]
         found = (one for one in self._all(where) if since is None or one.at >= since)
         read = (_read(one) for one in heapq.nlargest(limit, found))
         return [letter for letter in read if letter is not None]
@@ -162,40 +199,62 @@ class Quarantine:
             if one.name == letter.name:
                 one.path.unlink(missing_ok=True)
 
-    def _keep(self, origin: Origin, copies: Sequence[Copy], header: bytes, body: Iterable[bytes], size: int) -> int:
-        places = {(self._folder / maildir.folder_name(one.recipient), one.letter_hash.hex()): one for one in copies}
+    def _keep(
+        self, origin: Origin, copies: Sequence[Copy], header: bytes, body: Iterable[bytes], size: int
+    ) -> tuple[int, Swept | None]:
+        network = network_of(origin.source)
+        places = {
+            (self.folder / maildir.folder_name(one.recipient), f"{one.letter_hash.hex()},n={network}"): one
+            for one in copies
+        }
         missing = [(place, one) for place, one in places.items() if not maildir.holds(*place)]
-        fitting = missing[: self._bytes_max // maildir.on_disk(size)]
-        self._make_room(len(fitting) * maildir.on_disk(size), origin.at)
+        written, needed = self._fitting(missing, size)
+        swept = self._make_room(needed, network) if written else None
         letter: Iterable[bytes] = chain((header,), body)
-        with ExitStack() as opened:
-            first = None
-            for (folder, name), copy in fitting:
-                head = format_head(origin, copy.recipient, copy.reason, size, header)
-                pieces = chain((head,), letter if first is None else _from(*first))
-                file = maildir.deliver(folder, name, pieces, at=origin.at, size=len(head) + size)
+        first: BinaryIO | None = None
+        try:
+            for recipient, reason, its_places in written:
+                head = format_head(origin, recipient, reason, size, header)
+                file = maildir.deliver(its_places, chain((head,), letter), at=origin.at, size=len(head) + size)
                 if first is None:
-                    # Its body is read once: the others are copied from here, though this one may be swept meanwhile.
-                    first = opened.enter_context(file), len(head)
+                    # Its body is read once: others are copied from here, though this one may be swept meanwhile.
+                    first, begins_at = file, len(head)
                 else:
                     file.close()
-        return len(missing) - len(fitting)
+                letter = maildir.read_from(first, begins_at)
+        finally:
+            if first is not None:
+                first.close()
+        return len(missing) - sum(len(its_places) for _, _, its_places in written), swept
 
-    def _make_room(self, needed: int, now: int) -> None:
+    def _fitting(self, missing: Sequence[tuple[Place, Copy]], size: int) -> tuple[list[_File], int]:
+        """What to write, and how many bytes that takes: as much of it as one letter may."""
+        room = self.letter_bytes_max
+        needed, written = 0, []
+        for recipient, reason, places in _files(missing):
+            costs = maildir.on_disk(size + HEAD_BYTES_USUAL)
+            names = min(len(places), 1 + (room - needed - costs) // self._name_bytes)
+            if costs > room - needed:
+                continue
+            needed += costs + (names - 1) * self._name_bytes
+            written.append((recipient, reason, places[:names]))
+        return written, needed
+
+    def _make_room(self, needed: int, network: str) -> Swept | None:
         with self._lock:
             self._unswept += needed
-            if self._unswept < self._bytes_max // _SWEEPS_A_ROOM:
-                return
+            if self._unswept < self._sweep_after:
+                return None
             before, self._unswept = self._unswept, 0
         try:
-            self.sweep_now(now, room=needed)
+            return self.sweep_now(None, room=needed, arriving=network)
         except OSError:
             with self._lock:
                 self._unswept += before
             raise
 
     def _all(self, folders: Sequence[Path] | None = None) -> Iterator[Found]:
-        where = maildir.folders_in(self._folder) if folders is None else folders
+        where = maildir.folders_in(self.folder) if folders is None else folders
         return islice((one for folder in where for one in maildir.files_in(folder)), FILES_LOOKED_AT_MAX)
 
     def _opened(self, letter: KeptLetter) -> BinaryIO:
@@ -218,12 +277,28 @@ def _folder_of(letter: KeptLetter) -> Path:
     return letter.path.parent.parent
 
 
+def _files(missing: Sequence[tuple[Place, Copy]]) -> Iterator[_File]:
+    """One file for all recipients whose folder says who they are and who have the same reason, one for each other."""
+
+    def shared_as(one: tuple[Place, Copy]) -> str:
+        (folder, _), copy = one
+        return copy.reason if maildir.mailbox_of(folder.name) == copy.recipient else ""
+
+    for reason, some in groupby(sorted(missing, key=shared_as, reverse=True), key=shared_as):
+        alike = list(some)
+        if reason and len(alike) > 1:
+            yield None, reason, [place for place, _ in alike]
+        else:
+            yield from ((copy.recipient, copy.reason, [place]) for place, copy in alike)
+
+
 def _read(found: Found) -> KeptLetter | None:
     """What a file says, or None where it is not ours, not whole, or gone."""
     try:
         with maildir.open_to_read(found.path) as file:
             beginning = file.read(_BEGINNING_BYTES)
-            head = parse_head(beginning, os.fstat(file.fileno()).st_size)
+            owner = maildir.mailbox_of(found.path.parent.parent.name)
+            head = parse_head(beginning, os.fstat(file.fileno()).st_size, owner=owner)
             header = parse_header(split_letter(beginning[head.begins_at :])[0])
     except (OSError, Malformed):
         return None
@@ -231,7 +306,7 @@ def _read(found: Found) -> KeptLetter | None:
     return KeptLetter(found.name, head, *shown, found.path)
 
 
-def _from(file: BinaryIO, offset: int) -> Iterator[bytes]:
-    while piece := os.pread(file.fileno(), _READ_BYTES, offset):
-        yield piece
-        offset += len(piece)
+def _network_in(found: Found) -> str:
+    """Where a letter came from whose name does not say it: one that an earlier version has kept."""
+    letter = _read(found)
+    return network_of(letter.head.origin.source if letter is not None else "")

@@ -1,0 +1,73 @@
+"""One worker's part in the quarantine: where copies of refused letters are kept, as the settings have it now."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from pennyred.config import GateSettings
+from pennyred.metrics.meter import Meter
+from pennyred.postage.errors import Unavailable
+from pennyred.programs.office import clock
+from pennyred.services.gatelog import LetterLog
+from pennyred.services.keeping import KeptRefusals
+from pennyred.services.ports import Refusals
+from pennyred.state.quarantine import Quarantine, Swept
+
+SWEEP_PAUSE_SECONDS = 3600.0
+
+
+class RefusedCopies:
+    """Made at the start of a worker; `accept` is told the settings, and again when they are read again."""
+
+    def __init__(self, log: Any, letters: LetterLog, meter: Meter, passed: Callable[[], int], *, workers: int) -> None:
+        """`passed` is the time until which copies may be forgotten (see `storage.passing`); `workers` share them."""
+        self._log = log
+        self._letters = letters
+        self._meter = meter
+        self._passed = passed
+        self._workers = workers
+        self._quarantine: Quarantine | None = None
+        self._changed = asyncio.Event()
+
+    def accept(self, gate: GateSettings) -> Refusals | None:
+        """Where to keep copies from now on; None: nowhere. Letters in hand keep theirs where they were to."""
+        kept = gate.quarantine
+        self._quarantine = None
+        if kept is not None:
+            self._quarantine = Quarantine(
+                kept.folder,
+                days=kept.days,
+                bytes_max=kept.max_size,
+                sweepers=self._workers,
+                note_swept=self._note_swept,
+            )
+        self._changed.set()
+        if self._quarantine is None:
+            return None
+        return KeptRefusals(self._quarantine, clock=clock, note_left_out=self._note_left_out)
+
+    async def run(self) -> None:
+        """Let it forget what is old, for ever; where the disk does not answer, next time."""
+        while True:
+            self._changed.clear()
+            while self._quarantine is not None and not await self._swept(self._quarantine):
+                pass
+            try:
+                await asyncio.wait_for(self._changed.wait(), SWEEP_PAUSE_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def _swept(self, quarantine: Quarantine) -> bool:
+        try:
+            return (await quarantine.sweep(self._passed())).is_done
+        except Unavailable as error:
+            self._log.warning("sweep failed", error=str(error))
+            return True
+
+    def _note_swept(self, swept: Swept) -> None:
+        self._letters.crowded_out(swept.crowded_out, swept.network)
+        self._meter.refused_copies("crowded-out", swept.crowded_out)
+
+    def _note_left_out(self, copies: int, letter_bytes: int, most_bytes: int) -> None:
+        self._letters.left_out(copies, letter_bytes, most_bytes)
+        self._meter.refused_copies("left-out", 1)
