@@ -1,8 +1,9 @@
-"""What the gate's processes hold in memory: for an idle connection, for one by TLS, for many great letters at once.
+"""What the gate's processes hold in memory: for an idle connection, for one by TLS, for many great letters at once, and
+for those who would fill it: header sections that drip, bodies that stop short, lists of recipients of great length.
 
 Proportional set size (PSS) of the whole process tree, from /proc: pages that workers share are counted once. The bars:
-40 KiB an idle connection, 64 KiB after STARTTLS, 256 MiB for a hundred letters of 25 MB under way at once. Needs root,
-as the load generator does.
+40 KiB an idle connection, 64 KiB after STARTTLS, 256 MiB for a hundred letters of 25 MB under way at once; for the
+others `memory_for_letters` of each of the two workers and 128 KiB a client. Needs root, as the load generator does.
 """
 
 import argparse
@@ -31,6 +32,9 @@ from .sink import Sink
 LETTER_BYTES = 25_000_000
 _PIECE_BYTES = 256 * 1024
 _TIMEOUT_SECONDS = 60
+_DRIP = b"a: bcdefg\r\n" * 11_900
+_DRIPS = 30
+"""Just short of 4 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,13 @@ class Client:
             assert piece, heard
             heard += piece
         assert heard.startswith(code), heard
+
+    def hear_lines(self, count: int) -> None:
+        """So many, whatever they say."""
+        while count:
+            piece = self.socket.recv(4096)
+            assert piece, "hung up on"
+            count -= piece.count(b"\n")
 
     def send_unstamped(self) -> None:
         """A letter of 256 KiB, which is refused."""
@@ -158,6 +169,60 @@ def _watched(gate: GateWithTls, clients: list[Client]) -> Iterator[float]:
             yield gate.kib()
 
 
+def _in_a_letter(gate: GateWithTls, count: int) -> list[Client]:
+    clients = [Client(gate.port) for _ in range(count)]
+    for client in clients:
+        client.say(b"MAIL FROM:<ann@sender.example>\r\n", b"250")
+        client.say(b"RCPT TO:<%s>\r\n" % RCPT, b"250")
+        client.say(b"DATA\r\n", b"354")
+    return clients
+
+
+def drips(gate: GateWithTls, count: int, done: Callable[[], None]) -> Finding:
+    """Header sections of nearly the longest that may be, in small fields, of which the end does not come."""
+    before = most = gate.kib()
+    clients = _in_a_letter(gate, count)
+    for _ in range(_DRIPS):
+        for client in clients:
+            client.socket.sendall(_DRIP)
+        most = max(most, gate.kib())
+        done()
+    return _filled("header sections that drip", clients, most, before)
+
+
+def short_bodies(gate: GateWithTls, count: int, done: Callable[[], None]) -> Finding:
+    """Bodies just short of going to a file."""
+    before = gate.kib()
+    clients = _in_a_letter(gate, count)
+    for client in clients:
+        client.socket.sendall(b"a: b\r\n\r\n" + b"x" * 255_000)
+        done()
+    time.sleep(1)
+    return _filled("bodies of 255 KB that stop short", clients, gate.kib(), before)
+
+
+def long_lists(gate: GateWithTls, count: int, done: Callable[[], None]) -> Finding:
+    """A thousand recipients each, whose parameters are as long as a command may be."""
+    before = gate.kib()
+    clients = [Client(gate.port) for _ in range(count)]
+    line = b"RCPT TO:<%s> ORCPT=rfc822;%s\r\n" % (RCPT, b"x" * 1900)
+    for client in clients:
+        client.say(b"MAIL FROM:<ann@sender.example>\r\n", b"250")
+        for _ in range(50):
+            client.socket.sendall(line * 20)
+            client.hear_lines(20)
+        done()
+    return _filled("lists of 1000 long recipients", clients, gate.kib(), before)
+
+
+def _filled(what: str, clients: list[Client], most: float, before: float) -> Finding:
+    bar = f"{2 * 128_000_000 / 2**20 + len(clients) / 8:.0f} MiB in all"
+    found = Finding(what, len(clients), most - before, bar, before)
+    for client in clients:
+        client.socket.close()
+    return found
+
+
 def _pieces(total: int) -> range:
     return range(0, total, _PIECE_BYTES)
 
@@ -169,7 +234,9 @@ def main() -> None:
     wanted = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    plain, by_tls, letters = (1000, 200, 10) if wanted.short else (min(10_000, most - 1000), 2000, 100)
+    plain, by_tls, letters, hostile = (
+        (1000, 200, 10, 50) if wanted.short else (min(10_000, most - 1000), 2000, 100, 800)
+    )
     console = Console()
     with Progress(console=console) as progress:
 
@@ -184,6 +251,9 @@ def main() -> None:
                 partial(idle, count=by_tls, is_tls=True, done=bar("by TLS", by_tls)),
                 partial(idle, count=by_tls, is_tls=True, has_sent=True, done=bar("after a letter", by_tls)),
                 partial(great_letters, count=letters, done=bar("letters", len(_pieces(LETTER_BYTES)))),
+                partial(drips, count=hostile, done=bar("drips", _DRIPS)),
+                partial(short_bodies, count=hostile, done=bar("bodies", hostile)),
+                partial(long_lists, count=hostile // 10, done=bar("recipients", hostile // 10)),
             )
         ]
     table = Table("", "count", "before, MiB", "more, MiB", "each, KiB", "bar", title="memory of the gate's processes")

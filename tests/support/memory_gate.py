@@ -343,6 +343,7 @@ class MemoryGate(Gate):
             self.loop.settle()
             if kind is None:
                 assert (self.server.sessions, self.pool.open_count, self.upstream.open) == (0, 0, 0)
+                assert self.server._house.memory.used == 0
                 assert self.loop.troubles == []
         finally:
             self.loop.close()

@@ -197,6 +197,7 @@ class Gate:
         async with asyncio.timeout(SECONDS_MAX):
             await self.server.stop(0.0 if self.desk.may_go is None else 5.0)
         assert self.pool.open_count == 0
+        assert self.server._house.memory.used == 0
 
     async def connect(self, hello: bytes = b"EHLO client.example.com") -> RawClient:
         """A client that has said hello, if it is to."""

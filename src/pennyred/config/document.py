@@ -26,6 +26,8 @@ from pennyred.config.tables import Tables
 UPSTREAMS_MAX = 16
 LETTER_BYTES_MIN = 64_000
 """RFC 5321 section 4.5.3.1.7: as much as every mail server takes."""
+MEMORY_BYTES_MIN = 64_000_000
+"""A quarter of it is what the longest header section takes that a letter may have; else that would wait for ever."""
 
 
 class Reader(Tables):
@@ -105,6 +107,7 @@ class Reader(Tables):
             "max_errors": kinds.number(1, 10_000),
             "max_idle_commands": kinds.number(1, 1_000_000),
             "memory_per_letter": kinds.size,
+            "memory_for_letters": kinds.size,
             "spool": self.path,
             "read_timeout_seconds": kinds.number(1, 3600),
             "session_timeout_seconds": kinds.number(1, 86_400),
@@ -208,6 +211,8 @@ def _contradictions(gate: GateSettings) -> Iterator[tuple[str, bool, str, str]]:
     yield "upstream", are_mixed, "some are smtp and some lmtp", "all alike: a letter may go to any of them"
     is_small = gate.max_size < LETTER_BYTES_MIN
     yield "max_size", is_small, f"{gate.max_size} bytes", "at least 64KB; did you mean MB?"
+    is_tight = gate.memory_for_letters < MEMORY_BYTES_MIN
+    yield "memory_for_letters", is_tight, f"{gate.memory_for_letters} bytes", "at least 64MB, for each worker"
     are_few = gate.upstream_connections < gate.workers
     yield "upstream_connections", are_few, "fewer than there are workers", f"at least {gate.workers}"
     is_alone = gate.fronts_speak == "proxy" and not gate.trusted_fronts

@@ -113,6 +113,8 @@ class GateSettings(msgspec.Struct, frozen=True):
     max_errors: int = 20
     max_idle_commands: int = 100
     memory_per_letter: int = 256_000
+    memory_for_letters: int = 128_000_000
+    """Of each worker."""
     spool: Path | None = None
     """None: the system's folder for temporary files."""
     read_timeout_seconds: int = 300

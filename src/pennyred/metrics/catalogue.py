@@ -140,6 +140,10 @@ REDEMPTIONS = _counter(
 )
 CONNECTIONS = _gauge("pennyred_gate_connections", "clients connected")
 LETTERS_IN_HAND = _gauge("pennyred_gate_letters_in_hand", "letters being judged and delivered")
+LETTER_MEMORY = _gauge(
+    "pennyred_gate_letter_memory_bytes", "held by letters under way or in hand, of memory_for_letters"
+)
+MEMORY_SHORT = _counter("pennyred_gate_memory_short_total", "times a client was told to come again as that was used up")
 OUTBOX = _gauge(
     "pennyred_gate_outbox_settlements",
     "settlements no office has confirmed yet: in the gate's state, or in memory as its disk is full",
@@ -220,8 +224,8 @@ def catalogue(upstreams: Sequence[tuple[str, str]] = ()) -> tuple[Metric, ...]:
         replace(one, values=tuple(upstreams)) for one in (UPSTREAM_UP, UPSTREAM_CONNECTIONS, UPSTREAM_IDLE)
     )
     return (
-        LETTERS, RECIPIENTS, PHASES, WHOLE_LETTER, REDEMPTIONS, CONNECTIONS, LETTERS_IN_HAND, OUTBOX, OUTBOX_AGE,
-        REFUSED_COPIES, CERTIFICATE_END, READY, *of_upstreams, REQUESTS, REQUEST_SECONDS, BATCH_SIZE, BATCH_SECONDS,
-        BATCH_FAILURES, SWEPT, ACCOUNTS, STAMPS, BALANCED, AUDIT_TIME, AUDIT_SECONDS, WORKER_STARTS, WORKER_UP,
-        WORKER_CPU, WORKER_MEMORY, WORKER_FILES, WORKER_START,
+        LETTERS, RECIPIENTS, PHASES, WHOLE_LETTER, REDEMPTIONS, CONNECTIONS, LETTERS_IN_HAND, LETTER_MEMORY,
+        MEMORY_SHORT, OUTBOX, OUTBOX_AGE, REFUSED_COPIES, CERTIFICATE_END, READY, *of_upstreams, REQUESTS,
+        REQUEST_SECONDS, BATCH_SIZE, BATCH_SECONDS, BATCH_FAILURES, SWEPT, ACCOUNTS, STAMPS, BALANCED, AUDIT_TIME,
+        AUDIT_SECONDS, WORKER_STARTS, WORKER_UP, WORKER_CPU, WORKER_MEMORY, WORKER_FILES, WORKER_START,
     )  # fmt: skip

@@ -28,6 +28,7 @@ from pennyred.services.ports import Authenticator, Redeemer, Refusals, Settlemen
 from pennyred.services.timing import Stopwatch
 from pennyred.smtp.admission import network_of
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
+from pennyred.smtp.memory import LetterMemory
 from pennyred.smtp.security import client_context
 from pennyred.smtp.server import GateServer, listening_socket
 from pennyred.smtp.spool import SpoolLimits
@@ -155,25 +156,39 @@ def build_checker(gate: GateSettings, log: Any) -> Checker:
     )
 
 
-def build_door(gate: GateSettings, desk: GateDesk, log: Any, tally: WorkerTally) -> GateServer:
+def letter_memory(gate: GateSettings, log: Any) -> LetterMemory:
+    """One worker's memory for letters, by whatever door they come."""
+    return LetterMemory(gate.memory_for_letters, log)
+
+
+def build_door(
+    gate: GateSettings, desk: GateDesk, log: Any, tally: WorkerTally, memory: LetterMemory | None = None
+) -> GateServer:
     """The door, not yet listening. Raises OSError where long letters could not be kept."""
     try_spool(gate)
     names = (
         HostNames(resolver_of(gate.nameservers)).lookup if gate.upstream_identity in ("xclient", "xforward") else None
     )
     ways = _ways(upstream_options(gate), log, is_spread=gate.upstream_spread)
-    return GateServer(gate_options(gate), desk, ways, tls_context(gate), name_lookup=names, log=log, tally=tally)
+    return GateServer(
+        gate_options(gate), desk, ways, tls_context(gate), name_lookup=names, log=log, tally=tally, memory=memory
+    )
 
 
 def build_outgoing_door(
-    gate: GateSettings, outgoing: OutgoingSettings, state: GateState, letters: LetterLog, log: Any
+    gate: GateSettings,
+    outgoing: OutgoingSettings,
+    state: GateState,
+    letters: LetterLog,
+    log: Any,
+    memory: LetterMemory | None = None,
 ) -> GateServer:
     """The door that outgoing mail passes, not yet listening. Raises OSError."""
     desk = OutgoingDesk(
         state.correspondents, domains=gate.domains, delimiter=gate.recipient_delimiter, clock=clock, log=letters
     )
     ways = _ways(upstream_options(gate, outgoing), log, is_spread=False)
-    return GateServer(outgoing_options(gate, outgoing), desk, ways, tls_context(gate), log=log)
+    return GateServer(outgoing_options(gate, outgoing), desk, ways, tls_context(gate), log=log, memory=memory)
 
 
 def _ways(options: Sequence[UpstreamOptions], log: Any, *, is_spread: bool) -> Upstreams:

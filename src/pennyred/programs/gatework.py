@@ -23,6 +23,7 @@ from pennyred.programs.gate import (
     build_door,
     build_outgoing_door,
     gate_options,
+    letter_memory,
     listen,
     outgoing_options,
     tls_context,
@@ -66,6 +67,7 @@ class GateWork:
         self._meter = meter
         self.certificate_end = ends_at(settings.tls_certificate)
         """When the certificate that is used ends, in Unix seconds; 0: there is none."""
+        self.memory = letter_memory(settings, log)
         self._desk: Desk | None = None
         self._door: GateServer | None = None
         self._outgoing: GateServer | None = None
@@ -118,12 +120,12 @@ class GateWork:
         self._chores.begin(
             parts, "outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
         )
-        self._door = build_door(gate, CountedDesk(self._desk, self._meter), self._log, self._tally)
+        self._door = build_door(gate, CountedDesk(self._desk, self._meter), self._log, self._tally, self.memory)
         await self._door.start(passed.gate or listen(gate.listen))
         # A letter whose final dot is out may take the mail server's whole time to be answered.
         parts.push_async_callback(self._stop, gate.stop_timeout_seconds)
         if gate.outgoing is not None:
-            self._outgoing = build_outgoing_door(gate, gate.outgoing, state, letters, self._log)
+            self._outgoing = build_outgoing_door(gate, gate.outgoing, state, letters, self._log, self.memory)
             await self._outgoing.start(listen(gate.outgoing.listen))
 
     def reread(self, settings: GateSettings, issuers: Sequence[IssuerSettings]) -> None:

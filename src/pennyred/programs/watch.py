@@ -56,6 +56,9 @@ class Watch:
         page = self.meter.page
         self._connections = page.gauge(metrics.CONNECTIONS)
         self._letters = page.gauge(metrics.LETTERS_IN_HAND)
+        self._letter_memory = page.gauge(metrics.LETTER_MEMORY)
+        self._memory_short = page.counter(metrics.MEMORY_SHORT)
+        self._deferred = 0
         self._outbox = page.gauge(metrics.OUTBOX)
         self._outbox_age = page.gauge(metrics.OUTBOX_AGE)
         self._certificate_end = page.gauge(metrics.CERTIFICATE_END)
@@ -88,6 +91,10 @@ class Watch:
         connections, letters = self.gate.in_hand()
         self._connections.put(connections)
         self._letters.put(letters)
+        memory = self.gate.memory
+        self._letter_memory.put(memory.used)
+        self._memory_short.add(by=memory.deferred - self._deferred)
+        self._deferred = memory.deferred
         self._certificate_end.put(self.gate.certificate_end)
         self._outbox.put(self.gate.unwritten, "memory")
         for door, upstreams in self.gate.ways():

@@ -39,6 +39,8 @@ class Conversation(Wire):
         self._idle_commands = 0
         self._is_leaving = False
         self._ticket = 0
+        self._input_share = house.memory.share(by_right=0)
+        self._is_overfull = False
 
     def forget(self) -> None:
         """End whatever transaction there is."""
@@ -131,6 +133,10 @@ class Conversation(Wire):
                 if self._house.is_stopping:
                     self.leave_with(replies.SHUTTING_DOWN)
                     break
+                if self._is_overfull:
+                    self._house.memory.note_shortage("commands")
+                    self.leave_with(replies.TOO_BUSY)
+                    break
                 try:
                     line = await self.next_line()
                 except LineTooLong:
@@ -141,6 +147,7 @@ class Conversation(Wire):
                 await self._execute(line)
         finally:
             self.forget()
+            self._input_share.release()
             self._house.sessions.discard(self)
             self._house.admission.leave(self._ticket)
             self.hang_up()
@@ -164,6 +171,16 @@ class Conversation(Wire):
             self.leave_with(replies.WRONG_PROTOCOL)
         else:
             self.answer(replies.UNRECOGNISED)
+
+    def _on_much_input(self, octets: int) -> None:
+        if self._input_share.hold(octets):
+            self._is_overfull = False
+            return
+        if self.is_stuck:
+            self._house.memory.note_shortage("commands")
+            self.cut_off()  # it says more and more, and does not read what it is told
+        else:
+            self._is_overfull = True  # what is in hand has its answer first
 
     def _on_timeout(self, *, is_session: bool) -> None:
         self.say(replies.SESSION_TOO_LONG if is_session else replies.TOO_SLOW)

@@ -23,6 +23,10 @@ from pennyred.smtp.wire import LINE_OCTETS_MAX
 
 _BATCH_MAX = 100
 """RCPT commands sent on together."""
+_ENVELOPE_OCTETS = 32 * 1024
+"""What the recipients of a letter may take in memory by right: at least a dozen, of usual length sixty."""
+_RECIPIENT_OCTETS = 400
+"""What each takes beside its line and its mailbox, until its letter is answered."""
 _SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS)
 """Refusals that do not count as errors, as many in a transaction as there may be recipients."""
 
@@ -40,6 +44,7 @@ class Envelopes(Formalities):
         self._one_class: OneClass | None = None
         self._spared = 0
         self._unpin: asyncio.TimerHandle | None = None
+        self._envelope_share = house.memory.share(_ENVELOPE_OCTETS)
 
     @property
     def is_in_transaction(self) -> bool:
@@ -54,6 +59,7 @@ class Envelopes(Formalities):
         self._unpin_later(None)
         self._client.end_transaction()
         self._asked = 0
+        self._envelope_share.release()
 
     @property
     def has_letter_begun(self) -> bool:
@@ -111,6 +117,7 @@ class Envelopes(Formalities):
                 self.answer(replies.TOO_BIG)
             else:
                 self._asked = self._spared = 0
+                self._envelope_share.release()
                 self._is_utf8 = parsed.is_utf8
                 self._sender = parsed.mailbox
                 await self._begin(arg, self._recipients_at_hand())
@@ -220,6 +227,10 @@ class Envelopes(Formalities):
         if not parsed.is_ascii and not self._is_utf8:
             return replies.UTF8_NOT_DECLARED
         if self._asked >= self._house.options.recipients_max:
+            return replies.TOO_MANY_RECIPIENTS
+        share = self._envelope_share
+        if not share.hold(share.held + len(line) + len(parsed.mailbox) + _RECIPIENT_OCTETS):
+            self._house.memory.note_shortage("recipients")
             return replies.TOO_MANY_RECIPIENTS
         self._asked += 1
         return line, parsed.mailbox

@@ -10,6 +10,7 @@ from pennyred.services.letterbox import GateDesk
 from pennyred.smtp import replies
 from pennyred.smtp.admission import Admission, is_within
 from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
+from pennyred.smtp.memory import LetterMemory
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import Capabilities
 from pennyred.smtp.upstreams import Upstreams
@@ -82,6 +83,7 @@ class Gatehouse:
     tls: ssl.SSLContext | None
     log: Any
     admission: Admission
+    memory: LetterMemory
     name_lookup: NameLookup | None = None
     is_stopping: bool = False
     sessions: set["Conversation"] = field(default_factory=set)

@@ -11,7 +11,11 @@ from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.newlines import LetterStream
 from pennyred.smtp.spool import Problem, ReceivedLetter, Spool
 
-_PROBLEMS = {Problem.TOO_BIG: replies.TOO_BIG, Problem.HEADER_TOO_BIG: replies.HEADER_TOO_BIG}
+_PROBLEMS = {
+    Problem.TOO_BIG: replies.TOO_BIG,
+    Problem.HEADER_TOO_BIG: replies.HEADER_TOO_BIG,
+    Problem.NO_MEMORY: replies.NO_MEMORY,
+}
 
 
 class LetterSink:
@@ -22,7 +26,7 @@ class LetterSink:
     def __init__(self, house: Gatehouse, stream: LetterStream) -> None:
         self._house = house
         self._stream = stream
-        self._spool = Spool(house.options.spool)
+        self._spool = Spool(house.options.spool, house.memory.share())
         self._trouble: OSError | None = None
 
     def take(self, data: bytes) -> bytes | None:
@@ -52,6 +56,8 @@ class LetterSink:
         if self._trouble is not None:
             self._house.log.warning("smtp.not_kept", detail=str(self._trouble))
             return replies.NOT_KEPT
+        if letter is Problem.NO_MEMORY:
+            self._house.memory.note_shortage("a header section")
         if isinstance(letter, Problem):
             return _PROBLEMS[letter]
         refusal = self._refusal(letter)

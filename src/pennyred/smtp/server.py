@@ -14,11 +14,14 @@ from pennyred.services.letterbox import GateDesk
 from pennyred.smtp.admission import Admission
 from pennyred.smtp.arrival import Arrival
 from pennyred.smtp.gatehouse import Gatehouse, GateOptions, NameLookup
+from pennyred.smtp.memory import LetterMemory
 from pennyred.smtp.session import GateSession
 from pennyred.smtp.tally import Tally, WorkerTally
 from pennyred.smtp.upstreams import Upstreams
 
 _BACKLOG = 1024
+MEMORY_OCTETS = 128_000_000
+"""For the letters of a server that has no budget in common with others."""
 
 
 def require_free(addresses: Sequence[tuple[str, int]]) -> None:
@@ -74,11 +77,13 @@ class GateServer:
         name_lookup: NameLookup | None = None,
         log: Any = None,
         tally: WorkerTally | None = None,
+        memory: LetterMemory | None = None,
     ) -> None:
         log = structlog.get_logger("pennyred.smtp") if log is None else log
         tally = Tally(1, options.connections_max).of(0) if tally is None else tally
         admission = Admission(tally, log)
-        self._house = Gatehouse(options, desk, upstreams, tls, log, admission, name_lookup)
+        memory = LetterMemory(MEMORY_OCTETS, log) if memory is None else memory
+        self._house = Gatehouse(options, desk, upstreams, tls, log, admission, memory, name_lookup)
         self._servers: list[asyncio.Server] = []
         self._hurry = asyncio.Event()
 

@@ -14,9 +14,15 @@ from typing import IO
 
 from pennyred.postage.canonical import BodyHasher
 from pennyred.postage.errors import MalformedLetter
-from pennyred.postage.letter import HEADER_BYTES_MAX, HeaderSection, parse_header
+from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, HeaderSection, parse_header
+from pennyred.smtp.memory import BY_RIGHT_OCTETS, Share, octets_of_header, unbounded
 
 _READ_BYTES = 256 * 1024
+_BUFFER_BYTES = 16 * 1024
+"""Of a file, in memory too: pieces off the wire are larger, and go past it."""
+_TAIL_OCTETS = 3
+"""Of a header section that is in the file, what may be the beginning of the empty line."""
+_NOBODYS = unbounded()
 
 
 class Problem(Enum):
@@ -24,6 +30,8 @@ class Problem(Enum):
 
     TOO_BIG = auto()
     HEADER_TOO_BIG = auto()
+    NO_MEMORY = auto()
+    """Its header section takes more memory than there is just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class SpoolLimits:
 
     letter_bytes_max: int
     memory_bytes_max: int = 1024 * 1024
-    """Of the body; beyond, it goes to a file."""
+    """Of the body; beyond, it goes to a file, and sooner where memory is short."""
     header_bytes_max: int = HEADER_BYTES_MAX
     directory: Path | None = None
     """For the files; None: the system's folder for temporary ones."""
@@ -50,6 +58,9 @@ class ReceivedLetter:
     """The empty line between header and body, empty where the letter has none."""
     chunks: tuple[bytes, ...] = field(repr=False)
     file: IO[bytes] | None = field(default=None, repr=False)
+    file_offset: int = 0
+    """Where the body begins in the file."""
+    share: Share | None = field(default=None, repr=False)
 
     def body(self) -> Iterator[bytes]:
         """The bytes below the header section, its empty line first."""
@@ -58,7 +69,7 @@ class ReceivedLetter:
         if self.file is None:
             yield from self.chunks
             return
-        self.file.seek(0)
+        self.file.seek(self.file_offset)
         while chunk := self.file.read(_READ_BYTES):
             yield chunk
 
@@ -66,26 +77,24 @@ class ReceivedLetter:
         """Forget the letter."""
         if self.file is not None:
             self.file.close()
+        if self.share is not None:
+            self.share.release()
 
 
 class Spool:
-    """One letter in the making: `write` pieces, then `finish`; or `discard`."""
+    """One letter in the making: `write` pieces, then `finish`; or `discard`. Of `share` it holds what is in memory."""
 
     __slots__ = (
-        "_body",
-        "_file",
-        "_hasher",
-        "_header",
-        "_in_body",
-        "_limits",
-        "_separator",
-        "problem",
-        "size",
-    )
+        "_body", "_file", "_hasher", "_header", "_in_body", "_limits", "_lines", "_separator", "_share", "_written",
+        "problem", "size",
+    )  # fmt: skip
 
-    def __init__(self, limits: SpoolLimits) -> None:
+    def __init__(self, limits: SpoolLimits, share: Share | None = None) -> None:
         self._limits = limits
-        self._header = bytearray()
+        self._share = unbounded() if share is None else share
+        self._header = bytearray()  # what is not in the file
+        self._written = 0  # octets of the header section that are in the file
+        self._lines = 0  # of those
         self._in_body = False
         self._separator = b""
         self._hasher = BodyHasher()
@@ -107,27 +116,41 @@ class Spool:
             self._write_header(piece)
 
     def finish(self, milliseconds: int) -> ReceivedLetter | Problem:
-        """The letter, or why it cannot be taken. Raises OSError where the file cannot be written."""
+        """The letter, or why it cannot be taken. Raises OSError where the file cannot be written or read."""
         if self.problem is not None:
             return self.problem
+        octets = self._written + len(self._header)
+        lines = min(self._lines + self._header.count(b"\n"), HEADER_FIELDS_MAX)
+        needed = octets_of_header(octets, lines)
+        if not self._share.hold(needed + len(self._body)):
+            self._spill_body()
+            if not self._share.hold(needed):
+                self._refuse(Problem.NO_MEMORY)
+                return Problem.NO_MEMORY
+        section = bytes(self._header)
         if self._file is not None:
             self._file.flush()  # now, and not when half of the letter has gone to the mail server
+            if self._written:
+                self._file.seek(0)
+                section = self._file.read(self._written) + section
         try:
-            header = parse_header(bytes(self._header))
+            header = parse_header(section)
         except MalformedLetter:
             self._refuse(Problem.HEADER_TOO_BIG)
             return Problem.HEADER_TOO_BIG
         chunks = (bytes(self._body),) if self._body else ()
         letter = ReceivedLetter(
-            header, self._hasher.digest(), self.size, milliseconds, self._separator, chunks, self._file
-        )
-        self._file = None
+            header, self._hasher.digest(), self.size, milliseconds, self._separator, chunks, self._file, self._written,
+            self._share,
+        )  # fmt: skip
+        self._file, self._share = None, _NOBODYS  # they are the letter's now
         return letter
 
     def discard(self) -> None:
         """Forget what has come so far."""
         self._body.clear()
         self._header.clear()
+        self._share.release()
         if self._file is not None:
             with contextlib.suppress(OSError):  # closing writes what is left in its buffer, and the disk may be full
                 self._file.close()
@@ -140,22 +163,36 @@ class Spool:
 
     def _write_header(self, piece: bytes) -> None:
         header = self._header
-        looked_at = max(0, len(header) - 3)
+        looked_at = max(0, len(header) - _TAIL_OCTETS)
         header += piece
-        if header.startswith(b"\r\n"):
+        if not self._written and header.startswith(b"\r\n"):
             end = 0
         else:
             found = header.find(b"\r\n\r\n", looked_at)
             end = found + 2 if found >= 0 else -1
-        if end > self._limits.header_bytes_max or (end < 0 and len(header) > self._limits.header_bytes_max):
+        if self._written + (len(header) if end < 0 else end) > self._limits.header_bytes_max:
             self._refuse(Problem.HEADER_TOO_BIG)
         elif end >= 0:
             body = bytes(header[end + 2 :])
             del header[end:]
             self._in_body = True
             self._separator = b"\r\n"
+            if self._written or len(header) > BY_RIGHT_OCTETS:
+                self._spill(len(header))
             if body:
                 self._write_body(body)
+        elif len(header) > BY_RIGHT_OCTETS:
+            # Whoever lets a long one drip takes room on the disk and not in memory.
+            self._spill(len(header) - _TAIL_OCTETS)
+        self._share.hold(len(header) + len(self._body))  # which is by right, or was there for the body
+
+    def _spill(self, octets: int) -> None:
+        """Write the first octets of the header section that are in memory to the file."""
+        first = bytes(self._header[:octets])
+        self._opened().write(first)
+        self._written += octets
+        self._lines += first.count(b"\n")
+        del self._header[:octets]
 
     def _write_body(self, piece: bytes) -> None:
         self._hasher.update(piece)
@@ -163,8 +200,17 @@ class Spool:
             self._file.write(piece)
             return
         self._body += piece
-        if len(self._body) > self._limits.memory_bytes_max:
-            file = tempfile.TemporaryFile(dir=self._limits.directory, buffering=_READ_BYTES)  # noqa: SIM115
-            self._file = file
-            file.write(self._body)
+        size = len(self._body)
+        if size > self._limits.memory_bytes_max or not self._share.hold(len(self._header) + size):
+            self._spill_body()
+            self._share.hold(len(self._header))
+
+    def _spill_body(self) -> None:
+        if self._body:
+            self._opened().write(self._body)
             self._body.clear()
+
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._limits.directory, buffering=_BUFFER_BYTES)  # noqa: SIM115
+        return self._file

@@ -16,8 +16,8 @@ from pennyred.smtp import tls
 
 LINE_OCTETS_MAX = 2048
 """Of a command. RFC 5321 asks for 512, its extensions for up to 1,600 more; Postfix takes 2,048."""
-_INPUT_BYTES_MAX = 64 * 1024
-"""Commands waiting to be executed; beyond, reading pauses."""
+_INPUT_BYTES_MAX = 32 * 1024
+"""Commands waiting to be executed, or what has come of a letter with them; beyond, reading pauses."""
 _LINGER_SECONDS = 10.0
 """How long a closed connection may take to deliver its last reply."""
 _NEVER = float("inf")
@@ -91,6 +91,7 @@ class Wire(SMTP):
         if len(self._input) > _INPUT_BYTES_MAX and self.transport is not None and not self._is_reading_paused:
             self._is_reading_paused = True
             self.transport.pause_reading()
+            self._on_much_input(len(self._input))
 
     def eof_received(self) -> bool:
         """The client says no more but may still listen: what it has said is answered; a half-close cancels nothing."""
@@ -237,6 +238,11 @@ class Wire(SMTP):
         """Whether the session waits for the client's next command."""
         return self._arrived is not None
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the client does not take what it was told."""
+        return self._writable is not None
+
     # Time
 
     def _give_time(self, latest: float | None = None) -> None:
@@ -271,6 +277,9 @@ class Wire(SMTP):
         """Say why and hang up."""
         raise NotImplementedError
 
+    def _on_much_input(self, octets: int) -> None:
+        """So much has come that reading pauses (a single read may bring 256 KiB); 0: it has been taken."""
+
     # Waiting
 
     async def _more(self) -> None:
@@ -289,6 +298,7 @@ class Wire(SMTP):
     def _resume_reading(self) -> None:
         if self._is_reading_paused and self.transport is not None:
             self._is_reading_paused = False
+            self._on_much_input(0)
             self.transport.resume_reading()
 
     def _pour(self, data: bytes) -> None:
