@@ -24,6 +24,15 @@ def test_a_gate_beside_an_office_takes_that_offices_stamps():
     assert gate("").issuers == ("post.example.org",)
 
 
+def test_an_office_that_is_retired_is_none_whose_stamps_count():
+    elsewhere = '[[issuer]]\ndomain = "post.example.net"\ntoken_file = "token"\n'
+    assert gate("").issuers == ("post.example.org",)
+    for more, issuers in (("", ("post.example.org", "post.example.net")), ("retired = true", ("post.example.org",))):
+        settings = parse_settings(f"[gate]\n{OFFICE}{elsewhere}{more}\n", FILE)
+        assert settings.gate is not None
+        assert settings.gate.issuers == issuers
+
+
 def test_the_defaults_are_the_contracts():
     settings = gate("")
 

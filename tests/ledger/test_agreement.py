@@ -38,6 +38,7 @@ from pennyred.ledger.postgresql import PostgresLedger
 from pennyred.ledger.protocol import Ledger, receiver_account
 from pennyred.ledger.sqlite import SqliteLedger
 from pennyred.postage.reasons import Reason
+from pennyred.postage.redemption import HoldOutcome
 
 
 @cache
@@ -58,7 +59,9 @@ orders = st.builds(
     price=st.sampled_from([1, 1, 1, 3]),
     public_key=st.sampled_from([key_of(SENDER), key_of(SENDER), key_of(OTHER_SENDER)]),
     domain=st.sampled_from([DOMAIN, DOMAIN, DOMAIN, OTHER_DOMAIN]),
-    flaw=st.sampled_from([None, None, None, None, Reason.BAD_SIGNATURE, Reason.EXPIRED, Reason.WRONG_RECEIVER]),
+    flaw=st.sampled_from(
+        [None, None, None, None, Reason.BAD_SIGNATURE, Reason.UNDERPAID, Reason.EXPIRED, Reason.WRONG_RECEIVER]
+    ),
 )
 batches = st.lists(orders, min_size=1, max_size=5)
 receivers = st.sampled_from([RECEIVER, RECEIVER, RECEIVER, OTHER_RECEIVER])
@@ -92,7 +95,9 @@ class Agreement(RuleBasedStateMachine):
     @rule(batch=batches, receiver=receivers)
     def hold(self, batch, receiver):
         leased = [replace(one, lease_until=self.now + LEASE) for one in batch]
-        self.all_agree(lambda ledger: ledger.hold(receiver, leased, now=self.now))
+        answers = self.all_agree(lambda ledger: ledger.hold(receiver, leased, now=self.now))
+        for one, answer in zip(batch, answers, strict=True):
+            assert one.flaw is None or answer.outcome is not HoldOutcome.HELD
 
     @rule(batch=batches, receiver=receivers)
     def settle(self, batch, receiver):

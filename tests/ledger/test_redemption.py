@@ -388,3 +388,35 @@ def test_what_a_void_gives_back_can_be_held_by_a_call_made_at_the_same_time(tell
         assert await asyncio.gather(world.void(order("s1")), world.hold(order("s2"))) == ["voided", "held"]
 
     tell(story, balance=1, daily_cap=1)
+
+
+def test_a_stamp_asked_about_with_a_flaw_is_renewed_or_known_and_never_held_anew(tell):
+    """The gate's settings or keys have changed since: the price, an office's key, the offices it accepts."""
+
+    async def story(world):
+        flawed = order(tx="t2", flaw=Reason.UNDERPAID)
+        (answer,) = await world.hold_all([flawed])
+        assert (answer.outcome, answer.reason) == ("invalid", "underpaid")
+        assert await world.figures() == (10, 0)
+        await world.hold(order())
+        assert await world.hold(flawed) == "in-progress"
+        assert await world.hold(flawed, after=LEASE) == "renewed"
+        assert await world.settle(flawed, after=LEASE) == "settled"
+        assert await world.hold(flawed, after=LEASE) == "already-settled"
+        assert await world.hold(order(tx="t3", letter="another", flaw=Reason.UNDERPAID), after=LEASE) == "invalid"
+        assert await world.refund(flawed, after=LEASE) == "refunded"
+        assert await world.hold(flawed, after=LEASE) == "already-settled"
+        await world.hold(order("s2"), after=LEASE)
+        await world.void(order("s2"), after=LEASE)
+        assert await world.hold(order("s2", tx="t4", flaw=Reason.UNDERPAID), after=LEASE) == "invalid"
+        assert await world.figures() == (10, 0)
+
+    tell(story)
+
+
+def test_one_with_a_flaw_fails_no_group_but_its_own(tell):
+    async def story(world):
+        asked = [order("s1", group=0), order("s2", group=1, flaw=Reason.BAD_LICENCE), order("s3", group=0)]
+        assert outcomes(await world.hold_all(asked)) == ["held", "invalid", "held"]
+
+    tell(story)

@@ -222,5 +222,46 @@ def test_the_office_may_remember_licences_too(monkeypatch: pytest.MonkeyPatch) -
     assert len(checked) == 4
 
 
+def may_have_paid(gate: Gate, stamp: Stamp, **how: Any) -> bool:
+    section, _ = split_letter(gate.letter)
+    header = parse_header(section)
+    return verdict_module.may_have_paid(
+        gate.judge(stamp),
+        header=header,
+        header_hash=header_hash(header),
+        recipients=[canonical_recipient(one) for one in gate.recipients],
+        issuers=gate.issuers,
+        licences=LicenceCache(),
+        **how,
+    )
+
+
+BY_SETTINGS = {Reason.ISSUER_NOT_ACCEPTED, Reason.UNDERPAID, Reason.BAD_LICENCE, Reason.ALTERED_BODY}
+
+
+@given(st.sets(st.integers(0, len(FLAWS) - 1)), st.booleans())
+def test_what_only_settings_and_keys_speak_against_may_have_paid(flaws: set[int], can_be_asked: bool) -> None:
+    """The price, the offices, their keys, altered bodies; not another recipient, another header, another signer."""
+    gate, stamp = Gate(), STAMP
+    for flaw in flaws:
+        _, change_gate, change_stamp = FLAWS[flaw]
+        gate, stamp = change_gate(gate), change_stamp(stamp)
+    reasons = {FLAWS[flaw][0] for flaw in flaws}
+    first = FLAWS[min(flaws)][0] if flaws else Reason.STAMPED
+    is_bound = reasons <= BY_SETTINGS | {Reason.EXPIRED} and first in BY_SETTINGS
+    is_known = can_be_asked or Reason.ISSUER_NOT_ACCEPTED not in reasons
+    # A licence under a selector that is not known is signed with the stamp: the stamp's own signature holds.
+    assert may_have_paid(gate, stamp, retired={ISSUER} if can_be_asked else ()) is (
+        is_bound and is_known and stamp.signature == STAMP.signature
+    )
+
+
+def test_a_licence_that_a_known_key_did_not_sign_has_paid_for_nothing() -> None:
+    stranger = SigningKey.from_seed(b"\x09" * 32)
+    assert not may_have_paid(Gate(issuers={ISSUER: {"s1": stranger.public}}), STAMP)
+    assert not may_have_paid(Gate(issuers={ISSUER: {"s1": stranger.public}}, price=2), STAMP)
+    assert may_have_paid(Gate(issuers={ISSUER: {"s2": stranger.public}}), STAMP)
+
+
 def test_every_verdict_is_paid_or_due() -> None:
     assert {Gate().judge(STAMP).reason.kind, *(flaw[0].kind for flaw in FLAWS)} == {Kind.PAID, Kind.DUE}

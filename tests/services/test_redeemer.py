@@ -1,6 +1,7 @@
 """The office as a gate sees it: it believes what it has checked itself, and nothing else."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from office_at_work import OfficeAtWork
@@ -16,6 +17,7 @@ from pennyred.services.redeemer import LEASE_SECONDS_MAX, LedgerRedeemer
 from pennyred.services.stampchecker import StampChecker
 
 TX = b"t" * 16
+BOB = "bob@example.org"
 LETTER_HASH = b"l" * 32
 
 
@@ -171,3 +173,30 @@ def test_a_gate_that_says_what_it_serves_redeems_for_nothing_else(work):
         )
         [answer] = asyncio.run(own.hold([hold(stamp)], lease_seconds=60))
         assert answer.outcome is outcome
+
+
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_a_stamp_that_the_gate_finds_a_flaw_in_is_never_held(work, is_verified):
+    """In one process nobody else looks at it: a stamp signed by another key was held once."""
+    for stamp in (
+        Stationery().stamp(LETTER, BOB),
+        Stationery(sender_key=SigningKey.from_seed(b"\x07" * 32)).stamp(LETTER, BOB),
+    ):
+        way = redeemer(work, is_verified=is_verified)
+        asked = replace(hold(stamp), flaw=Reason.BAD_LICENCE)
+        [answer] = asyncio.run(way.hold([asked], lease_seconds=60))
+        assert (answer.outcome, answer.reason) == (HoldOutcome.INVALID, "bad-licence")
+
+
+def test_a_gate_that_serves_a_domain_no_more_still_knows_what_was_paid_there(work):
+    async def story():
+        for domains, expected in (((), HoldOutcome.HELD), (("example.net",), HoldOutcome.ALREADY_SETTLED)):
+            way = work.office.local_redeemer(domains)
+            [answer] = await way.hold([hold(paid)], lease_seconds=60)
+            assert answer.outcome is expected
+            await way.settle([settle(paid)])
+        [answer] = await way.hold([hold(Stationery(serials=iter([99])).stamp(LETTER, BOB))], lease_seconds=60)
+        assert answer.outcome is HoldOutcome.WRONG_RECEIVER
+
+    paid = Stationery().stamp(LETTER, BOB)
+    asyncio.run(story())

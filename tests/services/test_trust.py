@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from desk import DeskUnderTest, MailServer
@@ -341,3 +342,189 @@ def test_an_expired_stamp_is_not_accepted(tell):
             assert not isinstance(answer, Relay)
 
     tell(story)
+
+
+class TestWhatWasSpentHereBefore:
+    """The office knows it, and is silent: so the gate must."""
+
+    ALTERED = b"Buy pills!\r\n"
+
+    def test_the_same_letter_again_has_had_its_stamp(self, tell):
+        async def story(desk):
+            letter = desk.letter()
+            assert (await desk.send(letter))[1] == 1
+            async with outage(desk):
+                assert await desk.send(letter) == (Duplicate(), 0)
+            assert await desk.audited() == (True, 2, 0)
+            assert "accepted on trust" not in desk.events()
+
+        tell(story)
+
+    def test_a_copy_with_another_text_is_not_accepted_on_trust(self, tell):
+        async def story(desk):
+            letter = desk.letter()
+            await desk.send(letter)
+            async with outage(desk):
+                answer, sent = await desk.send(letter + self.ALTERED)
+                assert (answer, sent) == (Due(0, Reason.SPENT), 0)
+            await desk.trusting.redeem()
+            async with outage(desk):
+                assert (await desk.send())[1] == 1, "the honest account is trusted as before"
+
+        tell(story)
+
+    def test_nor_is_what_the_office_has_called_spent(self, tell):
+        async def story(desk):
+            letter = desk.letter()
+            await desk.send(letter)
+            desk.trusting._spent.clear()  # as if another gate had delivered it
+            assert (await desk.send(letter + self.ALTERED))[0] == Due(0, Reason.SPENT)
+            async with outage(desk):
+                assert (await desk.send(letter + b"Cheap!\r\n"))[0] == Due(0, Reason.SPENT)
+                assert await desk.send(letter) == (Duplicate(), 0), "its first use was told with it"
+
+        tell(story)
+
+    def test_a_stamp_the_office_has_called_spent_without_saying_what_for_is_for_no_letter(self, tell):
+        async def story(desk):
+            hold, letter = desk.office.hold, desk.letter()
+
+            async def spent(holds, *, lease_seconds):
+                return [HoldAnswer(HoldOutcome.SPENT)] * len(holds)
+
+            desk.office.hold = spent
+            await desk.send(letter)
+            desk.office.hold = hold
+            async with outage(desk):
+                assert await desk.send(letter) == (Due(0, Reason.SPENT), 0)
+
+        tell(story)
+
+    def test_also_where_the_settlement_still_waits_in_the_outbox(self, tell):
+        async def story(desk):
+            letter = desk.letter()
+            desk.office.down = {"settle"}
+            assert (await desk.send(letter))[1] == 1
+            async with outage(desk):
+                assert await desk.send(letter) == (Duplicate(), 0)
+                assert (await desk.send(letter + self.ALTERED))[0] == Due(0, Reason.SPENT)
+
+        tell(story)
+
+    def test_also_after_a_restart(self, tell):
+        async def story(desk):
+            letter = desk.letter()
+            await desk.send(letter)
+            await desk.trusting.flush()
+            desk.trusting._spent = None
+            anew = TrustingRedeemer(
+                ISSUER,
+                desk.office,
+                desk.trusting._book,
+                LetterLog(desk.log),
+                limits=TrustLimits(),
+                clock=lambda: desk.office.now,
+            )
+            desk.desk._redeemer = desk.trusting = anew
+            async with outage(desk):
+                assert await desk.send(letter) == (Duplicate(), 0)
+
+        tell(story)
+
+    def test_what_the_state_could_not_be_told_is_told_later(self, tell):
+        async def story(desk):
+            book = desk.trusting._book
+            note = book.note_spent
+
+            async def down(_):
+                raise Unavailable(Reason.INTERNAL, "the disk is full")
+
+            letter = desk.letter()
+            book.note_spent = down
+            await desk.send(letter)
+            with pytest.raises(Unavailable):
+                await desk.trusting.flush()
+            async with outage(desk):
+                assert await desk.send(letter) == (Later(Reason.INTERNAL), 0)
+                book.note_spent = note
+                assert await desk.send(letter) == (Duplicate(), 0)
+
+        tell(story)
+
+
+class TestWhomToTrust:
+    def test_an_altered_body_is_not_accepted_on_trust(self, tell):
+        """Whoever has a copy of an unspent letter could put another text to it."""
+
+        async def story(desk):
+            async with outage(desk):
+                answer, sent = await desk.send(desk.letter() + b"Buy pills!\r\n")
+                assert (answer, sent) == (Later(Reason.LEDGER_UNAVAILABLE), 0)
+
+        tell(story)
+
+    def test_nor_is_a_stamp_that_would_not_be_taken_any_more(self, tell):
+        async def story(desk):
+            desk.desk.policy = replace(desk.desk.policy, price=2)
+            async with outage(desk):
+                assert await desk.send() == (Later(Reason.LEDGER_UNAVAILABLE), 0)
+
+        tell(story)
+
+    def test_what_was_accepted_on_trust_is_known_whatever_the_price_is_then(self, tell):
+        async def story(desk):
+            letter = desk.letter()
+            async with outage(desk):
+                assert (await desk.send(letter))[1] == 1
+                desk.desk.policy = replace(desk.desk.policy, price=2)
+                assert await desk.send(letter) == (Duplicate(), 0)
+            assert await desk.send(letter) == (Duplicate(), 0)
+
+        tell(story)
+
+    def test_an_honest_sender_whose_stamp_a_thief_used_first_is_not_blamed(self, tell):
+        """The thief's altered copy was paid for elsewhere; the real letter comes while the office is silent."""
+
+        async def story(desk):
+            letter = desk.letter()
+            await desk.send(letter + b"Buy pills!\r\n")
+            desk.trusting._spent.clear()  # it was another gate that delivered it
+            async with outage(desk):
+                assert (await desk.send(letter))[1] == 1
+            await desk.trusting.redeem()
+            [line] = [line for line in desk.log.lines if line["event"] == "not redeemed"]
+            assert line["why"] == "spent"
+            async with outage(desk):
+                assert (await desk.send())[1] == 1
+
+        tell(story)
+
+    @pytest.mark.parametrize(
+        ("outcome", "is_blamed"),
+        [
+            ("unknown-account", True),
+            ("account-closed", True),
+            ("insufficient-balance", True),
+            ("spent", False),
+            ("revoked", False),
+            ("invalid", False),
+            ("expired", False),
+            ("wrong-receiver", False),
+        ],
+    )
+    def test_blamed_is_an_account_that_does_not_pay_for_its_stamps(self, tell, outcome, is_blamed):
+        async def story(desk):
+            hold = desk.office.hold
+            async with outage(desk):
+                await desk.send()
+
+            async def refusing(holds, *, lease_seconds):
+                return [HoldAnswer(HoldOutcome(outcome))] * len(holds)
+
+            desk.office.hold = refusing
+            await desk.trusting.redeem()
+            desk.office.hold = hold
+            async with outage(desk):
+                assert (await desk.send())[1] == (not is_blamed)
+
+        tell(story)

@@ -7,6 +7,7 @@ import pytest
 from state_file import teller_of
 from stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
+from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldOutcome
 from pennyred.services.routing import void_of
 from pennyred.services.trust import _settle as settle
@@ -193,5 +194,42 @@ def test_what_is_over_is_forgotten_once_it_has_expired(path):
         await accepted.sweep(now=NOW + TRUST_SECONDS + 1)
         assert await take(accepted, hold()) == [NO]
         assert await accepted.waiting(ISSUER, now=NOW) != []
+
+    on(path, story)
+
+
+def test_what_was_spent_while_the_office_answered_is_remembered_until_it_has_expired(path):
+    one, two = hold(), hold()
+    day = one.stamp.expiry_day
+
+    async def note(accepted):
+        await trust(accepted)
+        await accepted.note_spent([settle(one), replace(settle(two), letter=b"")])
+        await accepted.note_spent([replace(settle(one), letter=bytes(32))])  # the first use counts
+
+    async def ask(accepted):
+        assert await take(accepted, one) == [HoldOutcome.ALREADY_SETTLED]
+        assert await take(accepted, replace(one, letter=b"x" * 32)) == [HoldOutcome.SPENT]
+        assert await take(accepted, two) == [HoldOutcome.SPENT]
+        await accepted.sweep(now=day * DAY)
+        assert await take(accepted, two) == [HoldOutcome.SPENT]
+        await accepted.sweep(now=(day + 1) * DAY)
+        assert await take(accepted, two) == [HELD]
+
+    on(path, note)
+    on(path, ask)
+
+
+@pytest.mark.parametrize("changes", [{"is_altered": True}, {"flaw": Reason.UNDERPAID}])
+def test_an_altered_letter_and_a_stamp_with_a_flaw_are_only_known_if_they_were_before(path, changes):
+    one = hold()
+
+    async def story(accepted):
+        await trust(accepted)
+        assert await take(accepted, replace(one, **changes)) == [NO]
+        assert await take(accepted, one) == [HELD]
+        assert await take(accepted, replace(one, **changes)) == [RENEWED]
+        await accepted.owe([settle(one)])
+        assert await take(accepted, replace(one, **changes)) == [HoldOutcome.ALREADY_SETTLED]
 
     on(path, story)

@@ -17,8 +17,9 @@ from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.policy import AllowanceClaim
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
-from pennyred.postage.verdict import check_for_office
+from pennyred.postage.verdict import check_flawed, check_for_office
 from pennyred.postage.wanted import Grant
+from pennyred.services.formernames import FormerNames
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import GatePolicy
@@ -37,6 +38,8 @@ class OfficeInMemory:
     now: int = NOW
     down: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    asked: list[Hold] = field(default_factory=list)
+    """Every hold it was asked for."""
 
     async def open(self, stamps: int, daily_cap: int = 1000) -> None:
         """The sender's account with a balance, and the gate's own receiver."""
@@ -61,17 +64,18 @@ class OfficeInMemory:
                 hold.domain,
                 hold.letter,
                 self.now + lease_seconds,
-                check_for_office(
-                    hold.stamp,
-                    issuer=self.stationery.issuer,
-                    keys=self.stationery.issuers[self.stationery.issuer],
-                    now=self.now,
-                    domain=hold.domain,
-                ),
+                self._flaw(hold),
             )
             for hold in holds
         ]
+        self.asked.extend(holds)
         return await self.ledger.hold("local", orders, now=self.now)
+
+    def _flaw(self, hold: Hold) -> Reason | None:
+        if hold.flaw is not None:
+            return check_flawed(hold.stamp, hold.flaw, issuer=hold.stamp.issuer, domain=hold.domain)
+        keys = self.stationery.issuers[self.stationery.issuer]
+        return check_for_office(hold.stamp, issuer=self.stationery.issuer, keys=keys, now=self.now, domain=hold.domain)
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
         self._called("settle")
@@ -233,6 +237,26 @@ class Wants:
 
 
 @dataclass
+class Names:
+    """A `NameBook` in memory."""
+
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    is_down: bool = False
+
+    async def of(self, recipients: Sequence[str]) -> list[list[str]]:
+        self._called()
+        return [[name for one, name in self.pairs if one == recipient] for recipient in recipients]
+
+    async def add(self, day: int, pairs: Sequence[tuple[str, str]]) -> None:
+        self._called()
+        self.pairs.extend(pairs)
+
+    def _called(self) -> None:
+        if self.is_down:
+            raise Unavailable(Reason.INTERNAL, "down by script")
+
+
+@dataclass
 class Kept:
     """`Refusals` in memory."""
 
@@ -272,6 +296,7 @@ class DeskUnderTest:
         self.wants = Wants()
         self.witness = Witness()
         self.kept = Kept()
+        self.names = Names()
         self.facts: list[Fact] = []
         self.log = Lines()
         self.bad_stamps: list[tuple[str, int]] = []
@@ -291,6 +316,7 @@ class DeskUnderTest:
             authenticator=self.witness,
             refusals=self.kept,
             note_facts=self.facts.extend,
+            former=FormerNames(self.names),
         )
 
     async def present(

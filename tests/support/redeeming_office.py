@@ -19,6 +19,7 @@ from pennyred.postage.errors import Malformed
 from pennyred.services.ports import Redeemer
 from pennyred.services.redeemer import LedgerRedeemer
 from pennyred.services.stampchecker import StampChecker
+from pennyred.web import abilities
 from pennyred.web import redemptions as wire
 
 TOKEN = "a-token"
@@ -44,6 +45,10 @@ class RedeemingOffice:
     """Verb and number of items, of each."""
     leases: list[int] = field(default_factory=list)
     connections: set[Any] = field(default_factory=set)
+    abilities: list[str] | None = field(default_factory=lambda: list(abilities.OWN))
+    """What it says of itself; None: it is of a release that knew of none, and refuses what it does not know."""
+    introductions: int = 0
+    """How often it was asked who it is."""
     refuses_serial: bytes = b""
     """A stamp that makes the whole request malformed."""
     url: str = ""
@@ -69,6 +74,7 @@ class RedeemingOffice:
         app = web.Application(client_max_size=wire.BODY_BYTES_MAX)
         for verb in ("hold", "settle", "void"):
             app.router.add_post(f"/v1/redemptions/{verb}", self._answer)
+        app.router.add_get(abilities.PATH, self._introduce)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
@@ -82,6 +88,13 @@ class RedeemingOffice:
     def asked(self, verb: str) -> list[int]:
         """How many items each request of this verb had."""
         return [count for one, count in self.requests if one == verb]
+
+    async def _introduce(self, request: web.Request) -> web.StreamResponse:
+        self.introductions += 1
+        if self.always == "500":
+            return web.Response(status=500)
+        said: dict[str, Any] = {"issuer": self.stationery.issuer, "keys": [], "price": 1}
+        return web.json_response(said if self.abilities is None else said | {"abilities": self.abilities})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         verb = request.path.rpartition("/")[2]
@@ -124,6 +137,8 @@ class RedeemingOffice:
     async def _hold(self, octets: bytes) -> list[Any]:
         asked = msgspec.json.decode(octets, type=wire.HoldRequest)
         self.leases.append(asked.lease_seconds)
+        if self.abilities is None and any(item.flaw for item in asked.holds):
+            raise Malformed("flaw: unknown field")
         holds = [wire.read_hold(item) for item in asked.holds]
         if any(one.stamp.serial == self.refuses_serial for one in holds):
             raise Malformed("a stamp this office cannot read")

@@ -4,7 +4,9 @@ import asyncio
 import io
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import msgspec
 import pytest
 from desk import Lines
 from office_at_work import ANN, OfficeAtWork
@@ -131,6 +133,44 @@ def test_of_a_gate_nothing_is_believed(tell):
             forged = Hold(right.tx, 0, forger.stamp(LETTER, BOB), "example.org", right.letter)
             [answer] = await way.hold([forged], lease_seconds=LEASE)
             assert not answer.outcome.is_held  # a licence for another key than the account's
+
+    tell(story)
+
+
+def test_a_stamp_asked_about_with_its_flaw_is_never_held_and_one_that_paid_is_told(tell):
+    """Also where nothing is wrong with it, where its licence is nobody's, and by a name not known here."""
+
+    async def story(work):
+        async with gate(work) as way:
+            paid, unlicensed = hold_of(work), Stationery(office_key=ANN).stamp(LETTER, BOB)
+            await way.hold([paid], lease_seconds=LEASE)
+            await way.settle([settle_of(paid)])
+            for flaw in (Reason.UNDERPAID, Reason.BAD_LICENCE, Reason.ALTERED_BODY, Reason.EXPIRED):
+                [answer] = await way.hold([replace(paid, flaw=flaw)], lease_seconds=LEASE)
+                assert answer.outcome is HoldOutcome.ALREADY_SETTLED
+                for stamp in (work.paper.stamp(LETTER, BOB), unlicensed):
+                    [answer] = await way.hold([replace(hold_of(work, 2), stamp=stamp, flaw=flaw)], lease_seconds=LEASE)
+                    assert not answer.outcome.is_held
+                [answer] = await way.hold([replace(paid, letter=bytes(32), flaw=flaw)], lease_seconds=LEASE)
+                assert answer.outcome in (HoldOutcome.INVALID, HoldOutcome.EXPIRED)
+            item = redemptions.write_hold(replace(hold_of(work, 3), flaw=Reason.UNDERPAID))
+            document = {"holds": [msgspec.to_builtins(item) | {"flaw": "a word of tomorrow"}]}
+            status, said, _ = await post(work, "hold", document)
+            assert (status, said["outcomes"][0]["outcome"]) == (200, "invalid")
+        account = await work.ledger.account(work.paper.account)
+        assert (account.balance, account.held) == (99, 0)
+
+    tell(story)
+
+
+def test_with_a_flaw_as_without_a_receiver_is_told_nothing_of_other_domains(tell):
+    async def story(work):
+        held = hold_of(work)
+        async with gate(work) as way, gate(work, work.other) as stranger:
+            await way.hold([held], lease_seconds=LEASE)
+            for hold in (held, replace(held, domain="example.net")):
+                [answer] = await stranger.hold([replace(hold, flaw=Reason.UNDERPAID)], lease_seconds=LEASE)
+                assert answer.outcome is HoldOutcome.WRONG_RECEIVER
 
     tell(story)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -9,11 +10,12 @@ from desk import Lines
 from redeeming_office import TOKEN, RedeemingOffice
 from stationery import DAY, LETTER
 
-from pennyred.postage.errors import Unavailable
+from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.web import redemptions
-from pennyred.web.asking import Asker, Patience
+from pennyred.web.abilities import read_abilities
+from pennyred.web.asking import Asker, Patience, RequestRefused
 from pennyred.web.redeemer import HttpRedeemer
 
 BOB = "bob@example.org"
@@ -324,3 +326,95 @@ def test_a_redirection_is_not_followed():
         assert len(office.requests) == 1
 
     tell(story)
+
+
+class TestFlaws:
+    """A stamp that this gate would not take any more is asked about with what is wrong with it, and never held."""
+
+    def test_the_flaw_travels_and_what_has_paid_is_told(self):
+        async def story(office, way):
+            paid, doubtful, new = (hold(office, n) for n in range(3))
+            await outcomes(way, [paid, doubtful])
+            await way.settle([settle(paid)])
+            asked = [
+                replace(one, group=place, flaw=Reason.UNDERPAID) for place, one in enumerate((paid, doubtful, new))
+            ]
+            answers = await way.hold(asked, lease_seconds=60)
+            assert [one.outcome for one in answers] == [
+                HoldOutcome.ALREADY_SETTLED,
+                HoldOutcome.RENEWED,
+                HoldOutcome.INVALID,
+            ]
+            assert answers[2].reason == "underpaid"
+            assert await office.balance() == (999, 1)
+            assert office.introductions == 1
+
+        tell(story)
+
+    def test_an_office_of_an_earlier_release_is_not_asked_it_would_hold_or_refuse_all(self):
+        async def story(office, way):
+            office.abilities = None
+            flawed, good = replace(hold(office, 1), group=1, flaw=Reason.BAD_LICENCE), hold(office, 1)
+            for _ in range(2):
+                answers = await way.hold([flawed, good], lease_seconds=60)
+                assert (answers[0].outcome, answers[0].reason) == (HoldOutcome.INVALID, "bad-licence")
+                assert answers[1].outcome.is_held
+            assert (office.asked("hold"), office.introductions) == ([1, 1], 1)
+
+        tell(story)
+
+    def test_one_that_was_set_back_means_later_once_and_is_not_asked_again(self):
+        async def story(office, way):
+            flawed = replace(hold(office, 1), flaw=Reason.UNDERPAID)
+            await outcomes(way, [flawed])
+            office.abilities = None
+            with pytest.raises(Unavailable):
+                await outcomes(way, [flawed])
+            assert await outcomes(way, [flawed]) == [HoldOutcome.INVALID]
+            office.abilities = ["flaw", "whatever comes next"]
+            way._abilities.forget()
+            assert await outcomes(way, [flawed]) == [HoldOutcome.INVALID]
+            assert office.asked("hold") == [1, 1, 1]
+
+        tell(story)
+
+    def test_it_spoils_no_other_letters_question(self):
+        async def story(office, way):
+            flawed = replace(hold(office, 1), flaw=Reason.UNDERPAID)
+            letters = [[flawed], *([hold(office, n)] for n in range(2, 6))]
+            await outcomes(way, [flawed])
+            answers = await asyncio.gather(*(outcomes(way, letter) for letter in letters))
+            assert answers == [[HoldOutcome.INVALID], *[[HELD]] * 4]
+            assert sorted(office.asked("hold")[1:]) == [1, 4]
+
+        tell(story)
+
+    def test_where_it_cannot_be_known_what_the_office_understands_it_is_later(self):
+        async def story(office, way):
+            office.always = "500"
+            with pytest.raises(Unavailable):
+                await outcomes(way, [replace(hold(office, 1), flaw=Reason.UNDERPAID)])
+            assert office.asked("hold") == []
+
+        tell(story, patience=Patience(deadline_seconds=0.3, attempt_seconds=0.1, pause_seconds=0.01))
+
+    def test_one_without_even_that_page_understands_nothing(self):
+        async def story(office, way):
+            way._abilities._asker = Refusing()
+            assert await outcomes(way, [replace(hold(office, 1), flaw=Reason.UNDERPAID)]) == [HoldOutcome.INVALID]
+
+        tell(story)
+
+    @pytest.mark.parametrize(
+        "octets", [b"", b"{}", b"[]", b"\xff", b'{"issuer": 1}', b'{"issuer":"a","keys":[],"price":1,"abilities":3}']
+    )
+    def test_what_is_no_introduction_is_malformed(self, octets):
+        with pytest.raises(Malformed):
+            read_abilities(octets)
+
+
+class Refusing:
+    """An office that has no such page."""
+
+    async def get(self, path, read):
+        raise RequestRefused(Reason.OFFICE_UNREACHABLE, "404")

@@ -59,7 +59,8 @@ class Reader(Tables):
         """The gate, with what depends on more than one key."""
         if not gate.issuers:
             own = (office.domain,) if office is not None else ()
-            gate = msgspec.structs.replace(gate, issuers=(*own, *(one.domain for one in issuers)))
+            elsewhere = (one.domain for one in issuers if not one.retired)
+            gate = msgspec.structs.replace(gate, issuers=(*own, *elsewhere))
         for key, what, expected in contradictions_of_issuers(gate, office, issuers):
             self.complain(key, what, expected)
         for key, is_wrong, what, expected in _contradictions(gate):
@@ -190,6 +191,7 @@ class Reader(Tables):
             "keys": kinds.names(values.selector, values.public_key, '{s1 = "base64"}'),
             "dnssec": kinds.typed(bool, "true or false"),
             "allow_http": kinds.typed(bool, "true or false"),
+            "retired": kinds.typed(bool, "true or false"),
         }
 
     def _tables(self, document: dict[str, Any]) -> list[Any]:

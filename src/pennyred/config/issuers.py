@@ -41,7 +41,9 @@ def _of_one(
         yield f"{name}.domain", f"{issuer.domain} is the [office] of this file", "no [[issuer]] table for it"
     elif issuer.domain in {one.domain for one in before}:
         yield f"{name}.domain", f"{issuer.domain} has a table already", "one table for each"
-    elif issuer.domain not in gate.issuers:
+    elif issuer.retired and issuer.domain in gate.issuers:
+        yield f"{name}.retired", f"{issuer.domain} is among gate.issuers", "it there, or retired"
+    elif not issuer.retired and issuer.domain not in gate.issuers:
         yield f"{name}.domain", f"{issuer.domain} is not among gate.issuers", "it there, or no [[issuer]] table for it"
     if issuer.token_file is None:
         yield (

@@ -188,6 +188,8 @@ class IssuerSettings(msgspec.Struct, frozen=True):
     """Whether a key in DNS counts only where DNSSEC vouches for it, by a resolver on this machine."""
     allow_http: bool = False
     """Within a private network; on this machine http is allowed anyway."""
+    retired: bool = False
+    """Its stamps count no more; it is only asked whether it was paid for a letter that comes again."""
 
     @property
     def address(self) -> str:

@@ -96,8 +96,9 @@ class HoldOrder:
     letter: bytes
     lease_until: int
     flaw: Reason | None = None
-    """What the office's own check found wrong. It comes after what was settled or held before, so the ledger is asked
-    all the same: an honest retry of a stamp that has expired meanwhile is told that it was settled."""
+    """What the office's own check found wrong, or the gate itself (`Hold.flaw`). It comes after what was settled or
+    held before, so the ledger is asked all the same: an honest retry of a stamp that has expired meanwhile, or that the
+    gate would not take any more, is told that it was settled. But with a flaw nothing is held that is not held yet."""
 
     def __post_init__(self) -> None:
         if self.price < 1 or len(self.serial) != 16 or len(self.tx) != 16 or len(self.letter) != 32:

@@ -7,6 +7,7 @@ a list and answer with a list of the same length and order, and every operation 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp
 
 
@@ -24,6 +25,13 @@ class Hold:
     """The recipient's domain, canonical (A-labels, lower case)."""
     letter: bytes
     """The letter hash: 32 bytes, over what was received, naming the recipient."""
+    flaw: Reason | None = None
+    """Why the gate would not take the stamp as its settings and keys are now. It is bound to this letter all the same,
+    and may have paid it when they were others: so it is asked whether it has, and can never be held anew. Such a stamp
+    is a group of its own."""
+    is_altered: bool = False
+    """Whether the body is not the one that was stamped. It does not travel: only where nobody else can be asked, on
+    trust, does it matter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Whether a stamp counts for a letter, as far as can be told without a ledger (STAMP.md 8). Cheapest check first."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pennyred.postage.address import Recipient
@@ -15,6 +15,8 @@ from pennyred.postage.stamp import Stamp, parse_stamp
 
 CLOCK_SKEW_SECONDS = 600
 """By so much a sender's clock may be ahead of ours."""
+
+_BY_SETTINGS = (Reason.UNDERPAID, Reason.ISSUER_NOT_ACCEPTED, Reason.BAD_LICENCE)
 
 Keys = Mapping[str, bytes]
 """An office's public keys by selector."""
@@ -117,6 +119,39 @@ def judge_parsed(
     return Verdict(reason or Reason.STAMPED, stamp)
 
 
+def may_have_paid(
+    verdict: Verdict,
+    *,
+    header: HeaderSection,
+    header_hash: bytes,
+    recipients: Sequence[Recipient],
+    issuers: Mapping[str, Keys],
+    licences: LicenceCache,
+    retired: Collection[str] = (),
+) -> bool:
+    """Whether a stamp that was judged due is bound to this very letter and recipient all the same, and signed.
+
+    Then only what the gate's own settings and keys say now speaks against it: the price, the offices it accepts, their
+    keys, the rule for altered bodies. They may have been others when the letter came first, so its office is asked
+    whether it was paid for then (`Hold.flaw`). `retired` are offices that are not accepted and can still be asked.
+    """
+    stamp = verdict.stamp
+    if verdict.reason is Reason.ALTERED_BODY:  # which comes after all else
+        return True
+    if stamp is None or verdict.reason not in _BY_SETTINGS or not _is_own_licence(stamp):
+        return False
+    keys = issuers.get(stamp.issuer)
+    if keys is None and stamp.issuer not in retired:
+        return False
+    is_key_known = keys is not None and stamp.licence.selector in keys
+    return (
+        _address(stamp, recipients) is None
+        and _header(stamp, header, header_hash) is None
+        and (not is_key_known or _licence(stamp, keys or {}, licences) is None)
+        and _signature(stamp) is None
+    )
+
+
 def check_for_office(
     stamp: Stamp, *, issuer: str, keys: Keys, now: int, domain: str, licences: LicenceCache | None = None
 ) -> Reason | None:
@@ -135,6 +170,15 @@ def check_for_office(
     if reason is None and stamp.expires_at <= now:
         return Reason.EXPIRED
     return reason
+
+
+def check_flawed(stamp: Stamp, flaw: Reason, *, issuer: str, domain: str) -> Reason:
+    """What stands in the place of `check_for_office` where a gate itself says what is wrong.
+
+    Nothing is verified: such a stamp is never held, and whether it has paid this letter only the ledger knows.
+    """
+    is_ours = stamp.issuer == issuer and stamp.domain_hash == domain_hash(stamp.serial, domain)
+    return flaw if is_ours else Reason.WRONG_RECEIVER
 
 
 def _acceptance(stamp: Stamp, issuers: Mapping[str, Keys], price: int, now: int) -> Reason | None:
@@ -158,16 +202,19 @@ def _address(stamp: Stamp, recipients: Sequence[Recipient]) -> Reason | None:
 
 
 def _licence(stamp: Stamp, keys: Keys, licences: LicenceCache) -> Reason | None:
+    key = keys.get(stamp.licence.selector)
+    holds = _is_own_licence(stamp) and key is not None and licences.holds(stamp.licence, key)
+    return None if holds else Reason.BAD_LICENCE
+
+
+def _is_own_licence(stamp: Stamp) -> bool:
+    """Whether the licence, if it is one, is for this stamp."""
     licence = stamp.licence
-    key = keys.get(licence.selector)
-    holds = (
+    return (
         licence.issuer == stamp.issuer
         and licence.account == stamp.account
         and licence.valid_from <= stamp.issued_at < licence.valid_until
-        and key is not None
-        and licences.holds(licence, key)
     )
-    return None if holds else Reason.BAD_LICENCE
 
 
 def _header(stamp: Stamp, header: HeaderSection, header_hash: bytes) -> Reason | None:

@@ -18,6 +18,7 @@ from pennyred.hostnames import HostNames
 from pennyred.postage.figures import Fact
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
+from pennyred.services.formernames import FormerNames
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import GatePolicy
@@ -141,6 +142,7 @@ def build_desk(
         note_facts=note_facts,
         note_times=note_times,
         prepare_keys=prepare_keys,
+        former=FormerNames(state.paid_names),
     )
 
 

@@ -103,7 +103,7 @@ class GateWork:
         parts.callback(self._close_checkers)
         asked = self._offices.start(parts, office, state, letters)
         redeemer = self._redeemer = CountedRedeemer(asked, self._meter.redemptions)
-        policy = gate_policy(gate, self._offices.keys)
+        policy = replace(gate_policy(gate, self._offices.keys), retired=self._offices.retired)
         self._desk = build_desk(
             policy,
             redeemer,
@@ -139,6 +139,7 @@ class GateWork:
         self._desk.policy = replace(
             policy,
             issuers=self._offices.keys,
+            retired=self._offices.retired,
             lease_seconds=running.lease_seconds,
             upstream_timeout_seconds=running.upstream_timeout_seconds,
         )

@@ -3,12 +3,13 @@
 import stat
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from pennyred.config import GateSettings, IssuerSettings
 from pennyred.discovery import resolver_of
+from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Revocations
 from pennyred.programs.chores import Chores
 from pennyred.programs.keysearch import KeySearch
@@ -54,6 +55,7 @@ class Offices:
         self._elsewhere: dict[str, HttpRedeemer] = {}
         self._revocations: dict[str, Fetch] = {}
         self._own: Keys = {}
+        self._ways: frozenset[str] = frozenset()
         self._search = KeySearch(resolver_of(gate.nameservers), log)
         self._key_memory = KeyMemory(clock)
         self._ring = KeyRing(self._search.find, self._key_memory, clock=time.monotonic)
@@ -71,6 +73,7 @@ class Offices:
             parts.push_async_callback(way.close)
             ways[issuer.domain] = self._elsewhere[issuer.domain] = way
             self._revocations[issuer.domain] = way.revocations
+        self._ways = frozenset(ways)
         self._key_memory.book = state.office_keys
         self._accept()
         parts.push_async_callback(self._ring.close)
@@ -82,6 +85,11 @@ class Offices:
     def keys(self) -> Keys:
         """The public keys of all whose stamps count, as far as they are known: one mapping, which changes."""
         return self._ring.keys
+
+    @property
+    def retired(self) -> frozenset[str]:
+        """Those whose stamps count no more, and which can still be asked: the settings named them at the start."""
+        return self._ways - frozenset(self._gate.issuers)
 
     @property
     def prepare_keys(self) -> PrepareKeys:
@@ -119,8 +127,15 @@ class Offices:
             issuer, way, state.accepted, letters, limits=limits, clock=clock, is_revoked=revoked.is_revoked
         )
         self._chores.begin(parts, "revocations", revoked.run)
+        parts.push_async_callback(_flushed, trusting)
         self._chores.begin(parts, "trust", lambda: trusting.run(TRUST_PAUSE_SECONDS))
         return trusting
+
+
+async def _flushed(trusting: TrustingRedeemer) -> None:
+    """At the end; where the state does not answer then, there is nobody left to tell."""
+    with suppress(Unavailable):
+        await trusting.flush()
 
 
 def _local_revocations(office: Office) -> Fetch:

@@ -56,7 +56,7 @@ class Freebies:
 
     async def watch_bulk(self, standings: Sequence[Standing]) -> None:
         """In mode "monitor": count what mode "bulk" would, apart from it, and note whether it would refuse."""
-        unstamped = [one for one in standings if one.reason.kind is Kind.DUE and not one.stamps]
+        unstamped = [one for one in standings if one.reason.kind is Kind.DUE and not one.has_good_stamp]
         if unstamped:
             claims = [replace(claim, key=f"watched {claim.key}") for claim in self._bulk_claims(len(unstamped))]
             is_free = bool(self.envelope.sender) and await self._take(claims)

@@ -21,6 +21,7 @@ from pennyred.services.approval import proven as in_words
 from pennyred.services.case import Case
 from pennyred.services.dressing import added_fields, kept_header
 from pennyred.services.figures import facts_of
+from pennyred.services.formernames import FormerNames
 from pennyred.services.freely import Freebies
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import Check, GatePolicy
@@ -38,6 +39,7 @@ from pennyred.services.letterbox import (
     Letter,
     Relay,
 )
+from pennyred.services.offered import Examiner
 from pennyred.services.partly import PartlyHad
 from pennyred.services.ports import (
     AllowanceBook,
@@ -86,6 +88,7 @@ class Desk:
         note_facts: Callable[[Sequence[Fact]], None] | None = None,
         note_times: Callable[[Stopwatch], None] | None = None,
         prepare_keys: PrepareKeys = all_known,
+        former: FormerNames | None = None,
     ) -> None:
         self.policy = policy
         """May be replaced while letters are under way: each is judged by the one it began with."""
@@ -105,6 +108,7 @@ class Desk:
         self._note_facts = note_facts
         self._note_times = note_times
         self._prepare_keys = prepare_keys
+        self._former = former
         self._licences = LicenceCache()
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
@@ -136,6 +140,9 @@ class Desk:
         await wanting.look(judgement)
         keys = await self._prepare_keys(stamps_to_judge(judgement), next(iter(judgement.networks), ""))
         judge_stamps(judgement, letter, policy, self._licences, now=now, keys=keys)
+        if self._former is not None:
+            examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now)
+            await self._former.recall(judgement, examiner)
         if judgement.bad_stamps and envelope.source_known and self._note_bad_stamps is not None:
             self._note_bad_stamps(envelope.source_ip, judgement.bad_stamps)
         freebies = Freebies(self._allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
@@ -231,9 +238,12 @@ class Desk:
     async def _book(self, case: Case, holding: Holding, going: Sequence[Standing], delivered: Delivered) -> None:
         """Settle what was delivered, void what was not; what is in doubt stays held until its lease is over."""
         paid = [(one, fate) for one, fate in zip(going, delivered.fates, strict=True) if one.index in holding.held]
-        taken = [settlement(one) for one, fate in paid if fate is Fate.ACCEPTED]
+        taken = [one for one, fate in paid if fate is Fate.ACCEPTED]
         if taken:
-            await settle_durably(self._redeemer, self._outbox, taken, self._log, now=self._clock())
+            settles = [settlement(one) for one in taken]
+            await settle_durably(self._redeemer, self._outbox, settles, self._log, now=self._clock())
+            if self._former is not None:
+                await self._former.note(taken, case.freebies.day)
         undelivered = [(one.index, holding.held[one.index]) for one, fate in paid if fate in _UNDELIVERED]
         await give_back(self._redeemer, case.standings, undelivered, tx=case.tx)
         if all(fate in _UNDELIVERED for fate in delivered.fates):

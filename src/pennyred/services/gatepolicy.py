@@ -24,6 +24,8 @@ class GatePolicy:
     hostname: str
     issuers: Mapping[str, Mapping[str, bytes]]
     """The post offices whose stamps count, each with its public keys by selector."""
+    retired: frozenset[str] = frozenset()
+    """Post offices whose stamps count no more, and which can still be asked what they have paid for."""
     mode: Mode = Mode.REQUIRE
     price: int = 1
     """Stamps a recipient."""

@@ -3,6 +3,10 @@
 A recipient may carry several stamps made out to it. All of them are asked about at once, because any of them may have
 paid this very letter in an earlier attempt: taking another one then would charge twice. The first of each recipient are
 one group; the spare ones are groups of their own and are given back when they are not needed.
+
+Before all others those are asked about that this gate would not take as its settings and keys are now, and that are
+bound to this letter all the same: the letter may have been paid for when they were others. They are asked with their
+flaw, so that nothing is held by them that was not held before.
 """
 
 from collections.abc import Sequence
@@ -13,6 +17,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, Void
 from pennyred.postage.stamp import Stamp
+from pennyred.services.offered import Offer, flaw_of
 from pennyred.services.ports import Redeemer
 from pennyred.services.standing import Standing
 
@@ -63,7 +68,11 @@ async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: byt
     """
     holding = Holding(tx)
     try:
+        if any(one.has_flawed_stamp for one in standings):
+            await _ask_back(redeemer, standings, holding, lease_seconds)
         for _ in range(ROUNDS_MAX):
+            if holding.in_progress or holding.is_hopeless(standings):
+                break
             dropped = await _round(redeemer, standings, holding, lease_seconds)
             if holding.in_progress or not holding.is_open(standings) or holding.is_hopeless(standings):
                 break
@@ -105,6 +114,16 @@ def settlement(standing: Standing) -> Settle:
     return Settle(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, standing.letter_hash)
 
 
+async def _ask_back(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> None:
+    """Whether a stamp that would not be taken any more has paid this letter before; one that has not is no stamp."""
+    asked = [(one, stamp, flaw) for one in standings for stamp, flaw in one.stamps if flaw_of(flaw) is not None]
+    holds = [_hold(holding.tx, place, standing, stamp, flaw) for place, (standing, stamp, flaw) in enumerate(asked, 1)]
+    answers = await redeemer.hold(holds, lease_seconds=lease_seconds)
+    for (standing, stamp, flaw), answer in zip(asked, answers, strict=True):
+        _read(answer, standing, (stamp, flaw), holding)
+    _note_settled(standings, holding)
+
+
 async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> int:
     """Ask about every stamp still in question and read the answers; returns how many stamps turned out not to count."""
     before = frozenset(holding.settled)
@@ -116,23 +135,35 @@ async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Hol
     ]
     asked.sort(key=lambda item: item[1] > 0)  # the letter's group first: spare stamps must not use up its balance
     holds = [
-        _hold(holding.tx, place if rank else 0, standing, stamp)
-        for place, (standing, rank, stamp, _) in enumerate(asked, 1)
+        _hold(holding.tx, place if rank or flaw_of(paid) else 0, standing, stamp, paid)
+        for place, (standing, rank, stamp, paid) in enumerate(asked, 1)
     ]
     answers = await redeemer.hold(holds, lease_seconds=lease_seconds) if holds else []
     holding.held.clear()
     for (standing, _, stamp, paid), answer in zip(asked, answers, strict=True):
         _read(answer, standing, (stamp, paid), holding)
+    _note_settled(standings, holding)
+    return len(asked) - sum(len(one.stamps) for one in standings if one.index not in before)
+
+
+def _note_settled(standings: Sequence[Standing], holding: Holding) -> None:
     for index in holding.settled:
         holding.held.pop(index, None)
     for standing in standings:
         if standing.index in holding.settled:
             standing.reason = Reason.DUPLICATE
-    return len(asked) - sum(len(one.stamps) for one in standings if one.index not in before)
 
 
-def _hold(tx: bytes, group: int, standing: Standing, stamp: Stamp) -> Hold:
-    return Hold(tx, group, stamp, _domain(standing, stamp), standing.letter_hash)
+def _hold(tx: bytes, group: int, standing: Standing, stamp: Stamp, paid: Reason) -> Hold:
+    return Hold(
+        tx,
+        group,
+        stamp,
+        _domain(standing, stamp),
+        standing.letter_hash,
+        flaw_of(paid),
+        is_altered=paid is Reason.STAMPED_MODIFIED,
+    )
 
 
 def _domain(standing: Standing, stamp: Stamp) -> str:
@@ -140,11 +171,15 @@ def _domain(standing: Standing, stamp: Stamp) -> str:
     return next(name.domain for name in standing.names if domain_hash(stamp.serial, name.domain) == stamp.domain_hash)
 
 
-def _read(answer: HoldAnswer, standing: Standing, offer: tuple[Stamp, Reason], holding: Holding) -> None:
+def _read(answer: HoldAnswer, standing: Standing, offer: Offer, holding: Holding) -> None:
     """One answer: reserved, had before, in progress, or a stamp less to ask about."""
     stamp, paid = offer
+    flaw = flaw_of(paid)
     if answer.outcome.is_held:
         holding.reserved.add((standing.index, stamp))
+        if flaw is not None and answer.outcome is not HoldOutcome.RENEWED:
+            _drop(standing, offer, flaw, holding)  # an office that holds what it was not asked to hold
+            return
         # One's own hold of an earlier attempt is the one to settle: that attempt may have delivered the letter.
         if answer.outcome is HoldOutcome.RENEWED or standing.index not in holding.held:
             holding.held[standing.index] = stamp
@@ -153,15 +188,21 @@ def _read(answer: HoldAnswer, standing: Standing, offer: tuple[Stamp, Reason], h
         holding.settled.add(standing.index)
     elif answer.outcome is HoldOutcome.IN_PROGRESS:
         holding.in_progress = True
-    elif answer.outcome is not HoldOutcome.GROUP_FAILED:
-        standing.stamps.remove(offer)
-        if standing.index not in holding.held:
-            standing.reason = _reason(answer)
+    elif answer.outcome is not HoldOutcome.GROUP_FAILED or flaw is not None:
+        _drop(standing, offer, flaw or _reason(answer), holding)
+
+
+def _drop(standing: Standing, offer: Offer, reason: Reason, holding: Holding) -> None:
+    standing.stamps.remove(offer)
+    if standing.index not in holding.held:
+        standing.reason = reason
 
 
 def _paid(offline: Reason) -> Reason:
-    """A stamp that had expired by this gate's clock but is held by the office's is paid like any other."""
-    return Reason.STAMPED if offline is Reason.EXPIRED else offline
+    """One that would not be taken any more, or had expired by this gate's clock, and is held is paid like any other."""
+    if offline is Reason.ALTERED_BODY:
+        return Reason.STAMPED_MODIFIED
+    return Reason.STAMPED if offline.kind is Kind.DUE else offline
 
 
 def _reason(answer: HoldAnswer) -> Reason:

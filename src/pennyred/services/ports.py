@@ -104,6 +104,10 @@ class AcceptedBook(Protocol):
         """Present them later."""
         ...
 
+    async def note_spent(self, settles: Sequence[Settle]) -> None:
+        """These stamps were used for these letters, and nothing of that was on trust; an empty letter: for another."""
+        ...
+
     async def note_settled(self, accounts: Collection[tuple[str, str]], *, now: int) -> None:
         """A stamp of each (issuer, account) was paid."""
         ...

@@ -5,17 +5,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pennyred.ledger.protocol import Ledger
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.reasons import Reason
-from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.services.stampchecker import StampChecker
 
 LEASE_SECONDS_MAX = 4 * 3600
 """The longest a gate may reserve a stamp for one delivery attempt."""
+_NOT_SERVED = HoldAnswer(HoldOutcome.WRONG_RECEIVER)
 
 
 class LedgerRedeemer:
     """Holds, settles and voids for the receiver called `receiver`.
 
-    `domains`, where there are any, are the only ones it redeems for, whatever the ledger would allow the receiver.
+    `domains`, where there are any, are the only ones it holds for, whatever the ledger would allow the receiver.
     `checker` verifies every stamp: a gate elsewhere is believed nothing (README, "The states of a stamp"). None: the
     gate in this very process has verified them with this office's keys just now; only the times are looked at again.
     """
@@ -43,7 +44,11 @@ class LedgerRedeemer:
         lease_until = now + min(lease_seconds, LEASE_SECONDS_MAX)
         flaws = await self._flaws(holds, now)
         orders = [self._order(hold, flaw, lease_until) for hold, flaw in zip(holds, flaws, strict=True)]
-        return await self._ledger.hold(self._receiver, orders, now=now)
+        answers = await self._ledger.hold(self._receiver, orders, now=now)
+        return [
+            _NOT_SERVED if answer.outcome is HoldOutcome.INVALID and self._is_foreign(hold) else answer
+            for hold, answer in zip(holds, answers, strict=True)
+        ]
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
         """Take; see `ports.Redeemer`."""
@@ -66,10 +71,14 @@ class LedgerRedeemer:
             domain=hold.domain,
             letter=hold.letter,
             lease_until=lease_until,
-            flaw=Reason.WRONG_RECEIVER if self._domains and hold.domain not in self._domains else flaw,
+            # After what is known of the letter: it may have been paid for when this gate served that domain.
+            flaw=Reason.WRONG_RECIPIENT if flaw is None and self._is_foreign(hold) else flaw,
         )
+
+    def _is_foreign(self, hold: Hold) -> bool:
+        return bool(self._domains) and hold.domain not in self._domains
 
     async def _flaws(self, holds: Sequence[Hold], now: int) -> list[Reason | None]:
         if self._checker is not None:
             return await self._checker.flaws(holds, self._keys, now=now)
-        return [Reason.EXPIRED if hold.stamp.expires_at <= now else None for hold in holds]
+        return [hold.flaw or (Reason.EXPIRED if hold.stamp.expires_at <= now else None) for hold in holds]

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold
-from pennyred.postage.verdict import LicenceCache, check_for_office
+from pennyred.postage.verdict import LicenceCache, check_flawed, check_for_office
 
 STAMPS_AT_ONCE = 16
 """What one thread takes at a time: so that a letter does not wait for another's thousand."""
@@ -54,6 +54,8 @@ class StampChecker:
         licences = self._licences()
         return [
             check_for_office(hold.stamp, issuer=self._issuer, keys=keys, now=now, domain=hold.domain, licences=licences)
+            if hold.flaw is None
+            else check_flawed(hold.stamp, hold.flaw, issuer=self._issuer, domain=hold.domain)
             for hold in holds
         ]
 

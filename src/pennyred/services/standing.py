@@ -4,7 +4,7 @@ All that can be said without asking an office, a ledger, the state or the DNS. C
 an exempt rule never costs a signature check.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pennyred.postage.address import Recipient
@@ -25,20 +25,14 @@ from pennyred.postage.policy import (
 )
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.postage.verdict import LicenceCache
 from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.keyring import ALL_DECIDED, Prepared, Selector
 from pennyred.services.letterbox import Envelope, Letter
+from pennyred.services.offered import Examiner, Offer, flaw_of, selector_of
 
 SECONDS_PER_DAY = 86_400
 _TAG = PREFIX.encode()
-
-BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
-"""What counts as a bad stamp: what costs a check of a signature for nothing, and what is no stamp at all.
-
-Not what happens to honest letters: those too late or too early, paid too little, made out to somebody else, altered
-on the way (mailing lists do that), or of a version, or an office, that only others know.
-"""
 
 
 @dataclass(slots=True)
@@ -58,8 +52,9 @@ class Standing:
     """Stamps made out to one of them, not yet judged."""
     otherwise: Reason = Reason.NO_STAMP
     """What it is told where there are none."""
-    stamps: list[tuple[Stamp, Reason]] = field(default_factory=list)
-    """Those that hold offline, with what to call the recipient once it is paid by one."""
+    stamps: list[Offer] = field(default_factory=list)
+    """Those to ask an office about: that hold offline, with what to call the recipient once it is paid by one; and
+    behind them those that can only have paid this very letter before (`offered.flaw_of`)."""
     paid_by: Stamp | None = None
     seen: Reason | None = None
     """What its stamp is, where that is only written down: of a forwarded letter."""
@@ -71,6 +66,16 @@ class Standing:
     """Whether a place in an allowance was taken for it: it came free, but not for nothing."""
     went_through: bool = False
     """Whether it bears a pass of the kind that has ended: a gate of ours has had it, whatever it was worth there."""
+
+    @property
+    def has_good_stamp(self) -> bool:
+        """Whether there is a stamp to pay with."""
+        return any(flaw_of(reason) is None for _, reason in self.stamps)
+
+    @property
+    def has_flawed_stamp(self) -> bool:
+        """Whether there is one that may have paid this very letter before, and can do nothing else."""
+        return bool(self.stamps) and flaw_of(self.stamps[-1][1]) is not None
 
     @property
     def is_watched(self) -> bool:
@@ -172,20 +177,20 @@ def judge_stamps(
     """
     is_garbled = False
     unpublished: frozenset[Selector] = frozenset()
+    examiner = Examiner(letter, judgement.header_hash, policy, licences, now, keys.undecided)
     for standing in judgement.standings:
-        is_forwarded = standing.reason is Reason.FORWARDER
         if not _has_to_pay(standing):
             continue
-        found, reason, bad = _judged(standing, judgement, letter, policy, licences, now, keys.undecided)
-        if reason is Reason.BAD_LICENCE and not is_forwarded and _has_undecided(standing, keys.undecided):
-            standing.doubt = Reason.OFFICE_UNREACHABLE
-        if is_forwarded:
-            standing.seen = reason
+        found = examiner.examine(standing.offered, standing.names, standing.price, standing.otherwise)
+        if standing.reason is Reason.FORWARDER:
+            standing.seen = found.reason
             continue  # nor is a forwarder to be held to account for what others have put into its letters
-        unpublished |= keys.unpublished & {_selector(stamp) for stamp in standing.offered}
-        judgement.bad_stamps += bad
-        standing.stamps = found
-        standing.reason = found[0][1] if found else reason
+        if found.is_undecided and not found.good:
+            standing.doubt = Reason.OFFICE_UNREACHABLE
+        unpublished |= keys.unpublished & {selector_of(stamp) for stamp in standing.offered}
+        judgement.bad_stamps += found.bad
+        standing.stamps = found.good + found.flawed
+        standing.reason = found.reason
         is_garbled |= standing.reason is Reason.MALFORMED
     # Fields that are no stamps were read once for all recipients, and none at all for those who are free.
     judgement.bad_stamps += is_garbled + len(unpublished)
@@ -245,45 +250,6 @@ def _tag_rule(policy: GatePolicy, recipient: Recipient, now: int) -> Reason | No
         return None
     is_permitted = is_tag_for(policy.pass_key, recipient, policy.recipients.delimiter, now // SECONDS_PER_DAY)
     return Reason.LIST if is_permitted else None
-
-
-def _selector(stamp: Stamp) -> Selector:
-    return stamp.issuer, stamp.licence.selector
-
-
-def _has_undecided(standing: Standing, undecided: Collection[Selector]) -> bool:
-    return bool(undecided) and any(_selector(stamp) in undecided for stamp in standing.offered)
-
-
-def _judged(
-    standing: Standing,
-    judgement: Judgement,
-    letter: Letter,
-    policy: GatePolicy,
-    licences: LicenceCache,
-    now: int,
-    undecided: Collection[Selector],
-) -> tuple[list[tuple[Stamp, Reason]], Reason, int]:
-    """The stamps that hold offline, the reason of the last one looked at, and how many were bad."""
-    found, reason, bad = [], standing.otherwise, 0
-    for stamp in standing.offered:
-        reason = judge_parsed(
-            stamp,
-            header=letter.header,
-            header_hash=judgement.header_hash,
-            body_hash=letter.body_hash,
-            recipients=standing.names,
-            issuers=policy.issuers,
-            now=now,
-            price=standing.price,
-            licences=licences,
-            strict_body=policy.strict_body,
-        ).reason
-        bad += reason in BAD and not (reason is Reason.BAD_LICENCE and _selector(stamp) in undecided)
-        # An expired stamp that holds otherwise may have paid this very letter before: the office knows.
-        if reason.kind is Kind.PAID or reason is Reason.EXPIRED:
-            found.append((stamp, reason))
-    return found, found[0][1] if found else reason, bad
 
 
 def _passes(letter: Letter, policy: GatePolicy, now: int) -> Passes | None:

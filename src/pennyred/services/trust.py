@@ -2,12 +2,13 @@
 
 Only those that hold offline, of accounts this gate has settled for before, and few: what a thief of a known account can
 take is bounded, and so is what the receiver can lose. They are written down in the gate's state, which is a small
-ledger meanwhile: the same letter again has had its stamp, another letter finds it spent. When the office answers, they
-are held and settled there in order; an account whose stamps were not paid is not trusted again.
+ledger meanwhile: the same letter again has had its stamp, another letter finds it spent. So it does of what was spent
+at this gate before. When the office answers, they are held and settled there in order; an account that does not pay
+for its stamps is not trusted again.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -32,10 +33,23 @@ POSTPONE_SECONDS = 600
 NOTE_SECONDS = 86_400
 """How often it is noted of an account that it was settled for."""
 NOTED_MAX = 10_000
+SPENT_UNWRITTEN_MAX = 10_000
+"""Stamps spent here that the state has not been told of: those of the last second or so."""
 
+_AT_ONCE = 500
+_GONE = (HoldOutcome.ALREADY_SETTLED, HoldOutcome.SPENT)
 _LATER = (HoldOutcome.IN_PROGRESS, HoldOutcome.OVER_CAP, HoldOutcome.GROUP_FAILED)
-_BLAMELESS = (HoldOutcome.EXPIRED, HoldOutcome.WRONG_RECEIVER)
-"""The sender cannot help it: the office was silent too long, or this gate may not redeem there."""
+_BLAMED = tuple(
+    outcome.value
+    for outcome in (
+        HoldOutcome.UNKNOWN_ACCOUNT,
+        HoldOutcome.ACCOUNT_CLOSED,
+        HoldOutcome.INSUFFICIENT_BALANCE,
+        SettleOutcome.NO_FUNDS,
+    )
+)
+"""What only the account's owner can bring about. He cannot help it that the office was silent too long, that this gate
+may not redeem there, that a stolen key was replaced, or that a thief has used a copy of his stamp first."""
 _TAKEN = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
 
 
@@ -89,6 +103,7 @@ class TrustingRedeemer:
         """Whether the list may have something of this office; where not, nothing is looked up."""
         self._takes = 0
         self._noted: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._spent: deque[Settle] = deque(maxlen=SPENT_UNWRITTEN_MAX)
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         """Reserve at the office, else on trust; see `ports.Redeemer`."""
@@ -99,16 +114,19 @@ class TrustingRedeemer:
                     return [HoldAnswer(HoldOutcome.IN_PROGRESS)] * len(holds)
                 if owed:  # before the office: else the same letter would be held, and delivered, once more
                     await self._present(owed)
-            return await self._redeemer.hold(holds, lease_seconds=lease_seconds)
+            answers = await self._redeemer.hold(holds, lease_seconds=lease_seconds)
         except Unavailable as trouble:
             if not trouble.is_silence:
                 raise
             return await self._take(holds, lease_seconds, trouble)
+        self._spent += [_first_use(*pair) for pair in zip(holds, answers, strict=True) if pair[1].outcome in _GONE]
+        return answers
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
         """Take at the office what it holds, and owe what was accepted on trust; see `ports.Redeemer`."""
         owed = await self._book.owe(settles) if self._is_owing else [False] * len(settles)
         rest = [settle for settle, is_owed in zip(settles, owed, strict=True) if not is_owed]
+        self._spent += rest  # whatever the office says: their letters were delivered
         outcomes = iter(await self._redeemer.settle(rest) if rest else [])
         answers = [SettleOutcome.SETTLED if is_owed else next(outcomes) for is_owed in owed]
         paid = zip(settles, owed, answers, strict=True)
@@ -131,6 +149,7 @@ class TrustingRedeemer:
         """Present what is owed until it is paid or lost; runs until it is cancelled."""
         while True:
             try:
+                await self.flush()
                 await self._book.sweep(now=self._clock())
                 await self.redeem()
                 takes = self._takes
@@ -141,6 +160,15 @@ class TrustingRedeemer:
                 pass  # the office, or the state: next time
             await asyncio.sleep(pause_seconds)
 
+    async def flush(self) -> None:
+        """Write down what was spent lately. No letter waits for that while the office answers; see `_take`."""
+        while some := [self._spent.popleft() for _ in range(min(len(self._spent), _AT_ONCE))]:
+            try:
+                await self._book.note_spent(some)
+            except Unavailable:
+                self._spent.extendleft(reversed(some))
+                raise
+
     async def redeem(self) -> None:
         """Present what is owed now. Raises `Unavailable` where the office, or the state, does not answer."""
         while holds := await self._book.waiting(self._issuer, now=self._clock()):
@@ -149,6 +177,7 @@ class TrustingRedeemer:
     async def _take(self, holds: Sequence[Hold], lease_seconds: int, trouble: Unavailable) -> list[HoldAnswer]:
         if any(self._is_revoked(hold.stamp.licence) for hold in holds):
             raise trouble  # not to be trusted, nor refused here: the office may know the letter
+        await self.flush()
         now = self._clock()
         self._is_owing = True
         self._takes += 1
@@ -160,9 +189,10 @@ class TrustingRedeemer:
             total_max=self._limits.total,
         )
         self._takes += 1
-        if all(outcome is HoldOutcome.GROUP_FAILED for outcome in outcomes):
-            raise trouble  # nobody here is trusted, or not any further
-        pairs = zip(holds, outcomes, strict=True)
+        pairs = list(zip(holds, outcomes, strict=True))
+        unknown = [hold for hold, outcome in pairs if outcome is HoldOutcome.GROUP_FAILED]
+        if len(unknown) == len(holds) or any(hold.flaw is not None for hold in unknown):
+            raise trouble  # nobody here is trusted, or not any further; or only the office knows of that letter
         if taken := [hold for hold, outcome in pairs if outcome is HoldOutcome.HELD]:
             self._log.trusted(taken, str(trouble))
         return [HoldAnswer(outcome) for outcome in outcomes]
@@ -191,7 +221,7 @@ class TrustingRedeemer:
         if later:
             await self._book.postpone(later, until=self._clock() + POSTPONE_SECONDS)
         for settle, why in unpaid:
-            lost = await self._book.lost([settle], is_blamed=why not in _BLAMELESS)
+            lost = await self._book.lost([settle], is_blamed=why in _BLAMED)
             if lost:  # another worker may have been told the same
                 self._log.unredeemed(lost, why)
 
@@ -216,3 +246,12 @@ class TrustingRedeemer:
 def _settle(hold: Hold) -> Settle:
     void = void_of(hold)
     return Settle(void.issuer, void.account, void.expiry_day, void.serial, void.letter)
+
+
+def _first_use(hold: Hold, answer: HoldAnswer) -> Settle:
+    """What a stamp was used for that cannot be used again; an empty letter where it is not known to have been ours."""
+    letter = hold.letter
+    if answer.outcome is HoldOutcome.SPENT:
+        used = answer.first_use.letter if answer.first_use is not None else b""
+        letter = used if used != hold.letter else b""  # the same letter, but another receiver's
+    return replace(_settle(hold), letter=letter)

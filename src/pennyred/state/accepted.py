@@ -2,10 +2,12 @@
 
 A stamp is `taken` while its letter is being delivered, `owed` once it was, and over when its office has answered:
 `redeemed`, or `lost`. What is over is kept until the stamp has expired, so that it is not accepted again in the next
-outage. All workers count together: whoever takes changes one row first, for which the others wait.
+outage; and so are, as hashes, the stamps that were spent here while their office answered. All workers count together:
+whoever takes changes one row first, for which the others wait.
 """
 
 from collections.abc import Collection, Sequence
+from hashlib import sha256
 from typing import Any
 
 from pennyred.postage.ledger_rules import fails_group
@@ -20,6 +22,9 @@ TRUST_SECONDS = 90 * 86_400
 DOUBT_SECONDS = 86_400
 """How long after its lease a taken stamp is kept whose letter nobody answers for: a worker was killed."""
 _DAY_SECONDS = 86_400
+_ROWS_FORGOTTEN_MAX = 1_000
+"""Each time it is swept."""
+_HASH_BYTES = 16
 
 
 class Accepted:
@@ -106,6 +111,12 @@ class Accepted:
         rows = [(until, *_key(settle)) for settle in settles]
         await self._commits.run(lambda connection: _for_each(connection, statement, rows))
 
+    async def note_spent(self, settles: Sequence[Settle]) -> None:
+        """These stamps were used for these letters; an empty letter is another than whatever is asked about later."""
+        statement = "INSERT INTO spent_stamp VALUES (?, ?, ?) ON CONFLICT (stamp) DO NOTHING"
+        rows = [(_hashed(_key(one)), one.letter, one.expiry_day) for one in settles]
+        await self._commits.run(lambda connection: _for_each(connection, statement, rows))
+
     async def note_settled(self, accounts: Collection[tuple[str, str]], *, now: int) -> None:
         """A stamp of each (issuer, account) was paid: from now on it is trusted."""
         statement = (
@@ -123,6 +134,10 @@ class Accepted:
                 "DELETE FROM accepted WHERE state IN ('redeemed', 'lost') AND expiry_day < ?", (now // _DAY_SECONDS,)
             )
             connection.execute("DELETE FROM accepted WHERE state = 'taken' AND lease_until < ?", (now - DOUBT_SECONDS,))
+            connection.execute(
+                "DELETE FROM spent_stamp WHERE stamp IN (SELECT stamp FROM spent_stamp WHERE expiry_day < ? LIMIT ?)",
+                (now // _DAY_SECONDS, _ROWS_FORGOTTEN_MAX),
+            )
             connection.execute("DELETE FROM settled_account WHERE last_at < ?", (now - TRUST_SECONDS,))
 
         await self._commits.run(work)
@@ -186,7 +201,11 @@ class _Taking:
 
     def _decide_new(self, hold: Hold, asked: dict[tuple[str, str], int]) -> HoldOutcome:
         stamp = hold.stamp
-        if stamp.expires_at <= self._now:
+        spent = "SELECT letter FROM spent_stamp WHERE stamp = ?"
+        for (letter,) in _rows(self._connection, spent, (_hashed(_key_of(hold)),)):
+            return HoldOutcome.ALREADY_SETTLED if letter == hold.letter else HoldOutcome.SPENT
+        # Of an altered body nobody knows who altered it: whoever has a copy of a letter could put another text to it.
+        if stamp.expires_at <= self._now or hold.flaw is not None or hold.is_altered:
             return HoldOutcome.GROUP_FAILED
         account = (stamp.issuer, stamp.account)
         trusted = "SELECT 1 FROM settled_account WHERE issuer = ? AND account = ? AND unredeemed = 0"
@@ -251,6 +270,11 @@ def _close(connection: Connection, state: str, settles: Sequence[Settle]) -> lis
 def _hold(row: Sequence[Any]) -> Hold:
     letter, tx, domain, stamp = row
     return Hold(tx, 0, parse_stamp(stamp), domain, letter)
+
+
+def _hashed(key: tuple[str, str, int, bytes]) -> bytes:
+    issuer, account, expiry_day, serial = key
+    return sha256(f"{issuer} {account} {expiry_day} ".encode() + serial).digest()[:_HASH_BYTES]
 
 
 def _key_of(hold: Hold) -> tuple[str, str, int, bytes]:

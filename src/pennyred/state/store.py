@@ -14,6 +14,7 @@ from pennyred.state.correspondents import Correspondents, Hasher
 from pennyred.state.figures import FigureBook
 from pennyred.state.foundkeys import FoundKeys
 from pennyred.state.outbox import Outbox
+from pennyred.state.paidnames import PaidNames
 from pennyred.state.partly import PartlyDelivered
 from pennyred.state.permits import Permits
 from pennyred.state.recipientrules import RecipientRuleBook
@@ -34,6 +35,7 @@ class GateState:
         self.outbox = Outbox(self._commits)
         self.accepted = Accepted(self._commits)
         self.partly = PartlyDelivered(self._commits)
+        self.paid_names = PaidNames(self._readers, self._commits)
         self.correspondents = Correspondents(self._commits, hasher)
         self.permits = Permits(self._commits)
         self.wanted = WantedBook(self._readers, self._commits, hasher)

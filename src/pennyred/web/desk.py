@@ -13,7 +13,7 @@ from pennyred.ledger.protocol import PAGE_MAX
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import Malformed
 from pennyred.services.office import Office
-from pennyred.web import examples, messages, tokens
+from pennyred.web import abilities, examples, messages, tokens
 from pennyred.web.problems import TooOften, described
 from pennyred.web.repeats import Caller, Key, answered_once
 from pennyred.web.senders import SIGNED, require_first, signer, signing_account
@@ -34,7 +34,7 @@ def issuer(state: State) -> messages.Issuer:
     keys = [
         messages.PublicKey(selector, encode_base64(key).decode()) for selector, key in office.keys.public_keys.items()
     ]
-    return messages.Issuer(office.issuer, keys, office.price)
+    return messages.Issuer(office.issuer, keys, office.price, list(abilities.OWN))
 
 
 @get("/healthz", media_type="text/plain", responses=described(), tags=["everybody"])

@@ -27,6 +27,8 @@ class Issuer(msgspec.Struct, frozen=True):
     issuer: str
     keys: list[PublicKey]
     price: int
+    abilities: list[str] = []
+    """What gates may ask for that offices of earlier releases do not understand (`web.abilities`)."""
 
 
 class OpenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

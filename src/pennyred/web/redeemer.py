@@ -6,7 +6,7 @@ the letter, a void the `tx`.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,9 +16,10 @@ from pennyred.postage.encoding import INTEGER_MAX, decode_base64
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.licence import Revocations
 from pennyred.postage.reasons import Reason
-from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.web import redemptions
-from pennyred.web.asking import Asker
+from pennyred.web.abilities import FLAW, Abilities
+from pennyred.web.asking import Asker, RequestRefused
 from pennyred.web.batching import Batcher, BatchLimits
 from pennyred.web.doubtful import DoubtfulHolds
 from pennyred.web.messages import RevocationsView
@@ -61,6 +62,7 @@ class HttpRedeemer:
         self._settles = Batcher[SettleItem, SettleResult](self._send_settles, limits)
         self._voids = Batcher[VoidItem, VoidOutcome](self._send_voids, limits)
         self._doubtful = DoubtfulHolds(self.void)
+        self._abilities = Abilities(asker)
         self._giving_back: asyncio.Future[None] | None = None
 
     def start(self) -> None:
@@ -78,15 +80,23 @@ class HttpRedeemer:
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         """Reserve; see `ports.Redeemer`. A letter with more stamps than a request takes needs several."""
-        items = [redemptions.write_hold(hold) for hold in holds]
         lease_seconds = min(lease_seconds, LEASE_SECONDS_MAX)
         answers: dict[int, HoldAnswer] = {}
+        flawed = {place for place, hold in enumerate(holds) if hold.flaw is not None}
+        if flawed and not await self._abilities.has(FLAW):
+            # It would hold them, as it knows of no flaw: so it is not asked, and they are no stamps.
+            answers = {place: HoldAnswer(HoldOutcome.INVALID, reason=holds[place].flaw or "") for place in flawed}
+        items = {place: redemptions.write_hold(hold) for place, hold in enumerate(holds) if place not in answers}
         try:
             for places in _pieces(items):  # one after the other: the letter's own group before the spare stamps
                 some = [items[place] for place in places]
-                said = await self._holds.ask(some, _size(some), lease_seconds)
+                # What an office may not understand goes by itself, so that it spoils no other letter's question.
+                key = (lease_seconds, not flawed.isdisjoint(places))
+                said = await self._holds.ask(some, _size(some), key)
                 answers |= dict(zip(places, said, strict=True))
-        except Unavailable:
+        except Unavailable as trouble:
+            if flawed and isinstance(trouble, RequestRefused):
+                self._abilities.forget()
             self._doubtful.add(
                 [hold for place, hold in enumerate(holds) if _may_be_held(answers.get(place))], lease_seconds
             )
@@ -119,7 +129,10 @@ class HttpRedeemer:
         """A page of the licences that count no more; raises `Unavailable`."""
         return await self.asker.get(f"/v1/revocations?after={after}", read_revocations)
 
-    async def _send_holds(self, lease_seconds: int, questions: Sequence[Sequence[HoldItem]]) -> list[list[HoldAnswer]]:
+    async def _send_holds(
+        self, key: tuple[int, bool], questions: Sequence[Sequence[HoldItem]]
+    ) -> list[list[HoldAnswer]]:
+        lease_seconds, _ = key
         request = HoldRequest(_regrouped(questions), lease_seconds)
         return await self._post("hold", request, questions, read_held)
 
@@ -185,13 +198,13 @@ def _decoded(octets: bytes, kind: type[Response]) -> Response:
         raise Malformed("not a post office's answer") from error
 
 
-def _pieces(items: Sequence[HoldItem]) -> Iterator[list[int]]:
+def _pieces(items: Mapping[int, HoldItem]) -> Iterator[list[int]]:
     """Places of the items that go into one request each; no group is divided.
 
     Raises `Unavailable` for one that is too large.
     """
     groups: dict[tuple[str, int], list[int]] = {}
-    for place, item in enumerate(items):
+    for place, item in items.items():
         groups.setdefault((item.tx, item.group), []).append(place)
     piece, size = list[int](), 0
     for places in groups.values():

@@ -13,6 +13,7 @@ import msgspec
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.encoding import INTEGER_MAX, decode_base64, encode_base64
 from pennyred.postage.errors import Malformed
+from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.redemption import (
     FirstUse,
     Hold,
@@ -35,7 +36,7 @@ Whole = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
 Text = Annotated[str, msgspec.Meta(max_length=8192)]
 
 
-class HoldItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HoldItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Reserve one stamp's price; items of the same group are held together or not at all."""
 
     tx: Text
@@ -43,6 +44,9 @@ class HoldItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stamp: Text
     domain: Text
     letter: Text
+    flaw: Text = ""
+    """Why the gate would not take the stamp: it is only asked whether this letter was paid with it before, and nothing
+    is held anew. Only for an office that says `flaw` among its `abilities`."""
 
 
 class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,7 +143,7 @@ class VoidResponse(msgspec.Struct, frozen=True):
 def write_hold(hold: Hold) -> HoldItem:
     """As it travels, without the salt."""
     stamp = hold.stamp.for_office().decode("ascii")
-    return HoldItem(_text(hold.tx), hold.group, stamp, hold.domain, _text(hold.letter))
+    return HoldItem(_text(hold.tx), hold.group, stamp, hold.domain, _text(hold.letter), hold.flaw or "")
 
 
 def read_hold(item: HoldItem) -> Hold:
@@ -149,7 +153,15 @@ def read_hold(item: HoldItem) -> Hold:
     stamp = parse_stamp(_ascii(item.stamp))
     if stamp.salt is not None:
         raise Malformed("stamp: its salt stays with the letter")
-    return Hold(_bytes(item.tx, 16, "tx"), item.group, stamp, item.domain, _bytes(item.letter, 32, "letter"))
+    letter, flaw = _bytes(item.letter, 32, "letter"), _read_flaw(item.flaw)
+    return Hold(_bytes(item.tx, 16, "tx"), item.group, stamp, item.domain, letter, flaw)
+
+
+def _read_flaw(name: str) -> Reason | None:
+    """A name that is not known here is a flaw, too: gates may be newer than offices."""
+    if not name:
+        return None
+    return next((reason for reason in Reason if reason == name and reason.kind is Kind.DUE), Reason.MALFORMED)
 
 
 def write_settle(settle: Settle) -> SettleItem:

@@ -1,0 +1,107 @@
+"""The stamps that a letter offers for one recipient: which hold, which may have paid for it before, which are bad.
+
+All that can be said of them offline. Whether one was spent, or has paid this very letter, only its office knows.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from pennyred.postage.address import Recipient
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.stamp import Stamp
+from pennyred.postage.verdict import LicenceCache, Verdict, judge_parsed, may_have_paid
+from pennyred.services.gatepolicy import GatePolicy
+from pennyred.services.keyring import Selector
+from pennyred.services.letterbox import Letter
+
+BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
+"""What counts as a bad stamp: what costs a check of a signature for nothing, and what is no stamp at all.
+
+Not what happens to honest letters: those too late or too early, paid too little, made out to somebody else, altered
+on the way (mailing lists do that), or of a version, or an office, that only others know.
+"""
+
+Offer = tuple[Stamp, Reason]
+"""A stamp to ask an office about, and what the recipient is called once it has paid; or what is wrong with it."""
+
+
+def flaw_of(reason: Reason) -> Reason | None:
+    """What is wrong with a stamp that is only asked about because it may have paid this very letter before.
+
+    None where it may be held anew. So may one that has expired by this gate's clock: its office has a clock, too.
+    """
+    return reason if reason.kind is Kind.DUE and reason is not Reason.EXPIRED else None
+
+
+def selector_of(stamp: Stamp) -> Selector:
+    """The office's key that a stamp's licence names."""
+    return stamp.issuer, stamp.licence.selector
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found out about one recipient's stamps."""
+
+    reason: Reason
+    """Of the first that may pay, else of the last one looked at."""
+    good: list[Offer] = field(default_factory=list)
+    flawed: list[Offer] = field(default_factory=list)
+    bad: int = 0
+    is_undecided: bool = False
+    """Whether one hangs on an office's key of which nobody can say just now whether it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Looks at the stamps of one letter."""
+
+    letter: Letter
+    header_hash: bytes
+    policy: GatePolicy
+    licences: LicenceCache
+    now: int
+    undecided: Collection[Selector] = ()
+
+    def examine(self, stamps: Sequence[Stamp], names: Sequence[Recipient], price: int, otherwise: Reason) -> Found:
+        """Judge what is made out to one of these names; without any, the reason is `otherwise`."""
+        found = Found(otherwise)
+        for stamp in stamps:
+            verdict = self._judge(stamp, names, price)
+            found.reason = verdict.reason
+            if flaw_of(verdict.reason) is None:
+                found.good.append((stamp, verdict.reason))
+            elif verdict.reason is Reason.BAD_LICENCE and selector_of(stamp) in self.undecided:
+                found.is_undecided = True
+            elif self._may_have_paid(verdict, names):
+                found.flawed.append((stamp, verdict.reason))
+                found.bad += verdict.reason in BAD
+            else:
+                found.bad += verdict.reason in BAD
+        if found.good:
+            found.reason = found.good[0][1]
+        return found
+
+    def _judge(self, stamp: Stamp, names: Sequence[Recipient], price: int) -> Verdict:
+        return judge_parsed(
+            stamp,
+            header=self.letter.header,
+            header_hash=self.header_hash,
+            body_hash=self.letter.body_hash,
+            recipients=names,
+            issuers=self.policy.issuers,
+            now=self.now,
+            price=price,
+            licences=self.licences,
+            strict_body=self.policy.strict_body,
+        )
+
+    def _may_have_paid(self, verdict: Verdict, names: Sequence[Recipient]) -> bool:
+        return may_have_paid(
+            verdict,
+            header=self.letter.header,
+            header_hash=self.header_hash,
+            recipients=names,
+            issuers=self.policy.issuers,
+            licences=self.licences,
+            retired=self.policy.retired,
+        )

@@ -1,0 +1,85 @@
+"""An honest retry of a paid letter is told that it was delivered, though the settings and keys are others by then."""
+
+import signal
+
+import pytest
+from town import BOB, Town, letter
+
+INFO = "info@example.org"
+FOOTER = b"-- \r\nchecked by a gateway\r\n"
+ALIAS = f'aliases = {{"{INFO}" = ["{BOB}"]}}\n'
+ELSEWHERE = '[[issuer]]\ndomain = "other.example"\nurl = "http://127.0.0.1:9"\ntoken_file = "other.token"\n'
+
+CHANGES = {
+    "the price went up": ("price = 2\n", ""),
+    "altered bodies count no more": ('altered_body = "reject"\n', ""),
+    "the alias is gone": ("", ""),
+    "the domain is not served any more": (f'{ALIAS}domains = ["example.net"]\n', ""),
+    "another office's stamps count": ('issuers = ["other.example"]\n', ELSEWHERE),
+}
+
+
+def reread(running) -> None:
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for(lambda line: line["event"].startswith("settings"))
+    assert running.log[-1]["event"] == "settings reread"
+
+
+@pytest.mark.parametrize(("gate", "more"), CHANGES.values(), ids=CHANGES)
+def test_after_a_new_start_and_after_a_reload(tmp_path, mail_server, gate, more):
+    mail_server.forget()
+    town = Town.found(tmp_path, mail_server.port, ALIAS)
+    (tmp_path / "other.token").write_text("token")
+    (tmp_path / "other.token").chmod(0o600)
+    with town.serve() as running:
+        town.fund(10)
+        paid = [town.stamped(letter(), INFO) + FOOTER for _ in range(3)]
+        for one in paid:
+            assert town.send(one, BOB)[0] == 250
+        town.write(gate, more)
+        if not more:  # a new post office takes a restart
+            reread(running)
+            code, text = town.send(paid[0], BOB)
+            assert (code, "duplicate" in text) == (250, True)
+    with town.serve():
+        for one in paid:
+            code, text = town.send(one, BOB)
+            assert (code, "duplicate" in text) == (250, True)
+        assert town.send(town.stamped(letter(), INFO) + FOOTER, BOB)[0] == 550
+    assert len(mail_server.letters) == 3
+    audit = town.audit()
+    assert (audit["balanced"], audit["settled"], audit["held"]) == (True, 3, 0)
+
+
+def test_after_the_offices_old_key_was_taken_away(tmp_path, mail_server):
+    mail_server.forget()
+    town = Town.found(tmp_path, mail_server.port)
+    with town.serve() as running:
+        town.fund(10)
+        paid, unpaid = town.stamped(letter(), BOB), town.stamped(letter(), BOB)
+        assert town.send(paid, BOB)[0] == 250
+        town.admin("key", "rotate")
+        (tmp_path / "office.key").unlink()
+        reread(running)
+        code, text = town.send(paid, BOB)
+        assert (code, "duplicate" in text) == (250, True)
+        code, text = town.send(unpaid, BOB)
+        assert (code, "(bad-licence)" in text) == (550, True)
+    assert len(mail_server.letters) == 1
+
+
+def test_where_the_office_is_another_program(tmp_path, mail_server):
+    mail_server.forget()
+    town = Town.found(tmp_path, mail_server.port, is_divided=True)
+    with town.serve() as running:
+        town.fund(10)
+        paid = town.stamped(letter(), BOB)
+        assert town.send(paid, BOB)[0] == 250
+        town.write("price = 2\n")
+        reread(running)
+        code, text = town.send(paid, BOB)
+        assert (code, "duplicate" in text) == (250, True)
+        code, text = town.send(town.stamped(letter(), BOB), BOB)
+        assert (code, "(underpaid)" in text) == (550, True)
+        assert town.balance() == (1, 0)
+    assert len(mail_server.letters) == 1
