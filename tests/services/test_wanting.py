@@ -92,7 +92,7 @@ class TestProof:
             ("never", {"check": Check.NEVER}, [KNOWN]),
         ):
             desk = DeskUnderTest(**policy)
-            desk.desk._refusals = None
+            desk.desk.refusals = None
             desk.wants.of[BOB] = grants
             presented(desk)
             asked[name] = desk.witness.asked
