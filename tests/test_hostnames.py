@@ -13,6 +13,7 @@ import dns.rrset
 import pytest
 
 from pennyred.hostnames import HostNames
+from pennyred.services.letterbox import HostName
 
 ZONE = {
     ("1.2.0.192.in-addr.arpa.", "PTR"): ["mail.example.org."],
@@ -22,8 +23,11 @@ ZONE = {
     ("4.2.0.192.in-addr.arpa.", "PTR"): ["wrong.example.org.", "MX.example.org."],
     ("wrong.example.org.", "A"): ["192.0.2.99"],
     ("mx.example.org.", "A"): ["192.0.2.98", "192.0.2.4"],
+    ("6.2.0.192.in-addr.arpa.", "PTR"): ["silent.example.org."],
+    ("7.2.0.192.in-addr.arpa.", "PTR"): ["silent.example.org.", "named.example.org."],
+    ("named.example.org.", "A"): ["192.0.2.7"],
 }
-SERVFAIL = "9.2.0.192.in-addr.arpa."
+SERVFAIL = ("9.2.0.192.in-addr.arpa.", "silent.example.org.")
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def resolver() -> Iterator[tuple[dns.asyncresolver.Resolver, list[str]]]:
             asked.append(f"{name} {kind}")
             answer = dns.message.make_response(message)
             records = ZONE.get((name, kind))
-            if name == SERVFAIL:
+            if name in SERVFAIL:
                 answer.set_rcode(dns.rcode.SERVFAIL)
             elif records:
                 answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))
@@ -66,22 +70,24 @@ def resolver() -> Iterator[tuple[dns.asyncresolver.Resolver, list[str]]]:
 
 
 @pytest.mark.parametrize(
-    ("address", "name"),
+    ("address", "verified", "reverse"),
     [
-        ("192.0.2.1", "mail.example.org"),
-        ("192.0.2.2", ""),
-        ("192.0.2.3", ""),
-        ("192.0.2.4", "mx.example.org"),
-        ("192.0.2.5", ""),
-        ("192.0.2.9", None),
-        ("127.0.0.1", "localhost"),
-        ("::1", "localhost"),
-        ("unix socket", None),
+        ("192.0.2.1", "mail.example.org", "mail.example.org"),
+        ("192.0.2.2", "", "mail.example.org"),
+        ("192.0.2.3", "", "nowhere.example.org"),
+        ("192.0.2.4", "mx.example.org", "mx.example.org"),
+        ("192.0.2.5", "", ""),
+        ("192.0.2.6", None, "silent.example.org"),
+        ("192.0.2.7", "named.example.org", "named.example.org"),
+        ("192.0.2.9", None, None),
+        ("127.0.0.1", "localhost", "localhost"),
+        ("::1", "localhost", "localhost"),
+        ("unix socket", None, None),
     ],
 )
-def test_the_name_is_verified(resolver, address, name):
+def test_the_name_is_verified(resolver, address, verified, reverse):
     """PTR and A agree: the name; they do not, or there is none: empty; no answer: not known now."""
-    assert asyncio.run(HostNames(resolver[0]).lookup(address)) == name
+    assert asyncio.run(HostNames(resolver[0]).lookup(address)) == HostName(verified, reverse)
 
 
 def test_an_address_is_asked_about_once(resolver):
@@ -113,10 +119,10 @@ def test_addresses_without_a_name_push_out_none_that_has_one(resolver, monkeypat
 
     async def ask() -> None:
         names = HostNames(server)
-        assert await names.lookup("192.0.2.1") == "mail.example.org"
+        assert (await names.lookup("192.0.2.1")).verified == "mail.example.org"
         for last in range(100, 200):
-            assert await names.lookup(f"192.0.2.{last}") == ""
-        assert await names.lookup("192.0.2.1") == "mail.example.org"
+            assert (await names.lookup(f"192.0.2.{last}")).verified == ""
+        assert (await names.lookup("192.0.2.1")).verified == "mail.example.org"
 
     asyncio.run(ask())
     assert asked.count("1.2.0.192.in-addr.arpa. PTR") == 1

@@ -1,7 +1,8 @@
-"""The verified host name of a client, for the mail server behind the gate: PTR, confirmed by A or AAAA (RFC 8601 3).
+"""The host name of a client, for the mail server behind the gate: PTR, confirmed by A or AAAA (RFC 8601 section 3).
 
-Mail servers judge clients by it (Postfix's `reject_unknown_client_hostname`), and behind a gate they cannot ask
-themselves. Answers are kept for a while, in a bounded cache; one question is asked once at a time.
+Mail servers judge clients by it (Postfix's `reject_unknown_client_hostname`, and by what stands in PTR alone
+`reject_unknown_reverse_client_hostname`), and behind a gate they cannot ask themselves. Answers are kept for a while,
+in a bounded cache; one question is asked once at a time.
 """
 
 import asyncio
@@ -10,10 +11,12 @@ from ipaddress import ip_address
 
 import dns.asyncresolver
 import dns.exception
+import dns.name
 import dns.resolver
 import dns.reversename
 
 from pennyred.services.answercache import AnswerCache
+from pennyred.services.letterbox import HostName
 
 LIFETIME_SECONDS = 4.0
 """For all questions about one address: the client waits."""
@@ -30,45 +33,73 @@ class HostNames:
 
     def __init__(self, resolver: dns.asyncresolver.Resolver | None = None) -> None:
         self._resolver = resolver
-        self._known: AnswerCache[str, tuple[str | None]] = AnswerCache(time.monotonic, entries_max=NAMES_MAX)
-        self._asking: dict[str, asyncio.Future[str | None]] = {}
+        self._known: AnswerCache[str, HostName] = AnswerCache(time.monotonic, entries_max=NAMES_MAX)
+        self._asking: dict[str, asyncio.Future[HostName]] = {}
 
-    async def lookup(self, address: str) -> str | None:
-        """The name; empty where the address has none that leads back to it, None where that cannot be known now."""
+    async def lookup(self, address: str) -> HostName:
+        """What an address is called; raises nothing."""
         known = self._known.get(address)
         if known is not None:
-            return known[0]
+            return known
         asking = self._asking.get(address)
         if asking is None:
             asking = self._asking[address] = asyncio.ensure_future(self._ask(address))
             asking.add_done_callback(lambda _: self._asking.pop(address, None))
         return await asyncio.shield(asking)
 
-    async def _ask(self, address: str) -> str | None:
+    async def _ask(self, address: str) -> HostName:
+        question = _Question(address)
         try:
             async with asyncio.timeout(LIFETIME_SECONDS):
-                name = await self._verified(address)
+                await question.ask(self._asked)
         except (TimeoutError, dns.exception.DNSException, OSError, ValueError):
-            name = None
-        keep = KEEP_UNKNOWN_SECONDS if name is None else KEEP_SECONDS
-        self._known.put(address, (name,), keep, is_found=bool(name))
+            question.verified = None
+        name = HostName(question.verified, question.reverse)
+        keep = KEEP_UNKNOWN_SECONDS if None in (name.verified, name.reverse) else KEEP_SECONDS
+        self._known.put(address, name, keep, is_found=bool(name.verified))
         return name
 
-    async def _verified(self, address: str) -> str:
-        ip = ip_address(address)
-        if ip.is_loopback:
-            return "localhost"
+    @property
+    def _asked(self) -> dns.asyncresolver.Resolver:
         if self._resolver is None:
             self._resolver = dns.asyncresolver.Resolver()
+        return self._resolver
+
+
+class _Question:
+    """What is known of an address so far: its time may end at any moment."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.verified: str | None = ""
+        self.reverse: str | None = None
+
+    async def ask(self, resolver: dns.asyncresolver.Resolver) -> None:
+        """Find out; raises TimeoutError, DNSException, OSError, ValueError where the DNS does not answer."""
+        ip = ip_address(self._address)
+        if ip.is_loopback:
+            self.verified = self.reverse = "localhost"
+            return
         try:
-            pointers = await self._resolver.resolve(dns.reversename.from_address(address), "PTR")
+            pointers = list(await resolver.resolve(dns.reversename.from_address(self._address), "PTR"))
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return ""
-        for pointer in list(pointers)[:PTR_MAX]:
+            pointers = []
+        self.reverse = _plain(pointers[0].target) if pointers else ""
+        trouble: Exception | None = None
+        for pointer in pointers[:PTR_MAX]:
             try:
-                forward = await self._resolver.resolve(pointer.target, "A" if ip.version == 4 else "AAAA")
+                forward = await resolver.resolve(pointer.target, "A" if ip.version == 4 else "AAAA")
             except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
                 continue
+            except dns.exception.DNSException as error:
+                trouble = error  # another of its names may lead back all the same
+                continue
             if any(ip_address(record.address) == ip for record in forward):
-                return str(pointer.target).rstrip(".").lower()
-        return ""
+                self.verified = self.reverse = _plain(pointer.target)
+                return
+        if trouble is not None:
+            raise trouble
+
+
+def _plain(name: dns.name.Name) -> str:
+    return str(name).rstrip(".").lower()

@@ -277,7 +277,7 @@ def test_proxy_v2_names_the_client_on_every_connection():
             asked, first, second = upstream.heard
             assert asked.startswith(b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00")
             port = client.writer.get_extra_info("sockname")[1]
-            addresses = bytes((127, 0, 0, 1)) * 2 + port.to_bytes(2, "big") + upstream.port.to_bytes(2, "big")
+            addresses = bytes((127, 0, 0, 1)) * 2 + port.to_bytes(2, "big") + gate.port.to_bytes(2, "big")
             for heard in (first, second):
                 assert heard.startswith(b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + addresses)
 

@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smtp_gate import Gate
 
+from pennyred.services.letterbox import HostName
 from pennyred.smtp.identity import (
     ClientIdentity,
     MalformedIdentity,
     parse_attributes,
     plain_address,
-    proxy_header,
     told_of,
-    xclient_command,
 )
+from pennyred.smtp.telling import is_host_name, xclient_commands, xforward_commands
 
 LOOPBACK = {"trusted_fronts": (ip_network("127.0.0.0/8"),)}
-ALL = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN")
+ALL = frozenset(("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT", "REVERSE_NAME"))
 
 
 def test_attributes_are_read_as_postfix_writes_them():
@@ -30,16 +30,19 @@ def test_attributes_are_read_as_postfix_writes_them():
     }  # fmt: skip
     assert parse_attributes(b"addr=IPV6:2001:DB8:0::1") == {"ADDR": "2001:db8::1"}
     assert parse_attributes(b"NAME=[UNAVAILABLE] ADDR=[unavailable] HELO=[TEMPUNAVAIL]") == {
-        "NAME": None, "ADDR": None, "HELO": None,
+        "NAME": "", "ADDR": None, "HELO": None,
     }  # fmt: skip
-    assert parse_attributes(b"LOGIN=x DESTADDR=192.0.2.1 IDENT=1234 SOURCE=REMOTE") == {}
+    assert parse_attributes(b"NAME=[TEMPUNAVAIL] REVERSE_NAME=a.example") == {"NAME": None, "REVERSE_NAME": "a.example"}
+    assert parse_attributes(b"LOGIN=x DESTADDR=IPV6:::1 DESTPORT=25 IDENT=1234 SOURCE=REMOTE") == {
+        "LOGIN": "x", "DESTADDR": "::1", "DESTPORT": "25",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "argument",
     [
         b"", b"ADDR", b"ADDR=", b"ADDR=300.1.1.1", b"ADDR=host.example", b"PORT=70000", b"PORT=-1",
-        b"PROTO=HTTP", b"FOO=bar", b"HELO=a+0Db", b"NAME=" + b"x" * 300, b"HELO=x " * 100,
+        b"PROTO=HTTP", b"FOO=bar", b"HELO=a+0Db", b"DESTPORT=x", b"DESTADDR=here", b"NAME=" + b"x" * 300, b"HELO=x " * 100,
     ],
 )  # fmt: skip
 def test_other_attributes_are_refused(argument):
@@ -53,35 +56,74 @@ def test_any_argument_is_read_or_refused(argument):
         told_of(ClientIdentity("192.0.2.1"), parse_attributes(argument))
 
 
-@given(
-    st.text(max_size=60).filter(lambda text: text.isprintable() and text), st.sampled_from(["192.0.2.7", "2001:db8::7"])
-)
-def test_what_is_told_is_what_is_understood(helo, address):
-    client = ClientIdentity(address, helo=helo, name="h.example", protocol="SMTP")
-    line = xclient_command(client, ALL)
-    assert line.startswith(b"XCLIENT ")
-    assert len(line) <= 510
-    assert line.rpartition(b" ")[2].startswith(b"ADDR=")
-    attributes = parse_attributes(line.removeprefix(b"XCLIENT "))
-    if attributes["HELO"] is not None:
-        assert told_of(ClientIdentity(""), attributes) == client
+words = st.text(max_size=60).filter(lambda text: text.isprintable() and text)
+labels = st.from_regex(r"[a-z]([a-z0-9_-]{0,61}[a-z0-9])?", fullmatch=True)
+host_names = st.lists(labels, min_size=1, max_size=4).map(".".join).filter(lambda name: len(name) <= 255)
+
+
+@given(words, words, host_names, host_names, st.sampled_from(["192.0.2.7", "2001:db8::7"]))
+def test_what_is_told_is_what_is_understood(helo, login, name, reverse, address):
+    client = ClientIdentity(
+        address, 0, helo, name, "SMTP", reverse, is_reverse_known=True, login=login, destination="192.0.2.1",
+        destination_port=25,
+    )  # fmt: skip
+    lines = xclient_commands(client, ALL)
+    understood = {}
+    for line in lines:
+        assert line.startswith(b"XCLIENT ")
+        assert len(line) <= 510
+        assert line is lines[-1] or b"ADDR=" not in line
+        understood |= parse_attributes(line.removeprefix(b"XCLIENT "))
+    assert lines[-1].rpartition(b" ")[2].startswith(b"ADDR=")
+    if None not in (understood["HELO"], understood["LOGIN"]):
+        assert told_of(ClientIdentity(""), understood) == client
+
+
+def test_names_too_long_for_one_line_go_ahead_and_the_address_comes_last():
+    name, reverse = (".".join([letter * 63] * 4) for letter in "ab")
+    client = ClientIdentity("192.0.2.7", 0, "h" * 150, name, reverse_name=reverse, is_reverse_known=True)
+    first, second, last = xclient_commands(client, ALL)
+    assert first == b"XCLIENT NAME=" + name.encode()
+    assert second == b"XCLIENT REVERSE_NAME=" + reverse.encode()
+    assert last.endswith(b" ADDR=192.0.2.7")
+
+
+def test_only_what_a_mail_server_takes_is_told():
+    client = ClientIdentity("192.0.2.7", 4711, "h.example", "n.example", login="ann", destination="192.0.2.1")
+    assert xclient_commands(client, frozenset(("ADDR", "PROTO", "TTL"))) == (b"XCLIENT PROTO=ESMTP ADDR=192.0.2.7",)
+    assert xforward_commands(client, frozenset(("ADDR",))) == [b"XFORWARD ADDR=192.0.2.7"]
 
 
 def test_a_name_that_cannot_be_known_now_is_said_to_be_so():
-    assert b"NAME=[TEMPUNAVAIL] " in xclient_command(ClientIdentity("192.0.2.1", name=None), ALL)
+    [line] = xclient_commands(
+        ClientIdentity("192.0.2.1", name=None, reverse_name="r.example", is_reverse_known=True), ALL
+    )
+    assert b"NAME=[TEMPUNAVAIL] REVERSE_NAME=r.example " in line
+
+
+def test_a_reverse_name_that_nobody_has_looked_for_is_not_told():
+    assert b"REVERSE_NAME" not in xclient_commands(ClientIdentity("192.0.2.1"), ALL)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("mail.example.org", True), ("a_b.example", True), ("a", True), ("1-2.example", True), ("a.1", True),
+        ("x" * 63, True), ("", False), ("-a.example", False), ("a-.example", False), ("a.-b", False), ("1.2.3.4", False),
+        ("a..b", False), (".a", False), ("a.", False), ("x" * 64, False), ("a\\032b", False), ("ä.example", False),
+        ("*.example", False), ("a.example\n", False), (".".join(["x" * 63] * 5), False),
+    ],
+)  # fmt: skip
+def test_what_postfix_takes_for_no_host_name_is_told_as_none(name, is_one):
+    """It would refuse the whole command, and whoever writes "-x" into his PTR record would hear "later" for ever."""
+    assert is_host_name(name) == is_one
+    [line] = xclient_commands(ClientIdentity("192.0.2.1", name=name), frozenset(("NAME", "ADDR")))
+    assert line == b"XCLIENT NAME=%b ADDR=192.0.2.1" % (name.encode() if is_one else b"[UNAVAILABLE]")
 
 
 def test_mapped_addresses_are_what_they_map():
     assert plain_address("::ffff:192.0.2.1") == "192.0.2.1"
     assert plain_address("fe80::1%eth0") == "fe80::1"
-
-
-def test_proxy_headers_follow_the_protocol():
-    mixed = proxy_header(ClientIdentity("2001:db8::1", 5), ("192.0.2.1", 25))
-    assert mixed[12:16] == b"\x21\x21\x00\x24"
-    assert len(mixed) == 16 + 36
-    assert mixed[-4:] == b"\x00\x05\x00\x19"
-    assert proxy_header(None, ("192.0.2.1", 25))[12:] == b"\x20\x00\x00\x00"
 
 
 def test_xforward_of_a_trusted_front_holds_for_one_transaction():
@@ -91,7 +133,7 @@ def test_xforward_of_a_trusted_front_holds_for_one_transaction():
             await client.reply()
             hello = await client.say(b"EHLO front.example")
             assert b"XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n" in hello
-            assert b"XCLIENT NAME ADDR PORT PROTO HELO\r\n" in hello
+            assert b"XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT REVERSE_NAME\r\n" in hello
             line = b"XFORWARD NAME=spam.example ADDR=203.0.113.9 PORT=4711 PROTO=SMTP HELO=spam"
             assert (await client.say(line)).startswith(b"250")
             assert (await client.mail()).startswith(b"250")
@@ -158,7 +200,7 @@ def test_names_are_looked_up_where_no_front_tells_them():
 
     async def lookup(address):
         asked.append(address)
-        return "c.example.net"
+        return HostName("c.example.net", "c.example.net")
 
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream, name_lookup=lookup) as gate:

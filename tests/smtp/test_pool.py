@@ -13,7 +13,7 @@ from pennyred.smtp.pool import PoolExhausted, UpstreamPool
 from pennyred.smtp.upstream import Endpoint, UpstreamOptions, parse_capabilities, parse_url
 
 ALICE = ClientIdentity("192.0.2.1", 1234, "alice.example")
-BOB = ClientIdentity("2001:db8::1", 1234, "bob.example", name="bob.example.net", protocol="SMTP")
+BOB = ClientIdentity("2001:db8::1", 1234, "bob.example", name="bob.example.net")
 
 
 def pooled(upstream: FakeUpstream, **options) -> UpstreamPool:
@@ -28,7 +28,7 @@ def test_a_client_is_told_once_and_the_next_one_anew():
                 pool.release(await pool.acquire(client))
             assert [line for line in upstream.commands if not line.startswith(b"EHLO")] == [
                 b"XCLIENT NAME=[UNAVAILABLE] PORT=[UNAVAILABLE] PROTO=ESMTP HELO=alice.example ADDR=192.0.2.1\r\n",
-                b"XCLIENT NAME=bob.example.net PORT=[UNAVAILABLE] PROTO=SMTP HELO=bob.example ADDR=IPV6:2001:db8::1\r\n",
+                b"XCLIENT NAME=bob.example.net PORT=[UNAVAILABLE] PROTO=ESMTP HELO=bob.example ADDR=IPV6:2001:db8::1\r\n",
                 b"XCLIENT NAME=[UNAVAILABLE] PORT=[UNAVAILABLE] PROTO=ESMTP HELO=alice.example ADDR=192.0.2.1\r\n",
             ]
             assert [line for line in upstream.commands if line.startswith(b"EHLO")] == [
@@ -56,6 +56,56 @@ def test_a_connection_that_knows_the_client_already_is_preferred():
             pool.release(first)
             assert await pool.acquire(BOB) is second
             pool.release(second)
+            await pool.close()
+
+    asyncio.run(story())
+
+
+def test_who_has_said_helo_is_told_as_such_and_is_offered_nothing():
+    """Postfix writes "with ESMTP" behind EHLO, whatever XCLIENT said before it, and takes no pipelining behind HELO."""
+
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect(b"HELO client.example.com")
+            assert (await client.mail()).startswith(b"250")
+            told = upstream.commands[upstream.commands.index(b"HELO client.example.com\r\n") - 1 :]
+            assert b" PROTO=SMTP " in told[0]
+            assert told[2] == b"MAIL FROM:<alice@example.com>\r\n"
+            second = await gate.connect()
+            assert b"PIPELINING" in await second.say(b"EHLO client.example.com"), "others are offered what there is"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("sessions", [1, 10])
+def test_a_connection_told_for_good_serves_the_sessions_of_that_client_and_nobody_elses(sessions):
+    async def story():
+        async with FakeUpstream(is_believing_once=True) as upstream, Gate(upstream) as gate:
+            for _ in range(sessions):
+                client = await gate.connect()
+                assert (await client.mail()).startswith(b"250")
+                await client.close()
+            assert len(upstream.heard) == 1
+            other = await gate.connect(b"EHLO other.example.com")
+            assert (await other.mail()).startswith(b"250")
+            assert len(upstream.heard) == 2
+            assert not any(b"550" in line for line in upstream.heard)
+
+    asyncio.run(story())
+
+
+def test_at_the_limit_a_connection_told_of_somebody_else_makes_room():
+    async def story():
+        async with FakeUpstream(is_believing_once=True) as upstream:
+            pool = pooled(upstream, connections_max=2)
+            for client in (ALICE, BOB):
+                pool.release(await pool.acquire(client))
+            carol = await pool.acquire(ClientIdentity("192.0.2.3", 1, "carol.example"))
+            assert (pool.open_count, pool.idle_count) == (2, 1)
+            bob = await pool.acquire(BOB)
+            assert len(upstream.heard) == 3, "his own was kept"
+            pool.release(carol)
+            pool.release(bob)
             await pool.close()
 
     asyncio.run(story())

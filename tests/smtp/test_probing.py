@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 from fake_upstream import CLOSE, HANG, FakeUpstream
 
-from pennyred.smtp.identity import proxy_header
-from pennyred.smtp.probing import STRANGER, Probe, probe_upstream
+from pennyred.smtp.probing import STRANGER, STRANGERS, Probe, probe_upstream
+from pennyred.smtp.telling import proxy_header
 from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
 
 FOREIGN = "postmaster@open-relay-test.example.net"
 DENIED = b"554 5.7.1 Relay access denied\r\n"
+KINDS = 1 + len(STRANGERS)
 
 
 def probed(
@@ -35,7 +36,7 @@ def probed(
 @pytest.mark.parametrize("keywords", [("PIPELINING", "XCLIENT NAME ADDR"), ("XCLIENT NAME ADDR",)])
 def test_who_refuses_a_stranger_a_foreign_recipient_is_no_open_relay(keywords):
     upstream = FakeUpstream(keywords=keywords)
-    upstream.answers[b"RCPT"].append(DENIED)
+    upstream.answers[b"RCPT"] += [DENIED] * KINDS
 
     assert probed(upstream) == Probe(can_be_told=True, is_open_relay=False)
 
@@ -50,7 +51,8 @@ def test_the_question_is_asked_as_a_stranger_before_anything_else():
     probed(upstream)
 
     verbs = [command.split()[0] for command in upstream.commands]
-    assert verbs == [b"EHLO", b"XCLIENT", b"EHLO", b"MAIL", b"RCPT", b"QUIT"]
+    once = [b"EHLO", b"XCLIENT", b"EHLO", b"MAIL", b"RCPT", b"QUIT"]
+    assert verbs == [*once * 3, b"EHLO", b"XCLIENT", b"HELO", b"MAIL", b"RCPT", b"QUIT"]
     assert b"ADDR=192.0.2.1" in upstream.commands[1]
     assert upstream.commands[4] == b"RCPT TO:<postmaster@open-relay-test.example.net>\r\n"
 
@@ -71,10 +73,10 @@ def test_a_gate_that_tells_nothing_asks_as_itself():
 
 def test_a_stranger_is_announced_by_proxy_where_that_is_the_way():
     upstream = FakeUpstream(is_proxied=True, keywords=())
-    upstream.answers[b"RCPT"].append(DENIED)
+    upstream.answers[b"RCPT"] += [DENIED] * KINDS
 
     assert probed(upstream, IdentityMode.PROXY) == Probe(can_be_told=True)
-    assert upstream.heard[0].startswith(proxy_header(STRANGER, ("127.0.0.1", upstream.port)))
+    assert upstream.heard[0].startswith(proxy_header(STRANGER))
 
 
 def test_lmtp_is_spoken_to_a_server_of_lmtp(tmp_path):
@@ -90,6 +92,7 @@ def test_a_server_that_will_not_have_the_stranger_is_no_open_relay():
     upstream.answers[b"EHLO"].extend(
         [b"250-mail.example.org\r\n250 XCLIENT NAME ADDR\r\n", b"554 5.7.1 you are on a list\r\n"]
     )
+    upstream.answers[b"RCPT"] += [DENIED] * KINDS
 
     assert probed(upstream) == Probe(can_be_told=True)
 
@@ -140,5 +143,35 @@ def test_a_server_that_will_not_have_the_strangers_hello_is_no_open_relay():
     """By PROXY it hears EHLO in the stranger's name."""
     upstream = FakeUpstream(is_proxied=True, keywords=())
     upstream.answers[b"EHLO"].append(b"550 5.7.1 HELO claims to be our own name\r\n")
+    upstream.answers[b"RCPT"] += [DENIED] * KINDS
 
     assert probed(upstream, IdentityMode.PROXY) == Probe(can_be_told=True)
+
+
+@pytest.mark.parametrize(("place", "kind"), list(enumerate(STRANGERS, 1)))
+def test_a_kind_of_stranger_that_is_not_understood_is_named_with_what_was_said(place, kind):
+    upstream = FakeUpstream(keywords=("XCLIENT NAME ADDR PROTO",))
+    upstream.answers[b"RCPT"] += [DENIED] * KINDS
+    yes = b"220 go on\r\n"
+    upstream.answers[b"XCLIENT"] += [yes] * place + [b"501 5.5.4 Bad ADDR syntax\r\n"]
+
+    [(named, said)] = probed(upstream).not_understood
+    assert named == kind
+    assert "501 5.5.4 Bad ADDR syntax" in said
+
+
+def test_by_proxy_whom_it_hangs_up_on_it_does_not_understand():
+    upstream = FakeUpstream(is_proxied=True, keywords=())
+    upstream.answers[b"RCPT"] += [DENIED] * KINDS
+    upstream.answers[b"220"] += [b"220 yes\r\n", CLOSE]
+
+    [(named, said)] = probed(upstream, IdentityMode.PROXY).not_understood
+    assert (named, "closed" in said) == ("IPv6 clients", True)
+
+
+def test_a_relay_for_one_kind_only_is_an_open_relay():
+    """A list of neighbours may have all of IPv6 in it."""
+    upstream = FakeUpstream()
+    upstream.answers[b"RCPT"] += [DENIED]
+
+    assert probed(upstream).is_open_relay

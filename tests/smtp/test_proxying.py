@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import pytest
 from fake_upstream import FakeUpstream
@@ -12,34 +12,53 @@ from hypothesis import strategies as st
 from smtp_gate import Gate, eventually
 
 from pennyred.smtp import arrival
-from pennyred.smtp.identity import ClientIdentity, proxy_header
+from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.proxying import MalformedHeader, parse_header
+from pennyred.smtp.telling import proxy_header
 
 V1 = b"PROXY TCP4 198.51.100.7 192.0.2.25 40000 25\r\n"
-V2 = proxy_header(ClientIdentity("198.51.100.7", 40000), ("192.0.2.25", 25))
-LOCAL = proxy_header(None, ("192.0.2.25", 25))
+V2 = proxy_header(ClientIdentity("198.51.100.7", 40000, destination="192.0.2.25", destination_port=25))
+LOCAL = proxy_header(None)
+PEER = ("198.51.100.7", 40000, "192.0.2.25", 25)
 ON_LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
-@given(st.ip_addresses(), st.integers(0, 65535), st.ip_addresses(), st.binary(max_size=50))
+def unmapped(address):
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+@given(st.ip_addresses().map(unmapped), st.integers(0, 65535), st.ip_addresses().map(unmapped), st.binary(max_size=50))
 def test_what_is_told_is_heard(address, port, target, rest):
-    header = proxy_header(ClientIdentity(str(address), port), (str(target), 25))
+    """Never in another family than the client's: a destination of the other one is not told."""
+    client = ClientIdentity(str(address), port, destination=str(target), destination_port=25)
+    header = proxy_header(client)
     peer, octets = parse_header(header + rest)
-    told = ip_address(peer[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    assert (told, peer[1], octets) == (mapped or address, port, len(header))
+    assert header[13] == {4: 0x11, 6: 0x21}[address.version]
+    assert (peer.address, peer.port, octets) == (str(address), port, len(header))
+    is_told = target.version == address.version
+    anywhere = "0.0.0.0" if address.version == 4 else "::"
+    assert (peer.destination, peer.destination_port) == ((str(target), 25) if is_told else (anywhere, 0))
+
+
+@pytest.mark.parametrize(
+    ("address", "family"), [("198.51.100.7", 0x11), ("::ffff:198.51.100.7", 0x11), ("2001:db8::7", 0x21)]
+)
+def test_a_client_of_unknown_destination_keeps_its_family(address, family):
+    header = proxy_header(ClientIdentity(address))
+    assert header[13] == family
+    assert b"\xff\xff" not in header
 
 
 @pytest.mark.parametrize(
     ("header", "peer"),
     [
-        (V1, ("198.51.100.7", 40000)),
-        (b"PROXY TCP6 2001:db8::7 2001:db8::25 1 25\r\n", ("2001:db8::7", 1)),
-        (b"PROXY TCP6 ::ffff:198.51.100.7 ::1 1 25\r\n", ("198.51.100.7", 1)),
+        (V1, PEER),
+        (b"PROXY TCP6 2001:db8::7 2001:db8::25 1 25\r\n", ("2001:db8::7", 1, "2001:db8::25", 25)),
+        (b"PROXY TCP6 ::ffff:198.51.100.7 ::1 1 25\r\n", ("198.51.100.7", 1, "::1", 25)),
         (b"PROXY UNKNOWN\r\n", None),
         (b"PROXY UNKNOWN ffff:f...f:ffff whatever 65535 65535\r\n", None),
-        (V2, ("198.51.100.7", 40000)),
-        (V2[:14] + b"\x00\x10" + V2[16:] + b"\x20\x00\x01x", ("198.51.100.7", 40000)),
+        (V2, PEER),
+        (V2[:14] + b"\x00\x10" + V2[16:] + b"\x20\x00\x01x", PEER),
         (LOCAL, None),
         (V2[:13] + b"\x31\x00\xd8" + bytes(216), None),
     ],

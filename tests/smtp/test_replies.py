@@ -34,7 +34,8 @@ def test_a_stamp_that_does_not_count_says_why_and_is_temporary_only_where_time_c
 
 @pytest.mark.parametrize("reason", LATER)
 def test_trouble_is_always_temporary(reason):
-    code = b"451 4.4.1 " if reason is Reason.UPSTREAM_UNAVAILABLE else b"451 4.3.0 "
+    codes = {Reason.UPSTREAM_UNAVAILABLE: b"451 4.4.1 ", Reason.IDENTITY_REFUSED: b"451 4.3.5 "}
+    code = codes.get(reason, b"451 4.3.0 ")
     assert replies.later(reason).startswith(code)
     assert b"(ref 12ab)" in replies.later(reason, "12ab")
 

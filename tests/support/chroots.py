@@ -150,7 +150,7 @@ def wait_for(count: int, letters: Callable[[], list[bytes]], seconds: float = 20
 
 
 def _listens(host: str, port: int) -> bool:
-    with socket.socket() as one:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as one:
         return one.connect_ex((host, port)) == 0
 
 

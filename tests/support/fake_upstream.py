@@ -53,6 +53,8 @@ class FakeUpstream:
 
     keywords: tuple[str, ...] = KEYWORDS
     is_lmtp: bool = False
+    is_believing_once: bool = False
+    """Hears XCLIENT from the gate only, as Postfix does: whom it has been told of may say it no more."""
     is_proxied: bool = False
     """Expects a PROXY v2 header on each connection."""
     path: Path | None = None
@@ -138,6 +140,7 @@ class FakeUpstream:
 
     async def _session(self, reader, writer, heard) -> None:
         mail, recipients = b"", []
+        is_told = False
         if self.is_proxied:
             heard += await reader.readexactly(16)
             heard += await reader.readexactly(heard[15])
@@ -149,10 +152,14 @@ class FakeUpstream:
             verb = line.split()[0].upper() if line.split() else b""
             if verb in (b"EHLO", b"LHLO"):
                 lines = ["upstream.example.org", *self.keywords]
+                if is_told:
+                    lines = [line for line in lines if not line.startswith("XCLIENT")]
                 hello = "".join(f"250-{text}\r\n" for text in lines[:-1]) + f"250 {lines[-1]}\r\n"
                 await self._answer(writer, verb, hello.encode())
             elif verb == b"XCLIENT":
-                await self._answer(writer, verb, b"220 upstream.example.org ESMTP\r\n")
+                usual = b"550 5.7.0 insufficient authorization" if is_told else b"220 upstream.example.org ESMTP"
+                is_told = self.is_believing_once and b"ADDR=" in line
+                await self._answer(writer, verb, usual + b"\r\n")
             elif verb == b"MAIL":
                 if (await self._answer(writer, verb, b"250 2.1.0 Ok\r\n")).startswith(b"2"):
                     mail, recipients = line, []

@@ -41,10 +41,11 @@ from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.taglist import parse_tag_list
 from pennyred.services.maillog import MailLog
-from pennyred.smtp.identity import ClientIdentity, proxy_header
+from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.newlines import LetterStream
 from pennyred.smtp.proxying import MalformedHeader
 from pennyred.smtp.proxying import parse_header as parse_proxy_header
+from pennyred.smtp.telling import proxy_header
 from pennyred.state.keptletter import Origin, format_head, parse_head
 from pennyred.web.redeemer import read_held, read_settled, read_voided
 
@@ -100,8 +101,9 @@ def read_proxy_header(octets: bytes) -> None:
         assert parse_proxy_header(octets[:end]) == found
         assert parse_proxy_header(octets[: end - 1]) is None
         if peer is not None:
-            ip_address(peer[0])
-            assert 0 <= peer[1] < 65536
+            for address in (peer.address, peer.destination):
+                ip_address(address)
+            assert 0 <= peer.port < 65536 > peer.destination_port >= 0
 
 
 def read_what_is_claimed(octets: bytes) -> None:
@@ -205,9 +207,9 @@ SEEDS: dict[str, list[bytes]] = {
     "PROXY header": [
         b"PROXY TCP4 198.51.100.7 192.0.2.1 1234 25\r\nEHLO x\r\n",
         b"PROXY UNKNOWN\r\n",
-        proxy_header(ClientIdentity("198.51.100.7", 1234), ("192.0.2.1", 25)),
-        proxy_header(ClientIdentity("2001:db8::7", 1234), ("192.0.2.1", 25)),
-        proxy_header(None, ("192.0.2.1", 25)),
+        proxy_header(ClientIdentity("198.51.100.7", 1234, destination="192.0.2.1", destination_port=25)),
+        proxy_header(ClientIdentity("2001:db8::7", 1234)),
+        proxy_header(None),
     ],
     "claims": [b' "a" <ann@sender.example>', b" <a.b> <c@d>", b" v=1; d=sender.example; b=x"],
     "origin": [

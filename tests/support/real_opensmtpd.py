@@ -14,15 +14,16 @@ HOST = "127.0.0.2"
 class OpenSMTPD(Chroot):
     """One instance on `port`; `recipe` is a file of config/opensmtpd. Bob gets mail."""
 
-    def __init__(self, recipe: str) -> None:
+    def __init__(self, recipe: str, host: str = HOST) -> None:
         super().__init__("opensmtpd")
+        self.host = host
         self.recipe = recipe
         self.port = free_port()
 
     @property
     def url(self) -> str:
         """Where the gate reaches it."""
-        return f"smtp://{HOST}:{self.port}"
+        return f"smtp://{self.host}:{self.port}"
 
     def begin(self) -> None:
         """As Debian's package would be set up, and the recipe copied to where it says."""
@@ -32,7 +33,7 @@ class OpenSMTPD(Chroot):
         self.write("/etc/smtpd.conf", text.replace("port 10025", f"port {self.port}"))
         self.write("/etc/mailname", "mx.example.org\n")
         self.write("/etc/aliases", "postmaster: bob\n")
-        self.start("/usr/sbin/smtpd", "-d", port=self.port, host=HOST)
+        self.start("/usr/sbin/smtpd", "-d", port=self.port, host=self.host)
 
     def letters(self) -> list[bytes]:
         """Every letter that Bob has."""

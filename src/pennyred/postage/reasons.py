@@ -76,6 +76,7 @@ class Reason(StrEnum):
     LEDGER_UNAVAILABLE = "ledger-unavailable", Kind.LATER, "the ledger does not answer"
     IN_PROGRESS = "in-progress", Kind.LATER, "another delivery of this letter is under way"
     UPSTREAM_UNAVAILABLE = "upstream-unavailable", Kind.LATER, "the mail server does not answer"
+    IDENTITY_REFUSED = "identity-refused", Kind.LATER, "the mail server does not understand who this client is"
     DNS_UNAVAILABLE = "dns-unavailable", Kind.LATER, "the DNS does not answer, so who the sender is cannot be known"
     INTERNAL = "internal", Kind.LATER, "an error inside the gate"
 

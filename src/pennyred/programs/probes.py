@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,6 +165,8 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
                     f"smtpd_authorized_{identity}_hosts set to this gate's address on that listener (config/postfix)",
                 )
             ]
+        case Probe(not_understood=kinds) if found := _not_understood(settings, gate, which, kinds):
+            return found
         case Probe(is_open_relay=True):
             return [
                 _about(
@@ -176,6 +179,23 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
             ]
         case _:
             return []
+
+
+def _not_understood(
+    settings: Settings, gate: GateSettings, which: str, kinds: Sequence[tuple[str, str]]
+) -> list[Complaint]:
+    """Of clients who can come here: an IPv6 client needs an address to connect to, or a front that tells of it."""
+    can_be_ipv6 = any(":" in host for host, _ in gate.listen) or bool(gate.trusted_fronts)
+    return [
+        _about(
+            settings,
+            "gate.upstream_identity",
+            f"the mail server{which} does not understand {kind}, all of whom would hear 451 for ever: {said}",
+            "inet_protocols = all there, if it is a Postfix" if "IPv6" in kind else "a mail server that does",
+        )
+        for kind, said in kinds
+        if can_be_ipv6 or "IPv6" not in kind
+    ]
 
 
 async def _office_files(settings: Settings, office: OfficeSettings) -> list[Complaint]:

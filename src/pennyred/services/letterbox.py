@@ -35,6 +35,16 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class HostName:
+    """What the DNS calls an address; empty: it has no such name, None: that cannot be known now."""
+
+    verified: str | None
+    """A name that leads back to the address."""
+    reverse: str | None
+    """The first of its names, whether or not it does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """Who sends to whom, and from where, as the mail server behind the gate has accepted it."""
 

@@ -48,7 +48,7 @@ class Arrival(asyncio.Protocol):
             return
         if found is not None:
             peer, octets = found
-            self._hand_on(peer or (self._front, 0), self._heard[octets:])
+            self._hand_on(peer or Peer(self._front, 0), self._heard[octets:])
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Gone before it had said anything."""

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 from pennyred.failures import what
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
 from pennyred.smtp.dialogue import Dialogue, require_word_on_letter, unavailable
-from pennyred.smtp.identity import ClientIdentity, proxy_header, xclient_command, xforward_commands
+from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.telling import proxy_header, xclient_commands, xforward_commands
 from pennyred.smtp.upstream import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
 
 
@@ -20,26 +22,43 @@ class Refused(Exception):  # noqa: N818 - the mail server's word, not a mistake
         self.reply = reply
 
 
+class NotTold(Unavailable):
+    """The mail server does not understand who this client is: other clients' mail may pass all the same."""
+
+    def __init__(self, client: ClientIdentity, detail: str) -> None:
+        self.family = "IPv6" if ":" in client.address else "IPv4"
+        super().__init__(Reason.IDENTITY_REFUSED, f"upstream: told of an {self.family} client: {detail}")
+
+
 class Connection(Dialogue):
     """Made by `connect`; used by one transaction at a time."""
 
     def __init__(self, options: UpstreamOptions) -> None:
         super().__init__(options)
+        self.offered: Capabilities | None = None
+        """What it offered when it was opened; None where nobody was offered anything, as it was greeted by HELO."""
         self.capabilities = Capabilities(frozenset())
+        """What it offers now: to the client it has been told of."""
+        self.is_greeted = False
+        """Whether it has let somebody in."""
+        self.refusal: Reply | None = None
+        """What it has said instead."""
         self.opened_at = 0.0
         self.idle_since = 0.0
         self.is_reused = False
         """Whether it has come from the pool: the mail server may have left it meanwhile."""
-        self._told = b""  # the last XCLIENT line
+        self._told: tuple[bytes, ...] = ()  # the last XCLIENT lines, and the greeting behind them
 
     @property
-    def is_told(self) -> bool:
-        """Whether the mail server takes this connection for somebody's already."""
-        return bool(self._told)
+    def is_for_good(self) -> bool:
+        """Whether it has been told of somebody, and may be told of nobody else: Postfix hears XCLIENT from those only
+        whom it believes, and now takes this for a stranger's.
+        """
+        return bool(self._told) and "ADDR" not in self.capabilities.xclient
 
     def is_told_of(self, client: ClientIdentity) -> bool:
-        """Whether that is this client."""
-        return bool(self._told) and xclient_command(client, self.capabilities.xclient) == self._told
+        """Whether it has been told of this client, in all that this mail server can be told."""
+        return bool(self._told) and self._lines_about(client) == self._told
 
     # What callers do
 
@@ -50,30 +69,33 @@ class Connection(Dialogue):
         stranger who pretends to be this host. Raises `Unavailable`, or `Refused` where the name is disliked.
         """
         if self.options.identity is IdentityMode.PROXY:
-            self._write(proxy_header(client, self._destination()))
+            self._write(proxy_header(client))
         security = self.options.endpoint.security
         if security is Security.IMPLICIT:
             await self._change_to_tls()
         reply = await self._reply(self._greeting, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply):
+            self.refusal = reply
             raise unavailable(f"greeting: {reply.text}")
+        self.is_greeted = True
         if security is Security.STARTTLS:
             await self._start_tls()
         is_the_clients = self.options.identity is IdentityMode.PROXY and client is not None
-        [hello] = self._send(self._hello_line(self._hello_name(client if is_the_clients else None)))
+        [hello] = self._send(self._hello_line(client if is_the_clients else None))
         reply = await self._reply(hello, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply):
-            # One that knows nothing of PROXY took the header for commands, and answers those with syntax errors.
-            is_ours = replies.is_about_syntax(reply) or replies.is_about_session(reply)
-            if is_the_clients and not replies.is_closing(reply) and not is_ours:
+            # One that knows nothing of PROXY took the header for commands, and answers those: unknown, out of turn.
+            if is_the_clients and not replies.is_closing(reply) and not replies.is_about_session(reply):
                 raise Refused(reply)
             raise unavailable(f"EHLO: {reply.text}")
         self.capabilities = parse_capabilities(reply)
+        if not (is_the_clients and self._is_plain(client)):
+            self.offered = self.capabilities
         self.opened_at = self._loop.time()
 
     async def _start_tls(self) -> None:
         """RFC 3207; EHLO is said anew afterwards. Nothing that came in plain text is believed."""
-        [hello] = self._send(self._hello_line(self.options.hostname))
+        [hello] = self._send(self._hello_line(None))
         reply = await self._reply(hello, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply) or "STARTTLS" not in parse_capabilities(reply).keywords:
             raise unavailable("STARTTLS is not offered, and without TLS nothing is sent there")
@@ -92,24 +114,26 @@ class Connection(Dialogue):
         """
         if self.options.identity is not IdentityMode.XCLIENT:
             return
-        if "ADDR" not in self.capabilities.xclient:
+        if self.offered is None or "ADDR" not in self.offered.xclient:
             # Fail closed: without it the mail server would take everybody for a neighbour.
             raise unavailable("XCLIENT is not offered to the gate, but upstream_identity is xclient")
-        line = xclient_command(client, self.capabilities.xclient)
-        if line == self._told:
+        *told, hello = lines = self._lines_about(client)
+        if lines == self._told:
             return
-        self._told = b""
-        [told] = await self.exchange([line])
-        if not replies.is_success(told):
-            # What is refused here is the gate's right to speak for others, a fault in somebody's settings: later.
-            raise unavailable(f"XCLIENT: {told.text}")
-        [hello] = await self.exchange([self._hello_line(self._hello_name(client))])
-        if not replies.is_success(hello):
-            if replies.is_closing(hello) or replies.is_about_session(hello):
-                raise unavailable(f"EHLO after XCLIENT: {hello.text}")
-            raise Refused(hello)
-        self.capabilities = parse_capabilities(hello)
-        self._told = line
+        self._told = ()
+        for line in told:
+            [answer] = await self.exchange([line])
+            if not replies.is_success(answer):
+                if replies.is_about_client(answer):
+                    raise Refused(answer)
+                raise _not_told(client, "XCLIENT", answer)
+        [answer] = await self.exchange([hello])
+        if not replies.is_success(answer):
+            if replies.is_closing(answer) or replies.is_about_session(answer):
+                raise unavailable(f"EHLO after XCLIENT: {answer.text}")
+            raise Refused(answer)
+        self.capabilities = parse_capabilities(answer)
+        self._told = lines
 
     async def begin(self, client: ClientIdentity, lines: Sequence[bytes]) -> list[Reply]:
         """Say MAIL and RCPTs, behind XFORWARD where the client is told of so: it holds for one transaction.
@@ -125,7 +149,7 @@ class Connection(Dialogue):
             answers = [*await self.exchange(told), *await self.exchange(lines)]
         for answer in answers[: len(told)]:
             if not replies.is_success(answer):
-                raise unavailable(f"XFORWARD: {answer.text}")
+                raise _not_told(client, "XFORWARD", answer)
         del answers[: len(told)]
         # RCPTs behind a MAIL that was refused are out of turn, and told so.
         require_word_on_letter("MAIL and RCPT", answers if replies.is_success(answers[0]) else answers[:1])
@@ -177,12 +201,26 @@ class Connection(Dialogue):
 
     # Inside
 
-    def _hello_name(self, client: ClientIdentity | None) -> str:
-        name = client.helo if client is not None and client.helo.isascii() else ""
-        return name or self.options.hostname
+    def _lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
+        assert self.offered is not None
+        return *xclient_commands(client, self.offered.xclient), self._hello_line(client)
 
-    def _hello_line(self, name: str) -> bytes:
-        return (b"LHLO " if self.options.endpoint.is_lmtp else b"EHLO ") + name.encode("ascii")
+    def _is_plain(self, client: ClientIdentity | None) -> bool:
+        """Whether it is greeted by HELO: who has said that is no ESMTP client, and mail servers tell."""
+        return client is not None and client.protocol == "SMTP" and not self.options.endpoint.is_lmtp
+
+    def _hello_line(self, client: ClientIdentity | None) -> bytes:
+        """In the client's name and by its verb, or the gate's own."""
+        name = client.helo if client is not None and client.helo.isascii() else ""
+        verb = b"LHLO" if self.options.endpoint.is_lmtp else b"HELO" if self._is_plain(client) else b"EHLO"
+        return b"%b %b" % (verb, (name or self.options.hostname).encode("ascii"))
+
+
+def _not_told(client: ClientIdentity, command: str, answer: Reply) -> Unavailable:
+    """Later, whatever the code: what is refused is the gate's right to speak for others, or its words."""
+    if replies.is_about_syntax(answer):
+        return NotTold(client, f"{command}: {answer.text}")
+    return unavailable(f"{command}: {answer.text}")
 
 
 async def connect(options: UpstreamOptions) -> Connection:

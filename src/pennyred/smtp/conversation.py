@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
 from pennyred.smtp.admission import is_within
 from pennyred.smtp.client import Client
 from pennyred.smtp.gatehouse import Gatehouse
-from pennyred.smtp.identity import ClientIdentity, plain_address
+from pennyred.smtp.identity import plain_address
 from pennyred.smtp.proxying import Peer
 from pennyred.smtp.reception import internal
 from pennyred.smtp.wire import LineTooLong, Wire
@@ -34,7 +35,7 @@ class Conversation(Wire):
         super().__init__(asyncio.get_running_loop(), house.options)
         self._house = house
         self._peer = peer
-        self._client = Client(ClientIdentity(""), is_trusted=False)
+        self._client = Client(Peer("", 0), is_trusted=False)
         self._errors = 0
         self._idle_commands = 0
         self._is_leaving = False
@@ -49,9 +50,8 @@ class Conversation(Wire):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the client in, or say at once that there is no room."""
         house = self._house
-        told = self._peer or transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
-        address, port, *_ = told
-        address = plain_address(address)
+        peer = self._peer or _peer_of(transport)
+        address = peer.address
         if house.is_stopping:
             self._turn_away(transport, replies.SHUTTING_DOWN)
         elif house.options.clients and not is_within(address, house.options.clients):
@@ -67,7 +67,7 @@ class Conversation(Wire):
                 return
             self._ticket = ticket
             house.sessions.add(self)
-            self._client = Client(ClientIdentity(address, port), is_trusted=is_trusted)
+            self._client = Client(peer, is_trusted=is_trusted)
             super().connection_made(transport)
 
     def _turn_away(self, transport: asyncio.BaseTransport, reply: bytes, address: str = "") -> None:
@@ -123,7 +123,9 @@ class Conversation(Wire):
 
     def later(self, trouble: Unavailable, command: str) -> bytes:
         """The reply to what did not answer; written down."""
-        self._house.log.warning("smtp.unavailable", command=command, detail=str(trouble))
+        is_untold = trouble.reason is Reason.IDENTITY_REFUSED
+        event = "smtp.identity_refused" if is_untold else "smtp.unavailable"
+        self._house.log.warning(event, command=command, detail=str(trouble))
         return replies.later(trouble.reason)
 
     async def _handle_client(self) -> None:
@@ -185,3 +187,10 @@ class Conversation(Wire):
     def _on_timeout(self, *, is_session: bool) -> None:
         self.say(replies.SESSION_TOO_LONG if is_session else replies.TOO_SLOW)
         self.hang_up()
+
+
+def _peer_of(transport: asyncio.BaseTransport) -> Peer:
+    """Both ends of a connection, as the system has them."""
+    address, port, *_ = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
+    destination, destination_port, *_ = transport.get_extra_info("sockname") or ("", 0)
+    return Peer(plain_address(address), port, plain_address(destination) if destination else "", destination_port)

@@ -14,7 +14,7 @@ from itertools import chain
 from pennyred.postage.errors import Unavailable
 from pennyred.services.letterbox import Delivered, Fate, Reply
 from pennyred.smtp import path, replies
-from pennyred.smtp.connection import Connection, Refused
+from pennyred.smtp.connection import Connection, NotTold, Refused
 from pennyred.smtp.dialogue import require_word_on_letter, unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.newlines import stuffed
@@ -56,8 +56,8 @@ class Transaction:
         connection = await self._upstreams.acquire(self._client, needs=needs)
         try:
             answers = await self._first_exchange(connection, lines)
-        except Unavailable:
-            if not connection.is_reused:
+        except Unavailable as trouble:
+            if isinstance(trouble, NotTold) or not connection.is_reused:
                 raise
             # Kept too long, perhaps: the mail server may have left while nobody was looking. Once more, on a new one.
             connection = await self._upstreams.acquire(self._client, is_fresh=True, needs=needs)
@@ -169,7 +169,8 @@ class Transaction:
         raise unavailable(f"DATA: {answer.text}")
 
     def _needs(self, lines: Sequence[bytes]) -> Needs:
-        return needs_of(lines) if self._upstreams.is_choice else NO_NEEDS
+        # Who has said HELO has been offered nothing, and on its connection nothing is.
+        return needs_of(lines) if self._upstreams.is_choice and self._client.protocol != "SMTP" else NO_NEEDS
 
     def _count(self, recipients: Sequence[tuple[bytes, bytes]], answers: Sequence[Reply]) -> None:
         for (line, mailbox), answer in zip(recipients, answers, strict=True):

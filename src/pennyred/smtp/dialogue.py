@@ -168,11 +168,6 @@ class Dialogue(asyncio.Protocol):
                 self.close("closed by the mail server's 421")
         return reply
 
-    def _destination(self) -> tuple[str, int]:
-        assert self._transport is not None
-        peer = self._transport.get_extra_info("peername")
-        return (peer[0], peer[1]) if isinstance(peer, tuple) else ("127.0.0.1", 0)
-
     def _check(self) -> None:
         if self._failure is not None:
             raise unavailable(self._failure)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from pennyred.services.letterbox import GateDesk
+from pennyred.services.letterbox import GateDesk, HostName
 from pennyred.smtp import replies
 from pennyred.smtp.admission import Admission, is_within
 from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
@@ -24,8 +24,8 @@ _OFFERED_WITH_UPSTREAM = ("8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN")
 HOPS_MAX = 100
 """What RFC 5321 section 6.3 asks for at least."""
 
-NameLookup = Callable[[str], Awaitable[str | None]]
-"""The verified host name of an address: empty where it has none, None where that cannot be known now."""
+NameLookup = Callable[[str], Awaitable[HostName]]
+"""What the DNS calls an address."""
 
 
 @dataclass(frozen=True, slots=True)

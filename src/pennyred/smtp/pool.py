@@ -10,12 +10,16 @@ from typing import Any
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.smtp.connection import Connection, connect
+from pennyred.smtp import replies
+from pennyred.smtp.connection import Connection, NotTold, Refused, connect
 from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.upstream import Capabilities, IdentityMode, UpstreamOptions
 
 _SWEEP_SECONDS = 5.0
+_DOUBT_SECONDS = 10.0
+_FOR_GOOD_SECONDS = 15.0
+"""So long a connection waits for the one client it is good for: it may never come again, and costs a process there."""
 
 
 class PoolExhausted(Unavailable):
@@ -59,12 +63,11 @@ class UpstreamPool:
             connection.is_reused = True
             try:
                 await connection.tell(client)
-            except Unavailable:
+            except BaseException as error:
+                self.discard(connection)
+                if isinstance(error, NotTold) or not isinstance(error, Unavailable):
+                    raise
                 # It had left, perhaps; on a new connection it will be seen whether it is more than that.
-                self.discard(connection)
-            except BaseException:
-                self.discard(connection)
-                raise
             else:
                 return connection
         connection = await self._open_new(client)
@@ -136,15 +139,19 @@ class UpstreamPool:
             await connection.wait_closed()
 
     def _take_idle(self, client: ClientIdentity) -> Connection | None:
-        # One that knows this client already saves a round trip; else the one used last, which is the likeliest to live.
-        if len(self._idle) > 1 and any(connection.is_told for connection in self._idle):
-            self._idle.sort(key=lambda connection: connection.is_told_of(client))
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_clean:
-                return connection
+        """One that knows this client already saves a round trip; else the one used last: it is the likeliest to live.
+
+        One that has been told of somebody else for good waits for that one.
+        """
+        for connection in [one for one in self._idle if not one.is_clean]:
+            self._idle.remove(connection)
             self.discard(connection)
-        return None
+        found = [one for one in self._idle if one.is_told_of(client)]
+        found = found or [one for one in self._idle if not one.is_for_good]
+        if not found:
+            return None
+        self._idle.remove(found[-1])
+        return found[-1]
 
     async def _open_new(self, client: ClientIdentity | None) -> Connection:
         if self._is_closed:
@@ -163,16 +170,32 @@ class UpstreamPool:
             raise
         try:
             await connection.open(client)
-            self.capabilities = connection.capabilities
             _require_identity(connection)
-        except BaseException as error:
+        except Unavailable as error:
             self.discard(connection)
-            # Behind PROXY a refusal may be meant for the client, and says nothing of the mail server.
-            is_meant = self.options.identity is IdentityMode.PROXY and connection.refusals
-            if isinstance(error, Unavailable) and not is_meant:
-                raise Unreachable(error.reason, str(error)) from error
+            if client is not None and self.options.identity is IdentityMode.PROXY and not connection.is_greeted:
+                await self._doubt(client, connection, error)
+            raise Unreachable(error.reason, str(error)) from error
+        except BaseException:
+            self.discard(connection)
             raise
+        if connection.offered is not None:
+            self.capabilities = connection.offered
         return connection
+
+    async def _doubt(self, client: ClientIdentity, connection: Connection, trouble: Unavailable) -> None:
+        """A mail server that hears by PROXY of a client and greets nobody may dislike that client, or understand
+        nothing of its kind. If it greets the gate itself, it does: raises that. Else it is what is wrong.
+        """
+        try:
+            async with asyncio.timeout(_DOUBT_SECONDS):
+                await self.reach()
+        except (Unavailable, TimeoutError):
+            return
+        said = connection.refusal
+        if said is not None and not replies.is_own_trouble(said):
+            raise (trouble if replies.is_closing(said) else Refused(said)) from None
+        raise NotTold(client, f"PROXY: {trouble}") from trouble
 
     def _drop_one_idle(self) -> bool:
         if not self._idle:
@@ -198,7 +221,8 @@ class UpstreamPool:
         now = asyncio.get_running_loop().time()
         kept = []
         for connection in self._idle:
-            is_stale = now - connection.idle_since >= self.options.idle_seconds_max
+            patience_seconds = _FOR_GOOD_SECONDS if connection.is_for_good else self.options.idle_seconds_max
+            is_stale = now - connection.idle_since >= patience_seconds
             is_old = now - connection.opened_at >= self.options.age_seconds_max
             if is_stale or is_old or not connection.is_clean:
                 self.discard(connection)
@@ -211,5 +235,5 @@ class UpstreamPool:
 def _require_identity(connection: Connection) -> None:
     """Raise `Unavailable` where no client could be named on this connection."""
     identity = connection.options.identity
-    if not connection.capabilities.can_be_told(identity):
+    if connection.offered is not None and not connection.offered.can_be_told(identity):
         raise unavailable(f"{identity.upper()} is not offered to the gate, but upstream_identity is {identity}")

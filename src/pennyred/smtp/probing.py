@@ -1,17 +1,25 @@
-"""Ask a mail server what it would do for a stranger, without sending anything: for `pennyred check`."""
+"""Ask a mail server what it would do for strangers, without sending anything: for `pennyred check`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pennyred.failures import lasts
 from pennyred.postage.errors import Unavailable
 from pennyred.smtp import replies
-from pennyred.smtp.connection import Connection, Refused, connect
+from pennyred.smtp.connection import Connection, NotTold, Refused, connect
 from pennyred.smtp.dialogue import OWN_SESSION, unavailable
 from pennyred.smtp.identity import ClientIdentity
-from pennyred.smtp.upstream import UpstreamOptions
+from pennyred.smtp.upstream import IdentityMode, UpstreamOptions
 
 STRANGER = ClientIdentity("192.0.2.1", helo="stranger.example.net")
 """TEST-NET-1 (RFC 5737) and a reserved name (RFC 2606): nobody's neighbour."""
+STRANGERS = {
+    "IPv6 clients": replace(STRANGER, address="2001:db8::1", destination="2001:db8::25", destination_port=25),
+    "clients with a host name": replace(
+        STRANGER, name=STRANGER.helo, reverse_name=STRANGER.helo, is_reverse_known=True
+    ),
+    "clients that say HELO": replace(STRANGER, protocol="SMTP"),
+}
+"""Other kinds, which a mail server may not understand though it understands the first. Addresses of RFC 3849."""
 _ERROR_CHARACTERS_MAX = 300
 
 
@@ -25,33 +33,64 @@ class Probe:
     can_be_told: bool = False
     """Whether it offers the gate the way that is set to name its clients."""
     is_open_relay: bool = False
+    not_understood: tuple[tuple[str, str], ...] = ()
+    """Kinds of `STRANGERS` whose mail it would never take, as it does not understand who they are, and what it says."""
 
 
 async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Probe:
     """Come as the gate comes for a stranger, and ask for a foreign recipient; DATA is never said."""
     try:
-        connection = await connect(options)
-        try:
-            return await _ask(connection, foreign_recipient)
-        finally:
-            connection.quit()
-            await connection.wait_closed()
+        probe = await _asked(options, STRANGER, foreign_recipient)
     except Unavailable as error:
-        text = "".join(character if character.isprintable() else "?" for character in str(error))
-        return Probe(text[:_ERROR_CHARACTERS_MAX], is_lasting=lasts(error) or OWN_SESSION in text)
+        return _failed(error)
+    if not probe.can_be_told or options.identity is IdentityMode.NONE:
+        return probe
+    found = []
+    for kind, stranger in STRANGERS.items():
+        try:
+            one = await _asked(options, stranger, foreign_recipient)
+        except NotTold as error:
+            found.append((kind, _shown(error)))
+        except Unavailable as error:
+            # By PROXY whom it does not understand it says nothing to; it has just spoken with another stranger.
+            if options.identity is not IdentityMode.PROXY:
+                return _failed(error)
+            found.append((kind, _shown(error)))
+        else:
+            probe = replace(probe, is_open_relay=probe.is_open_relay or one.is_open_relay)
+    return replace(probe, not_understood=tuple(found))
 
 
-async def _ask(connection: Connection, foreign_recipient: str) -> Probe:
+async def _asked(options: UpstreamOptions, stranger: ClientIdentity, foreign_recipient: str) -> Probe:
+    connection = await connect(options)
     try:
-        await connection.open(STRANGER)
-        if not connection.capabilities.can_be_told(connection.options.identity):
+        return await _ask(connection, stranger, foreign_recipient)
+    finally:
+        connection.quit()
+        await connection.wait_closed()
+
+
+async def _ask(connection: Connection, stranger: ClientIdentity, foreign_recipient: str) -> Probe:
+    try:
+        await connection.open(stranger)
+        if connection.offered is not None and not connection.offered.can_be_told(connection.options.identity):
             return Probe()
-        await connection.tell(STRANGER)
+        await connection.tell(stranger)
     except Refused:
         return Probe(can_be_told=True)
     # A bounce: whoever the sender was, its domain might be refused, which says nothing of recipients.
     lines = [b"MAIL FROM:<>", b"RCPT TO:<%s>" % foreign_recipient.encode("ascii")]
-    *_, answer = await connection.begin(STRANGER, lines)
+    *_, answer = await connection.begin(stranger, lines)
     if replies.is_closing(answer):
         raise unavailable(answer.text)
     return Probe(can_be_told=True, is_open_relay=replies.is_success(answer))
+
+
+def _failed(error: Unavailable) -> Probe:
+    text = _shown(error)
+    return Probe(text, is_lasting=lasts(error) or OWN_SESSION in text)
+
+
+def _shown(error: Unavailable) -> str:
+    text = "".join(character if character.isprintable() else "?" for character in str(error))
+    return text[:_ERROR_CHARACTERS_MAX]

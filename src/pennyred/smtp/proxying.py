@@ -7,9 +7,11 @@ only: from anybody else it is a line like any other, and no command.
 import re
 import struct
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from pennyred.postage.errors import Malformed
-from pennyred.smtp.identity import PROXY_SIGNATURE, plain_address
+from pennyred.smtp.identity import plain_address
+from pennyred.smtp.telling import PROXY_SIGNATURE
 
 V1_OCTETS_MAX = 107
 V2_OCTETS_MAX = 4096
@@ -20,8 +22,14 @@ _V2_FIXED_OCTETS = 16
 _LOCAL, _PROXY = 0x20, 0x21
 _TCP4, _TCP6 = 0x11, 0x21
 
-Peer = tuple[str, int]
-"""Address and port of a client."""
+
+class Peer(NamedTuple):
+    """A client's end of a connection, and the end that it has connected to; that is empty where nobody has told it."""
+
+    address: str
+    port: int
+    destination: str = ""
+    destination_port: int = 0
 
 
 class MalformedHeader(Malformed):
@@ -57,13 +65,13 @@ def _parse_v1(data: bytes) -> tuple[Peer | None, int] | None:
     kind, source, target, source_port, target_port = found.groups()
     version = IPv4Address if kind == b"TCP4" else IPv6Address
     try:
-        address = str(version(source.decode("ascii")))
-        version(target.decode("ascii"))
+        address, destination = (str(version(one.decode("ascii"))) for one in (source, target))
     except ValueError as error:
         raise MalformedHeader("version 1: not an address") from error
     if max(int(source_port), int(target_port)) > 65535:
         raise MalformedHeader("version 1: not a port")
-    return (plain_address(address), int(source_port)), end + 2
+    peer = Peer(plain_address(address), int(source_port), plain_address(destination), int(target_port))
+    return peer, end + 2
 
 
 def _parse_v2(data: bytes) -> tuple[Peer | None, int] | None:
@@ -82,7 +90,7 @@ def _parse_v2(data: bytes) -> tuple[Peer | None, int] | None:
     octets = 4 if family == _TCP4 else 16
     if length < 2 * octets + 4:
         raise MalformedHeader("version 2: too short for its addresses")
-    packed = data[_V2_FIXED_OCTETS : _V2_FIXED_OCTETS + octets]
-    address = IPv4Address(packed) if family == _TCP4 else IPv6Address(packed)
-    [port] = struct.unpack_from("!H", data, _V2_FIXED_OCTETS + 2 * octets)
-    return (plain_address(str(address)), port), end
+    source, target, source_port, target_port = struct.unpack_from(f"!{octets}s{octets}sHH", data, _V2_FIXED_OCTETS)
+    version = IPv4Address if family == _TCP4 else IPv6Address
+    address, destination = (plain_address(str(version(packed))) for packed in (source, target))
+    return Peer(address, source_port, destination, target_port), end

@@ -112,7 +112,7 @@ def postage_due(recipient: bytes, reason: Reason, *, price: int, issuers: Sequen
 def later(reason: Reason, reference: str = "") -> bytes:
     """The world did not answer, or something broke inside: always temporary. `reference` points into the log."""
     assert reason.kind is Kind.LATER
-    enhanced = "4.4.1" if reason is Reason.UPSTREAM_UNAVAILABLE else "4.3.0"
+    enhanced = {Reason.UPSTREAM_UNAVAILABLE: "4.4.1", Reason.IDENTITY_REFUSED: "4.3.5"}.get(reason, "4.3.0")
     suffix = f"(ref {reference})" if reference else f"({reason})"
     return _reply(451, enhanced, f"Try again later: {reason.sentence} {suffix}")
 
@@ -192,6 +192,20 @@ def is_about_session(reply: Reply) -> bool:
     return reply.code in _ABOUT_SESSION or (
         reply.code // 100 == 5 and _ENHANCED_ABOUT_SESSION.match(reply.lines[0]) is not None
     )
+
+
+def is_about_client(reply: Reply) -> bool:
+    """Whether an answer to XCLIENT is the mail server's word on this client, and not on the command: not now, or "no
+    service" (RFC 5321 section 3.1, RFC 7504), or "not authorised" in the sense of RFC 3463 (X.7.1).
+    """
+    if reply.code // 100 == 4:
+        return not is_closing(reply)
+    return reply.code in (521, 554) or (reply.code == 550 and reply.lines[0].startswith((b"5.7.1 ", b"5.7.25 ")))
+
+
+def is_own_trouble(reply: Reply) -> bool:
+    """Whether the one who said this says that its own system is what fails (X.3.Z, RFC 3463 section 3.4)."""
+    return reply.lines[0].startswith((b"4.3.", b"5.3."))
 
 
 def is_success(reply: Reply) -> bool:
