@@ -127,7 +127,7 @@ def test_who_cannot_be_told_of_the_client_reads_it_in_a_received_field(tmp_path)
         (b"MAIL", b"550 5.1.8 no\r\n", Fate.REFUSED_PERMANENT),
         (b"RCPT", b"550 5.1.1 no such user\r\n", Fate.REFUSED_PERMANENT),
         (b"RCPT", b"450 4.2.1 full\r\n", Fate.REFUSED_TEMPORARY),
-        (b"DATA", b"554 5.5.1 no\r\n", Fate.REFUSED_PERMANENT),
+        (b"DATA", b"554 5.7.1 no\r\n", Fate.REFUSED_PERMANENT),
         (b"DATA", b"451 4.3.0 later\r\n", Fate.REFUSED_TEMPORARY),
         (b".", b"554 5.7.1 spam\r\n", Fate.REFUSED_PERMANENT),
         (b".", b"452 4.3.1 full\r\n", Fate.REFUSED_TEMPORARY),
