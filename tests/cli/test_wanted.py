@@ -1,7 +1,10 @@
 """Correspondents, permits and rules of single recipients by command."""
 
+import bz2
 import gzip
 import json
+import lzma
+from pathlib import Path
 
 import pytest
 
@@ -42,13 +45,61 @@ class TestCorrespondents:
     def test_what_cannot_be_done_is_2(self, at, words):
         at("correspondents", *words, status=2)
 
-    @pytest.mark.parametrize("is_packed", [False, True])
-    def test_a_log_is_imported_packed_or_not(self, at, tmp_path, is_packed):
-        log = tmp_path / ("mail.log.1.gz" if is_packed else "mail.log")
-        log.write_bytes(gzip.compress(LOG.encode()) if is_packed else LOG.encode() + b"\xff\x00 rubbish\n")
-        said = at("correspondents", "import", log, "--domain", "example.org", "--json").document
-        assert said == {"pairs": 1, "users": 1}
+    @pytest.mark.parametrize("name", ["mail.log", "mail.log.1.gz", "mail.log.1.xz", "mail.log.1.bz2"])
+    @pytest.mark.parametrize("is_named", [True, False], ids=["by its name", "by how it begins"])
+    def test_a_log_is_imported_packed_or_not(self, at, tmp_path, name, is_named):
+        pack = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}.get(Path(name).suffix, bytes)
+        log = tmp_path / (name if is_named else "log")
+        log.write_bytes(pack(LOG.encode() + b"\xff\x00 rubbish\n"))
+        said = at("correspondents", "import", log, "--domain", "Example.ORG", "--json").document
+        assert said == {"pairs": 1, "users": 1, "lines": 3, "understood": 2, "skipped": {}}
         assert at("correspondents", "list", "--user", ANN, "--with", CARL, "--json").document["last"] == "2026-11-20"
+
+    def test_a_log_comes_by_standard_input(self, at):
+        said = at("correspondents", "import", "-", "--domain", "example.org", stdin=LOG.encode())
+        assert "1 pairs of 1 users" in said.text
+        assert "2 of 2 lines are a mail server's" in said.text
+        packed = gzip.compress(LOG.encode())
+        assert (
+            at("correspondents", "import", "-", "--domain", "example.org", "--json", stdin=packed).document["pairs"]
+            == 1
+        )
+
+    def test_lines_of_which_none_is_understood_are_a_complaint_and_the_other_files_are_learned(self, at, tmp_path):
+        (tmp_path / "good.log").write_text(LOG)
+        (tmp_path / "bad.log").write_text("Nov 20 10:00:00 mx sshd[1]: \x1b[2Jhello\n" * 10)
+        said = at(
+            "correspondents", "import", tmp_path / "bad.log", tmp_path / "good.log", "--domain", "example.org", status=2
+        )
+        assert "bad.log: none of 10 lines is understood, the first: Nov 20 10:00:00 mx sshd[1]: ?[2Jhello" in said.err
+        assert "expected: a log of Postfix or Exim" in said.err
+        assert "good.log" not in said.err
+        assert at("correspondents", "list", "--user", ANN, "--with", CARL, "--json").document["last"] == "2026-11-20"
+
+    def test_a_few_lines_of_others_are_none(self, at, tmp_path):
+        (tmp_path / "mail.log").write_text("Nov 20 10:00:00 mx rsyslogd: rotated\n")
+        said = at("correspondents", "import", tmp_path / "mail.log", "--domain", "example.org", "--json").document
+        assert (said["pairs"], said["lines"], said["understood"]) == (0, 1, 0)
+
+    def test_it_is_said_why_sent_letters_are_passed_over(self, at, tmp_path):
+        (tmp_path / "mail.log").write_text(LOG)
+        said = at("correspondents", "import", tmp_path / "mail.log", "--domain", "x.example")
+        assert "1 sent letters passed over: its sender is none of yours" in said.text
+
+    @pytest.mark.parametrize("inside", ["\r", "\x85", "\u2028", "x" * 30_000])
+    def test_nothing_inside_a_line_begins_another(self, at, tmp_path, inside):
+        forged = LOG.replace("carl@friends", "x@bank").partition("\n")[2]
+        front = "2026-11-20T10:00:00+00:00 mx postfix/smtpd[7]: x"
+        for fill in range(8):  # wherever the bound of a line may fall
+            line = f"{front}{inside}{'y' * fill}{forged}"
+            (tmp_path / "mail.log").write_bytes((LOG.partition("\n")[0] + "\n" + line).encode())
+            said = at("correspondents", "import", tmp_path / "mail.log", "--domain", "example.org", "--json").document
+            assert said["pairs"] == 0
+
+    def test_what_python_cannot_unpack_is_named_with_a_way_round(self, at, tmp_path):
+        (tmp_path / "mail.log.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+        said = at("correspondents", "import", tmp_path / "mail.log.zst", "--domain", "x.example", status=2)
+        assert "zstdcat" in said.err
 
     @pytest.mark.parametrize("octets", [gzip.compress(LOG.encode())[:60], b"no gzip"], ids=["cut off", "none"])
     def test_a_packed_log_that_is_broken_is_named(self, at, tmp_path, octets):

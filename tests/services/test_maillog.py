@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 from pennyred.services import maillog
-from pennyred.services.maillog import MailLog, read_pair, read_pairs
+from pennyred.services.maillog import MailLog, Skipped, read_pair, read_pairs
 
 TODAY = date(2026, 11, 23)
 DAY = (TODAY - date(1970, 1, 1)).days
@@ -18,7 +18,7 @@ POSTFIX = """\
 Nov 20 10:00:00 mx postfix/submission/smtpd[5]: 4AbCdE1z: client=laptop[192.0.2.9], sasl_username=ann
 Nov 20 10:00:00 mx postfix/cleanup[6]: 4AbCdE1z: message-id=<1@example.org>
 Nov 20 10:00:00 mx postfix/qmgr[7]: 4AbCdE1z: from=<Ann@Example.org>, size=512, nrcpt=3 (queue active)
-Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE1z: to=<carl@friends.example>, orig_to=<carl>, relay=mx[192.0.2.1]:25, delay=1, dsn=2.0.0, status=sent (250 Ok)
+Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE1z: to=<carl@friends.example>, orig_to=<carl@friends.example>, relay=mx[192.0.2.1]:25, delay=1, dsn=2.0.0, status=sent (250 Ok)
 Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE1z: to=<gone@friends.example>, relay=mx[192.0.2.1]:25, dsn=5.1.1, status=bounced (550 no)
 Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE1z: to=<slow@friends.example>, relay=none, dsn=4.4.1, status=deferred (connect)
 Nov 20 10:00:01 mx postfix/lmtp[8]: 4AbCdE1z: to=<bob@example.org>, relay=mx[private/lmtp], dsn=2.0.0, status=sent (250 Ok)
@@ -80,6 +80,147 @@ def test_exim_does_too():
 )
 def test_what_strangers_can_write_into_a_log_teaches_nothing(lines):
     assert pairs(lines) == []
+
+
+EXIMS_ID = "1sxGhi-000abC-1X"
+TAKEN = f"2026-11-20 10:00:00 {EXIMS_ID} <= ann@example.org H=laptop [192.0.2.9] P=esmtpsa S=512\n"
+SENT = f"2026-11-20 10:00:01 {EXIMS_ID} => "
+ROUTE = " R=out T=remote H=mx [192.0.2.1]"
+
+
+@pytest.mark.parametrize(
+    ("delivery", "others"),
+    [
+        ("carl@friends.example" + ROUTE, ["carl@friends.example"]),
+        ('carl@friends.example R=out T=remote C="250 ok <x@bank.example>"', ["carl@friends.example"]),
+        ("carl@friends.example F=<ann@example.org> P=<ann@example.org>" + ROUTE, ["carl@friends.example"]),
+        ("carl@friends.example F=<ann@example.org> Q=slow P=<>" + ROUTE, ["carl@friends.example"]),
+        ("carl@friends.example F=<stranger@evil.example>" + ROUTE, []),
+        ("carl@friends.example F=<>" + ROUTE, []),
+        ("carl@friends.example <Carl@old.friends.example>" + ROUTE, ["carl@old.friends.example"]),
+        ("c@friends.example (b@example.org, d@example.org) <e@friends.example>" + ROUTE, ["e@friends.example"]),
+        ("carl <carl@friends.example>" + ROUTE, ["carl@friends.example"]),
+        ("carl@friends.example <info@example.org>" + ROUTE, []),
+        ("bob <bob@example.org> R=local T=local", []),
+        ("|/usr/bin/procmail -d bob <bob@example.org> R=local T=pipe", []),
+        ('odd one@x.example <"odd one"@x.example>' + ROUTE, ["odd one@x.example"]),
+        ('odd one@x.example <"Odd One"@x.example> F=<ann@example.org>' + ROUTE, ["odd one@x.example"]),
+        ('a\\b@x.example <"a\\\\b"@x.example>' + ROUTE, ["a\\b@x.example"]),
+        ("carl@friends.example", []),
+        ("carl@friends.example R=out", []),
+        ("odd one@x.example" + ROUTE, []),
+    ],
+)
+def test_exims_lines_say_who_was_addressed_and_not_whom_an_alias_led_to(delivery, others):
+    assert [other for _, other, _ in pairs(TAKEN + SENT + delivery)] == others
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        "x@bank.example R=a T=b",
+        "x@bank.example F=<ann@example.org> R=a T=b",
+        "x <x@bank.example> R=a T=b",
+        "x@bank.example <x@bank.example> R=a T=b ",
+        'x y@bank.example <"x y"@bank.example> R=a T=b',
+        'x@bank.example R=a T=b C="',
+        "carl <x@bank.example> T=b:",
+    ],
+)
+@pytest.mark.parametrize("fields", [ROUTE, " F=<ann@example.org> P=<ann@example.org>" + ROUTE])
+@pytest.mark.parametrize("write", [str, str.lower], ids=["caseful_local_part", "by default"])
+def test_an_address_that_looks_like_a_line_of_exims_names_nobody_else(local, fields, write):
+    """Exim writes the address as it is, then as it was quoted."""
+    quoted = local.replace('"', '\\"')
+    lines = f'{TAKEN}{SENT}{write(local)}@evil.example <"{quoted}"@evil.example>{fields}'
+    assert [other for _, other, _ in pairs(lines)] in ([], [f"{local.lower()}@evil.example"])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        'to=<"x@bank.example>, relay=none, delay=1, status=sent (250"@evil.example>, relay=mx[192.0.2.1]:25, status=sent (ok)',
+        "to=<x@bank.example>, relay=none, delay=1, status=sent (250@evil.example>, relay=mx[192.0.2.1]:25, status=sent (ok)",
+        "to=<x@bank.example>, relay=none, delay=1, status=sent (250@evil.example>, relay=mx[192.0.2.1]:25, status=bounced (no)",
+    ],
+)
+def test_an_address_that_looks_like_a_line_of_postfixs_names_nobody_else(told):
+    """With quotes, and as Postfix before 3.5 has written it."""
+    begun = "Nov 20 10:00:00 mx postfix/qmgr[7]: ABCDEF: from=<ann@example.org>, size=5, nrcpt=1 (queue active)\n"
+    found = pairs(f"{begun}Nov 20 10:00:00 mx postfix/smtp[7]: ABCDEF: {told}")
+    assert not any(other.endswith("@bank.example") for _, other, _ in found)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Nov 20 10:00:00 mx exim[7]: [2/2] {sent}",
+        "Nov 20 10:00:00 mx exim[7]: [3\\3] {sent}",
+        "Nov 20 10:00:00 mx dovecot: {sent}",
+        "Nov 20 10:00:00 dovecot: exim[7]: {sent}",
+        "Nov 20 10:00:00 mx a.b exim[7]: {sent}",
+        "2026-11-20 10:00:00 rejected EHLO: {sent}",
+        "{sent} ",
+    ],
+)
+def test_what_others_or_strangers_have_written_is_no_line_of_the_mail_servers(line):
+    found = pairs(TAKEN + line.replace("{sent}", f"{EXIMS_ID} => x@bank.example{ROUTE}"))
+    assert found == []
+
+
+def test_the_first_piece_of_a_line_that_exim_has_cut_for_syslog_is_read():
+    front = "Nov 20 10:00:00 mx exim[7]: "
+    lines = f'{front}{TAKEN}{front}[1/2] {SENT}carl@friends.example{ROUTE} C="250 {"x" * 800}'
+    assert pairs(lines) == [("ann@example.org", "carl@friends.example", DAY - 3)]
+
+
+def test_an_alias_of_ours_makes_nobody_a_correspondent_whoever_says_to_be_our_user():
+    lines = POSTFIX.replace("orig_to=<carl@friends.example>", "orig_to=<club@example.org>")
+    assert "carl@friends.example" not in [other for _, other, _ in pairs(lines)]
+    lines = POSTFIX.replace("orig_to=<carl@friends.example>", "orig_to=<club>")
+    assert "carl@friends.example" not in [other for _, other, _ in pairs(lines)]
+
+
+def test_an_id_that_is_used_again_is_another_letters():
+    front = "Nov 20 10:00:00 mx postfix/"
+    begun, removed = (
+        f"{front}qmgr[7]: ABCDEF: from=<{{}}>, size=5, nrcpt=1 (queue active)\n",
+        f"{front}qmgr[7]: ABCDEF: removed\n",
+    )
+    sent = f"{front}smtp[7]: ABCDEF: to=<x@else.example>, relay=mx[192.0.2.1]:25, status=sent (250 ok)\n"
+    ours, theirs = begun.format("ann@example.org"), begun.format("stranger@evil.example")
+    assert len(pairs(ours + sent)) == 1
+    assert pairs(ours + theirs + sent) == []
+    assert pairs(ours + begun.format("") + sent) == []
+    assert pairs(ours + removed + sent) == []
+    assert pairs(TAKEN + f"2026-11-20 10:00:01 {EXIMS_ID} Completed\n{SENT}x@else.example{ROUTE}") == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "users"),
+    [
+        ("prvs=1234abcdef=ann@example.org", ["ann@example.org"]),
+        ("prvs=ann/1234abcdef@example.org", ["ann@example.org"]),
+        ("SRS0=abc=xy=evil.example=stranger@example.org", []),
+        ("SRS1+abc=x@example.org", []),
+        ('"ann b"@example.org', ["ann b@example.org"]),
+    ],
+)
+def test_a_sender_that_was_rewritten_is_who_it_was_before_and_a_forwarded_stranger_is_nobody(sender, users):
+    lines = TAKEN.replace("ann@example.org", sender) + SENT + "carl@friends.example" + ROUTE
+    assert [user for user, _, _ in pairs(lines)] == users
+
+
+def test_what_was_read_and_what_was_passed_over_is_counted():
+    log = MailLog(frozenset({"example.org"}), TODAY)
+    for line in [*POSTFIX.splitlines(), "", "nothing", "Nov 20 10:00:00 mx sshd[1]: hello"]:
+        log.read(line)
+    assert (log.lines, log.understood, log.stranger) == (
+        len(POSTFIX.splitlines()) + 2,
+        len(POSTFIX.splitlines()),
+        "nothing",
+    )
+    assert log.skipped == {Skipped.OTHERS: 2, Skipped.OURSELVES: 1}
 
 
 def test_others_mail_teaches_nothing():

@@ -71,6 +71,15 @@ class Postfix:
         for path in self.folder.glob("mail/*/new/*"):
             path.unlink()
 
+    def wait_until_idle(self, seconds: float = 60) -> None:
+        """Wait until no letter is left in the queue."""
+        queues = ("maildrop", "incoming", "active", "deferred")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and any(
+            path.is_file() for queue in queues for path in (self.folder / "queue" / queue).rglob("*")
+        ):
+            time.sleep(0.1)
+
     def kill(self) -> None:
         """SIGKILL the master, as a crash would."""
         pid = int((self.folder / "queue/pid/master.pid").read_text())

@@ -1,9 +1,7 @@
 """For the one who runs a gate: whom our users write to, and who may therefore write back free."""
 
-import gzip
-import io
-import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,17 +16,20 @@ from pennyred.cli.common import (
     json_option,
     print_json,
     print_table,
-    progress,
     run_async,
 )
+from pennyred.cli.logfiles import log_lines
 from pennyred.config import BadSettings, Complaint, GateSettings
-from pennyred.postage.address import Recipient, canonical_recipient
+from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import Malformed
 from pennyred.postage.wanted import users_of
 from pennyred.programs.office import clock
 from pennyred.services.maillog import MailLog, Wrote, read_pairs
 from pennyred.state.correspondents import Learned, UserTotal
 from pennyred.state.store import GateState
+
+LINES_MAX_WITHOUT_SENSE = 9
+"""A file that has more lines, none of which is a mail server's, is a mistake; a log just begun may have a few."""
 
 _BATCH = 1_000
 _PAGE = 1_000
@@ -149,7 +150,13 @@ async def _remove(gate: GateSettings, user: str, others: list[str]) -> int:
 
 
 @correspondents.command("import")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+)
 @click.option(
     "--user", type=typed.address, metavar="ADDR", help="FILE has an address a line: this user's correspondents."
 )
@@ -167,55 +174,93 @@ def import_(
     domains: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Learn from the past: a log of Postfix or Exim (also .gz), or a list of addresses.
+    """Learn from the past: a log of Postfix or Exim, or a list of addresses. Also packed (.gz, .xz, .bz2); - is
+    standard input.
 
-    Example:  pennyred correspondents import /var/log/mail.log /var/log/mail.log.1
+    A log is read as the mail server, a syslog daemon, journalctl (-o short, short-iso, short-full and the like) or
+    docker writes it. What was sent to others by the addresses of your domains counts; who was addressed, not whom an
+    alias of yours led to.
+
+    Example:  pennyred correspondents import /var/log/mail.log.1 /var/log/mail.log
+
+    Example:  journalctl -u "postfix*" | pennyred correspondents import -
     """
     gate = gate_settings(context)
-    ours = frozenset(domains) or frozenset(gate.domains)
-    owner = canonical_recipient(user) if user else None
-    if not ours and not pairs and owner is None:
+    ours = frozenset(canonical_domain(domain) for domain in domains if domain) or frozenset(gate.domains)
+    if not ours and not pairs and user is None:
         what = "whose mail is outgoing cannot be told"
         raise BadSettings([Complaint("pennyred.toml", "gate.domains", what, "your domains, or --domain D")])
-    known: set[tuple[str, str]] = set()
-    learned: list[Learned] = []
-    for file in files:
-        for wrote in _read(file, owner, ours, is_list=pairs or owner is not None, is_quiet=as_json):
-            name = users_of(wrote.user, gate.recipient_delimiter)[-1]
-            known.add((name, wrote.other.canonical))
-            learned.append(Learned(wrote.day, (name,), (wrote.other.canonical,), origin="import"))
-            if len(learned) >= _BATCH:
-                run_async(_learn(gate, learned))
-                learned = []
-    run_async(_learn(gate, learned))
-    users = len({one for one, _ in known})
+    owner = canonical_recipient(user) if user else None
+    book, logs = _Book(gate), {file: MailLog(ours, datetime.now(UTC).date()) for file in files}
+    is_list = pairs or owner is not None
+    try:
+        for file, log in logs.items():
+            with log_lines(file, is_quiet=as_json) as lines:
+                told = (wrote for line in lines if (wrote := log.read(line)) is not None)
+                book.note_all(read_pairs(lines, owner, _today()) if is_list else told)
+    finally:
+        book.close()
+    if is_list:
+        logs = {}
+    _check_sense(logs)
+    _show_import(book, list(logs.values()), as_json=as_json)
+
+
+class _Book:
+    """Pairs on their way to the state, many at a time."""
+
+    def __init__(self, gate: GateSettings) -> None:
+        self._gate = gate
+        self._waiting: list[Learned] = []
+        self.known: set[tuple[str, str]] = set()
+
+    def note_all(self, pairs: Iterable[Wrote]) -> None:
+        for wrote in pairs:
+            name = users_of(wrote.user, self._gate.recipient_delimiter)[-1]
+            self.known.add((name, wrote.other.canonical))
+            self._waiting.append(Learned(wrote.day, (name,), (wrote.other.canonical,), origin="import"))
+            if len(self._waiting) >= _BATCH:
+                self.close()
+
+    def close(self) -> None:
+        """Write down what waits."""
+        if self._waiting:
+            run_async(_learn(self._gate, self._waiting))
+        self._waiting = []
+
+
+def _check_sense(logs: dict[Path, MailLog]) -> None:
+    """Complain of files that are no mail log; what the others said has been learned."""
+    senseless = [
+        (file, log) for file, log in logs.items() if not log.understood and log.lines > LINES_MAX_WITHOUT_SENSE
+    ]
+    if senseless:
+        expected = (
+            "expected: a log of Postfix or Exim, as it is or as a syslog daemon, journalctl (-o short, short-iso, "
+            "short-full) or docker writes it; or a list, with --pairs or --user"
+        )
+        seen = (
+            f"{file}: none of {log.lines:,} lines is understood, the first: {log.stranger[:120]}"
+            for file, log in senseless
+        )
+        raise Malformed("\n".join([*seen, expected]))
+
+
+def _show_import(book: _Book, logs: list[MailLog], *, as_json: bool) -> None:
+    users = len({user for user, _ in book.known})
+    document: dict[str, Any] = {"pairs": len(book.known), "users": users}
+    skipped = sum((log.skipped for log in logs), Counter())
+    if logs:
+        document |= {"lines": sum(log.lines for log in logs), "understood": sum(log.understood for log in logs)}
+        document["skipped"] = {why.name.lower(): count for why, count in skipped.items()}
     if as_json:
-        print_json({"pairs": len(known), "users": users})
-    else:
-        click.echo(f"{len(known):,} pairs of {users:,} users")
-
-
-def _read(
-    file: Path, user: Recipient | None, ours: frozenset[str], *, is_list: bool, is_quiet: bool
-) -> Iterator[Wrote]:
-    today = datetime.now(UTC).date()
-    log = MailLog(ours, today)
-    with file.open("rb") as raw, progress(file.name, file.stat().st_size, is_quiet=is_quiet) as advance:
-        plain = gzip.GzipFile(fileobj=raw) if file.suffix == ".gz" else raw
-        with io.TextIOWrapper(plain, "utf-8", "replace") as text:
-            lines = _lines(text, raw.tell, advance)
-            try:
-                found = read_pairs(lines, user, _today()) if is_list else filter(None, map(log.read, lines))
-                yield from found
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise Malformed(f"{file}: the packed file is broken: {error}") from error
-
-
-def _lines(text: io.TextIOWrapper, tell: Any, advance: Any) -> Iterator[str]:
-    for number, line in enumerate(text):
-        if number % 5_000 == 0:
-            advance(tell())
-        yield line
+        print_json(document)
+        return
+    click.echo(f"{len(book.known):,} pairs of {users:,} users")
+    if logs:
+        click.echo(f"{document['understood']:,} of {document['lines']:,} lines are a mail server's")
+    for why, count in skipped.most_common():
+        click.echo(f"{count:,} sent letters passed over: {why.value}")
 
 
 async def _learn(gate: GateSettings, learned: list[Learned]) -> None:

@@ -4,33 +4,35 @@ Pure: lines in, pairs out. What a line is not understood to say is passed over, 
 """
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
+from pennyred.services import eximlog, postfixlog
+from pennyred.services.loglines import own_day, read_line
 
 LINE_CHARACTERS_MAX = 20_000
 LETTERS_REMEMBERED_MAX = 100_000
 """Whose sender is known and whose recipients may still come."""
 
-_PREFIX = r"^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT\S{8,30}) \S{1,255} postfix[^\s\[]{0,60}/"
-"""Time, host and program: what strangers write into a log (Message-IDs, replies) stands further on in its lines."""
-_POSTFIX_FROM = re.compile(_PREFIX + r"qmgr\[\d+\]: ([0-9A-Za-z]{5,40}): from=<([^>]{1,320})>,")
-_POSTFIX_TO = re.compile(
-    _PREFIX
-    + r"(?:smtp|relay|lmtp)\[\d+\]: ([0-9A-Za-z]{5,40}): to=<([^>]{1,320})>, (?:[a-z_]+=[^,()]*, ){0,12}status=sent "
-)
-_EXIM = re.compile(
-    r"^\S+ \S+ (?:\[\d+\] )?([0-9A-Za-z]{6,11}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}) (<=|=>|->) ([^\s]{1,320})(.*)"
-)
-_IN_ANGLES = re.compile(r"<([^<>]{1,320})>")
-_ISO_DAY = re.compile(r"^(\d{4})-(\d\d)-(\d\d)[T ]")
-_SYSLOG_DAY = re.compile(r"^([A-Z][a-z]{2}) +(\d{1,2}) ")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_EXIM = re.compile(r"exim[\w.-]{0,40}")
+_BATV = re.compile(r"prvs=(?:[0-9a-z]{10}=(?P<behind>.+)|(?P<before>[^/]+)/[0-9a-z]{10})")
+"""A sender's address with a signature in it, in both ways of writing it (draft-levine-smtp-batv)."""
+_SRS = re.compile(r"srs[01][=+-]")
+"""The address of somebody else, whose letter we have forwarded (Sender Rewriting Scheme)."""
 _EPOCH = date(1970, 1, 1)
+
+
+class Skipped(StrEnum):
+    """Why a line of sent mail teaches nothing."""
+
+    OTHERS = "its sender is none of yours, or stands in no line before"
+    OURSELVES = "to yourselves, or to an alias of yours"
+    UNCLEAR = "the address has more than one reading, or none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +52,84 @@ class MailLog:
     domains: frozenset[str]
     """Whose users are ours."""
     today: date
+    lines: int = 0
+    """All but empty ones."""
+    understood: int = 0
+    """Lines of Postfix or Exim, whatever they say."""
+    skipped: Counter[Skipped] = field(default_factory=Counter)
+    stranger: str = ""
+    """The first line that was not understood."""
     _senders: OrderedDict[str, Recipient] = field(default_factory=OrderedDict)
 
     def read(self, line: str) -> Wrote | None:
         """What a line tells, with what was read before it."""
-        line = line[:LINE_CHARACTERS_MAX]
-        if found := _POSTFIX_FROM.match(line):
-            self._remember(found[1], found[2])
-        elif found := _POSTFIX_TO.match(line):
-            return self._wrote(found[1], found[2], line)
-        elif found := _EXIM.match(line):
-            letter, arrow, address, rest = found.groups()
-            if arrow == "<=":
-                self._remember(letter, address)
-            elif " T=" in rest:
-                angles = _IN_ANGLES.search(rest)
-                return self._wrote(letter, angles[1] if angles else address, line)
+        line = line[:LINE_CHARACTERS_MAX].rstrip("\r\n")
+        if not line.strip():
+            return None
+        self.lines += 1
+        found = read_line(line, self.today)
+        if found is not None:
+            if "/" in found.program:
+                self.understood += 1
+                return self._postfix(postfixlog.read_event(found.program, found.text), found.day)
+            if not found.program or _EXIM.fullmatch(found.program):
+                text = eximlog.first_piece(found.text)
+                own, text = own_day(text, self.today) if found.program and text is not None else (None, text)
+                event = None if text is None else eximlog.read_event(text)
+                if event is not None or found.program:
+                    self.understood += 1
+                    return self._exim(event, own or found.day)
+        self.stranger = self.stranger or line
+        return None
+
+    def _postfix(self, event: postfixlog.From | postfixlog.To | postfixlog.Removed | None, day: date) -> Wrote | None:
+        match event:
+            case postfixlog.From(letter, sender):
+                self._remember(letter, sender)
+            case postfixlog.Removed(letter):
+                self._senders.pop(letter, None)
+            case postfixlog.To(letter, recipient):
+                return self._wrote(self._senders.get(letter), recipient, day)
+        return None
+
+    def _exim(self, event: eximlog.Event | None, day: date) -> Wrote | None:
+        match event:
+            case eximlog.Received(letter, sender):
+                self._remember(letter, sender)
+            case eximlog.Completed(letter):
+                self._senders.pop(letter, None)
+            case eximlog.Delivered(letter, recipient, sender):
+                known = self._senders.get(letter) if sender is None else self._user(sender)
+                return self._wrote(known, recipient, day)
         return None
 
     def _remember(self, letter: str, address: str) -> None:
-        sender = _mailbox(address)
-        if sender is None or sender.domain not in self.domains:
+        self._senders.pop(letter, None)  # an id may be used again, by a letter that is not ours
+        user = self._user(address)
+        if user is None:
             return
-        self._senders[letter] = sender
-        self._senders.move_to_end(letter)
+        self._senders[letter] = user
         if len(self._senders) > LETTERS_REMEMBERED_MAX:
             self._senders.popitem(last=False)
 
-    def _wrote(self, letter: str, address: str, line: str) -> Wrote | None:
-        user, other = self._senders.get(letter), _mailbox(address)
-        if user is None or other is None or other.domain in self.domains:
+    def _user(self, address: str) -> Recipient | None:
+        """Whose address of ours a sender is; None for all others."""
+        sender = _mailbox(address)
+        if sender is None or sender.domain not in self.domains or _SRS.match(sender.local):
             return None
-        return Wrote(user, other, (_day(line, self.today) - _EPOCH).days)
+        signed = _BATV.fullmatch(sender.local)
+        return Recipient(signed["behind"] or signed["before"], sender.domain) if signed else sender
+
+    def _wrote(self, user: Recipient | None, address: str, day: date) -> Wrote | None:
+        other = _mailbox(address) if "@" in address else None
+        if user is None:
+            self.skipped[Skipped.OTHERS] += 1
+        elif other is not None and other.domain not in self.domains:
+            return Wrote(user, other, (day - _EPOCH).days)
+        else:
+            is_clear = other is not None or (bool(address) and "@" not in address)
+            self.skipped[Skipped.OURSELVES if is_clear else Skipped.UNCLEAR] += 1
+        return None
 
 
 def read_pair(line: str, user: Recipient | None, day: int) -> Wrote | None:
@@ -116,17 +164,3 @@ def _mailbox(text: str) -> Recipient | None:
     except MalformedAddress:
         return None
     return found if found.domain else None
-
-
-def _day(line: str, today: date) -> date:
-    """When a line was written: its own day where it tells one, which is never after today."""
-    try:
-        if found := _ISO_DAY.match(line):
-            return min(today, date(int(found[1]), int(found[2]), int(found[3])))
-        if (found := _SYSLOG_DAY.match(line)) and found[1] in _MONTHS:
-            # No year: the last such day.
-            day = date(today.year, _MONTHS.index(found[1]) + 1, int(found[2]))
-            return day if day <= today else day.replace(year=today.year - 1)
-    except ValueError:  # 31 February, say
-        return today
-    return today

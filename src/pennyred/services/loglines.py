@@ -1,0 +1,96 @@
+"""The front of a log line, as syslog daemons, journals and containers write it: which day, which program, what it said.
+
+What strangers have written (names, addresses, replies) stands further on in lines, never in front.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+
+STAMPS_MAX = 3
+"""One on top of another: `docker logs -t` writes one before the program's own."""
+
+_COLOUR = r"(?:\x1b\[[0-9;]{0,10}m)?"
+_CONTAINER = re.compile(rf"{_COLOUR}(?:[\w.@/-]{{1,100}} *\||\[pod/[^\]\s]{{1,200}}\]) ?{_COLOUR} ?")
+"""`postfix-1  | ` of docker compose, `[pod/mail-0/postfix] ` of kubectl."""
+_PRIORITY = re.compile(r"<\d{1,3}>")
+_SYSLOG = re.compile(r"(?P<month>[A-Z][a-z]{2}) (?P<monthday>[ \d]\d) \d\d:\d\d:\d\d(?:\.\d{1,9})? ")
+"""journalctl -o short and short-precise, too."""
+_RFC_3339 = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T[\d:.,]{5,18}(?:Z|[+-]\d\d:?\d\d)? ")
+"""short-iso, too."""
+_DAY_AND_TIME = re.compile(
+    r"(?:[^\W\d_]{1,10}\.? )?(?P<day>\d{4}-\d\d-\d\d) \d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+    r"(?: (?:[+-]\d\d(?:\d\d)?|[A-Z]{1,5}))? "
+)
+"""Exim's own, with `log_timezone` or not; short-full."""
+_UNIX = re.compile(r"(?P<unix>\d{9,11})\.\d{6} ")
+_SINCE_BOOT = re.compile(r"\[ {0,20}\d{1,12}\.\d{1,9}(?: {1,20}(?:< {0,20}[\d.]{1,20} >)?)?\] ")
+"""short-monotonic, short-delta."""
+_STAMPS = (_SYSLOG, _RFC_3339, _DAY_AND_TIME, _UNIX, _SINCE_BOOT)
+_HOST = r"(?:[\w.-]{1,255}|[0-9a-fA-F:.]{1,44}[0-9a-fA-F])"
+_FACILITY = (
+    r"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])\."
+    r"(?:emerg|panic|alert|crit|err|error|warn|warning|notice|info|debug)"
+)
+_PROGRAM = re.compile(
+    rf"(?:{_HOST} )?(?:{_FACILITY} (?:{_HOST} )?)?"  # busybox writes the facility, and with -S no host
+    r"(?P<program>[\w.@/+-]{1,100})(?:\[[\w.-]{1,20}\])?: "
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line, taken apart."""
+
+    day: date
+    """As the line has it: today where it tells none, never later."""
+    program: str
+    """Like `postfix/smtp`; empty where the line is in a program's own file."""
+    text: str
+
+
+def read_line(line: str, today: date) -> LogLine | None:
+    """Take the front off; None where it is none that is known here. Time and program's text are not looked at."""
+    at = _end(_PRIORITY, line, _end(_CONTAINER, line, 0))
+    stamp: re.Match[str] | None = None
+    for _ in range(STAMPS_MAX):
+        found = next((match for one in _STAMPS if (match := one.match(line, at))), None)
+        if found is None:
+            break
+        stamp, at = found, found.end()
+        if program := _PROGRAM.match(line, at):
+            return LogLine(_day(stamp, today), program["program"], line[program.end() :])
+    return LogLine(_day(stamp, today), "", line[at:]) if stamp else None
+
+
+def own_day(text: str, today: date) -> tuple[date | None, str]:
+    """The day a program has written into its own text once more, and what stands behind it."""
+    match = _DAY_AND_TIME.match(text)
+    return (_day(match, today), text[match.end() :]) if match else (None, text)
+
+
+def _end(pattern: re.Pattern[str], line: str, at: int) -> int:
+    match = pattern.match(line, at)
+    return match.end() if match else at
+
+
+def _day(stamp: re.Match[str], today: date) -> date:
+    told = stamp.groupdict()
+    return _day_told(told.get("day"), told.get("unix"), told.get("month"), told.get("monthday"), today)
+
+
+@lru_cache(maxsize=1000)
+def _day_told(day: str | None, unix: str | None, month: str | None, monthday: str | None, today: date) -> date:
+    try:
+        if day:
+            return min(today, date.fromisoformat(day))
+        if unix:
+            return min(today, datetime.fromtimestamp(int(unix), UTC).date())
+        if month in _MONTHS and monthday:  # no year: the last such day
+            last = date(today.year, _MONTHS.index(month) + 1, int(monthday))
+            return last if last <= today else last.replace(year=today.year - 1)
+    except ValueError:  # 31 February, say
+        return today
+    return today
