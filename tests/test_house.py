@@ -154,7 +154,7 @@ def test_every_reply_is_documented(reply):
 def test_every_event_of_the_log_is_documented():
     """An admin is told to read the log; what stands there must be explained."""
     written = re.compile(
-        r"""(?:\blog|\b_log|_logger)\.(?:info|warning|error)\(\s*"([^"]+)"|error, "(smtp\.[a-z_]+)\""""
+        r"""(?:\blog|\b_log|_logger)\.(?:info|warning|error)\(\s*"([^"]+)"|(?:error|log), "(smtp\.[a-z_]+)\""""
     )
     events = {one or other for path in SOURCES for one, other in written.findall(path.read_text())}
     assert len(events) >= 15

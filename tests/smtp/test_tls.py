@@ -223,3 +223,90 @@ def test_starttls_by_a_client_that_has_left_meanwhile_is_no_mistake():
         assert gate.notes.lines == []
 
     with_client(story)
+
+
+def failures(gate) -> list[dict]:
+    return [facts for _, event, facts in gate.notes.lines if event == "smtp.tls_failed"]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"EHLO again.example\r\n", "WRONG_VERSION_NUMBER"),
+        (b"GET / HTTP/1.0\r\n\r\n", "HTTP_REQUEST"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "UNEXPECTED_MESSAGE"),
+        (b"\x16\x03\x01\x02\x00\x01", "the client hung up"),
+    ],
+)
+def test_a_handshake_that_fails_leaves_a_line_with_the_reason(said, reason):
+    async def story(gate, client):
+        client.raw.send(b"STARTTLS\r\n")
+        await client.raw.reply()
+        client.raw.send(said)
+        if reason == "the client hung up":
+            client.raw.writer.write_eof()
+        await client.raw.rest()
+        await eventually(lambda: not gate.server.sessions)
+        [line] = failures(gate)
+        assert (line["reason"], line["client"], line["times"]) == (reason, "127.0.0.1", 1)
+
+    with_client(story)
+
+
+def test_one_that_takes_too_long_does_too():
+    async def story(gate, client):
+        client.raw.send(b"STARTTLS\r\n")
+        await client.raw.rest()
+        await eventually(lambda: not gate.server.sessions)
+        assert [line["reason"] for line in failures(gate)] == ["no handshake in time"]
+
+    with_client(story, read_timeout_seconds=0.2)
+
+
+def test_what_is_no_tls_after_the_handshake_does_too():
+    async def story(gate, client):
+        await client.shake_hands()
+        client.raw.send(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        await client.raw.rest()
+        await eventually(lambda: not gate.server.sessions)
+        [line] = failures(gate)
+        assert line["reason"] == "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
+
+    with_client(story)
+
+
+def test_each_reason_has_one_line_a_minute_however_often_it_comes(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("pennyred.smtp.seldom.time.monotonic", lambda: now[0])
+
+    async def story(gate, client):
+        async def fail(said: bytes) -> None:
+            one = await gate.connect()
+            one.send(b"STARTTLS\r\n")
+            await one.reply()
+            one.send(said)
+            await one.rest()
+
+        for _ in range(5):
+            await fail(b"nonsense" * 10)
+        await fail(b"GET / HTTP/1.0\r\n\r\n")
+        assert [(line["reason"], line["times"]) for line in failures(gate)] == [
+            ("WRONG_VERSION_NUMBER", 1),
+            ("HTTP_REQUEST", 1),
+        ]
+        now[0] += 61
+        await fail(b"nonsense" * 10)
+        assert failures(gate)[-1]["times"] == 5
+
+    with_client(story)
+
+
+def test_a_handshake_that_goes_well_leaves_none():
+    async def story(gate, client):
+        await client.shake_hands()
+        await client.say(b"QUIT\r\n")
+        await client.reply()
+        await client.raw.rest()
+        assert gate.notes.lines == []
+
+    with_client(story)

@@ -93,9 +93,11 @@ def test_a_certificate_that_proves_nothing_is_named_by_check_and_sends_mail_away
     with Ways(tmp_path, certificates, "smtps") as ways:
         [complaint] = ways.complaints()
         assert "certificate: unable to get local issuer certificate" in complaint
-        with ways.town.serve():
+        with ways.town.serve() as served:
             ways.town.fund(1)
             assert ways.send() == 451
+            line = served.wait_for(lambda line: line["event"] == "smtp.upstream_down")
+            assert "certificate: unable to get local issuer certificate" in line["detail"]
         assert ways.postfix.letters() == []
 
 

@@ -100,6 +100,8 @@ class Reader(Tables):
             "help_url": kinds.text(values.printable_url),
             "tls_certificate": self.path,
             "tls_key": self.path,
+            "tls_minimum": kinds.choice("1.0", "1.1", "1.2", "1.3"),
+            "tls_ciphers": kinds.text(values.ciphers),
             "pass_key": self.path,
             "max_connections": kinds.number(1, 1_000_000),
             "max_connections_per_network": kinds.number(1, 60_000),

@@ -104,6 +104,9 @@ class GateSettings(msgspec.Struct, frozen=True):
     help_url: str = ""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    tls_minimum: Literal["1.0", "1.1", "1.2", "1.3"] = "1.0"
+    tls_ciphers: str = ""
+    """As OpenSSL writes lists; empty: as many as Postfix takes."""
     pass_key: Path | None = None
     max_connections: int = 2000
     """Of all workers together."""

@@ -1,6 +1,7 @@
 """What the texts in the settings mean. Every function raises ValueError with what was expected."""
 
 import re
+import ssl
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -181,6 +182,16 @@ def is_plain_http_safe(url: str, *, is_private_allowed: bool) -> bool:
     except ValueError:
         return parts.hostname == "localhost" or is_private_allowed
     return address.is_loopback or (is_private_allowed and address.is_private)
+
+
+def ciphers(text: str) -> str:
+    """A list of cipher suites as OpenSSL writes it, of which it knows one at least; empty: ours."""
+    try:
+        if text:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(text)
+    except (ssl.SSLError, ValueError):
+        raise ValueError('cipher suites as OpenSSL lists them, like "HIGH:!aNULL"') from None
+    return text
 
 
 def selector(text: str) -> str:

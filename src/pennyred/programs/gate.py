@@ -13,7 +13,6 @@ from typing import Any
 from pennyred.authentication.checker import Checker
 from pennyred.config import GateSettings, OutgoingSettings
 from pennyred.discovery import resolver_of
-from pennyred.failures import told
 from pennyred.hostnames import HostNames
 from pennyred.postage.figures import Fact
 from pennyred.programs.office import clock
@@ -34,6 +33,7 @@ from pennyred.smtp.security import client_context
 from pennyred.smtp.server import GateServer, listening_socket
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.tally import WorkerTally
+from pennyred.smtp.tlsoffer import server_context
 from pennyred.smtp.upstream import IdentityMode, Security, UpstreamOptions, parse_url
 from pennyred.smtp.upstreams import Upstreams
 from pennyred.state.store import GateState
@@ -220,13 +220,4 @@ def tls_context(gate: GateSettings) -> ssl.SSLContext | None:
     """For STARTTLS, where a certificate is set; raises OSError where it cannot be read, and says which file it was."""
     if gate.tls_certificate is None or gate.tls_key is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.options |= ssl.OP_NO_RENEGOTIATION  # a way to have us work for nothing
-    for path in (gate.tls_certificate, gate.tls_key):
-        path.open("rb").close()  # its error has the file's name, which the library's has not
-    try:
-        context.load_cert_chain(gate.tls_certificate, gate.tls_key)
-    except ssl.SSLError as error:
-        why = "not its key" if error.reason == "KEY_VALUES_MISMATCH" else told(error)
-        raise OSError(f"tls_certificate {gate.tls_certificate}, tls_key {gate.tls_key}: {why}") from error
-    return context
+    return server_context(gate.tls_certificate, gate.tls_key, ciphers=gate.tls_ciphers, minimum=gate.tls_minimum)

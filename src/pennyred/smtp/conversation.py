@@ -174,6 +174,10 @@ class Conversation(Wire):
         else:
             self.answer(replies.UNRECOGNISED)
 
+    def _on_tls_failure(self, error: OSError) -> None:
+        if not self._house.is_stopping:
+            self._house.note_tls_failure(error, self._client.address)
+
     def _on_much_input(self, octets: int) -> None:
         if self._input_share.hold(octets):
             self._is_overfull = False

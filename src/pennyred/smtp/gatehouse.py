@@ -11,6 +11,7 @@ from pennyred.smtp import replies
 from pennyred.smtp.admission import Admission, is_within
 from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
 from pennyred.smtp.memory import LetterMemory
+from pennyred.smtp.seldom import Seldom
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import Capabilities
 from pennyred.smtp.upstreams import Upstreams
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _OFFERED_WITH_UPSTREAM = ("8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN")
 """Keywords that promise what only the mail server can keep."""
+
+_REASONS_MAX = 50
+"""OpenSSL has many, but a client can cause a few only."""
 
 HOPS_MAX = 100
 """What RFC 5321 section 6.3 asks for at least."""
@@ -89,6 +93,7 @@ class Gatehouse:
     sessions: set["Conversation"] = field(default_factory=set)
     letters: int = 0
     """How many are being judged and delivered."""
+    _tls_failures: dict[str, Seldom] = field(default_factory=dict)
     _hellos: dict[tuple[Capabilities | None, bool, bool], bytes] = field(default_factory=dict)
 
     def is_trusted(self, address: str) -> bool:
@@ -112,6 +117,17 @@ class Gatehouse:
             bad_stamps_max=options.bad_stamps_max,
         )
         self._hellos.clear()
+
+    def note_tls_failure(self, error: OSError, client: str) -> None:
+        """Write down that TLS has failed with a client; each reason once a minute, as they are few and clients many."""
+        reason = (error.reason if isinstance(error, ssl.SSLError) else "") or str(error) or type(error).__name__
+        seldom = self._tls_failures.get(reason)
+        if seldom is None:
+            if len(self._tls_failures) >= _REASONS_MAX:
+                reason, seldom = "others", self._tls_failures.setdefault("others", Seldom(self.log, "smtp.tls_failed"))
+            else:
+                seldom = self._tls_failures[reason] = Seldom(self.log, "smtp.tls_failed")
+        seldom.note(reason=reason, client=client)
 
     def hello(self, offered: Capabilities | None, *, is_tls: bool, is_trusted: bool) -> bytes:
         """The answer to EHLO: what we can do, less what the mail server cannot (None: it has not been reached)."""

@@ -14,6 +14,10 @@ _PIECE_BYTES = 16 * 1024
 """As large as a record may be (RFC 8446 section 5.1)."""
 
 
+class LeftBefore(ConnectionAbortedError):  # noqa: N818 - no error: it has changed its mind
+    """The client has gone before it had said anything of a handshake."""
+
+
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """The transport of a session, and the protocol of the transport below. Made by `start_tls`."""
 
@@ -25,6 +29,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._shaken: asyncio.Future[None] | None = None
         self._has_eof = False
+        self._error: ssl.SSLError | None = None
+        self._has_begun = False
 
     async def shake_hands(self, timeout_seconds: float) -> None:
         """Raises OSError (ssl.SSLError and TimeoutError are) where that comes to nothing; it is closed then."""
@@ -44,6 +50,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Records, cut anywhere."""
+        self._has_begun = True
         view = memoryview(data)
         for start in range(0, len(view), _PIECE_BYTES):
             self._incoming.write(view[start : start + _PIECE_BYTES])
@@ -55,7 +62,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def eof_received(self) -> bool:
         """With or without TLS's own goodbye: a letter has an end of its own, so nothing can be cut short unseen."""
         if self._shaken is not None and not self._shaken.done():
-            self._give_up(ConnectionAbortedError("the client hung up"))
+            self._give_up(self._gone())
         else:
             self._end()
         return False
@@ -63,10 +70,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """To whoever waits."""
         if self._shaken is not None and not self._shaken.done():
-            self._shaken.set_exception(
-                exc if isinstance(exc, OSError) else ConnectionAbortedError("the client is gone")
-            )
-        self._session.connection_lost(exc)
+            self._shaken.set_exception(exc if isinstance(exc, OSError) and self._has_begun else self._gone())
+        self._session.connection_lost(exc or self._error)
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""
@@ -118,6 +123,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def _is_shaken(self) -> bool:
         return self._shaken is not None and self._shaken.done() and self._shaken.exception() is None
 
+    def _gone(self) -> OSError:
+        return ConnectionAbortedError("the client hung up") if self._has_begun else LeftBefore()
+
     def _go_on_shaking(self) -> None:
         assert self._shaken is not None
         try:
@@ -143,7 +151,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             pass
         except ssl.SSLZeroReturnError:
             self._end()
-        except ssl.SSLError:
+        except ssl.SSLError as error:
+            self._error = error
             self._flush()
             self._below.abort()  # what does not decrypt was not said
             return

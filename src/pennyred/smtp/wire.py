@@ -99,8 +99,10 @@ class Wire(SMTP):
         self._wake()
         return not self._is_tls
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, error: Exception | None) -> None:
         """The client is gone; the session notices when it next reads, and what it is committing goes on."""
+        if isinstance(error, ssl.SSLError) and not self.is_shaking_hands:
+            self._on_tls_failure(error)
         self.transport = None
         self._has_eof = True
         self._is_closing = True
@@ -205,7 +207,9 @@ class Wire(SMTP):
         self.is_shaking_hands = True
         try:
             self.transport = await tls.start_tls(self.transport, self, context, self._clock.read_timeout_seconds)
-        except (OSError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError) as error:
+            if isinstance(error, OSError) and not isinstance(error, tls.LeftBefore):
+                self._on_tls_failure(error)
             self.hang_up()
             return False
         finally:
@@ -276,6 +280,9 @@ class Wire(SMTP):
     def _on_timeout(self, *, is_session: bool) -> None:
         """Say why and hang up."""
         raise NotImplementedError
+
+    def _on_tls_failure(self, error: OSError) -> None:
+        """The handshake has come to nothing, or what came after it was no TLS."""
 
     def _on_much_input(self, octets: int) -> None:
         """So much has come that reading pauses (a single read may bring 256 KiB); 0: it has been taken."""
