@@ -53,7 +53,8 @@ def test_every_reason_name_is_one_of_the_contract():
         Kind.DUE: "no-stamp bulk malformed unknown-version wrong-recipient issuer-not-accepted expired not-yet-valid "
         "bad-licence revoked bad-signature altered-headers altered-body spent insufficient-balance over-cap "
         "account-closed wrong-receiver underpaid",
-        Kind.LATER: "office-unreachable ledger-unavailable in-progress upstream-unavailable identity-refused dns-unavailable internal",
+        Kind.LATER: "office-unreachable ledger-unavailable in-progress upstream-unavailable identity-refused dns-unavailable "
+        "too-many-bad-stamps internal",
     }
     for kind, names in contract.items():
         assert [reason.value for reason in Reason if reason.kind is kind] == names.split()

@@ -225,15 +225,15 @@ def test_the_office_may_remember_licences_too(monkeypatch: pytest.MonkeyPatch) -
 def may_have_paid(gate: Gate, stamp: Stamp, **how: Any) -> bool:
     section, _ = split_letter(gate.letter)
     header = parse_header(section)
-    return verdict_module.may_have_paid(
-        gate.judge(stamp),
+    verdict = gate.judge(stamp)
+    return verdict_module.is_bound(
+        verdict,
         header=header,
         header_hash=header_hash(header),
         recipients=[canonical_recipient(one) for one in gate.recipients],
         issuers=gate.issuers,
-        licences=LicenceCache(),
         **how,
-    )
+    ) and verdict_module.is_signed(stamp, issuers=gate.issuers, licences=LicenceCache())
 
 
 BY_SETTINGS = {Reason.ISSUER_NOT_ACCEPTED, Reason.UNDERPAID, Reason.BAD_LICENCE, Reason.ALTERED_BODY}
@@ -254,6 +254,16 @@ def test_what_only_settings_and_keys_speak_against_may_have_paid(flaws: set[int]
     assert may_have_paid(gate, stamp, retired={ISSUER} if can_be_asked else ()) is (
         is_bound and is_known and stamp.signature == STAMP.signature
     )
+
+
+def test_whether_it_is_for_this_letter_costs_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(price=2)
+    checked = count_checks(monkeypatch)
+    assert may_have_paid(gate, STAMP)
+    assert len(checked) == 2
+    assert not may_have_paid(replace(gate, letter=gate.letter.replace(b"Tea", b"Pills")), STAMP)
+    assert not may_have_paid(replace(gate, recipients=("eve@example.org",)), STAMP)
+    assert len(checked) == 2
 
 
 def test_a_licence_that_a_known_key_did_not_sign_has_paid_for_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from pennyred.services.formernames import FormerNames
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import GatePolicy
+from pennyred.services.judging import Judging
 from pennyred.services.letterbox import Answer, Delivered, Envelope, Fate, Reply
 from pennyred.services.ports import Refused
 
@@ -237,6 +239,19 @@ class Wants:
 
 
 @dataclass
+class BadStampsInMemory:
+    """`BadStamps` in memory."""
+
+    counted: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def count(self, source: str, account: str) -> int:
+        return self.counted[source, account]
+
+    def add(self, source: str, account: str, stamps: int) -> None:
+        self.counted[source, account] += stamps
+
+
+@dataclass
 class Names:
     """A `NameBook` in memory."""
 
@@ -299,8 +314,15 @@ class DeskUnderTest:
         self.names = Names()
         self.facts: list[Fact] = []
         self.log = Lines()
-        self.bad_stamps: list[tuple[str, int]] = []
+        self.bad_stamps = BadStampsInMemory()
         self.attempts = itertools.count(1)
+        self.luck = 1
+        self.judging = Judging(
+            random_bytes=lambda count: bytes([self.luck] * count),
+            wanted=self.wants,
+            former=FormerNames(self.names),
+            bad_stamps=self.bad_stamps,
+        )
         defaults: dict[str, Any] = {"hostname": "mx.example.org", "issuers": self.stationery.issuers}
         self.desk = Desk(
             GatePolicy(**(defaults | policy)),
@@ -311,12 +333,10 @@ class DeskUnderTest:
             clock=lambda: self.office.now,
             random_bytes=lambda count: next(self.attempts).to_bytes(count, "big"),
             log=LetterLog(self.log),
-            note_bad_stamps=lambda source, count: self.bad_stamps.append((source, count)),
-            wanted=self.wants,
+            judging=self.judging,
             authenticator=self.witness,
             refusals=self.kept,
             note_facts=self.facts.extend,
-            former=FormerNames(self.names),
         )
 
     async def present(

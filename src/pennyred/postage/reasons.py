@@ -78,6 +78,7 @@ class Reason(StrEnum):
     UPSTREAM_UNAVAILABLE = "upstream-unavailable", Kind.LATER, "the mail server does not answer"
     IDENTITY_REFUSED = "identity-refused", Kind.LATER, "the mail server does not understand who this client is"
     DNS_UNAVAILABLE = "dns-unavailable", Kind.LATER, "the DNS does not answer, so who the sender is cannot be known"
+    TOO_MANY_BAD_STAMPS = "too-many-bad-stamps", Kind.LATER, "Too many bad stamps from your network in this minute"
     INTERNAL = "internal", Kind.LATER, "an error inside the gate"
 
     @property

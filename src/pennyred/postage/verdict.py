@@ -42,6 +42,10 @@ class LicenceCache:
         self._size_max = size_max
         self._verified: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
 
+    def knows(self, licence: Licence, office_key: bytes) -> bool:
+        """Whether the signature was found to hold lately; verifies nothing."""
+        return (licence.encoded, office_key) in self._verified
+
     def holds(self, licence: Licence, office_key: bytes) -> bool:
         """Whether the office's signature on the licence holds."""
         known = (licence.encoded, office_key)
@@ -119,21 +123,21 @@ def judge_parsed(
     return Verdict(reason or Reason.STAMPED, stamp)
 
 
-def may_have_paid(
+def is_bound(
     verdict: Verdict,
     *,
     header: HeaderSection,
     header_hash: bytes,
     recipients: Sequence[Recipient],
     issuers: Mapping[str, Keys],
-    licences: LicenceCache,
     retired: Collection[str] = (),
 ) -> bool:
-    """Whether a stamp that was judged due is bound to this very letter and recipient all the same, and signed.
+    """Whether a stamp that was judged due was made for this very letter and recipient all the same.
 
     Then only what the gate's own settings and keys say now speaks against it: the price, the offices it accepts, their
     keys, the rule for altered bodies. They may have been others when the letter came first, so its office is asked
-    whether it was paid for then (`Hold.flaw`). `retired` are offices that are not accepted and can still be asked.
+    whether it was paid for then (`Hold.flaw`), if it is signed as well (`is_signed`). `retired` are offices that are
+    not accepted and can still be asked. Costs no check of a signature.
     """
     stamp = verdict.stamp
     if verdict.reason is Reason.ALTERED_BODY:  # which comes after all else
@@ -143,13 +147,16 @@ def may_have_paid(
     keys = issuers.get(stamp.issuer)
     if keys is None and stamp.issuer not in retired:
         return False
-    is_key_known = keys is not None and stamp.licence.selector in keys
-    return (
-        _address(stamp, recipients) is None
-        and _header(stamp, header, header_hash) is None
-        and (not is_key_known or _licence(stamp, keys or {}, licences) is None)
-        and _signature(stamp) is None
-    )
+    if verdict.reason is Reason.BAD_LICENCE and stamp.licence.selector in (keys or {}):  # the key says that it is none
+        return False
+    return _address(stamp, recipients) is None and _header(stamp, header, header_hash) is None
+
+
+def is_signed(stamp: Stamp, *, issuers: Mapping[str, Keys], licences: LicenceCache) -> bool:
+    """Whether the signature holds under the licence, and the licence under its office's key where that is known."""
+    keys = issuers.get(stamp.issuer, {})
+    is_licensed = stamp.licence.selector not in keys or _licence(stamp, keys, licences) is None
+    return is_licensed and _signature(stamp) is None
 
 
 def check_for_office(

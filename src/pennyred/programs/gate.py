@@ -21,12 +21,13 @@ from pennyred.services.formernames import FormerNames
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import GatePolicy
+from pennyred.services.judging import Judging
 from pennyred.services.keyring import PrepareKeys, all_known
 from pennyred.services.letterbox import GateDesk
 from pennyred.services.outgoing import OutgoingDesk
 from pennyred.services.ports import Authenticator, Redeemer, Refusals, SettlementOutbox
 from pennyred.services.timing import Stopwatch
-from pennyred.smtp.admission import network_of
+from pennyred.smtp.admission import CountedBadStamps
 from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
 from pennyred.smtp.memory import LetterMemory
 from pennyred.smtp.security import client_context
@@ -60,7 +61,6 @@ def gate_options(gate: GateSettings) -> GateOptions:
         connections_max=gate.max_connections,
         connections_per_network_max=gate.max_connections_per_network,
         uncounted_networks=gate.exempt.networks,
-        bad_stamps_max=gate.max_bad_stamps_per_minute if is_refusing else 0,
         recipients_max=gate.max_recipients,
         errors_max=gate.max_errors,
         idle_commands_max=gate.max_idle_commands,
@@ -79,7 +79,6 @@ def outgoing_options(gate: GateSettings, outgoing: OutgoingSettings) -> GateOpti
         is_bare_newline_refused=False,
         is_mixed_split=False,
         is_trace_added=False,
-        bad_stamps_max=0,
     )
 
 
@@ -135,14 +134,17 @@ def build_desk(
         clock=clock,
         random_bytes=os.urandom,
         log=log,
-        note_bad_stamps=lambda source, count: tally.add_bad_stamps(network_of(source), count),
-        wanted=state.wanted,
+        judging=Judging(
+            random_bytes=os.urandom,
+            wanted=state.wanted,
+            prepare_keys=prepare_keys,
+            former=FormerNames(state.paid_names),
+            bad_stamps=CountedBadStamps(tally),
+        ),
         authenticator=authenticator,
         refusals=refusals,
         note_facts=note_facts,
         note_times=note_times,
-        prepare_keys=prepare_keys,
-        former=FormerNames(state.paid_names),
     )
 
 

@@ -40,6 +40,7 @@ def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) 
         check=Check(gate.authentication.check),
         fronts=frozenset(gate.authentication.fronts),
         strict_body=gate.altered_body == "reject",
+        bad_stamps_max=gate.max_bad_stamps_per_minute if gate.mode != "monitor" else 0,
         pass_key=read_pass_key(gate.pass_key) if gate.pass_key else None,
         lease_seconds=gate.lease_seconds,
         upstream_timeout_seconds=gate.upstream_timeout_seconds,

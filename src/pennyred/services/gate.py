@@ -16,17 +16,15 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.figures import Fact
 from pennyred.postage.policy import Mode, canonical_or_none
 from pennyred.postage.reasons import Reason
-from pennyred.postage.verdict import LicenceCache
 from pennyred.services.approval import proven as in_words
 from pennyred.services.case import Case
 from pennyred.services.dressing import added_fields, kept_header
 from pennyred.services.figures import facts_of
-from pennyred.services.formernames import FormerNames
 from pennyred.services.freely import Freebies
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import Check, GatePolicy
 from pennyred.services.holding import Holding, give_back, hold_all, settlement
-from pennyred.services.keyring import PrepareKeys, all_known
+from pennyred.services.judging import Judging
 from pennyred.services.letterbox import (
     Answer,
     Delivered,
@@ -39,7 +37,6 @@ from pennyred.services.letterbox import (
     Letter,
     Relay,
 )
-from pennyred.services.offered import Examiner
 from pennyred.services.partly import PartlyHad
 from pennyred.services.ports import (
     AllowanceBook,
@@ -49,20 +46,16 @@ from pennyred.services.ports import (
     Refusals,
     Refused,
     SettlementOutbox,
-    WantedBook,
 )
 from pennyred.services.settling import settle_durably
 from pennyred.services.standing import (
     SECONDS_PER_DAY,
     Judgement,
     Standing,
-    begin,
     free_recipients,
-    judge_stamps,
-    stamps_to_judge,
 )
 from pennyred.services.timing import Phase, Stopwatch
-from pennyred.services.wanting import NoAuthenticator, NothingWanted, Wanting, wanted_too
+from pennyred.services.wanting import NoAuthenticator, wanted_too
 
 _UNDELIVERED = (Fate.REFUSED_TEMPORARY, Fate.REFUSED_PERMANENT, Fate.NOT_SENT)
 
@@ -81,14 +74,11 @@ class Desk:
         clock: Callable[[], int],
         random_bytes: Callable[[int], bytes],
         log: LetterLog,
-        note_bad_stamps: Callable[[str, int], None] | None = None,
-        wanted: WantedBook | None = None,
+        judging: Judging | None = None,
         authenticator: Authenticator | None = None,
         refusals: Refusals | None = None,
         note_facts: Callable[[Sequence[Fact]], None] | None = None,
         note_times: Callable[[Stopwatch], None] | None = None,
-        prepare_keys: PrepareKeys = all_known,
-        former: FormerNames | None = None,
     ) -> None:
         self.policy = policy
         """May be replaced while letters are under way: each is judged by the one it began with."""
@@ -99,17 +89,13 @@ class Desk:
         self._clock = clock
         self._random_bytes = random_bytes
         self._log = log
-        self._note_bad_stamps = note_bad_stamps  # told the source and how many its letter had
-        self._wanted: WantedBook = wanted or NothingWanted()
+        self._judging = judging or Judging(random_bytes=random_bytes)
         self.authenticator: Authenticator = authenticator or NoAuthenticator()
         """May be replaced as well."""
         self.refusals = refusals
         """And this: where copies of refused letters are kept; None: nowhere."""
         self._note_facts = note_facts
         self._note_times = note_times
-        self._prepare_keys = prepare_keys
-        self._former = former
-        self._licences = LicenceCache()
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
@@ -131,20 +117,11 @@ class Desk:
             return None
         free = [is_free(mailbox) for mailbox in mailboxes]
         envelope = Envelope(sender, tuple(mailboxes), source_ip, source_known=True)
-        return await wanted_too(self._wanted, self.authenticator, policy, envelope, free, now=now)
+        return await wanted_too(self._judging.wanted, self.authenticator, policy, envelope, free, now=now)
 
     async def _open(self, letter: Letter, envelope: Envelope, times: Stopwatch) -> Case:
         now, policy = self._clock(), self.policy
-        judgement = begin(letter, envelope, policy, now=now)
-        wanting = Wanting(self._wanted, self.authenticator, policy, letter, envelope, now)
-        await wanting.look(judgement)
-        keys = await self._prepare_keys(stamps_to_judge(judgement), next(iter(judgement.networks), ""))
-        judge_stamps(judgement, letter, policy, self._licences, now=now, keys=keys)
-        if self._former is not None:
-            examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now)
-            await self._former.recall(judgement, examiner)
-        if judgement.bad_stamps and envelope.source_known and self._note_bad_stamps is not None:
-            self._note_bad_stamps(envelope.source_ip, judgement.bad_stamps)
+        judgement, wanting = await self._judging.judge(letter, envelope, policy, self.authenticator, now=now)
         freebies = Freebies(self._allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
         times.lap(Phase.JUDGE)
         return Case(policy, letter, envelope, judgement, wanting, freebies, self._random_bytes(16), times)
@@ -242,8 +219,7 @@ class Desk:
         if taken:
             settles = [settlement(one) for one in taken]
             await settle_durably(self._redeemer, self._outbox, settles, self._log, now=self._clock())
-            if self._former is not None:
-                await self._former.note(taken, case.freebies.day)
+            await self._judging.note_paid(taken, case.freebies.day)
         undelivered = [(one.index, holding.held[one.index]) for one, fate in paid if fate in _UNDELIVERED]
         await give_back(self._redeemer, case.standings, undelivered, tx=case.tx)
         if all(fate in _UNDELIVERED for fate in delivered.fates):

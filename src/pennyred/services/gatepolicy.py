@@ -41,6 +41,8 @@ class GatePolicy:
     """The names (authserv-id) under which trusted fronts write Authentication-Results that stay in the letter."""
     strict_body: bool = False
     """Whether a stamp counts for nothing once the body was altered; else it counts and is marked."""
+    bad_stamps_max: int = 5
+    """From one source in a minute, of one account or of nobody known; 0: any number."""
     pass_key: bytes | None = None
     """The key all gates of one receiver share; None: this gate has no sisters."""
     lease_seconds: int = 1320

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pennyred.postage.address import Recipient
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verdict import LicenceCache, Verdict, judge_parsed, may_have_paid
+from pennyred.postage.verdict import LicenceCache, Verdict, is_bound, is_signed, judge_parsed
+from pennyred.services.barring import Barring
 from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.keyring import Selector
 from pennyred.services.letterbox import Letter
@@ -46,9 +47,10 @@ class Found:
     """Of the first that may pay, else of the last one looked at."""
     good: list[Offer] = field(default_factory=list)
     flawed: list[Offer] = field(default_factory=list)
-    bad: int = 0
     is_undecided: bool = False
     """Whether one hangs on an office's key of which nobody can say just now whether it counts."""
+    is_barred: bool = False
+    """Whether one was not looked at, or found bad, when too many bad ones had come: then the letter has to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +62,40 @@ class Examiner:
     policy: GatePolicy
     licences: LicenceCache
     now: int
+    barring: Barring
     undecided: Collection[Selector] = ()
 
     def examine(self, stamps: Sequence[Stamp], names: Sequence[Recipient], price: int, otherwise: Reason) -> Found:
         """Judge what is made out to one of these names; without any, the reason is `otherwise`."""
         found = Found(otherwise)
         for stamp in stamps:
+            account = self.barring.account_of(stamp)
+            if not self.barring.may_look(account):
+                # Another of its stamps must not pay either: the one passed over may have, in an earlier attempt.
+                return Found(otherwise, is_barred=True)
             verdict = self._judge(stamp, names, price)
             found.reason = verdict.reason
             if flaw_of(verdict.reason) is None:
                 found.good.append((stamp, verdict.reason))
             elif verdict.reason is Reason.BAD_LICENCE and selector_of(stamp) in self.undecided:
                 found.is_undecided = True
-            elif self._may_have_paid(verdict, names):
-                found.flawed.append((stamp, verdict.reason))
-                found.bad += verdict.reason in BAD
-            else:
-                found.bad += verdict.reason in BAD
+            elif self._is_bound(verdict, names, found):
+                is_whole = is_signed(stamp, issuers=self.policy.issuers, licences=self.licences)
+                found.flawed += [(stamp, verdict.reason)] if is_whole else []
+                if verdict.reason in BAD or not is_whole:
+                    found.is_barred |= self._count_bad(stamp)
+            elif verdict.reason in BAD:
+                found.is_barred |= self._count_bad(stamp)
         if found.good:
             found.reason = found.good[0][1]
         return found
+
+    def _count_bad(self, stamp: Stamp) -> bool:
+        """Whether so many bad ones had come before that it was only looked at by chance."""
+        account = self.barring.account_of(stamp)  # by now it is known whether the licence holds
+        is_barred = self.barring.is_barred(account)
+        self.barring.own[account] += 1
+        return is_barred
 
     def _judge(self, stamp: Stamp, names: Sequence[Recipient], price: int) -> Verdict:
         return judge_parsed(
@@ -95,13 +111,14 @@ class Examiner:
             strict_body=self.policy.strict_body,
         )
 
-    def _may_have_paid(self, verdict: Verdict, names: Sequence[Recipient]) -> bool:
-        return may_have_paid(
+    def _is_bound(self, verdict: Verdict, names: Sequence[Recipient], found: Found) -> bool:
+        if verdict.reason is Reason.BAD_LICENCE and any(reason is Reason.BAD_LICENCE for _, reason in found.flawed):
+            return False  # anybody can sign those, and each costs a check: of each recipient the first will do
+        return is_bound(
             verdict,
             header=self.letter.header,
             header_hash=self.header_hash,
             recipients=names,
             issuers=self.policy.issuers,
-            licences=self.licences,
             retired=self.policy.retired,
         )

@@ -5,7 +5,7 @@ an exempt rule never costs a signature check.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pennyred.postage.address import Recipient
 from pennyred.postage.authentication import UNPROVEN, Authentication
@@ -26,10 +26,11 @@ from pennyred.postage.policy import (
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verdict import LicenceCache
+from pennyred.services.barring import NOBODY_KNOWN, Barring
 from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.keyring import ALL_DECIDED, Prepared, Selector
 from pennyred.services.letterbox import Envelope, Letter
-from pennyred.services.offered import Examiner, Offer, flaw_of, selector_of
+from pennyred.services.offered import Examiner, Found, Offer, flaw_of, selector_of
 
 SECONDS_PER_DAY = 86_400
 _TAG = PREFIX.encode()
@@ -169,31 +170,45 @@ def judge_stamps(
     *,
     now: int,
     keys: Prepared = ALL_DECIDED,
+    barring: Barring | None = None,
 ) -> None:
     """Judge the stamps of those who are not free; of forwarded letters only to write down what they are.
 
     What depends on keys of which nobody can say just now whether they count is "later". Whoever has DNS asked for one
-    that is not there has brought a bad stamp all the same, once: such names cost nothing to invent.
+    that is not there has brought a bad stamp all the same, once: such names cost nothing to invent. `barring` says what
+    is looked at of a source that has brought bad ones, and is told of those of this letter.
     """
+    barring = barring or Barring(policy, licences)
     is_garbled = False
     unpublished: frozenset[Selector] = frozenset()
-    examiner = Examiner(letter, judgement.header_hash, policy, licences, now, keys.undecided)
+    examiner = Examiner(letter, judgement.header_hash, policy, licences, now, barring, keys.undecided)
+    forgiving = replace(examiner, barring=Barring(policy, licences))
     for standing in judgement.standings:
         if not _has_to_pay(standing):
             continue
-        found = examiner.examine(standing.offered, standing.names, standing.price, standing.otherwise)
-        if standing.reason is Reason.FORWARDER:
-            standing.seen = found.reason
-            continue  # nor is a forwarder to be held to account for what others have put into its letters
+        if standing.reason is Reason.FORWARDER:  # who is not held to account for what others have put into its letters
+            standing.seen = _examined(standing, forgiving).reason
+            continue
+        found = _examined(standing, examiner)
         if found.is_undecided and not found.good:
             standing.doubt = Reason.OFFICE_UNREACHABLE
+        if found.is_barred and not found.good:
+            standing.doubt = Reason.TOO_MANY_BAD_STAMPS
         unpublished |= keys.unpublished & {selector_of(stamp) for stamp in standing.offered}
-        judgement.bad_stamps += found.bad
         standing.stamps = found.good + found.flawed
         standing.reason = found.reason
         is_garbled |= standing.reason is Reason.MALFORMED
+    if is_garbled and barring.is_barred(NOBODY_KNOWN):
+        for standing in judgement.standings:
+            if standing.reason is Reason.MALFORMED:
+                standing.doubt = Reason.TOO_MANY_BAD_STAMPS
     # Fields that are no stamps were read once for all recipients, and none at all for those who are free.
-    judgement.bad_stamps += is_garbled + len(unpublished)
+    barring.own[NOBODY_KNOWN] += is_garbled + len(unpublished)
+    judgement.bad_stamps = barring.own.total()
+
+
+def _examined(standing: Standing, examiner: Examiner) -> Found:
+    return examiner.examine(standing.offered, standing.names, standing.price, standing.otherwise)
 
 
 def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: LicenceCache, *, now: int) -> Judgement:

@@ -24,8 +24,6 @@ class Limits(Protocol):
     @property
     def connections_per_network_max(self) -> int: ...  # noqa: D102
     @property
-    def bad_stamps_max(self) -> int: ...  # noqa: D102
-    @property
     def uncounted_networks(self) -> Networks: ...  # noqa: D102
 
 
@@ -67,11 +65,24 @@ class Admission:
             self._refused = 0
             self._log_after = now + _LOG_PAUSE_SECONDS
 
-    def is_barred(self, source: str, limits: Limits) -> bool:
-        """Whether a source has brought so many bad stamps in this minute that no letter of its is looked at."""
-        if not limits.bad_stamps_max or self._tally.bad_stamps(network_of(source)) < limits.bad_stamps_max:
-            return False
-        return not is_within(source, limits.uncounted_networks)
+
+class CountedBadStamps:
+    """Bad stamps by network and account, of all workers. Implements `services.barring.BadStamps`."""
+
+    def __init__(self, tally: WorkerTally) -> None:
+        self._tally = tally
+
+    def count(self, source: str, account: str) -> int:
+        """See `BadStamps.count`."""
+        return self._tally.bad_stamps(_name(source, account))
+
+    def add(self, source: str, account: str, stamps: int) -> None:
+        """See `BadStamps.add`."""
+        self._tally.add_bad_stamps(_name(source, account), stamps)
+
+
+def _name(source: str, account: str) -> bytes:
+    return network_of(source) + b" " + account.encode()
 
 
 def network_of(address: str) -> bytes:

@@ -124,9 +124,6 @@ class Envelopes(Formalities):
 
     async def _begin(self, mail: bytes, recipients: Sequence[Recipient]) -> None:
         self._identity = await self._client.identity(self._house.name_lookup)
-        if self.is_barred():
-            self._answer_recipients([replies.MAIL_FIRST] * len(recipients), ())
-            return
         self._one_class = None
         recipients, waiting = await self._of_one_class(recipients)
         transaction = Transaction(self._house.upstreams, self._identity)
@@ -164,16 +161,6 @@ class Envelopes(Formalities):
             if self.is_waiting:
                 self._transaction.let_go()
             self._unpin_later(self._house.options.upstream_pin_seconds)
-
-    def is_barred(self) -> bool:
-        """Whether no letter of this client's is looked at for now; it has been told."""
-        house = self._house
-        is_barred = self._client.is_known and house.admission.is_barred(self._identity.address, house.options)
-        if is_barred and self._client.is_trusted:
-            self.answer(replies.TOO_MANY_BAD_STAMPS_TOLD)  # it may speak for others next
-        elif is_barred:
-            self.leave_with(replies.TOO_MANY_BAD_STAMPS)
-        return is_barred
 
     async def smtp_RCPT(self, arg: Any) -> None:
         """Ask the mail server for one more recipient, or for as many as have come along."""

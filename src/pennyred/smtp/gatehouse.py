@@ -66,8 +66,6 @@ class GateOptions:
     """Of all workers; Postfix has the same limit for one address."""
     uncounted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Without a limit of their own: those that need no stamp."""
-    bad_stamps_max: int = 5
-    """Of one source in a minute; 0: any number."""
     recipients_max: int = 1000
     hops_max: int = HOPS_MAX
     """Received fields of a letter; beyond, it goes round in a circle. 0: any number."""
@@ -114,7 +112,6 @@ class Gatehouse:
             trusted_fronts=options.trusted_fronts,
             is_proxied=options.is_proxied,  # whom to believe and how he says it are one rule
             uncounted_networks=options.uncounted_networks,
-            bad_stamps_max=options.bad_stamps_max,
         )
         self._hellos.clear()
 

@@ -139,10 +139,6 @@ class GateSession(Envelopes):
 
     async def _commit(self, letter: ReceivedLetter, transaction: Transaction) -> None:
         """The letter's life goes on to its end, whatever becomes of the client: nothing it does ends this task."""
-        if self.is_barred():  # by what others of its connections have brought since MAIL
-            letter.close()
-            self.forget()
-            return
         identity, client = self._identity, self._client
         recipients = tuple(transaction.mailboxes)
         envelope = Envelope(
