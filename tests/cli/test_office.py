@@ -211,3 +211,27 @@ def test_a_ledger_that_is_no_database_is_not_made_one(at, tmp_path):
     at("ledger", "migrate", status=75)
 
     assert path.read_bytes() == b"these are my notes\n" * 1000
+
+
+@pytest.mark.parametrize("text", ["a\udcffb", "two\nlines", "\x1b[31mred", "x" * 201], ids=ascii)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["account", "show", "TEXT"],
+        ["account", "close", "TEXT"],
+        ["account", "credit", "TEXT", "5", "--reason", "x"],
+        ["account", "credit", "ANN", "5", "--reason", "TEXT"],
+        ["account", "rekey", "TEXT", "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="],
+    ],
+    ids=lambda words: " ".join(words[:3]),
+)
+def test_a_text_that_no_database_would_give_back_is_named(at, ann, words, text):
+    """Bytes that are no text come from a shell as halves of surrogate pairs."""
+    words = [{"TEXT": text, "ANN": ann}.get(word, word) for word in words]
+    assert at(*words, "--json", status=2).document["error"]["reason"] == "malformed"
+    assert at("account", "show", ann, "--json").document["balance"] == 0
+
+
+def test_a_receiver_s_name_that_is_no_text_is_refused_by_name(at):
+    said = at("receiver", "add", "a\udcffb", "--domain", "b.example", "--json", status=1)
+    assert said.document["error"]["reason"] == "bad-name"

@@ -27,11 +27,14 @@ class LoopbackOffice:
     folder: Path
     url: str = ""
     issuer: str = ISSUER
+    ledger: Path | str | None = None
+    """None: a file in the folder."""
     office: Office = field(init=False)
 
     @property
     def settings(self) -> OfficeSettings:
-        return OfficeSettings(self.issuer, ledger=self.folder / "ledger.db", signing_key=self.folder / "office.key")
+        ledger = self.ledger or self.folder / "ledger.db"
+        return OfficeSettings(self.issuer, ledger=ledger, signing_key=self.folder / "office.key")
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loopback_office import ISSUER, LoopbackOffice
 from office_at_work import ANN
+from postgres import SERVER_VERSIONS
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -26,12 +27,15 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 EXAMPLES = 150 if os.environ.get("PENNYRED_LONG") else 15
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory):
-    """On the web, over SQLite, with Ann's account and a receiver."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def office(request, tmp_path_factory):
+    """On the web, over each back end, with Ann's account and a receiver."""
     folder = tmp_path_factory.mktemp("office")
-    asyncio.run(migrate(folder / "ledger.db"))
-    with LoopbackOffice(folder) as running:
+    ledger = folder / "ledger.db"
+    if request.param == "postgresql":
+        ledger = request.getfixturevalue("postgres_servers")(SERVER_VERSIONS[0]).new_database()
+    asyncio.run(migrate(ledger))
+    with LoopbackOffice(folder, ledger=ledger) as running:
 
         async def prepare():
             account, _ = await running.office.open_account("ann@sender.example", ANN.public)

@@ -153,6 +153,40 @@ def test_a_signed_request_is_good_once(tell):
     tell(story)
 
 
+def test_nobody_uses_up_another_s_token_ids(tell):
+    async def story(office):
+        await opened(office)
+        async with office.client(EVE) as eve:
+            await eve.open_account("eve@sender.example")
+        headers = {}
+        for key in (EVE, ANN):
+            request = tokens.Request(ISSUER, "GET", "/v1/accounts/me", b"")
+            token = tokens.make_token(key, request, now=office.now, random=b"the very same id")
+            headers[key] = {"Authorization": f"Bearer {token}"}
+        for key, status in ((EVE, 200), (EVE, 401), (ANN, 200), (ANN, 401)):
+            assert (await office.ask("GET", "/v1/accounts/me", headers=headers[key]))[0] == status
+
+    tell(story)
+
+
+def test_a_token_is_good_once_as_long_as_any_clock_lets_it_in(tell):
+    """Of offices over one ledger, one may be half a minute behind."""
+
+    async def story(office):
+        await opened(office)
+        headers = signed(office, "GET", "/v1/accounts/me", now=NOW)
+        assert (await office.ask("GET", "/v1/accounts/me", headers=headers))[0] == 200
+        office.now = NOW + 119
+        for _ in range(5):  # what is forgotten goes when others are remembered
+            assert (await office.ask("GET", "/v1/accounts/me", headers=signed(office, "GET", "/v1/accounts/me")))[
+                0
+            ] == 200
+        office.now = NOW + 89
+        assert (await office.ask("GET", "/v1/accounts/me", headers=headers))[0] == 401
+
+    tell(story)
+
+
 def test_a_stranger_who_signs_writes_nothing_into_the_ledger(tell):
     async def story(office):
         remembered = []

@@ -1,5 +1,7 @@
 """So many a minute from each network, in bounded memory."""
 
+from pennyred.programs.office import SharedMinute
+from pennyred.smtp.tally import Tally
 from pennyred.web import limits
 from pennyred.web.limits import PerMinute
 
@@ -44,3 +46,17 @@ def test_memory_is_bounded_however_many_networks_there_are(monkeypatch):
 
     assert taken == [True] * 5 + [False] * 4
     assert len(limit._taken) <= 4
+
+
+def test_all_workers_count_together_and_each_thing_by_itself():
+    now = [0.0]
+    tally = Tally(2, 1, clock=lambda: now[0])
+    openings = [PerMinute(2, SharedMinute(tally.of(worker), b"opening ")) for worker in (0, 1)]
+    proof = PerMinute(2, SharedMinute(tally.of(0), b"proof "))
+    assert [openings[n % 2].take("192.0.2.1", now=0) for n in range(4)] == [True, True, False, False]
+    assert openings[1].take("198.51.100.1", now=0)
+    assert proof.take("192.0.2.1", now=0)
+    now[0] += 60
+    assert openings[1].take("192.0.2.1", now=0)
+    tally.clear(1)
+    assert openings[0].take("192.0.2.1", now=0)

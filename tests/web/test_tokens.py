@@ -85,25 +85,49 @@ def test_no_other_algorithm_can_be_asked_for():
             check_token(forged, REQUEST, now=NOW)
 
 
-@pytest.mark.parametrize(
-    "claims", [{"exp": None}, {"exp": "x"}, {"exp": 1e400}, {"jti": None}, {"jti": "short"}, {"jti": "x" * 65}, {"jti": "\ud800" * 20}, {"aud": ["post.example.org"]}]
-)  # fmt: skip
-def test_claims_are_what_they_must_be(claims):
-    class WithOthers(Request):
-        @property
-        def claims(self):
-            return super().claims
-
-    head, made, _ = opened(TOKEN)
-    signing_input = f"{part(head)}.{part(made | claims)}"
-    # Signed as Ed25519 signs, without any context.
+def with_claims(**claims) -> str:
+    """Ann's token with other claims, and without those that are `...`; signed as Ed25519 signs, without any context."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    head, made, _ = opened(TOKEN)
+    signing_input = f"{part(head)}.{part({name: value for name, value in (made | claims).items() if value is not ...})}"
     signature = Ed25519PrivateKey.from_private_bytes(b"\x0a" * 32).sign(signing_input.encode())
-    token = f"{signing_input}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+    return f"{signing_input}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": None}, {"exp": ...}, {"exp": "x"}, {"exp": 1e400}, {"exp": True}, {"exp": [NOW + 9]}, {"exp": float("nan")}, {"exp": 10**400},
+        {"jti": None}, {"jti": ...}, {"jti": "short"}, {"jti": "x" * 65}, {"jti": "\ud800" * 20}, {"jti": 7},
+        {"aud": ["post.example.org"]}, {"aud": ...}, {"aud": "post.example.net"},
+        {"iat": NOW + 31}, {"iat": NOW + 3600}, {"iat": "x"}, {"iat": True}, {"iat": None}, {"iat": float("nan")}, {"iat": -float("inf")},
+        {"iat": NOW - 1}, {"iat": NOW - 3600}, {"iat": 0}, {"iat": NOW + 25, "exp": NOW + 20}, {"iat": NOW - 40, "exp": NOW + 40},
+        {"nbf": NOW + 31}, {"nbf": NOW + 3600}, {"nbf": "x"}, {"nbf": False}, {"nbf": None}, {"nbf": float("inf")}, {"nbf": 10**400},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_claims_are_what_they_must_be(claims):
     with pytest.raises(BadToken):
-        check_token(token, REQUEST, now=NOW)
+        check_token(with_claims(**claims), REQUEST, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iat": NOW + 30}, {"iat": NOW}, {"iat": NOW - 30, "exp": NOW + 30}, {"iat": NOW + 0.25, "exp": NOW + 59.75}, {"iat": ...},
+        {"iat": ..., "exp": NOW + 90}, {"nbf": NOW + 30}, {"nbf": NOW}, {"nbf": 0}, {"nbf": -1.5}, {"jti": "x" * 16}, {"jti": "x" * 64},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_token_of_another_program_may_say_so(claims):
+    assert check_token(with_claims(**claims), REQUEST, now=NOW).public_key == ANN.public
+
+
+def test_ids_are_the_account_s_own():
+    claimed = [check_token(make_token(key, REQUEST, now=NOW, random=b"r" * 16), REQUEST, now=NOW) for key in (ANN, EVE)]
+    assert claimed[0].token_id == claimed[1].token_id
+    assert claimed[0].unique_id != claimed[1].unique_id
 
 
 headers = st.recursive(

@@ -50,7 +50,7 @@ async def _accounts(settings: OfficeSettings) -> list[Account]:
 
 
 @account.command("show")
-@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("account_id", type=typed.line, metavar="ACCOUNT")
 @json_option
 @click.pass_context
 def account_show(context: click.Context, account_id: str, as_json: bool) -> None:
@@ -73,9 +73,9 @@ async def _show(settings: OfficeSettings, account_id: str) -> dict[str, Any]:
 
 
 @account.command("credit")
-@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("account_id", type=typed.line, metavar="ACCOUNT")
 @click.argument("stamps", type=STAMPS)
-@click.option("--reason", required=True, metavar="TEXT", help="Stands in the account's statement.")
+@click.option("--reason", type=typed.line, required=True, metavar="TEXT", help="Stands in the account's statement.")
 @json_option
 @click.pass_context
 def account_credit(context: click.Context, account_id: str, stamps: int, reason: str, as_json: bool) -> None:
@@ -92,14 +92,14 @@ def account_credit(context: click.Context, account_id: str, stamps: int, reason:
 
 async def _credit(settings: OfficeSettings, account_id: str, stamps: int, reason: str) -> int:
     async with open_office(settings) as office:
-        outcome = await office.ledger.credit(account_id, stamps, reason[:200], now=office.now)
+        outcome = await office.ledger.credit(account_id, stamps, reason, now=office.now)
         if outcome is not CreditOutcome.CREDITED:
             raise _not_so(outcome.value, account_id)
         return (await office.account(account_id)).available
 
 
 @account.command("close")
-@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("account_id", type=typed.line, metavar="ACCOUNT")
 @json_option
 @click.pass_context
 def account_close(context: click.Context, account_id: str, as_json: bool) -> None:
@@ -122,7 +122,7 @@ async def _close(settings: OfficeSettings, account_id: str) -> None:
 
 
 @account.command("rekey")
-@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("account_id", type=typed.line, metavar="ACCOUNT")
 @click.argument("key")
 @json_option
 @click.pass_context

@@ -11,6 +11,8 @@ from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 
 SHOWN_CHARACTERS_MAX = 100
+LINE_CHARACTERS_MAX = 200
+"""Of a text that is kept as it was typed."""
 
 
 class NotWhatWasExpected(click.BadParameter):
@@ -38,6 +40,14 @@ def name(text: str) -> str:
 def sender(text: str) -> str:
     """Of an envelope: an address, or nothing for a bounce."""
     return text and _read(text, canonical_recipient, "an address like ann@sender.example, or '' for a bounce")
+
+
+def line(text: str) -> str:
+    """A text that is kept, or a name that is looked for: no databases take the same of what nobody can read."""
+    if len(text) > LINE_CHARACTERS_MAX or not text.isprintable():
+        expected = f"at most {LINE_CHARACTERS_MAX} characters in one line, none that cannot be printed"
+        raise NotWhatWasExpected(f"{text[:SHOWN_CHARACTERS_MAX]!r}: expected {expected}")
+    return text
 
 
 def _read(text: str, read: Callable[[str], object], expected: str) -> str:

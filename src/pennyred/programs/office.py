@@ -17,6 +17,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.services.office import Office
 from pennyred.services.officekeys import OfficeKeys
+from pennyred.smtp.tally import WorkerTally
 from pennyred.storage.noting import NoteBatch
 from pennyred.web.exchange import Deadlines
 from pennyred.web.guests import Room
@@ -82,6 +83,22 @@ async def open_office(settings: OfficeSettings, note_batch: NoteBatch | None = N
             office.close()
     finally:
         await ledger.close()
+
+
+class SharedMinute:
+    """What is asked for in this minute, of all workers together: `web.limits.Minute` over a tally of sources."""
+
+    def __init__(self, tally: WorkerTally, purpose: bytes) -> None:
+        self._tally = tally
+        self._purpose = purpose
+
+    def taken(self, name: bytes) -> int:
+        """How often by that name."""
+        return self._tally.bad_stamps(self._purpose + name)
+
+    def take(self, name: bytes) -> None:
+        """Once more."""
+        self._tally.add_bad_stamps(self._purpose + name, 1)
 
 
 def reach(settings: OfficeSettings, connections_max: int) -> Reach:

@@ -29,7 +29,7 @@ from pennyred.programs.gatework import GateWork
 from pennyred.programs.herald import Herald
 from pennyred.programs.log import make_log
 from pennyred.programs.notify import ServiceManager
-from pennyred.programs.office import clock, open_office, reach
+from pennyred.programs.office import SharedMinute, clock, open_office, reach
 from pennyred.programs.pulse import Pulse
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
 from pennyred.programs.watch import Watch, make_sheet
@@ -89,17 +89,19 @@ class Tallies:
     """Of the office's API."""
     known: Tally
     """Of it, too: proxies and gates."""
+    asked: Tally
+    """What strangers may ask it for so often a minute."""
 
     @classmethod
     def of(cls, settings: Settings, count: int) -> "Tallies":
         """For so many workers."""
         at_gate = settings.gate.max_connections if settings.gate else 1
         at_office = settings.office.max_connections if settings.office else 1
-        return cls(Tally(count, at_gate), Tally(count, at_office), Tally(count, at_office))
+        return cls(Tally(count, at_gate), Tally(count, at_office), Tally(count, at_office), Tally(count, 1))
 
     def clear(self, worker: int) -> None:
         """Forget a worker that has died."""
-        for tally in (self.gate, self.strangers, self.known):
+        for tally in (self.gate, self.strangers, self.known, self.asked):
             tally.clear(worker)
 
 
@@ -213,7 +215,16 @@ class Worker:
             office = self._office = self._watch.office = await parts.enter_async_context(opening)
             self._chores.begin(parts, "sweep", lambda: self._sweep(office))
             listeners = self._passed.office or (listening_socket(*self._settings.office.listen, is_shared=True),)
-            app = measured(make_app(office, self._log), self._api_metrics(self._settings.office))
+            asked = self._tallies.asked.of(self._number)
+            app = measured(
+                make_app(
+                    office,
+                    self._log,
+                    openings=SharedMinute(asked, b"opening "),
+                    lookups=SharedMinute(asked, b"look-up "),
+                ),
+                self._api_metrics(self._settings.office),
+            )
             api = WebServer(
                 app,
                 listeners[0],

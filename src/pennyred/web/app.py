@@ -11,7 +11,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from pennyred.services.office import Office
 from pennyred.web import desk, gates, proofs, senders
-from pennyred.web.limits import PerMinute
+from pennyred.web.limits import Minute, PerMinute
 from pennyred.web.problems import handlers
 from pennyred.web.requestid import naming
 
@@ -19,8 +19,13 @@ BODY_BYTES_MAX = 64 * 1024
 """Of a request, where its route does not say otherwise."""
 
 
-def make_app(office: Office, log: Any = None) -> Litestar:
-    """The application of one office; `log` hears of our own mistakes."""
+def make_app(
+    office: Office, log: Any = None, *, openings: Minute | None = None, lookups: Minute | None = None
+) -> Litestar:
+    """The application of one office; `log` hears of our own mistakes.
+
+    `openings` and `lookups` count of all workers together what strangers may ask for so often a minute.
+    """
     return Litestar.from_config(
         AppConfig(
             route_handlers=[*desk.ROUTES, *proofs.ROUTES, gates.prove_domain, gates.redemption_routes()],
@@ -28,8 +33,8 @@ def make_app(office: Office, log: Any = None) -> Litestar:
                 {
                     "office": office,
                     "log": log,
-                    "openings": PerMinute(desk.OPENINGS_PER_MINUTE),
-                    "proofs": PerMinute(gates.PROOFS_PER_MINUTE),
+                    "openings": PerMinute(desk.OPENINGS_PER_MINUTE, openings),
+                    "proofs": PerMinute(gates.PROOFS_PER_MINUTE, lookups),
                 }
             ),
             request_max_body_size=BODY_BYTES_MAX,
@@ -53,7 +58,8 @@ def _security_schemes() -> dict[str, Any]:
             scheme="bearer",
             bearer_format="JWT",
             description="EdDSA JWT of the account's Ed25519 key, which is in its header's jwk: aud the issuer, htm the "
-            "method, htu the path and query, bh the SHA-256 of the body in base64url, exp at most 60 s away, jti new.",
+            "method, htu the path and query, bh the SHA-256 of the body in base64url, exp at most 60 s behind now and "
+            "iat, jti 16 to 64 ASCII characters that this key has not used before.",
         ),
         gates.SCHEME: SecurityScheme(
             type="http",

@@ -1,6 +1,7 @@
 """How often strangers may ask for what costs the office something for ever: counted by network, in bounded memory."""
 
 from collections import Counter
+from typing import Protocol
 
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.policy import parse_source, source_networks
@@ -10,16 +11,35 @@ NETWORKS_MAX = 10_000
 """Told apart in one minute. Beyond, all others share one count: who has so many networks shall not have more for it."""
 
 
-class PerMinute:
-    """So many a minute from each network: IPv4 /24, IPv6 /64 and /48, as everywhere here."""
+class Minute(Protocol):
+    """What is counted in this minute of all workers together, by name."""
 
-    def __init__(self, limit: int) -> None:
+    def taken(self, name: bytes) -> int: ...  # noqa: D102
+    def take(self, name: bytes) -> None: ...  # noqa: D102
+
+
+class PerMinute:
+    """So many a minute from each network: IPv4 /24, IPv6 /64 and /48, as everywhere here. By itself, of one worker."""
+
+    def __init__(self, limit: int, minute: Minute | None = None) -> None:
         self._limit = limit
+        self._shared = minute
         self._minute = 0
         self._taken: Counter[str] = Counter()
 
     def take(self, source: str, *, now: int) -> bool:
         """Count one of `source`, an address; False where its network has had its share, and nothing counted."""
+        return self._take_own(source, now) if self._shared is None else self._take_shared(source, self._shared)
+
+    def _take_shared(self, source: str, minute: Minute) -> bool:
+        names = [network.encode() for network in _networks(source)]
+        if any(minute.taken(name) >= self._limit for name in names):
+            return False
+        for name in names:
+            minute.take(name)
+        return True
+
+    def _take_own(self, source: str, now: int) -> bool:
         minute = now // MINUTE_SECONDS
         if minute != self._minute:
             self._minute = minute

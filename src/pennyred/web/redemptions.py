@@ -13,6 +13,7 @@ import msgspec
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.encoding import INTEGER_MAX, decode_base64, encode_base64
 from pennyred.postage.errors import Malformed
+from pennyred.postage.licence import ACCOUNT
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.redemption import (
     FirstUse,
@@ -171,6 +172,7 @@ def write_settle(settle: Settle) -> SettleItem:
 
 def read_settle(item: SettleItem) -> Settle:
     """Raises `Malformed`."""
+    _require_names(item)
     serial, letter = _bytes(item.serial, 16, "serial"), _bytes(item.letter, 32, "letter")
     return Settle(item.issuer, item.account, item.expiry_day, serial, letter)
 
@@ -183,6 +185,7 @@ def write_void(void: Void) -> VoidItem:
 
 def read_void(item: VoidItem) -> Void:
     """Raises `Malformed`."""
+    _require_names(item)
     serial, letter = _bytes(item.serial, 16, "serial"), _bytes(item.letter, 32, "letter")
     return Void(item.issuer, item.account, item.expiry_day, serial, letter, _bytes(item.tx, 16, "tx"))
 
@@ -207,6 +210,14 @@ def require_length(answers: Sequence[object], asked: Sequence[object]) -> None:
     """Raise `Malformed` unless every question has its answer."""
     if len(answers) != len(asked):
         raise Malformed(f"{len(asked)} questions and {len(answers)} answers")
+
+
+def _require_names(item: SettleItem | VoidItem) -> None:
+    """Raise `Malformed` for names that no stamp has: not every database takes them, even to say that there is none."""
+    if not ACCOUNT.fullmatch(item.account):
+        raise Malformed("account: expected 16 characters of a to z and 2 to 7")
+    if canonical_domain(item.issuer) != item.issuer:
+        raise Malformed("issuer: not in canonical form")
 
 
 def _text(value: bytes) -> str:

@@ -30,7 +30,7 @@ async def signer(request: Asked, office: Office) -> tokens.Claimed:
 
 async def require_first(claimed: tokens.Claimed, office: Office) -> None:
     """Raise `BadToken` where this very request has been made before."""
-    if not await office.ledger.remember_jti(claimed.token_id, claimed.expires_at, now=office.now):
+    if not await office.ledger.remember_jti(claimed.unique_id, claimed.expires_at, now=office.now):
         raise tokens.BadToken("this very request has been made before")
 
 

@@ -1,11 +1,12 @@
 """A sender's signed request: a short-lived EdDSA JWT (RFC 7519, RFC 8037) made with the account's key.
 
 It says for which office, method, path and body it is, so that it is good for that one request; its id is remembered by
-the office until it expires, so that it is good once.
+the office until it expires, so that it is good once. Ids are the account's own: nobody can use up another's.
 """
 
 import base64
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from pennyred.postage.signing import SigningKey
 LIFETIME_SECONDS = 60
 CLOCK_SKEW_SECONDS = 30
 TOKEN_CHARACTERS_MAX = 2000
+_TIME_MAX = 2**53
+"""No time; larger numbers would not be added exactly."""
 _ALGORITHM = "EdDSA"
 
 
@@ -65,6 +68,12 @@ class Claimed:
     public_key: bytes
     token_id: str
     expires_at: int
+    """Until then the id has to be remembered: by the clock of any office over the same ledger it has expired then."""
+
+    @property
+    def unique_id(self) -> str:
+        """The id with the key before it: what is remembered."""
+        return f"{_base64url(self.public_key)} {self.token_id}"
 
 
 def make_token(key: SigningKey, request: Request, *, now: int, random: bytes) -> str:
@@ -90,14 +99,39 @@ def check_token(token: str, request: Request, *, now: int) -> Claimed:
     for name, value in request.claims.items():
         if claims.get(name) != value:
             raise BadToken(f"the token is for another request ({name})")
-    expires_at, token_id = claims.get("exp"), claims.get("jti")
-    if not isinstance(expires_at, int) or not isinstance(token_id, str):
-        raise BadToken("the token has no expiry or no id")
-    if not 16 <= len(token_id) <= 64 or not token_id.isascii():
+    token_id = claims.get("jti")
+    if not isinstance(token_id, str) or not 16 <= len(token_id) <= 64 or not token_id.isascii():
         raise BadToken("the token's id is not one of 16 to 64 ASCII characters")
-    if not now - CLOCK_SKEW_SECONDS < expires_at <= now + LIFETIME_SECONDS + CLOCK_SKEW_SECONDS:
+    expires_at = _require_now(claims, now)
+    return Claimed(public, token_id, math.ceil(expires_at) + 2 * CLOCK_SKEW_SECONDS)
+
+
+def _require_now(claims: dict[str, Any], now: int) -> float:
+    """When the token expires (RFC 7519 section 4.1.4); raises `BadToken` for one that is not of this minute.
+
+    Clocks may differ by `CLOCK_SKEW_SECONDS`. `iat` and `nbf` need not be there.
+    """
+    expires_at, issued_at, not_before = (_time(claims, name) for name in ("exp", "iat", "nbf"))
+    if expires_at is None:
+        raise BadToken("the token has no expiry")
+    latest = now + CLOCK_SKEW_SECONDS
+    if not now - CLOCK_SKEW_SECONDS < expires_at <= latest + LIFETIME_SECONDS:
         raise BadToken("the token has expired, or lives too long; is the clock right?")
-    return Claimed(public, token_id, expires_at + CLOCK_SKEW_SECONDS)
+    if issued_at is not None and not expires_at - LIFETIME_SECONDS <= issued_at <= min(latest, expires_at):
+        raise BadToken(f"the token is of a time to come, or lives longer than {LIFETIME_SECONDS} s (iat, exp)")
+    if not_before is not None and not_before > latest:
+        raise BadToken("the token is not valid yet (nbf); is the clock right?")
+    return expires_at
+
+
+def _time(claims: dict[str, Any], name: str) -> float | None:
+    """A time in seconds since 1970 UTC, which may have a fraction (RFC 7519 section 2); None where there is none."""
+    value = claims.get(name)
+    if value is None and name not in claims:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _TIME_MAX:
+        raise BadToken(f"the token's {name} is no time")
+    return value
 
 
 def _public_key(token: str) -> bytes:
