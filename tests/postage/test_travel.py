@@ -159,7 +159,9 @@ def test_the_line_a_mailbox_puts_first_does_not_travel():
 
 
 @pytest.mark.parametrize("odd", [b"\r\r\n", b"\r\r\r\n", b"\n", b"\r"])
-@pytest.mark.parametrize("mailbox", [b"", b"From ann@sender.example Wed Nov 18 10:00:00 2026\r\n"])
+@pytest.mark.parametrize(
+    "mailbox", [b"", b"From ann@sender.example Wed Nov 18 10:00:00 2026\r\n", b"From a\r\n>From b\r\n"]
+)
 def test_line_ends_however_odd_are_one_each(odd, mailbox):
     """Else the header would be cut in two, and its second half be text."""
     assert make_safe((mailbox + SAFE).replace(b"\r\n", odd), eight_bit=False) == SAFE

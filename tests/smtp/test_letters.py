@@ -62,8 +62,17 @@ def test_a_letter_that_begins_with_a_folded_line_cannot_continue_the_gates_own_f
     assert arrived == FIELDS + b"\r\n" + letter
 
 
-@pytest.mark.parametrize("first", [b"From alice Mon Nov 23 06:00:00 2026\r\n", b">From alice\r\n", b">>From x\r\n"])
-def test_a_line_of_an_mbox_stays_at_the_top_where_mail_servers_pass_over_it(first):
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"From alice Mon Nov 23 06:00:00 2026\r\n",
+        b">From alice\r\n",
+        b">>From x\r\n",
+        b"From alice Mon Nov 23 06:00:00 2026\r\nFrom bob Mon Nov 23 06:00:01 2026\r\n",
+        b"From alice\r\n>From bob\r\n>>From carl\r\nFrom dora\r\n",
+    ],
+)
+def test_lines_of_an_mbox_stay_at_the_top_where_mail_servers_pass_over_them(first):
     """Below the gate's fields it would end the header section, and the letter's own fields would be text."""
     assert asyncio.run(passed_through([first + b"a: b\r\n\r\nx\r\n"])) == [first + FIELDS + b"a: b\r\n\r\nx\r\n"]
     assert asyncio.run(passed_through([first])) == [first + FIELDS]

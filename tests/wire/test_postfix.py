@@ -61,6 +61,20 @@ def test_postfix_behind_the_gate_is_no_open_relay(behind):
     assert "Relay access denied" in text
 
 
+@pytest.mark.parametrize("first", [b"From ann Mon Nov 23 06:00:00 2026\r\n", b"From ann\r\n>From bob\r\nFrom carl\r\n"])
+def test_lines_of_an_mbox_at_the_top_cost_no_field(behind, first):
+    """Postfix makes fields of them as long as they come first; below another field they would end the header."""
+    town, postfix, _ = behind
+    octets = letter()
+    assert town.send(first + octets, "postmaster@example.org")[0] == 250
+    [delivered] = postfix.wait_for_letters(1)
+    header, _, body = delivered.partition(b"\n\n")
+    assert header.count(b"\nX-Mailbox-Line: ") == first.count(b"\n")
+    assert (header + b"\n\n" + body).endswith(octets.replace(b"\r\n", b"\n"))
+    assert b"\nAuthentication-Results: mx.example.org;" in header
+    assert body == b"Shall we have tea?\n"
+
+
 def test_postfix_is_told_who_the_client_is(behind):
     town, postfix, _ = behind
     town.send(letter(), "postmaster@example.org")

@@ -23,6 +23,10 @@ _CONTEXT_ENDED = b"pennyred/1 pass\0"
 """Of passes that were given for letters that nobody had paid for: they let nothing in (STAMP.md 9.3)."""
 
 
+PASS_OCTETS_MAX = 90
+"""Of one field."""
+
+
 def mint_pass(key: bytes, letter_hash: bytes, day: int) -> bytes:
     """The whole header field, for one recipient of one letter, given on `day` (days since 1970-01-01 UTC)."""
     mac = encode_base64(_mac(key, _CONTEXT, letter_hash, day))

@@ -25,7 +25,7 @@ NESTING_MAX = 30
 PARTS_MAX = 10_000
 
 _BARE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_MAILBOX_LINES = re.compile(rb"\A(?:From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
+_MAILBOX_LINES = re.compile(rb"\A(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
 """What a mailbox in one file puts before a letter (RFC 4155): no field, and below a stamp it would end the header."""
 _COMMENT = re.compile(rb"\([^()]*\)")
 _MEDIA_TYPE = re.compile(rb"\s*([^\s/;()]+)\s*/\s*([^\s/;()]+)")

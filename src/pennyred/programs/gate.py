@@ -15,6 +15,7 @@ from pennyred.config import GateSettings, OutgoingSettings
 from pennyred.discovery import resolver_of
 from pennyred.hostnames import HostNames
 from pennyred.postage.figures import Fact
+from pennyred.postage.passes import PASS_OCTETS_MAX
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
 from pennyred.services.formernames import FormerNames
@@ -39,6 +40,9 @@ from pennyred.smtp.upstream import IdentityMode, Security, UpstreamOptions, pars
 from pennyred.smtp.upstreams import Upstreams
 from pennyred.state.store import GateState
 
+RESULTS_OCTETS_MAX = 40 * 1024
+"""Of the gate's Authentication-Results and Received fields, however many signatures and long names a sender has."""
+
 
 def gate_options(gate: GateSettings) -> GateOptions:
     """The settings as the door knows them. In monitor mode no letter is refused for what it is."""
@@ -52,6 +56,7 @@ def gate_options(gate: GateSettings) -> GateOptions:
         is_bare_newline_refused=gate.bare_newline == "reject" and is_refusing,
         is_mixed_split=gate.mixed == "split",
         is_trace_added=gate.upstream_identity == "none",
+        added_octets=RESULTS_OCTETS_MAX + (PASS_OCTETS_MAX * gate.max_recipients if gate.pass_key is not None else 0),
         hops_max=HOPS_MAX if is_refusing else 0,
         trusted_fronts=gate.trusted_fronts,
         is_proxied=gate.fronts_speak == "proxy",
@@ -79,6 +84,7 @@ def outgoing_options(gate: GateSettings, outgoing: OutgoingSettings) -> GateOpti
         is_bare_newline_refused=False,
         is_mixed_split=False,
         is_trace_added=False,
+        added_octets=0,
     )
 
 

@@ -153,6 +153,7 @@ class GateWork:
             self._outgoing.replace_rules(outgoing_options(settings, settings.outgoing))
         for door in self._doors():
             door.replace_tls(tls)
+            door.upstreams.relearn()
 
     def _replace_checker(self, settings: GateSettings) -> None:
         """Ask other name servers, believe other fronts; letters under way keep the one they began with."""

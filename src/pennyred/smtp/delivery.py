@@ -25,8 +25,9 @@ from pennyred.smtp.upstreams import Upstreams
 _WRITE_BYTES = 128 * 1024
 """A letter up to this size goes out in one write, its dot included."""
 
-_MBOX_LINE = re.compile(rb">*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z)")
-"""Not `From :`, which is the field in its obsolete form (RFC 5322 section 4.5) and may go on in the next line."""
+_MBOX_LINES = re.compile(rb"(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
+"""One or several, as Postfix knows them. Not `From :`, which is the field in its obsolete form (RFC 5322 section 4.5)
+and may go on in the next line."""
 
 
 class Transaction:
@@ -229,7 +230,7 @@ class LetterDelivery:
 
     async def _send_all_but_the_end(self, connection: Connection, fields: bytes, header: bytes) -> bytes:
         """Send the letter but for what ends it; the rest goes out in one write with the dot."""
-        first, header = _split_off_mbox_line(header)
+        first, header = _split_off_mbox_lines(header)
         fields += self._trace
         if fields and header[:1] in (b" ", b"\t"):
             # A letter that begins with a folded line would continue the gate's own field in the sender's words.
@@ -268,8 +269,8 @@ class LetterDelivery:
         return answers, detail
 
 
-def _split_off_mbox_line(header: bytes) -> tuple[bytes, bytes]:
+def _split_off_mbox_lines(header: bytes) -> tuple[bytes, bytes]:
     """What some programs leave at the top of a letter, which mail servers pass over there and nowhere else."""
-    found = _MBOX_LINE.match(header)
+    found = _MBOX_LINES.match(header)
     end = found.end() if found else 0
     return header[:end], header[end:]

@@ -46,6 +46,8 @@ class GateOptions:
     """Whether a transaction takes recipients of one policy class only; else a letter is judged whole."""
     is_trace_added: bool = False
     """Whether letters get a Received field of the gate's: where the mail server is not told who the client is."""
+    added_octets: int = 0
+    """What the fields that the gate adds may take at most: so much less than the mail server's SIZE is announced."""
     is_priced: bool = True
     """Whether EHLO tells a price; no, where outgoing mail passes."""
     clients: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -110,6 +112,7 @@ class Gatehouse:
             hops_max=options.hops_max,
             clients=options.clients,
             trusted_fronts=options.trusted_fronts,
+            added_octets=options.added_octets,
             is_proxied=options.is_proxied,  # whom to believe and how he says it are one rule
             uncounted_networks=options.uncounted_networks,
         )
@@ -136,10 +139,16 @@ class Gatehouse:
             found = self._hellos[key] = replies.hello(self.options.hostname, self._keywords(*key))
         return found
 
+    def _size_max(self, offered: Capabilities | None) -> int:
+        """The longest letter that both take: to the mail server it comes with the gate's fields above it (RFC 1870)."""
+        own = self.options.spool.letter_bytes_max
+        if offered is None or not offered.size_max:
+            return own
+        return min(own, offered.size_max - min(self.options.added_octets, offered.size_max // 2))
+
     def _keywords(self, offered: Capabilities | None, is_tls: bool, is_trusted: bool) -> list[str]:
         options = self.options
-        limits = [options.spool.letter_bytes_max, offered.size_max if offered is not None else 0]
-        keywords = ["PIPELINING", "CHUNKING", f"SIZE {min(limit for limit in limits if limit)}"]
+        keywords = ["PIPELINING", "CHUNKING", f"SIZE {self._size_max(offered)}"]
         if offered is None:
             # MAIL will hear "later". What a letter cannot do without is offered, or its sender would give it up now.
             keywords += ["8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", *(["REQUIRETLS"] if is_tls else [])]

@@ -43,6 +43,8 @@ class UpstreamPool:
         self._resetting: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._trusted_since = 0.0
+        """By the loop's clock: what a connection opened before offers may be out of date."""
 
     @property
     def open_count(self) -> int:
@@ -86,6 +88,7 @@ class UpstreamPool:
             and connection.is_clean
             and options.identity is not IdentityMode.PROXY  # its PROXY header speaks for one client only
             and connection.refusals < options.refusals_max
+            and connection.opened_at >= self._trusted_since
             and asyncio.get_running_loop().time() - connection.opened_at < options.age_seconds_max
         )
         if not is_kept:
@@ -121,6 +124,11 @@ class UpstreamPool:
         idle, self._idle = self._idle, []
         for connection in idle:
             self.discard(connection)
+
+    def renew(self) -> None:
+        """Use no connection again that is open now: the mail server may offer something else since."""
+        self._trusted_since = asyncio.get_running_loop().time()
+        self.close_idle()
 
     async def close(self) -> None:
         """Close what is idle and break off what runs in the background; what is lent is closed when it comes back."""

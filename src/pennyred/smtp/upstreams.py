@@ -41,7 +41,8 @@ class _Member:
     pool: UpstreamPool
     name: str
     health: Health = field(default_factory=Health)
-    is_probed: bool = False
+    probe: asyncio.Task[None] | None = None
+    """Somebody who sees just now whether it can be reached, and what it offers."""
 
 
 class Upstreams:
@@ -143,6 +144,11 @@ class Upstreams:
             await asyncio.wait([self._learning])
         return self.capabilities
 
+    def relearn(self) -> None:
+        """Ask them on the side what they offer now; what was known counts until they have answered."""
+        for member in self._members:
+            self._spawn(self._renew(member))
+
     def status(self) -> list[UpstreamStatus]:
         """How it stands with each of them, as far as this worker knows."""
         return [
@@ -155,8 +161,8 @@ class Upstreams:
         now = self._clock()
         for member in self._members:
             is_unknown = member.health.is_up and not member.pool.open_count
-            if (is_unknown or member.health.is_due(now)) and not member.is_probed:
-                self._spawn(self._probe(member))
+            if is_unknown or member.health.is_due(now):
+                self._probe(member)
 
     async def close(self) -> None:
         """Close what is idle and end what runs in the background; what is lent is closed when it comes back."""
@@ -228,13 +234,22 @@ class Upstreams:
         """See on the side whether those whose wait is over are back: no client has to wait for one that is not."""
         now = self._clock()
         for member in self._members:
-            if member.health.is_due(now) and not member.is_probed:
-                self._spawn(self._probe(member))
+            if member.health.is_due(now):
+                self._probe(member)
 
-    async def _probe(self, member: _Member) -> None:
-        if member.is_probed:
-            return
-        member.is_probed = True
+    def _probe(self, member: _Member) -> asyncio.Task[None]:
+        """Whoever sees to it already, or now begins to."""
+        if member.probe is None:
+            member.probe = self._spawn(self._reach(member))
+        return member.probe
+
+    async def _renew(self, member: _Member) -> None:
+        if member.probe is not None:
+            await asyncio.wait([member.probe])  # it may have been told what counts no more
+        member.pool.renew()
+        await asyncio.wait([self._probe(member)])
+
+    async def _reach(self, member: _Member) -> None:
         try:
             await member.pool.reach()
         except Unreachable as error:
@@ -244,13 +259,13 @@ class Upstreams:
         else:
             self._succeeded(member)
         finally:
-            member.is_probed = False
+            member.probe = None
 
     async def _ask(self) -> None:
         try:
             now = self._clock()
             asked = [one for one in self._members if one.health.is_up or one.health.is_due(now)]
-            asking: set[asyncio.Task[None]] = {self._spawn(self._probe(member)) for member in asked}
+            asking = {self._probe(member) for member in asked}
             if asking:
                 _, asking = await asyncio.wait(asking, timeout=_FIRST_ANSWERS_SECONDS)
             while asking and self.capabilities is None:
