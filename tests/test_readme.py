@@ -1,80 +1,31 @@
 """Every example in README does what it says, as it is written there."""
 
 import re
-import threading
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
-from program import Served, run_json
-from readme import PENNYRED, README, block, shell
-from real_postfix import free_port
+from loopback_office import LoopbackOffice
+from program import run_json
+from readme import PROGRAMS, README, block, blocks, shell
 
+import pennyred
 from pennyred.config import OutgoingSettings, read_settings
 
 ROOT = Path(__file__).parents[1]
-LETTER = "From: Ann <ann@sender.example>\nTo: Bob <bob@example.org>\nSubject: Tea\n\nShall we have tea?\n"
+TESTS = [Path(__file__), ROOT / "tests/test_readme_walk.py", ROOT / "tests/wire/test_many_machines.py"]
 
 
-@pytest.fixture
-def mail_server():
-    """The stand-in, on a loop of its own."""
-    import asyncio
-
-    from pennyred.smtp.standin import StandIn
-
-    started, stop = threading.Event(), threading.Event()
-    stand_in = StandIn()
-
-    async def serve() -> None:
-        async with stand_in:
-            started.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    started.wait(10)
-    yield stand_in
-    stop.set()
-    thread.join()
-
-
-def test_the_senders_five_minutes(tmp_path, mail_server):
-    gate, office = free_port(), free_port()
-    run_json("init", str(tmp_path), "--upstream", f"smtp://127.0.0.1:{mail_server.port}")
-    settings = tmp_path / "pennyred.toml"
-    text = (
-        settings.read_text()
-        .replace("127.0.0.1:2525", f"127.0.0.1:{gate}")
-        .replace("127.0.0.1:8025", f"127.0.0.1:{office}")
-    )
-    settings.write_text(text.replace('mode = "monitor" ', 'mode = "require" '))
-    [voucher] = run_json("--config", str(settings), "voucher", "create", "--stamps", "100")["vouchers"]
-    (tmp_path / "letter.eml").write_text(LETTER)
-    script = (
-        block("example: sender")
-        .replace("127.0.0.1:8025", f"127.0.0.1:{office}")
-        .replace("127.0.0.1:2525", f"127.0.0.1:{gate}")
-        .replace("PENNY-XXXXX-XXXXX-XXXXX-XXXXX", voucher["code"])
-    )
-    script = re.sub(r"^pennyred ", f"{PENNYRED} ", script, flags=re.MULTILINE)
-
-    with Served(settings):
-        done = shell(script, tmp_path, PENNYRED_HOME=str(tmp_path / "home"))
-        spent = run_json("balance", home=tmp_path / "home")["spent"]
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(mail_server.letters) == 1
-    assert spent == 1
-
-
-def test_the_admins_setting_up(tmp_path):
-    script = block("example: admin") + block("example: check")
-    script = script.replace("/opt/pennyred/bin/pennyred", PENNYRED).replace("/etc/pennyred", str(tmp_path / "etc"))
-    done = shell(script, tmp_path)
-    assert (tmp_path / "etc/pennyred.toml").exists()
-    assert done.returncode == 2, "nothing listens on the mail server's port here, and check must say so"
-    assert "gate.upstream: " in done.stdout
+def test_every_block_has_a_name_that_a_test_uses():
+    """Whoever adds an example adds what proves it."""
+    tests = "".join(path.read_text() for path in TESTS)
+    found = blocks()
+    assert len(found) > 15
+    assert [text for name, _, text in found if not name] == []
+    assert [name for name, _, _ in found if f'"{name}"' not in tests and f"'{name}'" not in tests] == []
+    assert len({name for name, _, _ in found}) == len(found)
 
 
 def test_the_two_commands_of_the_first_page_are_what_ci_runs():
@@ -105,22 +56,25 @@ def test_the_settings_of_wanted_mail_are_settings(tmp_path):
     assert gate.outgoing == OutgoingSettings()
 
 
-def test_the_way_from_monitor_to_require(tmp_path):
-    """As in step 6, on a gate that has seen no mail yet."""
-    log = tmp_path / "mail.log"
-    log.write_text(
-        "2026-11-20T10:00:00+00:00 mx postfix/qmgr[7]: 4Abc12: from=<bob@example.org>, size=512, nrcpt=1 (queue active)\n"
-        "2026-11-20T10:00:01+00:00 mx postfix/smtp[8]: 4Abc12: to=<carl@friends.example>, relay=mx.friends.example[192.0.2.1]:25,"
-        " delay=1, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n"
-    )
-    run_json("init", str(tmp_path))
+def test_the_settings_of_an_office_elsewhere_are_settings(tmp_path):
     settings = tmp_path / "pennyred.toml"
-    settings.write_text(settings.read_text().replace("[gate]", '[gate]\ndomains = ["example.org"]', 1))
-    script = block("example: wanted").replace("/var/log/mail.log", str(log))
-    done = shell(re.sub(r"^pennyred ", f"{PENNYRED} ", script, flags=re.MULTILINE), tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 pairs of 1 users" in done.stdout
-    assert (tmp_path / "report.svg").exists()
+    settings.write_text(block("example: issuer", "toml"))
+    [issuer] = read_settings(settings).issuer
+    assert (issuer.domain, issuer.address) == ("post.example.net", "https://post.example.net")
+    assert issuer.token_file == tmp_path / "post.example.net.token"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (apt-get install curl)")
+def test_a_receiver_is_told_what_to_publish_for_a_further_domain(tmp_path):
+    run_json("init", str(tmp_path / "post"))
+    settings = str(tmp_path / "post/pennyred.toml")
+    added = run_json("--config", settings, "receiver", "add", "mx", "--domain", "example.org")
+    (tmp_path / "post.example.net.token").write_text(added["token"])
+    with LoopbackOffice(tmp_path / "post") as office:
+        done = shell(block("example: further domain").replace("https://post.example.net", office.url), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "domain-not-proved" in done.stdout
+    assert "example.com" in done.stdout
 
 
 def limits_section(table):
@@ -150,3 +104,33 @@ def test_every_limit_is_in_the_table(table):
 def test_files_that_are_linked_are_there():
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_places_of_the_page_that_are_linked_are_there():
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
+    assert [link for link in re.findall(r"\]\(#([^)]+)\)", README) if link not in headings] == []
+
+
+def test_the_tree_is_what_there_is():
+    package = Path(pennyred.__file__).parent
+    told = {line.split()[0].rstrip("/") for line in block("tree", "").splitlines() if line.startswith("  ")}
+    there = {path.name for path in package.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert there - told - {"__init__.py", "__main__.py", "__pycache__"} == set()
+    assert told - there - {"hostnames.py:"} == set()
+
+
+def test_the_demos_command_needs_what_the_page_says(tmp_path):
+    """Without a settings file or a home of its own, anywhere."""
+    done = subprocess.run(
+        ["bash", "-c", block("command-demo").rpartition("&& ")[2].replace(".venv/bin/pennyred", "pennyred")],
+        cwd=tmp_path,
+        env={"PATH": f"{PROGRAMS}:/usr/bin:/bin"},
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """All commands together: they teach, they refuse wrong usage in one way, they end quietly."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -31,6 +32,7 @@ def test_the_commands_are_those_of_one_machine():
         "serve",
         "report",
         "check",
+        "examples",
         "dns",
         "refused list",
         "refused show",
@@ -77,6 +79,14 @@ def test_help_has_an_example_that_is_this_command(run, words):
     example = shown.partition("Example: ")[2]
     assert example.startswith("pennyred ")
     assert " ".join(words) in example.partition("Options:")[0]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_example_stands_behind_the_first_sentence(run, words):
+    paragraphs = re.split(r"\n *\n", run(*words, "--help").text)
+
+    assert paragraphs[0].startswith("Usage: ")
+    assert paragraphs[2].strip().startswith("Example: ")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

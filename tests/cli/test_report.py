@@ -5,6 +5,8 @@ import contextlib
 import importlib.util
 import io
 import re
+import sys
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -300,7 +302,7 @@ def test_without_matplotlib_it_is_told_how_to_get_it(report, tmp_path, monkeypat
 
     said = report(WEEK_OF_MONITOR, "--plot", tmp_path / "week.svg", status=2)
 
-    assert "pip install 'pennyred[plot]'" in said.err
+    assert f"{Path(sys.executable).with_name('pip')} install matplotlib" in said.err
     assert not (tmp_path / "week.svg").exists()
     assert report([], "--json").document["recipients"] == 100
 

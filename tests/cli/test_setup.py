@@ -54,6 +54,14 @@ def test_what_init_writes_can_be_read(run, tmp_path):
     assert settings.gate.mode == "monitor", "a new gate does no harm"
 
 
+def test_init_takes_the_domains_whose_mail_it_is(run, tmp_path):
+    run("init", tmp_path / "some", "--mail-for", "Example.org", "--mail-for", "example.net")
+    run("init", tmp_path / "none")
+
+    assert read_settings(tmp_path / "some/pennyred.toml").gate.domains == ("example.org", "example.net")
+    assert read_settings(tmp_path / "none/pennyred.toml").gate.domains == ()
+
+
 def test_init_keeps_secrets_from_others(run, tmp_path):
     before = os.umask(0)
     try:
@@ -101,6 +109,8 @@ def test_init_again_names_everything_that_is_there(run, tmp_path):
         ("--upstream", "http://x"),
         ("--hostname", 'x"\nmode = "require'),
         ("--domain", "{"),
+        ("--mail-for", "not a domain"),
+        ("--mail-for", '"] #'),
     ],
 )
 def test_init_writes_nothing_it_could_not_read(run, tmp_path, option, value):
@@ -187,7 +197,7 @@ def check(at, dns, tmp_path):
 def closed(**options):
     """A mail server that takes nothing for strangers."""
     upstream = FakeUpstream(**options)
-    upstream.answers[b"RCPT"].append(b"554 5.7.1 Relay access denied\r\n")
+    upstream.answers[b"RCPT"].extend([b"554 5.7.1 Relay access denied\r\n"] * 10)  # each kind of stranger asks
     return upstream
 
 

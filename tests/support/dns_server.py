@@ -32,8 +32,9 @@ _SOA = "ns.invalid. hostmaster.invalid. 1 3600 600 86400 60"
 class DnsServer:
     """Serves in a thread of its own, between `with` and the end of it."""
 
-    def __init__(self, records=None, ttl=TTL):
+    def __init__(self, records=None, ttl=TTL, port=0):
         self.ttl = ttl
+        self._port = port
         self.questions = Counter()
         """How often each (name, type) was asked for, in lower case without a final dot."""
         self.by_tcp = 0
@@ -77,7 +78,7 @@ class DnsServer:
         return self.questions.total()
 
     def __enter__(self):
-        self._udp, self._tcp = _sockets()
+        self._udp, self._tcp = _sockets(self._port)
         self.address = self._udp.getsockname()
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="dns-server", daemon=True)
@@ -170,10 +171,10 @@ def _rdata(rdtype, text):
     return dns.rdata.from_text("IN", rdtype, text, origin=dns.name.root, relativize=False)
 
 
-def _sockets():
-    """UDP and TCP on one free port of loopback."""
+def _sockets(port):
+    """UDP and TCP on one port of loopback, a free one for 0."""
     while True:
-        tcp = socket.create_server(("127.0.0.1", 0))
+        tcp = socket.create_server(("127.0.0.1", port))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             udp.bind(tcp.getsockname())

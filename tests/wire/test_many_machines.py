@@ -17,7 +17,7 @@ import pytest
 from machines import Machines
 from mailserver import MailServer
 from program import run, run_json
-from readme import PENNYRED, block, shell
+from readme import block, shell
 from town import ANN, BOB, letter
 
 from pennyred.services.franking import stamp_letter
@@ -158,7 +158,7 @@ def settle_in(machines, upstream_port):
 def by_hand(machines, script):
     """Commands of README's, as they are for the first office here."""
     script = script.replace("10.0.0.", f"{machines.network}.").replace("/etc/pennyred", str(machines.home(21)))
-    done = shell(re.sub(r"^pennyred ", f"{PENNYRED} ", script, flags=re.MULTILINE), machines.folder)
+    done = shell(script, machines.folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

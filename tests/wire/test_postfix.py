@@ -168,3 +168,19 @@ def test_a_postfix_that_forbids_unauthorised_pipelining_finds_none(tmp_path, ide
             for _ in range(3):
                 assert town.send(letter(), "postmaster@example.org")[0] == 250
         assert "improper command pipelining" not in postfix.log.read_text()
+
+
+def test_the_mail_server_behind_many_gates_is_told_to_believe_them(tmp_path):
+    """config/many/postfix.master.cf: without it no letter of "your mail server, as it is" would be taken, or all."""
+    port = free_port()
+    recipe = (real_postfix.CONFIG.parent / "many/postfix.master.cf").read_text()
+    listener = recipe.replace("10.0.0.40:25", f"127.0.0.1:{port}").replace("10.0.0.31,10.0.0.32,10.0.0.33", "127.0.0.1")
+    with Postfix(listener, {"inet_protocols": "all"}) as postfix:
+        town = Town.found(tmp_path, port)
+        complaints = run_json("--config", str(town.settings), "check", check=False)["complaints"]
+        assert [one for one in complaints if one["key"].startswith("gate.upstream")] == []
+        with town.serve():
+            assert town.send(letter(), "somebody@elsewhere.example")[0] == 554
+            assert town.send(letter(), "postmaster@example.org")[0] == 250
+            [delivered] = postfix.wait_for_letters(1)
+    assert b"Received: from client.example (localhost [127.0.0.1])" in delivered

@@ -4,6 +4,7 @@
 
     common      settings, --json, errors to exit statuses
     setup       init, check, dns
+    examples    examples
     running     serve, demo
     report      report
     refused     refused
@@ -34,6 +35,7 @@ _COMMANDS = {
     "serve": "running",
     "report": "report",
     "check": "setup",
+    "examples": "examples",
     "dns": "setup",
     "refused": "refused",
     "account": "office",

@@ -6,8 +6,10 @@
 
 import asyncio
 import functools
+import inspect
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -41,6 +43,7 @@ class RuleRefused(PennyRedError):  # noqa: N818 - a refusal, with its name
 def json_option(command: Callable[P, T]) -> Callable[P, T]:
     """Add `--json`, and turn errors into their exit status, as text or as a document."""
     option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+    command.__doc__ = _example_first(command.__doc__ or "")
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -54,6 +57,13 @@ def json_option(command: Callable[P, T]) -> Callable[P, T]:
             sys.exit(_report(error, as_json=bool(kwargs.get("as_json"))))
 
     return option(run)
+
+
+def _example_first(text: str) -> str:
+    """A command's help with its example behind the first sentence: most people need no more."""
+    summary, *rest = re.split(r"\n\s*\n", inspect.cleandoc(text))
+    examples = [one for one in rest if one.startswith("Example:")]
+    return "\n\n".join([summary, *examples, *(one for one in rest if one not in examples)])
 
 
 def _report(error: Exception, *, as_json: bool) -> int:

@@ -233,7 +233,9 @@ def key() -> None:
 def key_rotate(context: click.Context, as_json: bool) -> None:
     """Make a new key beside the old ones: it signs from the next start or SIGHUP on, they still verify.
 
-    Publish its record first (pennyred dns). Example:  pennyred key rotate
+    Publish its record first (pennyred dns).
+
+    Example:  pennyred key rotate
     """
     settings = office_settings(context)
     selector, path = add_key(settings.signing_key, os.urandom(32))

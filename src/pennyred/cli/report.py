@@ -1,6 +1,7 @@
 """What passed, what was refused or would have been, by rule: report."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ PLOT_FORMATS = (".svg", ".png")
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Draw it, too, as FILE.svg or FILE.png; needs pennyred[plot].",
+    help="Draw it, too, as FILE.svg or FILE.png; needs matplotlib.",
 )
 @json_option
 @click.pass_context
@@ -59,7 +60,8 @@ def _require_plotting(plot: Path) -> None:
     if plot.suffix.lower() not in PLOT_FORMATS:
         raise click.UsageError(f"--plot draws FILE.svg or FILE.png, not {printable(str(plot))!r}")
     if importlib.util.find_spec("matplotlib") is None:
-        raise click.UsageError("--plot needs matplotlib, which is not installed:  pip install 'pennyred[plot]'")
+        pip = Path(sys.executable).with_name("pip")
+        raise click.UsageError(f"--plot needs matplotlib, which is not installed:  {pip} install matplotlib")
 
 
 def _gate(context: click.Context) -> GateSettings:

@@ -13,7 +13,7 @@ from pennyred.postage.keyrecord import format_key_record
 from pennyred.programs.hints import all_hints
 from pennyred.programs.office import migrate
 from pennyred.programs.probes import all_complaints
-from pennyred.programs.template import TEMPLATE
+from pennyred.programs.template import settings_text
 from pennyred.services.officekeys import OfficeKeys, add_key, write_secret
 
 
@@ -24,14 +24,21 @@ from pennyred.services.officekeys import OfficeKeys, add_key, write_secret
 @click.option(
     "--upstream", default="smtp://127.0.0.1:10025", show_default=True, help="The mail server behind the gate."
 )
+@click.option(
+    "--mail-for",
+    "mail_for",
+    multiple=True,
+    metavar="D",
+    help="A domain whose mail this is; may be given several times.",
+)
 @json_option
-def init(folder: Path, domain: str, hostname: str, upstream: str, as_json: bool) -> None:
+def init(folder: Path, domain: str, hostname: str, upstream: str, mail_for: tuple[str, ...], as_json: bool) -> None:
     """Write pennyred.toml, the office's signing key and an empty ledger into DIR; overwrite nothing.
 
-    Example:  pennyred init /etc/pennyred --domain post.example.org --hostname mx.example.org
+    Example:  pennyred init /etc/pennyred --domain post.example.org --hostname mx.example.org --mail-for example.org
     """
     file = folder / "pennyred.toml"
-    text = TEMPLATE.format(domain=domain, hostname=hostname, upstream=upstream)
+    text = settings_text(domain=domain, hostname=hostname, upstream=upstream, mail_for=mail_for)
     settings = parse_settings(text, file)
     assert settings.office is not None
     assert settings.gate is not None

@@ -1,14 +1,18 @@
 """The settings file that `pennyred init` writes: what most people need; config/pennyred.toml has every key."""
 
-TEMPLATE = """\
+import json
+from collections.abc import Sequence
+
+_TEMPLATE = """\
 # Penny Red: a gate in front of a mail server, and the post office whose stamps it takes.
-# Check with: pennyred check. Run with: pennyred serve. Every key is explained in config/pennyred.toml of the sources.
+# Check with: pennyred check. Run with: pennyred serve. Every key is explained in: pennyred examples pennyred.toml
 
 [gate]
 listen = ["127.0.0.1:2525"]           # ["0.0.0.0:25", "[::]:25"] on a real MX
 upstream = "{upstream}"
 upstream_identity = "xclient"         # tell the mail server who the client is; without that it is an open relay
 hostname = "{hostname}"
+{domains}
 mode = "monitor"                      # then "bulk", then perhaps "require"
 pass_key = "gate-pass.key"            # the same file on every gate of yours
 # tls_certificate = "mx.pem"
@@ -33,3 +37,12 @@ listen = "127.0.0.1:8025"
 ledger = "sqlite:///ledger.db"
 signing_key = "office.key"
 """
+_WHAT_DOMAINS_ARE = "# whose mail this is"
+
+
+def settings_text(*, domain: str, hostname: str, upstream: str, mail_for: Sequence[str]) -> str:
+    """The whole file; what is filled in has to be checked by reading it."""
+    domains = f"{'' if mail_for else '# '}domains = {json.dumps(list(mail_for) or ['example.org'])}"
+    return _TEMPLATE.format(
+        domain=domain, hostname=hostname, upstream=upstream, domains=f"{domains:<36}  {_WHAT_DOMAINS_ARE}"
+    )
