@@ -111,6 +111,11 @@ def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = Non
             tls=tls,
             connections_max=max(1, gate.upstream_connections // gate.workers),
             answer_timeout_seconds=gate.upstream_timeout_seconds,
+            greeting_timeout_seconds=gate.upstream_greeting_timeout_seconds,
+            command_timeout_seconds=gate.upstream_mail_timeout_seconds,
+            recipient_timeout_seconds=gate.upstream_rcpt_timeout_seconds,
+            data_timeout_seconds=gate.upstream_data_timeout_seconds,
+            block_timeout_seconds=gate.upstream_block_timeout_seconds,
         )
         for url in way.upstream
     ]

@@ -4,7 +4,6 @@ import asyncio
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
@@ -96,10 +95,7 @@ def _is_writable(folder: Path) -> bool:
 async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
     """Each mail server is asked at the same time as the others."""
     try:
-        options = [
-            replace(one, greeting_timeout_seconds=PROBE_SECONDS, command_timeout_seconds=PROBE_SECONDS)
-            for one in upstream_options(gate)
-        ]
+        options = [one.with_patience(PROBE_SECONDS) for one in upstream_options(gate)]
     except OSError:  # said already
         return []
     if any(_is_here(gate, one.endpoint) for one in options):
@@ -115,10 +111,7 @@ async def _outgoing(settings: Settings, gate: GateSettings) -> list[Complaint]:
     if outgoing is None:
         return []
     try:
-        options = [
-            replace(one, greeting_timeout_seconds=PROBE_SECONDS, command_timeout_seconds=PROBE_SECONDS)
-            for one in upstream_options(gate, outgoing)
-        ]
+        options = [one.with_patience(PROBE_SECONDS) for one in upstream_options(gate, outgoing)]
     except OSError:  # said already
         return []
     probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))

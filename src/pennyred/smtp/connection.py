@@ -162,11 +162,12 @@ class Connection(Dialogue):
         are then answered as that one was.
         """
         if len(lines) == 1 or "PIPELINING" in self.capabilities.keywords:
-            return [await self._reply(future) for future in self._send(*lines)]
+            asked = zip(self._send(*lines), lines, strict=True)
+            return [await self._reply(future, self._seconds_for(line)) for future, line in asked]
         answers: list[Reply] = []
         for line in lines:
             [future] = self._send(line)
-            answers.append(await self._reply(future))
+            answers.append(await self._reply(future, self._seconds_for(line)))
             if is_first_needed and not replies.is_success(answers[0]):
                 return answers * len(lines)
         return answers
@@ -200,6 +201,15 @@ class Connection(Dialogue):
         self.close("closed by the gate")
 
     # Inside
+
+    def _seconds_for(self, line: bytes) -> float:
+        """How long the answer to a command may take."""
+        match line[:4].upper():
+            case b"RCPT":
+                return self.options.recipient_timeout_seconds
+            case b"DATA":
+                return self.options.data_timeout_seconds
+        return self.options.command_timeout_seconds
 
     def _lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
         assert self.offered is not None

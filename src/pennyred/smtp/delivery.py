@@ -13,7 +13,7 @@ from itertools import chain
 
 from pennyred.postage.errors import Unavailable
 from pennyred.services.letterbox import Delivered, Fate, Reply
-from pennyred.smtp import path, replies
+from pennyred.smtp import path, patience, replies
 from pennyred.smtp.connection import Connection, NotTold, Refused
 from pennyred.smtp.dialogue import require_word_on_letter, unavailable
 from pennyred.smtp.identity import ClientIdentity
@@ -24,6 +24,8 @@ from pennyred.smtp.upstreams import Upstreams
 
 _WRITE_BYTES = 128 * 1024
 """A letter up to this size goes out in one write, its dot included."""
+
+_TOO_LONG = "no answer for as long as a client waits"
 
 _MBOX_LINES = re.compile(rb"(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
 """One or several, as Postfix knows them. Not `From :`, which is the field in its obsolete form (RFC 5322 section 4.5)
@@ -52,6 +54,13 @@ class Transaction:
 
         Raises `Unavailable`, or `Refused` where the client as such is not welcome; then there is no transaction.
         """
+        try:
+            async with asyncio.timeout(patience.CLIENTS_SECONDS):
+                return await self._begin(mail, recipients)
+        except TimeoutError as error:
+            raise unavailable(_TOO_LONG) from error
+
+    async def _begin(self, mail: bytes, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
         lines = [mail, *(line for line, _ in recipients)]
         needs = self._needs(lines)
         connection = await self._upstreams.acquire(self._client, needs=needs)
@@ -70,12 +79,15 @@ class Transaction:
 
     async def add(self, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
         """Say more RCPTs; raises `Unavailable`."""
-        connection = await self._reopened()
-        answers = await connection.exchange([line for line, _ in recipients], is_first_needed=False)
         try:
+            async with asyncio.timeout(patience.CLIENTS_SECONDS):
+                connection = await self._reopened()
+                answers = await connection.exchange([line for line, _ in recipients], is_first_needed=False)
             require_word_on_letter("RCPT", answers)
-        except Unavailable:
+        except BaseException as error:
             self._drop()  # on the next connection those only are named again of whom the client has heard a yes
+            if isinstance(error, TimeoutError):
+                raise unavailable(_TOO_LONG) from error
             raise
         self._count(recipients, answers)
         return answers

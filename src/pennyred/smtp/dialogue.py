@@ -155,9 +155,8 @@ class Dialogue(asyncio.Protocol):
         self._write(b"\r\n".join(lines) + b"\r\n")
         return futures
 
-    async def _reply(self, future: asyncio.Future[Reply], timeout_seconds: float | None = None) -> Reply:
-        seconds = self.options.command_timeout_seconds if timeout_seconds is None else timeout_seconds
-        self._patience.give(seconds)
+    async def _reply(self, future: asyncio.Future[Reply], timeout_seconds: float) -> Reply:
+        self._patience.give(timeout_seconds)
         try:
             reply = await future
         finally:

@@ -3,6 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
+CLIENTS_SECONDS = 285.0
+"""A client waits five minutes for the answer to MAIL, and to RCPT (RFC 5321 section 4.5.3.2); within that it must have
+heard "later", whatever the mail server's greeting, TLS, EHLO, XCLIENT and MAIL take one after the other. Some of it
+goes to look-ups of our own, and to the way there and back.
+"""
+HELLO_SECONDS = 60.0
+"""So long a client's EHLO may wait for what the mail server offers, before it hears what is usual."""
+
 
 class Patience:
     """Calls `give_up` with the seconds that were given when they are over and nobody has ended the wait."""

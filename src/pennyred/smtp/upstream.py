@@ -1,7 +1,7 @@
 """The mail server behind the gate: where it is, how it is told who the client is, what it offers."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
@@ -55,11 +55,16 @@ class UpstreamOptions:
     answer_timeout_seconds: float = 600
     """For the answer to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
     connect_timeout_seconds: float = 10
-    greeting_timeout_seconds: float = 30
-    """For its greeting, TLS and EHLO: a mail server with much to do may let one wait."""
-    command_timeout_seconds: float = 60
+    greeting_timeout_seconds: float = 300
+    """For its greeting, TLS and EHLO: a mail server with much to do may let one wait (RFC 5321 section 4.5.3.2.1)."""
+    command_timeout_seconds: float = 300
+    """For MAIL (section 4.5.3.2.2), and for XCLIENT, EHLO behind it, RSET."""
+    recipient_timeout_seconds: float = 300
+    """For RCPT (section 4.5.3.2.3)."""
+    data_timeout_seconds: float = 120
+    """For the go-ahead to DATA (section 4.5.3.2.4)."""
     block_timeout_seconds: float = 180
-    """To take the next piece of a letter (RFC 5321 section 4.5.3.2.5: 3 minutes)."""
+    """To take the next piece of a letter (section 4.5.3.2.5)."""
     idle_seconds_max: float = 60
     """An unused connection is closed after this, long before the mail server does it: Postfix, Exim, OpenSMTPD and
     Dovecot's LMTP wait 300 s. Under stress Postfix waits 10 s; what it has closed then is seen and replaced.
@@ -67,6 +72,16 @@ class UpstreamOptions:
     age_seconds_max: float = 600
     refusals_max: int = 5
     """A connection that has heard so many refusals without a letter taken is given up: Postfix slows down at 10."""
+
+    def with_patience(self, seconds: float) -> "UpstreamOptions":
+        """The same, for somebody who waits so long for each answer and no longer."""
+        return replace(
+            self,
+            greeting_timeout_seconds=seconds,
+            command_timeout_seconds=seconds,
+            recipient_timeout_seconds=seconds,
+            data_timeout_seconds=seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True)

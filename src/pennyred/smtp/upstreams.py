@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pennyred.postage.errors import Unavailable
+from pennyred.smtp import patience
 from pennyred.smtp.connection import Connection
 from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.health import Health
@@ -113,9 +114,15 @@ class Upstreams:
             self._probe_due()
         for member in self._in_order():
             try:
-                connection = await self._acquire_from(member, client, is_fresh=is_fresh)
+                # Each has a part of the client's patience: else one that is silent would leave the next ones none.
+                async with asyncio.timeout(patience.CLIENTS_SECONDS / len(self._members)):
+                    connection = await self._acquire_from(member, client, is_fresh=is_fresh)
             except Unavailable as error:
                 trouble = error
+                continue
+            except TimeoutError:
+                trouble = unavailable(f"{member.name} takes too long")
+                self._failed(member, trouble)
                 continue
             if self._may_have(connection, needs):
                 return connection
@@ -141,7 +148,7 @@ class Upstreams:
         if self.capabilities is None:
             if self._learning is None:
                 self._learning = self._spawn(self._ask())
-            await asyncio.wait([self._learning])
+            await asyncio.wait([self._learning], timeout=patience.HELLO_SECONDS)
         return self.capabilities
 
     def relearn(self) -> None:
