@@ -141,7 +141,7 @@ def test_without_an_account_it_is_said_how_to_get_one(run, file):
     assert "pennyred open" in said.document["error"]["message"]
 
 
-def aged(home, office, days):
+def aged(home, office, days, begun=-100):
     """The wallet with a licence that has so many days left."""
     wallet = load_wallet(home)
     selector, key = office.office.keys.newest
@@ -153,7 +153,7 @@ def aged(home, office, days):
         account=wallet.account,
         public_key=wallet.key.public,
         daily_cap=10,
-        valid_from=now - 100 * DAY,
+        valid_from=now + begun * DAY,
         valid_until=now + days * DAY,
     )
     save_wallet(home, replace(wallet, licence=licence))
@@ -167,6 +167,14 @@ class TestLicence:
         run("stamp", file)
 
         assert load_wallet(home).licence.valid_until > time.time() + 30 * DAY
+
+    def test_one_that_is_not_valid_yet_is_renewed_at_once(self, run, file, home, office):
+        """It was made while the office's clock was ahead: until it is valid, every stamp would be refused."""
+        aged(home, office, 100, begun=14)
+
+        run("stamp", file)
+
+        assert load_wallet(home).licence.valid_from <= time.time()
 
     def test_an_old_one_serves_while_the_office_does_not_answer(self, run, file, home, office):
         aged(home, office, 5)

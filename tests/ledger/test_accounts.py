@@ -258,7 +258,11 @@ def test_a_closed_ledger_says_later(new_ledger):
         ledger = await new_ledger()
         await ledger.close()
         await ledger.close()
-        for question in (ledger.account("x"), ledger.hold(RECEIVER, [order()], now=NOW), ledger.sweep(now=NOW)):
+        for question in (
+            ledger.account("x"),
+            ledger.hold(RECEIVER, [order()], now=NOW),
+            ledger.sweep(now=NOW, until=NOW),
+        ):
             with pytest.raises(Unavailable) as caught:
                 await question
             assert caught.value.reason == "ledger-unavailable"

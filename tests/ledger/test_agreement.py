@@ -135,7 +135,7 @@ class Agreement(RuleBasedStateMachine):
 
     @rule()
     def sweep(self):
-        self.all_agree(lambda ledger: ledger.sweep(now=self.now))
+        self.all_agree(lambda ledger: ledger.sweep(now=self.now, until=self.now))
 
     @invariant()
     def the_books_agree_and_balance(self):

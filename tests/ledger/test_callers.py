@@ -45,7 +45,7 @@ def test_the_first_answer_is_kept_for_a_day(tell):
         assert await ledger.kept_answer(NAME, now=NOW + ANSWER_LIFE_SECONDS) is None
         await ledger.keep_answer(NAME, OTHER, now=NOW + ANSWER_LIFE_SECONDS)
         assert await ledger.kept_answer(NAME, now=NOW + ANSWER_LIFE_SECONDS) == OTHER
-        await ledger.sweep(now=NOW + 5 * DAY)
+        await ledger.sweep(now=NOW + 5 * DAY, until=NOW + 5 * DAY)
 
     tell(story)
 

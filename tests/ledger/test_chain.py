@@ -89,7 +89,7 @@ def test_details_go_with_their_day_and_the_chain_stays(tell):
         await world.hold(one)
         await world.settle(one)
         later = NOW + 30 * DAY
-        while (await world.ledger.sweep(now=later)).is_more:
+        while (await world.ledger.sweep(now=later, until=later)).is_more:
             pass
         assert await world.ledger.uses([key(one)]) == [None]
         assert (await world.ledger.head()).totals.settled == 1
@@ -148,6 +148,7 @@ def test_a_journal_from_before_the_chain_is_given_its_first_link(tmp_path):
         database = apsw.Connection(str(path))
         database.execute(
             f"ALTER TABLE stamp_{TODAY + 3} DROP COLUMN place; DROP TABLE detail; DROP TABLE batch; DROP TABLE answer; DROP TABLE revocation;"
+            "DROP TABLE passed_time; DROP TABLE passed_clock"
         ).fetchall()
         database.execute(
             "CREATE TABLE old AS SELECT account, abs(entry_id) AS entry_id, amount, balance FROM posting;"

@@ -44,7 +44,7 @@ async def a_life(world):
     await world.ledger.close_account(OTHER_SENDER)
     await world.ledger.remember_jti("jti", LATER + 60, now=LATER)
     await world.ledger.keep_answer(some_bytes("answer", 32), KeptAnswer(bytes(32), b"as before"), now=LATER)
-    while (await world.ledger.sweep(now=LATER)).is_more:
+    while (await world.ledger.sweep(now=LATER, until=LATER)).is_more:
         pass
     return settled, held
 

@@ -92,7 +92,7 @@ def test_whatever_is_done_at_once_the_books_balance(together):
         lambda office, one: office.ledger.void(RECEIVER, [void_of(one)], now=NOW),
         lambda office, one: office.refund(one),
         lambda office, one: office.ledger.credit(SENDER, 1, "more", now=NOW),
-        lambda office, one: office.ledger.sweep(now=NOW + 6 * DAY),
+        lambda office, one: office.ledger.sweep(now=NOW + 6 * DAY, until=NOW + 6 * DAY),
     ]
 
     async def story(offices):

@@ -179,7 +179,7 @@ def test_an_old_schema_is_not_worked_on_until_it_is_migrated(tmp_path):
 
     with pytest.raises(SchemaTooOld, match="pennyred ledger migrate"):
         SqliteLedger.open(path, now=NOW)
-    assert migrate_ledger(path, now=NOW) == [1, 2, 3, 4, 5]
+    assert migrate_ledger(path, now=NOW) == [1, 2, 3, 4, 5, 6]
     assert migrate_ledger(path, now=NOW) == []
     asyncio.run(SqliteLedger.open(path, now=NOW).close())
 

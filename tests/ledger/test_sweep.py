@@ -1,8 +1,9 @@
 """What time does to a ledger, told to every back end."""
 
-from ledgerworld import DAY, LEASE, OTHER_SENDER, RECEIVER, SENDER, TODAY, key_of, order, settle_of
+from ledgerworld import DAY, LEASE, NOW, OTHER_SENDER, RECEIVER, SENDER, TODAY, key_of, order, settle_of
 
 from pennyred.ledger.protocol import HOLDS_PER_SWEEP_MAX, EntryKind, receiver_account
+from pennyred.storage.passing import Looker
 
 NOW_IN_DAY = 1_790_000_000 % DAY
 OVERDUE = LEASE + 5 * DAY + 1
@@ -12,7 +13,7 @@ FORGOTTEN = (3 + 8) * DAY - NOW_IN_DAY
 
 
 async def sweep(world, after):
-    report = await world.ledger.sweep(now=TODAY * DAY + NOW_IN_DAY + after)
+    report = await world.ledger.sweep(now=TODAY * DAY + NOW_IN_DAY + after, until=TODAY * DAY + NOW_IN_DAY + after)
     return report.voided, report.settled, report.dropped_days
 
 
@@ -83,10 +84,14 @@ def test_doubt_at_one_receiver_or_of_one_sender_is_not_held_against_another(tell
 def test_a_sweep_does_a_bounded_piece_of_work_and_says_when_there_is_more(tell):
     async def story(world):
         await world.hold_all([order(f"s{n}", group=n) for n in range(HOLDS_PER_SWEEP_MAX + 1)])
-        first = await world.ledger.sweep(now=TODAY * DAY + NOW_IN_DAY + OVERDUE)
+        first = await world.ledger.sweep(
+            now=TODAY * DAY + NOW_IN_DAY + OVERDUE, until=TODAY * DAY + NOW_IN_DAY + OVERDUE
+        )
         assert first.voided + first.settled == HOLDS_PER_SWEEP_MAX
         assert first.is_more
-        second = await world.ledger.sweep(now=TODAY * DAY + NOW_IN_DAY + OVERDUE)
+        second = await world.ledger.sweep(
+            now=TODAY * DAY + NOW_IN_DAY + OVERDUE, until=TODAY * DAY + NOW_IN_DAY + OVERDUE
+        )
         assert second.voided + second.settled == 1
         assert not second.is_more
         assert (await world.figures())[1] == 0
@@ -139,5 +144,118 @@ def test_settle_works_after_expiry(tell):
     async def story(world):
         await world.hold(order())
         assert await world.settle(order(), after=5 * DAY) == "settled"
+
+    tell(story)
+
+
+class Clock:
+    """One office's, which may be wrong; `passed` is what really passes."""
+
+    def __init__(self):
+        self.passed, self.error = 0.0, 0
+        self.looker = Looker(lambda: NOW + int(self.passed) + self.error, monotonic=lambda: self.passed)
+
+    def start(self):
+        self.looker = Looker(self.looker.clock, monotonic=lambda: self.passed)
+
+    async def sweep(self, ledger):
+        found = await ledger.passed(self.looker)
+        return await ledger.sweep(now=found.clock, until=found.until)
+
+
+async def forget_all(ledger, clock):
+    reports = []
+    while not reports or reports[-1].is_more:
+        reports.append(await clock.sweep(ledger))
+    return sum(one.voided + one.settled for one in reports), [day for one in reports for day in one.dropped_days]
+
+
+def test_a_clock_that_is_ahead_for_a_while_forgets_nothing_and_no_honest_stamp_is_expired_for_it(tell):
+    async def story(world):
+        clock = Clock()
+        await clock.sweep(world.ledger)
+        for serial in ("settled", "spent"):
+            await world.hold(order(serial))
+            await world.settle(order(serial))
+        await world.hold(order("under way"))
+        clock.error = 15 * DAY
+        for _ in range(60):
+            clock.passed += 60
+            assert await forget_all(world.ledger, clock) == (0, [])
+        clock.start()  # and in a process that knows of nothing
+        assert await forget_all(world.ledger, clock) == (0, [])
+        clock.error = 0
+        assert await forget_all(world.ledger, clock) == (0, [])
+        later = int(clock.passed)
+        assert await world.hold(order("new"), after=later) == "held"
+        assert await world.hold(order("soon over", expiry_day=TODAY), after=later) == "held"
+        assert await world.hold(order("settled", tx="t2"), after=later) == "already-settled"
+        assert await world.hold(order("spent", "another letter"), after=later) == "spent"
+        assert await world.settle(order("under way"), after=later) == "settled"
+
+    tell(story)
+
+
+def test_one_wrong_clock_of_several_offices_forgets_nothing(tell):
+    async def story(world):
+        right, wrong = Clock(), Clock()
+        wrong.error = 15 * DAY
+        await right.sweep(world.ledger)
+        await world.hold(order("settled"))
+        await world.settle(order("settled"))
+        for _ in range(20 * 24):
+            for clock in (right, wrong):
+                clock.passed += 300
+                assert await forget_all(world.ledger, clock) == (0, [])
+        assert await world.hold(order("new"), after=int(right.passed)) == "held"
+
+    tell(story)
+
+
+def test_a_clock_that_is_ahead_makes_no_tokens_id_good_again(tell):
+    async def story(world):
+        clock = Clock()
+        await clock.sweep(world.ledger)
+        assert await world.ledger.remember_jti("x" * 16, NOW + 90, now=NOW)
+        clock.error = DAY
+        await clock.sweep(world.ledger)
+        for number in range(10):
+            ahead = NOW + DAY
+            assert await world.ledger.remember_jti(f"{number}" * 16, ahead + 90, now=ahead)
+        assert not await world.ledger.remember_jti("x" * 16, NOW + 90, now=NOW + 1)
+
+    tell(story)
+
+
+def test_a_ledger_that_was_off_for_three_weeks_forgets_what_is_over_day_by_day(tell):
+    async def story(world):
+        clock = Clock()
+        await clock.sweep(world.ledger)
+        for day in range(4):
+            await world.hold(order(f"{day}", expiry_day=TODAY + day))
+            await world.settle(order(f"{day}", expiry_day=TODAY + day))
+        clock.passed += 21 * DAY
+        clock.start()
+        dropped = []
+        for _ in range(14):
+            _, days = await forget_all(world.ledger, clock)
+            assert len(days) <= 2
+            dropped += days
+            clock.passed += DAY
+        assert dropped == [TODAY, TODAY + 1, TODAY + 2, TODAY + 3]
+
+    tell(story)
+
+
+def test_a_lease_given_while_the_clock_was_ahead_keeps_no_retry_waiting(tell):
+    async def story(world):
+        ahead = 15 * DAY
+        held = order(expiry_day=TODAY + 14, lease_until=NOW + ahead + LEASE)
+        await world.hold(held)
+        assert await world.hold(order("s1", tx="t2", expiry_day=TODAY + 14), after=60) == "renewed"
+        assert await world.hold(order("s1", tx="t3", expiry_day=TODAY + 14), after=60) == "in-progress"
+        assert (
+            await world.hold(order("s1", "another letter", tx="t4", expiry_day=TODAY + 14), after=60) == "in-progress"
+        )
 
     tell(story)

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from state_file import teller_of
+from state_file import teller_of, time_passes
 from stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.postage.reasons import Reason
@@ -183,15 +183,19 @@ def test_what_is_over_is_forgotten_once_it_has_expired(path):
         await take(accepted, done, doubtful, owed)
         await accepted.owe([settle(done), settle(owed)])
         await accepted.redeemed([settle(done)])
-        await accepted.sweep(now=NOW + 60 + DOUBT_SECONDS)
+        await time_passes(path, NOW + 60 + DOUBT_SECONDS)
+        await accepted.sweep()
         assert await take(accepted, replace(doubtful, letter=b"x" * 32)) == [HoldOutcome.IN_PROGRESS]
-        await accepted.sweep(now=NOW + 61 + DOUBT_SECONDS)
+        await time_passes(path, NOW + 61 + DOUBT_SECONDS)
+        await accepted.sweep()
         assert await take(accepted, replace(doubtful, letter=b"x" * 32)) == [HELD]
         assert await take(accepted, done) == [HoldOutcome.ALREADY_SETTLED]
-        await accepted.sweep(now=NOW + 11 * DAY)
+        await time_passes(path, NOW + 11 * DAY)
+        await accepted.sweep()
         assert await take(accepted, done) == [HELD]
         assert await accepted.waiting(ISSUER, now=NOW) != []
-        await accepted.sweep(now=NOW + TRUST_SECONDS + 1)
+        await time_passes(path, NOW + TRUST_SECONDS + 1)
+        await accepted.sweep()
         assert await take(accepted, hold()) == [NO]
         assert await accepted.waiting(ISSUER, now=NOW) != []
 
@@ -211,9 +215,11 @@ def test_what_was_spent_while_the_office_answered_is_remembered_until_it_has_exp
         assert await take(accepted, one) == [HoldOutcome.ALREADY_SETTLED]
         assert await take(accepted, replace(one, letter=b"x" * 32)) == [HoldOutcome.SPENT]
         assert await take(accepted, two) == [HoldOutcome.SPENT]
-        await accepted.sweep(now=day * DAY)
+        await time_passes(path, day * DAY)
+        await accepted.sweep()
         assert await take(accepted, two) == [HoldOutcome.SPENT]
-        await accepted.sweep(now=(day + 1) * DAY)
+        await time_passes(path, (day + 1) * DAY)
+        await accepted.sweep()
         assert await take(accepted, two) == [HELD]
 
     on(path, note)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from state_file import NOW, teller_of
+from state_file import NOW, teller_of, time_passes
 
 from pennyred.postage.errors import Unavailable
 from pennyred.state.store import GateState
@@ -85,6 +85,7 @@ def test_each_utc_day_begins_anew_and_yesterday_can_still_be_given_back_to(path)
 def test_older_days_are_forgotten(file):
     async def story(allowances):
         await allowances.take(TODAY, [Claim("a", 3), Claim("b", 3)])
+        await time_passes(file, (TODAY + 2) * 86_400)
         await allowances.take(TODAY + 2, [Claim("a", 3)])
         await allowances.give_back(TODAY, [Claim("a", 3)])
 

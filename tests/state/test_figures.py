@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from state_file import NOW, teller_of
+from state_file import NOW, teller_of, time_passes
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.figures import OTHERS, SEVERAL, Fact, Figures, Outcome, SourceTotal
@@ -83,6 +83,7 @@ def test_only_the_days_asked_for_are_told(path):
 
 def test_what_is_older_than_a_quarter_of_a_year_is_forgotten(path):
     write(path, [[fact(TODAY)], [fact(TODAY + 1)]])
+    asyncio.run(time_passes(path, (TODAY + DAYS_KEPT) * 86_400))
     write(path, [[fact(TODAY + DAYS_KEPT)]])
 
     recorded = read_database(path, TODAY, TODAY + DAYS_KEPT)

@@ -1,6 +1,6 @@
 """Under which other names recipients were paid for lately."""
 
-from state_file import NOW, teller_of
+from state_file import NOW, teller_of, time_passes
 
 from pennyred.state.paidnames import DAYS_KEPT, NAMES_MAX
 
@@ -27,6 +27,7 @@ def test_it_is_forgotten_when_no_stamp_for_the_name_can_come_any_more(path):
     async def story(names):
         await names.add(DAY, [(BOB, INFO), (EVE, INFO)])
         await names.add(DAY + 1, [(BOB, INFO)])
+        await time_passes(path, (DAY + DAYS_KEPT + 1) * 86_400)
         await names.add(DAY + DAYS_KEPT + 1, [("ann@example.org", INFO)])
         assert await names.of([BOB, EVE]) == [[INFO], []]
 

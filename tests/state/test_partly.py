@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from state_file import NOW, teller_of
+from state_file import NOW, teller_of, time_passes
 
 from pennyred.postage.errors import Unavailable
 from pennyred.state.partly import DAYS_KEPT
@@ -35,6 +35,7 @@ def test_it_is_forgotten_when_no_mail_server_tries_any_more(path):
     async def story(partly):
         await partly.add(DAY, [letter(1), letter(2)])
         await partly.add(DAY + 3, [letter(2)])
+        await time_passes(path, (DAY + DAYS_KEPT) * 86_400)
         await partly.add(DAY + DAYS_KEPT, [letter(3)])
         assert await partly.had([letter(1), letter(2), letter(3)]) == {letter(2), letter(3)}
 

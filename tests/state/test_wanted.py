@@ -4,7 +4,7 @@ import asyncio
 
 import apsw
 import pytest
-from state_file import NOW
+from state_file import NOW, time_passes
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.authentication import Authentication
@@ -99,6 +99,7 @@ class TestCorrespondents:
     def test_what_is_too_old_is_forgotten_with_the_next_letter(self, path):
         async def story(state):
             await learned(state, DAY - CORRESPONDENT_DAYS - 1, message_ids=(b"old@x",))
+            await time_passes(path, DAY * 86_400)
             await state.correspondents.learn([Learned(DAY, (EVE,), ("x@y.example",))])
             return await state.correspondents.totals(after="", limit=10)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pennyred.state.store import GateState
+from pennyred.storage.passing import Looker
 
 NOW = 1_790_000_000
 
@@ -24,3 +25,14 @@ def teller_of(part: str) -> Callable[[Path, Callable[[Any], Awaitable[None]]], N
         asyncio.run(whole())
 
     return on
+
+
+async def time_passes(path: Path | str, until: int) -> None:
+    """Let so much time have passed for the state that what is over by then is forgotten, with the next occasion."""
+    state = GateState.open(path, now=until)
+    passed = [0.0]
+    looker = Looker(lambda: until, monotonic=lambda: passed[0])
+    await state.passed.look(looker)
+    passed[0] = 1e9
+    assert (await state.passed.look(looker)).until == until
+    await state.close()

@@ -11,6 +11,7 @@ from redeeming_office import TOKEN, RedeemingOffice
 from stationery import DAY, LETTER
 
 from pennyred.postage.errors import Malformed, Unavailable
+from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.web import redemptions
@@ -129,7 +130,7 @@ def test_holds_of_different_leases_are_asked_for_apart():
         await asyncio.gather(*(way.hold([hold(office, n)], lease_seconds=60 + n % 2) for n in range(8)))
         assert sorted(office.leases) == [60, 61]
         await way.hold([hold(office, 9)], lease_seconds=10**6)
-        assert office.leases[-1] == redemptions.LEASE_SECONDS_MAX
+        assert office.leases[-1] == LEASE_SECONDS_MAX
 
     tell(story)
 

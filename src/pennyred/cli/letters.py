@@ -146,12 +146,13 @@ def _stamped(letter: bytes, recipients: Sequence[str], wallet: Wallet) -> bytes:
 def _licensed(wallet: Wallet) -> Wallet:
     """The wallet with a licence that outlives its stamps; the old one serves where the office does not answer."""
     now = int(time.time())
-    if wallet.licence.valid_until - now > RENEWAL_SECONDS:
+    # One that is not valid yet was made while the office's clock was ahead.
+    if wallet.licence.valid_from <= now < wallet.licence.valid_until - RENEWAL_SECONDS:
         return wallet
     try:
         renewed = run_async(_renewed(wallet))
     except Unavailable:
-        if wallet.licence.valid_until <= now:
+        if not wallet.licence.valid_from <= now < wallet.licence.valid_until:
             raise
         return wallet
     save_wallet(default_home(os.environ), renewed)

@@ -25,6 +25,7 @@ from pennyred.postage.ledger_rules import (
     decide_sweep,
     decide_void,
     fails_group,
+    is_leased,
 )
 from pennyred.postage.redemption import HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 
@@ -134,7 +135,8 @@ class Batch:
     def _take_hold(self, order: HoldOrder, before: StampRecord | None, answer: HoldAnswer, facts: HoldFacts) -> None:
         if answer.outcome is HoldOutcome.RENEWED:
             assert before is not None, "only what is held can be renewed"
-            lease_until = max(before.lease_until, order.lease_until)
+            is_leased_now = is_leased(before.lease_until, facts.now)
+            lease_until = max(before.lease_until if is_leased_now else 0, order.lease_until)
             self._store(order, before._replace(tx=order.tx, lease_until=lease_until))
             return
         self._store(

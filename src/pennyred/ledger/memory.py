@@ -33,6 +33,7 @@ from pennyred.postage.ledger_rules import (
 from pennyred.postage.merkle import Tree
 from pennyred.postage.receipt import SealedUse, seal
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.storage.passing import Looker, Passed
 
 
 class MemoryLedger(MemoryOffices):
@@ -44,6 +45,8 @@ class MemoryLedger(MemoryOffices):
         self._used: dict[tuple[str, int], int] = {}
         self._pair_use: dict[tuple[str, str, int], tuple[int, int]] = {}
         self._floor_day = 0
+        self._clocks: dict[str, int] = {}
+        self._believed = self._last_clock = 0
 
     async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
         """See `Ledger.hold`."""
@@ -87,13 +90,23 @@ class MemoryLedger(MemoryOffices):
         self._require_open()
         return self._journal.batches[-1][0] if self._journal.batches else None
 
-    async def sweep(self, *, now: int) -> SweepReport:
+    async def passed(self, looker: Looker) -> Passed:
+        """See `Ledger.passed`."""
+        self._require_open()
+        own = self._clocks[looker.name] = looker.clock()
+        found, memory, gone = looker.weigh(list(self._clocks.items()), self._believed, self._last_clock, own)
+        self._clocks = {name: clock for name, clock in self._clocks.items() if name not in gone}
+        self._believed, self._last_clock, self._forget_at = found.believed, found.clock, found.until
+        looker.keep(memory)
+        return found
+
+    async def sweep(self, *, now: int, until: int) -> SweepReport:
         """See `Ledger.sweep`."""
         self._require_open()
         overdue = [
             (stamp.lease_until, *key)
             for key, stamp in self._stamps.items()
-            if stamp.state == StampState.HELD and is_to_be_swept(stamp.lease_until, now)
+            if stamp.state == StampState.HELD and is_to_be_swept(stamp.lease_until, until)
         ]
         keys = [(account, day, serial) for _, account, day, serial in sorted(overdue)[:HOLDS_PER_SWEEP_MAX]]
         batch = Batch(
@@ -101,7 +114,7 @@ class MemoryLedger(MemoryOffices):
         )
         voided, settled = batch.sweep(keys, self._usage(now), now=now)
         self._store(batch, EntryKind.SWEEP, now)
-        droppable = self._droppable(now)
+        droppable = self._droppable(until)
         for day in droppable[:1]:
             self._floor_day = max(self._floor_day, day)
             self._stamps = {key: stamp for key, stamp in self._stamps.items() if key[1] != day}
@@ -170,8 +183,8 @@ class MemoryLedger(MemoryOffices):
                 usage[account, name] = (before[0] + holds, before[1] + in_doubt)
         return usage
 
-    def _droppable(self, now: int) -> list[int]:
+    def _droppable(self, until: int) -> list[int]:
         """A day is remembered once a stamp of it was voided or settled."""
         held = [key[1] for key, stamp in self._stamps.items() if stamp.state == StampState.HELD]
         days = {key[1] for key, stamp in self._stamps.items() if stamp.state != StampState.HELD}
-        return droppable_days(days, min(held, default=None), now)
+        return droppable_days(days, min(held, default=None), until)

@@ -44,6 +44,7 @@ class MemoryOffices:
         self._vouchers: dict[bytes, tuple[int, str | None]] = {}
         self._receivers: dict[str, tuple[Receiver, bytes]] = {}
         self._tokens: dict[str, int] = {}
+        self._forget_at = 0
         self._revoked: list[bytes] = []
         self._answers: dict[bytes, tuple[KeptAnswer, int]] = {}
         self._is_closed = False
@@ -189,9 +190,10 @@ class MemoryOffices:
         self._require_open()
         if not now < expires_at <= now + TOKEN_LIFE_SECONDS_MAX:
             return False
-        self._tokens = {seen: until for seen, until in self._tokens.items() if until > now}
-        is_new = jti not in self._tokens
-        self._tokens.setdefault(jti, expires_at)
+        self._tokens = {seen: until for seen, until in self._tokens.items() if until > self._forget_at}
+        is_new = self._tokens.get(jti, 0) <= now
+        if is_new:
+            self._tokens[jti] = expires_at
         return is_new
 
     def _require_open(self) -> None:

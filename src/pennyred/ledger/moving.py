@@ -79,9 +79,10 @@ _TABLES = (
     Table("token_seen", "hash expires_at", ""),
     Table("revocation", "number fingerprint", ""),
     Table("answer", "name body_hash answer expires_at", ""),
+    Table("passed_time", "one believed_at forget_at clock_at", ""),
 )
 _STAMP_COLUMNS = "account expiry_day serial state receiver domain letter price cap_day settled_at place"
-_ELSEWHERE = frozenset({"entry", "stamp_day", "floor", "schema_migration"})
+_ELSEWHERE = frozenset({"entry", "stamp_day", "floor", "schema_migration", "passed_clock"})
 """Tables whose rows come with others, or are made there."""
 _AFTER = """
 DELETE FROM floor;
@@ -166,7 +167,9 @@ async def _require_empty(connection: Connection, url: str) -> None:
     query = "SELECT (SELECT count(*) FROM posting) + (SELECT count(*) FROM account WHERE public_key IS NOT NULL)"
     if await connection.fetchval(query):
         raise NotEmpty(f"{shown(url)} has accounts already; give the copy a new, empty database")
-    await connection.execute("DELETE FROM account; DELETE FROM receiver; DELETE FROM token_seen")
+    await connection.execute(
+        "DELETE FROM account; DELETE FROM receiver; DELETE FROM token_seen; DELETE FROM passed_time"
+    )
 
 
 async def _require_same(source: Ledger, target: Ledger) -> None:

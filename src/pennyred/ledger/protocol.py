@@ -20,6 +20,7 @@ from pennyred.postage.chain import BatchHead
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.receipt import SealedUse
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.storage.passing import Looker, Passed
 
 OFFICE_SALES = "office:sales"
 """Where stamps sold come from."""
@@ -274,8 +275,15 @@ class Ledger(Callers, Protocol):
         """The newest link of the journal's chain, with the totals; None before anything was sold."""
         ...
 
-    async def sweep(self, *, now: int) -> SweepReport:
-        """Void or settle what was left in doubt and forget old days; a bounded piece of work a call."""
+    async def passed(self, looker: Looker) -> Passed:
+        """How much time has really passed, for `sweep`; `looker` is this process's (see `storage.passing`)."""
+        ...
+
+    async def sweep(self, *, now: int, until: int) -> SweepReport:
+        """Void or settle what was left in doubt and forget old days; a bounded piece of work a call.
+
+        What was over by `until` is, which is what `passed` has found; what is paid is booked at `now`.
+        """
         ...
 
     async def audit(self) -> Audit:

@@ -157,6 +157,13 @@ REFUSED_COPIES = _counter(
     ("what",),
     _each(("crowded-out", "left-out")),
 )
+BEHIND = _gauge(
+    "pennyred_housekeeping_behind_seconds",
+    "how much later than by the clock things are forgotten, as the clock has jumped or the machine was off",
+    ("database",),
+    _each(("ledger", "state")),
+    join=Join.MOST,
+)
 CERTIFICATE_END = _gauge(
     "pennyred_gate_certificate_expiry_timestamp_seconds",
     "when the certificate for STARTTLS ends; 0: there is none, or it cannot be read",
@@ -225,7 +232,7 @@ def catalogue(upstreams: Sequence[tuple[str, str]] = ()) -> tuple[Metric, ...]:
     )
     return (
         LETTERS, RECIPIENTS, PHASES, WHOLE_LETTER, REDEMPTIONS, CONNECTIONS, LETTERS_IN_HAND, LETTER_MEMORY,
-        MEMORY_SHORT, OUTBOX, OUTBOX_AGE, REFUSED_COPIES, CERTIFICATE_END, READY, *of_upstreams, REQUESTS,
+        MEMORY_SHORT, OUTBOX, OUTBOX_AGE, REFUSED_COPIES, BEHIND, CERTIFICATE_END, READY, *of_upstreams, REQUESTS,
         REQUEST_SECONDS, BATCH_SIZE, BATCH_SECONDS, BATCH_FAILURES, SWEPT, ACCOUNTS, STAMPS, BALANCED, AUDIT_TIME,
         AUDIT_SECONDS, WORKER_STARTS, WORKER_UP, WORKER_CPU, WORKER_MEMORY, WORKER_FILES, WORKER_START,
     )  # fmt: skip

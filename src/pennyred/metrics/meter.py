@@ -27,6 +27,7 @@ class Meter:
         self._batch_seconds = page.histogram(all_metrics.BATCH_SECONDS)
         self._batch_failures = page.counter(all_metrics.BATCH_FAILURES)
         self._swept = page.counter(all_metrics.SWEPT)
+        self._behind = page.gauge(all_metrics.BEHIND)
         self._refused_copies = page.counter(all_metrics.REFUSED_COPIES)
 
     def letter(self, facts: Sequence[Fact]) -> None:
@@ -68,6 +69,10 @@ class Meter:
         """A sweep of the ledger."""
         for what, count in (("voided", voided), ("settled", settled), ("days", days)):
             self._swept.add(what, by=count)
+
+    def behind(self, database: str, seconds: float) -> None:
+        """By how much the "ledger" or "state" forgets later than the clock would have it."""
+        self._behind.put(seconds, database)
 
     def sweep_failed(self) -> None:
         """The ledger did not answer a sweep."""

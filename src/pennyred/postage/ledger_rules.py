@@ -17,6 +17,8 @@ EXPIRY_DAYS_AHEAD_MAX = 15
 """A stamp lives 14 days at most and clocks differ, so a later day is of a stamp not valid yet; it bounds the tables."""
 DAYS_KEPT_AFTER_EXPIRY = 7
 """So long after it ends a day's stamps are remembered; the sweep below and every retry are over by then."""
+LEASE_SECONDS_MAX = 4 * 3600
+"""The longest a gate may reserve a stamp for one delivery attempt."""
 SWEEP_AFTER_SECONDS = 5 * DAY_SECONDS
 """A hold whose lease ended so long ago is given up: SMTP clients retry for 5 days at most (RFC 5321 4.5.4.1)."""
 IN_DOUBT_DAYS = 30
@@ -157,7 +159,7 @@ def decide_hold(
         is_same = stamp.receiver == facts.receiver and stamp.letter == order.letter
         if stamp.state == StampState.HELD:
             # A tx is a delivery attempt of one letter: the same one for another letter is no repetition.
-            is_renewed = is_same and (stamp.tx == order.tx or stamp.lease_until <= facts.now)
+            is_renewed = is_same and (stamp.tx == order.tx or not is_leased(stamp.lease_until, facts.now))
             return _ANSWERS[HoldOutcome.RENEWED if is_renewed else HoldOutcome.IN_PROGRESS]
         if is_same:
             return _ANSWERS[HoldOutcome.ALREADY_SETTLED]
@@ -189,6 +191,13 @@ def _decide_new_hold(  # noqa: PLR0911 - one ordered list, each line a rule
     if account.available < order.price:
         return _ANSWERS[HoldOutcome.INSUFFICIENT_BALANCE]
     return _ANSWERS[HoldOutcome.HELD]
+
+
+def is_leased(lease_until: int, now: int) -> bool:
+    """Whether a delivery may still be under way. A lease that would last longer than any was given while the clock was
+    ahead, and would keep an honest retry waiting until its sender gives up.
+    """
+    return now < lease_until <= now + LEASE_SECONDS_MAX
 
 
 def fails_group(outcome: HoldOutcome) -> bool:

@@ -28,6 +28,7 @@ from pennyred.programs.gate import (
     outgoing_options,
     tls_context,
 )
+from pennyred.programs.housekeeping import PassedTime
 from pennyred.programs.office import clock
 from pennyred.programs.offices import Offices
 from pennyred.programs.policy import gate_policy
@@ -58,8 +59,12 @@ class GateWork:
         tally: WorkerTally,
         chores: Chores,
         meter: Meter,
+        *,
+        is_first: bool,
     ) -> None:
+        """`is_first` is one of several workers, which speaks for all."""
         self._settings = settings
+        self._is_first = is_first
         self._offices = Offices(settings, issuers, log, chores)
         self._log = log
         self._tally = tally
@@ -85,6 +90,8 @@ class GateWork:
         gate = self._settings
         state = self._state = GateState.open(gate.state, now=clock())
         parts.push_async_callback(state.close)
+        looks = PassedTime("state", state.passed.look, self._log, self._meter, is_telling=self._is_first)
+        self._chores.begin(parts, "housekeeping", looks.run)
         figures = FigureTally(state.figures)
         parts.push_async_callback(figures.flush)
         self._chores.begin(parts, "figures", lambda: figures.run(FIGURES_PAUSE_SECONDS))
@@ -96,7 +103,7 @@ class GateWork:
         letters = LetterLog(self._log)
         outbox = self._outbox = PatientOutbox(state.outbox, letters)
         parts.push_async_callback(outbox.close)
-        refusals = self._refusals = RefusedCopies(self._log, letters, self._meter, clock, workers=gate.workers)
+        refusals = self._refusals = RefusedCopies(self._log, letters, self._meter, looks, workers=gate.workers)
         self._chores.begin(parts, "quarantine", refusals.run)
         checker = build_checker(gate, self._log)
         self._checkers.append(checker)

@@ -1,13 +1,12 @@
 """One worker's part in the quarantine: where copies of refused letters are kept, as the settings have it now."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from pennyred.config import GateSettings
 from pennyred.metrics.meter import Meter
 from pennyred.postage.errors import Unavailable
-from pennyred.programs.office import clock
+from pennyred.programs.housekeeping import PassedTime
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.keeping import KeptRefusals
 from pennyred.services.ports import Refusals
@@ -19,8 +18,8 @@ SWEEP_PAUSE_SECONDS = 3600.0
 class RefusedCopies:
     """Made at the start of a worker; `accept` is told the settings, and again when they are read again."""
 
-    def __init__(self, log: Any, letters: LetterLog, meter: Meter, passed: Callable[[], int], *, workers: int) -> None:
-        """`passed` is the time until which copies may be forgotten (see `storage.passing`); `workers` share them."""
+    def __init__(self, log: Any, letters: LetterLog, meter: Meter, passed: PassedTime, *, workers: int) -> None:
+        """`passed` says until when copies may be forgotten; `workers` share them."""
         self._log = log
         self._letters = letters
         self._meter = meter
@@ -44,7 +43,7 @@ class RefusedCopies:
         self._changed.set()
         if self._quarantine is None:
             return None
-        return KeptRefusals(self._quarantine, clock=clock, note_left_out=self._note_left_out)
+        return KeptRefusals(self._quarantine, clock=self._passed.now, note_left_out=self._note_left_out)
 
     async def run(self) -> None:
         """Let it forget what is old, for ever; where the disk does not answer, next time."""
@@ -59,7 +58,7 @@ class RefusedCopies:
 
     async def _swept(self, quarantine: Quarantine) -> bool:
         try:
-            return (await quarantine.sweep(self._passed())).is_done
+            return (await quarantine.sweep(await self._passed.look())).is_done
         except Unavailable as error:
             self._log.warning("sweep failed", error=str(error))
             return True

@@ -27,9 +27,10 @@ from pennyred.programs.chores import Chores, cancelled
 from pennyred.programs.descriptors import WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX, allow_descriptors
 from pennyred.programs.gatework import GateWork
 from pennyred.programs.herald import Herald
+from pennyred.programs.housekeeping import PassedTime, sweep_ledger
 from pennyred.programs.log import make_log
 from pennyred.programs.notify import ServiceManager
-from pennyred.programs.office import SharedMinute, clock, open_office, reach
+from pennyred.programs.office import SharedMinute, open_office, reach
 from pennyred.programs.pulse import Pulse
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
 from pennyred.programs.watch import Watch, make_sheet
@@ -42,7 +43,6 @@ from pennyred.web.measured import ApiMetrics, measured
 from pennyred.web.server import Reach, WebServer
 from pennyred.web.watching import watching
 
-SWEEP_PAUSE_SECONDS = 60.0
 EX_TEMPFAIL = 75
 
 
@@ -175,7 +175,13 @@ class Worker:
         self._gate: GateWork | None = None
         if settings.gate is not None:
             self._gate = watch.gate = GateWork(
-                settings.gate, settings.issuer, log, tallies.gate.of(number), self._chores, watch.meter
+                settings.gate,
+                settings.issuer,
+                log,
+                tallies.gate.of(number),
+                self._chores,
+                watch.meter,
+                is_first=number == 0,
             )
         self._office: Office | None = None
         self._metrics = ""
@@ -213,7 +219,9 @@ class Worker:
         if self._settings.office is not None:
             opening = open_office(self._settings.office, self._watch.meter.batch)
             office = self._office = self._watch.office = await parts.enter_async_context(opening)
-            self._chores.begin(parts, "sweep", lambda: self._sweep(office))
+            meter, is_first = self._watch.meter, self._number == 0
+            passed = PassedTime("ledger", office.ledger.passed, self._log, meter, is_telling=is_first)
+            self._chores.begin(parts, "sweep", lambda: sweep_ledger(office, passed, self._log, meter))
             listeners = self._passed.office or (listening_socket(*self._settings.office.listen, is_shared=True),)
             asked = self._tallies.asked.of(self._number)
             app = measured(
@@ -266,22 +274,6 @@ class Worker:
         self._stop.set()
         if self._gate is not None:
             self._gate.hurry()
-
-    async def _sweep(self, office: Office) -> None:
-        """Let the ledger forget what is over; when it does not answer, next time."""
-        while True:
-            try:
-                report = await office.ledger.sweep(now=clock())
-            except Unavailable as error:
-                self._watch.meter.sweep_failed()
-                self._log.warning("sweep failed", error=str(error))
-            else:
-                self._watch.meter.swept(report.voided, report.settled, len(report.dropped_days))
-                if report.voided or report.settled or report.dropped_days:
-                    self._log.info("swept", voided=report.voided, settled=report.settled, days=report.dropped_days)
-                if report.is_more:
-                    continue
-            await asyncio.sleep(SWEEP_PAUSE_SECONDS)
 
     def _reread(self) -> None:
         """SIGHUP: rules, keys and certificates anew; addresses, databases and limits stay until the next start."""

@@ -112,8 +112,8 @@ class AcceptedBook(Protocol):
         """A stamp of each (issuer, account) was paid."""
         ...
 
-    async def sweep(self, *, now: int) -> None:
-        """Forget what is over."""
+    async def sweep(self) -> None:
+        """Forget what is over, by the time that has passed."""
         ...
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pennyred.ledger.protocol import Ledger
-from pennyred.postage.ledger_rules import HoldOrder
+from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX, HoldOrder
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.services.stampchecker import StampChecker
 
-LEASE_SECONDS_MAX = 4 * 3600
-"""The longest a gate may reserve a stamp for one delivery attempt."""
 _NOT_SERVED = HoldAnswer(HoldOutcome.WRONG_RECEIVER)
 
 

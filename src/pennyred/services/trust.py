@@ -150,7 +150,7 @@ class TrustingRedeemer:
         while True:
             try:
                 await self.flush()
-                await self._book.sweep(now=self._clock())
+                await self._book.sweep()
                 await self.redeem()
                 takes = self._takes
                 is_owing = await self._book.is_owing(self._issuer)

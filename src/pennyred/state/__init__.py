@@ -4,7 +4,7 @@
 `accepted` stamps that were accepted while it did not answer, `partly` who has had a letter that others must wait for,
 `correspondents` whom our users write to, `permits` what recipients have approved (`wanted` asks both), `recipientrules`
 what single recipients have of their own, `figures` what became of mail by day, `foundkeys` keys of offices as DNS had
-them. It is never the ledger's file: the office may be a stranger's.
+them. Whatever is forgotten goes by `passedtime`. It is never the ledger's file: the office may be a stranger's.
 
 Beside it, and without it, `quarantine` keeps copies of refused letters: a `maildir` for each recipient, whose files are
 written and read by `keptletter`.

@@ -14,14 +14,16 @@ from pennyred.postage.ledger_rules import fails_group
 from pennyred.postage.redemption import Hold, HoldOutcome, Settle, Void
 from pennyred.postage.stamp import parse_stamp
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.passing import LATER
 from pennyred.storage.statements import Connection
 
 PAGE_MAX = 200
 TRUST_SECONDS = 90 * 86_400
 """How long an account is remembered that no stamp was settled of."""
+AHEAD_SECONDS_MAX = 3 * 86_400
+"""No lease is as long, and nothing put off so far: what is, was written down while a clock was ahead."""
 DOUBT_SECONDS = 86_400
 """How long after its lease a taken stamp is kept whose letter nobody answers for: a worker was killed."""
-_DAY_SECONDS = 86_400
 _ROWS_FORGOTTEN_MAX = 1_000
 """Each time it is swept."""
 _HASH_BYTES = 16
@@ -68,11 +70,14 @@ class Accepted:
     async def waiting(self, issuer: str, *, now: int) -> list[Hold]:
         """What to present to an office now, oldest first; at most `PAGE_MAX`."""
         statement = (
-            "SELECT letter, tx, domain, stamp FROM accepted WHERE state = 'owed' AND issuer = ? AND retry_at <= ?"
+            "SELECT letter, tx, domain, stamp FROM accepted WHERE state = 'owed' AND issuer = ?"
+            " AND (retry_at <= ? OR retry_at > ?)"
             " ORDER BY accepted_at, serial LIMIT ?"
         )
         return await self._commits.run(
-            lambda connection: [_hold(row) for row in _rows(connection, statement, (issuer, now, PAGE_MAX))]
+            lambda connection: [
+                _hold(row) for row in _rows(connection, statement, (issuer, now, now + AHEAD_SECONDS_MAX, PAGE_MAX))
+            ]
         )
 
     async def open_among(self, holds: Sequence[Hold], *, now: int) -> tuple[list[Hold], bool]:
@@ -120,25 +125,33 @@ class Accepted:
     async def note_settled(self, accounts: Collection[tuple[str, str]], *, now: int) -> None:
         """A stamp of each (issuer, account) was paid: from now on it is trusted."""
         statement = (
-            "INSERT INTO settled_account (issuer, account, last_at, unredeemed) VALUES (?, ?, ?, 0)"
+            "INSERT INTO settled_account (issuer, account, last_at, unredeemed)"  # noqa: S608 - ours
+            f" VALUES (?1, ?2, {LATER.format('?3')}, 0)"
             " ON CONFLICT (issuer, account) DO UPDATE SET last_at = excluded.last_at"
         )
         rows = [(issuer, account, now) for issuer, account in accounts]
         await self._commits.run(lambda connection: _for_each(connection, statement, rows))
 
-    async def sweep(self, *, now: int) -> None:
+    async def sweep(self) -> None:
         """Forget what is over and has expired, what is in doubt for too long, and accounts of long ago."""
 
         def work(connection: Connection) -> None:
             connection.execute(
-                "DELETE FROM accepted WHERE state IN ('redeemed', 'lost') AND expiry_day < ?", (now // _DAY_SECONDS,)
+                "DELETE FROM accepted WHERE state IN ('redeemed', 'lost')"
+                " AND expiry_day < (SELECT forget_at / 86400 FROM passed_time)"
             )
-            connection.execute("DELETE FROM accepted WHERE state = 'taken' AND lease_until < ?", (now - DOUBT_SECONDS,))
             connection.execute(
-                "DELETE FROM spent_stamp WHERE stamp IN (SELECT stamp FROM spent_stamp WHERE expiry_day < ? LIMIT ?)",
-                (now // _DAY_SECONDS, _ROWS_FORGOTTEN_MAX),
+                "DELETE FROM accepted WHERE state = 'taken' AND lease_until < (SELECT forget_at FROM passed_time) - ?",
+                (DOUBT_SECONDS,),
             )
-            connection.execute("DELETE FROM settled_account WHERE last_at < ?", (now - TRUST_SECONDS,))
+            connection.execute(
+                "DELETE FROM spent_stamp WHERE stamp IN (SELECT stamp FROM spent_stamp"
+                " WHERE expiry_day < (SELECT forget_at / 86400 FROM passed_time) LIMIT ?)",
+                (_ROWS_FORGOTTEN_MAX,),
+            )
+            connection.execute(
+                "DELETE FROM settled_account WHERE last_at < (SELECT forget_at FROM passed_time) - ?", (TRUST_SECONDS,)
+            )
 
         await self._commits.run(work)
 
@@ -195,7 +208,7 @@ class _Taking:
         ((state, letter, tx, lease_until),) = found
         if state != "taken":
             return HoldOutcome.ALREADY_SETTLED if letter == hold.letter else HoldOutcome.SPENT
-        if letter == hold.letter and (tx == hold.tx or lease_until <= self._now):
+        if letter == hold.letter and (tx == hold.tx or not _is_running(lease_until, self._now)):
             return HoldOutcome.RENEWED
         return HoldOutcome.IN_PROGRESS
 
@@ -242,6 +255,10 @@ class _Taking:
         )
 
 
+def _is_running(lease_until: int, now: int) -> bool:
+    return now < lease_until <= now + AHEAD_SECONDS_MAX
+
+
 def _open_among(connection: Connection, holds: Sequence[Hold], now: int) -> tuple[list[Hold], bool]:
     owed, is_in_progress = [], False
     statement = (
@@ -253,7 +270,7 @@ def _open_among(connection: Connection, holds: Sequence[Hold], now: int) -> tupl
             found = _hold(row)
             if state == "owed":
                 owed.append(found)
-            elif found.tx != hold.tx and lease_until > now:
+            elif found.tx != hold.tx and _is_running(lease_until, now):
                 is_in_progress = True
     return owed, is_in_progress
 

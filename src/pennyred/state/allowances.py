@@ -38,7 +38,7 @@ class Allowances:
     async def take(self, day: int, claims: Sequence[AllowanceClaim]) -> bool:
         """Count all claims if each stays within its limit, else count none and answer False.
 
-        `day` is days since 1970-01-01 UTC; counters older than the day before are forgotten.
+        `day` is days since 1970-01-01 UTC; counters older than the day before are forgotten, as time passes.
         """
         return await self._commits.answer(_count, _Request(day, claims, is_taking=True), weight=len(claims))
 
@@ -56,7 +56,7 @@ def _count(connection: Connection, requests: Sequence[_Request]) -> list[bool]:
     connection.executemany(
         "INSERT INTO counter VALUES (?, ?, ?) ON CONFLICT (day, key) DO UPDATE SET used = excluded.used", changed
     )
-    _forget(connection, max(request.day for request in requests) - DAYS_KEPT)
+    _forget(connection)
     return answers
 
 
@@ -88,9 +88,10 @@ def _read(connection: Connection, counters: Iterable[_Counter]) -> dict[_Counter
     return {(day, key): used for day, key, used in rows}
 
 
-def _forget(connection: Connection, last_day: int) -> None:
-    """Delete counters up to a day, in pieces."""
+def _forget(connection: Connection) -> None:
+    """Delete old counters, in pieces."""
     connection.execute(
-        "DELETE FROM counter WHERE (day, key) IN (SELECT day, key FROM counter WHERE day <= ? LIMIT ?)",
-        (last_day, _ROWS_FORGOTTEN_MAX),
+        "DELETE FROM counter WHERE (day, key) IN (SELECT day, key FROM counter"
+        " WHERE day <= (SELECT forget_at / 86400 FROM passed_time) - ? LIMIT ?)",
+        (DAYS_KEPT, _ROWS_FORGOTTEN_MAX),
     )

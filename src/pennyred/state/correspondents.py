@@ -12,11 +12,14 @@ from typing import Any
 from pennyred.postage.reasons import Reason
 from pennyred.postage.wanted import CORRESPONDENT_DAYS, REPLIES_MAX, REPLY_DAYS, Grant
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.passing import LATER_DAY
 from pennyred.storage.statements import Connection
 
 ROWS_FORGOTTEN_MAX = 500
 """With each writing; there are never more made than that."""
 REPLY_COUNTER = b"r"
+IMPORTED = "import"
+"""The origin of what was read out of a log."""
 _HASH_BYTES = 16
 
 
@@ -105,15 +108,24 @@ class Correspondents:
             for user in one.users
             for message_id in one.message_ids
         ]
+        for day, some in (
+            ("?3", [pair for pair in pairs if pair[3] == IMPORTED]),  # these are of the day that the log says
+            (LATER_DAY.format("?3"), [pair for pair in pairs if pair[3] != IMPORTED]),
+        ):
+            if not some:
+                continue
+            connection.executemany(
+                f"INSERT INTO correspondent VALUES (?1, ?2, {day}, ?4) ON CONFLICT (user, other)"  # noqa: S608 - ours
+                " DO UPDATE SET last_day = excluded.last_day, origin = excluded.origin"
+                " WHERE excluded.last_day > correspondent.last_day",
+                some,
+            )
         connection.executemany(
-            "INSERT INTO correspondent VALUES (?, ?, ?, ?) ON CONFLICT (user, other)"
-            " DO UPDATE SET last_day = excluded.last_day, origin = excluded.origin"
-            " WHERE excluded.last_day > correspondent.last_day",
-            pairs,
+            f"INSERT INTO sent VALUES (?1, {LATER_DAY.format('?2')}, 0) ON CONFLICT DO NOTHING",  # noqa: S608 - ours
+            sent,
         )
-        connection.executemany("INSERT INTO sent VALUES (?, ?, 0) ON CONFLICT DO NOTHING", sent)
         if learned:
-            _forget(connection, max(one.day for one in learned))
+            _forget(connection)
         return [None] * len(requests)
 
     def _remove(self, connection: Connection, user: str, others: Sequence[str]) -> int:
@@ -150,12 +162,13 @@ def reply_grants(
     ]
 
 
-def _forget(connection: Connection, today: int) -> None:
+def _forget(connection: Connection) -> None:
     for table, key, column, kept_days in (
         ("correspondent", "user, other", "last_day", CORRESPONDENT_DAYS),
         ("sent", "letter", "day", REPLY_DAYS),
     ):
         connection.execute(
-            f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {column} < ? LIMIT ?)",  # noqa: S608
-            (today - kept_days, ROWS_FORGOTTEN_MAX),
+            f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table}"  # noqa: S608 - ours
+            f" WHERE {column} < (SELECT forget_at / 86400 FROM passed_time) - ? LIMIT ?)",
+            (kept_days, ROWS_FORGOTTEN_MAX),
         )

@@ -115,7 +115,7 @@ def _add(connection: Connection, requests: Sequence[Figures]) -> list[None]:
     for day in {day for day, _ in whole.sources}:
         _fold(connection, day)
     if whole.letters:
-        _forget(connection, max(day for day, _ in whole.letters) - DAYS_KEPT)
+        _forget(connection)
     return [None] * len(requests)
 
 
@@ -144,14 +144,15 @@ def _fold(connection: Connection, day: int) -> None:
     _add_sources(connection, {(day, OTHERS): others})
 
 
-def _forget(connection: Connection, last_day: int) -> None:
-    """Delete figures up to a day: of sources, which are many, in pieces."""
-    connection.execute("DELETE FROM figure WHERE day <= ?", (last_day,))
-    connection.execute("DELETE FROM figure_letters WHERE day <= ?", (last_day,))
+def _forget(connection: Connection) -> None:
+    """Delete old figures: of sources, which are many, in pieces."""
+    old = "day <= (SELECT forget_at / 86400 FROM passed_time) - ?"
+    connection.execute(f"DELETE FROM figure WHERE {old}", (DAYS_KEPT,))  # noqa: S608 - ours, as below
+    connection.execute(f"DELETE FROM figure_letters WHERE {old}", (DAYS_KEPT,))  # noqa: S608
     connection.execute(
-        "DELETE FROM figure_source WHERE (day, source) IN"
-        " (SELECT day, source FROM figure_source WHERE day <= ? LIMIT ?)",
-        (last_day, _ROWS_FORGOTTEN_MAX),
+        "DELETE FROM figure_source WHERE (day, source) IN"  # noqa: S608
+        f" (SELECT day, source FROM figure_source WHERE {old} LIMIT ?)",
+        (DAYS_KEPT, _ROWS_FORGOTTEN_MAX),
     )
 
 

@@ -7,6 +7,7 @@ known: the alias may have been taken away since, and the letter be the retry of 
 from collections.abc import Sequence
 
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.passing import LATER_DAY
 from pennyred.storage.statements import Connection
 
 DAYS_KEPT = 21
@@ -44,12 +45,13 @@ def _names(connection: Connection, requests: Sequence[Sequence[str]]) -> list[li
 
 def _add(connection: Connection, requests: Sequence[_Pairs]) -> list[None]:
     connection.executemany(
-        "INSERT INTO paid_name VALUES (?, ?, ?) ON CONFLICT (recipient, name) DO UPDATE SET day = excluded.day",
+        f"INSERT INTO paid_name VALUES (?1, ?2, {LATER_DAY.format('?3')})"  # noqa: S608 - ours
+        " ON CONFLICT (recipient, name) DO UPDATE SET day = excluded.day",
         [(*pair, day) for day, pairs in requests for pair in pairs],
     )
     connection.execute(
         "DELETE FROM paid_name WHERE (recipient, name) IN"
-        " (SELECT recipient, name FROM paid_name WHERE day < ? LIMIT ?)",
-        (max(day for day, _ in requests) - DAYS_KEPT, _ROWS_FORGOTTEN_MAX),
+        " (SELECT recipient, name FROM paid_name WHERE day < (SELECT forget_at / 86400 FROM passed_time) - ? LIMIT ?)",
+        (DAYS_KEPT, _ROWS_FORGOTTEN_MAX),
     )
     return [None] * len(requests)

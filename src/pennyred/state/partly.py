@@ -7,6 +7,7 @@ has given up. Shared by all workers; survives a restart.
 from collections.abc import Sequence
 
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.passing import LATER_DAY
 from pennyred.storage.statements import Connection
 
 DAYS_KEPT = 7
@@ -40,11 +41,13 @@ def _had(connection: Connection, requests: Sequence[Sequence[bytes]]) -> list[fr
 
 def _add(connection: Connection, requests: Sequence[_Request]) -> list[None]:
     connection.executemany(
-        "INSERT INTO partly VALUES (?, ?) ON CONFLICT (letter) DO UPDATE SET day = excluded.day",
+        f"INSERT INTO partly VALUES (?1, {LATER_DAY.format('?2')})"  # noqa: S608 - ours
+        " ON CONFLICT (letter) DO UPDATE SET day = excluded.day",
         [(letter, day) for day, letters in requests for letter in letters],
     )
     connection.execute(
-        "DELETE FROM partly WHERE letter IN (SELECT letter FROM partly WHERE day <= ? LIMIT ?)",
-        (max(day for day, _ in requests) - DAYS_KEPT, _ROWS_FORGOTTEN_MAX),
+        "DELETE FROM partly WHERE letter IN (SELECT letter FROM partly"
+        " WHERE day <= (SELECT forget_at / 86400 FROM passed_time) - ? LIMIT ?)",
+        (DAYS_KEPT, _ROWS_FORGOTTEN_MAX),
     )
     return [None] * len(requests)

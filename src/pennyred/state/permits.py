@@ -107,8 +107,9 @@ def _remove(connection: Connection, user: str, name: str) -> int:
 
 
 def _expect(connection: Connection, user: str, domain: str, until: int, now: int) -> None:
-    connection.execute("DELETE FROM expected WHERE until_at < ?", (now,))
-    ((count,),) = _rows(connection, "SELECT count(*) FROM expected WHERE user = ?", (user,))
+    connection.execute("DELETE FROM expected WHERE until_at < (SELECT forget_at FROM passed_time)")
+    open_ones = "SELECT count(*) FROM expected WHERE user = ? AND until_at >= ?"
+    ((count,),) = _rows(connection, open_ones, (user, now))
     if int(count) >= WINDOWS_MAX:
         raise TooMany(f"{user} has {WINDOWS_MAX} open windows already")
     connection.execute("INSERT INTO expected (user, domain, until_at, used) VALUES (?, ?, ?, 0)", (user, domain, until))

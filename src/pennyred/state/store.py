@@ -16,6 +16,7 @@ from pennyred.state.foundkeys import FoundKeys
 from pennyred.state.outbox import Outbox
 from pennyred.state.paidnames import PaidNames
 from pennyred.state.partly import PartlyDelivered
+from pennyred.state.passedtime import PassedTimes
 from pennyred.state.permits import Permits
 from pennyred.state.recipientrules import RecipientRuleBook
 from pennyred.state.wanted import WantedBook
@@ -42,6 +43,7 @@ class GateState:
         self.recipient_rules = RecipientRuleBook(self._commits)
         self.figures = FigureBook(self._commits)
         self.office_keys = FoundKeys(self._commits)
+        self.passed = PassedTimes(self._commits)
 
     @classmethod
     def open(cls, database: Path | str, *, now: int, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:

@@ -14,6 +14,7 @@ import msgspec
 from pennyred.ledger.protocol import PAGE_MAX
 from pennyred.postage.encoding import INTEGER_MAX, decode_base64
 from pennyred.postage.errors import Malformed, Unavailable
+from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX
 from pennyred.postage.licence import Revocations
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
@@ -26,7 +27,6 @@ from pennyred.web.messages import RevocationsView
 from pennyred.web.redemptions import (
     BODY_BYTES_MAX,
     ITEMS_MAX,
-    LEASE_SECONDS_MAX,
     HoldItem,
     HoldRequest,
     SettleItem,

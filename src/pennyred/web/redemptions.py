@@ -13,6 +13,7 @@ import msgspec
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.encoding import INTEGER_MAX, decode_base64, encode_base64
 from pennyred.postage.errors import Malformed
+from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX
 from pennyred.postage.licence import ACCOUNT
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.redemption import (
@@ -31,7 +32,6 @@ ITEMS_MAX = 1000
 """Of one request; a letter has as many recipients at most."""
 BODY_BYTES_MAX = 4 * 2**20
 """Of one request: a thousand stamps, each of a few hundred bytes up to the largest that is well-formed."""
-LEASE_SECONDS_MAX = 4 * 3600
 
 Whole = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
 Text = Annotated[str, msgspec.Meta(max_length=8192)]

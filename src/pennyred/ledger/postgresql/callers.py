@@ -53,12 +53,16 @@ async def remember_jti(connection: Connection, jti: str, expires_at: int, now: i
     if not now < expires_at <= now + TOKEN_LIFE_SECONDS_MAX:
         return False
     await connection.execute(
-        "DELETE FROM token_seen WHERE hash IN"
-        " (SELECT hash FROM token_seen WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
-        now, _TOKENS_FORGOTTEN_EACH,
-    )  # fmt: skip
+        "DELETE FROM token_seen WHERE hash IN (SELECT hash FROM token_seen"
+        " WHERE expires_at <= (SELECT forget_at FROM passed_time) LIMIT $1 FOR UPDATE SKIP LOCKED)",
+        _TOKENS_FORGOTTEN_EACH,
+    )
     digest = hashlib.sha256(jti.encode()).digest()  # so that an id of any length takes 32 bytes
-    done = await connection.execute("INSERT INTO token_seen VALUES ($1, $2) ON CONFLICT DO NOTHING", digest, expires_at)
+    done = await connection.execute(
+        "INSERT INTO token_seen VALUES ($1, $2) ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at"
+        " WHERE token_seen.expires_at <= $3",
+        digest, expires_at, now,
+    )  # fmt: skip
     return bool(done == "INSERT 0 1")
 
 
@@ -80,7 +84,8 @@ async def keep_answer(connection: Connection, name: bytes, kept: KeptAnswer, now
     require_short(kept)
     await connection.execute(
         "DELETE FROM answer WHERE name = $3 AND expires_at <= $1 OR name IN"
-        " (SELECT name FROM answer WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        " (SELECT name FROM answer WHERE expires_at <= (SELECT forget_at FROM passed_time) LIMIT $2"
+        " FOR UPDATE SKIP LOCKED)",
         now, _ANSWERS_FORGOTTEN_EACH, name,
     )  # fmt: skip
     await connection.execute(

@@ -5,6 +5,7 @@ transaction.
 """
 
 from collections.abc import Collection
+from typing import Any
 
 from asyncpg import Connection
 
@@ -21,6 +22,9 @@ from pennyred.postage.ledger_rules import (
     oldest_day_kept,
     utc_day,
 )
+from pennyred.storage import passing
+from pennyred.storage.blocking import translated
+from pennyred.storage.passing import Looker, Passed
 
 _ROWS_FORGOTTEN_MAX = 1000
 _USAGE = """
@@ -40,16 +44,31 @@ _FORGET = (
 )
 
 
-async def sweep_holds(connection: Connection, known_days: Collection[int], *, now: int) -> tuple[int, int, bool]:
-    """Void or settle holds left in doubt; how many of each, and whether there may be more."""
-    overdue = await stamps.overdue_holds(connection, now - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
+async def look(connection: Connection, looker: Looker) -> tuple[Passed, Any]:
+    """How much time has passed (`storage.passing`), and what the looker is to keep once that is committed."""
+    own = looker.clock()
+    believed, last_clock = (await connection.fetch(f"{passing.BELIEVED} FOR UPDATE"))[0]  # one after the other
+    await connection.execute(translated(passing.TELL), looker.name, own)
+    clocks = [tuple(row) for row in await connection.fetch(passing.CLOCKS)]
+    found, memory, gone = looker.weigh(clocks, believed, last_clock, own)
+    if gone:
+        await connection.executemany(translated(passing.FORGET_LOOKER), [(name,) for name in gone])
+    await connection.execute(translated(passing.BELIEVE), found.believed, found.until, found.clock)
+    return found, memory
+
+
+async def sweep_holds(
+    connection: Connection, known_days: Collection[int], *, now: int, until: int
+) -> tuple[int, int, bool]:
+    """Void or settle holds left in doubt by `until`; how many of each, and whether there may be more."""
+    overdue = await stamps.overdue_holds(connection, until - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
     today = utc_day(now)
     figures = await journal.locked_figures(connection, {key[0] for key in overdue})
     found = await stamps.load(connection, overdue)  # under the locks: somebody may have come back for one
     doubtful = [
         key
         for key in overdue
-        if key in found and found[key].state == StampState.HELD and is_to_be_swept(found[key].lease_until, now)
+        if key in found and found[key].state == StampState.HELD and is_to_be_swept(found[key].lease_until, until)
     ]
     batch = Batch(found, figures, today=today, number=await journal.new_batch_id(connection))
     pairs = {(key[0], found[key].receiver) for key in doubtful}
@@ -58,29 +77,29 @@ async def sweep_holds(connection: Connection, known_days: Collection[int], *, no
     return voided, settled, len(overdue) == HOLDS_PER_SWEEP_MAX
 
 
-async def droppable(connection: Connection, *, now: int) -> tuple[list[int], list[int]]:
+async def droppable(connection: Connection, *, until: int) -> tuple[list[int], list[int]]:
     """The days that may be forgotten, oldest first; and the partitions of others as old that never had a stamp."""
-    old = [day for day in await days.present(connection) if day < oldest_day_kept(now)]
+    old = [day for day in await days.present(connection) if day < oldest_day_kept(until)]
     if not old:
         return [], []  # as almost always; spares looking at all open holds
     unused = [day for day in old if not await days.has_stamps(connection, day)]
     oldest_open_day = await connection.fetchval("SELECT min(expiry_day) FROM hold")
-    return droppable_days(set(old).difference(unused), oldest_open_day, now), unused
+    return droppable_days(set(old).difference(unused), oldest_open_day, until), unused
 
 
-async def forget(connection: Connection, *, now: int) -> None:
+async def forget(connection: Connection, *, until: int) -> None:
     """Delete what is past every window, in pieces."""
     for statement in _FORGET:
-        await connection.execute(statement, utc_day(now) - IN_DOUBT_DAYS, _ROWS_FORGOTTEN_MAX)
+        await connection.execute(statement, utc_day(until) - IN_DOUBT_DAYS, _ROWS_FORGOTTEN_MAX)
     await connection.execute(
         "DELETE FROM token_seen WHERE hash IN"
         " (SELECT hash FROM token_seen WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
-        now, _ROWS_FORGOTTEN_MAX,
+        until, _ROWS_FORGOTTEN_MAX,
     )  # fmt: skip
     await connection.execute(
         "DELETE FROM answer WHERE name IN"
         " (SELECT name FROM answer WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)",
-        now, _ROWS_FORGOTTEN_MAX,
+        until, _ROWS_FORGOTTEN_MAX,
     )  # fmt: skip
     await connection.execute(
         "DELETE FROM detail WHERE id IN (SELECT id FROM detail, floor WHERE last_day <= floor.day LIMIT $1)",

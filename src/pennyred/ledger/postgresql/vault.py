@@ -29,6 +29,7 @@ from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void,
 from pennyred.storage.mergedwork import MergedWork
 from pennyred.storage.migrations import Migration, load_migrations
 from pennyred.storage.noting import NoteBatch
+from pennyred.storage.passing import Looker, Passed
 from pennyred.storage.postgres import (
     CONNECTIONS_MAX,
     Connection,
@@ -214,17 +215,23 @@ class PostgresLedger:
         """See `Ledger.head`."""
         return await self._run(chain.last_head)
 
-    async def sweep(self, *, now: int) -> SweepReport:
+    async def passed(self, looker: Looker) -> Passed:
+        """See `Ledger.passed`."""
+        found, memory = await self._run(lambda db: sweep.look(db, looker))
+        looker.keep(memory)
+        return found
+
+    async def sweep(self, *, now: int, until: int) -> SweepReport:
         """See `Ledger.sweep`. Makes the partitions of the days to come, too."""
         await self._make_days(days.ahead(now))
         voided, settled, is_more = await self._with_days(
-            lambda: self._run(lambda db: sweep.sweep_holds(db, self._days, now=now))
+            lambda: self._run(lambda db: sweep.sweep_holds(db, self._days, now=now, until=until))
         )
-        droppable, unused = await self._run(lambda db: sweep.droppable(db, now=now))
+        droppable, unused = await self._run(lambda db: sweep.droppable(db, until=until))
         dropped = tuple([day for day in droppable[:1] if await self._drop(day)])
         for day in unused:
             await self._drop(day, is_used=False)
-        await self._run(lambda db: sweep.forget(db, now=now))
+        await self._run(lambda db: sweep.forget(db, until=until))
         return SweepReport(voided, settled, dropped, is_more or len(droppable) > 1)
 
     async def audit(self) -> Audit:

@@ -49,11 +49,16 @@ def remember_jti(connection: apsw.Connection, jti: str, expires_at: int, now: in
     if not now < expires_at <= now + TOKEN_LIFE_SECONDS_MAX:
         return False
     connection.execute(
-        "DELETE FROM token_seen WHERE hash IN (SELECT hash FROM token_seen WHERE expires_at <= ? LIMIT ?)",
-        (now, _TOKENS_FORGOTTEN_EACH),
+        "DELETE FROM token_seen WHERE hash IN (SELECT hash FROM token_seen"
+        " WHERE expires_at <= (SELECT forget_at FROM passed_time) LIMIT ?)",
+        (_TOKENS_FORGOTTEN_EACH,),
     )
     digest = hashlib.sha256(jti.encode()).digest()  # so that an id of any length takes 32 bytes
-    connection.execute("INSERT INTO token_seen VALUES (?, ?) ON CONFLICT DO NOTHING", (digest, expires_at))
+    connection.execute(
+        "INSERT INTO token_seen VALUES (?, ?) ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at"
+        " WHERE token_seen.expires_at <= ?",
+        (digest, expires_at, now),
+    )
     return connection.changes() == 1
 
 
@@ -75,8 +80,9 @@ def keep_answer(connection: apsw.Connection, name: bytes, kept: KeptAnswer, now:
     """Keep an answer; each call forgets more than it adds once there is something to forget."""
     require_short(kept)
     connection.execute(
-        "DELETE FROM answer WHERE name IN (SELECT name FROM answer WHERE expires_at <= ? LIMIT ?)",
-        (now, _ANSWERS_FORGOTTEN_EACH),
+        "DELETE FROM answer WHERE name IN (SELECT name FROM answer"
+        " WHERE expires_at <= (SELECT forget_at FROM passed_time) LIMIT ?)",
+        (_ANSWERS_FORGOTTEN_EACH,),
     )
     connection.execute("DELETE FROM answer WHERE name = ? AND expires_at <= ?", (name, now))
     connection.execute(

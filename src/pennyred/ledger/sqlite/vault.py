@@ -37,6 +37,7 @@ from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_d
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import Migration, is_empty, load_migrations, migrate, require_current
 from pennyred.storage.noting import NoteBatch
+from pennyred.storage.passing import Looker, Passed, look
 
 
 def migrate_ledger(path: Path, *, now: int) -> list[int]:
@@ -223,9 +224,15 @@ class SqliteLedger:
         """See `Ledger.head`."""
         return await self._reader.run(chain.last_head)
 
-    async def sweep(self, *, now: int) -> SweepReport:
+    async def passed(self, looker: Looker) -> Passed:
+        """See `Ledger.passed`."""
+        found, memory = await self._writer.run(lambda db: look(db, looker))
+        looker.keep(memory)
+        return found
+
+    async def sweep(self, *, now: int, until: int) -> SweepReport:
         """See `Ledger.sweep`."""
-        return await self._writer.run(lambda db: sweep.sweep(db, now))
+        return await self._writer.run(lambda db: sweep.sweep(db, now, until))
 
     async def audit(self) -> Audit:
         """See `Ledger.audit`. It has a connection of its own, as it takes its time."""
