@@ -96,6 +96,86 @@ def test_what_cannot_be_read_is_not_believed(server, value):
     assert not found.author_domain
 
 
+def test_what_cannot_be_read_hides_nothing_beside_it(server):
+    said = b"Authentication-Results: mx.example.net;\r\n\tiprev=pass (x) smtp.remote-ip=2001:db8::7;\r\n\t???;\r\n"
+    found = brought(server, said + b"\tdkim=pass header.d=example.org;\r\n" + LETTER)
+    assert (found.author_domain, found.domains) == ("example.org", {"example.org"})
+
+
+def test_of_many_signers_the_author_is_one_of_those_that_count(server):
+    others = b"".join(b"dkim=pass header.d=d%d.example; " % number for number in range(20))
+    said = b"Authentication-Results: mx.example.net; " + others + b"dkim=pass header.d=example.org\r\n"
+    found = brought(server, said + LETTER)
+    assert found.author_domain == "example.org"
+    assert len(found.domains) == 5
+
+
+def test_the_newest_fields_count_where_older_ones_may_be_forged(server):
+    forged = b"Received: from x by mx.example.net; today\r\n" + SAID
+    newest = b"Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=evil.example\r\n"
+    assert brought(server, newest + forged + LETTER).domains == {"evil.example"}
+    assert brought(server, forged + LETTER).author_domain == "example.org", "as milters of Postfix write it"
+
+
+def test_an_author_whose_dmarc_has_passed_and_failed_is_not_proven(server):
+    said = b"Authentication-Results: mx.example.net; dmarc=pass header.from=example.org; dmarc=fail header.from=example.org\r\n"
+    assert brought(server, said + LETTER).author_domain == ""
+
+
+RECEIVED = (
+    b"Received: from %b (name [192.0.2.7])\r\n\tby mx.example.net with ESMTP id 1 for <bob@example.net>; today\r\n"
+)
+SIGNED = b"DKIM-Signature: v=1; a=rsa-sha256; d=%b; s=%b; i=%b; h=from; bh=AAAA; b=AAAA\r\n"
+
+
+@pytest.mark.parametrize(
+    ("added", "env"),
+    [
+        (b"", {"sender": b'"a;dkim=pass header.d=example.org"@evil.example'}),
+        (b"", {"sender": b"a;dkim=pass@evil.example"}),
+        (b"", {"sender": b"a b@evil.example"}),
+        (b"", {"helo": "x; dkim=pass header.d=example.org"}),
+        (b"", {"helo": "x) smtp.mailfrom=example.org ("}),
+        (b"", {"helo": 'x"'}),
+        (RECEIVED % b"x; dkim=pass header.d=example.org", {}),
+        (SIGNED % (b"evil.example", b"s", b"x=3B=20dkim=3Dpass=20@evil.example"), {}),
+        (SIGNED % (b"evil.example", b"s", b'"x y"@evil.example'), {}),
+        (SIGNED % (b"evil.example", b"s", b"x\r\n header.d=example.org@evil.example"), {}),
+        (SIGNED % (b"example.org x.evil.example", b"s", b"@evil.example"), {}),
+        (SIGNED % (b"evil.example", b"s dkim=pass", b"@evil.example"), {}),
+        (b"DKIM-Signature: i=a=20b@evil.example\r\n", {}),
+        (b"DKIM-Signature: a=b;\r\n\ti\r\n = =20@evil.example\r\n", {}),
+        (SIGNED % (b"d", b"s", b"@d") * 51, {}),
+        (b"From: eve@evil.example\r\n", {}),
+    ],
+)
+def test_of_a_sender_whose_names_may_be_read_as_results_a_front_proves_nothing(server, added, env):
+    """What the front has found out is found out again, and the DNS of this test proves nothing."""
+    env = envelope(**({"sender": b"ann@example.org", "is_from_front": True} | env))
+    found = authenticate(server, SAID + added + LETTER, env, trusted_fronts=["mx.example.net"])
+    assert not found.domains
+    assert not found.author_domain
+
+
+@pytest.mark.parametrize(
+    ("added", "env"),
+    [
+        (RECEIVED % b"[IPv6:2001:db8::7]", {"helo": "[IPv6:2001:db8::7]"}),
+        (b"", {"sender": b"bounce+ann=example.org@lists.example"}),
+        (b"", {"sender": "jürgen@bücher.example".encode()}),
+        (b"", {"sender": b"", "helo": ""}),
+        (SIGNED % (b"example.org", b"s1.mail_2", b"ann+tag@mail.example.org"), {}),
+        (SIGNED % (b"example.org", b" s ", b"\r\n\t@example.org"), {}),
+    ],
+)
+def test_names_as_honest_senders_have_them_are_no_reason_to_doubt_a_front(server, added, env):
+    env = envelope(**({"sender": b"ann@example.org", "is_from_front": True} | env))
+    assert (
+        authenticate(server, SAID + added + LETTER, env, trusted_fronts=["mx.example.net"]).author_domain
+        == "example.org"
+    )
+
+
 def test_a_few_fields_of_a_front_are_read_and_no_more(server, monkeypatch):
     read = []
     monkeypatch.setattr(fronts, "read_claims", read.append)

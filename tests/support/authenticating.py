@@ -44,12 +44,14 @@ def authenticate_all(server, letters, env=None, **settings):
 
     async def run():
         checker = Checker(nameservers=[server.address], on_error=mistakes.append, **settings)
+        in_hand = [received(letter) if isinstance(letter, bytes) else letter for letter in letters]
         try:
-            return await asyncio.gather(
-                *(checker.authenticate(_in_hand(letter), env or envelope()) for letter in letters)
-            )
+            return await asyncio.gather(*(checker.authenticate(letter, env or envelope()) for letter in in_hand))
         finally:
             checker.close()
+            for letter, given in zip(in_hand, letters, strict=True):
+                if letter is not given:
+                    letter.close()
 
     found = asyncio.run(run())
     if mistakes:
@@ -60,7 +62,3 @@ def authenticate_all(server, letters, env=None, **settings):
 def results(found, method):
     """The words of one method, in their order."""
     return [str(finding.result) for finding in found.findings if finding.method == method]
-
-
-def _in_hand(letter):
-    return received(letter) if isinstance(letter, bytes) else letter

@@ -30,11 +30,11 @@ _SOA = "ns.invalid. hostmaster.invalid. 1 3600 600 86400 60"
 
 
 class DnsServer:
-    """Serves in a thread of its own, between `with` and the end of it."""
+    """Serves in a thread of its own, between `with` and the end of it; on a free port, or where it is told."""
 
-    def __init__(self, records=None, ttl=TTL, port=0):
+    def __init__(self, records=None, ttl=TTL, port=0, host="127.0.0.1"):
         self.ttl = ttl
-        self._port = port
+        self._host, self._port = host, port
         self.questions = Counter()
         """How often each (name, type) was asked for, in lower case without a final dot."""
         self.by_tcp = 0
@@ -78,7 +78,7 @@ class DnsServer:
         return self.questions.total()
 
     def __enter__(self):
-        self._udp, self._tcp = _sockets(self._port)
+        self._udp, self._tcp = _sockets(self._host, self._port)
         self.address = self._udp.getsockname()
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="dns-server", daemon=True)
@@ -171,10 +171,10 @@ def _rdata(rdtype, text):
     return dns.rdata.from_text("IN", rdtype, text, origin=dns.name.root, relativize=False)
 
 
-def _sockets(port):
+def _sockets(host, port):
     """UDP and TCP on one port of loopback, a free one for 0."""
     while True:
-        tcp = socket.create_server(("127.0.0.1", port))
+        tcp = socket.create_server((host, port))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             udp.bind(tcp.getsockname())

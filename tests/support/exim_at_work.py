@@ -18,11 +18,18 @@ local_interfaces = <; 127.0.0.1 ; ::1
 tls_advertise_hosts =
 helo_accept_junk_hosts = *
 smtp_accept_max_nonmail = 1000
-acl_smtp_rcpt = accept
-acl_smtp_data = accept
+acl_smtp_rcpt = at_rcpt
+acl_smtp_data = at_data
 keep_environment =
 allow_utf8_domains = true
 {main}
+begin acl
+at_rcpt:
+{at_rcpt}
+  accept
+at_data:
+{at_data}
+  accept
 begin routers
 aliases:
   driver = redirect
@@ -55,12 +62,26 @@ class EximAtWork(Chroot):
     """One instance on `port`, loopback in both families; mail for example.org is Bob's, all other goes to `others`."""
 
     def __init__(
-        self, others: int, *, main: str = "", remote: str = "", aliases: str = "", build: str = "heavy"
+        self,
+        others: int,
+        *,
+        main: str = "",
+        at_rcpt: str = "",
+        at_data: str = "",
+        remote: str = "",
+        aliases: str = "",
+        nameserver: str = "",
     ) -> None:
-        super().__init__(f"exim-{build}")
+        """`main`, `at_rcpt`, `at_data` and `remote` are more lines of the configuration: of its first part, of what is
+        done at RCPT and DATA, and of the transport to others. `nameserver` is an address, whose port must be 53.
+        """
+        super().__init__("exim-heavy")
         self.port = free_port()
-        self.configuration = _CONFIGURATION.format(port=self.port, others=others, main=main, remote=remote)
+        self.configuration = _CONFIGURATION.format(
+            port=self.port, others=others, main=main, at_rcpt=at_rcpt, at_data=at_data, remote=remote
+        )
         self.aliases = aliases
+        self.nameserver = nameserver
         self.syslog: list[str] = []
         """What it has told the system's log, as that would have written it."""
 
@@ -71,6 +92,9 @@ class EximAtWork(Chroot):
             self.folder_of("Debian-exim", folder, 0o750)
         self.write("/etc/aliases", self.aliases)
         self.write("/etc/exim4/exim4.conf", self.configuration)
+        if self.nameserver:
+            self.write("/etc/resolv.conf", f"nameserver {self.nameserver}\n")
+            self.write("/etc/nsswitch.conf", "hosts: files dns\n")
         self._listen_to_syslog()
         self.start("/usr/sbin/exim4", "-bdf", "-q1m", port=self.port)
 

@@ -13,7 +13,7 @@ class HostileSink:
 
     def __init__(self, replies):
         self._replies = itertools.cycle(replies)
-        self.taken = 0
+        self.letters = []
 
     def __enter__(self):
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -42,14 +42,18 @@ class HostileSink:
 
             say(b"220 sink")
             in_data = is_friendly = False
+            letter = b""
             try:
                 while line := wire.readline():
                     if in_data:
                         if line == b".\r\n":
                             in_data = False
-                            self.taken += 1
+                            self.letters.append(letter)
+                            letter = b""
                             say(b"250 ok" if is_friendly else b"250 " + next(self._replies))
                             is_friendly = False
+                        else:
+                            letter += line.removeprefix(b".")
                     elif line[:4].upper() == b"EHLO":
                         say(b"250-sink", b"250 8BITMIME")
                     elif line[:4].upper() == b"DATA":

@@ -8,7 +8,8 @@ from typing import Any
 import dkim
 
 from pennyred.authentication import signatures
-from pennyred.authentication.claims import read_claims
+from pennyred.authentication.claims import read_claims, says_author_passes
+from pennyred.authentication.fronts import is_plainly_signed
 from pennyred.authentication.lookups import Lookups, Temporary
 from pennyred.authentication.signatures import BodyHashes, HeaderField, Tags, Unverified
 from pennyred.postage.address import canonical_domain
@@ -83,7 +84,7 @@ def check_arc(chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookup
     is_sealers = word == dkim.CV_Pass and _sealed_by(sets[0]) == (chain.sealer, int(chain.instance))
     if not is_sealers:
         return ArcAnswer(Finding("arc", Result.FAIL, properties))
-    return ArcAnswer(Finding("arc", Result.PASS, properties), _authors(sets[0]["aar-value"]))
+    return ArcAnswer(Finding("arc", Result.PASS, properties), _authors(header, int(chain.instance)))
 
 
 class _Chain(dkim.ARC):  # type: ignore[misc]
@@ -149,10 +150,11 @@ def _tags(header: HeaderSection, key: bytes, instance: int) -> Tags:
     return signatures.read_tags(field.value, _MANDATORY[key], is_arc=True)
 
 
-def _authors(results: bytes) -> frozenset[str]:
-    """`results` is the value of the newest `ARC-Authentication-Results` (RFC 8617 section 4.1.1)."""
-    claims = read_claims(_INSTANCE.sub(b"", results, count=1))
-    if claims is None:
+def _authors(header: HeaderSection, newest: int) -> frozenset[str]:
+    """Who passed DMARC, as the `ARC-Authentication-Results` of this set says (RFC 8617 section 4.1.1)."""
+    results = next((field for field in header.named(_RESULTS) if _instance(field) == newest), None)
+    claims = results and read_claims(_INSTANCE.sub(b"", results.value, count=1))
+    if not claims or not is_plainly_signed(header):
         return frozenset()
-    passed = [claim for claim in claims.results if claim.method == "dmarc" and claim.is_pass]
-    return frozenset(filter(None, (claim.domain("header.from") for claim in passed)))
+    authors = {claim.domain("header.from") for claim in claims.results if claim.method == "dmarc"}
+    return frozenset(author for author in authors if author and says_author_passes(claims.results, author))

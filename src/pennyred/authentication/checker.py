@@ -16,7 +16,7 @@ from pennyred.authentication.arc import ArcChain, check_arc, read_chain
 from pennyred.authentication.author import author_domain
 from pennyred.authentication.bodies import body_hashes
 from pennyred.authentication.dkim import DkimSignature, check_dkim, read_signatures, wants_simple_body
-from pennyred.authentication.fronts import believe_fronts
+from pennyred.authentication.fronts import believe_fronts, can_be_retold
 from pennyred.authentication.lookups import Lookups, Servers, Temporary, TooMany
 from pennyred.authentication.registered import Registered
 from pennyred.authentication.signatures import BodyHashes
@@ -111,7 +111,7 @@ class Checker:
     async def _authenticate(self, letter: Letter, envelope: Envelope) -> Authentication:
         header = letter.header
         if envelope.is_from_front and self._fronts:
-            believed = await self._in_thread(lambda _: believe_fronts(header, self._fronts, author_domain(header)))
+            believed = await self._in_thread(lambda _: self._believed(header, envelope))
             if believed is not None:
                 return believed
         signatures = read_signatures(header)
@@ -121,6 +121,10 @@ class Checker:
         return await self._in_thread(
             lambda deadline: _Work(header, envelope, signatures, chain, bodies, Lookups(self._servers, deadline)).done()
         )
+
+    def _believed(self, header: HeaderSection, envelope: Envelope) -> Authentication | None:
+        author = author_domain(header)
+        return believe_fronts(header, self._fronts, author) if author and can_be_retold(header, envelope) else None
 
     async def _in_thread(self, work: Callable[[float], _T]) -> _T:
         """Do the work, told until when by `time.monotonic`; raises `TimeoutError` where it does not come to its end in
