@@ -8,7 +8,7 @@ from stationery import LETTER, Stationery
 from pennyred.cli.verifying import LOOKUPS_MAX
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.chain import GENESIS, BatchHead, Totals, Use
+from pennyred.postage.chain import GENESIS, BatchHead, Epoch, Totals, Use
 from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.letter import parse_header, split_letter
@@ -149,10 +149,13 @@ def test_the_office_one_has_an_account_at_is_known(run, account):
     assert only(run("verify", "--json", stdin=stamped))["verdict"] == "full"
 
 
-def receipt_of(letter_hash, *, key=None, serial=b"\x01" * 16):
+EPOCH = Epoch(b"\x07" * 16, 2, 1_794_900_000)
+
+
+def receipt_of(letter_hash, *, key=None, serial=b"\x01" * 16, number=1, epochs=()):
     """One that an office has signed, for a batch of this one payment."""
     use = Use("aaaaaaaaaaaaaaaa", 20_790, serial, letter_hash, "mx", "example.org", 1, 1_795_000_000)
-    head = BatchHead(1, use.at, Totals(10, 1, 0), 1, root_of([use.detail]), GENESIS)
+    head = BatchHead(number, use.at, Totals(10, 1, 0), 1, root_of([use.detail]), GENESIS, epochs)
     signature = sign_head(key or Stationery().office_key, "post.example.org", "s1", head)
     return format_receipt("post.example.org", "s1", seal(use, head, 0, Tree([use.detail])), signature)
 
@@ -175,12 +178,54 @@ class TestReceipts:
     def test_with_the_letter_it_says_whether_that_was_the_one(self, run, tmp_path):
         section, body = split_letter(LETTER)
         own = letter_hash(header_hash(parse_header(section)), body_hash(body), canonical_recipient(BOB))
-        rows = self.told(run, tmp_path, receipt_of(own), receipt_of(b"x" * 32, serial=b"\x02" * 16), letter=LETTER)
+        rows = self.told(
+            run, tmp_path, receipt_of(own), receipt_of(b"x" * 32, serial=b"\x02" * 16, number=2), letter=LETTER
+        )
         assert [row["letter"] for row in rows] == ["own", "other"]
 
     def test_an_office_that_took_one_stamp_for_two_letters_is_shown(self, run, tmp_path):
         rows = self.told(run, tmp_path, receipt_of(b"a" * 32), receipt_of(b"b" * 32), status=1)
         assert [row["verdict"] for row in rows] == ["contradicts", "contradicts"]
+
+    def test_an_office_that_signs_two_heads_of_one_number_is_shown_too(self, run, tmp_path):
+        rows = self.told(run, tmp_path, receipt_of(b"a" * 32), receipt_of(b"b" * 32, serial=b"\x02" * 16), status=1)
+        assert [row["verdict"] for row in rows] == ["contradicts", "contradicts"]
+
+    def test_one_that_was_restored_from_a_backup_in_between_says_so_and_is_not_convicted(self, run, tmp_path):
+        """Behind batch 2 it knows nothing of what it had signed: the same stamp, and the same number, come again."""
+        rows = self.told(
+            run, tmp_path, receipt_of(b"a" * 32, number=4), receipt_of(b"b" * 32, number=4, epochs=(EPOCH,))
+        )
+        assert [(row["verdict"], row["epoch"]) for row in rows] == [("restored", 0), ("holds", 1)]
+        said = run("verify", "--receipt", tmp_path / "receipts", "--json").document["restored"]
+        assert said == [{"issuer": "post.example.org", "at": "2026-11-17T07:20:00Z", "follows": 2}]
+        text = run("verify", "--receipt", tmp_path / "receipts").text
+        assert "post.example.org was restored from a backup on 2026-11-17T07:20:00Z" in text
+        assert "behind batch 2" in text
+
+    def test_what_a_restored_office_still_had_in_its_books_convicts_it(self, run, tmp_path):
+        rows = self.told(
+            run,
+            tmp_path,
+            receipt_of(b"a" * 32, number=2),
+            receipt_of(b"b" * 32, number=4, epochs=(EPOCH,)),
+            receipt_of(b"c" * 32, serial=b"\x02" * 16, number=2 + 1),
+            status=1,
+        )
+        assert [row["verdict"] for row in rows] == ["contradicts", "contradicts", "restored"]
+
+    def test_within_one_epoch_two_letters_for_one_stamp_convict_it(self, run, tmp_path):
+        receipts = [receipt_of(name * 32, number=4 + n, epochs=(EPOCH,)) for n, name in enumerate((b"a", b"b"))]
+        assert [row["verdict"] for row in self.told(run, tmp_path, *receipts, status=1)] == ["contradicts"] * 2
+
+    def test_two_restores_of_one_backup_are_two_epochs(self, run, tmp_path):
+        other = Epoch(b"\x08" * 16, 2, 1_794_990_000)
+        receipts = [receipt_of(b"a" * 32, number=4, epochs=(EPOCH,)), receipt_of(b"b" * 32, number=4, epochs=(other,))]
+        assert [row["verdict"] for row in self.told(run, tmp_path, *receipts)] == ["restored", "holds"]
+
+    def test_a_time_that_no_calendar_has_is_said_as_it_is(self, run, tmp_path):
+        [row] = self.told(run, tmp_path, receipt_of(b"a" * 32, number=4, epochs=(Epoch(b"\x07" * 16, 2, 2**53 - 1),)))
+        assert row["verdict"] == "holds"
 
     def test_one_that_somebody_else_has_signed_is_forged(self, run, tmp_path):
         [row] = self.told(run, tmp_path, receipt_of(b"l" * 32, key=Stationery().sender_key), status=1)

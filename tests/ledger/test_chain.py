@@ -148,7 +148,7 @@ def test_a_journal_from_before_the_chain_is_given_its_first_link(tmp_path):
         database = apsw.Connection(str(path))
         database.execute(
             f"ALTER TABLE stamp_{TODAY + 3} DROP COLUMN place; DROP TABLE detail; DROP TABLE batch; DROP TABLE answer; DROP TABLE revocation;"
-            "DROP TABLE passed_time; DROP TABLE passed_clock"
+            "DROP TABLE epoch; DROP TABLE passed_time; DROP TABLE passed_clock"
         ).fetchall()
         database.execute(
             "CREATE TABLE old AS SELECT account, abs(entry_id) AS entry_id, amount, balance FROM posting;"

@@ -15,7 +15,7 @@ from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.authres import claims_to_be_ours
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import relaxed_body, relaxed_field
-from pennyred.postage.chain import BatchHead, Totals, Use
+from pennyred.postage.chain import BatchHead, Epoch, Totals, Use
 from pennyred.postage.claims import REPLIED_TO_MAX, is_automatic, read_claims
 from pennyred.postage.digest import header_hash, signed_names
 from pennyred.postage.encoding import decode_base64, decode_integer
@@ -242,10 +242,10 @@ SEEDS: dict[str, list[bytes]] = {
 """Inputs that are accepted, to begin from; those of stamps come from the vectors."""
 
 
-def _receipt() -> bytes:
+def _receipt(*epochs: Epoch) -> bytes:
     use = Use("a" * 16, 20_000, bytes(16), bytes(32), "mx", "example.org", 1, 1_790_000_000)
     details = [use.detail, bytes(32), bytes(32)]
-    head = BatchHead(7, 1_790_000_000, Totals(9, 3, 0), 3, root_of(details), bytes(32))
+    head = BatchHead(7, 1_790_000_000, Totals(9, 3, 0), 3, root_of(details), bytes(32), epochs)
     return format_receipt("post.example.org", "s1", seal(use, head, 0, Tree(details)), bytes(64))
 
 
@@ -257,7 +257,11 @@ def good_inputs(name: str) -> list[bytes]:
     return {
         "stamp": stamps,
         "licence": licences,
-        "receipt": [_receipt()],
+        "receipt": [
+            _receipt(),
+            _receipt(Epoch(b"1" * 16, 2, 3)),
+            _receipt(Epoch(b"1" * 16, 2, 3), Epoch(b"2" * 16, 6, 9)),
+        ],
         "key record": records,
         "tag list": stamps + licences + records,
         "candidates": stamps,

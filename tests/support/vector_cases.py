@@ -1,4 +1,4 @@
-"""The small test vectors: recipients, canonical forms, hashes, licences, keys, signatures, passes."""
+"""The small test vectors: recipients, canonical forms, hashes, licences, keys, signatures, passes, heads."""
 
 import hashlib
 import hmac
@@ -10,11 +10,13 @@ from vector_stamps import IDENTITY, OFFICE, SEEDS, SENDER, licence
 
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.canonical import body_hash, relaxed_body, relaxed_field
+from pennyred.postage.chain import BatchHead, Epoch, Totals
 from pennyred.postage.digest import domain_hash, header_hash, letter_hash, recipient_hash, signed_names
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.keyrecord import format_key_record
 from pennyred.postage.letter import parse_header, split_letter
+from pennyred.postage.merkle import root_of
 from pennyred.postage.passes import mint_pass
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
 
@@ -269,6 +271,41 @@ def passes() -> Iterator[Json]:
         # What holds is said here by name, not asked of the code under test.
         holds = name in {"good", "the day before", "five days later", "one line", "unknown tag", "tags exchanged"}
         yield {"name": name, "because": because, **case, "holds": holds}
+
+
+_LOST = Epoch(bytes(range(16)), 2, 1_795_000_000)
+_AGAIN = Epoch(bytes(range(16, 32)), 7, 1_795_100_000)
+_HEADS = (
+    ("first", "32 octets of zero stand before it", 1, 0, ()),
+    ("details", "the root is over them", 2, 3, ()),
+    ("no details", "the root is of nothing", 3, 0, ()),
+    ("large numbers", "8 octets each", 2**53 - 1, 1, ()),
+    ("after a restore", "another context, and the epoch at the end", 3, 0, (_LOST,)),
+    ("the same number again", "two restores of one backup differ in the epoch's octets", 3, 0, (_AGAIN,)),
+    ("restored twice", "all epochs, the oldest first", 8, 1, (_LOST, _AGAIN)),
+)
+
+
+def heads() -> Iterator[Json]:
+    """Hashes of heads (STAMP.md 13.4, 13.8)."""
+    previous = bytes(32)
+    for name, because, number, count, epochs in _HEADS:
+        details = [hashlib.sha256(b"\0%s %d" % (name.encode(), place)).digest() for place in range(count)]
+        head = BatchHead(number, 1_795_000_000 + count, Totals(100, 7, 1), count, root_of(details), previous, epochs)
+        yield {
+            "name": name,
+            "because": because,
+            "number": number,
+            "time": head.at,
+            "sold": 100,
+            "settled": 7,
+            "refunded": 1,
+            "details_hex": [detail.hex() for detail in details],
+            "previous_hex": previous.hex(),
+            "epochs": [{"id_hex": one.id.hex(), "follows": one.follows, "time": one.at} for one in epochs],
+            "hash_hex": head.hash.hex(),
+        }
+        previous = head.hash
 
 
 def signature_with_null_r(seed: bytes, message: bytes) -> bytes:

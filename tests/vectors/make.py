@@ -38,6 +38,7 @@ def make(folder: Path) -> None:
         ("keys", "Key records (STAMP.md 7.4)", vector_cases.keys()),
         ("signatures", "Signatures that implementations differ about (STAMP.md 7.2)", vector_cases.signatures()),
         ("passes", "Passes and whether they hold (STAMP.md 9)", vector_cases.passes()),
+        ("heads", "Hashes of heads of the chain (STAMP.md 13.4, 13.8)", vector_cases.heads()),
     ):
         _write(folder / f"{name}.json", {"about": about, "cases": list(cases)})
 

@@ -11,11 +11,13 @@ import pytest
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash, relaxed_body, relaxed_field
+from pennyred.postage.chain import BatchHead, Epoch, Totals
 from pennyred.postage.digest import domain_hash, header_hash, letter_hash, recipient_hash, signed_names
 from pennyred.postage.errors import MalformedAddress, MalformedKey, MalformedLicence
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
+from pennyred.postage.merkle import root_of
 from pennyred.postage.passes import pass_holds
 from pennyred.postage.signing import verify
 from pennyred.postage.verdict import LicenceCache, judge_stamp
@@ -168,3 +170,21 @@ def test_a_pass_holds_or_not(case: dict[str, Any]) -> None:
     (field,) = parse_header(b"X-Postage-Pass:" + case["value"].encode("ascii") + b"\r\n").fields
     key, letter = bytes.fromhex(case["key_hex"]), bytes.fromhex(case["letter_hash_hex"])
     assert pass_holds(key, [field], letter, case["day"]) is case["holds"]
+
+
+@cases("heads")
+def test_a_head_has_its_hash(case: dict[str, Any]) -> None:
+    """By hand, from STAMP.md 13.3, 13.4 and 13.8; and by the code."""
+    details = [bytes.fromhex(detail) for detail in case["details_hex"]]
+    epochs = tuple(Epoch(bytes.fromhex(one["id_hex"]), one["follows"], one["time"]) for one in case["epochs"])
+    numbers = [case[name] for name in ("number", "time", "sold", "settled", "refunded")]
+    by_hand = b"pennyred/1 epoch\0" if epochs else b"pennyred/1 chain\0"
+    by_hand += b"".join(number.to_bytes(8) for number in numbers) + len(details).to_bytes(4)
+    by_hand += root_of(details) + bytes.fromhex(case["previous_hex"])
+    by_hand += b"".join(one.id + one.follows.to_bytes(8) + one.at.to_bytes(8) for one in epochs)
+    assert hashlib.sha256(by_hand).hexdigest() == case["hash_hex"]
+    number, at, *totals = numbers
+    head = BatchHead(
+        number, at, Totals(*totals), len(details), root_of(details), bytes.fromhex(case["previous_hex"]), epochs
+    )
+    assert head.hash.hex() == case["hash_hex"]

@@ -1,6 +1,6 @@
 """So many a minute from each network, in bounded memory."""
 
-from pennyred.programs.office import SharedMinute
+from pennyred.programs.officework import SharedMinute
 from pennyred.smtp.tally import Tally
 from pennyred.web import limits
 from pennyred.web.limits import PerMinute

@@ -74,6 +74,25 @@ def test_the_totals_are_those_of_the_books_and_signed(tell):
     tell(story)
 
 
+def test_after_a_restore_totals_and_receipts_name_the_epoch(tell):
+    async def story(office):
+        stamp = await spend(office)
+        assert (await office.ask("GET", "/v1/totals"))[1]["epochs"] == []
+        await office.ledger.begin_epoch(b"e" * 16, now=NOW + 7)
+        _, said, _ = await office.ask("GET", "/v1/totals")
+        assert said["epochs"] == [
+            {"id": encode_base64(b"e" * 16).decode(), "follows": said["batch"] - 1, "at": NOW + 7}
+        ]
+        head = await office.ledger.head()
+        signature = decode_base64(said["signature"].encode(), length=64)
+        assert signs_head(office.office.keys.public_keys, ISSUER, said["selector"], head, signature)
+        receipt = parse_receipt((await ask_receipts(office, ANN, [stamp]))[1]["receipts"][0].encode())
+        assert receipt.sealed.head.epochs == ()
+        assert holds(receipt, office.office.keys.public_keys)
+
+    tell(story)
+
+
 def test_a_sender_is_shown_what_became_of_a_stamp_and_nobody_elses(tell):
     async def story(office):
         stamp = await spend(office)

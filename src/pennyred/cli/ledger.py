@@ -1,5 +1,6 @@
 """For the one who runs an office: its books."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from pennyred.cli.common import (
 from pennyred.config.values import database_url
 from pennyred.ledger.moving import NotEmpty, NotTheSame, move
 from pennyred.ledger.sqlite.backup import back_up
+from pennyred.postage.chain import EPOCH_ID_BYTES, BatchHead
 from pennyred.programs.office import clock, open_ledger
 from pennyred.programs.office import migrate as migrate_ledger
 
@@ -28,7 +30,7 @@ T = TypeVar("T")
 
 @click.group()
 def ledger() -> None:
-    """The books: audit, migrate, backup, restore, copy."""
+    """The books: audit, migrate, backup, restore, restored, copy."""
 
 
 @ledger.command("audit")
@@ -122,18 +124,56 @@ def ledger_backup(context: click.Context, target: Path, *, as_json: bool) -> Non
 def ledger_restore(context: click.Context, source: Path, *, as_json: bool) -> None:
     """Put a backup where the settings have the ledger, and audit it. Stop `serve`, and move what is there away, first.
 
-    The ledger is then as it was at the backup: vouchers redeemed and stamps settled since may be used again. Restore
-    only where the ledger itself is lost.
+    The ledger is then as it was at the backup: vouchers redeemed and stamps settled since may be used again, accounts
+    closed since are open. Restore only where the ledger itself is lost. What the office signs from then on says so.
 
     Example:  pennyred ledger restore /var/backups/ledger-2026-11-23.db
     """
     target = _file_of(context)
-    found = run_async(_audit_of(source))
-    if not found["balanced"]:
-        raise RuleRefused("unbalanced", f"{source} does not balance; nothing was restored", found)
     with _copying(as_json=as_json) as show:
-        back_up(source, target, note=show)
+        back_up(source, target, note=show, prepare=lambda copy: run_async(_restored(copy, source)))
     _told(target, run_async(_audit_of(target)), "restored", as_json=as_json)
+
+
+async def _restored(copy: Path, source: Path) -> None:
+    """Bring a backup's copy up to date, and begin a new epoch in it; raises `RuleRefused` where it does not balance."""
+    await migrate_ledger(copy)
+    ledger = await open_ledger(copy)
+    try:
+        found = asdict(await ledger.audit())
+        if not found["balanced"]:
+            raise RuleRefused("unbalanced", f"{source} does not balance; nothing was restored", found)
+        await ledger.begin_epoch(os.urandom(EPOCH_ID_BYTES), now=clock())
+    finally:
+        await ledger.close()
+
+
+@ledger.command("restored")
+@json_option
+@click.pass_context
+def ledger_restored(context: click.Context, *, as_json: bool) -> None:
+    """Say that the ledger has been put back to an earlier moment by other means than `ledger restore`.
+
+    After PostgreSQL's point-in-time recovery, a dump or a snapshot that was put back: run it once, before `serve`.
+    What was signed since that moment is lost, and its numbers come again; so a new epoch begins, which receipts and
+    totals name.
+
+    Example:  pennyred ledger restored
+    """
+    head = run_async(_begun(office_settings(context).ledger))
+    epoch = head.epochs[-1]
+    if as_json:
+        print_json({"epoch": len(head.epochs), "follows": epoch.follows, "id": epoch.id.hex()})
+    else:
+        click.echo(f"epoch {len(head.epochs)} begins behind batch {epoch.follows}; start the services")
+
+
+async def _begun(database: Path | str) -> BatchHead:
+    ledger = await open_ledger(database)
+    try:
+        return await ledger.begin_epoch(os.urandom(EPOCH_ID_BYTES), now=clock())
+    finally:
+        await ledger.close()
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """What `pennyred verify --receipt` says of an office's receipts: signed by it or not, and for which letter."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import click
 
 from pennyred.cli.common import RuleRefused, print_json, print_table
 from pennyred.postage.errors import Malformed
@@ -12,6 +14,14 @@ from pennyred.postage.receipt import RECEIPT_BYTES_MAX, Receipt, holds, parse_re
 
 RECEIPTS_MAX = 1000
 """Of one file."""
+
+VERDICTS = {
+    "holds": "the office has signed it",
+    "restored": "it has, and has lost it since, as its ledger was restored from a backup",
+    "forged": "it is not signed with a key of the issuer's",
+    "contradicts": "it is, and so is another that cannot be true beside it",
+}
+_GOOD = ("holds", "restored")
 
 FindKeys = Callable[[str, str], Awaitable[Mapping[str, bytes]]]
 """An issuer's keys, among them that of the selector, where it can be found."""
@@ -22,7 +32,7 @@ class Judged:
     """One receipt; a row of the table."""
 
     verdict: str
-    """holds, forged (not signed with a key of the issuer's), or contradicts (another one that holds)."""
+    """One of `VERDICTS`."""
     issuer: str
     account: str
     serial: str
@@ -33,6 +43,8 @@ class Judged:
     at: str
     batch: int
     """The link of the journal's chain that has it."""
+    epoch: int
+    """How often the office's ledger had been restored by then."""
 
 
 def read_receipts(file: Path) -> list[Receipt]:
@@ -52,41 +64,103 @@ def _read(file: Path, place: int, text: bytes) -> Receipt:
         raise Malformed(f"{file}: the {place}. text in it is no receipt of an office's ({error})") from error
 
 
-async def judge_receipts(receipts: Sequence[Receipt], letters: Sequence[bytes], find: FindKeys) -> list[Judged]:
-    """Each, in order. `letters` are the hashes of the letter that was given, one for each recipient."""
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """An office was restored from a backup: what it had signed behind batch `follows` is not in its books."""
+
+    issuer: str
+    at: str
+    follows: int
+
+
+async def judge_receipts(
+    receipts: Sequence[Receipt], letters: Sequence[bytes], find: FindKeys
+) -> tuple[list[Judged], list[Restored]]:
+    """Each, in order, and what the receipts say of restores.
+
+    `letters` are the hashes of the letter that was given, one for each recipient.
+    """
     good = [receipt for receipt in receipts if holds(receipt, await find(receipt.issuer, receipt.selector))]
-    uses: dict[tuple[str, str, int, bytes], set[bytes]] = {}
-    for receipt in good:
-        uses.setdefault(_stamp(receipt), set()).add(receipt.sealed.use.letter)
-    return [
-        _judged(receipt, letters, is_signed=receipt in good, is_alone=len(uses.get(_stamp(receipt), ())) < 2)
-        for receipt in receipts
+    newest = {one.issuer: one.sealed.head for one in sorted(good, key=_age)}
+    contradicted = set(map(id, _contradicted(good)))
+    genuine = set(map(id, good))
+
+    def verdict(receipt: Receipt) -> str:
+        if id(receipt) not in genuine:
+            return "forged"
+        if id(receipt) in contradicted:
+            return "contradicts"
+        return "holds" if receipt.sealed.head.is_in_books_of(newest[receipt.issuer]) else "restored"
+
+    restored = [
+        Restored(issuer, _rfc3339(epoch.at), epoch.follows) for issuer, head in newest.items() for epoch in head.epochs
     ]
+    return [_judged(receipt, letters, verdict(receipt)) for receipt in receipts], restored
 
 
-def tell(found: Sequence[Judged], *, as_json: bool) -> None:
-    """Print them; raises `RuleRefused` unless all hold."""
+def tell(found: Sequence[Judged], restored: Sequence[Restored], *, as_json: bool) -> None:
+    """Print them; raises `RuleRefused` unless an office has signed each, and none against another."""
     rows = [asdict(one) for one in found]
     if not as_json:
         columns = list(rows[0])
         print_table("", columns, [[row[column] for column in columns] for row in rows])
+        for one in restored:
+            click.echo(
+                f"{one.issuer} was restored from a backup on {one.at}: what it had signed behind batch {one.follows}"
+                " is not in its books any more"
+            )
     document: dict[str, Any] = {"receipts": rows}
-    if bad := sorted({one.verdict for one in found} - {"holds"}):
+    if restored:
+        document["restored"] = [asdict(one) for one in restored]
+    if bad := sorted({one.verdict for one in found}.difference(_GOOD)):
         raise RuleRefused(bad[0], f"{len(found)} receipts, of which some {' and '.join(bad)}", document)
     if as_json:
         print_json(document)
 
 
-def _stamp(receipt: Receipt) -> tuple[str, str, int, bytes]:
-    use = receipt.sealed.use
-    return receipt.issuer, use.account, use.expiry_day, use.serial
+def _contradicted(good: Sequence[Receipt]) -> Iterator[Receipt]:
+    """Those of one stamp for two letters, and those whose heads have one number and are two: an office convicts itself.
+
+    Unless one of both was lost by a restore: then the office does not know what it had signed.
+    """
+    by_stamp: dict[object, list[Receipt]] = {}
+    by_number: dict[object, list[Receipt]] = {}
+    for one in good:
+        use, head = one.sealed.use, one.sealed.head
+        by_stamp.setdefault((one.issuer, use.account, use.expiry_day, use.serial), []).append(one)
+        by_number.setdefault((one.issuer, head.epochs, head.number), []).append(one)
+    for some in by_stamp.values():
+        for one in some:
+            if any(one.sealed.use.letter != other.sealed.use.letter and _know(one, other) for other in some):
+                yield one
+    for some in by_number.values():
+        if len({one.sealed.head.hash for one in some}) > 1:
+            yield from some
 
 
-def _judged(receipt: Receipt, letters: Sequence[bytes], *, is_signed: bool, is_alone: bool) -> Judged:
+def _know(one: Receipt, other: Receipt) -> bool:
+    """Whether one of the two was signed by a ledger that had the other in its books."""
+    head, other_head = one.sealed.head, other.sealed.head
+    return head.is_in_books_of(other_head) or other_head.is_in_books_of(head)
+
+
+def _age(receipt: Receipt) -> tuple[int, int]:
+    head = receipt.sealed.head
+    return head.epochs[-1].at if head.epochs else 0, head.number
+
+
+def _judged(receipt: Receipt, letters: Sequence[bytes], verdict: str) -> Judged:
     use, head = receipt.sealed.use, receipt.sealed.head
     letter = ("own" if use.letter in letters else "other") if letters else use.letter.hex()
-    verdict = "forged" if not is_signed else "holds" if is_alone else "contradicts"
-    at = datetime.fromtimestamp(use.at, UTC).isoformat().replace("+00:00", "Z")
     return Judged(
-        verdict, receipt.issuer, use.account, use.serial.hex(), letter, use.receiver, use.domain, at, head.number
-    )
+        verdict, receipt.issuer, use.account, use.serial.hex(), letter, use.receiver, use.domain, _rfc3339(use.at),
+        head.number, len(head.epochs),
+    )  # fmt: skip
+
+
+def _rfc3339(at: int) -> str:
+    """A time of an office's; one that no calendar has is said as it is."""
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return str(at)

@@ -11,7 +11,7 @@ import click
 
 from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
-from pennyred.cli.receipts import Judged, judge_receipts, read_receipts, tell
+from pennyred.cli.receipts import Judged, Restored, judge_receipts, read_receipts, tell
 from pennyred.config import BadSettings, find_settings, read_settings
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.candidates import find_candidates
@@ -63,13 +63,14 @@ def verify(context: click.Context, to: tuple[str, ...], file: Path | None, recei
     stamp was spent before, only its office knows. Its keys come from your account or settings, else from DNS.
 
     With --receipt it says whether an office has signed what its receipts say a stamp was used for; with FILE, whether
-    for this letter. An office that takes one stamp for two letters has signed both.
+    for this letter. An office that takes one stamp for two letters has signed both, and so convicts itself; unless its
+    ledger was restored from a backup in between, which it has to say in its receipts.
 
     Example:  pennyred verify stamped.eml
     """
     if receipt is not None:
         own = _Verifier(context, file_with_crlf(read_letter(file)), to) if file is not None else None
-        tell(run_async(_judge(context, receipt, own)), as_json=as_json)
+        tell(*run_async(_judge(context, receipt, own)), as_json=as_json)
         return
     letter = file_with_crlf(read_letter(file))
     addresses = distinct(to or recipients_of(letter).visible)
@@ -88,7 +89,7 @@ def verify(context: click.Context, to: tuple[str, ...], file: Path | None, recei
         print_json(document)
 
 
-async def _judge(context: click.Context, file: Path, own: "_Verifier | None") -> list[Judged]:
+async def _judge(context: click.Context, file: Path, own: "_Verifier | None") -> tuple[list[Judged], list[Restored]]:
     finder = own or _Verifier(context, b"\r\n", ())
     return await judge_receipts(read_receipts(file), own.letter_hashes if own else (), finder.find)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from pennyred.ledger.batch import Changes, use_of
 from pennyred.ledger.protocol import StampKey
-from pennyred.postage.chain import GENESIS, BatchHead, Totals, split_place
+from pennyred.postage.chain import EPOCHS_MAX, GENESIS, BatchHead, Epoch, Totals, split_place
 from pennyred.postage.ledger_rules import StampRecord
 from pennyred.postage.merkle import HASH_BYTES, root_of
 
-__all__ = ["HASH_BYTES", "ChainAudit", "Moved", "joined", "next_head", "split_hashes"]
+__all__ = ["HASH_BYTES", "ChainAudit", "Moved", "epochs_of", "joined", "next_head", "split_hashes"]
 
 SENTENCES_MAX = 100
 """Of one audit; a broken chain would have one for each of its links."""
@@ -32,8 +32,10 @@ class Moved:
         return cls(settled=sum(changes.settled.values()), refunded=sum(changes.refunded.values()))
 
 
-def next_head(last: BatchHead | None, details: Sequence[bytes], moved: Moved, *, now: int) -> BatchHead:
-    """The link behind `last`."""
+def next_head(
+    last: BatchHead | None, details: Sequence[bytes], moved: Moved, *, now: int, begins: bytes | None = None
+) -> BatchHead:
+    """The link behind `last`; the first of a new epoch, where `begins` is that one's id."""
     before = Totals() if last is None else last.totals
     totals = Totals(before.sold + moved.sold, before.settled + moved.settled, before.refunded + moved.refunded)
     return BatchHead(
@@ -43,7 +45,20 @@ def next_head(last: BatchHead | None, details: Sequence[bytes], moved: Moved, *,
         count=len(details),
         root=root_of(details),
         previous=GENESIS if last is None else last.hash,
+        epochs=_epochs(last, begins, now),
     )
+
+
+def _epochs(last: BatchHead | None, begins: bytes | None, now: int) -> tuple[Epoch, ...]:
+    before = () if last is None else last.epochs
+    if begins is None:
+        return before
+    return (*before, Epoch(begins, 0 if last is None else last.number, now))[-EPOCHS_MAX:]
+
+
+def epochs_of(number: int, epochs: Sequence[Epoch]) -> tuple[Epoch, ...]:
+    """Of all that a ledger has begun, those that a head with this number commits to."""
+    return tuple(epoch for epoch in epochs if epoch.follows < number)[-EPOCHS_MAX:]
 
 
 def joined(details: Sequence[bytes]) -> bytes:

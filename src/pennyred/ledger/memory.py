@@ -17,7 +17,7 @@ from pennyred.ledger.protocol import (
     SweepReport,
     receiver_account,
 )
-from pennyred.postage.chain import BatchHead, split_place
+from pennyred.postage.chain import BatchHead, Epoch, split_place
 from pennyred.postage.ledger_rules import (
     IN_DOUBT_DAYS,
     AccountFigures,
@@ -89,6 +89,16 @@ class MemoryLedger(MemoryOffices):
         """See `Ledger.head`."""
         self._require_open()
         return self._journal.batches[-1][0] if self._journal.batches else None
+
+    async def head_of(self, number: int) -> BatchHead | None:
+        """See `Ledger.head_of`."""
+        self._require_open()
+        return self._journal.batches[number - 1][0] if 0 < number <= len(self._journal.batches) else None
+
+    async def begin_epoch(self, epoch_id: bytes, *, after: Sequence[Epoch] | None = None, now: int) -> BatchHead:
+        """See `Ledger.begin_epoch`."""
+        self._require_open()
+        return self._journal.begin_epoch(epoch_id, after, at=now)
 
     async def passed(self, looker: Looker) -> Passed:
         """See `Ledger.passed`."""

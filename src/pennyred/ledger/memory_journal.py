@@ -1,6 +1,6 @@
 """The books of the ledger in dictionaries: accounts, their entries, and the audit of both."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pennyred.ledger.chaining import ChainAudit, Moved, joined, next_head
@@ -16,7 +16,7 @@ from pennyred.ledger.protocol import (
     is_internal,
     receiver_account,
 )
-from pennyred.postage.chain import BatchHead, Totals, credit_detail
+from pennyred.postage.chain import BatchHead, Epoch, Totals, credit_detail
 
 _PAYMENTS = (EntryKind.SETTLE, EntryKind.SWEEP)
 _DAILY = (*_PAYMENTS, EntryKind.REFUND)
@@ -75,6 +75,14 @@ class Journal:
         """Add a batch to the chain."""
         last = self.batches[-1][0] if self.batches else None
         self.batches.append((next_head(last, details, moved, now=at), details))
+
+    def begin_epoch(self, epoch_id: bytes, after: Sequence[Epoch] | None, *, at: int) -> BatchHead:
+        """Begin a new epoch, unless one was begun `after` those; the newest link."""
+        last = self.batches[-1][0] if self.batches else None
+        if after is None or last is None or last.epochs == tuple(after):
+            last = next_head(last, (), Moved(), now=at, begins=epoch_id)
+            self.batches.append((last, []))
+        return last
 
     def audit(self, open_holds: Iterable[tuple[str, int]]) -> Audit:
         """Recompute everything; `open_holds` are accounts and prices."""

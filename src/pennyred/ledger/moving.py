@@ -5,6 +5,7 @@ the proof the file is sealed: programs that still have it open can write nothing
 """
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pennyred.ledger.postgresql import PostgresLedger, days
 from pennyred.ledger.protocol import Ledger
 from pennyred.ledger.sqlite import SqliteLedger
 from pennyred.ledger.sqlite.seal import seal
+from pennyred.postage.chain import EPOCH_ID_BYTES
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.database import WORLD_ERRORS, open_database
@@ -73,6 +75,7 @@ _TABLES = (
         "number id at sold settled refunded count root hash",
         "SELECT number, number, at, sold, settled, refunded, count, root, hash FROM batch",
     ),
+    Table("epoch", "follows id at", ""),
     Table("detail", "id last_day hashes", "SELECT number, last_day, hashes FROM detail"),
     Table("voucher", "hash stamps created_at account redeemed_at", ""),
     Table("receiver", "name domains token_hash added_at", "", _receiver),
@@ -89,7 +92,11 @@ DELETE FROM floor;
 SELECT setval('entry_id', greatest((SELECT max(entry_id) FROM posting), 1));
 SELECT setval('batch_id', greatest((SELECT max(id) FROM batch), 1));
 UPDATE chain SET number = last.number, sold = last.sold, settled = last.settled, refunded = last.refunded,
-  hash = last.hash
+  hash = last.hash, epochs = (
+    SELECT coalesce(string_agg(id || int8send(follows) || int8send(at), ''::bytea ORDER BY follows), '') FROM (
+      SELECT * FROM epoch ORDER BY follows DESC LIMIT 32
+    ) AS named
+  )
 FROM (SELECT * FROM batch ORDER BY number DESC LIMIT 1) AS last;
 """
 
@@ -97,7 +104,9 @@ FROM (SELECT * FROM batch ORDER BY number DESC LIMIT 1) AS last;
 async def move(path: Path, url: str, *, now: int, note: Note, is_trial: bool = False) -> None:
     """Copy the ledger in the file to the database, prove that they are the same, and seal the file.
 
-    A trial leaves the file as it is. Raises NotEmpty, NotTheSame, SchemaError, and Unavailable where one of the two
+    A trial leaves the file as it is, and begins an epoch of its own in the database.
+
+    Raises NotEmpty, NotTheSame, SchemaError, and Unavailable where one of the two
     does not answer.
     """
     books = SqliteLedger.open(path, now=now)
@@ -118,7 +127,9 @@ async def _move(path: Path, books: Ledger, url: str, target: Ledger, *, now: int
             source.execute("BEGIN IMMEDIATE")
             await _copy(source, url, note=note)
             await _require_same(books, target)
-            if not is_trial:
+            if is_trial:  # FROM goes on: two ledgers must not sign heads of one number
+                await target.begin_epoch(os.urandom(EPOCH_ID_BYTES), now=now)
+            else:
                 seal(source, shown(url), now=now)
             source.execute("COMMIT")
         finally:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from pennyred.ledger.callers import Callers
-from pennyred.postage.chain import BatchHead
+from pennyred.postage.chain import BatchHead, Epoch
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.receipt import SealedUse
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
@@ -273,6 +273,18 @@ class Ledger(Callers, Protocol):
 
     async def head(self) -> BatchHead | None:
         """The newest link of the journal's chain, with the totals; None before anything was sold."""
+        ...
+
+    async def head_of(self, number: int) -> BatchHead | None:
+        """The link of the chain with this number; None where there is none."""
+        ...
+
+    async def begin_epoch(self, epoch_id: bytes, *, after: Sequence[Epoch] | None = None, now: int) -> BatchHead:
+        """Begin a new epoch of the chain, as the ledger was restored: links that were signed are lost; the newest link.
+
+        The id is 16 random octets. Nothing is begun where the newest link's epochs are no more those of `after`:
+        somebody else has noticed, too.
+        """
         ...
 
     async def passed(self, looker: Looker) -> Passed:

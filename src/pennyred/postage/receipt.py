@@ -8,7 +8,7 @@ batch: a receipt carries the path from its detail to the batch's root (STAMP.md 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pennyred.postage.chain import BatchHead, Totals, Use
+from pennyred.postage.chain import EPOCHS_BYTES_MAX, BatchHead, Epoch, Totals, Use, pack_epochs, unpack_epochs
 from pennyred.postage.encoding import decode_base64, decode_integer, encode_base64, encode_integer
 from pennyred.postage.errors import Malformed, MalformedReceipt
 from pennyred.postage.licence import ACCOUNT, ALGORITHM, SELECTOR, read_domain, read_text
@@ -21,6 +21,8 @@ _TAGS = (
     "v", "a", "i", "s", "c", "x", "n", "l", "r", "d", "p", "t",
     "cn", "ct", "cs", "cu", "cr", "cc", "ci", "cm", "cp", "b",
 )  # fmt: skip
+_TAGS_RESTORED = (*_TAGS[:-1], "ce", "b")
+"""Of an office that was restored from a backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def format_receipt(issuer: str, selector: str, sealed: SealedUse, signature: byt
         ("ci", encode_integer(sealed.index)),
         ("cm", encode_base64(b"".join(sealed.path))),
         ("cp", encode_base64(head.previous)),
+        *([("ce", encode_base64(pack_epochs(head.epochs)))] if head.epochs else []),
         ("b", encode_base64(signature)),
     ]
     return format_tag_list(tags)
@@ -107,7 +110,7 @@ def signs_head(keys: Mapping[str, bytes], issuer: str, selector: str, head: Batc
 
 def _parse(text: bytes) -> Receipt:
     tags = parse_tag_list(text, bytes_max=RECEIPT_BYTES_MAX)
-    if tuple(name for name, _ in tags) != _TAGS or format_tag_list(tags) != text:
+    if tuple(name for name, _ in tags) not in (_TAGS, _TAGS_RESTORED) or format_tag_list(tags) != text:
         raise MalformedReceipt("receipt: a tag is missing, out of order or not in canonical form")
     values = dict(tags)
     if values["v"] != b"1" or values["a"] != ALGORITHM:
@@ -134,7 +137,10 @@ def _parse(text: bytes) -> Receipt:
         count=count,
         root=root,
         previous=decode_base64(values["cp"], length=HASH_BYTES),
+        epochs=_epochs(values["ce"]) if "ce" in values else (),
     )
+    if head.epochs and head.epochs[-1].follows >= head.number:
+        raise MalformedReceipt("receipt: a head of before its epoch")
     sealed = SealedUse(use, head, index, path)
     selector = read_text(values["s"], SELECTOR)
     return Receipt(read_domain(values["i"]), selector, sealed, decode_base64(values["b"], length=64))
@@ -145,6 +151,13 @@ def _path(encoded: bytes) -> tuple[bytes, ...]:
     if len(joined) % HASH_BYTES:
         raise Malformed("a path of no whole number of hashes")
     return tuple(joined[start : start + HASH_BYTES] for start in range(0, len(joined), HASH_BYTES))
+
+
+def _epochs(encoded: bytes) -> tuple[Epoch, ...]:
+    epochs = unpack_epochs(decode_base64(encoded, length_max=EPOCHS_BYTES_MAX))
+    if not epochs:
+        raise Malformed("no epochs: then there is no such tag")
+    return epochs
 
 
 def _signed(issuer: str, selector: str, head_hash: bytes) -> bytes:

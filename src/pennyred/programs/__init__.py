@@ -2,10 +2,11 @@
 
 ::
 
-    office      opens a ledger and an office
+    office      opens a ledger and an office; officework: one worker's share of it; witness: a ledger that went back
     gate        builds the parts of a worker's gate; policy: its rules
     offices     a worker's ways to the post offices whose stamps count; officeprobes: whether they are there
     serve       runs what the settings enable; gatework: one worker's gate at work; chores: what runs beside the mail
+    tallies     what all workers count together
     watch       what a worker measures and how ready it is (readiness)
     release     delivers refused letters after all
     log         its log

@@ -17,11 +17,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.services.office import Office
 from pennyred.services.officekeys import OfficeKeys
-from pennyred.smtp.tally import WorkerTally
 from pennyred.storage.noting import NoteBatch
-from pennyred.web.exchange import Deadlines
-from pennyred.web.guests import Room
-from pennyred.web.server import Reach
 
 
 def clock() -> int:
@@ -83,36 +79,3 @@ async def open_office(settings: OfficeSettings, note_batch: NoteBatch | None = N
             office.close()
     finally:
         await ledger.close()
-
-
-class SharedMinute:
-    """What is asked for in this minute, of all workers together: `web.limits.Minute` over a tally of sources."""
-
-    def __init__(self, tally: WorkerTally, purpose: bytes) -> None:
-        self._tally = tally
-        self._purpose = purpose
-
-    def taken(self, name: bytes) -> int:
-        """How often by that name."""
-        return self._tally.bad_stamps(self._purpose + name)
-
-    def take(self, name: bytes) -> None:
-        """Once more."""
-        self._tally.add_bad_stamps(self._purpose + name, 1)
-
-
-def reach(settings: OfficeSettings, connections_max: int) -> Reach:
-    """How the office's API is reached; `connections_max` is what this machine allows, at most."""
-    return Reach(
-        settings.tls_certificate,
-        settings.tls_key,
-        settings.trusted_proxies,
-        settings.receiver_networks,
-        Room(min(settings.max_connections, connections_max), settings.max_connections_per_network),
-        Deadlines(
-            request_seconds=settings.request_timeout_seconds,
-            body_seconds=settings.body_timeout_seconds,
-            answer_seconds=settings.answer_timeout_seconds,
-            keep_alive_seconds=settings.keep_alive_seconds,
-        ),
-    )

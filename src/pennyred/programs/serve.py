@@ -11,15 +11,13 @@ import gc
 import os
 import signal
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import uvloop
 
-from pennyred.config import BadSettings, GateSettings, OfficeSettings, Settings, read_settings
+from pennyred.config import BadSettings, GateSettings, Settings, read_settings
 from pennyred.failures import told
-from pennyred.metrics.exposition import CONTENT_TYPE
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.activation import PassedSockets, addresses
 from pennyred.programs.board import Board
@@ -27,19 +25,16 @@ from pennyred.programs.chores import Chores, cancelled
 from pennyred.programs.descriptors import WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX, allow_descriptors
 from pennyred.programs.gatework import GateWork
 from pennyred.programs.herald import Herald
-from pennyred.programs.housekeeping import PassedTime, sweep_ledger
 from pennyred.programs.log import make_log
 from pennyred.programs.notify import ServiceManager
-from pennyred.programs.office import SharedMinute, open_office, reach
+from pennyred.programs.officework import OfficeWork
 from pennyred.programs.pulse import Pulse
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
+from pennyred.programs.tallies import Tallies
 from pennyred.programs.watch import Watch, make_sheet
 from pennyred.services.office import Office
 from pennyred.smtp.server import listening_socket, require_free
-from pennyred.smtp.tally import Tally
-from pennyred.web.app import make_app
 from pennyred.web.guests import Room
-from pennyred.web.measured import ApiMetrics, measured
 from pennyred.web.server import Reach, WebServer
 from pennyred.web.watching import watching
 
@@ -78,31 +73,6 @@ def serve(settings: Settings, workers: int | None = None) -> int:
         sheet.forget(number)
 
     return Supervisor(count, work, board, herald, make_log(), forget=forget).run()
-
-
-@dataclass(frozen=True, slots=True)
-class Tallies:
-    """What is counted of all workers together, in memory that they share: made before they are forked."""
-
-    gate: Tally
-    strangers: Tally
-    """Of the office's API."""
-    known: Tally
-    """Of it, too: proxies and gates."""
-    asked: Tally
-    """What strangers may ask it for so often a minute."""
-
-    @classmethod
-    def of(cls, settings: Settings, count: int) -> "Tallies":
-        """For so many workers."""
-        at_gate = settings.gate.max_connections if settings.gate else 1
-        at_office = settings.office.max_connections if settings.office else 1
-        return cls(Tally(count, at_gate), Tally(count, at_office), Tally(count, at_office), Tally(count, 1))
-
-    def clear(self, worker: int) -> None:
-        """Forget a worker that has died."""
-        for tally in (self.gate, self.strangers, self.known, self.asked):
-            tally.clear(worker)
 
 
 def _with_workers(settings: Settings, workers: int | None) -> Settings:
@@ -217,32 +187,8 @@ class Worker:
         """Start from the inside out; the stack ends them the other way round."""
         office: Office | None = None
         if self._settings.office is not None:
-            opening = open_office(self._settings.office, self._watch.meter.batch)
-            office = self._office = self._watch.office = await parts.enter_async_context(opening)
-            meter, is_first = self._watch.meter, self._number == 0
-            passed = PassedTime("ledger", office.ledger.passed, self._log, meter, is_telling=is_first)
-            self._chores.begin(parts, "sweep", lambda: sweep_ledger(office, passed, self._log, meter))
-            listeners = self._passed.office or (listening_socket(*self._settings.office.listen, is_shared=True),)
-            asked = self._tallies.asked.of(self._number)
-            app = measured(
-                make_app(
-                    office,
-                    self._log,
-                    openings=SharedMinute(asked, b"opening "),
-                    lookups=SharedMinute(asked, b"look-up "),
-                ),
-                self._api_metrics(self._settings.office),
-            )
-            api = WebServer(
-                app,
-                listeners[0],
-                reach(self._settings.office, self._http_max),
-                log=self._log,
-                strangers=self._tallies.strangers.of(self._number),
-                known=self._tallies.known.of(self._number),
-            )
-            await api.start()
-            parts.push_async_callback(api.stop)
+            work = OfficeWork(self._settings.office, self._number, self._log, self._tallies, self._watch, self._chores)
+            office = self._office = await work.start(parts, self._passed, self._http_max)
             if self._number == 0:
                 self._chores.begin(parts, "audit", self._watch.audit)
         if self._gate is not None:
@@ -259,10 +205,6 @@ class Worker:
         await pages.start()
         self._metrics = "{}:{}".format(*gate.metrics)
         parts.push_async_callback(pages.stop)
-
-    def _api_metrics(self, office: OfficeSettings) -> ApiMetrics:
-        watch = self._watch
-        return ApiMetrics(watch.metrics_page, CONTENT_TYPE, office.metrics_networks, watch.meter.request)
 
     def _stop_once_or_now(self) -> None:
         if self._stop.is_set():

@@ -6,12 +6,15 @@ refused by a list would bounce the honest retry of a letter that was paid before
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Awaitable, Callable
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Licence, Revocations, fingerprint
 
 PAUSE_SECONDS = 300.0
+UPDATES_ANEW = 288
+"""So often what is new is read; then, once a day, all of it: an office that was restored from a backup counts anew."""
 FINGERPRINTS_MAX = 200_000
 """Of one office. Beyond, none of its stamps is accepted on trust."""
 
@@ -44,7 +47,9 @@ class RevocationList:
 
     async def run(self) -> None:
         """Update time and again, until cancelled; an office that does not answer is asked next time."""
-        while True:
+        for number in itertools.count():
+            if number % UPDATES_ANEW == 0:
+                self._last = 0
             with contextlib.suppress(Unavailable):
                 await self.update()
             await asyncio.sleep(PAUSE_SECONDS)

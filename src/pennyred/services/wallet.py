@@ -95,7 +95,7 @@ def load_key(home: Path) -> SigningKey | None:
 def save_key(home: Path, key: SigningKey) -> None:
     """Keep the key before any office hears of it: an account whose key is lost cannot be used."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _replace(home / KEY_FILE, key.to_pem())
+    replace_file(home / KEY_FILE, key.to_pem())
 
 
 def save_wallet(home: Path, wallet: Wallet) -> None:
@@ -109,7 +109,7 @@ def save_wallet(home: Path, wallet: Wallet) -> None:
         {selector: encode_base64(key).decode() for selector, key in wallet.office_keys.items()},
     )
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _replace(home / WALLET_FILE, msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
+    replace_file(home / WALLET_FILE, msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
 
 
 def _content(path: Path) -> bytes:
@@ -117,7 +117,7 @@ def _content(path: Path) -> bytes:
         return opened.read(FILE_BYTES_MAX)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file 0600, whole or not at all: beside it first, then in its place, then the folder to disk."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:

@@ -94,6 +94,14 @@ class Purchase(msgspec.Struct, frozen=True):
     available: int
 
 
+class EpochView(msgspec.Struct, frozen=True):
+    """A new beginning of the chain, after the ledger was restored: links behind `follows` of before it are lost."""
+
+    id: str
+    follows: int
+    at: int
+
+
 class TotalsView(msgspec.Struct, frozen=True):
     """`GET /v1/totals`: the newest link of the journal's chain; `at` in seconds since 1970 UTC."""
 
@@ -107,6 +115,7 @@ class TotalsView(msgspec.Struct, frozen=True):
     hash: str
     selector: str
     signature: str
+    epochs: list[EpochView] = []
 
 
 class StampName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

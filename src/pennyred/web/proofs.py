@@ -30,6 +30,7 @@ async def totals(state: State) -> messages.TotalsView:
     return messages.TotalsView(
         office.issuer, sums.sold, sums.settled, sums.refunded, sums.outstanding, head.number, head.at,
         _text(head.hash), selector, _text(signature),
+        [messages.EpochView(_text(one.id), one.follows, one.at) for one in head.epochs],
     )  # fmt: skip
 
 

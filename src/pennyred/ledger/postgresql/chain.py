@@ -9,16 +9,23 @@ from typing import Any
 from asyncpg import Connection
 
 from pennyred.ledger.batch import use_of
-from pennyred.ledger.chaining import ChainAudit, split_hashes
+from pennyred.ledger.chaining import ChainAudit, Moved, epochs_of, next_head, split_hashes
 from pennyred.ledger.postgresql import stamps
 from pennyred.ledger.protocol import StampKey
-from pennyred.postage.chain import GENESIS, BatchHead, Totals, split_place
+from pennyred.postage.chain import GENESIS, BatchHead, Epoch, Totals, pack_epochs, split_place
 from pennyred.postage.merkle import Tree
 from pennyred.postage.receipt import SealedUse, seal
 
 _HEAD = """
 SELECT number, at, sold, settled, refunded, count, root,
   (SELECT hash FROM batch AS before WHERE before.number = batch.number - 1) AS previous, id FROM batch
+"""
+_EPOCHS = "SELECT id, follows, at FROM epoch ORDER BY follows"
+_BEGIN = """
+WITH link AS (UPDATE chain SET number = $1::bigint, hash = $2::bytea, epochs = $3::bytea),
+noted AS (INSERT INTO epoch VALUES ($1::bigint - 1, $4::bytea, $5::bigint))
+INSERT INTO batch SELECT $1::bigint, nextval('batch_id'), $5::bigint, sold, settled, refunded, 0, $6::bytea, $2::bytea
+FROM chain
 """
 _LINKS = """
 SELECT number, at, sold, settled, refunded, count, root, NULL, batch.id, hash, hashes
@@ -35,7 +42,29 @@ FROM posting
 async def last_head(connection: Connection) -> BatchHead | None:
     """The newest link of the chain; None before the first batch."""
     row = await connection.fetchrow(_HEAD + " ORDER BY number DESC LIMIT 1")
-    return None if row is None else _head(row)
+    return None if row is None else _head(row, await _epochs(connection))
+
+
+async def head_of(connection: Connection, number: int) -> BatchHead | None:
+    """The link with this number."""
+    row = await connection.fetchrow(_HEAD + " WHERE number = $1", number)
+    return None if row is None else _head(row, await _epochs(connection))
+
+
+async def begin_epoch(connection: Connection, epoch_id: bytes, after: Sequence[Epoch] | None, now: int) -> BatchHead:
+    """Begin a new epoch, unless one was begun `after` those; the newest link."""
+    await connection.execute("SELECT FROM chain FOR UPDATE")  # whoever adds a link waits
+    last = await last_head(connection)
+    if after is not None and last is not None and last.epochs != tuple(after):
+        return last
+    head = next_head(last, (), Moved(), now=now, begins=epoch_id)
+    await connection.execute(_BEGIN, head.number, head.hash, pack_epochs(head.epochs), epoch_id, now, head.root)
+    return head
+
+
+async def _epochs(connection: Connection) -> list[Epoch]:
+    """All that were begun."""
+    return [Epoch(*row) for row in await connection.fetch(_EPOCHS)]
 
 
 async def journal_totals(connection: Connection) -> Totals:
@@ -48,7 +77,9 @@ async def uses(connection: Connection, keys: Sequence[StampKey]) -> list[SealedU
     records = await stamps.load(connection, set(keys))
     found = {key: record for key, record in records.items() if record.place}
     ids = sorted({split_place(record.place)[0] for record in found.values()})
-    heads = {row["id"]: _head(row) for row in await connection.fetch(_HEAD + " WHERE id = ANY($1::bigint[])", ids)}
+    epochs = await _epochs(connection)
+    linked = await connection.fetch(_HEAD + " WHERE id = ANY($1::bigint[])", ids)
+    heads = {row["id"]: _head(row, epochs) for row in linked}
     rows = await connection.fetch("SELECT id, hashes FROM detail WHERE id = ANY($1::bigint[])", ids)
     trees = {row["id"]: Tree(split_hashes(row["hashes"])) for row in rows}
     sealed: dict[StampKey, SealedUse] = {}
@@ -61,10 +92,10 @@ async def uses(connection: Connection, keys: Sequence[StampKey]) -> list[SealedU
 
 async def differences(connection: Connection, present_days: Collection[int]) -> AsyncIterator[str]:
     """Recompute the chain: every head, every root whose details are still there, every use's place."""
-    audit = ChainAudit(await journal_totals(connection))
+    audit, epochs = ChainAudit(await journal_totals(connection)), await _epochs(connection)
     async for row in connection.cursor(_LINKS, prefetch=200):
         *columns, noted_hash, hashes = row
-        for sentence in audit.link(_head(columns, audit.previous), noted_hash, hashes):
+        for sentence in audit.link(_head(columns, epochs, audit.previous), noted_hash, hashes):
             yield sentence
     for sentence in audit.end():
         yield sentence
@@ -86,6 +117,7 @@ async def _misplaced(connection: Connection, day: int) -> AsyncIterator[str]:
             yield sentence
 
 
-def _head(row: Any, previous: bytes | None = None) -> BatchHead:
+def _head(row: Any, epochs: Sequence[Epoch], previous: bytes | None = None) -> BatchHead:
     number, at, sold, settled, refunded, count, root, before = tuple(row)[:8]
-    return BatchHead(number, at, Totals(sold, settled, refunded), count, root, previous or before or GENESIS)
+    totals, previous = Totals(sold, settled, refunded), previous or before or GENESIS
+    return BatchHead(number, at, totals, count, root, previous, epochs_of(number, epochs))

@@ -11,7 +11,7 @@ from pennyred.ledger.batch import Batch, Changes
 from pennyred.ledger.chaining import Moved, joined
 from pennyred.ledger.daily import daily_entry
 from pennyred.ledger.protocol import EntryKind, is_internal, receiver_account
-from pennyred.postage.chain import CONTEXT_CHAIN, credit_detail
+from pennyred.postage.chain import CONTEXT_CHAIN, CONTEXT_EPOCH, credit_detail
 from pennyred.postage.ledger_rules import AccountFigures, utc_day
 from pennyred.postage.merkle import root_of
 
@@ -53,8 +53,9 @@ FROM unnest($1::text[], $2::bigint[]) AS credit (account, amount) WHERE id = acc
 _LINK = """
 WITH link AS (
   UPDATE chain SET number = number + 1, sold = sold + $2, settled = settled + $3, refunded = refunded + $4,
-    hash = sha256($8::bytea || int8send(number + 1) || int8send($5::bigint) || int8send(sold + $2)
-      || int8send(settled + $3) || int8send(refunded + $4) || int4send($6::integer) || $7::bytea || hash)
+    hash = sha256(CASE WHEN epochs = '' THEN $8::bytea ELSE $14::bytea END
+      || int8send(number + 1) || int8send($5::bigint) || int8send(sold + $2) || int8send(settled + $3)
+      || int8send(refunded + $4) || int4send($6::integer) || $7::bytea || hash || epochs)
   RETURNING *
 ), days AS (
   UPDATE stamp_day SET settled = stamp_day.settled + moved.settled, refunded = stamp_day.refunded + moved.refunded
@@ -166,4 +167,5 @@ async def _link(
     await connection.execute(
         _LINK, batch_id, moved.sold, moved.settled, moved.refunded, now, len(details), root_of(details), CONTEXT_CHAIN,
         last_day, joined(details), list(days), [one[0] for one in days.values()], [one[1] for one in days.values()],
+        CONTEXT_EPOCH,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from pennyred.ledger.protocol import (
     require_stamps,
 )
 from pennyred.ledger.requests import HoldRequest, RefundRequest, Request, SettleRequest, VoidRequest
-from pennyred.postage.chain import BatchHead
+from pennyred.postage.chain import BatchHead, Epoch
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.licence import Revocations
@@ -214,6 +214,14 @@ class PostgresLedger:
     async def head(self) -> BatchHead | None:
         """See `Ledger.head`."""
         return await self._run(chain.last_head)
+
+    async def head_of(self, number: int) -> BatchHead | None:
+        """See `Ledger.head_of`."""
+        return await self._run(lambda db: chain.head_of(db, number))
+
+    async def begin_epoch(self, epoch_id: bytes, *, after: Sequence[Epoch] | None = None, now: int) -> BatchHead:
+        """See `Ledger.begin_epoch`."""
+        return await self._run(lambda db: chain.begin_epoch(db, epoch_id, after, now), is_repeatable=False)
 
     async def passed(self, looker: Looker) -> Passed:
         """See `Ledger.passed`."""

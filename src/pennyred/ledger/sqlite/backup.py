@@ -17,21 +17,30 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database, and would take for those of another one put in its place."""
 
 
-def back_up(source: Path, target: Path, *, note: Callable[[float], object] = lambda _: None) -> None:
+def back_up(
+    source: Path,
+    target: Path,
+    *,
+    note: Callable[[float], object] = lambda _: None,
+    prepare: Callable[[Path], object] = lambda _: None,
+) -> None:
     """Copy the ledger as it stands at this moment; others go on writing meanwhile. `note` is told the share done.
 
-    Raises FileExistsError where there is something, SchemaError for a ledger that has moved, `Unavailable`, OSError.
+    `prepare` is given the copy before it has its name: what it raises leaves nothing behind. Raises FileExistsError
+    where there is something, SchemaError for a ledger that has moved, `Unavailable`, OSError.
     """
     _require_absent(target)
     partial = target.with_name(target.name + ".partial")
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         _copy(source, partial, note)
+        prepare(partial)
         _publish(partial, target)
     except WORLD_ERRORS as error:
         raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {told(error)}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        for end in ("", *COMPANIONS):
+            partial.with_name(partial.name + end).unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path, note: Callable[[float], object]) -> None:

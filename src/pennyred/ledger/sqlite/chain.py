@@ -9,10 +9,10 @@ from typing import Any
 import apsw
 
 from pennyred.ledger.batch import use_of
-from pennyred.ledger.chaining import HASH_BYTES, ChainAudit, Moved, joined, next_head, split_hashes
+from pennyred.ledger.chaining import HASH_BYTES, ChainAudit, Moved, epochs_of, joined, next_head, split_hashes
 from pennyred.ledger.protocol import StampKey
 from pennyred.ledger.sqlite import stamps
-from pennyred.postage.chain import GENESIS, BatchHead, Totals, split_place
+from pennyred.postage.chain import GENESIS, BatchHead, Epoch, Totals, split_place
 from pennyred.postage.merkle import Tree
 from pennyred.postage.receipt import SealedUse, seal
 
@@ -36,18 +36,38 @@ def last_head(connection: apsw.Connection) -> BatchHead | None:
     return _head(connection, "ORDER BY number DESC LIMIT 1", ())
 
 
+def head_of(connection: apsw.Connection, number: int) -> BatchHead | None:
+    """The link with this number."""
+    return _head(connection, "WHERE number = ?", (number,))
+
+
 def append(
     connection: apsw.Connection, details: Sequence[bytes], moved: Moved, *, last_day: int, now: int
 ) -> BatchHead:
     """Add a batch; `last_day` is until when its details are remembered."""
     head = next_head(last_head(connection), details, moved, now=now)
+    _insert(connection, head)
+    if details:
+        connection.execute("INSERT INTO detail VALUES (?, ?, ?)", (head.number, last_day, joined(details)))
+    return head
+
+
+def _insert(connection: apsw.Connection, head: BatchHead) -> None:
     totals = head.totals
     connection.execute(
         "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (head.number, now, totals.sold, totals.settled, totals.refunded, head.count, head.root, head.hash),
+        (head.number, head.at, totals.sold, totals.settled, totals.refunded, head.count, head.root, head.hash),
     )
-    if details:
-        connection.execute("INSERT INTO detail VALUES (?, ?, ?)", (head.number, last_day, joined(details)))
+
+
+def begin_epoch(connection: apsw.Connection, epoch_id: bytes, after: Sequence[Epoch] | None, now: int) -> BatchHead:
+    """Begin a new epoch, unless one was begun `after` those; the newest link."""
+    last = last_head(connection)
+    if after is not None and last is not None and last.epochs != tuple(after):
+        return last
+    head = next_head(last, (), Moved(), now=now, begins=epoch_id)
+    _insert(connection, head)
+    connection.execute("INSERT INTO epoch VALUES (?, ?, ?)", (head.number - 1, epoch_id, now))
     return head
 
 
@@ -73,7 +93,7 @@ def uses(connection: apsw.Connection, keys: Sequence[StampKey]) -> list[SealedUs
     for key, record in found.items():
         by_number.setdefault(split_place(record.place)[0], []).append(key)
     for number, its_keys in by_number.items():
-        head = _head(connection, "WHERE number = ?", (number,))
+        head = head_of(connection, number)
         details = _details(connection, number)
         if head is None or details is None:
             continue
@@ -94,13 +114,13 @@ def forget(connection: apsw.Connection, floor_day: int, limit: int) -> None:
 
 def differences(connection: apsw.Connection, days: Collection[int]) -> Iterator[str]:
     """Recompute the chain: every head, every root whose details are still there, every use's place."""
-    audit = ChainAudit(journal_totals(connection))
+    audit, epochs = ChainAudit(journal_totals(connection)), _epochs(connection)
     details: Iterable[Any] = connection.execute(
         "SELECT batch.number, at, sold, settled, refunded, count, root, hash, hashes"
         " FROM batch LEFT JOIN detail USING (number) ORDER BY batch.number"
     )
     for *columns, hash_, hashes in details:
-        yield from audit.link(_of_columns(columns, audit.previous), hash_, hashes)
+        yield from audit.link(_of_columns(columns, audit.previous, epochs), hash_, hashes)
     yield from audit.end()
     for day in days:
         yield from _misplaced(connection, day)
@@ -121,12 +141,19 @@ def _head(connection: apsw.Connection, which: str, values: tuple[object, ...]) -
     if row is None:
         return None
     before: Any = connection.execute("SELECT hash FROM batch WHERE number = ?", (row[0] - 1,)).fetchone()
-    return _of_columns(row, GENESIS if before is None else before[0])
+    return _of_columns(row, GENESIS if before is None else before[0], _epochs(connection))
 
 
-def _of_columns(columns: Sequence[Any], previous: bytes) -> BatchHead:
+def _of_columns(columns: Sequence[Any], previous: bytes, epochs: Sequence[Epoch]) -> BatchHead:
     number, at, sold, settled, refunded, count, root = columns[:7]
-    return BatchHead(number, at, Totals(sold, settled, refunded), count, root, previous)
+    totals = Totals(sold, settled, refunded)
+    return BatchHead(number, at, totals, count, root, previous, epochs_of(number, epochs))
+
+
+def _epochs(connection: apsw.Connection) -> list[Epoch]:
+    """All that were begun."""
+    rows: Any = connection.execute("SELECT id, follows, at FROM epoch ORDER BY follows")
+    return [Epoch(*row) for row in rows]
 
 
 def _details(connection: apsw.Connection, number: int) -> list[bytes] | None:

@@ -26,7 +26,7 @@ from pennyred.ledger.protocol import (
 from pennyred.ledger.requests import HoldRequest, Request, SettleRequest, VoidRequest
 from pennyred.ledger.sqlite import callers, chain, inspection, offices, redemption, stamps, sweep
 from pennyred.ledger.sqlite.seal import require_here
-from pennyred.postage.chain import BatchHead
+from pennyred.postage.chain import BatchHead, Epoch
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.licence import Revocations
@@ -223,6 +223,14 @@ class SqliteLedger:
     async def head(self) -> BatchHead | None:
         """See `Ledger.head`."""
         return await self._reader.run(chain.last_head)
+
+    async def head_of(self, number: int) -> BatchHead | None:
+        """See `Ledger.head_of`."""
+        return await self._reader.run(lambda db: chain.head_of(db, number))
+
+    async def begin_epoch(self, epoch_id: bytes, *, after: Sequence[Epoch] | None = None, now: int) -> BatchHead:
+        """See `Ledger.begin_epoch`."""
+        return await self._writer.run(lambda db: chain.begin_epoch(db, epoch_id, after, now))
 
     async def passed(self, looker: Looker) -> Passed:
         """See `Ledger.passed`."""

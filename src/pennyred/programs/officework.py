@@ -1,0 +1,103 @@
+"""One worker's share of the post office: its ledger opened, its HTTP API served, and what runs beside that."""
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from pennyred.config import OfficeSettings
+from pennyred.metrics.exposition import CONTENT_TYPE
+from pennyred.programs.activation import PassedSockets
+from pennyred.programs.chores import Chores
+from pennyred.programs.housekeeping import PassedTime, sweep_ledger
+from pennyred.programs.office import clock, open_office
+from pennyred.programs.tallies import Tallies
+from pennyred.programs.watch import Watch
+from pennyred.programs.witness import Witness, watch_ledger
+from pennyred.services.office import Office
+from pennyred.smtp.server import listening_socket
+from pennyred.smtp.tally import WorkerTally
+from pennyred.web.app import make_app
+from pennyred.web.exchange import Deadlines
+from pennyred.web.guests import Room
+from pennyred.web.measured import ApiMetrics, measured
+from pennyred.web.server import Reach, WebServer
+
+
+class OfficeWork:
+    """Made at the start of a worker; `start` begins it, and `parts` end it."""
+
+    def __init__(
+        self, settings: OfficeSettings, number: int, log: Any, tallies: Tallies, watch: Watch, chores: Chores
+    ) -> None:
+        self._settings = settings
+        self._number = number
+        self._log = log
+        self._tallies = tallies
+        self._watch = watch
+        self._chores = chores
+
+    async def start(self, parts: AsyncExitStack, passed: PassedSockets, connections_max: int) -> Office:
+        """From the inside out. Raises OSError, ValueError, MalformedKey, SchemaError, `Unavailable`."""
+        office = self._watch.office = await parts.enter_async_context(
+            open_office(self._settings, self._watch.meter.batch)
+        )
+        witness = Witness(self._settings.signing_key, office.ledger, self._log, clock=clock)
+        await witness.look()  # before anything is signed
+        if self._number == 0:
+            parts.push_async_callback(witness.look_last)
+            self._chores.begin(parts, "witness", lambda: watch_ledger(witness))
+        meter = self._watch.meter
+        passed_time = PassedTime("ledger", office.ledger.passed, self._log, meter, is_telling=self._number == 0)
+        self._chores.begin(parts, "sweep", lambda: sweep_ledger(office, passed_time, self._log, meter))
+        listeners = passed.office or (listening_socket(*self._settings.listen, is_shared=True),)
+        api = WebServer(
+            self._app(office),
+            listeners[0],
+            reach(self._settings, connections_max),
+            log=self._log,
+            strangers=self._tallies.strangers.of(self._number),
+            known=self._tallies.known.of(self._number),
+        )
+        await api.start()
+        parts.push_async_callback(api.stop)
+        return office
+
+    def _app(self, office: Office) -> Any:
+        asked, watch = self._tallies.asked.of(self._number), self._watch
+        app = make_app(
+            office, self._log, openings=SharedMinute(asked, b"opening "), lookups=SharedMinute(asked, b"look-up ")
+        )
+        networks = self._settings.metrics_networks
+        return measured(app, ApiMetrics(watch.metrics_page, CONTENT_TYPE, networks, watch.meter.request))
+
+
+class SharedMinute:
+    """What is asked for in this minute, of all workers together: `web.limits.Minute` over a tally of sources."""
+
+    def __init__(self, tally: WorkerTally, purpose: bytes) -> None:
+        self._tally = tally
+        self._purpose = purpose
+
+    def taken(self, name: bytes) -> int:
+        """How often by that name."""
+        return self._tally.bad_stamps(self._purpose + name)
+
+    def take(self, name: bytes) -> None:
+        """Once more."""
+        self._tally.add_bad_stamps(self._purpose + name, 1)
+
+
+def reach(settings: OfficeSettings, connections_max: int) -> Reach:
+    """How the office's API is reached; `connections_max` is what this machine allows, at most."""
+    return Reach(
+        settings.tls_certificate,
+        settings.tls_key,
+        settings.trusted_proxies,
+        settings.receiver_networks,
+        Room(min(settings.max_connections, connections_max), settings.max_connections_per_network),
+        Deadlines(
+            request_seconds=settings.request_timeout_seconds,
+            body_seconds=settings.body_timeout_seconds,
+            answer_seconds=settings.answer_timeout_seconds,
+            keep_alive_seconds=settings.keep_alive_seconds,
+        ),
+    )

@@ -1,0 +1,93 @@
+"""What an office has signed last, noted beside its key: so a ledger that was put back to an earlier moment is noticed.
+
+`pennyred ledger restore` says so itself; PostgreSQL's recovery, a dump, a snapshot of the machine or a standby that had
+not everything do not. Then numbers that were signed come again, so a new epoch of the chain has to begin first.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pennyred.ledger.protocol import Ledger
+from pennyred.postage.chain import EPOCH_ID_BYTES, BatchHead, pack_epochs, unpack_epochs
+from pennyred.postage.errors import Malformed, Unavailable
+from pennyred.services.wallet import replace_file
+
+PAUSE_SECONDS = 10.0
+_BYTES_MAX = 64 * 1024
+
+
+class _Noted(msgspec.Struct, frozen=True):
+    number: int
+    hash: bytes
+    epochs: bytes
+
+
+class Witness:
+    """Of one office; `look` compares and notes. Its file may be lost at the price of what this is for."""
+
+    def __init__(self, signing_key: Path, ledger: Ledger, log: Any, *, clock: Callable[[], int]) -> None:
+        self._path = signing_key.with_suffix(".head")
+        self._ledger = ledger
+        self._log = log
+        self._clock = clock
+        self._noted = self._read()
+        self._is_told = False
+
+    async def look(self) -> None:
+        """Begin a new epoch where the ledger has lost what was noted; raises `Unavailable`."""
+        head = await self._ledger.head()
+        noted = self._noted
+        if noted is not None and await self._is_lost(noted, head):
+            head = await self._ledger.begin_epoch(
+                os.urandom(EPOCH_ID_BYTES), after=unpack_epochs(noted.epochs), now=self._clock()
+            )
+            self._log.error("ledger went back", noted=noted.number, follows=head.epochs[-1].follows)
+        if head is not None:
+            self.note(head)
+
+    async def look_last(self) -> None:
+        """At the end, as well as can be."""
+        with contextlib.suppress(Unavailable):
+            await self.look()
+
+    async def _is_lost(self, noted: _Noted, head: BatchHead | None) -> bool:
+        """Whether the link that was noted is not in the ledger, and nobody has said so yet."""
+        if head is not None and pack_epochs(head.epochs) != noted.epochs:
+            return False  # `ledger restore`, or another office over the same ledger, was here before
+        found = head if head is not None and head.number == noted.number else await self._ledger.head_of(noted.number)
+        return found is None or found.hash != noted.hash
+
+    def note(self, head: BatchHead) -> None:
+        """Write down what was signed last, where that is something new."""
+        noted = _Noted(head.number, head.hash, pack_epochs(head.epochs))
+        if noted == self._noted:
+            return
+        self._noted = noted
+        try:
+            replace_file(self._path, msgspec.json.encode(noted))
+        except OSError as error:
+            if not self._is_told:
+                self._log.warning("signed heads not noted", error=str(error))
+            self._is_told = True
+
+    def _read(self) -> _Noted | None:
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeError, Malformed):
+            with self._path.open("rb") as opened:
+                noted = msgspec.json.decode(opened.read(_BYTES_MAX), type=_Noted)
+            unpack_epochs(noted.epochs)
+            return noted
+        return None
+
+
+async def watch_ledger(witness: Witness) -> None:
+    """Look time and again, until cancelled; where the ledger does not answer, next time."""
+    while True:
+        await asyncio.sleep(PAUSE_SECONDS)
+        with contextlib.suppress(Unavailable):
+            await witness.look()
