@@ -2,6 +2,7 @@
 
 from ipaddress import ip_network
 
+import pytest
 from memory_gate import MemoryClient, MemoryGate
 
 from pennyred.smtp.admission import CountedBadStamps
@@ -38,6 +39,39 @@ def test_of_ipv6_a_64_is_one_network_and_mapped_ipv4_is_ipv4():
         assert is_in(gate, "2001:db8:0:1::1")
         assert is_in(gate, "::ffff:198.51.100.7")
         assert not is_in(gate, "198.51.100.7")
+
+
+def test_who_has_a_48_does_not_take_all_the_room():
+    """It has 65,536 networks, which cost nothing; four times as many connections as one of them are enough."""
+    with MemoryGate(options={"connections_per_network_max": 2, "connections_max": 100}) as gate:
+        assert sum(is_in(gate, f"2001:db8:1:{net:x}::1") for net in range(50)) == 8
+        assert is_in(gate, "2001:db8:2::1")
+        for session in tuple(gate.server._house.sessions):
+            session.cut_off()
+        gate.loop.settle()
+        assert is_in(gate, "2001:db8:1::1"), "whoever leaves makes room there, too"
+
+
+@pytest.mark.parametrize("way", ["EHLO only", "inside a transaction", "inside a letter", "says nothing at all"])
+def test_where_nobody_else_can_come_in_those_leave_who_say_nothing(way):
+    """From many networks that is how a gate is held shut; while there is room they may be silent for five minutes."""
+    with MemoryGate(options={"connections_max": 2, "trusted_fronts": (ip_network(FRONT),)}) as gate:
+        front, silent = gate.client(address=FRONT), gate.client(b"" if way == "says nothing at all" else b"EHLO x\r\n")
+        if way.startswith("inside"):
+            silent.send(b"MAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\n")
+        if way == "inside a letter":
+            silent.send(b"DATA\r\n")
+            silent.send(b"Subject: x\r\n")
+        gate.loop.pass_seconds(5)
+        assert said_to(gate, "203.0.113.1") == BUSY
+        assert not silent.has_heard_end
+        gate.loop.pass_seconds(10)
+        assert said_to(gate, "203.0.113.1") == BUSY
+        gate.loop.settle()
+        assert silent.has_heard_end
+        assert bytes(silent.said).endswith(b"421 4.4.2 Too slow, closing\r\n")
+        assert is_in(gate, "203.0.113.1")
+        assert not front.has_heard_end
 
 
 def test_whoever_leaves_makes_room_whatever_way_it_goes():

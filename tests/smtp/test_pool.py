@@ -144,21 +144,6 @@ def test_a_client_refused_at_its_hello_hears_it_verbatim_at_mail():
     asyncio.run(story())
 
 
-def test_beyond_the_limit_nobody_waits():
-    async def story():
-        async with FakeUpstream() as upstream, Gate(upstream, upstream_options={"connections_max": 1}) as gate:
-            first, second = await gate.connect(), await gate.connect()
-            await first.envelope()
-            assert (await second.say(b"MAIL FROM:<a@example.com>")).startswith(b"451 4.4.1")
-            await first.say(b"RSET")
-            await upstream.until(lambda: upstream.commands[-1] == b"RSET\r\n")
-            await eventually(lambda: gate.pool.idle_count)
-            assert (await second.say(b"MAIL FROM:<a@example.com>")).startswith(b"250")
-            assert len(upstream.heard) == 1
-
-    asyncio.run(story())
-
-
 @pytest.mark.parametrize("answer", [CLOSE, b"421 4.4.2 timeout\r\n"])
 def test_a_kept_connection_that_has_died_is_replaced_once_and_nobody_notices(answer):
     async def story():

@@ -199,9 +199,9 @@ class Gate:
         assert self.pool.open_count == 0
         assert self.server._house.memory.used == 0
 
-    async def connect(self, hello: bytes = b"EHLO client.example.com") -> RawClient:
-        """A client that has said hello, if it is to."""
-        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def connect(self, hello: bytes = b"EHLO client.example.com", address: str = "127.0.0.1") -> RawClient:
+        """A client, at some address of loopback, that has said hello if it is to."""
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0)))
         self._clients.append(client)
         if hello:
             assert (await client.reply()).startswith(b"220 ")

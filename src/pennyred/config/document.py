@@ -78,6 +78,7 @@ class Reader(Tables):
             "upstream_tls_ca": self.path,
             "upstream_tls_verify": kinds.typed(bool, "true or false"),
             "upstream_connections": kinds.number(1, 10_000),
+            "upstream_connections_per_network": kinds.number(1, 10_000),
             "upstream_timeout_seconds": kinds.number(1, 3600),
             "upstream_greeting_timeout_seconds": kinds.number(1, 3600),
             "upstream_mail_timeout_seconds": kinds.number(1, 3600),

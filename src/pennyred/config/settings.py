@@ -80,6 +80,7 @@ class GateSettings(msgspec.Struct, frozen=True):
     upstream_tls_ca: Path | None = None
     upstream_tls_verify: bool = True
     upstream_connections: int = 50
+    upstream_connections_per_network: int = 20
     upstream_timeout_seconds: int = 600
     upstream_greeting_timeout_seconds: int = 300
     upstream_mail_timeout_seconds: int = 300

@@ -110,6 +110,7 @@ def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = Non
             identity=IdentityMode(way.upstream_identity),
             tls=tls,
             connections_max=max(1, gate.upstream_connections // gate.workers),
+            connections_per_network_max=max(1, _share(gate) // gate.workers),
             answer_timeout_seconds=gate.upstream_timeout_seconds,
             greeting_timeout_seconds=gate.upstream_greeting_timeout_seconds,
             command_timeout_seconds=gate.upstream_mail_timeout_seconds,
@@ -119,6 +120,11 @@ def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = Non
         )
         for url in way.upstream
     ]
+
+
+def _share(gate: GateSettings) -> int:
+    """Of the connections to a mail server, what one network may use: never more than half, whatever is set."""
+    return min(gate.upstream_connections_per_network, -(-gate.upstream_connections // 2))
 
 
 def build_desk(

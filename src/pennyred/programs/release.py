@@ -28,11 +28,12 @@ from pennyred.services.letterbox import Fate, Reply
 from pennyred.services.ports import PermitBook
 from pennyred.smtp import replies
 from pennyred.smtp.connection import Refused
-from pennyred.smtp.delivery import LetterDelivery, Transaction
+from pennyred.smtp.delivery import LetterDelivery
 from pennyred.smtp.identity import ClientIdentity, plain_address
 from pennyred.smtp.path import parse_mail, parse_rcpt
 from pennyred.smtp.spool import ReceivedLetter, Spool, SpoolLimits
 from pennyred.smtp.trace import received_field
+from pennyred.smtp.transaction import Transaction
 from pennyred.smtp.upstreams import Upstreams
 from pennyred.state.keptletter import KeptLetter
 from pennyred.state.permits import Kind, Permit, Permits

@@ -20,8 +20,7 @@ from pennyred.programs.board import Board
 from pennyred.programs.gatework import GateWork
 from pennyred.programs.readiness import Readiness
 from pennyred.services.office import Office
-from pennyred.smtp.upstream import parse_url
-from pennyred.smtp.upstreams import upstream_name
+from pennyred.smtp.upstream import parse_url, upstream_name
 from pennyred.web.watching import Page, Pages
 
 LOOK_PAUSE_SECONDS = 5.0

@@ -8,12 +8,12 @@
     gatehouse   what all sessions share; EHLO's words     upstreams   several of them, in order
     admission   who may come in; tally: counts, shared    health      whether one is worth asking
     arrival     PROXY from a front; proxying: its header  offers      what several offer together
-    wire        a client's bytes, deadlines; tls: by STARTTLS   pool  connections, used again when surely clean
+    wire        a client's bytes, deadlines; tls: by STARTTLS   pool  connections, used again; slots: by whom
     conversation  command by command, and its limits      connection  one of them, as a client
     formalities   those that carry no letter              dialogue    what is said over it; security: TLS
     envelopes   MAIL and RCPT; path: their arguments      answers     its replies; patience: how long they may take
-    mixed       recipients that differ in their rules     delivery    one transaction, MAIL to final answer
-    session     DATA and BDAT; chunking: the latter       identity    XCLIENT, XFORWARD, PROXY
+    mixed       recipients that differ in their rules     transaction one of them, MAIL to DATA; delivery: the letter
+    session     DATA and BDAT; chunking: the latter       identity    who a client is; telling: XCLIENT, PROXY
     reception   a letter to the desk, its answer back     probing     what `pennyred check` asks
     newlines    where a letter ends, its dots and newlines
     spool       a letter as it comes, hashed, kept        as a sender, and in the demo

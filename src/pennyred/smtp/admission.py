@@ -1,7 +1,8 @@
 """Who may come in: connections in all and of one network, bad stamps of one source.
 
 A network is one IPv4 address, or a /64 of IPv6. One IPv4 address is what one customer has: a wider net would let a
-neighbour at the same hoster lock another out. Of IPv6 every customer has a /64 at least, whose addresses cost nothing.
+neighbour at the same hoster lock another out. Of IPv6 every customer has a /64 at least, whose addresses cost nothing,
+and many have a /48, whose 65,536 networks cost nothing either: so that has a limit as well, of four times as many.
 Addresses cannot be forged: there is a TCP connection, or the word of a trusted front.
 """
 
@@ -13,7 +14,11 @@ from typing import Any, Protocol
 from pennyred.smtp.tally import WorkerTally
 
 Networks = Sequence[IPv4Network | IPv6Network]
+Ticket = tuple[int, int]
+"""Where a client is counted."""
 _LOG_PAUSE_SECONDS = 60.0
+_WIDER = 4
+"""Times as many connections as a network a /48 may have."""
 
 
 class Limits(Protocol):
@@ -40,22 +45,26 @@ class Admission:
         """Whether there is no room for anybody."""
         return self._tally.connections >= limits.connections_max
 
-    def enter(self, address: str, limits: Limits, *, is_trusted: bool) -> int | None:
+    def enter(self, address: str, limits: Limits, *, is_trusted: bool) -> Ticket | None:
         """Count a client in and return what `leave` is to be told; None: its network has too many connections.
 
         Fronts speak for the whole world and are not counted by network.
         """
         if is_trusted:
-            return self._tally.enter(0)
+            return self._tally.enter(0), 0
         network, count = self._tally.network(network_of(address))
+        wider, wider_count = self._tally.network(name) if (name := wider_network_of(address)) else (0, 0)
+        limit = limits.connections_per_network_max
         # Whether it is one of those that are not counted is only asked of those it would make a difference to.
-        if count < limits.connections_per_network_max:
-            return self._tally.enter(network)
-        return self._tally.enter(0) if is_within(address, limits.uncounted_networks) else None
+        if count < limit and wider_count < _WIDER * limit:
+            return self._tally.enter(network), self._tally.count(wider)
+        return (self._tally.enter(0), 0) if is_within(address, limits.uncounted_networks) else None
 
-    def leave(self, ticket: int) -> None:
+    def leave(self, ticket: Ticket) -> None:
         """A client that was let in has gone."""
-        self._tally.leave(ticket)
+        place, wider_place = ticket
+        self._tally.leave(place)
+        self._tally.uncount(wider_place)
 
     def note_refusal(self, reply: bytes, address: str, now: float) -> None:
         """Write down that clients are turned away; once a minute, as they may be very many."""
@@ -88,6 +97,11 @@ def _name(source: str, account: str) -> bytes:
 def network_of(address: str) -> bytes:
     """What counts as one client, see above; of an IP address in text without zone."""
     return socket.inet_pton(socket.AF_INET6, address)[:8] if ":" in address else address.encode()
+
+
+def wider_network_of(address: str) -> bytes:
+    """What an IPv6 address's network is a part of: the /48 that one customer may have whole. Of IPv4: nothing."""
+    return b"/48" + socket.inet_pton(socket.AF_INET6, address)[:6] if ":" in address else b""
 
 
 def is_within(address: str, networks: Networks) -> bool:

@@ -10,6 +10,7 @@ from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
 from pennyred.smtp.dialogue import Dialogue, require_word_on_letter, unavailable
 from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.slots import Slot
 from pennyred.smtp.telling import proxy_header, xclient_commands, xforward_commands
 from pennyred.smtp.upstream import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
 
@@ -45,6 +46,8 @@ class Connection(Dialogue):
         """What it has said instead."""
         self.opened_at = 0.0
         self.idle_since = 0.0
+        self.slot: Slot | None = None
+        """The right by which somebody uses it."""
         self.is_reused = False
         """Whether it has come from the pool: the mail server may have left it meanwhile."""
         self._told: tuple[bytes, ...] = ()  # the last XCLIENT lines, and the greeting behind them

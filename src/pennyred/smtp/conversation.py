@@ -9,7 +9,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
-from pennyred.smtp.admission import is_within
+from pennyred.smtp.admission import Ticket, is_within
 from pennyred.smtp.client import Client
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.identity import plain_address
@@ -17,6 +17,8 @@ from pennyred.smtp.proxying import Peer
 from pennyred.smtp.reception import internal
 from pennyred.smtp.wire import LineTooLong, Wire
 
+_SILENT_SECONDS = 10.0
+"""How long a client may say nothing where there is no room for others; Postfix gives as much under stress."""
 CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _MAY_BE_UTF8 = frozenset((b"MAIL", b"RCPT"))
 _BROWSERS = frozenset((b"GET", b"POST", b"CONNECT", b"PUT", b"HEAD", b"OPTIONS"))
@@ -39,7 +41,7 @@ class Conversation(Wire):
         self._errors = 0
         self._idle_commands = 0
         self._is_leaving = False
-        self._ticket = 0
+        self._ticket: Ticket = (0, 0)
         self._input_share = house.memory.share(by_right=0)
         self._is_overfull = False
 
@@ -57,6 +59,7 @@ class Conversation(Wire):
         elif house.options.clients and not is_within(address, house.options.clients):
             self._turn_away(transport, replies.NOT_FOR_STRANGERS, address)
         elif house.admission.is_full(house.options):
+            house.make_room(self.loop.time())
             self._turn_away(transport, replies.TOO_BUSY, address)
         else:
             # Whom a front has named by PROXY is a client, never a front: XCLIENT is not for it.
@@ -90,6 +93,16 @@ class Conversation(Wire):
             self.hang_up()
         elif self.is_shaking_hands:
             self.cut_off()
+
+    def make_room(self) -> None:
+        """Others cannot come in: one that says nothing leaves, unless it is a front."""
+        if self.silent_seconds < _SILENT_SECONDS or self._client.is_trusted:
+            return
+        if self.is_stuck or self.is_shaking_hands:
+            self.cut_off()
+        else:
+            self.say(replies.TOO_SLOW)
+            self.hang_up()
 
     def answer(self, reply: bytes) -> None:
         """Say it, and count it where it is a refusal."""

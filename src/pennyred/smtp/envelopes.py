@@ -11,14 +11,16 @@ from typing import Any, ClassVar
 from pennyred.postage.errors import MalformedAddress, Unavailable
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import path, replies
+from pennyred.smtp.admission import is_within
 from pennyred.smtp.connection import Refused
 from pennyred.smtp.conversation import CONTROLS, Commands
-from pennyred.smtp.delivery import Transaction
 from pennyred.smtp.formalities import Formalities, argument_of
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.mixed import OneClass, Recipient
 from pennyred.smtp.proxying import Peer
+from pennyred.smtp.slots import NOBODY, Source, source_of
+from pennyred.smtp.transaction import TooSlow, Transaction
 from pennyred.smtp.wire import LINE_OCTETS_MAX
 
 _BATCH_MAX = 100
@@ -44,6 +46,7 @@ class Envelopes(Formalities):
         self._one_class: OneClass | None = None
         self._spared = 0
         self._unpin: asyncio.TimerHandle | None = None
+        self._asked_at = 0.0
         self._envelope_share = house.memory.share(_ENVELOPE_OCTETS)
 
     @property
@@ -126,7 +129,7 @@ class Envelopes(Formalities):
         self._identity = await self._client.identity(self._house.name_lookup)
         self._one_class = None
         recipients, waiting = await self._of_one_class(recipients)
-        transaction = Transaction(self._house.upstreams, self._identity)
+        transaction = Transaction(self._house.upstreams, self._identity, self._source())
         try:
             said = await transaction.begin(mail, _asked_for(recipients))
         except Refused as refused:
@@ -137,6 +140,7 @@ class Envelopes(Formalities):
             self.relay(said[0])
             if replies.is_success(said[0]):
                 self._transaction = transaction
+                self._asked_at = self.loop.time()
                 self._unpin_later(self._house.options.upstream_pin_seconds)
             else:
                 transaction.end()
@@ -146,6 +150,12 @@ class Envelopes(Formalities):
                 return
             recipients = ()
         self._answer_recipients([replies.MAIL_FIRST] * (len(recipients) + len(waiting)), ())
+
+    def _source(self) -> Source:
+        """On whose account its connections go: nobody's where a front does not say whose, or the network is exempt."""
+        address = self._identity.address
+        is_counted = self._client.is_known and not is_within(address, self._house.options.uncounted_networks)
+        return source_of(address) if is_counted else NOBODY
 
     def _unpin_later(self, seconds: float | None) -> None:
         """Look in so many seconds whether the client says nothing; None: no more."""
@@ -157,10 +167,14 @@ class Envelopes(Formalities):
         """A client that begins a transaction and is silent must not pin a process of the mail server's: with as many
         as there are connections, nobody else's letter would get through. MAIL and RCPT are said again when it goes on.
         """
-        if self._transaction is not None:
-            if self.is_waiting:
-                self._transaction.let_go()
-            self._unpin_later(self._house.options.upstream_pin_seconds)
+        if self._transaction is None:
+            return
+        pin_seconds = self._house.options.upstream_pin_seconds
+        silent_seconds = self.loop.time() - self._asked_at
+        if self.is_waiting and silent_seconds >= pin_seconds:
+            self._transaction.let_go()
+            silent_seconds = 0.0
+        self._unpin_later(pin_seconds - silent_seconds if self.is_waiting else pin_seconds)
 
     async def smtp_RCPT(self, arg: Any) -> None:
         """Ask the mail server for one more recipient, or for as many as have come along."""
@@ -175,11 +189,14 @@ class Envelopes(Formalities):
 
     async def _add(self, transaction: Transaction, recipients: Sequence[Recipient]) -> None:
         while recipients:
+            self._asked_at = self.loop.time()
             asking, recipients = await self._of_one_class(recipients, transaction.mailboxes)
             said: list[Reply] = []
             if asked := _asked_for(asking):
                 try:
                     said = await transaction.add(asked)
+                except TooSlow:
+                    asking = [replies.TOO_MANY_RECIPIENTS if isinstance(item, tuple) else item for item in asking]
                 except Unavailable as trouble:
                     later = self.later(trouble, "RCPT")
                     asking = [later if isinstance(item, tuple) else item for item in asking]

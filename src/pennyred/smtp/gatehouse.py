@@ -93,6 +93,7 @@ class Gatehouse:
     sessions: set["Conversation"] = field(default_factory=set)
     letters: int = 0
     """How many are being judged and delivered."""
+    _room_made_at: float = float("-inf")
     _tls_failures: dict[str, Seldom] = field(default_factory=dict)
     _hellos: dict[tuple[Capabilities | None, bool, bool], bytes] = field(default_factory=dict)
 
@@ -117,6 +118,13 @@ class Gatehouse:
             uncounted_networks=options.uncounted_networks,
         )
         self._hellos.clear()
+
+    def make_room(self, now: float) -> None:
+        """Nobody can come in: those leave who say nothing. Looked at once a second, as they may be thousands."""
+        if now >= self._room_made_at + 1.0:
+            self._room_made_at = now
+            for session in tuple(self.sessions):
+                session.make_room()
 
     def note_tls_failure(self, error: OSError, client: str) -> None:
         """Write down that TLS has failed with a client; each reason once a minute, as they are few and clients many."""

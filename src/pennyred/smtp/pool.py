@@ -1,29 +1,25 @@
 """The connections to the mail server: at most so many, used again when they are surely clean.
 
-Nobody waits for a free one: beyond the limit it is "later" at once, as the mail server itself would say. A connection
-goes back only at the end of a transaction or after a 2xx to RSET; one in doubt is closed.
+Who may use one, and who has to wait, is the business of `slots`. A connection goes back only at the end of a
+transaction or after a 2xx to RSET; one in doubt is closed.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.reasons import Reason
 from pennyred.smtp import replies
 from pennyred.smtp.connection import Connection, NotTold, Refused, connect
 from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.slots import NOBODY, PoolExhausted, Slots, Source
 from pennyred.smtp.upstream import Capabilities, IdentityMode, UpstreamOptions
 
 _SWEEP_SECONDS = 5.0
 _DOUBT_SECONDS = 10.0
 _FOR_GOOD_SECONDS = 15.0
 """So long a connection waits for the one client it is good for: it may never come again, and costs a process there."""
-
-
-class PoolExhausted(Unavailable):
-    """As many connections as allowed are in use."""
 
 
 class Unreachable(Unavailable):
@@ -39,6 +35,7 @@ class UpstreamPool:
         """What the mail server offered last; None until it has been asked."""
         self._idle: list[Connection] = []
         self._open = 0
+        self._slots = Slots(options.connections_max, options.connections_per_network_max)
         self._tasks: set[asyncio.Task[None]] = set()
         self._resetting: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -56,11 +53,44 @@ class UpstreamPool:
         """Connections ready to be used."""
         return len(self._idle)
 
-    async def acquire(self, client: ClientIdentity, *, is_fresh: bool = False) -> Connection:
+    async def acquire(
+        self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, is_modest: bool = False
+    ) -> Connection:
         """A connection on which MAIL may be said for `client`; `is_fresh` asks for a new one.
 
-        Raises `PoolExhausted`, another `Unavailable`, or `connection.Refused` where the mail server refuses the client.
+        `source` is on whose account it goes; `is_modest`: only if nobody has to make room, or to wait. Raises
+        `PoolExhausted`, another `Unavailable`, or `connection.Refused` where the mail server refuses the client.
         """
+        if self._is_closed:
+            raise PoolExhausted("the gate is shutting down")
+        slot = await self._slots.take(source, is_modest=is_modest)
+        try:
+            connection = await self._connection_for(client, is_fresh=is_fresh)
+        except BaseException:
+            self._slots.leave(slot)
+            raise
+        connection.slot = slot
+        return connection
+
+    def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
+        """Its user waits for its client: whoever needs a connection may have its place, which `recall` tells the user.
+
+        It is then closed: to take back what was said on it would take time that somebody waits for.
+        """
+
+        def give_up() -> None:
+            recall()
+            self.discard(connection)
+
+        if connection.slot is not None:
+            self._slots.rest(connection.slot, give_up)
+
+    def resume(self, connection: Connection) -> None:
+        """Its user goes on."""
+        if connection.slot is not None:
+            self._slots.resume(connection.slot)
+
+    async def _connection_for(self, client: ClientIdentity, *, is_fresh: bool) -> Connection:
         if not is_fresh and (connection := self._take_idle(client)) is not None:
             connection.is_reused = True
             try:
@@ -94,6 +124,7 @@ class UpstreamPool:
         if not is_kept:
             self.discard(connection)
             return
+        self._leave(connection)
         connection.idle_since = asyncio.get_running_loop().time()
         self._idle.append(connection)
         if self._sweeper is None:
@@ -101,6 +132,7 @@ class UpstreamPool:
 
     def reset(self, connection: Connection) -> None:
         """Take back a connection in the middle of a transaction: RSET in the background, then idle."""
+        self.resume(connection)
         if connection.is_clean:
             self._resetting.add(connection)
             self._spawn(self._reset(connection))
@@ -114,9 +146,12 @@ class UpstreamPool:
         else:
             connection.abort("given up by the gate")
         self._open -= 1
+        self._leave(connection)
 
     async def reach(self) -> None:
         """Open a connection for nobody yet, see what is offered, and keep it; raises as `acquire` does."""
+        if self._open >= self.options.connections_max and not self._drop_one_idle():
+            raise PoolExhausted("all connections are in use")
         self.release(await self._open_new(None))
 
     def close_idle(self) -> None:
@@ -163,11 +198,9 @@ class UpstreamPool:
 
     async def _open_new(self, client: ClientIdentity | None) -> Connection:
         if self._is_closed:
-            raise PoolExhausted(Reason.UPSTREAM_UNAVAILABLE, "upstream: the gate is shutting down")
-        if self._open >= self.options.connections_max and not self._drop_one_idle():
-            raise PoolExhausted(
-                Reason.UPSTREAM_UNAVAILABLE, f"upstream: all {self.options.connections_max} connections are in use"
-            )
+            raise PoolExhausted("the gate is shutting down")
+        if self._open >= self.options.connections_max:
+            self._drop_one_idle()
         self._open += 1
         try:
             connection = await connect(self.options)
@@ -197,13 +230,18 @@ class UpstreamPool:
         """
         try:
             async with asyncio.timeout(_DOUBT_SECONDS):
-                await self.reach()
+                self.release(await self._open_new(None))
         except (Unavailable, TimeoutError):
             return
         said = connection.refusal
         if said is not None and not replies.is_own_trouble(said):
             raise (trouble if replies.is_closing(said) else Refused(said)) from None
         raise NotTold(client, f"PROXY: {trouble}") from trouble
+
+    def _leave(self, connection: Connection) -> None:
+        slot, connection.slot = connection.slot, None
+        if slot is not None:
+            self._slots.leave(slot)
 
     def _drop_one_idle(self) -> bool:
         if not self._idle:

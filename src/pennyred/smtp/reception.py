@@ -6,10 +6,11 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Answer, Due, Duplicate, Envelope, Later, Relay
 from pennyred.smtp import replies
-from pennyred.smtp.delivery import LetterDelivery, Transaction
+from pennyred.smtp.delivery import LetterDelivery
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.newlines import LetterStream
 from pennyred.smtp.spool import Problem, ReceivedLetter, Spool
+from pennyred.smtp.transaction import Transaction
 
 _PROBLEMS = {
     Problem.TOO_BIG: replies.TOO_BIG,
@@ -19,7 +20,7 @@ _PROBLEMS = {
 
 
 class LetterSink:
-    """Takes a letter off the wire (implements `wire.Sink`)."""
+    """Takes a letter off the wire (implements `sink.Sink`)."""
 
     __slots__ = ("_house", "_spool", "_stream", "_trouble")
 
@@ -30,7 +31,7 @@ class LetterSink:
         self._trouble: OSError | None = None
 
     def take(self, data: bytes) -> bytes | None:
-        """Take a piece; see `wire.Sink`."""
+        """Take a piece; see `sink.Sink`."""
         piece = self._stream.feed(data)
         if self._trouble is None:
             try:

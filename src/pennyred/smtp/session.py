@@ -20,7 +20,6 @@ from pennyred.services.letterbox import Envelope
 from pennyred.smtp import replies
 from pennyred.smtp.chunking import OCTETS_SMALL, ChunkedLetter, parse_chunk
 from pennyred.smtp.conversation import Commands
-from pennyred.smtp.delivery import Transaction
 from pennyred.smtp.envelopes import Envelopes
 from pennyred.smtp.formalities import argument_of
 from pennyred.smtp.gatehouse import Gatehouse
@@ -29,6 +28,7 @@ from pennyred.smtp.proxying import Peer
 from pennyred.smtp.reception import LetterSink, take_to_desk
 from pennyred.smtp.spool import ReceivedLetter
 from pennyred.smtp.trace import protocol_name, received_field
+from pennyred.smtp.transaction import Transaction
 
 
 class GateSession(Envelopes):

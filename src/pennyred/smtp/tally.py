@@ -92,8 +92,8 @@ class Tally:
     def __init__(self, workers: int, connections_max: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.connections = _words(workers)
         """Of each worker."""
-        self.networks = Table(workers, connections_max)
-        """Connections, by network."""
+        self.networks = Table(workers, 2 * connections_max)
+        """Connections, by network, and of IPv6 by the wider one too."""
         self.bad_stamps = Table(workers, _SOURCES)
         """By source and minute."""
         self.bad_minutes = _words(workers)
@@ -136,11 +136,19 @@ class WorkerTally:
     def enter(self, network: int) -> int:
         """Count a connection, of a network too where its key is not 0; returns what `leave` is to be told."""
         self._tally.connections[self._worker] += 1
-        return self._tally.networks.add(self._worker, network) if network else 0
+        return self.count(network)
 
     def leave(self, ticket: int) -> None:
         """Uncount a connection."""
         self._tally.connections[self._worker] -= 1
+        self.uncount(ticket)
+
+    def count(self, network: int) -> int:
+        """Count a connection of a wider network too, where its key is not 0; what `uncount` is to be told."""
+        return self._tally.networks.add(self._worker, network) if network else 0
+
+    def uncount(self, ticket: int) -> None:
+        """Uncount it."""
         if ticket:
             self._tally.networks.take_back(ticket)
 

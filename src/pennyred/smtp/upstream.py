@@ -52,6 +52,8 @@ class UpstreamOptions:
     tls: ssl.SSLContext | None = None
     """Whom to believe that it is the one; needed where the endpoint has `security`."""
     connections_max: int = 50
+    connections_per_network_max: int = 20
+    """Of them, in use for clients of one network."""
     answer_timeout_seconds: float = 600
     """For the answer to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
     connect_timeout_seconds: float = 10
@@ -106,6 +108,12 @@ class Capabilities:
             case IdentityMode.XFORWARD:
                 return "ADDR" in self.xforward
         return True
+
+
+def upstream_name(endpoint: Endpoint) -> str:
+    """What a mail server is called in the log and in the metrics."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return endpoint.path or f"{host}:{endpoint.port}"
 
 
 def parse_url(url: str) -> Endpoint:

@@ -10,40 +10,31 @@ is asked again on the side once its wait is over, and where all are down, the on
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pennyred.postage.errors import Unavailable
 from pennyred.smtp import patience
 from pennyred.smtp.connection import Connection
 from pennyred.smtp.dialogue import unavailable
-from pennyred.smtp.health import Health
 from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.member import Member, UpstreamStatus
 from pennyred.smtp.offers import NO_NEEDS, Needs, meeting
 from pennyred.smtp.pool import Unreachable, UpstreamPool
-from pennyred.smtp.upstream import Capabilities, Endpoint, UpstreamOptions
+from pennyred.smtp.slots import NOBODY, PoolExhausted, Source
+from pennyred.smtp.upstream import Capabilities, UpstreamOptions, upstream_name
 
 _FIRST_ANSWERS_SECONDS = 2.0
 """At the start, for what all of them offer; after that, whoever has answered is enough."""
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamStatus:
-    """How one worker stands with one mail server."""
+class _Wanted:
+    """For whom a connection is, and on whose account."""
 
-    name: str
-    is_up: bool
-    open_count: int
-    idle_count: int
-
-
-@dataclass(eq=False, slots=True)
-class _Member:
-    pool: UpstreamPool
-    name: str
-    health: Health = field(default_factory=Health)
-    probe: asyncio.Task[None] | None = None
-    """Somebody who sees just now whether it can be reached, and what it offers."""
+    client: ClientIdentity
+    source: Source
+    is_fresh: bool
 
 
 class Upstreams:
@@ -58,7 +49,7 @@ class Upstreams:
         random: Callable[[], float],
         is_spread: bool = False,
     ) -> None:
-        self._members = [_Member(UpstreamPool(one), upstream_name(one.endpoint)) for one in options]
+        self._members = [Member(UpstreamPool(one), upstream_name(one.endpoint)) for one in options]
         self._log = log
         self._clock = clock
         self._random = random
@@ -102,21 +93,30 @@ class Upstreams:
             self._met_of, self._met = known, meeting(known) if known else None
         return self._met
 
-    async def acquire(self, client: ClientIdentity, *, is_fresh: bool = False, needs: Needs = NO_NEEDS) -> Connection:
+    async def acquire(
+        self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, needs: Needs = NO_NEEDS
+    ) -> Connection:
         """A connection on which MAIL may be said for `client`; `is_fresh` asks for a new one.
 
-        Raises `Unavailable` where none can be had, or `connection.Refused` where a mail server refuses the client.
+        It goes on the account of `source`. Raises `Unavailable` where none can be had, or `connection.Refused` where a
+        mail server refuses the client.
         """
+        wanted = _Wanted(client, source, is_fresh=is_fresh)
         if not self._down and not self.is_choice:
-            return await self._acquire_from(self._members[0], client, is_fresh=is_fresh)
-        trouble = None
+            return await self._acquire_from(self._members[0], wanted)
+        trouble: Unavailable | None = None
+        busy: Member | None = None
         if 0 < self._down < len(self._members):
             self._probe_due()
         for member in self._in_order():
             try:
                 # Each has a part of the client's patience: else one that is silent would leave the next ones none.
                 async with asyncio.timeout(patience.CLIENTS_SECONDS / len(self._members)):
-                    connection = await self._acquire_from(member, client, is_fresh=is_fresh)
+                    connection = await self._acquire_from(member, wanted, is_modest=True)
+            except PoolExhausted as error:
+                busy = busy or member
+                trouble = error
+                continue
             except Unavailable as error:
                 trouble = error
                 continue
@@ -128,8 +128,22 @@ class Upstreams:
                 return connection
             member.pool.release(connection)
             trouble = unavailable(f"{member.name} does not offer what the envelope asks for")
+        if busy is not None:
+            # None of them has one to spare: somebody has to make room at the one that is liked best.
+            connection = await self._acquire_from(busy, wanted)
+            if self._may_have(connection, needs):
+                return connection
+            busy.pool.release(connection)
         assert trouble is not None
         raise trouble
+
+    def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
+        """Whoever uses it waits for its client; `recall` tells that somebody else has its place, perhaps at once."""
+        self._pool_of(connection).rest(connection, recall)
+
+    def resume(self, connection: Connection) -> None:
+        """Its user goes on."""
+        self._pool_of(connection).resume(connection)
 
     def release(self, connection: Connection) -> None:
         """Take back a connection whose transaction has ended."""
@@ -180,7 +194,7 @@ class Upstreams:
         for member in self._members:
             await member.pool.close()
 
-    def _in_order(self) -> Iterator[_Member]:
+    def _in_order(self) -> Iterator[Member]:
         """Whom to try: those that are up, then of the others the one that is soonest worth it."""
         tried = []
         for member in self._liked():
@@ -191,16 +205,18 @@ class Upstreams:
         if left:
             yield min(left, key=lambda member: member.health.retry_at)
 
-    def _liked(self) -> list[_Member]:
+    def _liked(self) -> list[Member]:
         """All of them, as the settings say; to spread, each is the first in turn."""
         if not self._is_spread:
             return self._members
         self._turn = (self._turn + 1) % len(self._members)
         return self._members[self._turn :] + self._members[: self._turn]
 
-    async def _acquire_from(self, member: _Member, client: ClientIdentity, *, is_fresh: bool) -> Connection:
+    async def _acquire_from(self, member: Member, wanted: _Wanted, *, is_modest: bool = False) -> Connection:
         try:
-            connection = await member.pool.acquire(client, is_fresh=is_fresh)
+            connection = await member.pool.acquire(
+                wanted.client, wanted.source, is_fresh=wanted.is_fresh, is_modest=is_modest
+            )
         except Unreachable as error:
             self._failed(member, error)
             raise
@@ -218,21 +234,11 @@ class Upstreams:
         offers = [member.pool.capabilities for member in self._members]
         return not any(needs.are_met_by(offered) for offered in offers if offered is not None)
 
-    def _failed(self, member: _Member, error: Unavailable) -> None:
-        health, now = member.health, self._clock()
-        if health.failed(now, self._random):
-            self._down += 1
-            member.pool.close_idle()
-            retry_seconds = round(health.retry_at - now, 1)
-            self._log.warning(
-                "smtp.upstream_down", upstream=member.name, detail=str(error), retry_seconds=retry_seconds
-            )
+    def _failed(self, member: Member, error: Unavailable) -> None:
+        self._down += member.failed(error, self._clock(), self._random, self._log)
 
-    def _succeeded(self, member: _Member) -> None:
-        if member.health.succeeded():
-            self._down -= 1
-            down_seconds = round(self._clock() - member.health.down_since)
-            self._log.info("smtp.upstream_up", upstream=member.name, down_seconds=down_seconds)
+    def _succeeded(self, member: Member) -> None:
+        self._down -= member.succeeded(self._clock(), self._log)
 
     def _pool_of(self, connection: Connection) -> UpstreamPool:
         return next(member.pool for member in self._members if member.pool.options is connection.options)
@@ -244,19 +250,19 @@ class Upstreams:
             if member.health.is_due(now):
                 self._probe(member)
 
-    def _probe(self, member: _Member) -> asyncio.Task[None]:
+    def _probe(self, member: Member) -> asyncio.Task[None]:
         """Whoever sees to it already, or now begins to."""
         if member.probe is None:
             member.probe = self._spawn(self._reach(member))
         return member.probe
 
-    async def _renew(self, member: _Member) -> None:
+    async def _renew(self, member: Member) -> None:
         if member.probe is not None:
             await asyncio.wait([member.probe])  # it may have been told what counts no more
         member.pool.renew()
         await asyncio.wait([self._probe(member)])
 
-    async def _reach(self, member: _Member) -> None:
+    async def _reach(self, member: Member) -> None:
         try:
             await member.pool.reach()
         except Unreachable as error:
@@ -285,9 +291,3 @@ class Upstreams:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def upstream_name(endpoint: Endpoint) -> str:
-    """What a mail server is called in the log and in the metrics."""
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    return endpoint.path or f"{host}:{endpoint.port}"

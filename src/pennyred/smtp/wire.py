@@ -13,6 +13,7 @@ from typing import Protocol, cast
 from aiosmtpd.smtp import SMTP
 
 from pennyred.smtp import tls
+from pennyred.smtp.sink import Sink
 
 LINE_OCTETS_MAX = 2048
 """Of a command. RFC 5321 asks for 512, its extensions for up to 1,600 more; Postfix takes 2,048."""
@@ -30,14 +31,6 @@ class Clock(Protocol):
     def read_timeout_seconds(self) -> float: ...  # noqa: D102
     @property
     def session_timeout_seconds(self) -> float: ...  # noqa: D102
-
-
-class Sink(Protocol):
-    """Takes what comes instead of the command reader."""
-
-    def take(self, data: bytes) -> bytes | None:
-        """Take a piece; the bytes after the end once there is one, None before."""
-        ...
 
 
 class LineTooLong(Exception):  # noqa: N818 - told to the client, not to the log
@@ -65,6 +58,7 @@ class Wire(SMTP):
         self._is_tls = False
         self.is_shaking_hands = False
         """Whether it changes to TLS just now: there is nothing to be said to it, and no letter in hand."""
+        self._time_given_at = 0.0
         self._deadline = _NEVER
         self._transfer_deadline = _NEVER
         self._session_deadline = _NEVER
@@ -83,7 +77,8 @@ class Wire(SMTP):
     def data_received(self, data: bytes) -> None:
         """Into the letter being received, or to the commands waiting."""
         if self._sink is not None:
-            self._deadline = min(self.loop.time() + self._clock.read_timeout_seconds, self._transfer_deadline)
+            self._time_given_at = self.loop.time()
+            self._deadline = min(self._time_given_at + self._clock.read_timeout_seconds, self._transfer_deadline)
             self._pour(data)
             return
         self._input += data
@@ -104,8 +99,7 @@ class Wire(SMTP):
         if isinstance(error, ssl.SSLError) and not self.is_shaking_hands:
             self._on_tls_failure(error)
         self.transport = None
-        self._has_eof = True
-        self._is_closing = True
+        self._has_eof = self._is_closing = True
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -194,8 +188,7 @@ class Wire(SMTP):
     async def start_tls(self, context: ssl.SSLContext, ready: bytes) -> bool:
         """Say `ready` and change to TLS; False when the handshake fails.
 
-        Whatever the client has sent in plain text behind its STARTTLS is thrown away (RFC 3207 section 4.2;
-        CVE-2024-34083).
+        What the client has sent in plain text behind STARTTLS is thrown away (RFC 3207 section 4.2; CVE-2024-34083).
         """
         self.say(ready)
         await self.flush()
@@ -205,6 +198,7 @@ class Wire(SMTP):
         # From here on nothing in plain text reaches us; what is in the input when the handshake is done came by TLS.
         self._input.clear()
         self.is_shaking_hands = True
+        self._time_given_at = self.loop.time()
         try:
             self.transport = await tls.start_tls(self.transport, self, context, self._clock.read_timeout_seconds)
         except (OSError, asyncio.CancelledError) as error:
@@ -243,6 +237,12 @@ class Wire(SMTP):
         return self._arrived is not None
 
     @property
+    def silent_seconds(self) -> float:
+        """How long the client has done nothing, where it is waited for; else 0."""
+        is_its_turn = self.is_waiting or self._sink is not None or self.is_stuck or self.is_shaking_hands
+        return self.loop.time() - self._time_given_at if is_its_turn else 0.0
+
+    @property
     def is_stuck(self) -> bool:
         """Whether the client does not take what it was told."""
         return self._writable is not None
@@ -250,8 +250,9 @@ class Wire(SMTP):
     # Time
 
     def _give_time(self, latest: float | None = None) -> None:
-        read_deadline = self.loop.time() + self._clock.read_timeout_seconds
-        self._set_deadline(min(read_deadline, self._session_deadline if latest is None else latest))
+        self._time_given_at = now = self.loop.time()
+        until = self._session_deadline if latest is None else latest
+        self._set_deadline(min(now + self._clock.read_timeout_seconds, until))
 
     def _set_deadline(self, when: float) -> None:
         self._deadline = when

@@ -34,7 +34,7 @@ class Gate(Contestant):
         self._settings.write_text(
             f'[gate]\nlisten=["127.0.0.1:{self.port}"]\nupstream="smtp://127.0.0.1:{self.sink_port}"\n'
             f'upstream_identity="none"\nhostname="mx.example.org"\nstate="sqlite:///gate.db"\n'
-            f"upstream_connections=1000\nmax_connections=20000\nmax_connections_per_network=20000\n{self.more_settings}"
+            f"upstream_connections=1000\nupstream_connections_per_network=1000\nmax_connections=20000\nmax_connections_per_network=20000\n{self.more_settings}"
             f'[office]\ndomain="post.example.org"\nlisten="127.0.0.1:{office}"\ndaily_cap={STAMPS}\n'
         )
         self.log = self.folder / "log"
