@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from authenticating import LETTER, authenticate, authenticate_all, envelope, received, results
+from authenticating import AUTHOR, LETTER, authenticate, authenticate_all, envelope, received, results
 from dkim_keys import ed25519_key, key_name, rsa_key, sign
 from dns_server import DnsServer
 from hypothesis import given
@@ -196,6 +196,54 @@ def test_where_the_dns_is_silent_the_answer_is_unsure_and_keeps_what_is_proven()
         found = authenticate(server, sign(LETTER, "example.org", "rsa", rsa_key()), timeout_seconds=0.2)
     assert found.is_unsure
     assert (found.domains, found.author_domain) == ({"example.org"}, "example.org")
+
+
+@pytest.mark.parametrize(
+    ("name", "sender", "is_signed", "is_final"),
+    [
+        ("example.org", b"ann@example.org", False, False),  # SPF could have proven her
+        ("rsa._domainkey.example.org", b"x@evil.example", True, False),  # so could the signature
+        ("_dmarc.example.org", b"x@evil.example", False, True),  # nobody vouches: alignment would change nothing
+        ("_dmarc.example.org", b"x@a.example.org", False, False),  # one that may be of her organisation does
+        ("_dmarc.example.org", b"ann@example.org", False, True),  # she is proven already
+        ("_dmarc.org", b"ann@example.org", False, True),  # only under what it is counted is not known
+    ],
+)
+def test_of_an_unsure_answer_it_is_known_whether_more_could_have_been_proven(name, sender, is_signed, is_final):
+    """Only then a letter comes again for it; whether anybody asks for the proof must not matter."""
+    with world() as server:
+        server.add("evil.example", "TXT", SPF)
+        server.add("a.example.org", "TXT", SPF)
+        server.add(key_name("example.org", "rsa"), "TXT", rsa_key().txt)
+        server.fail(name)
+        octets = sign(LETTER, "example.org", "rsa", rsa_key()) if is_signed else LETTER
+        found = authenticate(server, octets, envelope(sender))
+    assert (found.is_unsure, found.is_final) == (True, is_final)
+
+
+def test_where_nobody_was_asked_more_could_have_been_proven():
+    with world() as server:
+        server.fall_silent("example.org")
+        found = authenticate_all(server, [LETTER] * 5, timeout_seconds=0.1, threads=1)
+    assert not any(one.is_final for one in found)
+
+
+def test_what_spf_proves_before_the_letter_is_asked_once_for_many_recipients():
+    async def story(server):
+        checker = Checker(nameservers=[server.address])
+        try:
+            asked = [
+                await checker.is_sender_proven(envelope(one)) for one in (AUTHOR, AUTHOR, b"x@nowhere.example") * 3
+            ]
+            return asked, server.questions.copy()
+        finally:
+            checker.close()
+
+    with world() as server:
+        server.ttl = 0
+        proven, questions = asyncio.run(story(server))
+    assert proven == [True, True, False] * 3
+    assert questions["example.org", "TXT"] == questions["nowhere.example", "TXT"] == 1
 
 
 def test_letters_that_wait_for_a_thread_too_long_are_unsure():

@@ -203,7 +203,8 @@ class Witness:
         return self.found
 
     async def is_sender_proven(self, envelope: Envelope) -> bool:
-        return bool(self.found.sender_domain)
+        domain = envelope.sender.decode().rpartition("@")[2]
+        return bool(domain) and domain == self.found.sender_domain
 
 
 @dataclass
@@ -215,6 +216,10 @@ class Wants:
     """Uses left of each counter; those not named have one."""
     claims: list[Claims] = field(default_factory=list)
     is_down: bool = False
+
+    @property
+    def is_in_use(self) -> bool:
+        return any(self.of.values())
 
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:
         self._called()

@@ -1,6 +1,7 @@
 """Offices, senders and stamped letters for tests: fixed keys, fixed times, serials that count up."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pennyred.postage.address import canonical_recipient
@@ -103,3 +104,7 @@ class ReceivedLetter:
     def size(self) -> int:
         """In bytes."""
         return len(self.letter)
+
+    def body(self) -> Iterator[bytes]:
+        """What follows the header section, the empty line first."""
+        yield b"\r\n" + split_letter(self.letter)[1]

@@ -6,6 +6,7 @@ only: it may be left behind at the timeout, and then ends by itself.
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,8 +22,11 @@ from pennyred.authentication.lookups import Lookups, Servers, Temporary, TooMany
 from pennyred.authentication.registered import Registered
 from pennyred.authentication.signatures import BodyHashes
 from pennyred.authentication.spf import check_spf
+from pennyred.authentication.turns import Turns
 from pennyred.postage.authentication import Authentication, Finding, Result
+from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
+from pennyred.postage.policy import parse_source, source_networks
 from pennyred.services.letterbox import Envelope, Letter
 
 TIMEOUT_SECONDS = 10.0
@@ -31,6 +35,8 @@ THREADS = 64
 HASHING_THREADS = 4
 GRACE_SECONDS = 0.5
 """For a thread whose time is over to say what it has found until then."""
+KEEP_PROVEN_SECONDS = 30.0
+PROVEN_MAX = 2_000
 UNSURE = Authentication(is_unsure=True)
 
 _T = TypeVar("_T")
@@ -59,22 +65,24 @@ class Checker:
         self._fronts = frozenset(name.lower() for name in trusted_fronts)
         self._on_error = on_error
         self._registered = Registered()
-        self._threads = threads
-        self._under_way = 0
+        self._turns = Turns(threads)
+        self._proven: OrderedDict[tuple[bytes, str], tuple[float, bool]] = OrderedDict()
+        """Of MAIL FROM and client: until when it is known, and whether SPF proves it."""
         self._asking = ThreadPoolExecutor(threads, thread_name_prefix="authentication")
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="body-hash")
 
     async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:
         """All that is proven of the letter. Raises nothing: what goes wrong makes the answer unsure.
 
-        Where half of the threads wait for the DNS, only what is vital is asked: strangers whose servers are silent must
-        not keep those whom our users know from being recognised.
+        Where half of the threads wait for the DNS, only what is vital is asked, and only of networks that have not kept
+        many waiting (`Turns`): strangers whose servers are silent must not keep others from being recognised.
         """
-        if not is_vital and self._under_way >= self._threads // 2:
+        network = _network(envelope)
+        if not self._turns.is_open(network, is_vital=is_vital):
             return UNSURE
-        self._under_way += 1
         try:
-            found = await self._authenticate(letter, envelope)
+            async with self._turns.turn(network, self._timeout_seconds):
+                found = await self._authenticate(letter, envelope)
             return replace(found, organisation=self._registered.of(found.organisation))
         except TimeoutError:
             return UNSURE
@@ -82,26 +90,30 @@ class Checker:
             if self._on_error is not None:
                 self._on_error(error)
             return UNSURE
-        finally:
-            self._under_way -= 1
 
     async def is_sender_proven(self, envelope: Envelope) -> bool:
         """Whether SPF proves the domain of MAIL FROM, before there is a letter. Raises nothing; what is not known now
-        is not proven.
+        is not proven. The answer is kept for a while: a client asks with each RCPT.
         """
         domain = envelope.sender.rpartition(b"@")[2].decode("utf-8", "replace").lower()
-        if not domain or self._under_way >= self._threads // 2:
+        network = _network(envelope)
+        known = self._proven.get((envelope.sender, envelope.source_ip))
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        if not domain or not self._turns.is_open(network, is_vital=False):
             return False
-        self._under_way += 1
         try:
-            spf = await self._in_thread(lambda deadline: check_spf(envelope, Lookups(self._servers, deadline)))
+            async with self._turns.turn(network, self._timeout_seconds):
+                spf = await self._in_thread(lambda deadline: check_spf(envelope, Lookups(self._servers, deadline)))
+            is_proven = spf.proven == domain
         except Exception as error:  # noqa: BLE001 - as above
             if self._on_error is not None and not isinstance(error, TimeoutError):
                 self._on_error(error)
-            return False
-        finally:
-            self._under_way -= 1
-        return spf.proven == domain
+            is_proven = False
+        self._proven[envelope.sender, envelope.source_ip] = (time.monotonic() + KEEP_PROVEN_SECONDS, is_proven)
+        while len(self._proven) > PROVEN_MAX:
+            self._proven.popitem(last=False)
+        return is_proven
 
     def close(self) -> None:
         """Take no more letters; threads end by themselves, within the timeout."""
@@ -160,15 +172,39 @@ class _Work:
         findings += [] if dkim else [Finding("dkim", Result.NONE)]
         findings.append(dmarc.finding)
         is_proven = dmarc.is_aligned
+        is_final = not _might_vouch([spf.finding, *(one.finding for one in dkim)])
+        is_silent = dmarc.finding.result is Result.TEMPERROR and _are_kin(author, [spf.proven, *signers])
+        is_final &= is_proven or not is_silent
         if self.chain is not None:
             arc = check_arc(self.chain, self.header, self.bodies, self.lookups)
             findings.append(arc.finding)
             is_proven = is_proven or author in arc.authors
+            is_final &= is_proven or not _might_vouch([arc.finding])
         author = author if is_proven else ""
         organisation, is_known = _organisation(author or spf.proven or next(iter(signers), ""), organisations)
         is_unsure = not is_known or any(finding.result is Result.TEMPERROR for finding in findings)
         domains = frozenset(filter(None, [spf.proven, *signers]))
-        return Authentication(tuple(findings), domains, spf.proven, author, organisation, is_unsure)
+        return Authentication(
+            tuple(findings), domains, spf.proven, author, organisation, is_unsure, is_final=is_unsure and is_final
+        )
+
+
+def _network(envelope: Envelope) -> str:
+    """Where a letter comes from, as far as that is known."""
+    try:
+        return source_networks(parse_source(envelope.source_ip))[-1] if envelope.source_known else ""
+    except MalformedAddress:
+        return ""
+
+
+def _might_vouch(findings: Iterable[Finding]) -> bool:
+    """Whether one of these has no answer, so that a domain may vouch that does not now."""
+    return any(finding.result is Result.TEMPERROR for finding in findings)
+
+
+def _are_kin(author: str, others: Iterable[str]) -> bool:
+    """Whether one of these could be found to be of the author's organisation: they share their last two labels."""
+    return any(other and other.split(".")[-2:] == author.split(".")[-2:] for other in others)
 
 
 def _organisation(domain: str, organisations: Organisations) -> tuple[str, bool]:

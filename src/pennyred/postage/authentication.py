@@ -51,6 +51,8 @@ class Authentication:
     else SPF's, else the first signature's; empty where nothing is proven."""
     is_unsure: bool = False
     """Whether the DNS did not answer: what is not proven now may be tomorrow."""
+    is_final: bool = False
+    """Of an unsure answer: whether what got no answer could have proven no author and no domain besides."""
 
 
 UNPROVEN = Authentication()

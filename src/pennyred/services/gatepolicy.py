@@ -12,7 +12,7 @@ class Check(StrEnum):
     """When it is found out who a letter's sender is."""
 
     NEEDED = "needed"
-    """Where a rule or an allowance depends on it."""
+    """Where there are rules or allowances that depend on it; for all letters alike (`wanting`)."""
     ALWAYS = "always"
     NEVER = "never"
 

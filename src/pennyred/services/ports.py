@@ -132,6 +132,11 @@ class PartlyBook(Protocol):
 class WantedBook(Protocol):
     """Correspondents, replies, permits and expected mail: why a recipient wants a letter."""
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether anything stood in it for anybody when it was last asked for grants; once so, always so."""
+        ...
+
     async def grants(
         self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int
     ) -> Sequence[Sequence[Grant]]:

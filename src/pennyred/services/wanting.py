@@ -1,8 +1,15 @@
 """Who wants a letter: correspondents, replies, permits, expected mail, exempt senders and forwarders.
 
-Cheapest question first: what the state knows of the claims, then what holds without proof, and the DNS only where a
-rule or an allowance depends on who the sender is. Nothing here refuses a letter or keeps one from being paid for by a
-stamp: where state or DNS does not answer, recipients it matters to are in doubt.
+What our users have written down is nobody else's business. So neither the answer, nor its time, nor what is asked on
+the way may depend on it, unless the sender is who the rule is about:
+
+- The state is asked once, whatever it knows. The DNS is asked for every letter that no rule lets in by its network, or
+  for none: where any rule may depend on who the sender is, and not where one does.
+- Where the DNS does not answer, the letter is for later if that could have proven anything a rule may ask for, be there
+  such a rule or not.
+
+Nothing here refuses a letter or keeps one from being paid for by a stamp: where state or DNS does not answer,
+recipients are in doubt.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,18 +50,15 @@ class Wanting:
         offers = await self._offers(unsettled, claims) if unsettled else []
         for standing, grants in offers:
             # What is counted waits for what is proven, which costs no use.
-            has_better = any(grant.is_about_origin for grant in grants)
-            sure = [grant for grant in grants if holds_by_network(grant, source)]
-            await self._take(standing, [grant for grant in sure if not (grant.counter and has_better)])
+            await self._take(standing, [one for one in grants if not one.counter and holds_by_network(one, source)])
         offers = [(standing, grants) for standing, grants in offers if standing.is_open]
-        if not self._is_origin_needed(offers):
-            return
-        is_vital = any(grant.is_about_origin for _, grants in offers for grant in grants)
-        proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=is_vital)
-        judgement.authentication = proven
+        proven, is_vital = UNPROVEN, self._may_hang_on_origin(offers)
+        if is_vital or self._is_origin_counted(offers):
+            proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=is_vital)
+            judgement.authentication = proven
         for standing, grants in offers:
             await self._take(standing, [grant for grant in grants if holds(grant, claims, proven, source)])
-            if standing.is_open and proven.is_unsure and any(grant.is_about_origin for grant in grants):
+            if standing.is_open and is_vital and proven.is_unsure and not proven.is_final:
                 standing.doubt = Reason.DNS_UNAVAILABLE
 
     async def give_back(self) -> None:
@@ -111,14 +115,32 @@ class Wanting:
                 if is_tag_for(key, recipient, delimiter, day, domain):
                     yield Grant(Reason.LIST, domains=(domain,))
 
-    def _is_origin_needed(self, offers: Sequence[tuple[Standing, Sequence[Grant]]]) -> bool:
+    def _may_hang_on_origin(self, offers: Sequence[tuple[Standing, Sequence[Grant]]]) -> bool:
+        """Whether a rule, if there is one for such a letter, may ask who the sender is. Not whether there is one."""
+        policy = self.policy
+        if policy.check is Check.NEVER or not offers:
+            return False
+        return (
+            self.book.is_in_use
+            or bool(policy.exemptions.senders or policy.forwarders)
+            or any(self._has_own_rule(standing) for standing, _ in offers)
+        )
+
+    def _has_own_rule(self, standing: Standing) -> bool:
+        assert standing.recipient is not None
+        recipients = self.policy.recipients
+        rules = recipients.of(standing.recipient).exemptions
+        is_tagged = self.policy.pass_key is not None and has_tag(standing.recipient, recipients.delimiter)
+        return is_tagged or (rules is not None and bool(rules.senders))
+
+    def _is_origin_counted(self, offers: Sequence[tuple[Standing, Sequence[Grant]]]) -> bool:
+        """Whether who the sender is makes a difference to what is counted, or is always to be found out."""
         if self.policy.check is not Check.NEEDED:
             return self.policy.check is Check.ALWAYS
         return any(
-            any(grant.is_about_origin for grant in grants)
             # An allowance is counted under the domain, where one is proven; `<>` has an allowance of its own.
-            or (standing.mode is not Mode.REQUIRE and not standing.offered and bool(self.envelope.sender))
-            for standing, grants in offers
+            standing.mode is not Mode.REQUIRE and not standing.offered and bool(self.envelope.sender)
+            for standing, _ in offers
         )
 
     async def _take(self, standing: Standing, grants: Sequence[Grant]) -> None:
@@ -149,8 +171,8 @@ async def wanted_too(
 ) -> list[bool]:
     """`free`, and who else wants mail of whom MAIL FROM names, before the letter proves it.
 
-    Nothing is let in by that: it only keeps those who know a sender apart from those who do not. Where it would, SPF
-    must prove the sender: else anybody could ask by RCPT whom our users write to.
+    Nothing is let in by that: it only keeps those who know a sender apart from those who do not. SPF must prove the
+    sender first, whoever knows him: else anybody could ask by RCPT, and by the time it takes, whom our users write to.
     """
     claimed = canonical_or_none(envelope.sender) if envelope.sender else None
     recipients = [
@@ -160,21 +182,32 @@ async def wanted_too(
     asked = [(place, recipient) for place, recipient in enumerate(recipients) if recipient is not None]
     if claimed is None or not asked:
         return free
+    was_in_use = book.is_in_use
+    if was_in_use and not await authenticator.is_sender_proven(envelope):
+        return free
     delimiter = policy.recipients.delimiter
     users = [[*users_of(recipient, delimiter), recipient.domain, ANYBODY] for _, recipient in asked]
+    claims = Claims(author=claimed, sender=claimed)
     try:
-        noted = await book.grants(users, Claims(author=claimed, sender=claimed), now=now)
+        noted = await book.grants(users, claims, now=now)
     except Unavailable:
         return free
-    if not any(noted) or not await authenticator.is_sender_proven(envelope):
+    if not was_in_use and not (book.is_in_use and await authenticator.is_sender_proven(envelope)):
         return free
+    proven = Authentication(
+        domains=frozenset({claimed.domain}), sender_domain=claimed.domain, author_domain=claimed.domain
+    )
+    source = parse_source(envelope.source_ip)
     for (place, _), grants in zip(asked, noted, strict=True):
-        free[place] = bool(grants)
+        # A window for another domain is no business of this one's.
+        free[place] = any(holds(grant, claims, proven, source) for grant in grants)
     return free
 
 
 class NothingWanted:
     """A book in which nothing stands. Implements `ports.WantedBook`."""
+
+    is_in_use = False
 
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:  # noqa: ARG002
         """None."""

@@ -11,6 +11,11 @@ from pennyred.state.permits import EXPECTED_COUNTER, SECONDS_PER_DAY, permit_gra
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection
 
+_IS_ANY = (
+    "SELECT EXISTS (SELECT 1 FROM correspondent) OR EXISTS (SELECT 1 FROM sent)"
+    " OR EXISTS (SELECT 1 FROM permit) OR EXISTS (SELECT 1 FROM expected)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
@@ -29,6 +34,8 @@ class WantedBook:
         self._readers = readers
         self._commits = commits
         self._hasher = hasher
+        self.is_in_use = False
+        """Whether anything stood in it for anybody when it was last read; it is not asked again once it did."""
 
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:
         """For each recipient, given by the names its rules may stand under, what lets this letter in free."""
@@ -43,6 +50,9 @@ class WantedBook:
         await self._commits.run(lambda connection: _raise(connection, counters, -1))
 
     def _grants(self, connection: Connection, questions: Sequence[_Question]) -> list[list[list[Grant]]]:
+        if not self.is_in_use:
+            ((is_any,),) = connection.execute(_IS_ANY).fetchall()
+            self.is_in_use = bool(is_any)
         return [[self._of(connection, users, one) for users in one.recipients] for one in questions]
 
     def _of(self, connection: Connection, users: Sequence[str], question: _Question) -> list[Grant]:
