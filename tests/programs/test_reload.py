@@ -1,10 +1,12 @@
 """SIGHUP, and workers that die or hang, while clients are in the middle of something."""
 
+import json
 import os
 import signal
 import socket
 import ssl
 from contextlib import closing, contextmanager
+from urllib.request import urlopen
 
 import pytest
 import trustme
@@ -127,6 +129,87 @@ def test_a_certificate_that_cannot_be_read_leaves_the_old_one_in_use(tmp_path, m
         with closing(Client(town.gate_port)) as client:
             client.start_tls()
             assert client.say(b"NOOP").startswith(b"250")
+
+
+def test_a_quarantine_is_taken_over_and_given_up_again(tmp_path, mail_server):
+    """As README's step 6 says: set it, and reload. Copies were lost."""
+    with served(tmp_path, mail_server, 'mode = "require"') as (town, running):
+        assert town.send(letter("before"), BOB)[0] == 550
+        town.write('mode = "require"\n[gate.quarantine]\n')
+        reread(running)
+        assert town.send(letter("kept"), BOB)[0] == 550
+        assert [one["subject"] for one in town.admin("refused", "list")["refused"]] == ["kept"]
+        town.write('mode = "require"\n[gate.quarantine]\nfolder = "elsewhere"\n')
+        reread(running)
+        assert town.send(letter("kept elsewhere"), BOB)[0] == 550
+        assert [one["subject"] for one in town.admin("refused", "list")["refused"]] == ["kept elsewhere"]
+        town.write('mode = "require"\n')
+        reread(running)
+        assert town.send(letter("gone"), BOB)[0] == 550
+        assert len(list((tmp_path / "elsewhere").rglob("new/*"))) == 1
+        assert not [line for line in running.log if "wait" in line["event"]]
+
+
+def test_what_waits_for_the_next_start_is_named_and_not_half_taken_over(tmp_path, mail_server):
+    with served(tmp_path, mail_server) as (town, running):
+        text = town.settings.read_text()
+        changes = {
+            f"127.0.0.1:{town.gate_port}": "127.0.0.1:1",
+            'hostname = "mx.example.org"': 'hostname = "other.example"\nmax_size = "1MB"',
+            'mode = "monitor"': 'mode = "require"\nmax_recipients = 1',
+            'domain = "post.example.org"': 'domain = "post.example.org"\nworkers = 2\nprice = 3',
+        }
+        for old, new in changes.items():
+            assert text.count(old) == 1
+            text = text.replace(old, new)
+        town.settings.write_text(text)
+        reread(running)
+        waits = running.wait_for(lambda line: line["event"] == "settings wait for the next start")
+        assert waits["keys"] == ["gate.listen", "gate.hostname", "gate.max_size", "office.workers"]
+        with closing(Client(town.gate_port)) as client:
+            assert b"mx.example.org" in client.say(b"HELO x.example")
+            assert client.say(b"MAIL FROM:<a@x.example> SIZE=2000000").startswith(b"250")
+            assert client.say(b"RCPT TO:<%s>" % BOB.encode()).startswith(b"250")
+            assert client.say(b"RCPT TO:<eve@example.org>").startswith(b"452"), "max_recipients is taken over"
+        with urlopen(f"http://127.0.0.1:{town.office_port}/.well-known/pennyred") as said:
+            assert json.load(said)["price"] == 3
+        town.write('mode = "monitor"')
+        reread(running)
+    assert sum(line["event"] == "settings wait for the next start" for line in running.log) == 1
+
+
+def test_wrong_settings_are_taken_over_in_no_part(tmp_path, mail_server):
+    with served(tmp_path, mail_server) as (town, running):
+        (tmp_path / "office.key").rename(tmp_path / "away.key")
+        town.write('mode = "require"')
+        running.process.send_signal(signal.SIGHUP)
+        assert "old ones stay" in running.wait_for(lambda line: "reread" in line["event"])["event"]
+        assert town.send(letter(), BOB)[0] == 250, "it is in monitor still"
+
+
+def test_the_offices_certificate_is_renewed_and_a_wrong_one_is_not_used(tmp_path, mail_server):
+    office = 'tls_certificate = "mx.pem"\ntls_key = "mx.key"'
+    town = Town.found(tmp_path, mail_server.port, 'mode = "monitor"', office)
+    renew(tmp_path)
+    with town.serve() as running:
+        first = offices_serial(town)
+        assert offices_serial(town) == first
+        renew(tmp_path)
+        reread(running)
+        second = offices_serial(town)
+        assert second != first
+        (tmp_path / "mx.pem").write_text("half a certificate")
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for(lambda line: line["event"].startswith("settings not reread"))
+        assert offices_serial(town) == second
+
+
+def offices_serial(town) -> str:
+    context = ssl.create_default_context()
+    CA.configure_trust(context)
+    plain = socket.create_connection(("127.0.0.1", town.office_port), WAIT_SECONDS)
+    with context.wrap_socket(plain, server_hostname="mx.example.org") as secured:
+        return str(secured.getpeercert()["serialNumber"])
 
 
 def test_a_worker_killed_in_the_middle_of_a_letter_is_replaced_and_its_client_hears_no_yes(tmp_path, mail_server):

@@ -92,7 +92,7 @@ def test_a_file_that_is_no_key_is_named_and_the_keys_stay(first):
 
 
 def test_an_office_without_a_key_says_how_to_get_one(first):
-    with pytest.raises(MalformedKey, match="pennyred init"):
+    with pytest.raises(MalformedKey, match="pennyred key rotate"):
         OfficeKeys(first)
 
 

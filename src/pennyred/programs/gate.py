@@ -29,7 +29,7 @@ from pennyred.services.outgoing import OutgoingDesk
 from pennyred.services.ports import Authenticator, Redeemer, Refusals, SettlementOutbox
 from pennyred.services.timing import Stopwatch
 from pennyred.smtp.admission import CountedBadStamps
-from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions
+from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions, NameLookup
 from pennyred.smtp.memory import LetterMemory
 from pennyred.smtp.security import client_context
 from pennyred.smtp.server import GateServer, listening_socket
@@ -187,27 +187,32 @@ def build_door(
 ) -> GateServer:
     """The door, not yet listening. Raises OSError where long letters could not be kept."""
     try_spool(gate)
-    names = (
-        HostNames(resolver_of(gate.nameservers)).lookup if gate.upstream_identity in ("xclient", "xforward") else None
-    )
     ways = _ways(upstream_options(gate), log, is_spread=gate.upstream_spread)
-    return GateServer(
-        gate_options(gate), desk, ways, tls_context(gate), name_lookup=names, log=log, tally=tally, memory=memory
+    names, tls = name_lookup(gate), tls_context(gate)
+    return GateServer(gate_options(gate), desk, ways, tls, name_lookup=names, log=log, tally=tally, memory=memory)
+
+
+def name_lookup(gate: GateSettings) -> NameLookup | None:
+    """What clients' addresses are called, where the mail server is told; None: nobody asks."""
+    is_told = gate.upstream_identity in ("xclient", "xforward")
+    return HostNames(resolver_of(gate.nameservers)).lookup if is_told else None
+
+
+def build_outgoing_desk(gate: GateSettings, state: GateState, letters: LetterLog) -> OutgoingDesk:
+    """Who learns from outgoing mail."""
+    return OutgoingDesk(
+        state.correspondents, domains=gate.domains, delimiter=gate.recipient_delimiter, clock=clock, log=letters
     )
 
 
 def build_outgoing_door(
     gate: GateSettings,
     outgoing: OutgoingSettings,
-    state: GateState,
-    letters: LetterLog,
+    desk: GateDesk,
     log: Any,
     memory: LetterMemory | None = None,
 ) -> GateServer:
     """The door that outgoing mail passes, not yet listening. Raises OSError."""
-    desk = OutgoingDesk(
-        state.correspondents, domains=gate.domains, delimiter=gate.recipient_delimiter, clock=clock, log=letters
-    )
     ways = _ways(upstream_options(gate, outgoing), log, is_spread=False)
     return GateServer(outgoing_options(gate, outgoing), desk, ways, tls_context(gate), log=log, memory=memory)
 

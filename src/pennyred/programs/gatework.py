@@ -1,12 +1,10 @@
 """One worker's gate at work: its state, its desk, its doors, and what runs beside them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from pennyred.authentication.checker import Checker
 from pennyred.config import GateSettings, IssuerSettings
@@ -21,10 +19,12 @@ from pennyred.programs.gate import (
     build_checker,
     build_desk,
     build_door,
+    build_outgoing_desk,
     build_outgoing_door,
     gate_options,
     letter_memory,
     listen,
+    name_lookup,
     outgoing_options,
     tls_context,
 )
@@ -38,6 +38,7 @@ from pennyred.services.figures import FigureTally
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.office import Office
+from pennyred.services.outgoing import OutgoingDesk
 from pennyred.services.settling import pump_outbox
 from pennyred.smtp.server import GateServer
 from pennyred.smtp.tally import WorkerTally
@@ -76,6 +77,7 @@ class GateWork:
         self._desk: Desk | None = None
         self._door: GateServer | None = None
         self._outgoing: GateServer | None = None
+        self._outgoing_desk: OutgoingDesk | None = None
         self._checkers: list[Checker] = []
         self._state: GateState | None = None
         self._outbox: PatientOutbox | None = None
@@ -130,51 +132,50 @@ class GateWork:
         self._door = build_door(gate, CountedDesk(self._desk, self._meter), self._log, self._tally, self.memory)
         await self._door.start(passed.gate or listen(gate.listen))
         # A letter whose final dot is out may take the mail server's whole time to be answered.
-        parts.push_async_callback(self._stop, gate.stop_timeout_seconds)
+        parts.push_async_callback(self._stop)
         if gate.outgoing is not None:
-            self._outgoing = build_outgoing_door(gate, gate.outgoing, state, letters, self._log, self.memory)
+            outgoing_desk = self._outgoing_desk = build_outgoing_desk(gate, state, letters)
+            self._outgoing = build_outgoing_door(gate, gate.outgoing, outgoing_desk, self._log, self.memory)
             await self._outgoing.start(listen(gate.outgoing.listen))
 
-    def reread(self, settings: GateSettings, issuers: Sequence[IssuerSettings]) -> None:
-        """Rules and certificates anew; addresses, databases and limits stay. Raises before anything is changed."""
-        if self._desk is None or self._door is None:
-            return
-        running = self._desk.policy
-        policy, tls = gate_policy(settings, running.issuers), tls_context(settings)
-        self._offices.reread(settings, issuers)
-        # The time the mail server is given stays, so the lease must: a shorter one would end while it answers.
-        self._desk.policy = replace(
-            policy,
-            issuers=self._offices.keys,
-            retired=self._offices.retired,
-            lease_seconds=running.lease_seconds,
-            upstream_timeout_seconds=running.upstream_timeout_seconds,
-        )
-        if self._refusals is not None and settings.quarantine != self._settings.quarantine:
-            self._desk.refusals = self._refusals.accept(settings)
-            self._settings = msgspec.structs.replace(self._settings, quarantine=settings.quarantine)
-        self._replace_checker(settings)
-        self.certificate_end = ends_at(settings.tls_certificate)
-        self._door.replace_rules(gate_options(settings))
-        if self._outgoing is not None and settings.outgoing is not None:
-            self._outgoing.replace_rules(outgoing_options(settings, settings.outgoing))
-        for door in self._doors():
-            door.replace_tls(tls)
-            door.upstreams.relearn()
+    def prepare(self, settings: GateSettings, issuers: Sequence[IssuerSettings]) -> Callable[[], None]:
+        """What takes over the rules and certificates of these settings, in which all else is as it was at the start.
 
-    def _replace_checker(self, settings: GateSettings) -> None:
-        """Ask other name servers, believe other fronts; letters under way keep the one they began with."""
+        Raises OSError, ValueError and `Unavailable` before anything is changed.
+        """
+        desk, door = self._desk, self._door
+        if desk is None or door is None:
+            return lambda: None
+        policy, tls = gate_policy(settings, self._offices.keys), tls_context(settings)
+        take_over_offices = self._offices.prepare(settings, issuers)
+
+        def take_over() -> None:
+            take_over_offices()
+            desk.policy = replace(policy, issuers=self._offices.keys, retired=self._offices.retired)
+            self._take_over_desk(desk, settings)
+            door.replace_rules(gate_options(settings))
+            if settings.nameservers != self._settings.nameservers:
+                door.replace_names(name_lookup(settings))
+            if self._outgoing is not None and settings.outgoing is not None:
+                self._outgoing.replace_rules(outgoing_options(settings, settings.outgoing))
+            for one in self._doors():
+                one.replace_tls(tls)
+                one.upstreams.relearn()
+            self.certificate_end = ends_at(settings.tls_certificate)
+            self._settings = settings
+
+        return take_over
+
+    def _take_over_desk(self, desk: Desk, settings: GateSettings) -> None:
+        """Keep copies elsewhere, ask other name servers, believe other fronts; letters under way keep the old ones."""
         before = self._settings
-        if self._desk is None or (settings.authentication, settings.nameservers) == (
-            before.authentication,
-            before.nameservers,
-        ):
-            return
-        self._settings = msgspec.structs.replace(
-            before, authentication=settings.authentication, nameservers=settings.nameservers
-        )
-        self._desk.authenticator = build_checker(settings, self._log)
-        self._checkers.append(self._desk.authenticator)
+        if self._refusals is not None and settings.quarantine != before.quarantine:
+            desk.refusals = self._refusals.accept(settings)
+        if (settings.authentication, settings.nameservers) != (before.authentication, before.nameservers):
+            desk.authenticator = checker = build_checker(settings, self._log)
+            self._checkers.append(checker)
+        if self._outgoing_desk is not None:
+            self._outgoing_desk.delimiter = settings.recipient_delimiter
 
     def hurry(self) -> None:
         """Finish no letter in hand when stopping, now or later."""
@@ -215,8 +216,8 @@ class GateWork:
         for checker in self._checkers:
             checker.close()
 
-    async def _stop(self, finish_seconds: float) -> None:
-        await asyncio.gather(*(door.stop(finish_seconds) for door in self._doors()))
+    async def _stop(self) -> None:
+        await asyncio.gather(*(door.stop(self._settings.stop_timeout_seconds) for door in self._doors()))
 
     def _doors(self) -> list[GateServer]:
         return [door for door in (self._door, self._outgoing) if door is not None]

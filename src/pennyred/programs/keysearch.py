@@ -28,7 +28,8 @@ class KeySearch:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._resolver = resolver
+        self.resolver = resolver
+        """May be replaced."""
         self._log = log
         self._clock = clock
         self._quiet_until: dict[str, float] = {}
@@ -38,7 +39,7 @@ class KeySearch:
     async def find(self, domain: str, selector: str) -> FoundKey:
         """What DNS says; raises `Unavailable`."""
         try:
-            found = await find_key_record(domain, selector, self._resolver)
+            found = await find_key_record(domain, selector, self.resolver)
         except Unavailable as error:
             self._tell(domain, selector, str(error))
             raise

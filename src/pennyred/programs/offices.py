@@ -2,7 +2,7 @@
 
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Offices:
         self._elsewhere: dict[str, HttpRedeemer] = {}
         self._revocations: dict[str, Fetch] = {}
         self._own: Keys = {}
+        self._trusted: list[TrustingRedeemer] = []
         self._ways: frozenset[str] = frozenset()
         self._search = KeySearch(resolver_of(gate.nameservers), log)
         self._key_memory = KeyMemory(clock)
@@ -107,25 +108,32 @@ class Offices:
             authenticated_only=self._search.authenticated_only,
         )
 
-    def reread(self, gate: GateSettings, issuers: Sequence[IssuerSettings]) -> None:
-        """Tokens and keys anew. Raises OSError and ValueError before anything is changed."""
+    def prepare(self, gate: GateSettings, issuers: Sequence[IssuerSettings]) -> Callable[[], None]:
+        """What takes over tokens and keys. Raises OSError and ValueError before anything is changed."""
         for issuer in gate.issuers:
             if issuer not in self._elsewhere and issuer not in self._own:
                 raise ValueError(f"{issuer} is a new post office: that takes a restart")
         tokens = {one.domain: _token(one) for one in issuers if one.domain in self._elsewhere}
-        for domain, token in tokens.items():
-            self._elsewhere[domain].asker.replace_token(token)
-        self._gate, self._issuers = gate, issuers
-        self._accept()
+
+        def take_over() -> None:
+            for domain, token in tokens.items():
+                self._elsewhere[domain].asker.replace_token(token)
+            self._gate, self._issuers = gate, issuers
+            self._search.resolver = resolver_of(gate.nameservers)
+            for trusting in self._trusted:
+                trusting.limits = _limits(gate)
+            self._accept()
+
+        return take_over
 
     def _trusting(
         self, parts: AsyncExitStack, issuer: str, way: Redeemer, state: GateState, letters: LetterLog
     ) -> Redeemer:
-        limits = TrustLimits(self._gate.accept_per_account, self._gate.accept_total)
         revoked = RevocationList(self._revocations[issuer])
         trusting = TrustingRedeemer(
-            issuer, way, state.accepted, letters, limits=limits, clock=clock, is_revoked=revoked.is_revoked
+            issuer, way, state.accepted, letters, limits=_limits(self._gate), clock=clock, is_revoked=revoked.is_revoked
         )
+        self._trusted.append(trusting)
         self._chores.begin(parts, "revocations", revoked.run)
         parts.push_async_callback(_flushed, trusting)
         self._chores.begin(parts, "trust", lambda: trusting.run(TRUST_PAUSE_SECONDS))
@@ -136,6 +144,10 @@ async def _flushed(trusting: TrustingRedeemer) -> None:
     """At the end; where the state does not answer then, there is nobody left to tell."""
     with suppress(Unavailable):
         await trusting.flush()
+
+
+def _limits(gate: GateSettings) -> TrustLimits:
+    return TrustLimits(gate.accept_per_account, gate.accept_total)
 
 
 def _local_revocations(office: Office) -> Fetch:

@@ -1,9 +1,12 @@
 """One worker's share of the post office: its ledger opened, its HTTP API served, and what runs beside that."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from pennyred.config import OfficeSettings
+from pennyred.discovery import find_texts, resolver_of
 from pennyred.metrics.exposition import CONTENT_TYPE
 from pennyred.programs.activation import PassedSockets
 from pennyred.programs.chores import Chores
@@ -34,10 +37,14 @@ class OfficeWork:
         self._tallies = tallies
         self._watch = watch
         self._chores = chores
+        self._office: Office | None = None
+        self._api: WebServer | None = None
+        networks, meter = settings.metrics_networks, watch.meter
+        self._metrics = ApiMetrics(watch.metrics_page, CONTENT_TYPE, networks, meter.request)
 
     async def start(self, parts: AsyncExitStack, passed: PassedSockets, connections_max: int) -> Office:
         """From the inside out. Raises OSError, ValueError, MalformedKey, SchemaError, `Unavailable`."""
-        office = self._watch.office = await parts.enter_async_context(
+        office = self._office = self._watch.office = await parts.enter_async_context(
             open_office(self._settings, self._watch.meter.batch)
         )
         witness = Witness(self._settings.signing_key, office.ledger, self._log, clock=clock)
@@ -49,7 +56,7 @@ class OfficeWork:
         passed_time = PassedTime("ledger", office.ledger.passed, self._log, meter, is_telling=self._number == 0)
         self._chores.begin(parts, "sweep", lambda: sweep_ledger(office, passed_time, self._log, meter))
         listeners = passed.office or (listening_socket(*self._settings.listen, is_shared=True),)
-        api = WebServer(
+        api = self._api = WebServer(
             self._app(office),
             listeners[0],
             reach(self._settings, connections_max),
@@ -61,13 +68,31 @@ class OfficeWork:
         parts.push_async_callback(api.stop)
         return office
 
+    def prepare(self, settings: OfficeSettings) -> Callable[[], None]:
+        """What takes over rules, keys and certificate; raises OSError and `MalformedKey` before anything is changed."""
+        office, api = self._office, self._api
+        if office is None or api is None:
+            return lambda: None
+        keys = office.keys.read()
+        api.renew_certificate()  # at once: it is for the next connection, whatever becomes of the rest
+
+        def take_over() -> None:
+            office.keys.take(keys)
+            office.take_rules(
+                price=settings.price,
+                daily_cap=settings.daily_cap,
+                find_texts=partial(find_texts, resolver=resolver_of(settings.nameservers)),
+            )
+            self._metrics.networks = settings.metrics_networks
+
+        return take_over
+
     def _app(self, office: Office) -> Any:
-        asked, watch = self._tallies.asked.of(self._number), self._watch
+        asked = self._tallies.asked.of(self._number)
         app = make_app(
             office, self._log, openings=SharedMinute(asked, b"opening "), lookups=SharedMinute(asked, b"look-up ")
         )
-        networks = self._settings.metrics_networks
-        return measured(app, ApiMetrics(watch.metrics_page, CONTENT_TYPE, networks, watch.meter.request))
+        return measured(app, self._metrics)
 
 
 class SharedMinute:

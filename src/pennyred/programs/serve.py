@@ -13,10 +13,9 @@ import signal
 from contextlib import AsyncExitStack
 from typing import Any
 
-import msgspec
 import uvloop
 
-from pennyred.config import BadSettings, GateSettings, Settings, read_settings
+from pennyred.config import BadSettings, GateSettings, Settings
 from pennyred.failures import told
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.activation import PassedSockets, addresses
@@ -29,6 +28,7 @@ from pennyred.programs.log import make_log
 from pennyred.programs.notify import ServiceManager
 from pennyred.programs.officework import OfficeWork
 from pennyred.programs.pulse import Pulse
+from pennyred.programs.rereading import Started
 from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
 from pennyred.programs.tallies import Tallies
 from pennyred.programs.watch import Watch, make_sheet
@@ -43,7 +43,8 @@ EX_TEMPFAIL = 75
 
 def serve(settings: Settings, workers: int | None = None) -> int:
     """Serve until stopped; the exit status. `workers` goes before the setting."""
-    settings = _with_workers(settings, workers)
+    started = Started(settings, workers)
+    settings = started.settings
     count = settings.gate.workers if settings.gate else settings.office.workers if settings.office else 1
     try:
         passed = PassedSockets.from_environment(os.environ)
@@ -62,11 +63,11 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     sheet = make_sheet(settings, count)
     if count == 1:
         pulse = Pulse(board.line(0), herald.pulse_seconds, herald)
-        return _work(settings, pulse, tallies, Watch(sheet, 0, board), 0, None, passed)
+        return _work(started, pulse, tallies, Watch(sheet, 0, board), 0, None, passed)
 
     def work(number: int, life: int) -> int:
         watch = Watch(sheet, number, board)
-        return _work(settings, Pulse(board.line(number), herald.pulse_seconds), tallies, watch, number, life, passed)
+        return _work(started, Pulse(board.line(number), herald.pulse_seconds), tallies, watch, number, life, passed)
 
     def forget(number: int) -> None:
         tallies.clear(number)
@@ -75,19 +76,8 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     return Supervisor(count, work, board, herald, make_log(), forget=forget).run()
 
 
-def _with_workers(settings: Settings, workers: int | None) -> Settings:
-    if workers is None:
-        return settings
-    gate, office = settings.gate, settings.office
-    return msgspec.structs.replace(
-        settings,
-        gate=None if gate is None else msgspec.structs.replace(gate, workers=workers),
-        office=None if office is None else msgspec.structs.replace(office, workers=workers),
-    )
-
-
 def _work(
-    settings: Settings,
+    started: Started,
     pulse: Pulse,
     tallies: Tallies,
     watch: Watch,
@@ -96,11 +86,11 @@ def _work(
     passed: PassedSockets,
 ) -> int:
     log = make_log()
-    http_max = allow_descriptors(settings, log)
+    http_max = allow_descriptors(started.settings, log)
     faulthandler.enable()  # a watchdog's SIGABRT leaves the place where the loop hung in the log
     collect_seldom()
     try:
-        return uvloop.run(Worker(settings, number, log, pulse, tallies, watch, passed, http_max).run(life))
+        return uvloop.run(Worker(started, number, log, pulse, tallies, watch, passed, http_max).run(life))
     except Unavailable as error:
         log.error("cannot serve", error=str(error))
         return EX_TEMPFAIL
@@ -123,7 +113,7 @@ class Worker:
 
     def __init__(
         self,
-        settings: Settings,
+        started: Started,
         number: int,
         log: Any,
         pulse: Pulse,
@@ -135,7 +125,8 @@ class Worker:
         self._passed = passed
         self._tallies = tallies
         self._http_max = http_max
-        self._settings = settings
+        self._started = started
+        self._settings = settings = started.settings
         self._number = number
         self._log = log
         self._pulse = pulse
@@ -153,7 +144,7 @@ class Worker:
                 watch.meter,
                 is_first=number == 0,
             )
-        self._office: Office | None = None
+        self._office: OfficeWork | None = None
         self._metrics = ""
 
     async def run(self, life: int | None) -> int:
@@ -188,7 +179,8 @@ class Worker:
         office: Office | None = None
         if self._settings.office is not None:
             work = OfficeWork(self._settings.office, self._number, self._log, self._tallies, self._watch, self._chores)
-            office = self._office = await work.start(parts, self._passed, self._http_max)
+            self._office = work
+            office = await work.start(parts, self._passed, self._http_max)
             if self._number == 0:
                 self._chores.begin(parts, "audit", self._watch.audit)
         if self._gate is not None:
@@ -218,20 +210,26 @@ class Worker:
             self._gate.hurry()
 
     def _reread(self) -> None:
-        """SIGHUP: rules, keys and certificates anew; addresses, databases and limits stay until the next start."""
+        """SIGHUP: rules, keys and certificates anew, all of them or none; what waits for the next start is named."""
         self._pulse.rereading()
         is_refused = False
         try:
-            settings = read_settings(self._settings.file)
-            if self._office is not None:
-                self._office.keys.reload()
-            if settings.gate is not None and self._gate is not None:
-                self._gate.reread(settings.gate, settings.issuer)
+            new = self._started.read_again()
+            rules = self._started.with_rules_of(new)
+            prepared = []
+            if rules.office is not None and self._office is not None:
+                prepared.append(self._office.prepare(rules.office))
+            if rules.gate is not None and self._gate is not None:
+                prepared.append(self._gate.prepare(rules.gate, rules.issuer))
         except (BadSettings, PennyRedError, OSError, ValueError) as error:
             is_refused = True
             self._log.error("settings not reread; the old ones stay", error=told(error))
         else:
+            for take_over in prepared:
+                take_over()
             self._log.info("settings reread", worker=self._number)
+            if self._number == 0 and (waiting := self._started.waiting(new)):
+                self._log.warning("settings wait for the next start", keys=waiting)
         self._pulse.reread(is_refused=is_refused)
 
     def _in_hand(self) -> tuple[int, int]:

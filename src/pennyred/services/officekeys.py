@@ -41,12 +41,20 @@ class OfficeKeys:
 
     def reload(self) -> None:
         """Read the files again; on error the keys stay as they were."""
+        self.take(self.read())
+
+    def read(self) -> Mapping[str, SigningKey]:
+        """What the files have now, by selector; raises OSError and `MalformedKey`."""
         keys = {selector: _read(path) for selector, path in key_files(self._first).items()}
         if not keys:
             raise MalformedKey(
                 f"{self._first}: no signing key; put it back from a backup, or let `pennyred key rotate` make a new one"
             )
-        self._keys = keys
+        return keys
+
+    def take(self, keys: Mapping[str, SigningKey]) -> None:
+        """Sign and verify by these from now on."""
+        self._keys = dict(keys)
         self._public.clear()
         self._public.update((selector, key.public) for selector, key in keys.items())
 

@@ -47,7 +47,8 @@ class OutgoingDesk:
         """`domains`: whose users are ours; none: whoever sends this way."""
         self._book = book
         self._domains = frozenset(domains)
-        self._delimiter = delimiter
+        self.delimiter = delimiter
+        """May be replaced."""
         self._clock = clock
         self._log = log
 
@@ -94,4 +95,4 @@ class OutgoingDesk:
     def _user(self, mailbox: Recipient) -> str:
         """Ours, without its tag: what is answered comes to either; empty for a stranger's."""
         is_ours = not self._domains or mailbox.domain in self._domains
-        return users_of(mailbox, self._delimiter)[-1] if is_ours else ""
+        return users_of(mailbox, self.delimiter)[-1] if is_ours else ""

@@ -96,7 +96,8 @@ class TrustingRedeemer:
         self._redeemer = redeemer
         self._book = book
         self._log = log
-        self._limits = limits
+        self.limits = limits
+        """May be replaced."""
         self._clock = clock
         self._is_revoked = is_revoked
         self._is_owing = True
@@ -185,8 +186,8 @@ class TrustingRedeemer:
             holds,
             lease_until=now + lease_seconds,
             now=now,
-            per_account_max=self._limits.per_account,
-            total_max=self._limits.total,
+            per_account_max=self.limits.per_account,
+            total_max=self.limits.total,
         )
         self._takes += 1
         pairs = list(zip(holds, outcomes, strict=True))

@@ -102,7 +102,7 @@ class Gatehouse:
         return is_within(address, self.options.trusted_fronts)
 
     def replace_rules(self, options: GateOptions) -> None:
-        """Take over what is a rule and no limit; a limit may be counted on by what runs already."""
+        """Take over all but what is counted on by what runs already: the lease, descriptors, memory, tables."""
         self.options = replace(
             self.options,
             issuers=options.issuers,
@@ -116,6 +116,12 @@ class Gatehouse:
             added_octets=options.added_octets,
             is_proxied=options.is_proxied,  # whom to believe and how he says it are one rule
             uncounted_networks=options.uncounted_networks,
+            connections_per_network_max=options.connections_per_network_max,
+            recipients_max=options.recipients_max,
+            errors_max=options.errors_max,
+            idle_commands_max=options.idle_commands_max,
+            read_timeout_seconds=options.read_timeout_seconds,
+            session_timeout_seconds=options.session_timeout_seconds,
         )
         self._hellos.clear()
 

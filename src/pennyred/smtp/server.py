@@ -132,8 +132,12 @@ class GateServer:
         return self._house.letters
 
     def replace_rules(self, options: GateOptions) -> None:
-        """Ask for and refuse by other rules from now on: price, help, bare newlines, fronts; limits stay."""
+        """Ask for and refuse by other rules from now on; see `Gatehouse.replace_rules` for what stays."""
         self._house.replace_rules(options)
+
+    def replace_names(self, name_lookup: NameLookup | None) -> None:
+        """Have clients' host names looked up so from now on."""
+        self._house.name_lookup = name_lookup
 
     def replace_tls(self, tls: ssl.SSLContext | None) -> None:
         """Use another certificate from now on; sessions under way keep theirs."""

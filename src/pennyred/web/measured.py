@@ -12,14 +12,14 @@ _FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b
 """Fields that a proxy adds: then the neighbour who asks is not the one who wants to know."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ApiMetrics:
     """What the API has to do with metrics."""
 
     page: Callable[[], bytes]
     media_type: str
     networks: tuple[IPv4Network | IPv6Network, ...]
-    """Who may ask for the page; for others there is none."""
+    """Who may ask for the page; for others there is none. May be replaced."""
     note_request: Callable[[str, int, float], None]
     """Told the path, the status and the seconds of each request."""
 

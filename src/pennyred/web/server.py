@@ -116,11 +116,20 @@ class WebServer:
         )
         self._server = _Server(config, listener, self._guests, reach.deadlines, log)
         self._listener = listener
+        self._reach = reach
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Serve from now on: the socket listens already, so nobody is turned away meanwhile."""
         self._task = asyncio.create_task(self._server.serve())
+
+    def renew_certificate(self) -> None:
+        """Use what the files have now, for connections from now on; raises OSError where they cannot be used."""
+        tls, certificate = self._server.config.ssl, self._reach.tls_certificate
+        if tls is not None and certificate is not None:
+            # First in a context of its own: one that does not fit would leave half of it in the one that is used.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, self._reach.tls_key)
+            tls.load_cert_chain(certificate, self._reach.tls_key)
 
     async def stop(self) -> None:
         """Finish the requests in hand, then close."""
