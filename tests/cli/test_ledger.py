@@ -160,3 +160,22 @@ def test_a_backup_of_an_older_version_can_still_be_restored(post, tmp_path):
         path.unlink()
     at(post, "restore", str(saved))
     assert len(heads(post / "ledger.db").epochs) == 1
+
+
+def test_what_is_left_beside_a_ledger_that_is_gone_is_not_taken_for_a_new_one_s(post):
+    """Its last transactions may be in it."""
+    credit(post / "ledger.db", "before")
+    for path in post.glob("ledger.db*"):
+        path.unlink()
+    (post / "ledger.db-wal").write_bytes(b"the last of it")
+    refused = at(post, "migrate", check=False)
+    assert refused.returncode == 2
+    assert b"ledger.db-wal is: put the ledger back" in refused.stderr
+    (post / "pennyred.toml").rename(post / "other.toml")
+    for path in post.glob("*.key"):
+        path.unlink()
+    refused = run("init", str(post), check=False)
+    assert refused.returncode == 2
+    assert b"ledger.db-wal: exists already" in refused.stderr
+    assert (post / "ledger.db-wal").read_bytes() == b"the last of it"
+    assert not list(post.glob("*.key"))

@@ -1,6 +1,9 @@
 """Stamp and send: what comes out, who gets which copy, and how a refusal is told."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -299,3 +302,18 @@ class TestSend:
         run("send", "--via", via(server), stdin=b"From: ann@sender.example\r\n\r\nHello\r\n", status=2)
 
         assert server.letters == []
+
+
+def test_a_letter_that_the_shell_has_emptied_is_told_from_one_that_is_empty(account, home, tmp_path):
+    """`pennyred stamp letter.eml > letter.eml`"""
+    file = tmp_path / "letter.eml"
+    file.write_bytes(b"From: a@b.example\r\n\r\n")
+    command = f"{sys.executable} -m pennyred stamp letter.eml"
+    for words, is_told in ((f"{command} > letter.eml", True), (f"{command} > other.eml", False)):
+        done = subprocess.run(
+            ["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True, check=False,
+            env=os.environ | {"PENNYRED_HOME": str(home)},
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert "the letter is empty" in done.stderr
+        assert ("name another file there" in done.stderr) == is_told

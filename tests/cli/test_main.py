@@ -49,6 +49,7 @@ def test_the_commands_are_those_of_one_machine():
         "ledger copy",
         "ledger backup",
         "ledger restore",
+        "ledger restored",
         "key rotate",
         "correspondents list",
         "correspondents add",

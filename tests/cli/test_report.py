@@ -294,6 +294,20 @@ def test_what_is_little_is_not_nothing(part, whole, said):
     assert percent(part, whole) == said
 
 
+@pytest.mark.parametrize("ending", ["svg", "png"])
+def test_a_picture_is_drawn_over_an_older_one_of_its_own_and_over_nothing_else(report, tmp_path, ending):
+    own, other, empty = (tmp_path / f"{name}.{ending}" for name in ("own", "other", "empty"))
+    other.write_bytes(b"<svg>somebody's work</svg>")
+    empty.touch()
+    for file in (own, own, empty):
+        report(WEEK_OF_MONITOR, "--plot", file)
+        assert file.stat().st_size > 1000
+    said = report(WEEK_OF_MONITOR, "--plot", other, status=1)
+    assert "other" in said.err
+    assert "(exists)" in said.err
+    assert other.read_bytes() == b"<svg>somebody's work</svg>"
+
+
 def test_without_matplotlib_it_is_told_how_to_get_it(report, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(

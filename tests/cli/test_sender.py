@@ -1,13 +1,23 @@
 """A sender's account: opened once, filled by vouchers, looked at."""
 
+import json
+import os
 import stat
+import subprocess
+import sys
 
 import pytest
 from stationery import Stationery
 
-from pennyred.services.wallet import KEY_FILE, WALLET_FILE, load_wallet, save_key
+from pennyred.postage.address import canonical_recipient
+from pennyred.services.wallet import KEY_FILE, WALLET_FILE, load_account, load_wallet, save_key
 
 ANN = "ann@sender.example"
+
+
+def accounts(at):
+    """Of senders, as the office has them."""
+    return [one for one in at("account", "list", "--json").document["accounts"] if one["address"]]
 
 
 class TestOpen:
@@ -65,6 +75,131 @@ class TestOpen:
         run("open", "--office", office.url, "--address", ANN, status=2)
 
         assert (home / WALLET_FILE).read_bytes() == b"damaged"
+
+    def test_a_lost_key_is_told_and_no_other_account_is_opened(self, run, at, office, account, home, voucher):
+        """By hand: take LostKey for no wallet, as it was, and this opens a second account over the first."""
+        run("buy", 50, "--voucher", voucher)
+        (home / KEY_FILE).unlink()
+        before = (home / WALLET_FILE).read_bytes()
+        for words in (["open", "--office", office.url, "--address", ANN], ["balance"], ["stamp", "-"]):
+            said = run(*words, "--json", stdin=b"From: a@b.example\r\n\r\n", status=2).document["error"]
+            assert said["reason"] == "lost-key"
+            assert f"pennyred open --office {office.url} --address {ANN} --account {account}" in said["message"]
+        assert (home / WALLET_FILE).read_bytes() == before
+        assert not (home / KEY_FILE).exists()
+        assert len(accounts(at)) == 1
+
+    def test_a_lost_key_is_replaced_where_the_account_is_known_step_by_step(
+        self, run, at, office, account, home, voucher
+    ):
+        run("buy", 50, "--voucher", voucher)
+        (home / KEY_FILE).unlink()
+        words = ["open", "--office", office.url, "--address", ANN, "--account", account]
+        said = run(*words, "--json", status=1).document["error"]
+        assert said["reason"] == "key-unknown"
+        new = (home / KEY_FILE).read_bytes()
+        assert run(*words, "--json", status=1).document["error"] == said, "the same key, however often it is repeated"
+        said_of_others = run("balance", "--json", status=2).document["error"]
+        assert said_of_others["reason"] == "damaged-account"
+        assert f"--account {account}" in said_of_others["message"]
+        at("account", "rekey", *said["message"].split("pennyred account rekey ")[1].split()[:2])
+        run(*words)
+        run(*words)
+        assert (home / KEY_FILE).read_bytes() == new
+        assert run("balance", "--json").document["available"] == 50
+        assert len(accounts(at)) == 1
+
+    @pytest.mark.parametrize(
+        ("words", "reason"),
+        [
+            (["--address", "eve@sender.example"], "another-address"),
+            (["--address", ANN, "--account", "aaaaaaaaaaaaaaaa"], "another-account"),
+        ],
+    )
+    def test_an_account_is_not_made_another_one(self, run, at, office, account, home, words, reason):
+        before = {path.name: path.read_bytes() for path in home.iterdir()}
+        said = run("open", "--office", office.url, *words, "--json", status=1).document["error"]
+        assert (said["reason"], "PENNYRED_HOME=" in said["message"]) == (reason, True)
+        assert {path.name: path.read_bytes() for path in home.iterdir()} == before
+        assert len(accounts(at)) == 1
+
+    def test_a_key_that_the_office_knows_no_more_opens_no_other_account(self, run, at, office, account, home):
+        """Somebody else has a new key for it, or the office has begun anew."""
+        at("account", "rekey", account, "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+        before = (home / WALLET_FILE).read_bytes()
+        said = run("open", "--office", office.url, "--address", ANN, "--json", status=1).document["error"]
+        assert said["reason"] == "key-unknown"
+        assert f"--account {account}" in said["message"]
+        assert (home / WALLET_FILE).read_bytes() == before
+        assert len(accounts(at)) == 1
+
+    @pytest.mark.parametrize("content", [b"", b"damaged", b"-----BEGIN PRIVATE KEY-----\nMC4CAQAw"])
+    def test_a_damaged_key_is_not_overwritten(self, run, office, account, home, content):
+        (home / KEY_FILE).write_bytes(content)
+        for more in ([], ["--account", account]):
+            run("open", "--office", office.url, "--address", ANN, *more, status=2)
+        assert (home / KEY_FILE).read_bytes() == content
+
+    def test_a_damaged_wallet_is_had_again_by_its_key(self, run, office, account, home):
+        (home / WALLET_FILE).write_bytes(b'{"office": "htt')
+        said = run("open", "--office", office.url, "--address", ANN, "--json", status=2).document["error"]["message"]
+        assert "move it away" in said
+        (home / WALLET_FILE).unlink()
+        again = run("open", "--office", office.url, "--address", ANN, "--json").document
+        assert again["account"] == account
+
+    def test_another_s_key_beside_the_wallet_is_told_and_nothing_is_overwritten(self, run, office, account, home):
+        other = Stationery().sender_key.to_pem()
+        (home / KEY_FILE).write_bytes(other)
+        assert (
+            run("open", "--office", office.url, "--address", ANN, "--json", status=2).document["error"]["reason"]
+            == "damaged-account"
+        )
+        assert (home / KEY_FILE).read_bytes() == other
+        assert str(load_account(home).account) == account
+
+    def test_a_key_whose_account_has_another_address_keeps_that(self, run, at, office, account, home):
+        (home / WALLET_FILE).unlink()
+        said = run("open", "--office", office.url, "--address", "eve@sender.example", "--json", status=1).document[
+            "error"
+        ]
+        assert said["reason"] == "another-address"
+        assert ANN in said["message"]
+        assert not (home / WALLET_FILE).exists()
+        assert run("open", "--office", office.url, "--address", ANN, "--json").document["account"] == account
+
+    def test_two_at_once_open_one_account(self, run, at, office, home):
+        words = ["open", "--office", office.url, "--address", ANN, "--json"]
+        environment = os.environ | {"PENNYRED_HOME": str(home)}
+        both = [
+            subprocess.Popen([sys.executable, "-m", "pennyred", *words], env=environment, stdout=subprocess.PIPE)
+            for _ in range(2)
+        ]
+        said = [json.loads(one.communicate(timeout=60)[0]) for one in both]
+        assert said[0] == said[1]
+        assert len(accounts(at)) == 1
+        assert load_wallet(home).account == said[0]["account"]
+
+    @pytest.mark.parametrize(
+        "address",
+        ["Ann@SENDER.example", "ann@sender.example.", "ann@b\u00fccher.example", '"ann"@sender.example', '"ann smith"@sender.example',
+         "ann@[192.0.2.1]", "ann+tag@sender.example", "a" * 256 + "@sender.example", "\u00e4nn@sender.example"],
+        ids=ascii,
+    )  # fmt: skip
+    def test_office_and_command_agree_on_what_an_address_is(self, run, at, office, home, address):
+        said = run("open", "--office", office.url, "--address", address, "--json").document
+        assert said["address"] == address
+        assert [one["address"] for one in accounts(at)] == [canonical_recipient(address).canonical]
+        assert run("open", "--office", office.url, "--address", address, "--json").document == said, "repeated"
+
+    @pytest.mark.parametrize(
+        "address", ["postmaster", "POSTMASTER", "ann", "ann@", "@sender.example", "a b@sender.example", "ann@sender..example", "a" * 257 + "@x.example", "ann@" + "x" * 64 + ".example", "a\x00@x.example", "ann@-x.example"],
+        ids=ascii,
+    )  # fmt: skip
+    def test_what_is_no_address_of_a_sender_is_told_before_anything_is_made(self, run, office, home, address):
+        said = run("open", "--office", office.url, "--address", address, "--json", status=2).document["error"]
+        assert said["reason"] == "malformed"
+        assert not home.exists()
 
     def test_an_office_that_is_not_there_is_75(self, run):
         said = run("open", "--office", "http://127.0.0.1:1", "--address", ANN, "--json", status=75)

@@ -4,16 +4,19 @@ import stat
 from dataclasses import replace
 
 import pytest
-from stationery import ISSUER, Stationery
+from stationery import ISSUER, NOW, Stationery
 
 from pennyred.postage.signing import SigningKey
 from pennyred.services.wallet import (
     KEY_FILE,
     WALLET_FILE,
     DamagedWallet,
+    LostKey,
     NoWallet,
     Wallet,
     default_home,
+    keep_renewed,
+    load_account,
     load_key,
     load_wallet,
     save_key,
@@ -114,6 +117,33 @@ def test_a_damaged_word_is_found_wherever_it_is_looked_at(home, old):
 
     with pytest.raises(DamagedWallet):
         load_wallet(home)
+
+
+def test_a_wallet_without_its_key_is_no_empty_folder(home):
+    (home / KEY_FILE).unlink()
+    with pytest.raises(LostKey, match=f"--account {WALLET.account}"):
+        load_wallet(home)
+    assert load_account(home).account == WALLET.account
+
+
+def test_no_key_is_written_over_another_and_no_account_over_another(home):
+    with pytest.raises(FileExistsError):
+        save_key(home, SigningKey.from_seed(b"\x09" * 32))
+    with pytest.raises(DamagedWallet, match="nothing was overwritten"):
+        save_wallet(home, replace(WALLET, account="b" * 16))
+    assert load_wallet(home).account == WALLET.account
+
+
+def test_a_fresh_licence_is_kept_unless_the_wallet_has_another_key_by_now(home):
+    later = replace(WALLET, licence=DESK.licence(now=NOW + 1000))
+    keep_renewed(home, later)
+    assert load_wallet(home).licence == later.licence
+    other = SigningKey.from_seed(b"\x09" * 32)
+    keep_renewed(home, replace(WALLET, key=other))
+    assert load_wallet(home).licence == later.licence
+    (home / WALLET_FILE).write_bytes(b"damaged")
+    keep_renewed(home, WALLET)
+    assert (home / WALLET_FILE).read_bytes() == b"damaged"
 
 
 def test_a_damaged_key_is_not_replaced_by_a_new_one(home):

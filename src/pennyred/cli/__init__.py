@@ -12,7 +12,8 @@
     ledger      ledger
     correspondents, permits, recipients
                 who comes free, and what single recipients have of their own
-    sender      open, buy, balance, statement
+    opening     open
+    sender      buy, balance, statement
     letters     stamp, send
     verifying   verify
 """
@@ -46,7 +47,7 @@ _COMMANDS = {
     "correspondents": "correspondents",
     "permit": "permits",
     "recipient": "recipients",
-    "open": "sender",
+    "open": "opening",
     "buy": "sender",
     "balance": "sender",
     "statement": "sender",

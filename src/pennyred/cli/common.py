@@ -82,7 +82,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
 
 def _status(error: Exception) -> tuple[int, str]:
     """The exit status an error means, and its name."""
-    from pennyred.services.wallet import DamagedWallet, NoWallet  # noqa: PLC0415 - only where something is wrong
+    from pennyred.services.wallet import DamagedWallet, LostKey, NoWallet  # noqa: PLC0415 - only where something is wrong
     from pennyred.storage.migrations import SchemaError  # noqa: PLC0415 - brings SQLite, which few commands need
 
     own_reason = getattr(error, "reason", "refused")
@@ -90,6 +90,7 @@ def _status(error: Exception) -> tuple[int, str]:
         (BadSettings, USAGE, "settings"),
         (SchemaError, USAGE, "schema"),
         (NoWallet, USAGE, "no-account"),
+        (LostKey, USAGE, "lost-key"),
         (DamagedWallet, USAGE, "damaged-account"),
         (Malformed, USAGE, "malformed"),
         (Unavailable, TEMPFAIL, str(own_reason)),
@@ -172,8 +173,17 @@ def read_letter(file: Path | None) -> bytes:
     if len(letter) > LETTER_BYTES_MAX:
         raise Malformed(f"the letter has more than {LETTER_BYTES_MAX:,} bytes")
     if not letter.strip():
-        raise Malformed("the letter is empty")
+        emptied = f": {file} is where the output goes, too, and your shell's > has emptied it; name another file there"
+        raise Malformed("the letter is empty" + (emptied if file is not None and _is_output(file) else ""))
     return letter
+
+
+def _is_output(file: Path) -> bool:
+    """Whether what is printed goes into this very file."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), file.stat())
+    except (OSError, ValueError):  # there is no such thing as a descriptor, or no file
+        return False
 
 
 LETTER_BYTES_MAX = 100 * 10**6

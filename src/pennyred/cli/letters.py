@@ -27,7 +27,7 @@ from pennyred.services.franking import (
     recipients_of,
     stamp_letter,
 )
-from pennyred.services.wallet import Wallet, default_home, load_wallet, save_wallet
+from pennyred.services.wallet import Wallet, default_home, keep_renewed, load_wallet
 from pennyred.smtp.submit import Sent, Submission
 
 RENEWAL_SECONDS = 21 * 86_400
@@ -155,7 +155,7 @@ def _licensed(wallet: Wallet) -> Wallet:
         if not wallet.licence.valid_from <= now < wallet.licence.valid_until:
             raise
         return wallet
-    save_wallet(default_home(os.environ), renewed)
+    keep_renewed(default_home(os.environ), renewed)
     return renewed
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pennyred.cli.common import json_option, print_json, printable, settings_of
+from pennyred.cli.common import RuleRefused, json_option, print_json, printable, settings_of
 from pennyred.config import BadSettings, Complaint, GateSettings
 from pennyred.postage.figures import Recorded
 from pennyred.programs.office import clock
@@ -56,12 +56,26 @@ def report(context: click.Context, days: int, plot: Path | None, as_json: bool) 
         click.echo(f"drawn: {printable(str(plot))}")
 
 
+_DRAWN = b"Penny Red"
+"""Stands in what `reportplot` draws, near the beginning."""
+_DRAWN_WITHIN_BYTES = 4096
+
+
 def _require_plotting(plot: Path) -> None:
     if plot.suffix.lower() not in PLOT_FORMATS:
         raise click.UsageError(f"--plot draws FILE.svg or FILE.png, not {printable(str(plot))!r}")
     if importlib.util.find_spec("matplotlib") is None:
         pip = Path(sys.executable).with_name("pip")
         raise click.UsageError(f"--plot needs matplotlib, which is not installed:  {pip} install matplotlib")
+    if plot.is_file() and not _is_drawn_here(plot):
+        raise RuleRefused("exists", f"{printable(str(plot))} is there already, and was not drawn by this command")
+
+
+def _is_drawn_here(plot: Path) -> bool:
+    """Whether a file may be drawn anew: an empty one, or what this command has drawn."""
+    with plot.open("rb") as opened:
+        head = opened.read(_DRAWN_WITHIN_BYTES)
+    return not head or _DRAWN in head
 
 
 def _gate(context: click.Context) -> GateSettings:

@@ -1,4 +1,4 @@
-"""A sender's account: open, buy, balance, statement."""
+"""A sender's account: buy, balance, statement."""
 
 import os
 import time
@@ -7,21 +7,10 @@ from typing import Any
 
 import click
 
-from pennyred.cli import typed
-from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, run_async
-from pennyred.postage.encoding import encode_base64
-from pennyred.postage.licence import Licence, parse_licence
+from pennyred.cli.common import json_option, print_json, print_table, run_async
 from pennyred.postage.signing import SigningKey
-from pennyred.services.wallet import (
-    NoWallet,
-    Wallet,
-    default_home,
-    load_key,
-    load_wallet,
-    save_key,
-    save_wallet,
-)
-from pennyred.web.client import OfficeClient, OfficeRefused
+from pennyred.services.wallet import Wallet, default_home, load_wallet
+from pennyred.web.client import OfficeClient
 
 
 def home() -> Path:
@@ -31,72 +20,12 @@ def home() -> Path:
 
 def client_of(wallet: Wallet) -> OfficeClient:
     """A client of the wallet's office."""
-    return _client(wallet.office, wallet.key)
+    return client_at(wallet.office, wallet.key)
 
 
-def _client(url: str, key: SigningKey) -> OfficeClient:
+def client_at(url: str, key: SigningKey) -> OfficeClient:
+    """A client of an office; raises `Malformed` for what is no address of one."""
     return OfficeClient(url, key, clock=lambda: int(time.time()), random_bytes=os.urandom)
-
-
-@click.command("open")
-@click.option("--office", required=True, metavar="URL", help="The post office, like https://post.example.org.")
-@click.option("--address", type=typed.address, required=True, metavar="ADDR", help="Your e-mail address.")
-@click.option("--account", metavar="ACCOUNT", help="The account you had, whose key is lost or stolen.")
-@json_option
-def open_(office: str, address: str, account: str | None, as_json: bool) -> None:
-    """Make a key pair, open an account, store the licence. Harmless when repeated.
-
-    The key stays on this machine, in $PENNYRED_HOME or your user data folder; keep a copy, the postage is bound to it.
-    Where it is lost, or somebody else may have it, begin in an empty folder with --account: it prints a new key for the
-    office's administrator, and once the account has it, the same command makes it yours again.
-
-    Example:  pennyred open --office https://post.example.org --address ann@sender.example
-    """
-    wallet = run_async(_open(office, address, account))
-    if as_json:
-        print_json({"account": wallet.account, "address": wallet.address, "office": wallet.office})
-    else:
-        click.echo(f"account {wallet.account} of {wallet.address} at {wallet.issuer}; next: pennyred buy")
-
-
-async def _open(office: str, address: str, account: str | None) -> Wallet:
-    folder = home()
-    try:
-        existing = load_wallet(folder)
-    except NoWallet:
-        pass
-    else:
-        if existing.office != office.rstrip("/"):
-            raise RuleRefused("account-exists", f"{folder} holds an account at {existing.office} already")
-    kept = load_key(folder)
-    key = kept or SigningKey.from_seed(os.urandom(32))
-    async with _client(office, key) as client:
-        info = await client.info()
-        if kept is None:
-            save_key(folder, key)  # before the office hears of it: an account whose key is lost cannot be used
-        if account is None:
-            opened = await client.open_account(address)
-            licence = parse_licence(opened.licence.encode())
-        else:
-            licence = await _recovered(client, account, key)
-    wallet = Wallet(office.rstrip("/"), info.issuer, licence.account, address, key, licence, info.keys)
-    save_wallet(folder, wallet)
-    return wallet
-
-
-async def _recovered(client: OfficeClient, account: str, key: SigningKey) -> Licence:
-    """A licence for the account under its new key, once the office has that."""
-    try:
-        licence = parse_licence(await client.renew_licence())
-    except OfficeRefused as error:
-        if error.reason != "bad-token":
-            raise
-        public = encode_base64(key.public).decode()
-        ask = f"ask the office's administrator for:  pennyred account rekey {account} {public}"
-        raise RuleRefused("key-unknown", f"the office does not know the new key yet; {ask}  and repeat this") from error
-    if licence.account != account:
-        raise RuleRefused("another-account", f"the key in {home()} is of the account {licence.account}")
-    return licence
 
 
 @click.command()

@@ -9,6 +9,7 @@ import click
 from pennyred.cli.common import TEMPFAIL, USAGE, json_option, office_settings, print_json, run_async, settings_of
 from pennyred.config import BadSettings, Complaint, parse_settings
 from pennyred.discovery import key_name
+from pennyred.ledger.sqlite.backup import companions
 from pennyred.postage.keyrecord import format_key_record
 from pennyred.programs.hints import all_hints
 from pennyred.programs.office import migrate
@@ -46,7 +47,8 @@ def init(folder: Path, domain: str, hostname: str, upstream: str, mail_for: tupl
     ledger = settings.office.ledger
     assert isinstance(ledger, Path)
     paths = [file, settings.office.signing_key, settings.gate.pass_key, ledger]
-    if existing := [path for path in paths if path.exists()]:
+    # What SQLite keeps beside a ledger may be all that is left of one: a new ledger would take it in, or delete it.
+    if existing := [path for path in (*paths, *companions(ledger)) if os.path.lexists(path)]:
         raise BadSettings(
             [Complaint(str(path), "", "exists already", "nothing there: init overwrites nothing") for path in existing]
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.address import canonical_domain, canonical_recipient, canonical_sender
 from pennyred.postage.errors import MalformedAddress
 
 SHOWN_CHARACTERS_MAX = 100
@@ -24,6 +24,11 @@ class NotWhatWasExpected(click.BadParameter):
 def address(text: str) -> str:
     """One mailbox."""
     return _read(text, canonical_recipient, "an address like bob@example.org")
+
+
+def own_address(text: str) -> str:
+    """One mailbox that an account may have, as an office reads it."""
+    return _read(text, canonical_sender, "an address like ann@sender.example")
 
 
 def domain(text: str) -> str:

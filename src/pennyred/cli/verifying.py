@@ -25,7 +25,7 @@ from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.verdict import LicenceCache, judge_parsed
 from pennyred.services.franking import distinct, recipients_of
 from pennyred.services.officekeys import OfficeKeys
-from pennyred.services.wallet import NoWallet, default_home, load_wallet
+from pennyred.services.wallet import DamagedWallet, NoWallet, default_home, load_wallet
 
 STAMPS_MAX = 1000
 """Of one letter looked at."""
@@ -160,7 +160,7 @@ class _Verifier:
 def _from_wallet(issuer: str) -> dict[str, bytes]:
     try:
         wallet = load_wallet(default_home(os.environ))
-    except NoWallet:
+    except (NoWallet, DamagedWallet):
         return {}
     return dict(wallet.office_keys) if wallet.issuer == issuer else {}
 

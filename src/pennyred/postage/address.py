@@ -65,6 +65,14 @@ def canonical_recipient(mailbox: str) -> Recipient:
     return Recipient(_canonical_local(local), canonical_domain(domain))
 
 
+def canonical_sender(mailbox: str) -> Recipient:
+    """A mailbox that an account may have: one with a domain. Raises `MalformedAddress`."""
+    sender = canonical_recipient(mailbox)
+    if not sender.domain:
+        raise MalformedAddress("a sender's address has a domain")
+    return sender
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def canonical_domain(domain: str) -> str:
     """A domain as lower-case A-labels (IDNA 2008, mapped as UTS 46 does), or an address literal in lower case.

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from pennyred.ledger.callers import Receiver, ReceiverOutcome
 from pennyred.ledger.protocol import Account, AccountState, Ledger, OpenOutcome, VoucherOutcome
-from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.address import canonical_domain, canonical_sender
 from pennyred.postage.domainproof import format_domain_proof, is_domain_proof, proof_name
-from pennyred.postage.errors import MalformedAddress, PennyRedError
+from pennyred.postage.errors import PennyRedError
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_licence
 from pennyred.services.officekeys import OfficeKeys
@@ -102,9 +102,7 @@ class Office:
 
     async def open_account(self, address: str, public_key: bytes) -> tuple[Account, Licence]:
         """A sender's account for this key, new or the one it has; raises `MalformedAddress`, `Refused` if closed."""
-        canonical = canonical_recipient(address)
-        if not canonical.domain:
-            raise MalformedAddress("a sender's address has a domain")
+        canonical = canonical_sender(address)
         for _ in range(ACCOUNT_ID_TRIES):
             name = b32encode(self._random_bytes(10)).decode().lower()
             answer = await self.ledger.open_account(

@@ -1,8 +1,12 @@
 """A sender's own: the account's key, licence and office, in a folder that only its owner can read."""
 
+import contextlib
+import errno
+import fcntl
 import os
+import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +32,10 @@ class DamagedWallet(Malformed):
     """The files are there and cannot be read as what they should be."""
 
 
+class LostKey(DamagedWallet):
+    """The account is known and its key is not there: it can be had again with a new one, and is never opened anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wallet:
     """One account at one office."""
@@ -41,6 +49,22 @@ class Wallet:
     licence: Licence
     office_keys: Mapping[str, bytes]
     """The office's public keys by selector, as it told them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccount:
+    """A wallet without its key."""
+
+    office: str
+    issuer: str
+    account: str
+    address: str
+    licence: Licence
+    office_keys: Mapping[str, bytes]
+
+    def with_key(self, key: SigningKey) -> Wallet:
+        """The whole wallet."""
+        return Wallet(self.office, self.issuer, self.account, self.address, key, self.licence, self.office_keys)
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -58,28 +82,53 @@ def default_home(environment: Mapping[str, str]) -> Path:
 
 
 def load_wallet(home: Path) -> Wallet:
-    """Read the wallet; raises `NoWallet`, `DamagedWallet`, OSError."""
+    """Read the wallet; raises `NoWallet`, `LostKey`, `DamagedWallet`, OSError."""
+    account = load_account(home)
+    if account is None:
+        raise NoWallet(f"no account in {home}: run `pennyred open --office URL --address ADDR`")
+    key = load_key(home)
+    if key is None:
+        raise LostKey(
+            f"{home / KEY_FILE}, the key of the account {account.account}, is not there: put it back from a copy, or"
+            f" get a new one with  {recovery(account)}"
+        )
+    if account.licence.public_key != key.public:
+        raise DamagedWallet(
+            f"{home}: {KEY_FILE} is not the key of the account {account.account} in {WALLET_FILE}: put that back from a"
+            f" copy, or, where it is a new one, go on with  {recovery(account)}"
+        )
+    return account.with_key(key)
+
+
+def recovery(account: StoredAccount) -> str:
+    """The command that gets an account again whose key is gone."""
+    address = shlex.quote(account.address)
+    return f"pennyred open --office {account.office} --address {address} --account {account.account}"
+
+
+def load_account(home: Path) -> StoredAccount | None:
+    """What is stored besides the key; None where there is nothing. Raises `DamagedWallet`, OSError."""
     try:
-        text, pem = _content(home / WALLET_FILE), _content(home / KEY_FILE)
-    except FileNotFoundError as error:
-        raise NoWallet(f"no account in {home}: run `pennyred open --office URL --address ADDR`") from error
+        text = _content(home / WALLET_FILE)
+    except FileNotFoundError:
+        return None
     try:
         stored = msgspec.json.decode(text, type=_Stored)
-        wallet = Wallet(
-            stored.office,
-            stored.issuer,
-            stored.account,
-            stored.address,
-            SigningKey.from_pem(pem),
-            parse_licence(stored.licence.encode()),
-            {selector: decode_base64(key.encode(), length=32) for selector, key in stored.office_keys.items()},
-        )
-        canonical_recipient(wallet.address)
+        licence = parse_licence(stored.licence.encode())
+        keys = {selector: decode_base64(key.encode(), length=32) for selector, key in stored.office_keys.items()}
+        canonical_recipient(stored.address)
+        _require_same_account(stored, licence)
     except (Malformed, msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise DamagedWallet(f"{home}: the wallet cannot be read: {error}") from error
-    if (wallet.licence.account, wallet.licence.public_key) != (wallet.account, wallet.key.public):
-        raise DamagedWallet(f"{home}: {KEY_FILE} is not the key of the account in {WALLET_FILE}")
-    return wallet
+        raise DamagedWallet(
+            f"{home / WALLET_FILE} cannot be read ({error}): move it away and run `pennyred open` again; the key beside"
+            " it finds its account"
+        ) from error
+    return StoredAccount(stored.office, stored.issuer, stored.account, stored.address, licence, keys)
+
+
+def _require_same_account(stored: _Stored, licence: Licence) -> None:
+    if licence.account != stored.account:
+        raise Malformed("its licence is of another account")
 
 
 def load_key(home: Path) -> SigningKey | None:
@@ -89,17 +138,30 @@ def load_key(home: Path) -> SigningKey | None:
     except FileNotFoundError:
         return None
     except Malformed as error:
-        raise DamagedWallet(f"{home / KEY_FILE}: {error}") from error
+        raise DamagedWallet(
+            f"{home / KEY_FILE}: {error}: put it back from a copy, or move it away and run `pennyred balance`, which"
+            " says how the account is had again with a new key"
+        ) from error
 
 
 def save_key(home: Path, key: SigningKey) -> None:
-    """Keep the key before any office hears of it: an account whose key is lost cannot be used."""
+    """Keep the key before any office hears of it: an account whose key is lost cannot be used.
+
+    Never over another: raises FileExistsError. Call it within `locked`.
+    """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_file(home / KEY_FILE, key.to_pem())
+    path = home / KEY_FILE
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    replace_file(path, key.to_pem())
 
 
 def save_wallet(home: Path, wallet: Wallet) -> None:
-    """Write everything but the key, which `save_key` has written."""
+    """Write everything but the key, which `save_key` has written; never over another account (`DamagedWallet`)."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    there = load_account(home)
+    if there is not None and there.account != wallet.account:
+        raise DamagedWallet(f"{home} holds the account {there.account} at {there.office}; nothing was overwritten")
     stored = _Stored(
         wallet.office,
         wallet.issuer,
@@ -108,8 +170,27 @@ def save_wallet(home: Path, wallet: Wallet) -> None:
         wallet.licence.encoded.decode(),
         {selector: encode_base64(key).decode() for selector, key in wallet.office_keys.items()},
     )
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(home / WALLET_FILE, msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
+
+
+def keep_renewed(home: Path, wallet: Wallet) -> None:
+    """Store a fresh licence, unless the wallet has another key or account by now; best effort, as it can be fetched."""
+    with contextlib.suppress(OSError, DamagedWallet), locked(home):
+        there = load_account(home)
+        if there is not None and there.licence.public_key == wallet.key.public:
+            save_wallet(home, wallet)
+
+
+@contextlib.contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Nobody else opens or recovers an account here meanwhile; makes the folder. Raises OSError."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)  # and with it goes the lock, as it does when the program is killed
 
 
 def _content(path: Path) -> bytes:

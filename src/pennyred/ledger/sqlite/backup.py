@@ -11,6 +11,7 @@ from pennyred.ledger.sqlite.seal import require_here
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.database import WORLD_ERRORS, open_database
+from pennyred.storage.migrations import SchemaError
 
 PAGES_PER_STEP = 2000
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -29,6 +30,10 @@ def back_up(
     `prepare` is given the copy before it has its name: what it raises leaves nothing behind. Raises FileExistsError
     where there is something, SchemaError for a ledger that has moved, `Unavailable`, OSError.
     """
+    try:
+        open_database(source, is_reader=True).close()  # what is no ledger is named before what is in the way
+    except WORLD_ERRORS as error:
+        raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {told(error)}") from error
     _require_absent(target)
     partial = target.with_name(target.name + ".partial")
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -39,8 +44,8 @@ def back_up(
     except WORLD_ERRORS as error:
         raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {told(error)}") from error
     finally:
-        for end in ("", *COMPANIONS):
-            partial.with_name(partial.name + end).unlink(missing_ok=True)
+        for one in (partial, *companions(partial)):
+            one.unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path, note: Callable[[float], object]) -> None:
@@ -76,7 +81,20 @@ def _flush(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
+def companions(path: Path) -> list[Path]:
+    """The files that may stand beside a ledger's."""
+    return [path.with_name(path.name + end) for end in COMPANIONS]
+
+
+def require_no_rest(path: Path) -> None:
+    """Raise `SchemaError` where a ledger is gone and what stood beside it is not: a new one would delete that."""
+    if not path.exists() and (rest := [one for one in companions(path) if one.exists()]):
+        raise SchemaError(
+            f"{path} is not there, and {rest[0]} is: put the ledger back (or a backup of it), or move that away first"
+        )
+
+
 def _require_absent(path: Path) -> None:
-    for one in (path, *(path.with_name(path.name + end) for end in COMPANIONS)):
+    for one in (path, *companions(path)):
         if one.exists():
             raise FileExistsError(f"{one} exists; move it away first")

@@ -25,6 +25,7 @@ from pennyred.ledger.protocol import (
 )
 from pennyred.ledger.requests import HoldRequest, Request, SettleRequest, VoidRequest
 from pennyred.ledger.sqlite import callers, chain, inspection, offices, redemption, stamps, sweep
+from pennyred.ledger.sqlite.backup import require_no_rest
 from pennyred.ledger.sqlite.seal import require_here
 from pennyred.postage.chain import BatchHead, Epoch
 from pennyred.postage.errors import Unavailable
@@ -45,6 +46,7 @@ def migrate_ledger(path: Path, *, now: int) -> list[int]:
 
     Raises SchemaError, or Unavailable when the file does not answer.
     """
+    require_no_rest(path)
     try:
         connection = open_database(path)
         try:
