@@ -98,6 +98,12 @@ class TestStamp:
         assert names(stamped) == [b"x-postage-stamp", b"date", b"message-id", b"from"]
         assert b"@sender.example>\r\n" in stamped
 
+    def test_who_is_named_twice_has_one_stamp_and_that_is_said(self, run):
+        done = run("stamp", "--to", "z@y.example", "--to", "Z@Y.example", "--to", "c@d.example", stdin=TWO_DOMAINS)
+        assert names(done.out).count(b"x-postage-stamp") == 2
+        assert "z@y.example is named 2 times: one copy, one stamp" in done.err
+        assert "c@d.example" not in done.err
+
     def test_recipients_are_those_named_else_those_of_to_and_cc(self, run):
         letter = b"To: a@b.example, c@d.example\r\nCc: A@b.example, e@f.example\r\nFrom: ann@sender.example\r\n\r\n"
 

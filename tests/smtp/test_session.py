@@ -290,7 +290,9 @@ def test_too_many_recipients_are_deferred_and_the_others_get_the_letter():
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream, options={"recipients_max": 3}) as gate:
             client = await gate.connect()
-            client.send(b"MAIL FROM:<a@example.com>\r\n" + b"RCPT TO:<b@example.org>\r\n" * 5)
+            client.send(
+                b"MAIL FROM:<a@example.com>\r\n" + b"".join(b"RCPT TO:<b%d@example.org>\r\n" % n for n in range(5))
+            )
             codes = [(await client.reply())[:3] for _ in range(6)]
             assert codes == [b"250", b"250", b"250", b"250", b"452", b"452"]
             assert (await client.say(b"DATA")).startswith(b"354")

@@ -264,7 +264,9 @@ class Oracle:
             subject = _SUBJECT.search(mended)
             word = data[1] if data else subject[1] if subject else b"250"
             may = (word,) if word.isdigit() else (b"451",) if word in (b"close", b"hang", b"junk") else (b"250",)
-        self.letters.append(Expected(mended, tuple(self.recipients), may == (b"250",)))
+        once = {mailbox.lower(): mailbox for mailbox in reversed(self.recipients)}  # by its first spelling
+        recipients = tuple(one for one in dict.fromkeys(self.recipients) if once[one.lower()] == one)
+        self.letters.append(Expected(mended, recipients, may == (b"250",)))
         return may
 
     # What follows from what was said

@@ -103,6 +103,16 @@ def test_later_reaches_the_client_as_later(tmp_path, is_adjusted):
         assert postfix.letters() == []
 
 
+def test_a_letter_that_speed_adjust_cannot_divide_is_noticed_and_not_put_off_for_ever(tmp_path):
+    with filtered(tmp_path, 'mixed = "split"', is_adjusted=True) as (town, postfix, served):
+        said = [town.send(letter(), FREE, BOB) for _ in range(3)]
+        assert [code for code, _ in said] == [452, 452, 550]
+        assert "Postage due: bob@example.org" in said[-1][1]
+        line = served.wait_for(lambda line: line["event"] == "smtp.split_given_up")
+        assert line["front"] == "127.0.0.1"
+        assert postfix.letters() == []
+
+
 def test_by_xforward_the_second_postfix_logs_the_client_and_judges_the_gate(tmp_path):
     with filtered(tmp_path, 'upstream_identity = "xforward"', is_adjusted=False) as (town, postfix, _):
         with as_client(town, "198.51.100.78") as smtp:

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,7 @@ def stamp(to: tuple[str, ...], eight_bit: bool, file: Path | None, as_json: bool
     recipients = distinct(to or recipients_of(letter).visible)
     if not recipients:
         raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
+    _tell_of_repeats(to)
     stamped = _stamped(letter, recipients, wallet)
     if as_json:
         print_json({"recipients": recipients, "letter": stamped.decode("utf-8", "surrogateescape")})
@@ -91,6 +93,7 @@ def send(via: str, sender: str | None, to: tuple[str, ...], file: Path | None, a
     with Submission(host, port) as submission:
         letter = _prepared(letter, wallet, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8)
         recipients = _recipients(letter, to)
+        _tell_of_repeats(to)
         said = [
             submission.send(origin, copy.recipients, _stamped(copy.letter, copy.recipients, wallet))
             for copy in make_copies(letter, recipients.visible, recipients.bcc)
@@ -104,6 +107,14 @@ def _recipients(letter: bytes, to: Sequence[str]) -> Recipients:
     if not found.visible and not found.bcc:
         raise click.UsageError("no recipients: the letter has no To, Cc or Bcc, and there is no --to")
     return found
+
+
+def _tell_of_repeats(to: Sequence[str]) -> None:
+    """Whoever is named twice may have been meant to be somebody else."""
+    for recipient, times in Counter(map(canonical_recipient, to)).items():
+        if times > 1:
+            text = f"{recipient.canonical} is named {times} times: one copy, one stamp"
+            click.echo(printable(text), err=True)
 
 
 def _report_sent(said: Sequence[Sent], *, as_json: bool) -> None:

@@ -83,6 +83,7 @@ def outgoing_options(gate: GateSettings, outgoing: OutgoingSettings) -> GateOpti
         uncounted_networks=outgoing.networks,
         is_bare_newline_refused=False,
         is_mixed_split=False,
+        is_named_once=False,
         is_trace_added=False,
         added_octets=0,
     )

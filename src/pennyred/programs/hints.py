@@ -29,7 +29,8 @@ def _fronts(gate: GateSettings) -> list[tuple[str, str, str]]:
     if not gate.trusted_fronts or gate.mixed != "split":
         return []
     what = 'mixed is "split" behind trusted_fronts'
-    return [("gate.mixed", what, '"reject" if a front takes whole letters first, as Postfix does with speed_adjust')]
+    those = "Haraka's smtp_forward, Postfix with speed_adjust; the log names it: smtp.split_given_up"
+    return [("gate.mixed", what, f'"reject" if a front takes whole letters first ({those})')]
 
 
 def _wanted(gate: GateSettings) -> list[tuple[str, str, str]]:

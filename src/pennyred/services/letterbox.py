@@ -51,7 +51,8 @@ class Envelope:
     sender: bytes
     """The reverse-path's mailbox as received, without the angle brackets; empty for the null sender."""
     recipients: tuple[bytes, ...]
-    """The mailboxes as received that the mail server accepted, in order; the same one may occur twice."""
+    """The mailboxes as received that the mail server accepted, in order. A gate that charges has each one once, by its
+    first spelling; where outgoing mail passes, the same one may occur twice."""
     source_ip: str
     """The client's address in text, after trusted fronts: the one allowances and exempt networks go by."""
     source_known: bool

@@ -27,8 +27,18 @@ and may go on in the next line."""
 class LetterDelivery:
     """Implements `letterbox.Delivery` for one letter and the transaction it came with."""
 
-    def __init__(self, transaction: Transaction, letter: ReceivedLetter, trace: bytes = b"") -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        letter: ReceivedLetter,
+        trace: bytes = b"",
+        places: Sequence[int] | None = None,
+    ) -> None:
+        """`trace` is a field to put above the letter; `places` are those of the transaction's recipients that the
+        envelope has: a mailbox named twice is there once. None: all of them.
+        """
         self._transaction = transaction
+        self._places = places
         self._letter = letter
         self._trace = trace
         self.answers_each = transaction.is_lmtp
@@ -38,7 +48,9 @@ class LetterDelivery:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         count = len(recipients)
-        mailboxes = tuple(self._transaction.mailboxes[index] for index in recipients)
+        if self._places is not None:
+            recipients = [self._places[index] for index in recipients]
+        mailboxes = tuple(self._transaction.mailboxes[place] for place in recipients)
 
         def delivered(fates: Sequence[Fate], answers: Sequence[Reply | None], detail: str = "") -> Delivered:
             return Delivered(tuple(fates), tuple(answers), mailboxes, round((loop.time() - begun) * 1000), detail)

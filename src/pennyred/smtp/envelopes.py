@@ -59,10 +59,19 @@ class Envelopes(Formalities):
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             transaction.end()
+        self._end_class(is_letter_taken=False)
         self._unpin_later(None)
         self._client.end_transaction()
         self._asked = 0
         self._envelope_share.release()
+
+    def _end_class(self, *, is_letter_taken: bool) -> None:
+        """There will be no more recipients; where no letter is taken either, they were given up."""
+        one_class, self._one_class = self._one_class, None
+        if one_class is not None and one_class.put_off and not is_letter_taken:
+            one_class.give_up()
+            if self._client.is_trusted:
+                self._house.given_up.warn(self._client.address)
 
     @property
     def has_letter_begun(self) -> bool:
@@ -209,7 +218,8 @@ class Envelopes(Formalities):
         if not self._house.options.is_mixed_split or len(recipients) + len(accepted) < 2:
             return recipients, ()
         if self._one_class is None:
-            self._one_class = OneClass(self._house.desk, self._sender, self._identity.address)
+            source = self._identity.address
+            self._one_class = OneClass(self._house.desk, self._sender, source, self._house.given_up)
         return await self._one_class.ready(recipients, accepted)
 
     def _recipients_at_hand(self) -> list[Recipient]:

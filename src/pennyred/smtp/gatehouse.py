@@ -11,6 +11,7 @@ from pennyred.smtp import replies
 from pennyred.smtp.admission import Admission, is_within
 from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
 from pennyred.smtp.memory import LetterMemory
+from pennyred.smtp.mixed import GivenUp
 from pennyred.smtp.seldom import Seldom
 from pennyred.smtp.spool import SpoolLimits
 from pennyred.smtp.upstream import Capabilities
@@ -44,6 +45,8 @@ class GateOptions:
     is_bare_newline_refused: bool = False
     is_mixed_split: bool = True
     """Whether a transaction takes recipients of one policy class only; else a letter is judged whole."""
+    is_named_once: bool = True
+    """Whether a mailbox that a client names twice is one recipient: one copy of the letter, one stamp."""
     is_trace_added: bool = False
     """Whether letters get a Received field of the gate's: where the mail server is not told who the client is."""
     added_octets: int = 0
@@ -88,6 +91,7 @@ class Gatehouse:
     log: Any
     admission: Admission
     memory: LetterMemory
+    given_up: GivenUp
     name_lookup: NameLookup | None = None
     is_stopping: bool = False
     sessions: set["Conversation"] = field(default_factory=set)

@@ -80,15 +80,14 @@ class LetterSink:
 
 
 async def take_to_desk(
-    house: Gatehouse, letter: ReceivedLetter, envelope: Envelope, transaction: Transaction, trace: bytes
+    house: Gatehouse, letter: ReceivedLetter, envelope: Envelope, transaction: Transaction, delivery: LetterDelivery
 ) -> bytes:
-    """Have the letter judged and delivered, with `trace` above it; the reply.
+    """Have the letter judged and delivered; the reply.
 
     Closes letter and transaction, and raises nothing.
     """
     house.letters += 1
     try:
-        delivery = LetterDelivery(transaction, letter, trace)
         return _reply_to(house, await house.desk.take(letter, envelope, delivery), envelope)
     except Unavailable as trouble:
         house.log.warning("smtp.unavailable", command="DATA", detail=str(trouble))

@@ -15,6 +15,7 @@ from pennyred.smtp.admission import Admission
 from pennyred.smtp.arrival import Arrival
 from pennyred.smtp.gatehouse import Gatehouse, GateOptions, NameLookup
 from pennyred.smtp.memory import LetterMemory
+from pennyred.smtp.mixed import GivenUp
 from pennyred.smtp.session import GateSession
 from pennyred.smtp.tally import Tally, WorkerTally
 from pennyred.smtp.upstreams import Upstreams
@@ -83,7 +84,7 @@ class GateServer:
         tally = Tally(1, options.connections_max).of(0) if tally is None else tally
         admission = Admission(tally, log)
         memory = LetterMemory(MEMORY_OCTETS, log) if memory is None else memory
-        self._house = Gatehouse(options, desk, upstreams, tls, log, admission, memory, name_lookup)
+        self._house = Gatehouse(options, desk, upstreams, tls, log, admission, memory, GivenUp(log), name_lookup)
         self._servers: list[asyncio.Server] = []
         self._hurry = asyncio.Event()
 

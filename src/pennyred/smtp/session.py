@@ -11,15 +11,19 @@
 
 # ruff: noqa: N802 - the commands are named as aiosmtpd names them
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from secrets import token_hex
 from typing import Any, ClassVar
 
+from pennyred.postage.address import Recipient
+from pennyred.postage.policy import canonical_or_none
 from pennyred.services.letterbox import Envelope
 from pennyred.smtp import replies
 from pennyred.smtp.chunking import OCTETS_SMALL, ChunkedLetter, parse_chunk
 from pennyred.smtp.conversation import Commands
+from pennyred.smtp.delivery import LetterDelivery
 from pennyred.smtp.envelopes import Envelopes
 from pennyred.smtp.formalities import argument_of
 from pennyred.smtp.gatehouse import Gatehouse
@@ -70,6 +74,7 @@ class GateSession(Envelopes):
 
     async def _receive(self, transaction: Transaction) -> ReceivedLetter | bytes | None:
         """The letter, or the reply that refuses it, or None: the client has gone."""
+        self._end_class(is_letter_taken=True)
         self.say(replies.START_MAIL_INPUT)
         await self.flush()
         options = self._house.options
@@ -121,6 +126,7 @@ class GateSession(Envelopes):
         elif not transaction.mailboxes:
             letter.refuse(replies.NO_VALID_RECIPIENTS if self._asked else replies.RCPT_FIRST)
         else:
+            self._end_class(is_letter_taken=True)
             # As for DATA: a slow client must not pin a process of the mail server's.
             letter.unpin_later(self.loop.call_later(self._house.options.upstream_pin_seconds, transaction.let_go))
         return letter
@@ -140,7 +146,8 @@ class GateSession(Envelopes):
     async def _commit(self, letter: ReceivedLetter, transaction: Transaction) -> None:
         """The letter's life goes on to its end, whatever becomes of the client: nothing it does ends this task."""
         identity, client = self._identity, self._client
-        recipients = tuple(transaction.mailboxes)
+        places = self._places(transaction.mailboxes)
+        recipients = tuple(transaction.mailboxes[place] for place in places)
         envelope = Envelope(
             self._sender,
             recipients,
@@ -152,7 +159,8 @@ class GateSession(Envelopes):
         )
         self._transaction = None  # it is ended at the desk
         self._unpin_later(None)
-        reply = await take_to_desk(self._house, letter, envelope, transaction, self._trace(recipients))
+        delivery = LetterDelivery(transaction, letter, self._trace(recipients), places)
+        reply = await take_to_desk(self._house, letter, envelope, transaction, delivery)
         self.forget()
         if replies.is_error(reply):
             self._is_leaving |= replies.is_goodbye(reply)
@@ -160,6 +168,16 @@ class GateSession(Envelopes):
         else:
             self._errors = self._idle_commands = 0
             self.say(reply)
+
+    def _places(self, mailboxes: Sequence[bytes]) -> Sequence[int]:
+        """Where each recipient is named for the first time: who is named twice, in whatever spelling, is one."""
+        places = range(len(mailboxes))
+        if len(mailboxes) < 2 or not self._house.options.is_named_once:
+            return places
+        once: dict[Recipient | bytes, int] = {}
+        for place, mailbox in enumerate(mailboxes):
+            once.setdefault(canonical_or_none(mailbox) or mailbox, place)
+        return tuple(once.values()) if len(once) < len(mailboxes) else places
 
     def _trace(self, recipients: tuple[bytes, ...]) -> bytes:
         options = self._house.options
