@@ -173,11 +173,11 @@ def test_where_the_dns_fails_the_answer_is_unsure(name):
     assert found.is_unsure
 
 
-def test_what_is_proven_stays_proven_though_the_organisation_is_not_known():
+def test_what_is_proven_stays_proven_and_is_counted_by_its_registered_domain_whatever_dmarc_says():
     with world() as server:
         server.fail("_dmarc.org")
         found = found_out(server, b"ann@example.org", b"x@example.org")
-    assert (found.author_domain, found.organisation, found.is_unsure) == ("example.org", "", True)
+    assert (found.author_domain, found.organisation, found.is_unsure) == ("example.org", "example.org", True)
     assert results(found, "dmarc") == ["temperror"]
 
 
@@ -244,6 +244,37 @@ def test_what_spf_proves_before_the_letter_is_asked_once_for_many_recipients():
         proven, questions = asyncio.run(story(server))
     assert proven == [True, True, False] * 3
     assert questions["example.org", "TXT"] == questions["nowhere.example", "TXT"] == 1
+
+
+def test_servers_that_are_silent_about_spf_hide_nothing_that_a_signature_proves():
+    """Relaxed alignment takes a walk up the DNS: it is done before SPF has used up what a letter may wait for."""
+    with world(example_org="v=DMARC1") as server:
+        server.add(key_name("mail.example.org", "rsa"), "TXT", rsa_key().txt)
+        for number in range(5):
+            server.fall_silent(f"s{number}.evil.example")
+        server.add("evil.example", "TXT", "v=spf1 " + " ".join(f"a:s{n}.evil.example" for n in range(5)) + " -all")
+        letter = sign(LETTER, "mail.example.org", "rsa", rsa_key())
+        found = authenticate(server, letter, envelope(b"x@evil.example"), timeout_seconds=10)
+    assert (found.author_domain, results(found, "spf"), results(found, "dmarc")) == (
+        "example.org",
+        ["temperror"],
+        ["pass"],
+    )
+
+
+def test_a_signer_who_is_not_to_be_known_hides_no_other_that_is_related():
+    with world(example_org="v=DMARC1") as server:
+        for name in ("a.example.org", "b.example.org"):
+            server.add(key_name(name, "rsa"), "TXT", rsa_key().txt)
+        server.fail("_dmarc.a.example.org")
+        letter = sign(sign(LETTER, "b.example.org", "rsa", rsa_key()), "a.example.org", "rsa", rsa_key())
+        found = authenticate(server, letter, envelope(b"x@other.example", source="192.0.2.8"))
+        assert found.author_domain == "example.org"
+    with world(example_org="v=DMARC1") as server:
+        server.add(key_name("a.example.org", "rsa"), "TXT", rsa_key().txt)
+        server.fail("_dmarc.a.example.org")
+        found = authenticate(server, sign(LETTER, "a.example.org", "rsa", rsa_key()), envelope(b"x@other.example"))
+        assert (found.author_domain, found.is_unsure) == ("", True)
 
 
 def test_letters_that_wait_for_a_thread_too_long_are_unsure():

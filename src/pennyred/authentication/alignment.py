@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pennyred.authentication.lookups import Lookups, Temporary, TooMany
+from pennyred.authentication.registered import Registered
 from pennyred.postage import dmarc
 from pennyred.postage.authentication import Finding, Result
 
@@ -23,8 +24,9 @@ class Alignment:
 class Organisations:
     """Tree walks of one letter (RFC 9989 section 4.10), each done once."""
 
-    def __init__(self, lookups: Lookups) -> None:
+    def __init__(self, lookups: Lookups, registered: Registered) -> None:
         self._lookups = lookups
+        self._registered = registered
         self._walked: dict[str, dict[str, dmarc.Record]] = {}
 
     def records(self, domain: str) -> dict[str, dmarc.Record]:
@@ -35,8 +37,12 @@ class Organisations:
         return found
 
     def of(self, domain: str) -> str:
-        """The organisational domain; raises `Temporary` and `TooMany`."""
-        return dmarc.organisational_domain(domain, self.records(domain))
+        """The organisational domain, which is none that others have names below; raises `Temporary` and `TooMany`.
+
+        A public suffix may publish a record without `psd=y`, as registries did for years before there was such a word.
+        """
+        organisation, owner = dmarc.organisational_domain(domain, self.records(domain)), self._registered.owners(domain)
+        return organisation if f".{organisation}".endswith(f".{owner}") else owner
 
     def _walk(self, domain: str) -> dict[str, dmarc.Record]:
         found: dict[str, dmarc.Record] = {}
@@ -79,7 +85,13 @@ def _is_related(
     others = [sender] if sender and record.spf_mode is dmarc.Mode.RELAXED else []
     others += signers if record.dkim_mode is dmarc.Mode.RELAXED else []
     organisation = organisations.of(author)
-    if "." not in organisation:  # a registry that has published a record, without saying that it is none
-        return False
-    related = [other for other in others if f".{other}".endswith(f".{organisation}")]
-    return any(organisations.of(other) == organisation for other in dict.fromkeys(related))
+    silent: Temporary | None = None
+    for other in dict.fromkeys(others):
+        try:
+            if f".{other}".endswith(f".{organisation}") and organisations.of(other) == organisation:
+                return True
+        except Temporary as error:  # another may prove it
+            silent = error
+    if silent is not None:
+        raise silent
+    return False

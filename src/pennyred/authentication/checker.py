@@ -18,7 +18,7 @@ from pennyred.authentication.author import author_domain
 from pennyred.authentication.bodies import body_hashes
 from pennyred.authentication.dkim import DkimSignature, check_dkim, read_signatures, wants_simple_body
 from pennyred.authentication.fronts import believe_fronts, can_be_retold
-from pennyred.authentication.lookups import Lookups, Servers, Temporary, TooMany
+from pennyred.authentication.lookups import Lookups, Servers
 from pennyred.authentication.registered import Registered
 from pennyred.authentication.signatures import BodyHashes
 from pennyred.authentication.spf import check_spf
@@ -131,7 +131,9 @@ class Checker:
         wants_simple = wants_simple_body(signatures) or (chain is not None and chain.wants_simple_body)
         bodies = await body_hashes(letter, wants_simple=wants_simple, executor=self._hashing)
         return await self._in_thread(
-            lambda deadline: _Work(header, envelope, signatures, chain, bodies, Lookups(self._servers, deadline)).done()
+            lambda deadline: _Work(
+                header, envelope, signatures, chain, bodies, Lookups(self._servers, deadline), self._registered
+            ).done()
         )
 
     def _believed(self, header: HeaderSection, envelope: Envelope) -> Authentication | None:
@@ -157,17 +159,22 @@ class _Work:
     chain: ArcChain | None
     bodies: BodyHashes
     lookups: Lookups
+    registered: Registered
 
     def done(self) -> Authentication:
         """Ask the DNS, judge, put it all together."""
         author = author_domain(self.header)
-        # DKIM first: its few questions are soon answered, and SPF's may wait for a chain of strangers' servers.
+        organisations = Organisations(self.lookups, self.registered)
+        # DKIM first: its few questions are soon answered, and SPF's may wait for a chain of strangers' servers. Who is
+        # silent in one must not cost what the other can prove.
         dkim = check_dkim(self.signatures, self.header, self.bodies, self.lookups)
-        self.lookups.forgive()  # a signature whose domain is silent must not cost what SPF can prove
-        spf = check_spf(self.envelope, self.lookups)
         signers = [one.domain for one in dkim if one.finding.result is Result.PASS]
-        organisations = Organisations(self.lookups)
-        dmarc = check_alignment(author, spf.proven, signers, organisations)
+        self.lookups.forgive()
+        dmarc = check_alignment(author, "", signers, organisations) if signers else None
+        self.lookups.forgive()
+        spf = check_spf(self.envelope, self.lookups)
+        if dmarc is None or not dmarc.is_aligned:
+            dmarc = check_alignment(author, spf.proven, signers, organisations)
         findings = [spf.finding, *(one.finding for one in dkim)]
         findings += [] if dkim else [Finding("dkim", Result.NONE)]
         findings.append(dmarc.finding)
@@ -181,8 +188,8 @@ class _Work:
             is_proven = is_proven or author in arc.authors
             is_final &= is_proven or not _might_vouch([arc.finding])
         author = author if is_proven else ""
-        organisation, is_known = _organisation(author or spf.proven or next(iter(signers), ""), organisations)
-        is_unsure = not is_known or any(finding.result is Result.TEMPERROR for finding in findings)
+        organisation = author or spf.proven or next(iter(signers), "")
+        is_unsure = any(finding.result is Result.TEMPERROR for finding in findings)
         domains = frozenset(filter(None, [spf.proven, *signers]))
         return Authentication(
             tuple(findings), domains, spf.proven, author, organisation, is_unsure, is_final=is_unsure and is_final
@@ -205,15 +212,3 @@ def _might_vouch(findings: Iterable[Finding]) -> bool:
 def _are_kin(author: str, others: Iterable[str]) -> bool:
     """Whether one of these could be found to be of the author's organisation: they share their last two labels."""
     return any(other and other.split(".")[-2:] == author.split(".")[-2:] for other in others)
-
-
-def _organisation(domain: str, organisations: Organisations) -> tuple[str, bool]:
-    """The organisational domain, empty where it is not known; and whether the DNS did answer."""
-    if not domain:
-        return "", True
-    try:
-        return organisations.of(domain), True
-    except Temporary:
-        return "", False
-    except TooMany:
-        return domain, True

@@ -47,7 +47,7 @@ class Authentication:
     """The domain of the one address in From, where it is aligned (RFC 9989 section 4.4) with one of `domains`, or where
     a trusted forwarder's ARC seal says that it was; else empty. A published DMARC record is not needed for that."""
     organisation: str = ""
-    """The organisational domain (RFC 9989 section 4.10.2) allowances count under: the author's where that is proven,
+    """The registered domain (by the public suffix list) that allowances count under: the author's where that is proven,
     else SPF's, else the first signature's; empty where nothing is proven."""
     is_unsure: bool = False
     """Whether the DNS did not answer: what is not proven now may be tomorrow."""
