@@ -2,7 +2,7 @@
 
 import pytest
 from authenticating import LETTER, authenticate, envelope, results
-from dkim_keys import key_name, rsa_key, seal
+from dkim_keys import key_name, rsa_key, seal, seal_by_hand, sign_by_hand
 from dns_server import DnsServer
 
 PASSED = "dmarc=pass header.from=example.org; spf=pass smtp.mailfrom=example.org"
@@ -132,3 +132,60 @@ def test_a_field_that_two_readers_read_differently_is_a_chain_for_nobody(server,
     ):
         found = forwarded(server, letter, LISTS)
         assert (results(found, "arc"), found.author_domain) == ([], "")
+
+
+DMARC = "dmarc=pass header.from=example.org"
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        f"i=1; lists.example; {DMARC}",
+        f"i=1; lists.example; {DMARC};",
+        f"i=1; lists.example;\r\n\tarc=none smtp.remote-ip=2001:db8::7;\r\n\t{DMARC};",
+        f"i=1; lists.example;\r\n\tiprev=pass (x) smtp.remote-ip=2001:db8::7;\r\n\tspf=none smtp.helo=[192.0.2.1];\r\n\t{DMARC}",
+        f"i = 1 ; lists.example 1; ???; {DMARC}",
+    ],
+)
+def test_what_a_forwarder_has_seen_is_read_result_by_result(server, results):
+    found = forwarded(server, seal_by_hand(LETTER, LISTS, "arc", results.encode()), LISTS)
+    assert (found.author_domain, [str(one.result) for one in found.findings if one.method == "arc"]) == (
+        "example.org",
+        ["pass"],
+    )
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        f"i=1; lists.example; dkim=pass header.i=x; {DMARC}; y@evil.example; dmarc=fail header.from=example.org",
+        f"i=1; lists.example; dkim=pass header.i=x; {DMARC}; y (; dmarc=fail header.from=example.org",
+        f"i=1; lists.example 2; {DMARC}",
+        "i=1; lists.example; dmarc=pass header.from=example.org header.from=evil.example",
+    ],
+)
+def test_an_author_whom_a_stranger_may_have_written_down_is_not_proven(server, results):
+    found = forwarded(server, seal_by_hand(LETTER, LISTS, "arc", results.encode()), LISTS)
+    assert found.author_domain == ""
+
+
+def test_a_letter_whose_signature_tells_a_forwarder_results_proves_nothing(server):
+    letter = sign_by_hand(LETTER, d="evil.example", s="arc", i="x=3B=20dmarc=3Dpass=20@evil.example")
+    assert (
+        forwarded(
+            server, seal_by_hand(letter, LISTS, "arc", f"i=1; lists.example; {DMARC}".encode()), LISTS
+        ).author_domain
+        == ""
+    )
+
+
+@pytest.mark.parametrize(
+    "spelling", [b"ARC-Message-Signature:i=1;", b"ARC-Message-Signature: i=1 ;", b"ARC-Message-Signature :\ti = 1;"]
+)
+def test_a_set_is_found_however_its_fields_spell_the_instance(server, spelling):
+    """The library looks for ` i=1;` in them."""
+    letter = sealed().replace(b"ARC-Message-Signature: i=1;", spelling)
+    if spelling.endswith(b"i=1;"):  # blanks inside are covered by the seal
+        assert forwarded(server, letter, LISTS).author_domain == "example.org"
+    else:
+        assert results(forwarded(server, letter, LISTS), "arc") == ["fail"]

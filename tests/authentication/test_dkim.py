@@ -1,10 +1,14 @@
 """Signatures: what holds, what does not, and what is not even tried."""
 
+import base64
+import hashlib
 import re
 
 import dkim
 import pytest
 from authenticating import LETTER, authenticate, envelope, received, results
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
 from dkim_keys import DkimKey, ed25519_key, key_name, rsa_key, rsa_record, sign, sign_by_hand
 from dns_server import DnsServer
 from hypothesis import given
@@ -270,3 +274,158 @@ def test_a_key_that_is_only_being_tested_proves_nothing(server):
     """RFC 6376 section 3.6.1: as if the letter were not signed."""
     server.replace(key_name("example.org", "test"), "TXT", rsa_key().txt + "; t=y")
     assert dkim_results(server, sign(LETTER, "example.org", "test", rsa_key())) == ["policy"]
+
+
+def with_key(server, *records):
+    server.replace(
+        key_name("example.org", "lists"),
+        "TXT",
+        *(one.format(rsa=rsa_key().txt, other=rsa_key(number=1).txt) for one in records),
+    )
+    return dkim_results(server, sign(LETTER, "example.org", "lists", rsa_key()))
+
+
+@pytest.mark.parametrize(
+    ("tags", "result"),
+    [
+        ("s=email", "pass"),
+        ("s=*", "pass"),
+        ("s=email:other", "pass"),
+        ("s=other:email", "pass"),
+        ("s= other : EMAIL ; n=note", "pass"),
+        ("s=tlsrpt:*", "pass"),
+        ("s=other:tlsrpt", "permerror"),
+        ("s=emails", "permerror"),
+        ("h=sha256", "pass"),
+        ("h=sha1:sha256", "pass"),
+        ("h=sha256:sha512", "pass"),
+        ("h= sha1 : sha256 ", "pass"),
+        ("h=sha1:sha512", "permerror"),
+        ("t=s", "pass"),
+        ("t=s:x", "pass"),
+        ("t=x : s", "pass"),
+        ("t=y:s", "policy"),
+        ("t=s:Y", "policy"),
+        ("g=*; t=", "pass"),
+    ],
+)
+def test_what_a_key_is_for_stands_in_lists(server, tags, result):
+    """RFC 6376 section 3.6.1."""
+    assert with_key(server, "{rsa}; " + tags) == [result]
+
+
+def test_a_key_of_which_one_flag_of_several_is_s_forbids_subdomains(server):
+    server.replace(key_name("example.org", "lists"), "TXT", rsa_key().txt + "; t=x:s")
+    letter = sign(LETTER, "example.org", "lists", rsa_key(), identity=b"ann@sub.example.org")
+    assert dkim_results(server, letter) == ["permerror"]
+
+
+@pytest.mark.parametrize(
+    ("records", "result"),
+    [
+        (["v=spf1 exp=why.example.org -all", "{rsa}"], "pass"),
+        (["v=DMARC1; p=none", "{rsa}"], "pass"),
+        (["google-site-verification=abc; p=AAAA", "{rsa}"], "pass"),
+        (["{rsa}; k=", "{rsa}"], "pass"),
+        (["v=DKIM1; p=", "{rsa}"], "pass"),
+        (["{other}", "{rsa}"], "pass"),
+        (["{other}; t=y", "{rsa}; s=other", "{rsa}"], "pass"),
+        (["{rsa}", "{rsa}"], "pass"),
+        (["{other}", "{other}"], "fail"),
+        (["{other}", "{other}; n=1", "{rsa}"], "pass"),
+        (["v=DKIM1; p=", "v=spf1 -all"], "permerror"),
+    ],
+)
+def test_of_several_records_at_one_name_one_that_is_no_key_hides_none_that_is(server, records, result):
+    assert with_key(server, *records) == [result]
+
+
+@pytest.mark.parametrize(
+    ("query", "result"),
+    [("dns/txt", "pass"), ("dns/x:dns/txt", "pass"), ("dns/txt : http", "pass"), ("http", "permerror")],
+)
+def test_where_the_key_is_found_stands_in_a_list_too(server, query, result):
+    """RFC 6376 section 3.5, `q=`."""
+    assert dkim_results(server, sign_by_hand(LETTER, q=query)) == [result]
+
+
+def signed_as_it_stands(letter, form):
+    """By RFC 6376 section 3.4 alone: the library does not read a header with a blank before a colon."""
+    header, _, body = letter.partition(b"\r\n\r\n")
+    hashed = base64.b64encode(hashlib.sha256(body.rstrip(b"\r\n") + b"\r\n").digest()).decode()
+    field = f"DKIM-Signature: v=1; a=rsa-sha256; c={form}/simple; d=example.org; s=rsa; h=from:subject; bh={hashed}; b="
+    fields = [line for line in header.split(b"\r\n") if line.lower().startswith((b"from", b"subject"))]
+    if form == "relaxed":
+        parts = (line.partition(b":") for line in fields)
+        fields = [name.strip().lower() + b":" + b" ".join(value.split()) for name, _, value in parts]
+        signed = b"".join(line + b"\r\n" for line in fields) + b"dkim-signature:" + field.partition(": ")[2].encode()
+    else:
+        signed = b"".join(line + b"\r\n" for line in fields) + field.encode()
+    key = serialization.load_pem_private_key(rsa_key().private, None)
+    return field.encode() + base64.b64encode(key.sign(signed, padding.PKCS1v15(), hashes.SHA256())) + b"\r\n" + letter
+
+
+@pytest.mark.parametrize("form", ["simple", "relaxed"])
+@pytest.mark.parametrize("blank", [b"", b" ", b"\t ", b"   "])
+def test_a_blank_before_the_colon_of_a_field_is_signed_as_it_stands(server, form, blank):
+    """RFC 5322 section 4.5: old, and still written."""
+    letter = LETTER.replace(b"Subject:", b"Subject" + blank + b":").replace(b"From:", b"From" + blank + b":")
+    signed = signed_as_it_stands(letter, form)
+    found = authenticate(server, signed, envelope(b"", helo=""))
+    assert (results(found, "dkim"), found.author_domain) == (["pass"], "example.org")
+    assert dkim_results(server, signed.replace(b"lunch", b"launch")) == ["fail"]
+    if blank and form == "simple":
+        assert dkim_results(server, signed.replace(b"Subject" + blank, b"Subject")) == ["fail"]
+    assert dkim_results(server, b"From : eve@evil.example\r\n" + signed) == ["fail"]
+
+
+OTHERS = [f"d{number}.example" for number in range(8)]
+
+
+@pytest.fixture(scope="module")
+def forwarders(server):
+    """Eight who sign what passes."""
+    for number, domain in enumerate(OTHERS):
+        server.add(key_name(domain, "s"), "TXT", rsa_key(number=number % 3).txt)
+    return OTHERS
+
+
+def forwarded(letter, forwarders):
+    for number, domain in enumerate(forwarders):
+        letter = sign(letter, domain, "s", rsa_key(number=number % 3), include_headers=[b"from"])
+    return letter
+
+
+def test_the_authors_own_signature_counts_however_many_forwarders_have_signed_above(server, forwarders):
+    found = authenticate(server, forwarded(sign(LETTER, "example.org", "rsa", rsa_key()), forwarders))
+    assert found.author_domain == "example.org"
+    assert found.domains == {"example.org", *forwarders[-SIGNATURES_MAX + 1 :]}
+
+
+def test_a_signature_of_the_authors_organisation_counts_too(server, forwarders):
+    server.replace("_dmarc.example.org", "TXT", "v=DMARC1; p=none")
+    found = authenticate(server, forwarded(sign(LETTER, "sub.example.org", "rsa", rsa_key()), forwarders))
+    assert found.author_domain == "example.org"
+
+
+def test_the_lists_own_signature_counts_too(server, forwarders):
+    letter = b"List-Id: <news.d0.example>\r\n" + LETTER
+    assert "d0.example" in authenticate(server, forwarded(letter, forwarders)).domains
+
+
+def test_broken_signatures_of_the_authors_take_not_all_the_places(server, forwarders):
+    broken = sign(LETTER, "example.org", "rsa", rsa_key())[: -len(LETTER)].replace(b"bh=", b"bh=AAAA")
+    letter = forwarded(LETTER, forwarders[:2])
+    found = authenticate(server, letter.replace(LETTER, broken * 20 + LETTER))
+    assert found.domains == set(forwarders[:2])
+
+
+def test_signers_whose_dns_is_silent_do_not_keep_the_author_from_being_proven(server):
+    for number in range(3):
+        server.fall_silent(key_name(f"silent{number}.example", "s"))
+    letter = sign(LETTER, "example.org", "rsa", rsa_key())
+    for number in range(3):
+        letter = sign(letter, f"silent{number}.example", "s", rsa_key(), include_headers=[b"from"])
+    found = authenticate(server, letter, envelope(b"", helo=""), timeout_seconds=10)
+    assert found.author_domain == "example.org"
+    assert results(found, "dkim") == ["pass", "temperror", "temperror", "temperror"]

@@ -92,7 +92,8 @@ class _Chain(dkim.ARC):  # type: ignore[misc]
 
     def __init__(self, chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookups: Lookups) -> None:
         super().__init__()
-        self.headers = [signatures.as_library_field(field.raw) for field in header.fields if field.key in _KEYS]
+        fields = [signatures.as_library_field(field.raw) for field in header.fields if field.key in _KEYS]
+        self.headers = [(name, _Value(value)) for name, value in fields]
         self._newest = chain.instance
         self._header = header
         self._bodies = bodies
@@ -111,6 +112,15 @@ class _Chain(dkim.ARC):  # type: ignore[misc]
         except Unverified:
             return False
         return True
+
+
+class _Value(bytes):
+    """Of a field whose set the library finds by ` i=1;` in its lower case, however it spells that."""
+
+    def lower(self) -> bytes:
+        """The instance, as it is looked for."""
+        match = _INSTANCE.match(self)
+        return b" i=%b;" % match[1] if match else b""
 
 
 def _newest_instance(header: HeaderSection) -> int:

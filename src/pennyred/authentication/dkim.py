@@ -6,11 +6,11 @@ from pennyred.authentication import signatures
 from pennyred.authentication.lookups import Lookups, Temporary
 from pennyred.authentication.signatures import BodyHashes, Tags, Unverified
 from pennyred.postage.authentication import Finding, Result
+from pennyred.postage.claims import signatures_to_try
 from pennyred.postage.letter import Field, HeaderSection
 
-KEY = b"dkim-signature"
 SIGNATURES_MAX = 5
-"""Tried, from the top: the newest are those that still hold. Each costs a question to the DNS."""
+"""Tried of a letter: each costs a question to the DNS."""
 
 _IDENTIFYING_CHARACTERS = 8
 """Of `b=`, to tell signatures apart (RFC 6008 section 4)."""
@@ -37,8 +37,8 @@ class DkimAnswer:
 
 
 def read_signatures(header: HeaderSection) -> tuple[DkimSignature, ...]:
-    """The first signatures of a letter, without asking anybody."""
-    return tuple(_read(field) for field in header.named(KEY)[:SIGNATURES_MAX])
+    """The signatures of a letter that matter, without asking anybody; those first that say most of its author."""
+    return tuple(map(_read, signatures_to_try(header, SIGNATURES_MAX)))
 
 
 def wants_simple_body(signatures_read: tuple[DkimSignature, ...]) -> bool:
@@ -49,7 +49,7 @@ def wants_simple_body(signatures_read: tuple[DkimSignature, ...]) -> bool:
 def check_dkim(
     signatures_read: tuple[DkimSignature, ...], header: HeaderSection, bodies: BodyHashes, lookups: Lookups
 ) -> list[DkimAnswer]:
-    """Verify each, in their order. Raises nothing that is expected."""
+    """Verify one after the other. Raises nothing that is expected."""
     return [_check(one, header, bodies, lookups) for one in signatures_read]
 
 

@@ -28,6 +28,9 @@ SIGNED_NAMES_MAX = 200
 SIGNED_BYTES_MAX = 128 * 1024
 """Of the fields a signature covers: an expression over more would hold all other threads up."""
 KEY_BYTES_MAX = 4096
+KEYS_READ_MAX = 10
+"""Of the records at one name: a name that answers for all names below it may have others' beside a key."""
+KEYS_TRIED_MAX = 3
 RSA_BITS = range(1024, 4096 + 1)
 """RFC 8301 section 3.2: shorter ones prove nothing; a verifier need not take longer ones."""
 RSA_EXPONENT_MAX = 2**32 - 1
@@ -82,6 +85,8 @@ def read_tags(value: bytes, mandatory: Sequence[bytes] = MANDATORY, *, is_arc: b
         raise Unverified(Result.POLICY)
     try:
         tags: Tags = parse_tag_value(value)
+        if b"dns/txt" in _words(tags.get(b"q", b"")):  # a list (section 3.5), of which the library knows one word
+            tags[b"q"] = b"dns/txt"
         dkim.validate_signature_fields(tags, mandatory, arc=is_arc)
     except _LIBRARY_ERRORS as error:
         raise Unverified(Result.PERMERROR) from error
@@ -130,14 +135,19 @@ def check_signature(
     answer.
     """
     fields = _covered(names, header)
-    key = _find_key(tags, lookups)
     without_body = {name: value for name, value in tags.items() if name != b"bh"}  # `check_body` has seen to that
-    try:
-        holds = _Verifier(fields, key).verify_sig_process(without_body, list(names), signature, None)
-    except _LIBRARY_ERRORS as error:
-        raise Unverified(Result.PERMERROR) from error
-    if not holds:
-        raise Unverified(Result.FAIL)
+    flaw = Unverified(Result.FAIL)
+    for key in _find_keys(tags, lookups):
+        try:
+            _check_use(key, tags)
+            if _Verifier(fields, key).verify_sig_process(without_body, list(names), signature, None):
+                return
+            flaw = Unverified(Result.FAIL)
+        except Unverified as unverified:
+            flaw = unverified
+        except _LIBRARY_ERRORS:
+            flaw = Unverified(Result.PERMERROR)
+    raise flaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +157,6 @@ class _Key:
     key: Any
     bits: int
     kind: bytes
-    is_for_reports: bool
     tags: Tags
 
 
@@ -157,7 +166,7 @@ class _Verifier(dkim.DomainSigner):  # type: ignore[misc]
     def __init__(self, fields: list[HeaderField], key: _Key) -> None:
         super().__init__()
         self.headers = fields
-        self.pk, self.keysize, self.ktag, self.seqtlsrpt = key.key, key.bits, key.kind, key.is_for_reports
+        self.pk, self.keysize, self.ktag, self.seqtlsrpt = key.key, key.bits, key.kind, False
 
 
 def _covered(names: list[bytes], header: HeaderSection) -> list[HeaderField]:
@@ -175,35 +184,49 @@ def _covered(names: list[bytes], header: HeaderSection) -> list[HeaderField]:
 def as_library_field(raw: bytes) -> HeaderField:
     """A field apart, its end a CRLF though the letter ends in it."""
     name, _, value = raw.partition(b":")
-    return name, value if value.endswith(b"\r\n") else value + b"\r\n"
+    return _Name(name), value if value.endswith(b"\r\n") else value + b"\r\n"
 
 
-def _find_key(tags: Tags, lookups: Lookups) -> _Key:
+class _Name(bytes):
+    """The name of a field. What the library compares and relaxes is its lower case, without a blank before the colon
+    (RFC 5322 section 4.5.8); what it hashes in simple form is all of it.
+    """
+
+    def lower(self) -> bytes:
+        """As `h=` has it."""
+        return super().lower().rstrip(b" \t")
+
+
+def _find_keys(tags: Tags, lookups: Lookups) -> list[_Key]:
+    """The keys that are published for a signature; raises `Unverified` where there is none that can be read.
+
+    There should be one record. Of more the first is no better than the others (RFC 6376 section 6.1.2).
+    """
     try:
         name = f"{canonical_domain(tags[b's'].decode())}._domainkey.{domain_of(tags)}"
         texts = lookups.texts(name)
     except (*_LIBRARY_ERRORS, TooMany) as error:
         raise Unverified(Result.PERMERROR) from error
-    record = next((text for text in texts if b"p=" in text), b"")
-    if not record:
+    keys = [key for text in texts[:KEYS_READ_MAX] if (key := _read_key(text)) is not None]
+    if not keys:
         raise Unverified(Result.PERMERROR)
-    try:
-        key = _read_key(record)
-    except _LIBRARY_ERRORS as error:
-        raise Unverified(Result.PERMERROR) from error
-    _check_use(key, tags)
-    return key
+    return keys[:KEYS_TRIED_MAX]
 
 
 @lru_cache(maxsize=1000)
-def _read_key(record: bytes) -> _Key:
-    """Raises `_LIBRARY_ERRORS`."""
+def _read_key(record: bytes) -> _Key | None:
+    """A key record; None where it is none, or its key cannot be read or was withdrawn."""
     if len(record) > KEY_BYTES_MAX:
-        raise ValueError("the key record is too long")
-    key, bits, kind, is_for_reports = dkim.evaluate_pk("", record)
-    if kind is None:  # for another service: the library means to raise here, and catches it itself
-        raise ValueError("the key is for another service")
-    return _Key(key, bits, kind, is_for_reports, parse_tag_value(record))
+        return None
+    try:
+        tags: Tags = parse_tag_value(record)
+        if tags.get(b"v", b"DKIM1") != b"DKIM1":
+            return None
+        # What the key is for stands in lists, and the library knows no lists: `_check_use` does.
+        key, bits, kind, _ = dkim.evaluate_pk("", b"k=%b; p=%b" % (tags.get(b"k", b"rsa"), tags[b"p"]))
+    except _LIBRARY_ERRORS:
+        return None
+    return _Key(key, bits, kind, tags)
 
 
 def _check_use(key: _Key, tags: Tags) -> None:

@@ -16,6 +16,10 @@ REPLIED_TO_MAX = 20
 """Message-IDs looked at of a letter: In-Reply-To, and the last of References, which may name a whole thread."""
 MESSAGE_ID_OCTETS_MAX = 998
 SIGNERS_MAX = 5
+SIGNATURES_READ_MAX = 50
+"""Of a letter that has more, to find those that matter."""
+KINDRED_MAX = 3
+"""Of those tried, whose place others cannot take: more of the author's domain prove nothing that these do not."""
 FIELDS_READ_MAX = 5
 """Of one name; all of these may stand once in a letter."""
 LIST_ID_OCTETS_MAX = 255
@@ -69,8 +73,36 @@ def read_claims(header: HeaderSection, sender: Recipient | None) -> Claims:
         sender=sender,
         list_id=_list_id(header.named(b"list-id")),
         replied_to=_replied_to(header),
-        signers=_signers(header.named(b"dkim-signature")),
+        signers=tuple(dict.fromkeys(filter(None, map(_signer, signatures_to_try(header, SIGNERS_MAX))))),
     )
+
+
+def signatures_to_try(header: HeaderSection, most: int) -> tuple[Field, ...]:
+    """The DKIM signatures that are worth a look, at most so many, in the order in which they should be verified.
+
+    Those first whose domain (`d=`) is the author's, or the list's, or next to it: what forwarders and others have
+    signed since says nothing of who the author is, and a domain whose DNS is silent should not be asked first. Then
+    from the top, as the newest are those that still hold.
+    """
+    fields = header.named(b"dkim-signature")[:SIGNATURES_READ_MAX]
+    if len(fields) <= 1:
+        return fields
+    author, list_id = author_of(header), _list_id(header.named(b"list-id"))
+    names = [name for name in (author.domain if author else "", list_id) if name]
+    near = [max((_nearness(_signer(field), name) for name in names), default=0) for field in fields]
+    places = range(len(fields))
+    kindred = sorted((place for place in places if near[place]), key=lambda place: -near[place])[:KINDRED_MAX]
+    others = [place for place in places if place not in kindred]
+    return tuple(fields[place] for place in (kindred + others)[:most])
+
+
+def _nearness(signer: str, name: str) -> int:
+    """How near a domain is to a name: equal, one above the other, with the same last two labels, or not at all."""
+    if signer == name:
+        return 3
+    if f".{signer}".endswith(f".{name}") or f".{name}".endswith(f".{signer}"):
+        return 2 if "." in signer else 0
+    return int(signer.split(".")[-2:] == name.split(".")[-2:])
 
 
 def message_ids(header: HeaderSection, name: bytes) -> list[bytes]:
@@ -132,15 +164,12 @@ def _replied_to(header: HeaderSection) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(named))[:REPLIED_TO_MAX]
 
 
-def _signers(fields: tuple[Field, ...]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for field in fields[:SIGNERS_MAX]:
-        if match := _SIGNER.search(_unfolded(field)):
-            try:
-                found[canonical_domain(match[1].decode("ascii"))] = None
-            except MalformedAddress:
-                continue
-    return tuple(found)
+def _signer(field: Field) -> str:
+    match = _SIGNER.search(_unfolded(field))
+    try:
+        return canonical_domain(match[1].decode("ascii")) if match else ""
+    except MalformedAddress:
+        return ""
 
 
 def _unfolded(field: Field) -> bytes:
