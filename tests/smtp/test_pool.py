@@ -7,6 +7,7 @@ from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
 from smtp_gate import Gate, eventually
 
 from pennyred.postage.errors import Unavailable
+from pennyred.smtp.addresses import Address
 from pennyred.smtp.connection import Connection
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.pool import PoolExhausted, UpstreamPool
@@ -331,7 +332,7 @@ def test_a_greeting_that_comes_before_anybody_has_asked_is_heard():
             pass
 
     async def story():
-        connection = Connection(UpstreamOptions(Endpoint("x", 25), "gate.example.org"))
+        connection = Connection(UpstreamOptions(Endpoint("x", 25), "gate.example.org"), Address("192.0.2.25", 25))
         connection.connection_made(Transport())
         connection.data_received(b"220 early ESMTP\r\n")
         opening = asyncio.create_task(connection.open(None))

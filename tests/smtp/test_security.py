@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trustme
-from smtp_gate import SECONDS_MAX
+from smtp_gate import SECONDS_MAX, Notes
 
 from pennyred.postage.errors import Unavailable
+from pennyred.smtp import addresses
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.pool import UpstreamPool
 from pennyred.smtp.security import client_context
@@ -22,6 +23,7 @@ CERTIFICATES = {
     "its own": CA.issue_cert("127.0.0.1"),
     "another name": CA.issue_cert("mx.elsewhere.example"),
     "another authority": OTHERS.issue_cert("127.0.0.1"),
+    "by name": CA.issue_cert("mx.example.test"),
     "expired": CA.issue_cert("127.0.0.1", not_before=LONG_AGO, not_after=LONG_AGO + dt.timedelta(days=90)),
 }
 
@@ -77,13 +79,13 @@ class SecureServer:
 
 
 @asynccontextmanager
-async def running(server: SecureServer):
+async def running(server: SecureServer, host: str = "127.0.0.1", port: int = 0):
     tasks = set()
 
     def accept(reader, writer):
         tasks.add(asyncio.get_running_loop().create_task(server.serve(reader, writer)))
 
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    listener = await asyncio.start_server(accept, host, port)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield
@@ -118,6 +120,38 @@ def reached(server: SecureServer, tmp_path, *, is_verified: bool = True, seconds
                 await pool.close()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
+@pytest.mark.parametrize("certificate", ["another authority", "its own", "expired"])
+def test_of_several_addresses_the_one_that_proves_its_name_is_spoken_with(scheme, certificate, tmp_path, monkeypatch):
+    async def resolve(host, port):
+        assert host == "mx.example.test"
+        return ["127.0.0.2", "127.0.0.3"]
+
+    monkeypatch.setattr(addresses, "resolve", resolve)
+    CA.cert_pem.write_to_path(tmp_path / "ca.pem")
+    wrong, right = SecureServer(scheme, certificate), SecureServer(scheme, "by name")
+
+    async def story() -> None:
+        async with asyncio.timeout(SECONDS_MAX), running(wrong, "127.0.0.2"), running(right, "127.0.0.3", wrong.port):
+            tls = client_context(tmp_path / "ca.pem", is_verified=True)
+            url = f"{scheme}://mx.example.test:{wrong.port}"
+            pool = UpstreamPool(
+                UpstreamOptions(parse_url(url), "gate.example.org", IdentityMode.NONE, tls=tls), log=notes
+            )
+            client = ClientIdentity("198.51.100.7", helo="client.example")
+            connection = await pool.acquire(client)
+            await connection.begin(client, [b"MAIL FROM:<secret@example.com>"])
+            pool.release(connection)
+            await pool.close()
+
+    notes = Notes()
+    asyncio.run(story())
+    assert wrong.heard_by_tls == []
+    assert b"MAIL FROM:<secret@example.com>\r\n" in right.heard_by_tls
+    assert "TLS: its certificate" in notes.lines[0][2]["detail"]
+    assert notes.lines[0][2]["address"] == f"127.0.0.2:{wrong.port}"
 
 
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])

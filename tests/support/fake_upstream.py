@@ -58,6 +58,9 @@ class FakeUpstream:
     is_proxied: bool = False
     """Expects a PROXY v2 header on each connection."""
     path: Path | None = None
+    host: str = "127.0.0.1"
+    name: str = ""
+    """What its address is called, where it is reached by a name."""
     answers: dict[bytes, deque[object]] = field(default_factory=lambda: defaultdict(deque))
     letters: list[Taken] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
@@ -78,7 +81,7 @@ class FakeUpstream:
         if self.path is not None:
             self._server: asyncio.Server = await asyncio.start_unix_server(self._accept, self.path, limit=2**22)
         else:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=2**22)
+            self._server = await asyncio.start_server(self._accept, self.host, self.port, limit=2**22)
             self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -92,7 +95,7 @@ class FakeUpstream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def restart(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=2**22)
+        self._server = await asyncio.start_server(self._accept, self.host, self.port, limit=2**22)
 
     def drop_all(self) -> None:
         """Hang up on everybody, without waiting for those that hang."""
@@ -112,7 +115,7 @@ class FakeUpstream:
     def url(self) -> str:
         if self.path is not None:
             return f"lmtp+unix://{self.path}"
-        return f"{'lmtp' if self.is_lmtp else 'smtp'}://127.0.0.1:{self.port}"
+        return f"{'lmtp' if self.is_lmtp else 'smtp'}://{self.name or self.host}:{self.port}"
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))

@@ -47,12 +47,15 @@ class Served:
     arguments: tuple[str, ...] = ()
     sockets: tuple[socket.socket, ...] = ()
     """Passed as systemd passes them."""
+    within: tuple[str, ...] = ()
+    """A command that runs it in surroundings of its own."""
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def __enter__(self) -> "Served":
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.process = subprocess.Popen(
             [
+                *self.within,
                 *self._passing(),
                 sys.executable,
                 "-m",

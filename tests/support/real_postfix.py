@@ -127,11 +127,11 @@ class Postfix:
             raise RuntimeError(f"postfix {command}: {done.stdout}{done.stderr}{self.log.read_text()}")
 
 
-def services(name: str, **ports: int) -> str:
+def services(name: str, host: str = "127.0.0.1", **ports: int) -> str:
     """One of config/postfix's files, with other ports (the ones it names are taken on a machine that has a Postfix)."""
     text = (CONFIG / name).read_text()
     for written, port in ports.items():
-        text = text.replace(f"127.0.0.1:{written.removeprefix('p')}", f"127.0.0.1:{port}")
+        text = text.replace(f"127.0.0.1:{written.removeprefix('p')}", f"{host}:{port}")
     if "front" in ports:
         text = text.replace("smtp inet", f"127.0.0.1:{ports['front']} inet")
     return text

@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
@@ -19,7 +20,7 @@ from pennyred.programs.policy import gate_hostname, read_pass_key
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.dialogue import OWN_SESSION
 from pennyred.smtp.probing import Probe, probe_upstream
-from pennyred.smtp.upstream import Endpoint
+from pennyred.smtp.upstream import Endpoint, parse_url
 from pennyred.state.recipientrules import stored_rules
 
 FOREIGN_RECIPIENT = "postmaster@open-relay-test.example.net"
@@ -138,6 +139,10 @@ def _is_here(gate: GateSettings, endpoint: Endpoint) -> bool:
 
 def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) -> list[Complaint]:
     which = f" at {url}" if len(gate.upstream) > 1 else ""
+    if probe.silent:
+        what = f"some addresses of {parse_url(url).host} do not answer, and others do: {'; '.join(probe.silent)}"
+        answer = _about(settings, "gate.upstream", what, "a mail server at each, or no such address", is_later=True)
+        return [answer, *_upstream(settings, gate, url, replace(probe, silent=()))]
     match probe:
         case Probe(error=error) if error:
             remedy = ""

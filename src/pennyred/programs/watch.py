@@ -20,7 +20,7 @@ from pennyred.programs.board import Board
 from pennyred.programs.gatework import GateWork
 from pennyred.programs.readiness import Readiness
 from pennyred.services.office import Office
-from pennyred.smtp.upstream import parse_url, upstream_name
+from pennyred.smtp.upstream import parse_url
 from pennyred.web.watching import Page, Pages
 
 LOOK_PAUSE_SECONDS = 5.0
@@ -37,7 +37,7 @@ def make_sheet(settings: Settings, workers: int) -> Sheet:
         "incoming": gate.upstream if gate else (),
         "outgoing": gate.outgoing.upstream if gate and gate.outgoing else (),
     }
-    named = {(door, upstream_name(parse_url(url))) for door, urls in ways.items() for url in urls}
+    named = {(door, parse_url(url).name) for door, urls in ways.items() for url in urls}
     return Sheet(catalogue(sorted(named)), workers)
 
 

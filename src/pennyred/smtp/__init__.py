@@ -5,11 +5,11 @@
     with a client                                         with the mail server
 
     server      listens, stops in good order             upstream    where it is, what it offers
-    gatehouse   what all sessions share; EHLO's words     upstreams   several of them, in order
-    admission   who may come in; tally: counts, shared    health      whether one is worth asking
-    arrival     PROXY from a front; proxying: its header  offers      what several offer together
+    gatehouse   what all sessions share; EHLO's words     upstreams   several of them, in order; member: each
+    admission   who may come in; tally: counts, shared    addresses   of a name; health: whether one is worth asking
+    arrival     PROXY from a front; proxying: its header  opening     at one of them; racing: several at a time
     wire        a client's bytes, deadlines; tls: by STARTTLS   pool  connections, used again; slots: by whom
-    conversation  command by command, and its limits      connection  one of them, as a client
+    conversation  command by command, and its limits      connection  one of them, as a client; offers: what is offered
     formalities   those that carry no letter              dialogue    what is said over it; security: TLS
     envelopes   MAIL and RCPT; path: their arguments      answers     its replies; patience: how long they may take
     mixed       recipients that differ in their rules     transaction one of them, MAIL to DATA; delivery: the letter

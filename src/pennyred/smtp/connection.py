@@ -8,6 +8,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.services.letterbox import Reply
 from pennyred.smtp import replies
+from pennyred.smtp.addresses import Address
 from pennyred.smtp.dialogue import Dialogue, require_word_on_letter, unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.slots import Slot
@@ -26,16 +27,17 @@ class Refused(Exception):  # noqa: N818 - the mail server's word, not a mistake
 class NotTold(Unavailable):
     """The mail server does not understand who this client is: other clients' mail may pass all the same."""
 
-    def __init__(self, client: ClientIdentity, detail: str) -> None:
-        self.family = "IPv6" if ":" in client.address else "IPv4"
-        super().__init__(Reason.IDENTITY_REFUSED, f"upstream: told of an {self.family} client: {detail}")
+    def __init__(self, client: ClientIdentity, detail: str, where: str) -> None:
+        family = "IPv6" if ":" in client.address else "IPv4"
+        super().__init__(Reason.IDENTITY_REFUSED, f"upstream {where}: told of an {family} client: {detail}")
 
 
 class Connection(Dialogue):
     """Made by `connect`; used by one transaction at a time."""
 
-    def __init__(self, options: UpstreamOptions) -> None:
-        super().__init__(options)
+    def __init__(self, options: UpstreamOptions, address: Address) -> None:
+        super().__init__(options, str(address))
+        self.address = address
         self.offered: Capabilities | None = None
         """What it offered when it was opened; None where nobody was offered anything, as it was greeted by HELO."""
         self.capabilities = Capabilities(frozenset())
@@ -79,7 +81,7 @@ class Connection(Dialogue):
         reply = await self._reply(self._greeting, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply):
             self.refusal = reply
-            raise unavailable(f"greeting: {reply.text}")
+            raise self.trouble(f"greeting: {reply.text}")
         self.is_greeted = True
         if security is Security.STARTTLS:
             await self._start_tls()
@@ -90,7 +92,7 @@ class Connection(Dialogue):
             # One that knows nothing of PROXY took the header for commands, and answers those: unknown, out of turn.
             if is_the_clients and not replies.is_closing(reply) and not replies.is_about_session(reply):
                 raise Refused(reply)
-            raise unavailable(f"EHLO: {reply.text}")
+            raise self.trouble(f"EHLO: {reply.text}")
         self.capabilities = parse_capabilities(reply)
         if not (is_the_clients and self._is_plain(client)):
             self.offered = self.capabilities
@@ -101,11 +103,11 @@ class Connection(Dialogue):
         [hello] = self._send(self._hello_line(None))
         reply = await self._reply(hello, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply) or "STARTTLS" not in parse_capabilities(reply).keywords:
-            raise unavailable("STARTTLS is not offered, and without TLS nothing is sent there")
+            raise self.trouble("STARTTLS is not offered, and without TLS nothing is sent there")
         [ready] = self._send(b"STARTTLS")
         reply = await self._reply(ready, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply) or not self.is_clean:
-            raise unavailable(f"STARTTLS: {reply.text}" if self.is_clean else "said more than its answer to STARTTLS")
+            raise self.trouble(f"STARTTLS: {reply.text}" if self.is_clean else "said more than its answer to STARTTLS")
         await self._change_to_tls()
 
     async def tell(self, client: ClientIdentity) -> None:
@@ -119,7 +121,7 @@ class Connection(Dialogue):
             return
         if self.offered is None or "ADDR" not in self.offered.xclient:
             # Fail closed: without it the mail server would take everybody for a neighbour.
-            raise unavailable("XCLIENT is not offered to the gate, but upstream_identity is xclient")
+            raise self.trouble("XCLIENT is not offered to the gate, but upstream_identity is xclient")
         *told, hello = lines = self._lines_about(client)
         if lines == self._told:
             return
@@ -129,11 +131,11 @@ class Connection(Dialogue):
             if not replies.is_success(answer):
                 if replies.is_about_client(answer):
                     raise Refused(answer)
-                raise _not_told(client, "XCLIENT", answer)
+                raise self._not_told(client, "XCLIENT", answer)
         [answer] = await self.exchange([hello])
         if not replies.is_success(answer):
             if replies.is_closing(answer) or replies.is_about_session(answer):
-                raise unavailable(f"EHLO after XCLIENT: {answer.text}")
+                raise self.trouble(f"EHLO after XCLIENT: {answer.text}")
             raise Refused(answer)
         self.capabilities = parse_capabilities(answer)
         self._told = lines
@@ -152,7 +154,7 @@ class Connection(Dialogue):
             answers = [*await self.exchange(told), *await self.exchange(lines)]
         for answer in answers[: len(told)]:
             if not replies.is_success(answer):
-                raise _not_told(client, "XFORWARD", answer)
+                raise self._not_told(client, "XFORWARD", answer)
         del answers[: len(told)]
         # RCPTs behind a MAIL that was refused are out of turn, and told so.
         require_word_on_letter("MAIL and RCPT", answers if replies.is_success(answers[0]) else answers[:1])
@@ -228,24 +230,26 @@ class Connection(Dialogue):
         verb = b"LHLO" if self.options.endpoint.is_lmtp else b"HELO" if self._is_plain(client) else b"EHLO"
         return b"%b %b" % (verb, (name or self.options.hostname).encode("ascii"))
 
+    def _not_told(self, client: ClientIdentity, command: str, answer: Reply) -> Unavailable:
+        """Later, whatever the code: what is refused is the gate's right to speak for others, or its words."""
+        if replies.is_about_syntax(answer):
+            return NotTold(client, f"{command}: {answer.text}", self.where)
+        return self.trouble(f"{command}: {answer.text}")
 
-def _not_told(client: ClientIdentity, command: str, answer: Reply) -> Unavailable:
-    """Later, whatever the code: what is refused is the gate's right to speak for others, or its words."""
-    if replies.is_about_syntax(answer):
-        return NotTold(client, f"{command}: {answer.text}")
-    return unavailable(f"{command}: {answer.text}")
 
-
-async def connect(options: UpstreamOptions) -> Connection:
-    """Reach the mail server; raises `Unavailable`."""
+async def connect(options: UpstreamOptions, address: Address) -> Connection:
+    """Reach the mail server at one of its addresses; raises `Unavailable`."""
     loop = asyncio.get_running_loop()
-    endpoint = options.endpoint
+
+    def made() -> Connection:
+        return Connection(options, address)
+
     try:
         async with asyncio.timeout(options.connect_timeout_seconds):
-            if endpoint.path:
-                _, connection = await loop.create_unix_connection(lambda: Connection(options), endpoint.path)
+            if options.endpoint.path:
+                _, connection = await loop.create_unix_connection(made, address.host)
             else:
-                _, connection = await loop.create_connection(lambda: Connection(options), endpoint.host, endpoint.port)
+                _, connection = await loop.create_connection(made, address.host, address.port)
     except (OSError, TimeoutError) as error:
-        raise unavailable(f"cannot connect: {what(error)}") from error
+        raise unavailable(f"cannot connect: {what(error)}", str(address)) from error
     return connection

@@ -22,9 +22,9 @@ from pennyred.smtp.upstream import UpstreamOptions
 OWN_SESSION = "does not like the gate's own session"
 
 
-def unavailable(detail: str) -> Unavailable:
-    """The mail server does not answer as it should."""
-    return Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"upstream: {detail}")
+def unavailable(detail: str, where: str = "") -> Unavailable:
+    """The mail server does not answer as it should; `where` names the address."""
+    return Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"upstream {where}: {detail}" if where else f"upstream: {detail}")
 
 
 def require_word_on_letter(command: str, answers: Iterable[Reply]) -> None:
@@ -37,8 +37,10 @@ def require_word_on_letter(command: str, answers: Iterable[Reply]) -> None:
 class Dialogue(asyncio.Protocol):
     """One connection, without knowing what the lines mean."""
 
-    def __init__(self, options: UpstreamOptions) -> None:
+    def __init__(self, options: UpstreamOptions, where: str = "") -> None:
+        """`where` names the address, for the log."""
         self.options = options
+        self.where = where
         self.refusals = 0
         """Refused commands since the last letter it accepted."""
         self.unasked: Reply | None = None
@@ -63,6 +65,10 @@ class Dialogue(asyncio.Protocol):
     def is_clean(self) -> bool:
         """Whether it owes no answer and has not begun one: fit to be kept."""
         return self._failure is None and not self._waiting and self._reader.is_empty
+
+    def trouble(self, detail: str) -> Unavailable:
+        """It does not answer as it should."""
+        return unavailable(detail, self.where)
 
     async def write_letter(self, piece: bytes) -> None:
         """Send a part of a letter and wait until the kernel has it; raises `Unavailable` if the connection is gone."""
@@ -169,7 +175,7 @@ class Dialogue(asyncio.Protocol):
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise unavailable(self._failure)
+            raise self.trouble(self._failure)
 
     def _write(self, data: bytes) -> None:
         self._check()
@@ -183,7 +189,7 @@ class Dialogue(asyncio.Protocol):
         self._patience.cancel()
         for future in self._waiting:
             if not future.done():
-                future.set_exception(unavailable(why))
+                future.set_exception(self.trouble(why))
                 future.exception()  # whoever waits is told all the same; nobody may wait, and that is well too
         self._waiting.clear()
         self.resume_writing()

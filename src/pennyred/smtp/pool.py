@@ -5,32 +5,39 @@ transaction or after a 2xx to RSET; one in doubt is closed.
 """
 
 import asyncio
+import random
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pennyred.postage.errors import Unavailable
-from pennyred.smtp import replies
-from pennyred.smtp.connection import Connection, NotTold, Refused, connect
-from pennyred.smtp.dialogue import unavailable
+from pennyred.smtp.addresses import Address
+from pennyred.smtp.connection import Connection, NotTold
 from pennyred.smtp.identity import ClientIdentity
+from pennyred.smtp.opening import Opener
 from pennyred.smtp.slots import NOBODY, PoolExhausted, Slots, Source
 from pennyred.smtp.upstream import Capabilities, IdentityMode, UpstreamOptions
 
 _SWEEP_SECONDS = 5.0
-_DOUBT_SECONDS = 10.0
 _FOR_GOOD_SECONDS = 15.0
 """So long a connection waits for the one client it is good for: it may never come again, and costs a process there."""
-
-
-class Unreachable(Unavailable):
-    """The mail server could not be connected to, did not greet, or cannot be told who the client is: not anybody's."""
 
 
 class UpstreamPool:
     """Lends connections that have said EHLO and know their client. Belongs to one event loop."""
 
-    def __init__(self, options: UpstreamOptions) -> None:
+    def __init__(
+        self,
+        options: UpstreamOptions,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
+        log: Any = None,
+    ) -> None:
         self.options = options
+        self._opener = Opener(
+            options, clock=clock, random=random, log=log, spare=self._spare, drop_idle=self._drop_idle_at
+        )
         self.capabilities: Capabilities | None = None
         """What the mail server offered last; None until it has been asked."""
         self._idle: list[Connection] = []
@@ -46,7 +53,7 @@ class UpstreamPool:
     @property
     def open_count(self) -> int:
         """Connections open or being opened, idle ones included."""
-        return self._open
+        return self._open + self._opener.opening
 
     @property
     def idle_count(self) -> int:
@@ -116,6 +123,7 @@ class UpstreamPool:
         is_kept = (
             not self._is_closed
             and connection.is_clean
+            and not connection.address.is_gone
             and options.identity is not IdentityMode.PROXY  # its PROXY header speaks for one client only
             and connection.refusals < options.refusals_max
             and connection.opened_at >= self._trusted_since
@@ -150,9 +158,13 @@ class UpstreamPool:
 
     async def reach(self) -> None:
         """Open a connection for nobody yet, see what is offered, and keep it; raises as `acquire` does."""
-        if self._open >= self.options.connections_max and not self._drop_one_idle():
+        if self.open_count >= self.options.connections_max and not self._drop_one_idle():
             raise PoolExhausted("all connections are in use")
         self.release(await self._open_new(None))
+
+    def look(self) -> None:
+        """See on the side whether those of its addresses are back that have failed."""
+        self._opener.look()
 
     def close_idle(self) -> None:
         """Close what is idle: the mail server is gone, as far as is known."""
@@ -171,6 +183,7 @@ class UpstreamPool:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        await self._opener.close()
         for connection in self._resetting:
             connection.abort("the gate is shutting down")
         if self._tasks:
@@ -199,44 +212,28 @@ class UpstreamPool:
     async def _open_new(self, client: ClientIdentity | None) -> Connection:
         if self._is_closed:
             raise PoolExhausted("the gate is shutting down")
-        if self._open >= self.options.connections_max:
+        if self.open_count >= self.options.connections_max:
             self._drop_one_idle()
+        connection = await self._opener.open(client)
         self._open += 1
-        try:
-            connection = await connect(self.options)
-        except BaseException as error:
-            self._open -= 1
-            if isinstance(error, Unavailable):
-                raise Unreachable(error.reason, str(error)) from error
-            raise
-        try:
-            await connection.open(client)
-            _require_identity(connection)
-        except Unavailable as error:
-            self.discard(connection)
-            if client is not None and self.options.identity is IdentityMode.PROXY and not connection.is_greeted:
-                await self._doubt(client, connection, error)
-            raise Unreachable(error.reason, str(error)) from error
-        except BaseException:
-            self.discard(connection)
-            raise
         if connection.offered is not None:
             self.capabilities = connection.offered
         return connection
 
-    async def _doubt(self, client: ClientIdentity, connection: Connection, trouble: Unavailable) -> None:
-        """A mail server that hears by PROXY of a client and greets nobody may dislike that client, or understand
-        nothing of its kind. If it greets the gate itself, it does: raises that. Else it is what is wrong.
-        """
-        try:
-            async with asyncio.timeout(_DOUBT_SECONDS):
-                self.release(await self._open_new(None))
-        except (Unavailable, TimeoutError):
-            return
-        said = connection.refusal
-        if said is not None and not replies.is_own_trouble(said):
-            raise (trouble if replies.is_closing(said) else Refused(said)) from None
-        raise NotTold(client, f"PROXY: {trouble}") from trouble
+    def _spare(self, connection: Connection) -> None:
+        """Nobody needs it just now: it is kept as long as there is room."""
+        self._open += 1
+        if connection.offered is not None:
+            self.capabilities = connection.offered
+        if self.open_count > self.options.connections_max:
+            self.discard(connection)
+        else:
+            self.release(connection)
+
+    def _drop_idle_at(self, address: Address) -> None:
+        for connection in [one for one in self._idle if one.address is address]:
+            self._idle.remove(connection)
+            self.discard(connection)
 
     def _leave(self, connection: Connection) -> None:
         slot, connection.slot = connection.slot, None
@@ -270,16 +267,9 @@ class UpstreamPool:
             patience_seconds = _FOR_GOOD_SECONDS if connection.is_for_good else self.options.idle_seconds_max
             is_stale = now - connection.idle_since >= patience_seconds
             is_old = now - connection.opened_at >= self.options.age_seconds_max
-            if is_stale or is_old or not connection.is_clean:
+            if is_stale or is_old or connection.address.is_gone or not connection.is_clean:
                 self.discard(connection)
             else:
                 kept.append(connection)
         self._idle = kept
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep) if kept else None
-
-
-def _require_identity(connection: Connection) -> None:
-    """Raise `Unavailable` where no client could be named on this connection."""
-    identity = connection.options.identity
-    if connection.offered is not None and not connection.offered.can_be_told(identity):
-        raise unavailable(f"{identity.upper()} is not offered to the gate, but upstream_identity is {identity}")

@@ -1,12 +1,14 @@
 """Ask a mail server what it would do for strangers, without sending anything: for `pennyred check`."""
 
+import asyncio
 from dataclasses import dataclass, replace
 
-from pennyred.failures import lasts
+from pennyred.failures import lasts, what
 from pennyred.postage.errors import Unavailable
 from pennyred.smtp import replies
+from pennyred.smtp.addresses import Address, AddressBook
 from pennyred.smtp.connection import Connection, NotTold, Refused, connect
-from pennyred.smtp.dialogue import OWN_SESSION, unavailable
+from pennyred.smtp.dialogue import OWN_SESSION
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.upstream import IdentityMode, UpstreamOptions
 
@@ -35,12 +37,37 @@ class Probe:
     is_open_relay: bool = False
     not_understood: tuple[tuple[str, str], ...] = ()
     """Kinds of `STRANGERS` whose mail it would never take, as it does not understand who they are, and what it says."""
+    silent: tuple[str, ...] = ()
+    """What is wrong with those of its addresses that do not answer, where others do."""
 
 
 async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Probe:
-    """Come as the gate comes for a stranger, and ask for a foreign recipient; DATA is never said."""
+    """Come as the gate comes for a stranger, and ask for a foreign recipient; DATA is never said.
+
+    Each address of the mail server's name is asked.
+    """
+    book = AddressBook(options.endpoint, asyncio.get_running_loop().time)
     try:
-        probe = await _asked(options, STRANGER, foreign_recipient)
+        addresses = await book.in_order()
+    except (OSError, TimeoutError) as error:
+        return Probe(f"upstream: {options.endpoint.host}: {what(error)}", is_lasting=lasts(error))
+    finally:
+        await book.close()
+    probes = await asyncio.gather(*(_probed(options, address, foreign_recipient) for address in addresses))
+    silent = tuple(probe.error for probe in probes if probe.error)
+    answering = [probe for probe in probes if not probe.error]
+    if not answering:
+        return replace(probes[0], error="; ".join(silent)[:_ERROR_CHARACTERS_MAX])
+    untold = [probe for probe in answering if not probe.can_be_told]
+    if untold:
+        return replace(untold[0], silent=silent)
+    is_open_relay = any(probe.is_open_relay for probe in answering)
+    return replace(max(answering, key=lambda one: len(one.not_understood)), is_open_relay=is_open_relay, silent=silent)
+
+
+async def _probed(options: UpstreamOptions, address: Address, foreign_recipient: str) -> Probe:
+    try:
+        probe = await _asked(options, address, STRANGER, foreign_recipient)
     except Unavailable as error:
         return _failed(error)
     if not probe.can_be_told or options.identity is IdentityMode.NONE:
@@ -48,7 +75,7 @@ async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Pr
     found = []
     for kind, stranger in STRANGERS.items():
         try:
-            one = await _asked(options, stranger, foreign_recipient)
+            one = await _asked(options, address, stranger, foreign_recipient)
         except NotTold as error:
             found.append((kind, _shown(error)))
         except Unavailable as error:
@@ -61,8 +88,8 @@ async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Pr
     return replace(probe, not_understood=tuple(found))
 
 
-async def _asked(options: UpstreamOptions, stranger: ClientIdentity, foreign_recipient: str) -> Probe:
-    connection = await connect(options)
+async def _asked(options: UpstreamOptions, address: Address, stranger: ClientIdentity, foreign_recipient: str) -> Probe:
+    connection = await connect(options, address)
     try:
         return await _ask(connection, stranger, foreign_recipient)
     finally:
@@ -82,7 +109,7 @@ async def _ask(connection: Connection, stranger: ClientIdentity, foreign_recipie
     lines = [b"MAIL FROM:<>", b"RCPT TO:<%s>" % foreign_recipient.encode("ascii")]
     *_, answer = await connection.begin(stranger, lines)
     if replies.is_closing(answer):
-        raise unavailable(answer.text)
+        raise connection.trouble(answer.text)
     return Probe(can_be_told=True, is_open_relay=replies.is_success(answer))
 
 

@@ -40,6 +40,11 @@ class Endpoint:
     is_lmtp: bool = False
     security: Security = Security.NONE
 
+    @property
+    def name(self) -> str:
+        """What the mail server is called in the log and in the metrics."""
+        return self.path or place_name(self.host, self.port)
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamOptions:
@@ -110,10 +115,9 @@ class Capabilities:
         return True
 
 
-def upstream_name(endpoint: Endpoint) -> str:
-    """What a mail server is called in the log and in the metrics."""
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    return endpoint.path or f"{host}:{endpoint.port}"
+def place_name(host: str, port: int) -> str:
+    """What a place is called in the log; without a port it is the path of a unix socket."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if port else host
 
 
 def parse_url(url: str) -> Endpoint:

@@ -20,9 +20,10 @@ from pennyred.smtp.dialogue import unavailable
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.member import Member, UpstreamStatus
 from pennyred.smtp.offers import NO_NEEDS, Needs, meeting
-from pennyred.smtp.pool import Unreachable, UpstreamPool
+from pennyred.smtp.pool import UpstreamPool
+from pennyred.smtp.racing import Unreachable
 from pennyred.smtp.slots import NOBODY, PoolExhausted, Source
-from pennyred.smtp.upstream import Capabilities, UpstreamOptions, upstream_name
+from pennyred.smtp.upstream import Capabilities, UpstreamOptions
 
 _FIRST_ANSWERS_SECONDS = 2.0
 """At the start, for what all of them offer; after that, whoever has answered is enough."""
@@ -49,7 +50,9 @@ class Upstreams:
         random: Callable[[], float],
         is_spread: bool = False,
     ) -> None:
-        self._members = [Member(UpstreamPool(one), upstream_name(one.endpoint)) for one in options]
+        self._members = [
+            Member(UpstreamPool(one, clock=clock, random=random, log=log), one.endpoint.name) for one in options
+        ]
         self._log = log
         self._clock = clock
         self._random = random
@@ -184,6 +187,8 @@ class Upstreams:
             is_unknown = member.health.is_up and not member.pool.open_count
             if is_unknown or member.health.is_due(now):
                 self._probe(member)
+            else:
+                member.pool.look()
 
     async def close(self) -> None:
         """Close what is idle and end what runs in the background; what is lent is closed when it comes back."""
