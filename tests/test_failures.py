@@ -65,6 +65,14 @@ def test_a_certificate_that_does_not_hold_is_said_so_also_from_inside_the_http_l
     assert what(outer) == "TLS: its certificate does not hold: certificate has expired"
 
 
+def test_a_file_that_is_no_certificate_is_said_so(tmp_path):
+    (tmp_path / "x.pem").write_text("nonsense")
+    context = ssl.create_default_context()
+    with pytest.raises(ssl.SSLError) as caught:
+        context.load_cert_chain(tmp_path / "x.pem", tmp_path / "x.pem")
+    assert what(caught.value) == "there is no certificate or no key in it"
+
+
 def test_a_text_that_may_be_secret_is_left_out():
     assert "hunter2" in told(asyncpg.PostgresError("hunter2"))
     assert "hunter2" not in told(asyncpg.PostgresError("hunter2"), is_quoting=False)

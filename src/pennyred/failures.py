@@ -238,6 +238,8 @@ def _of_tls(error: ssl.SSLError) -> Said:
         return found
     if error.reason in _BY_TLS_REASON:
         return _BY_TLS_REASON[error.reason]
+    if "PEM lib" in str(error):  # of which the library gives no reason
+        return _BY_TLS_REASON["PEM_LIB"]
     why = (error.reason or "no handshake").replace("_", " ").lower()
     return f"TLS fails: {why}", ""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from postgres import binaries
 from stationery import LETTER
 
 PYTHONS_OWN = re.compile(
@@ -40,6 +41,7 @@ def things(tmp_path):
     (tmp_path / "nonsense").write_bytes(b"\xff\xfe\x00nonsense")
     (tmp_path / "broken.toml").write_text("[gate\n")
     (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "rules.toml").write_text('[gate]\nissuers = ["a.example"]\nrecipient_rules = "nowhere.toml"\n')
     return tmp_path
 
 
@@ -56,6 +58,7 @@ def things(tmp_path):
         ("--config letter.eml/x report", 2, "a part of the path is a file"),
         ("--config nonsense dns", 2, "nonsense: not UTF-8, expected TOML"),
         ("--config broken.toml account list", 2, "broken.toml: not TOML"),
+        ("--config rules.toml check", 2, "nowhere.toml: there is no such file or folder"),
         ("report", 2, "no settings file, expected one there, or --config FILE"),
         ("verify nowhere", 2, "nowhere: there is no such file or folder; is it spelt right?"),
         ("verify folder", 2, "folder: it is a folder, not a file; name a file"),
@@ -86,9 +89,7 @@ def test_whatever_is_named_wrongly_is_said_in_plain_words(run, things, words, st
     if as_json:
         error = said.document.get("error", {})
         assert said.document.get("complaints") or (error["reason"] and error["message"])
-        text = said.document["complaints"][0]["what"] if "complaints" in said.document else error["message"]
-        wanted = wanted.partition(", expected")[0].removeprefix("nowhere.toml: ").removeprefix("folder: ")
-        wanted = wanted.removeprefix("nonsense: ")
+        text = error.get("message") or "{file}: {what}, expected {expected}".format(**said.document["complaints"][0])
     assert wanted in text
     assert not Path(things / "nowhere.db").exists(), "a ledger that is to be copied is not made"
 
@@ -186,6 +187,45 @@ def test_files_of_an_office_that_are_broken_are_named(at, tmp_path, breaking, wo
     assert not PYTHONS_OWN.search(text), text
     assert done.returncode == status, text
     assert wanted in text
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "wanted"),
+    [
+        ("postgresql://127.0.0.1:1/x", 75, "postgresql://127.0.0.1:1/x: nobody listens there"),
+        ("postgresql://nosuch.invalid/x", 75, "postgresql://nosuch.invalid/x: "),
+        (
+            "postgresql://u:secret@127.0.0.1:port/x",
+            2,
+            '"postgresql://...@127.0.0.1:port/x" will not do, expected a database',
+        ),
+        (
+            "postgresql://u:secret@127.0.0.1/x?sslmode=nonsense",
+            2,
+            "expected sslmode in the URL as one of allow, disable",
+        ),
+        ("mysql://u:secret@127.0.0.1/x", 2, 'expected a database like "sqlite:///ledger.db"'),
+    ],
+)
+@pytest.mark.parametrize("words", ["account list", "permit list --json"])
+def test_a_database_that_is_not_there_or_no_database_is_said_so_without_its_password(
+    at, tmp_path, url, status, wanted, words
+):
+    settings = tmp_path / "post/pennyred.toml"
+    text = settings.read_text().replace("sqlite:///ledger.db", url)
+    settings.write_text(text.replace("[gate]", f'[gate]\nstate = "{url}"', 1))
+    text = plain(at(*words.split(), status=status)).replace('\\"', '"')
+    assert wanted in text
+    assert "secret" not in text
+
+
+def test_the_words_of_a_real_database_are_understood(at, tmp_path, postgres_servers):
+    server = postgres_servers(min(binaries(), default=15))
+    settings = tmp_path / "post/pennyred.toml"
+    url = server.url.replace("/postgres", "/nosuch")
+    settings.write_text(settings.read_text().replace("sqlite:///ledger.db", url))
+    said = at("account", "list", status=75)
+    assert "there is no such database; make it (createdb), or correct the URL" in plain(said)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """One table of a settings document as its struct: unknown keys and wrong values are complaints, all of them."""
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import msgspec
 from pennyred.config import kinds, values
 from pennyred.config.complaints import COMPLAINTS_MAX, Complaint
 from pennyred.config.kinds import Convert
+from pennyred.failures import what
 
 FILE_BYTES_MAX = 64 * 2**20
 """Of a file that the settings name: 100,000 recipients or aliases and more."""
@@ -41,8 +43,8 @@ class Tables:
             with path.open("rb") as opened:
                 content = opened.read(FILE_BYTES_MAX + 1)
             text = content.decode()
-        except (OSError, UnicodeDecodeError):
-            raise ValueError(expected) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{expected} ({path}: {what(error)})") from None
         if len(content) > FILE_BYTES_MAX:
             raise ValueError(expected)
         return text
@@ -109,13 +111,17 @@ class Tables:
             self.complaints.append(Complaint(str(self.file), _printable(key), _printable(what), expected))
 
 
+_PASSWORD = re.compile(r"://[^@/\s]*@")
+"""Who and with what password, in the URL of a database: complaints are shown and kept."""
+
+
 def _shown(value: Any) -> str:
     """A value as it is written in TOML, or nearly so, and not for ever."""
     match value:
         case bool():
             text = str(value).lower()
         case str():
-            text = f'"{value}"'
+            text = f'"{_PASSWORD.sub("://...@", value)}"'
         case _:
             text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

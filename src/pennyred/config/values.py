@@ -4,7 +4,7 @@ import re
 import ssl
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.encoding import decode_base64
@@ -16,6 +16,8 @@ _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", re.ASC
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 SIZE_BYTES_MAX = 10**12
 URL_CHARACTERS_MAX = 2000
+SSL_MODES = frozenset(("disable", "allow", "prefer", "require", "verify-ca", "verify-full"))
+"""How libpq's URLs say whether TLS must be."""
 
 
 def listen_address(text: str) -> tuple[str, int]:
@@ -147,8 +149,12 @@ def _postgres_url(text: str, expected: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         raise ValueError(expected) from None
-    if not parts.path.strip("/") or parts.fragment:
+    ports = re.findall(r":([^,:\]]*)(?=,|$)", parts.netloc.rpartition("@")[2])
+    if not parts.path.strip("/") or parts.fragment or not all(port.isdecimal() and int(port) < 65536 for port in ports):
         raise ValueError(expected)
+    modes = parse_qs(parts.query, keep_blank_values=True).get("sslmode", [])
+    if not set(modes) <= SSL_MODES:
+        raise ValueError(f"sslmode in the URL as one of {', '.join(sorted(SSL_MODES))}")
     return text
 
 

@@ -54,7 +54,7 @@ async def _flaws(issuer: IssuerSettings, resolver: Resolver | None) -> list[Flaw
     try:
         token = read_token(issuer.token_file)
     except (OSError, ValueError) as error:
-        text = told(error) if isinstance(error, OSError) else str(error)
+        text = told(error).partition("; ")[0] if isinstance(error, OSError) else str(error)
         return [Flaw("token_file", text, "a file that only the gate's user can read, with the token from that office")]
     flaws = await _redeeming(issuer, token)
     return flaws or await _identity(issuer, resolver)
