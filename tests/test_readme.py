@@ -6,12 +6,14 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from loopback_office import LoopbackOffice
 from program import run_json
 from readme import PROGRAMS, README, block, blocks, shell
 
 import pennyred
+from pennyred.cli import main
 from pennyred.config import OutgoingSettings, read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +114,55 @@ def test_places_of_the_page_that_are_linked_are_there():
         for line in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
     }
     assert [link for link in re.findall(r"\]\(#([^)]+)\)", README) if link not in headings] == []
+
+
+def commands_of_the_pages():
+    """Every command that README, the papers and the files of config/ name, as words."""
+    pages = [
+        ROOT / "README.md",
+        *(ROOT / "src").rglob("*.md"),
+        *(path for path in (ROOT / "config").rglob("*") if path.is_file()),
+    ]
+    for page in pages:
+        text = page.read_text()
+        inline = re.findall(r"`(?:\.venv/bin/)?pennyred ([^`]*)`", text)
+        lines = (
+            re.findall(r"^(?:.*\| )?(?:/opt/pennyred/bin/)?pennyred ([^#\n]*)", text, re.MULTILINE)
+            if page.suffix == ".md"
+            else []
+        )
+        for words in inline + lines:
+            yield page.name, words.strip()
+
+
+def flaw(words):
+    """What is wrong with a command as a page has it; empty where nothing is."""
+    command, context = main, click.Context(main)
+    known = {"--help", *(name for one in main.params for name in one.opts)}
+    for word in re.split(r"[\s\[\]]+", words):
+        if word.startswith("--"):
+            if word.rstrip(".,") not in known:
+                return f"no option {word}"
+        elif isinstance(command, click.Group) and word and not word.startswith(("/", "<")) and word.upper() != word:
+            for name in word.split("\\|"):
+                found = command.get_command(context, name)
+                if found is None:
+                    return "" if "--config" in words.split(word)[0].split()[-1:] else f"no command {name}"
+            command = found
+            known |= {name for one in command.params for name in one.opts}
+    return ""
+
+
+@pytest.mark.parametrize(("page", "words"), sorted(set(commands_of_the_pages())))
+def test_every_command_that_a_page_names_is_there_with_its_options(page, words):
+    assert flaw(words) == ""
+
+
+def test_a_command_that_is_not_there_would_be_found():
+    assert flaw("nonsense") == "no command nonsense"
+    assert flaw("ledger nonsense") == "no command nonsense"
+    assert flaw("report --nonsense") == "no option --nonsense"
+    assert flaw("account list\\|nonsense") == "no command nonsense"
 
 
 def test_the_tree_is_what_there_is():
