@@ -107,7 +107,6 @@ def test_whatever_is_named_wrongly_is_said_in_plain_words(run, things, words, st
         ),
         ("ledger backup folder/no/x.db", 2, "there is no such file or folder"),
         ("ledger backup post/ledger.db", 1, "exists; move it away first"),
-        ("ledger restore nonsense", 75, "nonsense: it is no SQLite database; is that the right file?"),
         ("report", 2, "gate.db is not there yet: no gate with these settings has run"),
         ("report --plot x.pdf", 2, "--plot draws FILE.svg or FILE.png"),
         ("correspondents add bob carl@friends.example", 2, "'bob': no address"),
@@ -166,6 +165,12 @@ def state_folder(post):
         (break_ledger, "ledger migrate", 75, "ledger.db: it is no SQLite database"),
         (break_ledger, "check", 2, "ledger.db: it is no SQLite database"),
         (lose_ledger, "account list", 75, "ledger.db does not exist; `pennyred init`"),
+        (
+            lose_ledger,
+            "ledger restore {post}/office.key",
+            75,
+            "office.key: it is no SQLite database; is that the right",
+        ),
         (ledger_folder, "voucher create --stamps 5", 75, "ledger.db: it cannot be opened"),
         (state_folder, "permit list", 75, "gate.db: it cannot be opened"),
         (state_folder, "report", 75, "gate.db: it cannot be opened"),
@@ -177,7 +182,7 @@ def test_files_of_an_office_that_are_broken_are_named(at, tmp_path, breaking, wo
     breaking(tmp_path / "post")
     settings = str(tmp_path / "post/pennyred.toml")
     done = subprocess.run(
-        [sys.executable, "-m", "pennyred", "--config", settings, *words.split()],
+        [sys.executable, "-m", "pennyred", "--config", settings, *words.format(post=tmp_path / "post").split()],
         capture_output=True,
         text=True,
         timeout=60,
@@ -226,6 +231,38 @@ def test_the_words_of_a_real_database_are_understood(at, tmp_path, postgres_serv
     settings.write_text(settings.read_text().replace("sqlite:///ledger.db", url))
     said = at("account", "list", status=75)
     assert "there is no such database; make it (createdb), or correct the URL" in plain(said)
+
+
+@pytest.mark.parametrize("content", [None, "nonsense"])
+@pytest.mark.parametrize(
+    ("table", "lines", "file"),
+    [
+        ("[gate]", 'tls_certificate = "mx.pem"\ntls_key = "mx.key"', "mx.pem"),
+        ("[office]", 'tls_certificate = "post.pem"\ntls_key = "post.key"', "post.pem"),
+        ("[gate]", 'upstream_tls_ca = "ca.pem"', "ca.pem"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_named(at, tmp_path, content, table, lines, file):
+    post = tmp_path / "post"
+    settings = post / "pennyred.toml"
+    text = settings.read_text().replace("smtp://127.0.0.1:10025", "smtps://127.0.0.1:1")
+    settings.write_text(text.replace(table, f"{table}\n{lines}", 1).replace(":2525", ":0").replace(":8025", ":0"))
+    if content:
+        for name in (file, file.replace("pem", "key")):
+            (post / name).write_text(content)
+    wanted = "there is no cert" if content else "there is no such file or folder"
+    for words in ("check", "serve"):
+        done = subprocess.run(
+            [sys.executable, "-m", "pennyred", "--config", settings, words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert not PYTHONS_OWN.search(said), said
+        assert done.returncode == 2, said
+        assert re.search(rf"{file}.*: {wanted}", said), said
 
 
 @pytest.fixture

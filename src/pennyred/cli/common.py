@@ -166,6 +166,8 @@ def progress(what: str, total: int, *, is_quiet: bool) -> Iterator[Callable[[flo
 def read_letter(file: Path | None) -> bytes:
     """A letter from a file or, without one or with "-", standard input; raises `Malformed` where it is too long."""
     if file is None or str(file) == "-":
+        if sys.stdin.isatty():
+            click.echo("reading the letter from the keyboard; it ends with Control-D", err=True)
         letter = sys.stdin.buffer.read(LETTER_BYTES_MAX + 1)
     else:
         with file.open("rb") as opened:

@@ -19,6 +19,7 @@ from pennyred.cli.common import (
     settings_of,
 )
 from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.failures import told
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.postage.letter import split_letter
 from pennyred.postage.reasons import Reason
@@ -147,7 +148,8 @@ async def _release(
             try:
                 released = await releaser.release(letter)
             except (PennyRedError, OSError) as error:  # what became of the others is told all the same
-                released = Released(letter, Fate.NOT_SENT, str(error))
+                said = told(error) if isinstance(error, OSError) else str(error)
+                released = Released(letter, Fate.NOT_SENT, said)
             done.append(_released(released))
     return done
 

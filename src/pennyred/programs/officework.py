@@ -18,6 +18,7 @@ from pennyred.programs.witness import Witness, watch_ledger
 from pennyred.services.office import Office
 from pennyred.smtp.server import listening_socket
 from pennyred.smtp.tally import WorkerTally
+from pennyred.smtp.tlsoffer import server_context
 from pennyred.web.app import make_app
 from pennyred.web.exchange import Deadlines
 from pennyred.web.guests import Room
@@ -111,8 +112,18 @@ class SharedMinute:
         self._tally.add_bad_stamps(self._purpose + name, 1)
 
 
+def require_certificate(settings: OfficeSettings) -> None:
+    """Raises OSError where the API's certificate or key cannot be used; the HTTP server's own names no file."""
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        server_context(settings.tls_certificate, settings.tls_key)
+
+
 def reach(settings: OfficeSettings, connections_max: int) -> Reach:
-    """How the office's API is reached; `connections_max` is what this machine allows, at most."""
+    """How the office's API is reached; `connections_max` is what this machine allows, at most.
+
+    Raises OSError where its certificate cannot be read, and says which file it was.
+    """
+    require_certificate(settings)
     return Reach(
         settings.tls_certificate,
         settings.tls_key,

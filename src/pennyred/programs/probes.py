@@ -16,6 +16,7 @@ from pennyred.programs.dnsprobes import dns_complaints
 from pennyred.programs.gate import tls_context, try_spool, upstream_options, upstream_tls
 from pennyred.programs.office import clock, open_ledger
 from pennyred.programs.officeprobes import issuer_complaints
+from pennyred.programs.officework import require_certificate
 from pennyred.programs.policy import gate_hostname, read_pass_key
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.dialogue import OWN_SESSION
@@ -204,6 +205,12 @@ async def _office_files(settings: Settings, office: OfficeSettings) -> list[Comp
         found.append(_about(settings, "office.signing_key", _text(error), "a key file, as `pennyred init` writes it"))
     for path in key_files(office.signing_key).values():
         found += _secrecy(settings, "office.signing_key", path)
+    try:
+        require_certificate(office)
+    except OSError as error:
+        found.append(_about(settings, "office.tls_certificate", _text(error), "a certificate and its key in PEM files"))
+    if office.tls_key is not None:
+        found += _secrecy(settings, "office.tls_key", office.tls_key)
     if isinstance(office.ledger, Path) and not office.ledger.exists():
         found.append(_about(settings, "office.ledger", f"{office.ledger} does not exist", "a ledger: `pennyred init`"))
         return found

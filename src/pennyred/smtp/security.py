@@ -18,8 +18,11 @@ def client_context(ca: Path | None, *, is_verified: bool) -> ssl.SSLContext:
     """
     authorities = None if ca is None else ca.read_text("utf-8", "replace")
     if authorities is not None and not authorities.strip():
-        raise OSError(f"{ca}: no certificate in it")  # to the library, nothing given means this machine's own
-    context = ssl.create_default_context(cadata=authorities)
+        raise OSError(f"{ca}: there is no certificate in it")  # to the library, nothing given means this machine's own
+    try:
+        context = ssl.create_default_context(cadata=authorities)
+    except ssl.SSLError as error:
+        raise OSError(f"{ca}: there is no certificate in it") from error
     if not is_verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
