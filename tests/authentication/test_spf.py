@@ -134,6 +134,109 @@ def test_nobody_asks_for_an_explanation(server):
     assert server.asked("why.macro.example") == 0
 
 
+SIX = "2001:db8::7"
+
+
+@pytest.fixture(scope="module")
+def voids(server):
+    """Mail servers in plenty that have no IPv6 address, and names that have none at all."""
+    for number in range(6):
+        server.add("mx4.example", "MX", f"{number} h{number}.mx4.example.")
+        server.add(f"h{number}.mx4.example", "A", f"192.0.2.{number + 1}")
+    server.add("dual.mx4.example", "AAAA", SIX)
+    server.add(
+        "dual.mx4.example", "MX", "1 h0.mx4.example.", "2 h1.mx4.example.", "3 h2.mx4.example.", "4 dual.mx4.example."
+    )
+    return server
+
+
+@pytest.mark.parametrize(
+    ("record", "result"),
+    [
+        (f"mx:mx4.example ip6:{SIX} -all", "pass"),
+        ("mx:dual.mx4.example -all", "pass"),
+        (f"mx:mx4.example a:h0.mx4.example ip6:{SIX} -all", "pass"),
+        (f"mx:mx4.example mx:dual.mx4.example/24//64 ip6:{SIX} -all", "pass"),
+        (f"a:none.mx4.example exists:none.mx4.example ip6:{SIX} -all", "pass"),
+        (f"mx:mx4.example a:none.mx4.example exists:none.mx4.example ip6:{SIX} -all", "permerror"),
+        (f"exists:%{{i}}.mx4.example exists:a.%{{i}}.mx4.example mx:none.mx4.example ip6:{SIX} -all", "permerror"),
+        (f"a:h0.mx4.example a:h1.mx4.example a:h2.mx4.example ip6:{SIX} -all", "permerror"),
+        (f"ip6:{SIX} a:h0.mx4.example a:h1.mx4.example a:h2.mx4.example -all", "pass"),
+        ("include:inner.mx4.example a:h2.mx4.example -all", "permerror"),
+        (f"include:inner.mx4.example ip6:{SIX} -all", "pass"),
+    ],
+)
+def test_void_questions_are_counted_by_terms(voids, record, result):
+    """RFC 7208 section 4.6.4: a term that asks for ten mail servers is one term."""
+    voids.replace("inner.mx4.example", "TXT", "v=spf1 mx:mx4.example a:h1.mx4.example -all")
+    voids.replace("terms.example", "TXT", "v=spf1 " + record)
+    found = authenticate(voids, LETTER, envelope(b"x@terms.example", source=SIX))
+    assert results(found, "spf") == [result]
+
+
+def test_mail_servers_are_asked_for_one_after_the_other_until_one_matches(server):
+    server.replace("many.example", "MX", *(f"{number} m{number}.many.example." for number in range(5)))
+    for number in range(5):
+        server.replace(f"m{number}.many.example", "A", f"192.0.2.{number + 5}")
+    server.replace("many.example", "TXT", "v=spf1 mx -all")
+    assert spf_of(server, envelope(b"x@many.example"))[0] == "pass"
+    assert [server.asked(f"m{number}.many.example", "A") for number in range(5)] == [1, 1, 1, 0, 0]
+
+
+def test_a_mail_server_of_which_nothing_is_known_hides_no_other(server):
+    server.replace("lame.example", "MX", "1 broken.lame.example.", "2 good.lame.example.")
+    server.replace("good.lame.example", "A", "192.0.2.7")
+    server.replace("lame.example", "TXT", "v=spf1 mx -all")
+    server.fail("broken.lame.example")
+    assert spf_of(server, envelope(b"x@lame.example"))[0] == "pass"
+    assert spf_of(server, envelope(b"x@lame.example", source="192.0.2.8"))[0] == "temperror"
+
+
+@pytest.mark.parametrize(
+    ("record", "result"),
+    [
+        ("ptr ip4:192.0.2.9 -all", "pass"),
+        ("ip4:192.0.2.9 ptr -all", "pass"),
+        ("ptr -all", "temperror"),
+        ("ptr:%{p} ip4:192.0.2.9 -all", "pass"),
+    ],
+)
+@pytest.mark.parametrize("is_reverse", [True, False], ids=["its zone", "its name"])
+def test_a_client_whose_own_names_cannot_be_known_may_be_let_in_by_another_term(server, record, result, is_reverse):
+    """RFC 7208 section 5.5; but nobody is refused for what is not known."""
+    server.replace("9.2.0.192.in-addr.arpa", "PTR", "host.client.example.")
+    server.fail("9.2.0.192.in-addr.arpa" if is_reverse else "host.client.example")
+    server.replace("names.example", "TXT", "v=spf1 " + record)
+    try:
+        assert spf_of(server, envelope(b"x@names.example", source="192.0.2.9"))[0] == result
+    finally:
+        server.mend("9.2.0.192.in-addr.arpa" if is_reverse else "host.client.example")
+
+
+def test_of_several_names_of_a_client_one_may_do(server):
+    server.replace("10.2.0.192.in-addr.arpa", "PTR", "broken.client.example.", "host.named.example.")
+    server.replace("host.named.example", "A", "192.0.2.10")
+    server.fail("broken.client.example")
+    server.replace("named.example", "TXT", "v=spf1 ptr -all")
+    assert spf_of(server, envelope(b"x@named.example", source="192.0.2.10"))[0] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("texts", "result"),
+    [
+        (["v=spf1 " + "ip4:198.51.100.1 " * 20 + "ip4:192.0.2.7 -all"], "pass"),
+        (["v=spf1 ip4:192.0.2.7 -all", "v=spf10 -all", "other\xff"], "pass"),
+        (["V=SPF1 IP4:192.0.2.7 -ALL"], "pass"),
+        (["v=spf1 ip4:192.0.2.7 -all", "v=spf1 ip4:192.0.2.7 -all "], "permerror"),
+        (["v=spf1\tip4:192.0.2.7 -all"], "none"),
+        (["v=spf1 ip4:192.0.2.7 \xff -all"], "permerror"),
+    ],
+)
+def test_a_record_may_have_many_strings_and_stand_beside_others(server, texts, result):
+    server.replace("strings.example", "TXT", *texts)
+    assert spf_of(server, envelope(b"x@strings.example"))[0] == result
+
+
 terms = st.lists(
     st.sampled_from(
         [
