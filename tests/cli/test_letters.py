@@ -9,11 +9,12 @@ import time
 from dataclasses import replace
 
 import pytest
-from fake_upstream import FakeUpstream
+from fake_upstream import KEYWORDS, FakeUpstream
 from stationery import DAY, ISSUER, LETTER, Stationery
 
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.minting import mint_licence
+from pennyred.postage.stamp import parse_stamp
 from pennyred.services.wallet import Wallet, load_wallet, save_key, save_wallet
 
 ANN = "ann@sender.example"
@@ -308,6 +309,118 @@ class TestSend:
         run("send", "--via", via(server), stdin=b"From: ann@sender.example\r\n\r\nHello\r\n", status=2)
 
         assert server.letters == []
+
+
+def asks(price, who=b"<bob@example.org>"):
+    """A refusal, as a gate says it; in lines, as it has to be where it is long."""
+    return b"550-5.7.1 Postage due: %b: the stamp is worth less than the\r\n550 5.7.1 price here, %d stamps (underpaid)\r\n" % (who, price)  # fmt: skip
+
+
+def worth(letter):
+    """What each stamp of a letter is worth, from the top."""
+    fields = parse_header(split_letter(letter)[0]).named(b"x-postage-stamp")
+    return [parse_stamp(field.value).price for field in fields]
+
+
+@pytest.mark.usefixtures("wallet")
+class TestPrices:
+    def priced(self, server, *parameters):
+        server.keywords = (*KEYWORDS, " ".join(("XPOSTAGE", *map(str, parameters))))
+
+    @pytest.mark.parametrize("price", [1, 3, 1_000_000])
+    def test_stamp_makes_stamps_of_the_price_that_is_named(self, run, file, price):
+        assert worth(run("stamp", "--price", price, file).out) == [price]
+
+    @pytest.mark.parametrize("price", ["0", "-1", "1000001", "1.5", "x"])
+    def test_a_price_that_no_stamp_can_have_is_wrong_usage(self, run, file, price):
+        assert run("stamp", "--price", price, file, status=2).out == b""
+
+    def test_a_letter_that_was_stamped_for_less_gets_a_stamp_for_more_and_keeps_one_for_enough(self, run, file):
+        once = run("stamp", "--price", 3, file).out
+        assert worth(run("stamp", "--price", 2, stdin=once).out) == [3]
+        assert worth(run("stamp", "--price", 5, stdin=once).out) == [5, 3]
+
+    def test_send_pays_what_the_server_asks_and_says_so(self, run, file, server):
+        self.priced(server, 3, ISSUER, "other.example")
+        said = run("send", "--via", via(server), file)
+        assert [worth(one.letter) for one in server.letters] == [[3]]
+        assert said.text.splitlines()[0] == "127.0.0.1 asks 3 stamps for each recipient"
+        [copy] = run("send", "--via", via(server), "--json", file).document["copies"]
+        assert copy["stamps"] == {"bob@example.org": 3}
+
+    @pytest.mark.parametrize(("words", "asked"), [([], 11), (["--max-price", "2"], 3), ([], 999_999)])
+    def test_more_than_the_ceiling_is_refused_before_anything_is_stamped_or_sent(self, run, file, server, words, asked):
+        self.priced(server, asked, ISSUER)
+        said = run("send", "--via", via(server), *words, "--json", file, status=1).document["error"]
+        assert said["reason"] == "over-max-price"
+        assert f"--max-price {asked}" in said["message"]
+        assert not [line for line in server.commands if line.startswith(b"MAIL")]
+        run("send", "--via", via(server), "--max-price", asked, file)
+        assert worth(server.letters[0].letter) == [asked]
+
+    def test_a_server_that_takes_other_offices_stamps_is_told_before_anything_is_stamped_or_sent(
+        self, run, file, server
+    ):
+        self.priced(server, 1, "post.example.net", "POST.example.com.")
+        said = run("send", "--via", via(server), "--json", file, status=1).document["error"]
+        assert said["reason"] == "issuer-not-accepted"
+        assert "post.example.net or post.example.com" in said["message"]
+        assert ISSUER in said["message"]
+        assert not [line for line in server.commands if line.startswith(b"MAIL")]
+        run("send", "--via", via(server), "--max-price", 0, file)
+        assert worth(server.letters[0].letter) == [], "to who takes that"
+
+    @pytest.mark.parametrize(
+        "parameters", [(), ("x",), ("0",), ("-3",), ("1000001",), ("9" * 400,), ("\u0663",), ("3.5",)]
+    )
+    def test_what_is_no_price_is_none(self, run, file, server, parameters):
+        self.priced(server, *parameters)
+        run("send", "--via", via(server), file)
+        assert worth(server.letters[0].letter) == [1]
+
+    def test_a_recipient_s_own_price_is_paid_where_the_refusal_names_it(self, run, file, server):
+        self.priced(server, 2, ISSUER)
+        server.answers[b"."].append(asks(7))
+        said = run("send", "--via", via(server), file)
+        assert [worth(one.letter) for one in server.letters] == [[7]]
+        assert said.text.splitlines() == [
+            "127.0.0.1 asks 2 stamps for each recipient",
+            "bob@example.org: paid 7 stamps",
+            "bob@example.org: 250 2.0.0 Ok: queued as 0",
+        ]
+
+    def test_each_recipient_of_a_copy_is_paid_its_own(self, run, server):
+        server.answers[b"."].extend([asks(7, b"a@b.example"), asks(5, b"<A2@B.example>")])
+        letter = b"To: a@b.example, A2@b.example, c@b.example\r\nFrom: ann@sender.example\r\n\r\nHello\r\n"
+        [copy] = run("send", "--via", via(server), "--json", stdin=letter).document["copies"]
+        assert copy["stamps"] == {"a@b.example": 7, "A2@b.example": 5, "c@b.example": 1}
+        assert sorted(worth(server.letters[0].letter)) == [1, 5, 7]
+
+    @pytest.mark.parametrize(
+        ("refusals", "stamps"),
+        [
+            ([asks(11)], 1),
+            ([asks(7), asks(8)], 7),
+            ([asks(1)], 1),
+            ([asks(0)], 1),
+            ([asks(7, b"<eve@example.org>")], 1),
+            ([asks(7).replace(b"underpaid", b"spent")], 1),
+            ([asks(7).replace(b"7 stamps", b"many stamps")], 1),
+            ([asks(9_999_999)], 1),
+        ],
+        ids=["over the ceiling", "twice", "what was paid", "nothing", "somebody else", "another reason", "no number", "no price"],
+    )  # fmt: skip
+    def test_a_server_cannot_bait_a_sender_into_more(self, run, file, server, refusals, stamps):
+        """By hand: leave the ceiling out of send_paid, and the first of these is paid."""
+        server.answers[b"."].extend(refusals)
+        [copy] = run("send", "--via", via(server), "--json", file, status=1).document["copies"]
+        assert copy.get("stamps", {"bob@example.org": 1}) == {"bob@example.org": stamps}
+        assert server.letters == []
+
+    def test_what_is_asked_beyond_the_ceiling_is_said(self, run, file, server):
+        server.answers[b"."].append(asks(25))
+        said = run("send", "--via", via(server), file, status=1)
+        assert "bob@example.org: asks 25 stamps, more than --max-price 10" in said.text
 
 
 def test_a_letter_that_the_shell_has_emptied_is_told_from_one_that_is_empty(account, home, tmp_path):

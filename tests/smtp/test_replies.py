@@ -141,3 +141,14 @@ def test_every_constant_reply_is_well_formed():
         assert len(reply) <= 512
         if reply[:1] in b"245":
             assert reply[4:5] == reply[:1], "the enhanced code has the class of the reply"
+
+
+@pytest.mark.parametrize(
+    ("price", "words"), [(1, b"price here, 1 stamp (underpaid)"), (10, b"price here, 10 stamps (underpaid)")]
+)
+def test_who_paid_too_little_is_told_the_price(price, words):
+    reply = replies.postage_due(
+        b"bob@example.org", Reason.UNDERPAID, price=price, issuers=(), help_url="https://x.example"
+    )
+    assert reply.startswith(b"550 5.7.1 Postage due: bob@example.org: ")
+    assert words in reply

@@ -11,11 +11,13 @@ import trustme
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
 from fake_upstream import CLOSE, FakeUpstream
+from hypothesis import given
+from hypothesis import strategies as st
 from stationery import LETTER
 
 from pennyred.postage.errors import MalformedAddress, Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.smtp.submit import SAID_NOTHING, Sent, Submission
+from pennyred.smtp.submit import SAID_NOTHING, Postage, Sent, Submission, read_postage
 
 DUE = (
     b"550 5.7.1 Postage due: <bob@example.org> needs a 1-cent stamp from post.example.org (no-stamp); see http://x/\r\n"
@@ -223,3 +225,27 @@ def test_a_certificate_is_verified_unless_the_server_is_on_this_machine():
 def test_a_host_that_cannot_be_a_name_is_wrong_usage_and_not_a_traceback(host):
     with pytest.raises(MalformedAddress, match="not the name of a server"):
         Submission(host, 25)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "postage"),
+    [
+        ("", None),
+        ("1", Postage(1, ())),
+        ("3 post.example.org Post.Example.NET. post.example.org", Postage(3, ("post.example.org", "post.example.net"))),
+        ("3 b\u00fccher.example -x- \x00 a..b", Postage(3, ("xn--bcher-kva.example",))),
+        ("1000000 a", Postage(1_000_000, ("a",))),
+        ("1000001 a", None),
+        ("0000001 a", Postage(1, ("a",))),
+        ("00000010", None),
+    ],
+    ids=ascii,
+)
+def test_what_a_server_asks_for_is_read(parameters, postage):
+    assert read_postage(parameters) == postage
+
+
+@given(st.text(max_size=300) | st.lists(st.text(max_size=9), max_size=300).map(lambda words: "1 " + " ".join(words)))
+def test_whatever_a_server_says_of_postage_is_a_price_and_issuers_or_nothing(parameters):
+    found = read_postage(parameters)
+    assert found is None or (1 <= found.price <= 1_000_000 and len(found.issuers) <= 100)

@@ -14,7 +14,7 @@
                 who comes free, and what single recipients have of their own
     opening     open
     sender      buy, balance, statement
-    letters     stamp, send
+    letters     stamp, send; paying: what a server asks, and what of it is paid
     verifying   verify
 """
 

@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import click
 
 from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async
+from pennyred.cli.paying import MAX_PRICE_OPTION, PRICE_OPTION, Paid, price_at, send_paid, words_of
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.letter import parse_header, split_letter
@@ -29,7 +30,7 @@ from pennyred.services.franking import (
     stamp_letter,
 )
 from pennyred.services.wallet import Wallet, default_home, keep_renewed, load_wallet
-from pennyred.smtp.submit import Sent, Submission
+from pennyred.smtp.submit import Submission
 
 RENEWAL_SECONDS = 21 * 86_400
 """A licence is renewed when less than this is left: longer than any stamp made with it lives."""
@@ -44,9 +45,10 @@ TO = click.option(
 @click.option(
     "--8bit", "eight_bit", is_flag=True, help="All servers on the way offer 8BITMIME: leave 8-bit text as it is."
 )
+@PRICE_OPTION
 @LETTER
 @json_option
-def stamp(to: tuple[str, ...], eight_bit: bool, file: Path | None, as_json: bool) -> None:
+def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, as_json: bool) -> None:
     """Letter in (a file or standard input), stamped letter out: a stamp for each recipient, from --to or To and Cc.
 
     Only stamp fields are added, and Date and Message-ID where they are missing. A letter with a Bcc field needs --to:
@@ -62,7 +64,7 @@ def stamp(to: tuple[str, ...], eight_bit: bool, file: Path | None, as_json: bool
     if not recipients:
         raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
     _tell_of_repeats(to)
-    stamped = _stamped(letter, recipients, wallet)
+    stamped = _stamped(letter, dict.fromkeys(recipients, price), wallet)
     if as_json:
         print_json({"recipients": recipients, "letter": stamped.decode("utf-8", "surrogateescape")})
     else:
@@ -75,14 +77,18 @@ def stamp(to: tuple[str, ...], eight_bit: bool, file: Path | None, as_json: bool
     "--from", "sender", type=typed.sender, metavar="ADDR", help="The envelope sender; else the account's address."
 )
 @TO
+@MAX_PRICE_OPTION
 @LETTER
 @json_option
-def send(via: str, sender: str | None, to: tuple[str, ...], file: Path | None, as_json: bool) -> None:
+def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file: Path | None, as_json: bool) -> None:
     """Stamp a letter and send it: one copy for each recipient domain, and one for each Bcc recipient alone.
 
     What the server says is printed as it was said. Exit status 1 if a copy was refused, 75 if it may go later. A
     letter that `pennyred stamp` has stamped may be sent again and again: its stamps are used, and pay once. An
     unstamped one is stamped anew each time; when some of its copies were taken, name the other recipients with --to.
+
+    Each recipient is paid what the server asks in its greeting, or a recipient's own price where a refusal names one,
+    up to --max-price.
 
     Example:  pennyred send --via mx.example.org --from ann@sender.example letter.eml
     """
@@ -94,11 +100,15 @@ def send(via: str, sender: str | None, to: tuple[str, ...], file: Path | None, a
         letter = _prepared(letter, wallet, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8)
         recipients = _recipients(letter, to)
         _tell_of_repeats(to)
-        said = [
-            submission.send(origin, copy.recipients, _stamped(copy.letter, copy.recipients, wallet))
+        price = price_at(submission, wallet.issuer, max_price)
+        paid = [
+            send_paid(submission, origin, copy, price, max_price, lambda one, prices: _stamped(one, prices, wallet))
             for copy in make_copies(letter, recipients.visible, recipients.bcc)
         ]
-    _report_sent(said, as_json=as_json)
+    if not as_json:
+        for line in words_of(paid, price, host, max_price):
+            click.echo(printable(line))
+    _report_sent(paid, as_json=as_json)
 
 
 def _recipients(letter: bytes, to: Sequence[str]) -> Recipients:
@@ -117,10 +127,9 @@ def _tell_of_repeats(to: Sequence[str]) -> None:
             click.echo(printable(text), err=True)
 
 
-def _report_sent(said: Sequence[Sent], *, as_json: bool) -> None:
-    copies = [
-        {"recipients": list(one.recipients), "code": one.code, "reply": one.reply, "reason": one.reason} for one in said
-    ]
+def _report_sent(paid: Sequence[Paid], *, as_json: bool) -> None:
+    said = [one.said for one in paid]
+    copies = [one.document for one in paid]
     if not as_json:
         for one in said:
             click.echo(printable(f"{', '.join(one.recipients)}: {one.code} {one.reply}"))
@@ -150,8 +159,14 @@ def _prepared(letter: bytes, wallet: Wallet, *, eight_bit: bool, utf8: bool = Fa
     return completed(safe, now=int(time.time()), message_id=message_id)
 
 
-def _stamped(letter: bytes, recipients: Sequence[str], wallet: Wallet) -> bytes:
-    return stamp_letter(letter, recipients, wallet.key, wallet.licence, now=int(time.time()), random_bytes=os.urandom)
+def _stamped(letter: bytes, prices: Mapping[str, int], wallet: Wallet) -> bytes:
+    """The letter with a stamp for each recipient that is worth what is to be paid for it; none for 0."""
+    for price in sorted(set(prices.values()) - {0}):
+        recipients = [address for address, own in prices.items() if own == price]
+        letter = stamp_letter(
+            letter, recipients, wallet.key, wallet.licence, now=int(time.time()), random_bytes=os.urandom, price=price
+        )
+    return letter
 
 
 def _licensed(wallet: Wallet) -> Wallet:

@@ -100,6 +100,8 @@ def postage_due(recipient: bytes, reason: Reason, *, price: int, issuers: Sequen
     if reason in (Reason.NO_STAMP, Reason.BULK):
         source = f" from {' or '.join(issuers[:3])}" if issuers else ""
         text = f"Postage due: {shown} needs a {price}-cent stamp{source} ({reason})"
+    elif reason is Reason.UNDERPAID:
+        text = f"Postage due: {shown}: {reason.sentence}, {price} {'stamp' if price == 1 else 'stamps'} ({reason})"
     else:
         text = f"Postage due: {shown}: {reason.sentence} ({reason})"
     if help_url:

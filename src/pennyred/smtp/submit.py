@@ -19,6 +19,7 @@ from pennyred.failures import told
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import MalformedAddress, Unavailable
 from pennyred.postage.reasons import Reason
+from pennyred.postage.stamp import PRICE_MAX
 
 CONNECT_SECONDS = 30.0
 TIMEOUT_SECONDS = 900.0
@@ -26,6 +27,8 @@ TIMEOUT_SECONDS = 900.0
 SAID_NOTHING = 0
 """The code of a copy about which the server said nothing: the connection failed."""
 REPLY_CHARACTERS_MAX = 10_000
+_PARAMETERS_CHARACTERS_MAX = 5000
+_ISSUERS_MAX = 100
 _REASON = re.compile(r"\(([a-z-]{3,40})\)")
 
 
@@ -51,6 +54,16 @@ class Sent:
         return self.code // 100 == 4 or self.reason == Reason.UPSTREAM_UNAVAILABLE
 
 
+@dataclass(frozen=True, slots=True)
+class Postage:
+    """What a server's EHLO asks for: `XPOSTAGE <price> <issuer>...`."""
+
+    price: int
+    """Stamps for each recipient, at least 1."""
+    issuers: tuple[str, ...]
+    """Whose stamps count, in canonical form; none where it does not say."""
+
+
 class Submission:
     """A session with one server; a context manager. Entering raises `Unavailable` where it cannot be reached.
 
@@ -58,7 +71,7 @@ class Submission:
     """
 
     def __init__(self, host: str, port: int, *, connect_seconds: float = CONNECT_SECONDS) -> None:
-        self._host = host
+        self.host = self._host = host
         self._port = port
         self._connect_seconds = connect_seconds
         self._smtp: smtplib.SMTP | None = None
@@ -88,6 +101,11 @@ class Submission:
     def takes_utf8(self) -> bool:
         """Whether it offers SMTPUTF8: headers and addresses in UTF-8 (RFC 6531)."""
         return self._connected().has_extn("smtputf8")
+
+    @property
+    def postage(self) -> Postage | None:
+        """What it asks for; None where it asks for nothing, or nobody could read it."""
+        return read_postage(self._connected().esmtp_features.get("xpostage", ""))
 
     def send(self, sender: str, recipients: Sequence[str], letter: bytes) -> Sent:
         """Send one copy, to all of its recipients or to none; what the server said, whatever it was.
@@ -176,6 +194,18 @@ class Submission:
             shown = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
             return f"{self._host}:{self._port}: {error.smtp_code} {shown[:REPLY_CHARACTERS_MAX]}"
         return f"{self._host}:{self._port}: {told(error)}"
+
+
+def read_postage(parameters: str) -> Postage | None:
+    """The parameters of XPOSTAGE; what follows a price and cannot be an issuer is passed over."""
+    price, *names = parameters[:_PARAMETERS_CHARACTERS_MAX].split()[: 1 + _ISSUERS_MAX] or [""]
+    if not re.fullmatch(r"[0-9]{1,7}", price) or not 1 <= int(price) <= PRICE_MAX:
+        return None
+    issuers: list[str] = []
+    for name in names:
+        with suppress(MalformedAddress):
+            issuers.append(canonical_domain(name))
+    return Postage(int(price), tuple(dict.fromkeys(issuers)))
 
 
 def _spelt(address: str, *, utf8: bool) -> str:

@@ -1,0 +1,126 @@
+"""What a server asks for a stamp, and what of it is paid: its greeting's price, single recipients' own, our ceiling."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from pennyred.cli.common import RuleRefused
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.reasons import Reason
+from pennyred.postage.stamp import PRICE_MAX
+from pennyred.services.franking import Copy
+from pennyred.smtp.submit import Sent, Submission
+
+MAX_PRICE = 10
+"""Stamps for one recipient, where nothing else is said: a server asks what it likes, and must not take all there is."""
+MAX_PRICE_OPTION = click.option(
+    "--max-price",
+    type=click.IntRange(0, PRICE_MAX),
+    default=MAX_PRICE,
+    show_default=True,
+    metavar="N",
+    help="The most to pay for one recipient, in stamps, whatever the server asks; 0: send without stamps.",
+)
+PRICE_OPTION = click.option(
+    "--price",
+    type=click.IntRange(1, PRICE_MAX),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="What each stamp is worth, where the recipient asks more than 1.",
+)
+_CODE = r"(?: [245]\.\d{1,3}\.\d{1,3})?"
+"""Of a reply in several lines, each begins with it."""
+_UNDERPAID = re.compile(
+    rf"Postage due:{_CODE} (.{{1,1100}}):{_CODE} [^:]* (\d{{1,7}}){_CODE} stamps?{_CODE} \({Reason.UNDERPAID}\)"
+)
+
+Stamp = Callable[[bytes, Mapping[str, int]], bytes]
+"""A letter, and what each recipient is to be paid, stamped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What was said of a copy, and what was put on it."""
+
+    said: Sent
+    prices: Mapping[str, int]
+    """In stamps, by recipient."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """For --json; `stamps`, by recipient, where one is not the usual 1."""
+        said, prices = self.said, dict(self.prices)
+        told = {"recipients": list(said.recipients), "code": said.code, "reply": said.reply, "reason": said.reason}
+        return told | ({"stamps": prices} if set(prices.values()) != {1} else {})
+
+
+def price_at(submission: Submission, issuer: str, max_price: int) -> int:
+    """What the server asks for each recipient, 1 where it says nothing; 0 where nothing is to be paid.
+
+    Raises `RuleRefused` where it takes no stamps of this issuer's, or asks too much: before anything is stamped.
+    """
+    if max_price == 0:
+        return 0
+    asked = submission.postage
+    if asked is None:
+        return 1
+    if asked.issuers and issuer not in asked.issuers:
+        raise RuleRefused(
+            Reason.ISSUER_NOT_ACCEPTED.value,
+            f"{submission.host} takes stamps of {' or '.join(asked.issuers)}, and this account is at {issuer}: nothing"
+            " was stamped or sent; open an account there in another folder (PENNYRED_HOME), or try --max-price 0, which"
+            " sends without stamps to who takes that",
+        )
+    if asked.price > max_price:
+        raise RuleRefused(
+            "over-max-price",
+            f"{submission.host} asks {asked.price} stamps for each recipient, more than --max-price {max_price}:"
+            f" nothing was stamped or sent; to pay it, say --max-price {asked.price}",
+        )
+    return asked.price
+
+
+def send_paid(submission: Submission, origin: str, copy: Copy, price: int, max_price: int, stamp: Stamp) -> Paid:
+    """Send a copy; where a recipient has a higher price of his own, within the ceiling, with that, once for each."""
+    prices = dict.fromkeys(copy.recipients, price)
+    raised: set[str] = set()
+    while True:
+        said = submission.send(origin, copy.recipients, stamp(copy.letter, prices))
+        address, asked = asked_of(said)
+        if not price or address in raised or not prices.get(address, max_price) < asked <= max_price:
+            return Paid(said, prices)
+        raised.add(address)
+        prices[address] = asked
+
+
+def asked_of(said: Sent) -> tuple[str, int]:
+    """The recipient whose price a refusal names, and that price; nobody and 0 where it names none."""
+    match = _UNDERPAID.search(said.reply)
+    if match is None:
+        return "", 0
+    named = _canonical(match[1])
+    address = next((one for one in said.recipients if _canonical(one) == named), "")
+    return address, int(match[2]) if address else 0
+
+
+def words_of(paid: Sequence[Paid], price: int, host: str, max_price: int) -> list[str]:
+    """What is said besides the server's own words, a line each: what was paid, where it is not the usual 1."""
+    lines = [f"{host} asks {price} stamps for each recipient"] if price > 1 else []
+    for one in paid:
+        lines += [f"{address}: paid {own} stamps" for address, own in one.prices.items() if own > price]
+        address, asked = asked_of(one.said)
+        if asked > max_price:
+            lines.append(f"{address}: asks {asked} stamps, more than --max-price {max_price}")
+    return lines
+
+
+def _canonical(address: str) -> str:
+    try:
+        return canonical_recipient(address.strip("<>")).canonical
+    except MalformedAddress:
+        return address
