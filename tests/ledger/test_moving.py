@@ -23,6 +23,7 @@ from pennyred.ledger.moving import NotEmpty, NotTheSame, differences, move
 from pennyred.ledger.postgresql import PostgresLedger
 from pennyred.ledger.sqlite import SqliteLedger
 from pennyred.ledger.sqlite.seal import LedgerMoved
+from pennyred.postage.errors import Unavailable
 from pennyred.storage.migrations import SchemaTooNew
 
 LATER = NOW + 5 * DAY
@@ -103,10 +104,13 @@ def test_a_ledger_that_has_moved_takes_nothing_more_even_from_those_who_have_it_
         await a_life(world)
         await move(tmp_path / "ledger.db", url, now=LATER, note=lambda _: None)
 
-        with pytest.raises(apsw.ConstraintError, match="moved"):
+        with pytest.raises(Unavailable, match="moved to postgresql"):
             await world.hold(order("new", "ln", "tn", expiry_day=LATER // DAY + 1), after=LATER - NOW)
-        with pytest.raises(apsw.ConstraintError, match="moved"):
+        with pytest.raises(Unavailable, match="moved to postgresql"):
             await world.ledger.credit(SENDER, 1, "late", now=LATER)
+        for question in (world.ledger.account(SENDER), world.ledger.head(), world.ledger.audit()):
+            with pytest.raises(Unavailable, match="moved to postgresql"):
+                await question
         with pytest.raises(LedgerMoved, match="postgresql://127"):
             SqliteLedger.open(tmp_path / "ledger.db", now=LATER)
 

@@ -10,7 +10,7 @@ from ledgerworld import NOW, RECEIVER, SENDER, TODAY, LedgerWorld, order, settle
 from pennyred.ledger.sqlite import SqliteLedger, migrate_ledger
 from pennyred.postage.errors import Unavailable
 from pennyred.storage.database import open_database
-from pennyred.storage.migrations import SchemaTooNew, SchemaTooOld
+from pennyred.storage.migrations import SchemaTooNew, SchemaTooOld, load_migrations
 
 
 def run_on(path: Path, story, **opened_with):
@@ -179,7 +179,8 @@ def test_an_old_schema_is_not_worked_on_until_it_is_migrated(tmp_path):
 
     with pytest.raises(SchemaTooOld, match="pennyred ledger migrate"):
         SqliteLedger.open(path, now=NOW)
-    assert migrate_ledger(path, now=NOW) == [1, 2, 3, 4, 5, 6]
+    everything = load_migrations("pennyred.ledger", "migrations/sqlite")
+    assert migrate_ledger(path, now=NOW) == [migration.number for migration in everything]
     assert migrate_ledger(path, now=NOW) == []
     asyncio.run(SqliteLedger.open(path, now=NOW).close())
 

@@ -16,6 +16,7 @@ from pennyred.programs.office import migrate
 from pennyred.programs.probes import all_complaints
 from pennyred.programs.template import settings_text
 from pennyred.services.officekeys import OfficeKeys, add_key, write_secret
+from pennyred.storage import private
 
 
 @click.command()
@@ -52,13 +53,11 @@ def init(folder: Path, domain: str, hostname: str, upstream: str, mail_for: tupl
         raise BadSettings(
             [Complaint(str(path), "", "exists already", "nothing there: init overwrites nothing") for path in existing]
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    private.make_folder(folder)
     add_key(settings.office.signing_key, os.urandom(32))
     write_secret(settings.gate.pass_key, os.urandom(32).hex().encode() + b"\n")
     run_async(migrate(ledger))
-    ledger.chmod(0o600)
-    with file.open("x", encoding="utf-8") as opened:
-        opened.write(text)
+    write_secret(file, text.encode())
     if as_json:
         print_json({"files": [str(path) for path in paths]})
         return

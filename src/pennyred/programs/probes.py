@@ -17,6 +17,7 @@ from pennyred.programs.gate import tls_context, try_spool, upstream_options, ups
 from pennyred.programs.office import clock, open_ledger
 from pennyred.programs.officeprobes import issuer_complaints
 from pennyred.programs.officework import require_certificate
+from pennyred.programs.ownerprobes import owner_complaints
 from pennyred.programs.policy import gate_hostname, read_pass_key
 from pennyred.services.officekeys import OfficeKeys, key_files
 from pennyred.smtp.dialogue import OWN_SESSION
@@ -41,7 +42,7 @@ async def all_complaints(settings: Settings) -> list[Complaint]:
     if settings.office is not None:
         found += await _office_files(settings, settings.office)
         found += await _published(settings, settings.office)
-    return found + await dns_complaints(settings)
+    return found + owner_complaints(settings) + await dns_complaints(settings)
 
 
 def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:

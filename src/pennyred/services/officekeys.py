@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pennyred.postage.errors import MalformedKey
 from pennyred.postage.signing import SigningKey
+from pennyred.storage import private
 
 KEYS_MAX = 100
 """Beyond, the oldest are passed over: the newest has to sign."""
@@ -75,16 +76,15 @@ def add_key(first: Path, seed: bytes) -> tuple[str, Path]:
     number = max((_number(selector) for selector in existing), default=0) + 1
     path = first if number == 1 else first.with_name(f"{first.stem}-s{number}{first.suffix}")
     write_secret(path, SigningKey.from_seed(seed).to_pem())
-    if existing and os.geteuid() == 0:  # the administrator's hand, the service's key
+    if existing and os.geteuid() == 0:  # the administrator's hand, the service's key, wherever it lies
         owner = existing[max(existing, key=_number)].stat()
         os.chown(path, owner.st_uid, owner.st_gid)
     return f"s{number}", path
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may read, durably; raises FileExistsError rather than overwrite."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
+    """Write a new file that only its folder's owner may read, durably; raises FileExistsError rather than overwrite."""
+    with os.fdopen(private.create(path), "wb") as opened:
         opened.write(content)
         opened.flush()
         os.fsync(opened.fileno())

@@ -4,8 +4,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from pennyred.postage.encoding import decode_base64, encode_base64
 from pennyred.postage.errors import Malformed
 from pennyred.postage.licence import Licence, parse_licence
 from pennyred.postage.signing import SigningKey
+from pennyred.storage import private
 
 KEY_FILE = "key.pem"
 WALLET_FILE = "wallet.json"
@@ -149,7 +150,7 @@ def save_key(home: Path, key: SigningKey) -> None:
 
     Never over another: raises FileExistsError. Call it within `locked`.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make_folder(home)
     path = home / KEY_FILE
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
@@ -158,7 +159,7 @@ def save_key(home: Path, key: SigningKey) -> None:
 
 def save_wallet(home: Path, wallet: Wallet) -> None:
     """Write everything but the key, which `save_key` has written; never over another account (`DamagedWallet`)."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make_folder(home)
     there = load_account(home)
     if there is not None and there.account != wallet.account:
         raise DamagedWallet(f"{home} holds the account {there.account} at {there.office}; nothing was overwritten")
@@ -184,7 +185,7 @@ def keep_renewed(home: Path, wallet: Wallet) -> None:
 @contextlib.contextmanager
 def locked(home: Path) -> Iterator[None]:
     """Nobody else opens or recovers an account here meanwhile; makes the folder. Raises OSError."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make_folder(home)
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -200,15 +201,15 @@ def _content(path: Path) -> bytes:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file 0600, whole or not at all: beside it first, then in its place, then the folder to disk."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(descriptor, "wb") as opened:
+        with os.fdopen(private.create(beside), "wb") as opened:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
-        Path(name).replace(path)
+        beside.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:

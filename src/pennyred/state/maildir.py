@@ -20,6 +20,7 @@ from typing import BinaryIO, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from pennyred.postage.policy import canonical_or_none
+from pennyred.storage import private
 
 T = TypeVar("T")
 
@@ -178,8 +179,7 @@ def _check_size(file: BinaryIO, size: int) -> None:
 
 def _temporary(folder: Path, name: str) -> tuple[Path, BinaryIO]:
     path = folder / "tmp" / f"{name},{os.getpid()}.{secrets.token_hex(8)}"
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = _again_if_swept(folder, lambda: os.open(path, flags, 0o600))
+    descriptor = _again_if_swept(folder, lambda: private.create(path))
     return path, os.fdopen(descriptor, "w+b", buffering=_WRITE_BYTES)
 
 
@@ -194,11 +194,11 @@ def _again_if_swept(folder: Path, work: Callable[[], T]) -> T:
 
 
 def _make(folder: Path) -> None:
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.make_folder(folder.parent)
     for one in (folder, *(folder / place for place in _PLACES)):
         # It is there, or swept again: then the caller comes back. Not `exist_ok`, which looks twice and may see both.
         with contextlib.suppress(FileExistsError, FileNotFoundError):
-            one.mkdir(mode=0o700)
+            private.make_folder_in(one)
     with contextlib.suppress(FileNotFoundError):
         _sync(folder)
     _sync(folder.parent)

@@ -68,6 +68,7 @@ def _group(url: str, name: str, begin: str) -> Shared:
         begin=begin,
         is_world=postgres.is_world,
         patience_seconds=postgres.TRIES_SECONDS,
+        place=postgres.shown(url),
     )
 
 

@@ -69,8 +69,8 @@ class GateState:
             opened.pop_all()
         rows: Any = connection.execute("SELECT salt FROM secret").fetchall()
         return cls(
-            GroupCommit(connection, name="state writer", reason=Reason.INTERNAL),
-            GroupCommit(reader, name="state reader", reason=Reason.INTERNAL, begin="BEGIN"),
+            GroupCommit(connection, name="state writer", reason=Reason.INTERNAL, place=str(path)),
+            GroupCommit(reader, name="state reader", reason=Reason.INTERNAL, begin="BEGIN", place=str(path)),
             rows[0][0],
         )
 

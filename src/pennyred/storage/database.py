@@ -4,11 +4,14 @@ apsw brings its own SQLite: the one under Debian 12's Python can corrupt a WAL d
 WAL lets readers go on beside the writer; synchronous=FULL makes a commit survive a power cut.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
+
+from pennyred.storage import private
 
 BUSY_TIMEOUT_SECONDS = 5.0
 """So long a transaction waits for another process before it gives up."""
@@ -35,10 +38,12 @@ WORLD_ERRORS: tuple[type[BaseException], ...] = (
 def open_database(
     path: Path, *, is_reader: bool = False, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS
 ) -> apsw.Connection:
-    """Open (and, unless it only reads, create) the database file at `path`.
+    """Open (and, unless it only reads, create) the database file at `path`; what is created nobody else may read.
 
     The connection may be handed to another thread, but only one may use it at a time. Raises one of `WORLD_ERRORS`.
     """
+    if not is_reader:
+        _create(path)
     flags = apsw.SQLITE_OPEN_READWRITE | (0 if is_reader else apsw.SQLITE_OPEN_CREATE)
     connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENTS_CACHED)
     try:
@@ -55,6 +60,12 @@ def open_database(
         connection.close()
         raise
     return connection
+
+
+def _create(path: Path) -> None:
+    """SQLite would make it readable for all; the files that it keeps beside it have its mode, and its owner."""
+    with contextlib.suppress(OSError):  # SQLite says why it cannot be opened
+        private.ensure(path)
 
 
 def _patience(seconds: float) -> Callable[[int], bool]:

@@ -72,12 +72,13 @@ class GroupCommit(Generic[Connection]):
         note_batch: NoteBatch | None = None,
         is_world: Callable[[BaseException], bool] = database.is_world,
         patience_seconds: float = 0.0,
+        place: str = "",
     ) -> None:
         """Take over `connection` and start; `begin` is `BEGIN` for one that only reads.
 
         `reason` is what `Unavailable` will say. `note_batch` is told of each transaction, by the thread that did it.
         `is_world` tells trouble of the database's from a mistake; for `patience_seconds` a transaction that it kept
-        from committing is begun anew.
+        from committing is begun anew. `place` is what people know the database by.
         """
         self._connection = connection
         self._begin = begin
@@ -85,6 +86,7 @@ class GroupCommit(Generic[Connection]):
         self._note_batch = note_batch
         self._is_world = is_world
         self._patience_seconds = patience_seconds
+        self._place = f"{place}: " if place else ""
         self._queue: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._gathering: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
@@ -207,7 +209,7 @@ class GroupCommit(Generic[Connection]):
                     _fail(jobs, error)
                     return False
                 if is_committing or time.monotonic() + pause_seconds > deadline:
-                    _fail(jobs, Unavailable(self._reason, told(error)))
+                    _fail(jobs, Unavailable(self._reason, f"{self._place}{told(error)}"))
                     return True
                 time.sleep(pause_seconds)
                 pause_seconds *= 2

@@ -10,6 +10,7 @@ from pennyred.failures import told
 from pennyred.ledger.sqlite.seal import require_here
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
+from pennyred.storage import private
 from pennyred.storage.database import WORLD_ERRORS, open_database
 from pennyred.storage.migrations import SchemaError
 
@@ -36,7 +37,7 @@ def back_up(
         raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {told(error)}") from error
     _require_absent(target)
     partial = target.with_name(target.name + ".partial")
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    os.close(private.create(partial))
     try:
         _copy(source, partial, note)
         prepare(partial)

@@ -1,11 +1,21 @@
-"""A ledger that has moved elsewhere: its file takes no more writing, and nobody opens it any more."""
+"""A ledger that has moved elsewhere: its file takes no more writing, and nobody opens it any more.
+
+Programs that have it open are told "later", with the sentence that says where it is: what they do there is asked again
+of the ledger that is meant.
+"""
 
 import apsw
 
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.storage import database
 from pennyred.storage.migrations import SchemaError
 
-_TABLES = ("account", "entry", "posting", "hold", "batch", "voucher", "receiver")
+_TABLES = ("account", "entry", "posting", "hold", "batch", "voucher", "receiver", "passed_time")
 """Whatever is done to a ledger changes one of these."""
+
+
+_MOVED = "this ledger has moved"
 
 
 class LedgerMoved(SchemaError):  # noqa: N818 - a state of the file
@@ -16,16 +26,35 @@ def seal(connection: apsw.Connection, place: str, *, now: int) -> None:
     """Note where the ledger has gone, in the caller's transaction; writes of programs that have the file open fail."""
     connection.execute("CREATE TABLE moved (place TEXT NOT NULL, at INTEGER NOT NULL) STRICT")
     connection.execute("INSERT INTO moved VALUES (?, ?)", (place, now))
+    sentence = _sentence(place).replace("'", "''")
     for table in _TABLES:
         for change in ("INSERT", "UPDATE", "DELETE"):
             connection.execute(
                 f"CREATE TRIGGER moved_{table}_{change} BEFORE {change} ON {table}"
-                " BEGIN SELECT RAISE(ABORT, 'this ledger has moved'); END"
+                f" BEGIN SELECT RAISE(ABORT, '{sentence}'); END"
             )
 
 
 def require_here(connection: apsw.Connection) -> None:
     """Raise LedgerMoved where the ledger was sealed."""
-    if connection.table_exists(None, "moved"):
+    # By a statement, which sees what others have done to the schema; `table_exists` does not always look.
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'moved'").fetchall():
         ((place, _),) = connection.execute("SELECT place, at FROM moved")
-        raise LedgerMoved(f'{connection.filename}: this ledger has moved to {place}; set office.ledger = "{place}"')
+        raise LedgerMoved(f"{connection.filename}: {_sentence(place)}")
+
+
+def require_still_here(connection: apsw.Connection) -> None:
+    """For a program that has the file open: raise `Unavailable` where the ledger was sealed meanwhile."""
+    try:
+        require_here(connection)
+    except LedgerMoved as moved:
+        raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{moved} and start again") from moved
+
+
+def is_world(error: BaseException) -> bool:
+    """Whether an error has its cause outside this program: as of any database, or a seal."""
+    return database.is_world(error) or (isinstance(error, apsw.ConstraintError) and _MOVED in str(error))
+
+
+def _sentence(place: str) -> str:
+    return f'{_MOVED} to {place}; set office.ledger = "{place}"'

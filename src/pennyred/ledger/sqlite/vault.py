@@ -1,10 +1,10 @@
 """The back end: one writer and one reader thread a process over one SQLite file; the protocol, method by method."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import apsw
 
@@ -26,7 +26,7 @@ from pennyred.ledger.protocol import (
 from pennyred.ledger.requests import HoldRequest, Request, SettleRequest, VoidRequest
 from pennyred.ledger.sqlite import callers, chain, inspection, offices, redemption, stamps, sweep
 from pennyred.ledger.sqlite.backup import require_no_rest
-from pennyred.ledger.sqlite.seal import require_here
+from pennyred.ledger.sqlite.seal import is_world, require_here, require_still_here
 from pennyred.postage.chain import BatchHead, Epoch
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
@@ -39,6 +39,8 @@ from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import Migration, is_empty, load_migrations, migrate, require_current
 from pennyred.storage.noting import NoteBatch
 from pennyred.storage.passing import Looker, Passed, look
+
+T = TypeVar("T")
 
 
 def migrate_ledger(path: Path, *, now: int) -> list[int]:
@@ -89,11 +91,12 @@ class SqliteLedger:
     ) -> None:
         self._path = path
         self._busy_timeout_seconds = busy_timeout_seconds
+        reason, place = Reason.LEDGER_UNAVAILABLE, str(path)
         self._writer = GroupCommit(
-            writer, name="ledger writer", reason=Reason.LEDGER_UNAVAILABLE, note_batch=note_batch
+            writer, name="ledger writer", reason=reason, note_batch=note_batch, is_world=is_world, place=place
         )
         # A second connection, so that a lookup does not wait for somebody's flush.
-        self._reader = GroupCommit(reader, name="ledger reader", reason=Reason.LEDGER_UNAVAILABLE, begin="BEGIN")
+        self._reader = GroupCommit(reader, name="ledger reader", reason=reason, begin="BEGIN", place=place)
 
     @classmethod
     def open(
@@ -160,19 +163,19 @@ class SqliteLedger:
 
     async def account(self, account: str) -> Account | None:
         """See `Ledger.account`."""
-        return await self._reader.run(lambda db: offices.account(db, account))
+        return await self._look(lambda db: offices.account(db, account))
 
     async def account_by_key(self, public_key: bytes) -> Account | None:
         """See `Ledger.account_by_key`."""
-        return await self._reader.run(lambda db: offices.account_by_key(db, public_key))
+        return await self._look(lambda db: offices.account_by_key(db, public_key))
 
     async def accounts(self, *, after: str = "", limit: int = 100) -> list[Account]:
         """See `Ledger.accounts`."""
-        return await self._reader.run(lambda db: offices.accounts(db, after, limit))
+        return await self._look(lambda db: offices.accounts(db, after, limit))
 
     async def entries(self, account: str, *, after: int = 0, limit: int = 100) -> list[Entry]:
         """See `Ledger.entries`."""
-        return await self._reader.run(lambda db: offices.entries(db, account, after, limit))
+        return await self._look(lambda db: offices.entries(db, account, after, limit))
 
     async def credit(
         self, account: str, stamps: int, reason: str, *, now: int, source: str = OFFICE_SALES
@@ -196,7 +199,7 @@ class SqliteLedger:
 
     async def receiver_by_token(self, token_hash: bytes) -> Receiver | None:
         """See `Ledger.receiver_by_token`."""
-        return await self._reader.run(lambda db: callers.receiver_by_token(db, token_hash))
+        return await self._look(lambda db: callers.receiver_by_token(db, token_hash))
 
     async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
         """See `Ledger.remember_jti`."""
@@ -212,23 +215,23 @@ class SqliteLedger:
 
     async def revocations(self, *, after: int = 0) -> Revocations:
         """See `Ledger.revocations`."""
-        return await self._reader.run(lambda db: offices.revocations(db, after))
+        return await self._look(lambda db: offices.revocations(db, after))
 
     async def kept_answer(self, name: bytes, *, now: int) -> KeptAnswer | None:
         """See `Ledger.kept_answer`."""
-        return await self._reader.run(lambda db: callers.kept_answer(db, name, now))
+        return await self._look(lambda db: callers.kept_answer(db, name, now))
 
     async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:
         """See `Ledger.uses`."""
-        return await self._reader.run(lambda db: chain.uses(db, keys))
+        return await self._look(lambda db: chain.uses(db, keys))
 
     async def head(self) -> BatchHead | None:
         """See `Ledger.head`."""
-        return await self._reader.run(chain.last_head)
+        return await self._look(chain.last_head)
 
     async def head_of(self, number: int) -> BatchHead | None:
         """See `Ledger.head_of`."""
-        return await self._reader.run(lambda db: chain.head_of(db, number))
+        return await self._look(lambda db: chain.head_of(db, number))
 
     async def begin_epoch(self, epoch_id: bytes, *, after: Sequence[Epoch] | None = None, now: int) -> BatchHead:
         """See `Ledger.begin_epoch`."""
@@ -256,10 +259,20 @@ class SqliteLedger:
     async def _redeem(self, request: Request) -> list[Any]:
         return await self._writer.answer(redemption.redeem, request, weight=1 + len(request.items))
 
+    async def _look(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Read; what a ledger says that has moved is not true any more."""
+
+        def look(connection: apsw.Connection) -> T:
+            require_still_here(connection)
+            return work(connection)
+
+        return await self._reader.run(look)
+
     def _audit(self) -> Audit:
         try:
             connection = open_database(self._path, is_reader=True, busy_timeout_seconds=self._busy_timeout_seconds)
             try:
+                require_still_here(connection)
                 connection.execute("BEGIN")  # one snapshot for all its queries
                 return inspection.audit(connection)
             finally:
