@@ -10,14 +10,20 @@ from hypothesis import strategies as st
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.policy import (
+    UNKNOWN_FACTOR,
+    WIDE_FACTOR,
+    AllowanceClaim,
     Allowances,
     Exemptions,
+    answer_claims,
     bounce_claims,
     bulk_claims,
     canonical_or_none,
     exempt_rule,
     parse_source,
+    reply_claims,
     source_networks,
+    window_claims,
 )
 from pennyred.postage.reasons import Reason
 
@@ -99,12 +105,37 @@ def test_an_envelope_mailbox_has_a_canonical_form_or_none(mailbox: bytes) -> Non
     assert found is None or found.local
 
 
-def test_a_bounce_counts_for_each_network_of_its_source_and_its_recipient() -> None:
-    limits = Allowances(bounces_per_day=3)
-    keys = [claim.key for claim in bounce_claims(limits, BOB, ["a", "b"])]
-    assert keys == ["bounce a bob@example.org", "bounce b bob@example.org"]
-    assert {(claim.count, claim.limit) for claim in bounce_claims(limits, BOB, ["a", "b"])} == {(1, 3)}
-    assert [claim.key for claim in bounce_claims(limits, BOB, [])] == ["bounce unknown bob@example.org"]
+def test_a_bounce_counts_for_its_recipient_and_in_all_for_each_network_of_its_source() -> None:
+    limits = Allowances(bounces_per_day=3, bounces_per_source_per_day=10)
+    counted = {claim.key: claim.limit for claim in bounce_claims(limits, BOB, ["198.51.100.0/24"])}
+    assert counted == {"bounce 198.51.100.0/24 bob@example.org": 3, "bounces 198.51.100.0/24": 10}
+
+
+def test_who_owns_an_ipv6_32_has_no_more_than_a_few_networks_worth() -> None:
+    limits = Allowances(per_source_per_day=7, bounces_per_day=3, bounces_per_source_per_day=10)
+    networks = source_networks(parse_source("2001:db8:1:2::3"))
+    counted = {claim.key: claim.limit for claim in bounce_claims(limits, BOB, networks)}
+    assert counted == {
+        "bounce 2001:db8:1:2::/64 bob@example.org": 3,
+        "bounce 2001:db8:1::/48 bob@example.org": 3,
+        "bounce 2001:db8::/32 bob@example.org": 3 * WIDE_FACTOR,
+        "bounces 2001:db8:1:2::/64": 10,
+        "bounces 2001:db8:1::/48": 10,
+        "bounces 2001:db8::/32": 10 * WIDE_FACTOR,
+    }
+    assert bulk_claims(limits, "x", networks, 2)[-1] == AllowanceClaim("source 2001:db8::/32", 2, 7 * WIDE_FACTOR)
+    assert [claim.key for claim in reply_claims(limits, networks)] == [
+        "replies 2001:db8:1:2::/64",
+        "replies 2001:db8:1::/48",
+        "replies 2001:db8::/32",
+    ]
+
+
+def test_an_unknown_source_is_counted_by_the_recipient_and_with_all_others_that_nobody_knows() -> None:
+    limits = Allowances(bounces_per_day=3, bounces_per_source_per_day=10)
+    counted = {claim.key: claim.limit for claim in bounce_claims(limits, BOB, [])}
+    assert counted == {"bounce unknown bob@example.org": 3, "bounces unknown": 10 * UNKNOWN_FACTOR}
+    assert reply_claims(limits, []) == answer_claims(limits, []) == window_claims(b"w", 5, []) == []
 
 
 def test_bulk_counts_recipients_by_sender_and_by_source() -> None:

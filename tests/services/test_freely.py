@@ -12,6 +12,11 @@ from pennyred.services.letterbox import Due, Fate, Later, Relay
 
 BOB = "bob@example.org"
 EVE = "eve@example.org"
+REPORT = b"Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n" + LETTER
+
+
+def reasons(desk: DeskUnderTest) -> list[str]:
+    return [one["reason"] for one in desk.log.lines[-1]["recipients"]]
 
 
 def run(story, **policy) -> None:
@@ -23,16 +28,20 @@ def run(story, **policy) -> None:
     asyncio.run(whole())
 
 
-def test_a_letter_from_nobody_has_its_own_allowance_and_no_other():
-    """Anybody can claim to be a bounce, so the allowance of senders is not for them, though nothing of it is used."""
+def test_in_bulk_nobody_is_a_sender_like_any_other_of_each_source():
+    """Who wants one has any name; what looks like an answer has an allowance of its own first."""
 
     async def story(desk: DeskUnderTest) -> None:
-        assert isinstance((await desk.present(LETTER, BOB, sender=""))[0], Relay)
-        assert (await desk.present(LETTER, BOB, sender=""))[0] == Due(0, Reason.NO_STAMP)
-        assert (await desk.present(LETTER, BOB, EVE, sender=""))[0] == Due(0, Reason.NO_STAMP)
+        assert isinstance((await desk.present(REPORT, BOB, sender=""))[0], Relay)
+        assert reasons(desk) == ["bounce"]
+        for letter, to in ((REPORT, (BOB,)), (LETTER, (BOB,)), (LETTER, (BOB, EVE))):
+            assert isinstance((await desk.present(letter, *to, sender=""))[0], Relay)
+            assert set(reasons(desk)) == {"allowance"}
+        assert (await desk.present(LETTER, BOB, sender=""))[0] == Due(0, Reason.BULK)
+        assert isinstance((await desk.present(LETTER, BOB, sender="", source="203.0.113.9"))[0], Relay)
         assert isinstance((await desk.present(LETTER, BOB))[0], Relay)
 
-    run(story, allowances=Allowances(bounces_per_day=1))
+    run(story, allowances=Allowances(per_day=4, bounces_per_day=1))
 
 
 def test_what_a_letter_took_before_it_was_put_off_is_given_back():

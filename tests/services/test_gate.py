@@ -22,6 +22,7 @@ from pennyred.services.standing import free_recipients, judge
 
 BOB = "bob@example.org"
 EVE = "eve@example.org"
+REPORT = b"Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n" + LETTER
 
 
 def scenario(coroutine):
@@ -377,26 +378,26 @@ class TestFreeMail:
         """Without a limit, the null sender would be everybody's free mail."""
         desk = await a_desk(allowances=Allowances(bounces_per_day=2))
         for _ in range(2):
-            await desk.present(LETTER, BOB, sender="")
+            await desk.present(REPORT, BOB, sender="")
             assert reasons(desk) == ["bounce"]
-        answer, _ = await desk.present(LETTER, BOB, sender="", source="198.51.100.200")  # the same /24
+        answer, _ = await desk.present(REPORT, BOB, sender="", source="198.51.100.200")  # the same /24
         assert answer == Due(0, Reason.NO_STAMP)
-        answer, _ = await desk.present(LETTER, EVE, sender="")  # another recipient
+        answer, _ = await desk.present(REPORT, EVE, sender="")  # another recipient
         assert isinstance(answer, Relay)
-        answer, _ = await desk.present(LETTER, BOB, sender="", source="203.0.113.1")  # another source
+        answer, _ = await desk.present(REPORT, BOB, sender="", source="203.0.113.1")  # another source
         assert isinstance(answer, Relay)
 
     @scenario
     async def test_a_bounce_to_two_recipients_is_none(self):
         desk = await a_desk()
-        answer, _ = await desk.present(LETTER, BOB, EVE, sender="")
+        answer, _ = await desk.present(REPORT, BOB, EVE, sender="")
         assert answer == Due(0, Reason.NO_STAMP)
 
     @scenario
     async def test_a_bounce_that_was_not_delivered_is_not_counted(self):
         desk = await a_desk(allowances=Allowances(bounces_per_day=1))
-        await desk.present(LETTER, BOB, sender="", server=MailServer((), fates=[Fate.REFUSED_TEMPORARY]))
-        answer, _ = await desk.present(LETTER, BOB, sender="")
+        await desk.present(REPORT, BOB, sender="", server=MailServer((), fates=[Fate.REFUSED_TEMPORARY]))
+        answer, _ = await desk.present(REPORT, BOB, sender="")
         assert isinstance(answer, Relay)
 
 

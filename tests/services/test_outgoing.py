@@ -114,3 +114,38 @@ def test_what_goes_wrong_in_learning_keeps_no_letter(trouble):
 def test_nobody_needs_a_stamp_here():
     desk = OutgoingDesk(Book(), domains=(), delimiter="+", clock=lambda: NOW, log=LetterLog(Lines()))
     assert asyncio.run(desk.free_recipients(b"", "127.0.0.1", [b"x@y.example"])) is None
+
+
+class TestAddressesToBounceTo:
+    """What has left with an address that is made to be bounced to may come back to it; somebody's mailbox is none."""
+
+    LIST = LETTER.replace(b"Ann <ann@sender.example>", b"Staff <staff@sender.example>")
+
+    @pytest.mark.parametrize(
+        "sender",
+        [
+            "staff-bounces+carl=friends.example@sender.example",
+            "staff-bounces@sender.example",
+            "ann+news@sender.example",
+            "srs0=ab=cd=far.example=x@sender.example",
+            "btv1==abc==ann@sender.example",
+        ],
+    )
+    def test_they_are_noted_whoever_wrote_the_letter(self, sender):
+        for letter in (self.LIST, b"List-Id: <staff.sender.example>\r\n" + self.LIST):
+            [noted] = sent(letter=letter, sender=sender)[2]
+            assert (noted["bounces_to"], noted["users"], noted["others"]) == (sender, (), ())
+
+    @pytest.mark.parametrize(
+        "sender", [US, "carl@sender.example", "bouncer@sender.example", "list-bounces@far.example", ""]
+    )
+    def test_others_are_not(self, sender):
+        assert [one.get("bounces_to") for one in sent(letter=self.LIST, sender=sender)[2]] in ([], [None])
+
+    def test_nor_is_what_the_next_server_has_not_taken(self):
+        assert sent(letter=self.LIST, sender="staff-bounces@sender.example", fates=[Fate.REFUSED_PERMANENT])[2] == []
+
+    def test_a_signed_return_path_is_its_owners_and_teaches_whom_he_writes_to(self):
+        [noted] = sent(sender=f"prvs=0123abcdef={US}")[2]
+        assert (noted["users"], noted["others"]) == ((US,), ("carl@friends.example",))
+        assert noted["bounces_to"] == f"prvs=0123abcdef={US}"

@@ -53,6 +53,7 @@ CLAIMS = (
     "In-Reply-To: <theirs@other.example>",
     "References: <a@b> <c@d>",
     "Auto-Submitted: auto-replied",
+    "Content-Type: multipart/report; report-type=delivery-status; boundary=x",
 )
 PROOFS = {
     "nothing is proven": Authentication(),
@@ -111,9 +112,12 @@ async def transcript(state, user: str, case: dict, **policy) -> list[Any]:
 cases = st.fixed_dictionaries(
     {
         "letter": st.builds(
-            lambda author, more: letter(author, *more),
+            lambda author, more, text: letter(author, *more, text=text),
             st.sampled_from(["ann@friend.example", "x@evil.example", "ann@friend.example, x@evil.example"]),
             st.sets(st.sampled_from(CLAIMS)).map(sorted),
+            st.sampled_from(
+                ["Hello", "Final-Recipient: rfc822; ann@friend.example", "Message-ID: <theirs@other.example>"]
+            ),
         ),
         "proven": st.sampled_from(list(PROOFS.values())),
         "sender": st.sampled_from(["ann@friend.example", "x@evil.example", ""]),
@@ -165,22 +169,24 @@ def test_who_is_not_proven_sees_no_difference_between_who_knows_him_and_who_does
 @pytest.mark.parametrize("is_stamped", ["", "good"])
 def test_nor_does_each_kind_of_row_by_itself(tmp_path, name, proof, is_stamped):
     """All the claims in one letter, so that nothing but the proof is missing."""
-    more = [one for one in CLAIMS if "Auto" not in one]
-    case = {"letter": letter("ann@friend.example", *more), "proven": PROOFS[proof], "is_stamped": is_stamped}
+    more = [one for one in CLAIMS if "Auto" not in one and "report" not in one]
+    text = "Final-Recipient: rfc822; ann@friend.example"
+    octets = letter("ann@friend.example", *more, text=text)
+    case = {"letter": octets, "proven": PROOFS[proof], "is_stamped": is_stamped}
 
     async def both():
         state = await opened(tmp_path / "gate.db", [name])
         try:
             return [
                 await transcript(state, user, case | {"sender": sender, "recipients": 2})
-                for sender in ("ann@friend.example", "x@evil.example")
+                for sender in ("ann@friend.example", "x@evil.example", "")
                 for user in ("bob@example.org", "dan@example.org")
             ]
         finally:
             await state.close()
 
-    bob, dan, also_bob, also_dan = asyncio.run(both())
-    assert (bob, also_bob) == (dan, also_dan)
+    told = asyncio.run(both())
+    assert told[::2] == told[1::2]
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name != "network"])

@@ -37,6 +37,7 @@ from pennyred.postage.passes import pass_holds
 from pennyred.postage.permitaddress import is_tag_for
 from pennyred.postage.receipt import format_receipt, parse_receipt, seal
 from pennyred.postage.recipients import Aliases, read_alias_map
+from pennyred.postage.reports import looks_automatic, read_report
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.taglist import parse_tag_list
@@ -146,6 +147,14 @@ def read_kept_letter(octets: bytes) -> None:
     assert head.begins_at + head.size == len(octets)
 
 
+def read_a_report(octets: bytes) -> None:
+    """A letter from `<>`: whether it looks like one should, and what it names."""
+    section, body = split_letter(octets)
+    looks_automatic(parse_header(section))
+    read_report(body)
+    read_report(octets)
+
+
 def read_office_answer(octets: bytes) -> None:
     """What an office elsewhere says to a gate, as whatever it may be."""
     for read in (read_held, read_settled, read_voided):
@@ -187,6 +196,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "kept letter": (read_kept_letter, Malformed),
     "claims": (read_what_is_claimed, MalformedLetter),
     "origin": (read_origin, MalformedLetter),
+    "report": (read_a_report, MalformedLetter),
     "DMARC record": (dmarc.parse_record, Malformed),
     "tagged address": (read_tagged_address, MalformedAddress),
     "mail log": (read_log, Malformed),
@@ -215,6 +225,12 @@ SEEDS: dict[str, list[bytes]] = {
     "origin": [
         b" v=1; i=1; a=rsa-sha256; c=relaxed/relaxed; d=lists.example; s=s; h=from; bh=AAAA; b=AAAA; cv=none",
         b" mx.example; dmarc=pass header.from=a.example; spf=pass smtp.mailfrom=x@a.example",
+    ],
+    "report": [
+        (
+            b"From: MAILER-DAEMON@x.example\r\nAuto-Submitted: auto-replied\r\n\r\n"
+            b"Final-Recipient: rfc822; a@x.example\r\nMessage-ID:\r\n <a=\r\nb@c>\r\n"
+        )
     ],
     "DMARC record": [b"v=DMARC1; p=none; psd=y; adkim=s; aspf=r"],
     "tagged address": [b"bob+permit-aaaaaaaaaaaaaaaaaaaaaa@example.org"],

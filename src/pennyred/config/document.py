@@ -147,7 +147,8 @@ class Reader(Tables):
         }
 
     def _allowance(self) -> dict[str, Convert]:
-        return dict.fromkeys(("per_day", "per_source_per_day", "bounces_per_day"), kinds.number(0, 1_000_000_000))
+        names = [one.name for one in msgspec.structs.fields(AllowanceSettings)]
+        return dict.fromkeys(names, kinds.number(0, 1_000_000_000))
 
     def _authentication(self) -> dict[str, Convert]:
         return {

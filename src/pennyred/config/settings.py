@@ -25,6 +25,8 @@ class AllowanceSettings(msgspec.Struct, frozen=True):
     per_day: int = 20
     per_source_per_day: int = 1000
     bounces_per_day: int = 20
+    bounces_per_source_per_day: int = 100
+    replies_per_source_per_day: int = 200
 
 
 class RecipientSettings(msgspec.Struct, frozen=True):

@@ -52,13 +52,19 @@ class Claims:
     author: Recipient | None = None
     """The one mailbox of the one From field; None where there are more, or none that can be read."""
     sender: Recipient | None = None
-    """MAIL FROM; None for `<>`."""
+    """MAIL FROM; None for `<>`, and where it cannot be read."""
+    is_null: bool = False
+    """Whether it is `<>`."""
     list_id: str = ""
     """Of List-Id, in lower case, without the angle brackets (RFC 2919)."""
     replied_to: tuple[bytes, ...] = ()
     """Message-IDs named in In-Reply-To and References, without angle brackets, each once (RFC 5322 section 3.6.4)."""
     signers: tuple[str, ...] = ()
     """The domains (`d=`) of its DKIM signatures."""
+    returned: tuple[bytes, ...] = ()
+    """Message-IDs of the letters that it is a report on (`reports.read_report`); only of what comes from `<>`."""
+    reported: tuple[Recipient, ...] = ()
+    """Whom those were for, as it says."""
 
     @property
     def mailboxes(self) -> tuple[Recipient, ...]:

@@ -24,6 +24,15 @@ ALWAYS_FREE = frozenset({"postmaster", "abuse"})
 _REMEMBERED = 5_000
 """Sources: a client comes again."""
 
+WIDE_PREFIX = 32
+"""Of IPv6: what one provider has, and anybody who becomes one. It holds 65,536 networks of 48 bits."""
+WIDE_FACTOR = 8
+"""Times as much may come from one of those as from one network: most are the networks of many customers."""
+UNKNOWN_FACTOR = 10
+"""And from behind fronts that do not say who their clients are, all together."""
+ANSWERS_FACTOR = 10
+"""Times as many may come from one source as bounces, where they name letters of ours."""
+
 PASS_USES_PER_DAY = 5
 """How often a pass brings the same letter to the same recipient. Once is usual, more only where an answer was lost; but
 whoever else has got a copy of the letter can read the pass in it, and could send the letter again without end."""
@@ -60,7 +69,11 @@ class Allowances:
     per_source_per_day: int = 1000
     """In mode "bulk": for each source, whatever the sender."""
     bounces_per_day: int = 20
-    """In every mode: letters from `<>`, for each source and recipient."""
+    """In every mode: what looks like a report or an automatic answer from `<>`, for each source and recipient."""
+    bounces_per_source_per_day: int = 100
+    """And for each source, whoever it is for."""
+    replies_per_source_per_day: int = 200
+    """In every mode: what names a letter of ours, of each source whose senders are not known otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +142,40 @@ def is_surely_due(rules: Exemptions, mailbox: bytes) -> bool:
 
 
 def bounce_claims(allowances: Allowances, recipient: Recipient, networks: Sequence[str]) -> list[AllowanceClaim]:
-    """What a letter from `<>` to one recipient counts as; an unknown source is counted by the recipient alone."""
-    return [
-        AllowanceClaim(f"bounce {network} {recipient.canonical}", 1, allowances.bounces_per_day)
-        for network in networks or ("unknown",)
+    """What a report or an answer from `<>` to one recipient counts as: for the recipient, and in all.
+
+    Those of an unknown source are counted together.
+    """
+    each, total = allowances.bounces_per_day, allowances.bounces_per_source_per_day
+    wide = _wide(networks)
+    claims = [
+        AllowanceClaim(f"bounce {network} {recipient.canonical}", 1, each) for network in networks or ("unknown",)
     ]
+    claims += [AllowanceClaim(f"bounce {network} {recipient.canonical}", 1, each * WIDE_FACTOR) for network in wide]
+    claims += [AllowanceClaim(f"bounces {network}", 1, total) for network in networks]
+    claims += [AllowanceClaim(f"bounces {network}", 1, total * WIDE_FACTOR) for network in wide]
+    return claims if networks else [*claims, AllowanceClaim("bounces unknown", 1, total * UNKNOWN_FACTOR)]
+
+
+def reply_claims(allowances: Allowances, sources: Sequence[str]) -> list[AllowanceClaim]:
+    """What a letter counts as that names one of ours, besides that letter's own count."""
+    return _of_sources("replies", sources, allowances.replies_per_source_per_day)
+
+
+def answer_claims(allowances: Allowances, sources: Sequence[str]) -> list[AllowanceClaim]:
+    """The same for a report or an answer from `<>` that names one of ours."""
+    return _of_sources("answers", sources, allowances.bounces_per_source_per_day * ANSWERS_FACTOR)
+
+
+def window_claims(window: bytes, most: int, sources: Sequence[str]) -> list[AllowanceClaim]:
+    """What a letter counts as that comes while its recipient expects mail, besides that window's own count."""
+    return _of_sources(f"window {window.hex()}", sources, most)
+
+
+def _of_sources(what: str, sources: Sequence[str], most: int) -> list[AllowanceClaim]:
+    """A source that is not known is never throttled as one."""
+    claims = [AllowanceClaim(f"{what} {source}", 1, most) for source in sources]
+    return claims + [AllowanceClaim(f"{what} {source}", 1, most * WIDE_FACTOR) for source in _wide(sources)]
 
 
 def pass_claims(letter_hash: bytes) -> list[AllowanceClaim]:
@@ -147,8 +189,18 @@ def bulk_claims(allowances: Allowances, sender: str, networks: Sequence[str], re
         AllowanceClaim(f"sender {network} {sender}", recipients, allowances.per_day)
         for network in networks or ("unknown",)
     ]
-    claims += [AllowanceClaim(f"source {network}", recipients, allowances.per_source_per_day) for network in networks]
-    return claims
+    total = allowances.per_source_per_day
+    claims += [AllowanceClaim(f"source {network}", recipients, total) for network in networks]
+    return claims + [
+        AllowanceClaim(f"source {network}", recipients, total * WIDE_FACTOR) for network in _wide(networks)
+    ]
+
+
+def _wide(networks: Sequence[str]) -> list[str]:
+    """The provider's network that an IPv6 source is in; none for IPv4, whose networks cost money, nor for a domain."""
+    return [
+        str(IPv6Network(network).supernet(new_prefix=WIDE_PREFIX)) for network in networks if network.endswith("/48")
+    ]
 
 
 def canonical_or_none(mailbox: bytes) -> Recipient | None:

@@ -36,7 +36,7 @@ class Reason(StrEnum):
         return member
 
     POSTMASTER = "postmaster", Kind.EXEMPT, "postmaster and abuse are always free"
-    BOUNCE = "bounce", Kind.EXEMPT, "a bounce within the daily allowance"
+    BOUNCE = "bounce", Kind.EXEMPT, "a report or an automatic answer"
     NETWORK = "network", Kind.EXEMPT, "the client is in an exempt network"
     SENDER = "sender", Kind.EXEMPT, "the sender is exempt from this network"
     RECIPIENT = "recipient", Kind.EXEMPT, "the recipient takes unstamped mail"

@@ -4,6 +4,7 @@ A grant is a rule that somebody has made for a recipient: by writing to the send
 ask that the sender is who it says it is, because anybody can claim a name.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -14,6 +15,10 @@ from pennyred.postage.claims import Claims
 from pennyred.postage.policy import Address
 from pennyred.postage.reasons import Reason
 
+_BATV = re.compile(r"prvs=[0-9]{4}[0-9a-f]{6}=(.+)", re.DOTALL)
+"""The one form of a signed return path that several programs write (draft-levine-smtp-batv)."""
+_FOR_BOUNCES = re.compile(r"(?:\A|[-._])(?:bounces?|returns?|owner|errors?|srs[01])(?:\Z|[-._=+])")
+
 CORRESPONDENT_DAYS = 365
 """Since our user last wrote to them."""
 REPLY_DAYS = 30
@@ -21,6 +26,14 @@ REPLIES_MAX = 10
 """To one letter of ours: Message-IDs stand in public archives, and whoever reads one there can answer."""
 EXPECTED_LETTERS_MAX = 20
 """In one window: a sign-up, an order and its receipts."""
+BOUNCES_MAX = 50
+"""On one letter of ours: it may have gone to many."""
+BOUNCES_PER_LETTER = 3
+"""To an address of ours that is made to be bounced to, for each letter that left with it: one that is delayed first, is
+answered by a program, and fails in the end."""
+BOUNCES_TO_ADDRESS_MAX = 10_000
+EXPECTED_PER_SOURCE_MAX = 10
+"""Of one window: else whoever knows of it could use it up."""
 ANYBODY = "*"
 """In the place of a recipient: a rule of the administrator's for all of them."""
 
@@ -42,6 +55,8 @@ class Grant:
     """Or it must come from one of these."""
     counter: bytes = b""
     """What its use is counted under; empty where any number of letters may use it."""
+    is_limited_by_source: bool = True
+    """Whether its uses are counted for each source as well; not where only who has had a letter of ours can use it."""
 
     @property
     def is_about_origin(self) -> bool:
@@ -116,9 +131,18 @@ def parents(domain: str) -> tuple[str, ...]:
 
 
 def users_of(recipient: Recipient, delimiter: str) -> tuple[str, ...]:
-    """Under which names rules of a recipient may stand: its mailbox, without a tag too."""
-    base, _, tag = recipient.local.partition(delimiter) if delimiter else (recipient.local, "", "")
-    names = [recipient.canonical]
+    """Under which names rules of a recipient may stand: its mailbox, without a tag or a signature (BATV) too."""
+    signed = _BATV.fullmatch(recipient.local)
+    local = signed[1] if signed else recipient.local
+    base, _, tag = local.partition(delimiter) if delimiter else (local, "", "")
+    names = [recipient.canonical, *([Recipient(local, recipient.domain).canonical] if signed else [])]
     if tag and base:
         names.append(Recipient(base, recipient.domain).canonical)
     return tuple(names)
+
+
+def is_bounce_address(sender: Recipient, delimiter: str) -> bool:
+    """Whether a MAIL FROM of ours is made to be bounced to, and not somebody's mailbox: a tagged or signed one (BATV,
+    VERP, SRS), or that of a list or a mailing.
+    """
+    return len(users_of(sender, delimiter)) > 1 or "=" in sender.local or _FOR_BOUNCES.search(sender.local) is not None

@@ -4,6 +4,8 @@ import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 from pennyred.config import GateSettings
 from pennyred.config.settings import RecipientSettings
 from pennyred.postage.policy import Allowances, Exemptions, Mode
@@ -31,9 +33,7 @@ def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) 
         mode=Mode(gate.mode),
         price=gate.price,
         exemptions=Exemptions(gate.exempt.networks, gate.exempt.senders, frozenset(gate.exempt.recipients)),
-        allowances=Allowances(
-            gate.allowance.per_day, gate.allowance.per_source_per_day, gate.allowance.bounces_per_day
-        ),
+        allowances=Allowances(**msgspec.structs.asdict(gate.allowance)),
         recipients=RecipientRules(_recipient_rules(gate), gate.recipient_delimiter),
         aliases=Aliases(_aliases(gate)),
         forwarders=gate.forwarders,

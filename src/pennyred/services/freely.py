@@ -8,8 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.policy import AllowanceClaim, Allowances, bounce_claims, bulk_claims, pass_claims
+from pennyred.postage.policy import (
+    AllowanceClaim,
+    Allowances,
+    answer_claims,
+    bounce_claims,
+    bulk_claims,
+    pass_claims,
+    reply_claims,
+    window_claims,
+)
 from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.wanted import EXPECTED_PER_SOURCE_MAX, Grant
 from pennyred.services.letterbox import Envelope
 from pennyred.services.ports import AllowanceBook
 from pennyred.services.standing import Judgement, Standing
@@ -27,14 +37,33 @@ class Freebies:
     claims: list[AllowanceClaim] = field(default_factory=list)
 
     async def take_bounce(self, standings: Sequence[Standing]) -> None:
-        """A letter from `<>` to one recipient is free within its daily allowance (RFC 5321 section 4.5.5)."""
-        if self.envelope.sender or len(standings) != 1:
+        """A report or an automatic answer (RFC 5321 section 4.5.5) to one recipient is free within daily allowances.
+
+        What only comes from `<>`, and looks like anybody's letter, is one.
+        """
+        if not self.judgement.is_answer or len(standings) != 1:
             return
         (standing,) = standings
         if standing.reason.kind is Kind.EXEMPT or standing.recipient is None:
             return
         if await self._take(bounce_claims(self.limits, standing.recipient, self.judgement.networks)):
             _set_free(standing, Reason.BOUNCE)
+
+    async def take_counted(self, grant: Grant) -> bool:
+        """Count a letter that comes free by what is counted by itself, for its source as well: else whoever gathers
+        many Message-IDs of ours has free mail without end.
+        """
+        sources = self.judgement.sources
+        match grant.reason:
+            case Reason.REPLY:
+                claims = reply_claims(self.limits, sources)
+            case Reason.EXPECTED:
+                claims = window_claims(grant.counter, EXPECTED_PER_SOURCE_MAX, sources)
+            case Reason.BOUNCE if grant.is_limited_by_source:
+                claims = answer_claims(self.limits, sources)
+            case _:
+                claims = []
+        return not claims or await self._take(claims)
 
     async def take_passes(self, standings: Sequence[Standing]) -> bool:
         """Count the passes that letters have come with; False where one has been used too often today."""
@@ -45,9 +74,9 @@ class Freebies:
     async def take_bulk(self, unstamped: Sequence[Standing]) -> bool:
         """Unstamped recipients are free within the allowances of their source and sender: all of them or none.
 
-        The null sender has an allowance of its own, and no other: it is everybody's.
+        `<>` is a sender like any other here, of each source for itself: who wants one can have any name.
         """
-        is_free = bool(self.envelope.sender) and await self._take(self._bulk_claims(len(unstamped)))
+        is_free = await self._take(self._bulk_claims(len(unstamped)))
         for standing in unstamped:
             standing.is_over_allowance = not is_free
             if is_free:
@@ -59,7 +88,7 @@ class Freebies:
         unstamped = [one for one in standings if one.reason.kind is Kind.DUE and not one.has_good_stamp]
         if unstamped:
             claims = [replace(claim, key=f"watched {claim.key}") for claim in self._bulk_claims(len(unstamped))]
-            is_free = bool(self.envelope.sender) and await self._take(claims)
+            is_free = await self._take(claims)
             for standing in unstamped:
                 standing.is_over_allowance = not is_free
 

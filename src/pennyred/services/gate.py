@@ -20,7 +20,6 @@ from pennyred.services.approval import proven as in_words
 from pennyred.services.case import Case
 from pennyred.services.dressing import added_fields, kept_header
 from pennyred.services.figures import facts_of
-from pennyred.services.freely import Freebies
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.gatepolicy import Check, GatePolicy
 from pennyred.services.holding import Holding, give_back, hold_all, settlement
@@ -120,9 +119,10 @@ class Desk:
         return await wanted_too(self._judging.wanted, self.authenticator, policy, envelope, free, now=now)
 
     async def _open(self, letter: Letter, envelope: Envelope, times: Stopwatch) -> Case:
-        now, policy = self._clock(), self.policy
-        judgement, wanting = await self._judging.judge(letter, envelope, policy, self.authenticator, now=now)
-        freebies = Freebies(self._allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
+        policy = self.policy
+        judgement, wanting, freebies = await self._judging.judge(
+            letter, envelope, policy, self.authenticator, self._allowances, now=self._clock()
+        )
         times.lap(Phase.JUDGE)
         return Case(policy, letter, envelope, judgement, wanting, freebies, self._random_bytes(16), times)
 
@@ -158,7 +158,7 @@ class Desk:
         if not unstamped or await self._allow(case, unstamped):
             return None
         for one in unstamped:
-            if one.mode is Mode.BULK and one.reason is Reason.NO_STAMP and case.envelope.sender:
+            if one.mode is Mode.BULK and one.reason is Reason.NO_STAMP:
                 one.reason = Reason.BULK
         surely = [one for one in unstamped if one.doubt is None]
         if not surely:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from pennyred.postage.verdict import LicenceCache
 from pennyred.services.barring import BadStamps, Barring
 from pennyred.services.formernames import FormerNames
+from pennyred.services.freely import Freebies
 from pennyred.services.gatepolicy import GatePolicy
 from pennyred.services.keyring import PrepareKeys, all_known
 from pennyred.services.letterbox import Envelope, Letter
 from pennyred.services.offered import Examiner
-from pennyred.services.ports import Authenticator, WantedBook
-from pennyred.services.standing import Judgement, Standing, begin, judge_stamps, stamps_to_judge
+from pennyred.services.ports import AllowanceBook, Authenticator, WantedBook
+from pennyred.services.standing import SECONDS_PER_DAY, Judgement, Standing, begin, judge_stamps, stamps_to_judge
 from pennyred.services.wanting import NothingWanted, Wanting
 
 
@@ -34,11 +35,19 @@ class Judging:
         self._licences = LicenceCache()
 
     async def judge(
-        self, letter: Letter, envelope: Envelope, policy: GatePolicy, authenticator: Authenticator, *, now: int
-    ) -> tuple[Judgement, Wanting]:
+        self,
+        letter: Letter,
+        envelope: Envelope,
+        policy: GatePolicy,
+        authenticator: Authenticator,
+        allowances: AllowanceBook,
+        *,
+        now: int,
+    ) -> tuple[Judgement, Wanting, Freebies]:
         """Where each recipient stands before an office is asked; and what was used up of what is counted."""
         judgement = begin(letter, envelope, policy, now=now)
-        wanting = Wanting(self.wanted, authenticator, policy, letter, envelope, now)
+        freebies = Freebies(allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
+        wanting = Wanting(self.wanted, authenticator, policy, letter, envelope, freebies, now)
         await wanting.look(judgement)
         source = envelope.source_ip if envelope.source_known else ""
         barring = Barring(policy, self._licences, self._bad_stamps, source, self._draw)
@@ -49,7 +58,7 @@ class Judging:
             examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now, barring, keys.undecided)
             await self._former.recall(judgement, examiner)
         barring.close()
-        return judgement, wanting
+        return judgement, wanting, freebies
 
     async def note_paid(self, paid: Sequence[Standing], day: int) -> None:
         """These recipients have had their letter, and a stamp was taken for each."""

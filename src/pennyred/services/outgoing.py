@@ -11,7 +11,7 @@ from pennyred.postage.address import Recipient
 from pennyred.postage.claims import author_of, is_automatic, message_ids
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.policy import canonical_or_none
-from pennyred.postage.wanted import users_of
+from pennyred.postage.wanted import is_bounce_address, users_of
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.letterbox import Answer, Delivery, Envelope, Fate, Letter, Relay
 
@@ -26,9 +26,18 @@ class CorrespondentBook(Protocol):
     """Where it is written down whom our users write to."""
 
     async def note(
-        self, *, day: int, users: tuple[str, ...], others: tuple[str, ...], message_ids: tuple[bytes, ...]
+        self,
+        *,
+        day: int,
+        users: tuple[str, ...],
+        others: tuple[str, ...],
+        message_ids: tuple[bytes, ...],
+        bounces_to: str = "",
     ) -> None:
-        """These users have written to these others, in a letter with these Message-IDs, on a day since 1970-01-01."""
+        """These users have written to these others, in a letter with these Message-IDs, on a day since 1970-01-01.
+
+        `bounces_to` is the MAIL FROM it left with, where that is made to be bounced to.
+        """
         ...
 
 
@@ -75,21 +84,27 @@ class OutgoingDesk:
 
     async def _learn(self, letter: Letter, envelope: Envelope, taken: Sequence[bytes]) -> None:
         """Only of what our user has written himself, in MAIL FROM and From alike: automatic answers, lists and
-        redirected letters are begun by strangers, and would make friends of them.
+        redirected letters are begun by strangers, and would make friends of them. But whatever left with an address
+        of ours that is made to be bounced to may come back to it.
         """
         sender = canonical_or_none(envelope.sender) if envelope.sender else None
-        if sender is None or not taken or is_automatic(letter.header):
+        user = self._user(sender) if sender is not None and taken else ""
+        if sender is None or not user:
             return
-        user = self._user(sender)
+        bounces_to = {"bounces_to": sender.canonical} if is_bounce_address(sender, self.delimiter) else {}
+        day = self._clock() // SECONDS_PER_DAY
         author = author_of(letter.header)
-        if not user or author is None or self._user(author) != user:
+        if is_automatic(letter.header) or author is None or self._user(author) != user:
+            if bounces_to:
+                await self._book.note(day=day, users=(), others=(), message_ids=(), **bounces_to)
             return
         others = [canonical_or_none(mailbox) for mailbox in taken[:RECIPIENTS_LEARNED_MAX]]
         await self._book.note(
-            day=self._clock() // SECONDS_PER_DAY,
+            day=day,
             users=(user,),
             others=tuple(dict.fromkeys(other.canonical for other in others if other is not None)),
             message_ids=tuple(message_ids(letter.header, b"message-id")[:1]),
+            **bounces_to,
         )
 
     def _user(self, mailbox: Recipient) -> str:

@@ -24,6 +24,7 @@ from pennyred.postage.policy import (
     source_rule,
 )
 from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.reports import looks_automatic
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verdict import LicenceCache
 from pennyred.services.barring import NOBODY_KNOWN, Barring
@@ -112,6 +113,8 @@ class Judgement:
     passes: frozenset[Field]
     """Pass fields of the letter that verify; all others are stripped."""
     header_hash: bytes
+    is_answer: bool = False
+    """Whether it comes from `<>` and looks like what should: a report, an automatic answer."""
     bad_stamps: int = 0
     """How many stamps were judged that nobody makes by mistake."""
     authentication: Authentication = UNPROVEN
@@ -154,7 +157,8 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
         if rule or own_passes:
             standing.reason = rule or Reason.PASS
     networks = source_networks(source) if envelope.source_known else ()
-    return Judgement(tuple(standings), networks, frozenset(valid_passes), hashed)
+    is_answer = not envelope.sender and looks_automatic(letter.header)
+    return Judgement(tuple(standings), networks, frozenset(valid_passes), hashed, is_answer)
 
 
 def stamps_to_judge(judgement: Judgement) -> list[Stamp]:

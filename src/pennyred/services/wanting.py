@@ -13,7 +13,7 @@ recipients are in doubt.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pennyred.postage.authentication import UNPROVEN, Authentication
 from pennyred.postage.claims import Claims, read_claims
@@ -21,7 +21,9 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.permitaddress import has_tag, is_tag_for
 from pennyred.postage.policy import Mode, Network, canonical_or_none, parse_source
 from pennyred.postage.reasons import Reason
+from pennyred.postage.reports import BEGINNING_BYTES, read_report
 from pennyred.postage.wanted import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
+from pennyred.services.freely import Freebies
 from pennyred.services.gatepolicy import Check, GatePolicy
 from pennyred.services.letterbox import Envelope, Letter
 from pennyred.services.ports import Authenticator, WantedBook
@@ -37,6 +39,7 @@ class Wanting:
     policy: GatePolicy
     letter: Letter
     envelope: Envelope
+    freebies: Freebies
     now: int
     used: list[bytes] = field(default_factory=list)
 
@@ -45,15 +48,14 @@ class Wanting:
         unsettled = [one for one in judgement.standings if one.is_open and one.recipient is not None]
         if not unsettled and self.policy.check is not Check.ALWAYS:
             return
-        sender = canonical_or_none(self.envelope.sender) if self.envelope.sender else None
-        claims, source = read_claims(self.letter.header, sender), parse_source(self.envelope.source_ip)
+        claims, source = self._claims(), parse_source(self.envelope.source_ip)
         offers = await self._offers(unsettled, claims) if unsettled else []
         for standing, grants in offers:
             # What is counted waits for what is proven, which costs no use.
             await self._take(standing, [one for one in grants if not one.counter and holds_by_network(one, source)])
         offers = [(standing, grants) for standing, grants in offers if standing.is_open]
         proven, is_vital = UNPROVEN, self._may_hang_on_origin(offers)
-        if is_vital or self._is_origin_counted(offers):
+        if is_vital or self._is_origin_counted(offers, judgement):
             proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=is_vital)
             judgement.authentication = proven
         for standing, grants in offers:
@@ -69,6 +71,14 @@ class Wanting:
                 await self.book.give_back(used)
             except Unavailable:
                 return
+
+    def _claims(self) -> Claims:
+        """What the letter says of itself; of one from `<>` also what it is about."""
+        header = self.letter.header
+        if self.envelope.sender:
+            return read_claims(header, canonical_or_none(self.envelope.sender))
+        named = read_report(_beginning(self.letter))
+        return replace(read_claims(header, None), is_null=True, returned=named.letters, reported=named.recipients)
 
     async def _offers(self, standings: Sequence[Standing], claims: Claims) -> list[tuple[Standing, list[Grant]]]:
         """What may let the letter in free for each recipient, the names of the rules in their order."""
@@ -133,13 +143,13 @@ class Wanting:
         is_tagged = self.policy.pass_key is not None and has_tag(standing.recipient, recipients.delimiter)
         return is_tagged or (rules is not None and bool(rules.senders))
 
-    def _is_origin_counted(self, offers: Sequence[tuple[Standing, Sequence[Grant]]]) -> bool:
+    def _is_origin_counted(self, offers: Sequence[tuple[Standing, Sequence[Grant]]], judgement: Judgement) -> bool:
         """Whether who the sender is makes a difference to what is counted, or is always to be found out."""
         if self.policy.check is not Check.NEEDED:
             return self.policy.check is Check.ALWAYS
         return any(
-            # An allowance is counted under the domain, where one is proven; `<>` has an allowance of its own.
-            standing.mode is not Mode.REQUIRE and not standing.offered and bool(self.envelope.sender)
+            # An allowance is counted under the domain, where one is proven; what answers has one of its own.
+            standing.mode is not Mode.REQUIRE and not standing.offered and not judgement.is_answer
             for standing, _ in offers
         )
 
@@ -150,7 +160,7 @@ class Wanting:
                 return
             if grant.counter:
                 try:
-                    if not await self.book.use([grant.counter]):
+                    if not (await self.freebies.take_counted(grant) and await self.book.use([grant.counter])):
                         continue
                 except Unavailable:
                     standing.doubt = Reason.INTERNAL
@@ -158,6 +168,15 @@ class Wanting:
                 self.used.append(grant.counter)
                 standing.is_counted = True
             standing.reason = grant.reason
+
+
+def _beginning(letter: Letter) -> bytes:
+    gathered = b""
+    for piece in letter.body():
+        gathered += piece[: BEGINNING_BYTES - len(gathered)]
+        if len(gathered) == BEGINNING_BYTES:
+            break
+    return gathered
 
 
 async def wanted_too(

@@ -34,6 +34,8 @@ class Learned:
     """To whom, canonical."""
     message_ids: tuple[bytes, ...] = ()
     origin: str = "outgoing"
+    bounces_to: str = ""
+    """The MAIL FROM it left with, canonical, where that is made to be bounced to (`postage.wanted`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Hasher:
         text = other if isinstance(other, bytes) else other.encode()
         return hashlib.sha256(b"\0".join((self._salt, user.encode(), text))).digest()[:_HASH_BYTES]
 
+    def address(self, address: str) -> bytes:
+        """Of an address of ours that is made to be bounced to."""
+        return self.pair("", address)
+
 
 class Correspondents:
     """The writing side; see `wanted.WantedBook` for what is asked of it in a letter's life. Raises Unavailable."""
@@ -65,14 +71,20 @@ class Correspondents:
         self._hasher = hasher
 
     async def note(
-        self, *, day: int, users: tuple[str, ...], others: tuple[str, ...], message_ids: tuple[bytes, ...]
+        self,
+        *,
+        day: int,
+        users: tuple[str, ...],
+        others: tuple[str, ...],
+        message_ids: tuple[bytes, ...],
+        bounces_to: str = "",
     ) -> None:
         """See `services.outgoing.CorrespondentBook`."""
-        await self.learn([Learned(day, users, others, message_ids)])
+        await self.learn([Learned(day, users, others, message_ids, bounces_to=bounces_to)])
 
     async def learn(self, learned: Sequence[Learned]) -> None:
         """Note who has written to whom, and what has left; when this returns, it is durable."""
-        await self._commits.answer(self._learn, learned, weight=sum(len(one.others) for one in learned))
+        await self._commits.answer(self._learn, learned, weight=sum(1 + len(one.others) for one in learned))
 
     async def remove(self, user: str, others: Sequence[str]) -> int:
         """Forget some of a user's correspondents, or all where none is named; how many there were."""
@@ -121,8 +133,13 @@ class Correspondents:
                 some,
             )
         connection.executemany(
-            f"INSERT INTO sent VALUES (?1, {LATER_DAY.format('?2')}, 0) ON CONFLICT DO NOTHING",  # noqa: S608 - ours
+            f"INSERT INTO sent VALUES (?1, {LATER_DAY.format('?2')}, 0, 0) ON CONFLICT DO NOTHING",  # noqa: S608 - ours
             sent,
+        )
+        connection.executemany(
+            f"INSERT INTO bounce_address VALUES (?1, {LATER_DAY.format('?2')}, 1, 0)"  # noqa: S608 - ours
+            " ON CONFLICT (address) DO UPDATE SET day = excluded.day, letters = bounce_address.letters + 1",
+            [(self._hasher.address(one.bounces_to), one.day) for one in learned if one.bounces_to],
         )
         if learned:
             _forget(connection)
@@ -166,6 +183,7 @@ def _forget(connection: Connection) -> None:
     for table, key, column, kept_days in (
         ("correspondent", "user, other", "last_day", CORRESPONDENT_DAYS),
         ("sent", "letter", "day", REPLY_DAYS),
+        ("bounce_address", "address", "day", REPLY_DAYS),
     ):
         connection.execute(
             f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table}"  # noqa: S608 - ours

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pennyred.postage.claims import Claims
-from pennyred.postage.wanted import EXPECTED_LETTERS_MAX, REPLIES_MAX, Grant
+from pennyred.postage.wanted import BOUNCES_MAX, EXPECTED_LETTERS_MAX, REPLIES_MAX, Grant
+from pennyred.state.bounces import ADDRESS_COUNTER, BOUNCE_COUNTER, MOST_TO_ADDRESS, bounce_grants
 from pennyred.state.correspondents import REPLY_COUNTER, Hasher, correspondent_grant, reply_grants
 from pennyred.state.permits import EXPECTED_COUNTER, SECONDS_PER_DAY, permit_grants, window_grants
 from pennyred.storage.groupcommit import GroupCommit
@@ -13,7 +14,7 @@ from pennyred.storage.statements import Connection
 
 _IS_ANY = (
     "SELECT EXISTS (SELECT 1 FROM correspondent) OR EXISTS (SELECT 1 FROM sent)"
-    " OR EXISTS (SELECT 1 FROM permit) OR EXISTS (SELECT 1 FROM expected)"
+    " OR EXISTS (SELECT 1 FROM permit) OR EXISTS (SELECT 1 FROM expected) OR EXISTS (SELECT 1 FROM bounce_address)"
 )
 
 
@@ -63,42 +64,57 @@ class WantedBook:
             found += [known] if known else []
         if claims.replied_to:
             found += reply_grants(connection, self._hasher, users, claims.replied_to, day)
+        if claims.is_null:
+            found += bounce_grants(connection, self._hasher, users, claims, day)
         found += permit_grants(connection, users, claims, day)
         return found + window_grants(connection, users, question.now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    """Where uses of one kind are counted: a table's column, by its key, and up to what."""
+
+    table: str
+    key: str
+    column: str
+    most: str
+    """As SQL."""
+
+
+_COUNTERS = {
+    REPLY_COUNTER: _Counter("sent", "letter", "used", str(REPLIES_MAX)),
+    BOUNCE_COUNTER: _Counter("sent", "letter", "bounced", str(BOUNCES_MAX)),
+    ADDRESS_COUNTER: _Counter("bounce_address", "address", "used", MOST_TO_ADDRESS),
+    EXPECTED_COUNTER: _Counter("expected", "id", "used", str(EXPECTED_LETTERS_MAX)),
+}
 
 
 def _use(connection: Connection, requests: Sequence[Sequence[bytes]]) -> list[bool]:
     answers = []
     for counters in requests:
-        is_left = all(_used(connection, counter) < _most(counter) for counter in counters)
+        is_left = all(_is_left(connection, counter) for counter in counters)
         if is_left:
             _raise(connection, counters, 1)
         answers.append(is_left)
     return answers
 
 
-def _most(counter: bytes) -> int:
-    return REPLIES_MAX if counter[:1] == REPLY_COUNTER else EXPECTED_LETTERS_MAX
-
-
-def _used(connection: Connection, counter: bytes) -> int:
-    if counter[:1] == REPLY_COUNTER:
-        rows: Any = connection.execute("SELECT used FROM sent WHERE letter = ?", (counter[1:],)).fetchall()
-    else:
-        rows = connection.execute("SELECT used FROM expected WHERE id = ?", (_window(counter),)).fetchall()
-    return int(rows[0][0]) if rows else _most(counter)  # forgotten meanwhile: there is nothing left of it
+def _is_left(connection: Connection, counter: bytes) -> bool:
+    """Whether there is a use left; of what was forgotten meanwhile there is none."""
+    kind, key = _read(counter)
+    statement = f"SELECT {kind.column} < {kind.most} FROM {kind.table} WHERE {kind.key} = ?"  # noqa: S608 - ours
+    rows: Any = connection.execute(statement, (key,)).fetchall()
+    return bool(rows and rows[0][0])
 
 
 def _raise(connection: Connection, counters: Sequence[bytes], by: int) -> None:
-    replies = [(by, counter[1:]) for counter in counters if counter[:1] == REPLY_COUNTER]
-    windows = [(by, _window(counter)) for counter in counters if counter[:1] == EXPECTED_COUNTER]
-    connection.executemany(
-        "UPDATE sent SET used = CASE WHEN used + ?1 > 0 THEN used + ?1 ELSE 0 END WHERE letter = ?2", replies
-    )
-    connection.executemany(
-        "UPDATE expected SET used = CASE WHEN used + ?1 > 0 THEN used + ?1 ELSE 0 END WHERE id = ?2", windows
-    )
+    for counter in counters:
+        kind, key = _read(counter)
+        more = f"{kind.column} + ?1"
+        statement = f"UPDATE {kind.table} SET {kind.column} = CASE WHEN {more} > 0 THEN {more} ELSE 0 END"  # noqa: S608
+        connection.execute(f"{statement} WHERE {kind.key} = ?2", (by, key))
 
 
-def _window(counter: bytes) -> int:
-    return int.from_bytes(counter[1:], "big")
+def _read(counter: bytes) -> tuple[_Counter, bytes | int]:
+    kind, name = counter[:1], counter[1:]
+    return _COUNTERS[kind], int.from_bytes(name, "big") if kind == EXPECTED_COUNTER else name
