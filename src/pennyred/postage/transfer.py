@@ -1,16 +1,21 @@
-"""Transfer encodings of RFC 2045 section 6, and encoded words of RFC 2047: eight bits carried in seven."""
+"""Transfer encodings of RFC 2045 section 6: eight bits carried in seven."""
 
 import base64
-import binascii
 import re
 
+LINE_OCTETS_MAX = 998
+"""RFC 5321 section 4.5.3.1.6, RFC 5322 section 2.1.1; CRLF not counted."""
 QUOTED_LINE_OCTETS = 76
 """RFC 2045 section 6.7: the longest line of quoted-printable, soft break included."""
 QUOTED_SHARE_MAX = 0.18
 """More octets to escape than this, and base64 is the shorter of the two."""
 
 _ESCAPED = re.compile(rb"[^!-<>-~ \t]")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
+_UNQUOTED = re.compile(rb"[\x80-\xff\0]|(?<!=)=++(?=[\x80-\xff\0])")
+"""Octets that quoted-printable may not have, and each "=" before one, which would begin another escape."""
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/= \t]")
+_MISTAKEN = (b"From ", b"--")
+"""Mailboxes in one file put ">" before the first; the other may look like a boundary."""
 
 
 def encode_quoted_printable(content: bytes) -> bytes:
@@ -19,8 +24,12 @@ def encode_quoted_printable(content: bytes) -> bytes:
 
 
 def requote(encoded: bytes) -> bytes:
-    """Quoted-printable with octets or lines that it may not have, as quoted-printable of the same content."""
-    return encode_quoted_printable(binascii.a2b_qp(encoded))
+    """Quoted-printable with octets or lines that it may not have, as quoted-printable that is read as before.
+
+    What can stay stays, an escape that is none too. White space behind the "=" of a soft break is none of the text
+    (RFC 2045 section 6.7, rule 3), and goes.
+    """
+    return b"\r\n".join(map(_requoted_line, encoded.split(b"\r\n")))
 
 
 def encode_base64_lines(content: bytes) -> bytes:
@@ -28,9 +37,16 @@ def encode_base64_lines(content: bytes) -> bytes:
     return _in_lines(base64.b64encode(content))
 
 
-def rewrap_base64(encoded: bytes) -> bytes:
-    """Base64 in lines of 76; octets that are not of its alphabet, which readers skip, are dropped."""
-    return _in_lines(_NOT_BASE64.sub(b"", encoded))
+def rewrap_base64(encoded: bytes) -> bytes | None:
+    """Base64 with its too long lines cut; None where one of them, or an octet anywhere, can be no base64."""
+    lines = encoded.split(b"\r\n")
+    if (
+        not encoded.isascii()
+        or b"\0" in encoded
+        or any(len(line) > LINE_OCTETS_MAX and _NOT_BASE64.search(line) for line in lines)
+    ):
+        return None
+    return b"\r\n".join(_in_lines(line) if len(line) > LINE_OCTETS_MAX else line for line in lines)
 
 
 def is_shorter_quoted(content: bytes) -> bool:
@@ -39,45 +55,42 @@ def is_shorter_quoted(content: bytes) -> bool:
     return escapes <= QUOTED_SHARE_MAX * len(content)
 
 
-def encoded_words(octets: bytes) -> bytes:
-    """Octets as RFC 2047 words separated by single spaces, which a reader joins again to the same octets.
-
-    What is not UTF-8 is labelled `unknown-8bit` (RFC 1428 section 3): nobody can know what was meant.
-    """
-    try:
-        pieces, charset = _characters_together(octets.decode()), b"utf-8"
-    except UnicodeDecodeError:
-        pieces, charset = [octets[start : start + 39] for start in range(0, len(octets), 39)], b"unknown-8bit"
-    return b" ".join(b"=?%s?b?%s?=" % (charset, base64.b64encode(piece)) for piece in pieces)
-
-
-def _characters_together(text: str) -> list[bytes]:
-    """Pieces of at most 45 octets that end between characters (RFC 2047 section 5)."""
-    pieces = [b""]
-    for character in text:
-        octets = character.encode()
-        if len(pieces[-1]) + len(octets) > 45:
-            pieces.append(b"")
-        pieces[-1] += octets
-    return pieces
-
-
 def _in_lines(encoded: bytes) -> bytes:
     return b"\r\n".join(encoded[start : start + 76] for start in range(0, len(encoded), 76))
 
 
 def _quoted_line(line: bytes) -> bytes:
-    encoded = _ESCAPED.sub(lambda match: b"=%02X" % match[0][0], line)
-    if encoded.startswith(b"From "):
-        encoded = b"=46" + encoded[1:]  # mailboxes in one file put ">" before it
+    encoded = _ESCAPED.sub(_escape, line)
     if encoded.endswith((b" ", b"\t")):
         encoded = encoded[:-1] + b"=%02X" % encoded[-1]
+    return _soft_broken(encoded)
+
+
+def _requoted_line(line: bytes) -> bytes:
+    unpadded = line.rstrip(b" \t")
+    if unpadded.endswith(b"=") or len(line) > LINE_OCTETS_MAX:
+        line = unpadded
+    line = _UNQUOTED.sub(_escape, line)
+    return _soft_broken(line) if len(line) > LINE_OCTETS_MAX else line
+
+
+def _escape(octets: re.Match[bytes]) -> bytes:
+    return b"".join(b"=%02X" % octet for octet in octets[0])
+
+
+def _soft_broken(encoded: bytes) -> bytes:
+    """A line of quoted-printable in lines of 76, none of which others would take for something else."""
     pieces: list[bytes] = []
     start = 0
-    while len(encoded) - start > QUOTED_LINE_OCTETS:
-        end = start + QUOTED_LINE_OCTETS - 1
+    while len(encoded) - start + 2 * encoded.startswith(_MISTAKEN, start) > QUOTED_LINE_OCTETS:
+        end = start + QUOTED_LINE_OCTETS - 1 - 2 * encoded.startswith(_MISTAKEN, start)
         end -= next((back for back in (1, 2) if encoded[end - back : end - back + 1] == b"="), 0)
-        pieces.append(encoded[start:end] + b"=")
+        end = start + (len(encoded[start:end].rstrip(b"=")) or end - start)  # "==" is read in two ways
+        pieces.append(_not_mistaken(encoded[start:end]) + b"=")
         start = end
-    pieces.append(encoded[start:])
+    pieces.append(_not_mistaken(encoded[start:]))
     return b"\r\n".join(pieces)
+
+
+def _not_mistaken(line: bytes) -> bytes:
+    return b"=%02X" % line[0] + line[1:] if line.startswith(_MISTAKEN) else line

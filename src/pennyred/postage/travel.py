@@ -1,17 +1,35 @@
 """A letter made safe to travel before it is stamped: afterwards nobody may have a reason to alter it.
 
-Safe is what RFC 5321 lets every server pass on untouched: CRLF line ends, lines of at most 998 octets, no NUL, and
-eight-bit octets only where the next hop has said 8BITMIME (bodies) or SMTPUTF8 (the header). A safe letter stays as it
-is, byte for byte. In others the transfer encoding of the parts that need it is changed (RFC 2045 section 6), never
-their content.
+Safe is what RFC 5321 lets every server pass on untouched: CRLF line ends, lines of at most 998 octets, no NUL, a header
+of fields only, and eight-bit octets only where the next hop has said 8BITMIME (bodies) or SMTPUTF8 (the header). A safe
+letter stays as it is, byte for byte. In others the transfer encoding of the parts that need it is changed (RFC 2045
+section 6), never their content: what cannot be spelt in another way is refused, and nothing is left out.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
+from pennyred.postage.encodedwords import Assume, assumed_charset
 from pennyred.postage.errors import MalformedLetter
-from pennyred.postage.letter import Field, parse_header
+from pennyred.postage.letter import Field
 from pennyred.postage.lineends import file_with_crlf
+from pennyred.postage.mimeparts import (
+    IDENTITY,
+    LETTERS,
+    MAILBOX_LINES,
+    NESTING_MAX,
+    Entity,
+    closes,
+    first_charset,
+    has_binary_part,
+    has_strange_line,
+    names_boundary,
+    read_entity,
+    take_apart,
+    type_of_parts,
+)
 from pennyred.postage.transfer import (
     encode_base64_lines,
     encode_quoted_printable,
@@ -21,46 +39,52 @@ from pennyred.postage.transfer import (
 )
 from pennyred.postage.travelfields import fit_field, is_fit
 
-NESTING_MAX = 30
 PARTS_MAX = 10_000
 
+Say = Callable[[str], None]
+"""Told, in a sentence for the sender, what was taken for granted."""
+
 _BARE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_MAILBOX_LINES = re.compile(rb"\A(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
-"""What a mailbox in one file puts before a letter (RFC 4155): no field, and below a stamp it would end the header."""
-_COMMENT = re.compile(rb"\([^()]*\)")
-_MEDIA_TYPE = re.compile(rb"\s*([^\s/;()]+)\s*/\s*([^\s/;()]+)")
-_BOUNDARY = re.compile(rb';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.IGNORECASE)
-_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
-_IDENTITY = frozenset((b"", b"7bit", b"8bit", b"binary"))
 _SEALED = frozenset((b"multipart/signed", b"multipart/encrypted"))
+_DKIM_SIGNATURE = re.compile(rb"^dkim-signature[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_SPACE_BEFORE_COLON = re.compile(rb"\A([!-9;-~]+)[ \t]+:")
 
 
 def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bool:
     """Whether a letter can travel as it is; `eight_bit`: the next hop has 8BITMIME, `utf8`: it has SMTPUTF8 too."""
-    if not letter.endswith(b"\r\n") or _BARE_NEWLINE.search(letter) or _MAILBOX_LINES.match(letter):
+    if not letter.endswith(b"\r\n") or _BARE_NEWLINE.search(letter) or MAILBOX_LINES.match(letter):
         return False
-    header, _, body = _take_apart(letter)
-    return is_fit(header, eight_bit=utf8) and is_fit(body, eight_bit=eight_bit)
+    header, _, body = take_apart(letter)
+    return _is_fit_header(header, utf8=utf8) and not has_strange_line(header) and is_fit(body, eight_bit=eight_bit)
 
 
-def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bytes:
+def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = lambda _: None) -> bytes:
     """The letter as it can travel: itself where it is safe already, else with the same content in other encodings.
 
-    Every line end becomes CRLF, a CR that belongs to none a blank, as at the gate, and a mailbox's "From " lines go.
-    Raises `MalformedLetter`, in a sentence for the sender, where that cannot be done: a signed or encrypted part would
-    have to be altered, an address needs SMTPUTF8, a limit is exceeded.
+    Every line end becomes CRLF, a CR that belongs to none a blank, as at the gate, a mailbox's "From " lines go, and an
+    empty line that is missing below a header is put there. Raises `MalformedLetter`, in a sentence for the sender,
+    where that cannot be done: a signed or encrypted part would have to be altered, an address needs SMTPUTF8, a limit
+    is exceeded, programs differ in how the letter is to be read.
     """
     if is_safe(letter, eight_bit=eight_bit, utf8=utf8):
         return letter
-    normal = _MAILBOX_LINES.sub(b"", file_with_crlf(letter))
-    if not normal.endswith(b"\r\n"):
-        normal += b"\r\n"
-    if _BARE_NEWLINE.search(letter) and _has_binary_part(normal, b"text/plain", 0):
+    normal = file_with_crlf(letter)
+    normal += b"" if normal.endswith(b"\r\n") else b"\r\n"
+    above = MAILBOX_LINES.match(normal)
+    normal = normal[above.end() :] if above else normal
+    if _BARE_NEWLINE.search(letter) and has_binary_part(read_entity(normal, b"text/plain", is_letter=True)):
         raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
-    safe = _Parts(eight_bit).entity(normal, b"text/plain", 0, raw_header=utf8)
+    lines_above = above[0].count(b"\n") if above else 0
+    safe = _Parts(eight_bit, utf8, say).entity(normal, b"text/plain", 0, 1 + lines_above, "")
     if not is_safe(safe, eight_bit=eight_bit, utf8=utf8):
         raise MalformedLetter("the letter cannot be put in a form that travels")
+    if safe != normal and _DKIM_SIGNATURE.search(take_apart(normal)[0]):
+        say("the letter had to be altered, and the DKIM signature that it bears no longer holds")
     return safe
+
+
+class _PlacedError(MalformedLetter):
+    """It says already where in the letter."""
 
 
 @dataclass(slots=True)
@@ -68,129 +92,154 @@ class _Parts:
     """One walk through the parts of a letter."""
 
     eight_bit: bool
+    utf8: bool
+    say: Say
     count: int = 0
 
-    def entity(self, raw: bytes, default_type: bytes, depth: int, *, raw_header: bool) -> bytes:
-        """A letter or a part: header, empty line, body."""
+    def entity(self, raw: bytes, default_type: bytes, depth: int, line: int, charset: str) -> bytes:
+        """The letter, or a part that begins in this line of it, in a letter of this charset; itself where it is fit."""
         self.count += 1
         if depth > NESTING_MAX or self.count > PARTS_MAX:
             raise MalformedLetter(f"a letter of more than {NESTING_MAX} parts in parts, or {PARTS_MAX} parts")
-        header, separator, body = _take_apart(raw)
-        fields = parse_header(header).fields
-        media_type, boundary = _content_type(fields, default_type)
-        encoding = _transfer_encoding(fields)
-        fit = [field.raw if is_fit(field.raw, eight_bit=raw_header) else fit_field(field) for field in fields]
-        if is_fit(body, eight_bit=self.eight_bit):
-            return b"".join(fit) + separator + body
-        if media_type in _SEALED:
-            raise MalformedLetter(f"a {media_type.decode()} part cannot travel as it is; altering it would break it")
-        if media_type.startswith(b"multipart/"):
-            new_encoding, body = self._multipart(body, media_type, boundary, encoding, depth)
-        elif media_type == b"message/rfc822":
-            _want_identity(media_type, encoding)
-            new_encoding = self._container_encoding(encoding)
-            body = self.entity(body, b"text/plain", depth + 1, raw_header=self.eight_bit)
+        if depth and is_fit(raw, eight_bit=self.eight_bit):
+            return raw
+        try:
+            return self._mended(read_entity(raw, default_type, is_letter=depth == 0), depth, line, charset)
+        except _PlacedError:
+            raise
+        except MalformedLetter as error:
+            where = f"the part that begins in line {line}: " if depth else ""
+            raise _PlacedError(f"{where}{error}") from error
+
+    def _mended(self, entity: Entity, depth: int, line: int, charset: str) -> bytes:
+        body_line = line + entity.body_line
+        if entity.is_repaired:
+            self.say(
+                f"line {body_line - 1} is no header field: the text begins there, and an empty line is put before it"
+            )
+            body_line -= 1
+        if not is_fit(entity.above, eight_bit=self.eight_bit):
+            raise MalformedLetter("its first line is no header field, and cannot travel")
+        header = self._header(entity, depth, line, first_charset(entity) or charset)
+        body, encoding = entity.body, b""
+        if not is_fit(body, eight_bit=self.eight_bit):
+            if not entity.content.is_certain:
+                raise MalformedLetter("programs differ in what its Content-Type says")
+            encoding, body = self._body(entity, depth, body_line, first_charset(entity) or charset)
+            if encoding != entity.encoding():
+                header = _with_encoding(entity.fields, header, encoding, is_letter=depth == 0)
+        return entity.above + b"".join(header) + entity.separator + body
+
+    def _header(self, entity: Entity, depth: int, line: int, charset: str) -> list[bytes]:
+        fit: list[bytes] = []
+        for field in entity.fields:
+            if is_fit(field.raw, eight_bit=self.eight_bit) if depth else _is_fit_header(field.raw, utf8=self.utf8):
+                fit.append(_SPACE_BEFORE_COLON.sub(rb"\1:", field.raw))
+            else:
+                try:
+                    fit.append(fit_field(field, self._assume(field, charset)))
+                except MalformedLetter as error:
+                    raise _PlacedError(f"line {line}: {error}") from error
+                name, _, _ = fit[-1].partition(b":")
+                if name.lower() != field.key:
+                    self.say(f"line {line}: eight-bit text may not stand there, and is kept as {name.decode()}")
+            line += field.raw.count(b"\n")
+        return fit
+
+    def _assume(self, field: Field, charset: str) -> Assume:
+        """What is assumed of a field's octets is said, where they do not say themselves that they are UTF-8."""
+
+        def assume(octets: bytes) -> str:
+            assumed = assumed_charset(octets, charset)
+            if assumed != "utf-8":
+                name = field.key.decode("ascii", "replace")
+                self.say(f"field {name!r}: eight-bit text in it does not say its charset, and is taken for {assumed}")
+            return assumed
+
+        return assume
+
+    def _body(self, entity: Entity, depth: int, line: int, charset: str) -> tuple[bytes, bytes]:
+        """The new transfer encoding, and the body."""
+        media_type, encoding = entity.content.media_type, entity.encoding()
+        if not entity.content.is_multipart and media_type not in LETTERS:
+            return _encode(entity.body, media_type, encoding)
+        if encoding not in IDENTITY:
+            name = media_type[:80].decode("ascii")
+            raise MalformedLetter(f"a {name} part may not be encoded as a whole (RFC 2045 section 6.4)")
+        if entity.content.is_multipart:
+            body = self._multipart(entity, depth, line, charset)
         else:
-            new_encoding, body = _encode(body, media_type, encoding)
-        if new_encoding != encoding:
-            fit = _with_encoding(fields, fit, new_encoding, is_letter=depth == 0)
-        return b"".join(fit) + separator + body
+            body = self.entity(entity.body, b"text/plain", depth + 1, line, "")
+        # What holds parts is 7bit once they all are.
+        return (b"7bit" if encoding in (b"8bit", b"binary") and not self.eight_bit else encoding), body
 
-    def _multipart(
-        self, body: bytes, media_type: bytes, boundary: bytes, encoding: bytes, depth: int
-    ) -> tuple[bytes, bytes]:
-        _want_identity(media_type, encoding)
-        pieces = _split_parts(body, boundary) if boundary else []
-        if len(pieces) < 3:
+    def _multipart(self, entity: Entity, depth: int, line: int, charset: str) -> bytes:
+        media_type = entity.content.media_type
+        is_sealed = media_type in _SEALED
+        boundary, pieces = entity.split()
+        if not is_sealed and (len(pieces) < 3 or closes(pieces[1], boundary)):
             raise MalformedLetter("a multipart letter without its boundary cannot be encoded to travel")
-        default_type = _type_of_parts(media_type)
-        for at in range(2, len(pieces), 2):
-            if pieces[at - 1].rstrip(b" \t").endswith(b"--" + boundary + b"--"):
-                # What follows the last boundary is for nobody to read; so is what precedes the first.
-                epilogue = b"".join(pieces[at:])
-                pieces[at:] = [epilogue if is_fit(epilogue, eight_bit=self.eight_bit) else b"\r\n"]
+        if names_boundary(entity.body, boundary):
+            raise MalformedLetter("a part within it has the same boundary, and programs differ in where it ends")
+        lines = [line, *accumulate((piece.count(b"\n") for piece in pieces), initial=line)]
+        default_type = type_of_parts(media_type)
+        for at in range(0 if len(pieces) > 1 and not closes(pieces[1], boundary) else 2, len(pieces), 2):
+            if at and closes(pieces[at - 1], boundary):
+                # Some programs take a last boundary straight below another for none, and show what follows.
+                is_clear = len(pieces) == at + 1 and bool(pieces[at - 2])
+                pieces[at:] = [self._unread(b"".join(pieces[at:]), is_clear=is_clear)]
                 break
-            part = self.entity(pieces[at][2:], default_type, depth + 1, raw_header=self.eight_bit)
-            pieces[at] = pieces[at][:2] + part
-        if not is_fit(pieces[0], eight_bit=self.eight_bit):
-            pieces[:2] = [b"", pieces[1].removeprefix(b"\r\n")]
-        return self._container_encoding(encoding), b"".join(pieces)
+            if not at:
+                pieces[at] = self._unread(pieces[at])
+            elif not is_sealed:
+                part = self.entity(pieces[at][2:], default_type, depth + 1, lines[at + 1] + 1, charset)
+                pieces[at] = pieces[at][:2] + part
+        body = b"".join(pieces)
+        if is_sealed and not is_fit(body, eight_bit=self.eight_bit):
+            raise MalformedLetter(f"a {media_type.decode()} part cannot travel as it is; altering it would break it")
+        return body
 
-    def _container_encoding(self, encoding: bytes) -> bytes:
-        """What a part that holds parts says of itself: once they are all 7bit, so is it."""
-        return b"7bit" if encoding in (b"8bit", b"binary") and not self.eight_bit else encoding
-
-
-def _take_apart(entity: bytes) -> tuple[bytes, bytes, bytes]:
-    """Header section, the empty line, body; joined they are the entity again."""
-    if entity.startswith(b"\r\n"):
-        return b"", b"\r\n", entity[2:]
-    end = entity.find(b"\r\n\r\n")
-    return (entity, b"", b"") if end < 0 else (entity[: end + 2], b"\r\n", entity[end + 4 :])
-
-
-def _value(fields: tuple[Field, ...], key: bytes) -> bytes:
-    return next((field.value for field in fields if field.key == key), b"")
-
-
-def _content_type(fields: tuple[Field, ...], default: bytes) -> tuple[bytes, bytes]:
-    """The media type in lower case, and the boundary ("" for none)."""
-    value = _value(fields, b"content-type").replace(b"\r\n", b"")
-    match = _MEDIA_TYPE.match(_COMMENT.sub(b"", value))
-    boundary = _BOUNDARY.search(value)
-    quoted, plain = boundary.groups() if boundary else (b"", b"")
-    text = plain or _QUOTED_PAIR.sub(rb"\1", quoted or b"").rstrip(b" ")
-    return b"/".join(match.groups()).lower() if match and match[0].isascii() else default, text
+    def _unread(self, text: bytes, *, is_clear: bool = True) -> bytes:
+        """What stands before the first part or behind the last one, where no program shows it: kept, though encoded."""
+        if is_fit(text, eight_bit=self.eight_bit):
+            return text
+        if not is_clear:
+            raise MalformedLetter(
+                "there are parts below its last boundary, and programs differ in whether they show them"
+            )
+        self.say("text outside of all parts, which mail programs do not show, is kept as quoted-printable")
+        return encode_quoted_printable(text)
 
 
-def _transfer_encoding(fields: tuple[Field, ...]) -> bytes:
-    """In lower case, without comments; "" where none is named."""
-    return _COMMENT.sub(b"", _value(fields, b"content-transfer-encoding")).strip().lower()
-
-
-def _type_of_parts(media_type: bytes) -> bytes:
-    """What a part of a multipart is that does not say it (RFC 2046 section 5.1.5)."""
-    return b"message/rfc822" if media_type == b"multipart/digest" else b"text/plain"
-
-
-def _has_binary_part(entity: bytes, default_type: bytes, depth: int) -> bool:
-    """Whether a part, however deep, is binary and no text: where line ends were changed, it is not what it was."""
-    header, _, body = _take_apart(entity)
-    fields = parse_header(header).fields
-    media_type, boundary = _content_type(fields, default_type)
-    inner: list[bytes] = []
-    if media_type == b"message/rfc822":
-        inner = [body]
-    elif media_type.startswith(b"multipart/"):
-        inner = [piece[2:] for piece in _split_parts(body, boundary)[2::2]] if boundary else []
-    elif not media_type.startswith(b"text/") and _transfer_encoding(fields) == b"binary":
-        return True
-    if inner and depth >= NESTING_MAX:
-        raise MalformedLetter(f"a letter of more than {NESTING_MAX} parts in parts")
-    return any(_has_binary_part(part, _type_of_parts(media_type), depth + 1) for part in inner)
-
-
-def _split_parts(body: bytes, boundary: bytes) -> list[bytes]:
-    """Preamble, delimiter, part, delimiter, part ..., each part beginning with the CRLF that ends the delimiter."""
-    delimiter = re.compile(rb"((?:\A|\r\n)--" + re.escape(boundary) + rb"(?:--)?[ \t]*)(?=\r\n|\Z)")
-    return delimiter.split(body)
-
-
-def _want_identity(media_type: bytes, encoding: bytes) -> None:
-    if encoding not in _IDENTITY:
-        name = media_type[:80].decode("ascii")
-        raise MalformedLetter(f"a {name} part may not be encoded as a whole (RFC 2045 section 6.4)")
+def _is_fit_header(raw: bytes, *, utf8: bool) -> bool:
+    """As `is_fit`, for the letter's own header: eight-bit text may only be UTF-8 there (RFC 6532 section 3)."""
+    if not is_fit(raw, eight_bit=utf8):
+        return False
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _encode(body: bytes, media_type: bytes, encoding: bytes) -> tuple[bytes, bytes]:
     """A leaf's new transfer encoding and body."""
+    if media_type.startswith(b"message/"):
+        shown = media_type[:80].decode("ascii")
+        raise MalformedLetter(f"a {shown} part has eight-bit octets or too long lines, and no encoding exists for it")
     end = b"\r\n" if body.endswith(b"\r\n") else b""
-    if encoding == b"base64":
-        return encoding, rewrap_base64(body) + end
     if encoding == b"quoted-printable":
         return encoding, requote(body)
-    if encoding not in _IDENTITY or media_type == b"message/partial":
-        raise MalformedLetter("a part with an encoding unknown here has eight-bit octets or too long lines")
+    if encoding == b"base64":
+        wrapped = rewrap_base64(body)
+        if wrapped is None:
+            raise MalformedLetter("a part in base64 has octets that are none, which programs read in different ways")
+        return encoding, wrapped
+    if encoding not in IDENTITY:
+        shown = encoding[:40].decode("ascii", "replace")
+        raise MalformedLetter(
+            f"a part with an encoding unknown here ({shown!r}) has eight-bit octets or too long lines"
+        )
     if is_shorter_quoted(body):
         return b"quoted-printable", encode_quoted_printable(body)
     return b"base64", encode_base64_lines(body) + end

@@ -1,40 +1,47 @@
 """Header fields made fit to travel: raw eight-bit text as encoded words, lines of more than 998 octets folded.
 
 What a field means stays: unstructured text, names before addresses and comments become encoded words (RFC 2047),
-parameters become RFC 2231's. Where no such spelling exists (an address, a message id) there is nothing to be done.
+parameters become RFC 2231's, URIs get percent signs. Where no such spelling exists (an address, a message id, what a
+machine signed) there is nothing to be done, and the letter is refused.
 """
 
 import re
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 from pennyred.postage.address import canonical_domain
+from pennyred.postage.encodedwords import EIGHT_BIT, ENCODED_WORD, Assume, assumed_charset, encoded_words
 from pennyred.postage.errors import MalformedAddress, MalformedLetter
+from pennyred.postage.fieldgrammar import Grammar, grammar_of
 from pennyred.postage.letter import Field
-from pennyred.postage.transfer import encoded_words
+from pennyred.postage.parameters import spell_parameters
+from pennyred.postage.phrases import spell_addresses, spell_comments, spell_text
+from pennyred.postage.structured import Token, tokens
+from pennyred.postage.transfer import LINE_OCTETS_MAX
 
-LINE_OCTETS_MAX = 998
-"""RFC 5321 section 4.5.3.1.6, RFC 5322 section 2.1.1; CRLF not counted."""
 _FOLD_OCTETS = 76
 
-_WITH_ADDRESSES = frozenset(
-    b"from to cc bcc reply-to sender resent-from resent-to resent-cc resent-bcc resent-sender resent-reply-to list-id"
-    b" disposition-notification-to return-receipt-to errors-to mail-followup-to mail-reply-to received".split()
-)
-_WITH_PARAMETERS = frozenset((b"content-type", b"content-disposition"))
-_RIGID = frozenset(
-    b"message-id in-reply-to references date return-path mime-version content-transfer-encoding content-id"
-    b" dkim-signature domainkey-signature arc-seal arc-message-signature x-postage-stamp x-postage-pass".split()
-)
-
-_EIGHT_BIT = re.compile(rb"[\x80-\xff]")
+_TRACE = frozenset((b"received", b"x-received"))
+"""No encoded word may stand in these, not even in a comment (RFC 2047 section 5). What servers wrote of a stranger's
+strange name is kept as text, under the name that RFC 6857 has for fields without a spelling of their own."""
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
-_WORDS = re.compile(rb"[^ \t]+|[ \t]+")
-_ENCODED_WORD = re.compile(rb"=\?[!->@-~]+\?[bBqQ]\?[!->@-~]*\?=")
-_PARAMETER = re.compile(rb';([ \t]*)([^=;\s"*]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^;\s"]*)')
-# A quoted text that never ends takes all the rest, a last backslash too: else each quote would be tried to the end.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|<[^<>]*(?:>|\Z)|[ \t]+|[(),:;]|[^\s"<(),:;]+|.', re.DOTALL)
-_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
+_SPACE_AND_WORD = re.compile(rb"[^ \t]+|[ \t]+")
+_KEY_DATA = re.compile(rb"((?:\A|;)\s*keydata\s*=)([A-Za-z0-9+/=]+)")
+"""Autocrypt's key, in which its readers leave white space out (Autocrypt 1.1 section 2.1)."""
+_AUTHORITY = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*)(.*)", re.DOTALL)
+_MAILTO = re.compile(rb"(mailto:[^?]*@)([^?]*)(.*)", re.DOTALL | re.IGNORECASE)
+
+
+_ROOM: dict[Grammar, bytes | str] = {
+    Grammar.ADDRESSES: b",",
+    Grammar.PHRASES: b",",
+    Grammar.URIS: b",",
+    Grammar.IDS: "angle",
+    Grammar.COMMENTS: b";",
+    Grammar.PARAMETERS: b";",
+}
+"""Behind which token white space may be added."""
 
 
 def is_fit(raw: bytes, *, eight_bit: bool) -> bool:
@@ -47,146 +54,142 @@ def has_long_line(octets: bytes) -> bool:
     return len(octets) > LINE_OCTETS_MAX and any(len(line) > LINE_OCTETS_MAX for line in octets.split(b"\r\n"))
 
 
-def fit_field(field: Field) -> bytes:
+def fit_field(field: Field, assume: Assume = lambda octets: assumed_charset(octets, "")) -> bytes:
     """The whole field in a spelling that can travel; raises `MalformedLetter` where there is none."""
-    if not field.key:
-        raise MalformedLetter("a line of the header that is no field is too long or not ASCII")
     name, _, value = field.raw.removesuffix(b"\r\n").partition(b":")
+    name = name.rstrip(b" \t")
     value = _FOLDING.sub(b"", value)
     if b"\0" in value:
         raise MalformedLetter(f"field {_shown(field.key)} has a NUL")
-    if _EIGHT_BIT.search(value):
-        value = _speller(field.key)(value)
-    if _EIGHT_BIT.search(value):
+    grammar = grammar_of(field.key)
+    if field.key in _TRACE and EIGHT_BIT.search(value):
+        name, grammar = b"Downgraded-" + name, Grammar.TEXT
+    try:
+        if EIGHT_BIT.search(value):
+            value = _SPELLERS[grammar](value, assume)
+        folded = _fold(name + b":", value, grammar)
+        if has_long_line(folded):
+            folded = _fold(name + b":", _loosened(value, grammar, assume), grammar)
+    except MalformedLetter as error:
+        raise MalformedLetter(f"field {_shown(field.key)}: {error}") from error
+    if EIGHT_BIT.search(folded):
         raise MalformedLetter(f"field {_shown(field.key)} has eight-bit text where no encoding exists for it")
-    folded = _fold(name + b":", value)
-    if has_long_line(folded) and field.key not in _RIGID | _WITH_ADDRESSES | _WITH_PARAMETERS:
-        folded = _fold(name + b":", b" " + encoded_words(value.strip(b" \t")))
-    elif has_long_line(folded) and field.key in _WITH_ADDRESSES:
-        folded = _fold(name + b":", _spaced(value))
     if has_long_line(folded):
         raise MalformedLetter(f"field {_shown(field.key)} has a line of more than 998 octets that cannot be folded")
     return folded + b"\r\n"
 
 
-def _speller(key: bytes) -> Callable[[bytes], bytes]:
-    if key in _WITH_ADDRESSES:
-        return _spell_addresses
-    if key in _WITH_PARAMETERS:
-        return _spell_parameters
-    return (lambda value: value) if key in _RIGID else _spell_text
+def fold_field(field: Field, value: bytes) -> bytes:
+    """The whole field with this value, in lines of at most 76 octets where there is white space to fold at."""
+    return _fold(field.raw.partition(b":")[0].rstrip(b" \t") + b":", value, grammar_of(field.key)) + b"\r\n"
 
 
 def _shown(key: bytes) -> str:
     return repr(key[:40].decode("ascii"))
 
 
-def _fold(start: bytes, value: bytes) -> bytes:
-    """Lines of at most 76 octets where there is white space to fold at; none is of white space only."""
+def _fold(start: bytes, value: bytes, grammar: Grammar) -> bytes:
+    """Lines of at most 76 octets where there is white space to fold at; none is of white space only.
+
+    White space in quotes and brackets is left alone where that does: some programs show the fold in a file's name.
+    """
+    if grammar not in {Grammar.TEXT, Grammar.UNKNOWN}:
+        folded = _folded(start, _unbroken(value))
+        if not has_long_line(folded):
+            return folded
+    return _folded(start, _SPACE_AND_WORD.findall(value))
+
+
+def _unbroken(value: bytes) -> list[bytes]:
+    """White space and what stands between, with quoted texts and angle brackets in one piece."""
+    pieces: list[list[bytes]] = []
+    was_space = True
+    for token in tokens(value):
+        for raw in _SPACE_AND_WORD.findall(token.raw) if token.kind == "comment" else [token.raw]:
+            is_space = not raw.strip(b" \t")
+            if is_space or was_space:
+                pieces.append([raw])
+            else:
+                pieces[-1].append(raw)
+            was_space = is_space
+    return [b"".join(piece) for piece in pieces]
+
+
+def _folded(start: bytes, pieces: Iterable[bytes]) -> bytes:
     lines = [start]
     space = b""
-    for word in _WORDS.findall(value):
-        if word[:1] in b" \t":
-            space = word
+    for piece in pieces:
+        if not piece.strip(b" \t"):
+            space = piece
             continue
-        if len(lines[-1]) + len(space) + len(word) > _FOLD_OCTETS and space and lines[-1] != start:
-            lines.append(space + word)
+        length = len(lines[-1]) + len(space) + len(piece)
+        if space and length > (LINE_OCTETS_MAX if lines[-1] == start else _FOLD_OCTETS):
+            lines.append(space + piece)
         else:
-            lines[-1] += space + word
+            lines[-1] += space + piece
         space = b""
     lines[-1] += space
     return b"\r\n".join(lines)
 
 
-def _spell_text(value: bytes) -> bytes:
-    """Eight-bit words, and the white space between them, as encoded words; everything else stays.
+def _loosened(value: bytes, grammar: Grammar, assume: Assume) -> bytes:
+    """The value with white space where its grammar has room for it, or in words of a length that can travel."""
+    if grammar is Grammar.TEXT:
+        return _loosened_text(value, assume)
+    if grammar is Grammar.RIGID:
+        return _KEY_DATA.sub(lambda found: found[1] + re.sub(rb".{70}", rb"\g<0> ", found[2]), value)
+    if grammar in {Grammar.ADDRESSES, Grammar.PHRASES, Grammar.PARAMETERS}:
+        value = _SPELLERS[grammar](value, assume)
+    room = _ROOM.get(grammar)
+    pieces = [*tokens(value), Token("space", b"")]
+    has_room = (room in {one.raw, one.kind} and following.kind != "space" for one, following in pairwise(pieces))
+    return b"".join(one.raw + b" " if has else one.raw for one, has in zip(pieces, has_room, strict=False))
 
-    A reader drops white space between two encoded words, so next to one the space goes into the word.
+
+def _loosened_text(value: bytes, assume: Assume) -> bytes:
+    """Words that are too long as encoded words, or all of it, where white space is."""
+    spelt = spell_text(value, assume)
+    if has_long_line(_folded(b"", _SPACE_AND_WORD.findall(spelt))) and not ENCODED_WORD.search(value):
+        text = value.strip(b" \t")
+        spelt = b" " + encoded_words(text, assume(text))
+    return spelt
+
+
+def _spell_uris(value: bytes, assume: Assume) -> bytes:
+    """What is in angle brackets with percent signs, comments as encoded words."""
+    raws = (
+        _ascii_uri(token.raw) if token.kind == "angle" else spell_comments(token.raw, assume) for token in tokens(value)
+    )
+    return b"".join(raws)
+
+
+def _ascii_uri(uri: bytes) -> bytes:
+    """An IRI as the URI that it stands for (RFC 3987 section 3.1), its host in A-labels; octets of another charset than
+    UTF-8 stay the octets they are.
     """
-    tokens = _WORDS.findall(value)
-    spelt: list[bytes] = []
-    at = 0
-    while at < len(tokens):
-        if not _EIGHT_BIT.search(tokens[at]):
-            spelt.append(tokens[at])
-            at += 1
-            continue
-        end = at + 1
-        while end + 1 < len(tokens) and _EIGHT_BIT.search(tokens[end + 1]):
-            end += 2
-        before = at > 1 and bool(_ENCODED_WORD.fullmatch(tokens[at - 2]))
-        after = end + 1 < len(tokens) and bool(_ENCODED_WORD.fullmatch(tokens[end + 1]))
-        octets = (tokens[at - 1] if before else b"") + b"".join(tokens[at:end]) + (tokens[end] if after else b"")
-        spelt.append(encoded_words(octets))
-        at = end
-    return b"".join(spelt)
+    for host in (_AUTHORITY, _MAILTO):
+        if found := host.fullmatch(uri[1:-1]):
+            user, at, name = found[2].rpartition(b"@")
+            uri = b"<" + found[1] + user + at + _a_labels(name) + found[3] + b">"
+            break
+    return EIGHT_BIT.sub(lambda octet: b"%%%02X" % octet[0][0], uri)
 
 
-def _spell_parameters(value: bytes) -> bytes:
-    """Eight-bit parameters in the form of RFC 2231 section 4."""
-
-    def spell(match: re.Match[bytes]) -> bytes:
-        space, name, content = match.groups()
-        if not _EIGHT_BIT.search(content):
-            return match[0]
-        octets = _unquoted(content)
-        try:
-            octets.decode()
-            charset = b"utf-8"
-        except UnicodeDecodeError:
-            charset = b"unknown-8bit"
-        return b";%s%s*=%s''%s" % (space or b" ", name, charset, urllib.parse.quote(octets, safe="").encode())
-
-    return _PARAMETER.sub(spell, value)
-
-
-def _unquoted(text: bytes) -> bytes:
-    return _QUOTED_PAIR.sub(rb"\1", text[1:].removesuffix(b'"')) if text.startswith(b'"') else text
-
-
-def _spell_addresses(value: bytes) -> bytes:
-    """Eight-bit names and comments as encoded words, eight-bit domains as A-labels; local parts stay."""
-    spelt: list[bytes] = []
-    phrase: list[bytes] = []
-    comment: list[bytes] = []
-    depth = 0
-    for token in _TOKEN.findall(value):
-        if depth or token == b"(":
-            depth += {b"(": 1, b")": -1}.get(token, 0)
-            comment.append(token)
-            if depth == 0:
-                spelt.append(_spell_phrase(phrase) + _spell_comment(b"".join(comment)))
-                phrase, comment = [], []
-        elif token in (b",", b":", b";") or token.startswith(b"<"):
-            spelt += [_spell_phrase(phrase), _spell_domain(token)]
-            phrase = []
-        else:
-            phrase.append(token)
-    return b"".join([*spelt, _spell_phrase(phrase), *comment])
-
-
-def _spell_phrase(tokens: list[bytes]) -> bytes:
-    text = b"".join(tokens)
-    if not _EIGHT_BIT.search(text):
-        return text
-    if b"@" in text and not any(token.startswith(b'"') for token in tokens):
-        return _spell_domain(text)
-    words = b"".join(_unquoted(token) for token in tokens)
-    stripped = words.strip(b" \t")
-    start = len(words) - len(words.lstrip(b" \t"))
-    return (words[:start] or b" ") + encoded_words(stripped) + b" "
-
-
-def _spell_comment(comment: bytes) -> bytes:
-    if not _EIGHT_BIT.search(comment):
-        return comment
-    return b"(" + encoded_words(_QUOTED_PAIR.sub(rb"\1", comment[1:-1])) + b")"
+def _a_labels(host: bytes) -> bytes:
+    """A host, and a port behind it, in A-labels; as it is where that is no name."""
+    name, colon, port = host.partition(b":")
+    if not EIGHT_BIT.search(name):
+        return host
+    try:
+        return canonical_domain(urllib.parse.unquote_to_bytes(name).decode()).encode() + colon + port
+    except (UnicodeDecodeError, MalformedAddress):
+        return host
 
 
 def _spell_domain(address: bytes) -> bytes:
     local, at, rest = address.rpartition(b"@")
     domain = rest.rstrip(b"> \t")
-    if not at or not _EIGHT_BIT.search(domain):
+    if not at or not EIGHT_BIT.search(domain):
         return address
     try:
         return local + at + canonical_domain(domain.decode()).encode() + rest[len(domain) :]
@@ -194,6 +197,18 @@ def _spell_domain(address: bytes) -> bytes:
         return address
 
 
-def _spaced(value: bytes) -> bytes:
-    """With white space after each comma between addresses, so that there is somewhere to fold."""
-    return b"".join(token + b" " if token == b"," else token for token in _TOKEN.findall(value))
+def _as_it_is(value: bytes, _: Assume) -> bytes:
+    return value
+
+
+_SPELLERS: dict[Grammar, Callable[[bytes, Assume], bytes]] = {
+    Grammar.TEXT: spell_text,
+    Grammar.UNKNOWN: spell_text,
+    Grammar.ADDRESSES: lambda value, assume: spell_addresses(value, assume, _spell_domain),
+    Grammar.PHRASES: lambda value, assume: spell_addresses(value, assume, _spell_domain),
+    Grammar.IDS: lambda value, assume: spell_addresses(value, assume, lambda identifier: identifier),
+    Grammar.URIS: _spell_uris,
+    Grammar.PARAMETERS: spell_parameters,
+    Grammar.COMMENTS: spell_comments,
+    Grammar.RIGID: _as_it_is,
+}
