@@ -96,7 +96,7 @@ class TestStamp:
     def test_date_and_message_id_are_added_where_they_are_missing(self, run):
         stamped = run("stamp", "--to", "bob@example.org", stdin=b"From: ann@sender.example\n\nHello\n").out
 
-        assert names(stamped) == [b"x-postage-stamp", b"date", b"message-id", b"from"]
+        assert names(stamped) == [b"x-postage-stamp", b"date", b"message-id", b"to", b"from"]
         assert b"@sender.example>\r\n" in stamped
 
     def test_who_is_named_twice_has_one_stamp_and_that_is_said(self, run):
@@ -121,6 +121,7 @@ class TestStamp:
         [
             TWO_DOMAINS,
             b"Bcc:\r\n" + LETTER,
+            b"Resent-Bcc: x@b.example\r\n" + LETTER,
             b"From: a@b.example\r\n\r\n",
             b"To: Bob Smith\r\nFrom: a@b.example\r\n\r\n",
             b"",
@@ -131,7 +132,47 @@ class TestStamp:
         assert run("stamp", "--json", stdin=letter, status=2).document["error"]["message"]
 
     def test_a_bcc_field_is_no_obstacle_where_the_recipient_is_named(self, run):
-        assert run("stamp", "--to", "x@b.example", stdin=TWO_DOMAINS).out.startswith(b"X-Postage-Stamp:")
+        letter = b"Resent-Bcc: z@b.example\r\n" + TWO_DOMAINS
+
+        stamped = run("stamp", "--to", "x@b.example", stdin=letter).out
+
+        assert stamped.startswith(b"X-Postage-Stamp:")
+        assert not {b"bcc", b"resent-bcc"} & set(names(stamped)), "this copy's recipient may not learn of the others"
+
+    def test_a_stamped_letter_is_stamped_no_second_time(self, run):
+        once = run("stamp", "--to", "bob@example.org", stdin=b"From: ann@sender.example\nCc: root\n\nHello\n").out
+
+        assert run("stamp", "--to", "bob@example.org", stdin=once).out == once
+
+    def test_what_is_guessed_is_said_and_the_document_is_alone_on_standard_output(self, run):
+        letter = b"From: J\xf6rg <ann@sender.example>\r\nTo: bob@example.org\r\nCc: root\r\n\r\nHello\r\n"
+
+        said = run("stamp", "--to", "bob@example.org", "--json", stdin=letter)
+
+        assert "taken for windows-1252" in said.err
+        assert "'root' has no domain, and becomes root@sender.example" in said.err
+        assert said.document["recipients"] == ["bob@example.org"]
+
+    def test_an_address_without_a_domain_is_no_recipient(self, run):
+        """A guess may stand in a letter; nobody pays for one, or sends to it."""
+        assert "name the recipients with --to" in run("stamp", stdin=b"To: root\r\n" + LETTER, status=2).err
+
+    @pytest.mark.parametrize(
+        ("letter", "why"),
+        [
+            (b"no field\r\n" + LETTER, "line 1 of the letter's header is no field: 'no field'"),
+            (
+                b"List-Unsubscribe: <https://x.example/" + b"a" * 999 + b">\r\n" + LETTER,
+                "line 1: field 'list-unsubscribe'",
+            ),
+            (b"Cc: a!b\r\n" + LETTER, "'a!b' has no domain"),
+        ],
+    )
+    def test_what_would_be_lost_or_garbled_is_refused_with_its_place(self, run, letter, why):
+        said = run("stamp", "--to", "bob@example.org", stdin=letter, status=2)
+
+        assert why in said.err
+        assert said.out == b""
 
     def test_eight_bit_text_is_encoded_before_it_is_stamped(self, run):
         letter = LETTER + "Grüße\r\n".encode()

@@ -2,6 +2,7 @@
 
 import email.utils
 import os
+import re
 
 import pytest
 from stationery import LETTER, NOW, Stationery
@@ -15,7 +16,15 @@ from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.verdict import LicenceCache, judge_parsed
-from pennyred.services.franking import RECIPIENTS_MAX, apart, completed, make_copies, recipients_of, stamp_letter
+from pennyred.services.franking import (
+    RECIPIENTS_MAX,
+    apart,
+    completed,
+    make_copies,
+    recipients_of,
+    stamp_letter,
+    without_blind,
+)
 
 DESK = Stationery()
 
@@ -85,6 +94,31 @@ def test_cc_is_for_all_to_see_and_bcc_is_not():
     assert (found.visible, found.bcc) == (("a@b.example", "c@d.example"), ("e@f.example",))
 
 
+def test_resent_bcc_is_bcc():
+    found = recipients_of(letter_to("a@b.example", "Resent-Bcc: e@f.example"))
+
+    assert (found.visible, found.bcc) == (("a@b.example",), ("e@f.example",))
+
+
+@pytest.mark.parametrize(
+    ("to", "found"),
+    [
+        ('"=?utf-8?q?J=C3=B6rg?=" <j@b.example>', "j@b.example"),
+        ("=?utf-8?q?J=C3=B6?==?utf-8?q?rg?= <j@b.example>", "j@b.example"),
+        ("=?utf-8?q?J=C3=B6rg?=<j@b.example>", "j@b.example"),
+        ('"=?utf-8?q?J=C3=B6rg?="<j@b.example> (he)', "j@b.example"),
+        ("Jo <.a@b.example>", ".a@b.example"),
+        ("a..b@b.example", "a..b@b.example"),
+        ("a.@b.example (docomo)", "a.@b.example"),
+        ('"a b"@b.example', '"a b"@b.example'),
+        ("Bob <bob@b.example.>", "bob@b.example."),
+    ],
+)
+def test_whom_an_envelope_can_name_a_field_can(to, found):
+    """The library refuses most of these."""
+    assert list(recipients_of(letter_to(to)).visible) == [found]
+
+
 def test_recipients_have_a_limit():
     many = ",\r\n ".join(f"a{number}@b.example" for number in range(RECIPIENTS_MAX + 1))
 
@@ -121,6 +155,7 @@ def test_one_copy_for_each_domain_and_one_for_each_blind_recipient():
         ("c@D.example",),
         ("x@b.example",),
         ("y@d.example",),
+        ("z@b.example",),
     ]
     assert all(b"cc:" not in copy.letter for copy in copies)
 
@@ -181,3 +216,58 @@ def test_date_and_message_id_are_added_where_they_are_missing():
 
 def test_a_complete_letter_stays_as_it_is():
     assert completed(LETTER, now=NOW, message_id="<2@x>") == LETTER
+
+
+@pytest.mark.parametrize("name", [b"Date", b"Message-ID"])
+def test_an_empty_one_is_missing(name):
+    """Servers put their own in its place."""
+    letter = re.sub(rb"(?m)^%s:.*\r$" % name, name + b": \r", LETTER)
+
+    done = parse_header(split_letter(completed(letter, now=NOW, message_id="<2@x>"))[0])
+
+    assert [bool(field.value.strip()) for field in done.named(name.lower())] == [True]
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_one"),
+    [
+        ("", True),
+        ("Bcc: a@b.example\r\n", True),
+        ("Apparently-To: a@b.example\r\n", True),
+        ("Cc: a@b.example\r\n", False),
+        ("To: undisclosed-recipients:;\r\n", False),
+    ],
+)
+def test_a_letter_to_nobody_in_sight_says_so(fields, has_one):
+    """Postfix once did, and does where it is told to; others do in their own words."""
+    letter = f"From: ann@sender.example\r\n{fields}\r\nHello\r\n".encode()
+
+    done = completed(letter, now=NOW, message_id="<1@x>")
+
+    assert (b"To: undisclosed-recipients:;\r\nFrom:" in done) == has_one
+    assert completed(done, now=NOW, message_id="<2@x>") == done
+
+
+def test_an_address_without_a_domain_gets_the_senders_and_that_is_said():
+    said = []
+
+    done = completed(
+        letter_to("root", "Cc: postmaster"), now=NOW, message_id="<1@x>", domain="s.example", say=said.append
+    )
+
+    assert b"To: root@s.example\r\nCc: postmaster@s.example\r\n" in done
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("seal", [b"DKIM-Signature: v=1; d=x.example; b=x\r\n", b"X-Postage-Stamp: v=1\r\n"])
+def test_a_header_that_is_signed_or_stamped_is_spelt_as_it_is(seal):
+    """Whoever signed it has had the last word; and another spelling would be paid for again."""
+    letter = seal + letter_to("root,a@b.example")
+
+    assert completed(letter, now=NOW, message_id="<1@x>").endswith(letter)
+
+
+def test_nobody_who_gets_a_copy_learns_of_the_blind():
+    letter = letter_to("a@b.example", "Bcc: x@b.example", "RESENT-BCC : z@b.example")
+
+    assert without_blind(letter) == letter_to("a@b.example")

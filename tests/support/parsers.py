@@ -12,6 +12,8 @@ from pennyred.authentication.dkim import read_signatures
 from pennyred.authentication.fronts import believe_fronts
 from pennyred.postage import dmarc
 from pennyred.postage.address import canonical_domain, canonical_recipient
+from pennyred.postage.addressfields import read_addresses
+from pennyred.postage.addressforms import settled_field
 from pennyred.postage.authres import claims_to_be_ours
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import relaxed_body, relaxed_field
@@ -40,7 +42,10 @@ from pennyred.postage.recipients import Aliases, read_alias_map
 from pennyred.postage.reports import looks_automatic, read_report
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
+from pennyred.postage.structured import tokens
 from pennyred.postage.taglist import parse_tag_list
+from pennyred.postage.travel import is_safe, make_safe
+from pennyred.postage.travelfields import fit_field, is_fit
 from pennyred.services.maillog import MailLog
 from pennyred.smtp.identity import ClientIdentity
 from pennyred.smtp.newlines import LetterStream
@@ -176,6 +181,32 @@ def read_line_ends(octets: bytes) -> None:
     assert b"\0" not in letter
 
 
+def read_letter_to_send(octets: bytes) -> None:
+    """A letter made safe to travel, which is so once and for all, and says so."""
+    for eight_bit in (False, True):
+        safe = make_safe(octets, eight_bit=eight_bit)
+        assert is_safe(safe, eight_bit=eight_bit)
+        assert make_safe(safe, eight_bit=eight_bit) is safe
+
+
+def read_field_to_send(octets: bytes) -> None:
+    """A field of each grammar, fit to travel or refused; in one line of ASCII it means what it did."""
+    value = octets.replace(b"\r", b" ").replace(b"\n", b" ")
+    for name in (b"Subject", b"To", b"Content-Type", b"List-Help", b"References", b"Date", b"Received", b"X-Y"):
+        with suppress(MalformedLetter):
+            assert is_fit(fit_field(Field(name + b": " + value + b"\r\n", name.lower())), eight_bit=False)
+    assert b"".join(token.raw for token in tokens(value)) == value
+
+
+def read_addresses_to_settle(octets: bytes) -> None:
+    """An address field in the spelling that servers leave, which is settled once and for all."""
+    field = Field(b"To: " + octets.replace(b"\r", b" ").replace(b"\n", b" ") + b"\r\n", b"to")
+    with suppress(MalformedAddress):
+        list(read_addresses(field))
+    once = settled_field(field, "sender.example", lambda _: None)
+    assert settled_field(Field(once, b"to"), "sender.example", lambda _: None) == once
+
+
 PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "stamp": (read_stamp, MalformedStamp),
     "licence": (parse_licence, MalformedLicence),
@@ -201,6 +232,9 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "tagged address": (read_tagged_address, MalformedAddress),
     "mail log": (read_log, Malformed),
     "office's answer": (read_office_answer, Malformed),
+    "letter to send": (read_letter_to_send, MalformedLetter),
+    "field to send": (read_field_to_send, MalformedLetter),
+    "addresses to settle": (read_addresses_to_settle, MalformedAddress),
 }
 """Name to the parser of octets, and the one exception it may raise."""
 
@@ -248,6 +282,21 @@ SEEDS: dict[str, list[bytes]] = {
         + b'="}}]}',
         b'{"outcomes":[{"outcome":"settled","receipt":"x"}]}',
         b'{"outcomes":[{"outcome":"voided"}]}',
+    ],
+    "letter to send": [
+        (
+            b'From: J\xf6rg <a@b.example>\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\npre \xfc\r\n--b\r\n'
+            b"Content-Type: text/plain; name*0*=utf-8''%C3; name*1=\xbc\r\n\r\n\xff\r\n--b\r\nnone\r\n--b--\r\nend\r\n"
+        ),
+        b"From x\r\nSubject: =?utf-8?q?\xfc?=\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n>From y\r\nA: \xfc\r\n\r\n",
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\n= \r\n=\xfc==\r\n" + b"x" * 999 + b"\r\n",
+    ],
+    "field to send": [
+        b'=?utf-8?q?a?= \xfc "b, \xfc" (c (\xfc)) <a@b.example>, <https://x.example/\xfc>; filename="\xfc"; x*=a\'\'%41',
+        b"Team: a, b;" + b"x" * 1000,
+    ],
+    "addresses to settle": [
+        b"Team: a@b.example,.c@d.example ; , B. (x)<root>,, =?utf-8?q?a.b?= <@x:a . b @c.example.>"
     ],
     "kept letter": [
         format_head(Origin(b"a@b.example", "192.0.2.1", 1, helo="x;"), b"c@d.example", "bulk", 2, b"\r\n") + b"\r\n",

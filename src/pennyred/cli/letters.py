@@ -15,12 +15,14 @@ from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async
 from pennyred.cli.paying import MAX_PRICE_OPTION, PRICE_OPTION, Paid, price_at, send_paid, words_of
 from pennyred.postage.address import canonical_recipient
+from pennyred.postage.claims import author_of
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.reasons import Reason
 from pennyred.postage.travel import make_safe
 from pennyred.services.franking import (
+    BLIND,
     Recipients,
     apart,
     completed,
@@ -28,6 +30,7 @@ from pennyred.services.franking import (
     make_copies,
     recipients_of,
     stamp_letter,
+    without_blind,
 )
 from pennyred.services.wallet import Wallet, default_home, keep_renewed, load_wallet
 from pennyred.smtp.submit import Submission
@@ -51,19 +54,21 @@ TO = click.option(
 def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, as_json: bool) -> None:
     """Letter in (a file or standard input), stamped letter out: a stamp for each recipient, from --to or To and Cc.
 
-    Only stamp fields are added, and Date and Message-ID where they are missing. A letter with a Bcc field needs --to:
-    each Bcc recipient gets a copy of its own, or the others could find out.
+    Only stamp fields are added, and what servers on the way would put there in their own way, such as a missing Date. A
+    letter with a Bcc field needs --to: each Bcc recipient gets a copy of its own, without that field, or the others
+    could find out.
 
     Example:  pennyred stamp letter.eml > stamped.eml
     """
     wallet = _licensed(_own_wallet())
-    letter = _prepared(read_letter(file), wallet, eight_bit=eight_bit)
-    if not to and parse_header(split_letter(letter)[0]).named(b"bcc"):
+    letter = make_safe(read_letter(file), eight_bit=eight_bit, say=_say)
+    if not to and any(parse_header(split_letter(letter)[0]).named(key) for key in BLIND):
         raise click.UsageError("the letter has a Bcc field: name the recipients of this copy with --to")
     recipients = distinct(to or recipients_of(letter).visible)
     if not recipients:
         raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
     _tell_of_repeats(to)
+    letter = _completed(without_blind(letter), wallet)
     stamped = _stamped(letter, dict.fromkeys(recipients, price), wallet)
     if as_json:
         print_json({"recipients": recipients, "letter": stamped.decode("utf-8", "surrogateescape")})
@@ -97,9 +102,10 @@ def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file
     origin = wallet.address if sender is None else sender
     letter = read_letter(file)
     with Submission(host, port) as submission:
-        letter = _prepared(letter, wallet, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8)
+        letter = make_safe(letter, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8, say=_say)
         recipients = _recipients(letter, to)
         _tell_of_repeats(to)
+        letter = _completed(letter, wallet)
         price = price_at(submission, wallet.issuer, max_price)
         paid = [
             send_paid(submission, origin, copy, price, max_price, lambda one, prices: _stamped(one, prices, wallet))
@@ -151,12 +157,22 @@ def _own_wallet() -> Wallet:
     return load_wallet(default_home(os.environ))
 
 
-def _prepared(letter: bytes, wallet: Wallet, *, eight_bit: bool, utf8: bool = False) -> bytes:
-    """Safe to travel, and with the fields every letter has."""
-    domain = canonical_recipient(wallet.address).domain
-    message_id = f"<{os.urandom(12).hex()}@{domain}>"
-    safe = make_safe(letter, eight_bit=eight_bit, utf8=utf8)
-    return completed(safe, now=int(time.time()), message_id=message_id)
+def _completed(letter: bytes, wallet: Wallet) -> bytes:
+    """With the fields every letter has, in a spelling that no server alters."""
+    own = canonical_recipient(wallet.address).domain
+    author = author_of(parse_header(split_letter(letter)[0]))
+    return completed(
+        letter,
+        now=int(time.time()),
+        message_id=f"<{os.urandom(12).hex()}@{own}>",
+        domain=(author.domain if author else "") or own,
+        say=_say,
+    )
+
+
+def _say(text: str) -> None:
+    """What was taken for granted, on standard error: standard output is the letter's, or the document's."""
+    click.echo(printable(f"pennyred: {text}"), err=True)
 
 
 def _stamped(letter: bytes, prices: Mapping[str, int], wallet: Wallet) -> bytes:

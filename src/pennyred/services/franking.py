@@ -5,16 +5,17 @@ and a Bcc recipient gets a copy alone.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.addressfields import read_addresses
+from pennyred.postage.addressforms import settled_field
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.errors import MalformedAddress
-from pennyred.postage.letter import HeaderSection, parse_header, split_letter
+from pennyred.postage.letter import STAMP_FIELD, HeaderSection, parse_header, split_letter
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_stamp
 from pennyred.postage.signing import SigningKey
@@ -25,7 +26,12 @@ RECIPIENTS_MAX = 1000
 """Of one letter; each costs a stamp."""
 FIELD_BYTES_MAX = 200_000
 """Of all address fields of one name."""
-_BLIND = (b"bcc", b"resent-bcc")
+BLIND = (b"bcc", b"resent-bcc")
+"""Fields that no copy of a letter may have."""
+_SEALS = (STAMP_FIELD.lower(), b"dkim-signature")
+"""Whoever has signed a letter's header has had the last word on how it is spelt."""
+_OF_ADDRESSES = (b"from", b"to", b"cc")
+"""Fields that a stamp is bound to and servers spell in their own way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,13 @@ class Copy:
 
 
 def recipients_of(letter: bytes) -> Recipients:
-    """Read To, Cc and Bcc; raises `MalformedAddress` for an address that is none, or for too many."""
+    """Read To, Cc and Bcc (Resent-Bcc too); raises `MalformedAddress` for an address that is none, or for too many."""
     header = parse_header(split_letter(letter)[0])
     visible = distinct([*_addresses(header, b"to"), *_addresses(header, b"cc")])
-    return apart(visible, [*visible, *_addresses(header, b"bcc")])
+    return apart(visible, itertools.chain(visible, *(_addresses(header, key) for key in BLIND)))
 
 
-def apart(visible: Sequence[str], addresses: Sequence[str]) -> Recipients:
+def apart(visible: Sequence[str], addresses: Iterable[str]) -> Recipients:
     """The addresses, each once, told apart: those that the letter names for all to see, and the others, as if Bcc."""
     known = {canonical_recipient(address) for address in visible}
     once = distinct(addresses)
@@ -61,7 +67,7 @@ def apart(visible: Sequence[str], addresses: Sequence[str]) -> Recipients:
     return Recipients(seen, tuple(address for address in once if canonical_recipient(address) not in known))
 
 
-def distinct(addresses: Sequence[str]) -> list[str]:
+def distinct(addresses: Iterable[str]) -> list[str]:
     """The addresses, each once: the same mailbox in another spelling is the same."""
     once: dict[Recipient, str] = {}
     for address in addresses:
@@ -69,15 +75,38 @@ def distinct(addresses: Sequence[str]) -> list[str]:
     return list(once.values())
 
 
-def completed(letter: bytes, *, now: int, message_id: str) -> bytes:
-    """The letter with Date and Message-ID, added on top where they are missing (RFC 6409 section 8)."""
+def completed(
+    letter: bytes, *, now: int, message_id: str, domain: str = "", say: Callable[[str], None] = lambda _: None
+) -> bytes:
+    """The letter with what servers on its way would put into the header that a stamp is bound to (RFC 6409 section 8).
+
+    Date and Message-ID are added on top where they are missing or empty; and unless it is signed, or stamped already, a
+    To that names nobody where there is neither To nor Cc, `domain` to an address without one (without it, that of
+    `message_id`), and the spelling of addresses that servers would give them: see `addressforms`. `say` is told what is
+    guessed. Raises `MalformedAddress`.
+    """
     header = parse_header(split_letter(letter)[0])
+    missing = {key for key in (b"date", b"message-id") if not any(field.value.strip() for field in header.named(key))}
     added = b""
-    if not header.named(b"date"):
+    if b"date" in missing:
         added += b"Date: " + format_datetime(datetime.fromtimestamp(now, UTC)).encode() + b"\r\n"
-    if not header.named(b"message-id"):
+    if b"message-id" in missing:
         added += b"Message-ID: " + message_id.encode() + b"\r\n"
-    return added + letter
+    fields = [field for field in header.fields if field.key not in missing]
+    raws = [field.raw for field in fields]
+    if not any(header.named(key) for key in _SEALS):
+        if not header.named(b"to") and not header.named(b"cc"):
+            added += b"To: undisclosed-recipients:;\r\n"
+        domain = domain or message_id.rpartition("@")[2].rstrip(">")
+        raws = [settled_field(one, domain, say) if one.key in _OF_ADDRESSES else one.raw for one in fields]
+    return added + b"".join(raws) + letter[len(header.raw) :]
+
+
+def without_blind(letter: bytes) -> bytes:
+    """The letter without its Bcc fields: nobody who gets it is to learn who else does."""
+    header, _ = split_letter(letter)
+    kept = b"".join(field.raw for field in parse_header(header).fields if field.key not in BLIND)
+    return kept + letter[len(header) :]
 
 
 def make_copies(letter: bytes, visible: Sequence[str], bcc: Sequence[str] = ()) -> list[Copy]:
@@ -87,7 +116,7 @@ def make_copies(letter: bytes, visible: Sequence[str], bcc: Sequence[str] = ()) 
     """
     header, _ = split_letter(letter)
     found = apart(visible, [*visible, *bcc])
-    kept = [field for field in parse_header(header).fields if field.key not in _BLIND]
+    kept = [field for field in parse_header(header).fields if field.key not in BLIND]
     rest = letter[len(header) :]
     by_domain: dict[str, list[str]] = {}
     for address in found.visible:
