@@ -1,0 +1,172 @@
+"""What real servers on a letter's way make of what was stamped: nothing that the stamp is bound to.
+
+`stamp` and `send` spell addresses as these servers would, and add what they would add. Were it left to the servers, the
+stamp would be for another letter. The servers are asked what they do with letters as they were written, too: else this
+would say nothing.
+"""
+
+import os
+import smtplib
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import chroots
+import pytest
+import real_postfix
+from mailserver import MailServer
+from real_postfix import Postfix, free_port
+from real_sendmail import Sendmail
+from stationery import NOW, Stationery
+from strange_addresses import LEFT_ALONE, WRITTEN_ANEW
+
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.candidates import find_candidates
+from pennyred.postage.canonical import body_hash
+from pennyred.postage.digest import header_hash
+from pennyred.postage.letter import parse_header, split_letter
+from pennyred.postage.lineends import file_with_crlf
+from pennyred.postage.reasons import Reason
+from pennyred.postage.travel import make_safe
+from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.services.franking import completed, stamp_letter, without_blind
+
+ANN, BOB = "ann@sender.example", "bob@example.org"
+DESK = Stationery()
+DATE, ID = "Date: Wed, 18 Nov 2026 10:00:00 +0000\r\n", "Message-ID: <1@sender.example>\r\n"
+REST = f"{DATE}{ID}Subject: Tea\r\n\r\nShall we?\r\n"
+
+LETTERS = {
+    **{to: f"From: Ann <{ANN}>\r\nTo: {to}\r\n{REST}" for to in WRITTEN_ANEW},
+    "no To": f"From: {ANN}\r\n{REST}",
+    "nobody but Bcc": f"From: {ANN}\r\nBcc: {BOB}\r\n{REST}",
+    "Apparently-To": f"From: {ANN}\r\nApparently-To: {BOB}\r\n{REST}",
+    "Cc: root": f"From: {ANN}\r\nTo: {BOB}\r\nCc: root\r\n{REST}",
+    "From: ann": f"From: ann\r\nTo: {BOB}\r\n{REST}",
+    "From: Ann B.": f"From: Ann B. <{ANN}>\r\nTo: {BOB}\r\n{REST}",
+    "no Date": f"From: {ANN}\r\nTo: {BOB}\r\n{ID}\r\nShall we?\r\n",
+    "no Message-ID": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}\r\nShall we?\r\n",
+    "an empty Date": f"From: {ANN}\r\nTo: {BOB}\r\nDate:\r\n{ID}\r\nShall we?\r\n",
+    "an empty Message-ID": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}Message-ID: \r\n\r\nShall we?\r\n",
+    "a line that is no field": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}Shall we?\r\n\r\nHave tea?\r\n",
+    "a mailbox's line": f"From ann Wed Nov 18\r\n>From bob Wed Nov 18\r\nFrom: {ANN}\r\nTo: {BOB}\r\n{REST}",
+}
+"""Each is altered by a server at least, where it is sent as it stands."""
+
+Carry = Callable[[bytes], bytes]
+
+
+@pytest.fixture(scope="module")
+def sendmail() -> Iterator[Carry]:
+    """Through Debian's sendmail, as a relay."""
+    if not chroots.is_available("sendmail"):
+        pytest.skip(chroots.why_not("sendmail"))
+    with MailServer() as end, Sendmail(end.port) as server:
+
+        def carry(letter: bytes) -> bytes:
+            end.forget()
+            _submit(letter, server.port)
+            end.until(lambda: bool(end.fake.letters))
+            return end.letters[0].letter
+
+        yield carry
+
+
+@pytest.fixture(scope="module")
+def postfix() -> Iterator[tuple[Carry, Carry]]:
+    """Through Postfix as a machine of one's own has it, which completes what its neighbours send; by SMTP, and by its
+    sendmail command.
+    """
+    if not real_postfix.is_available():
+        pytest.skip(real_postfix.WHY_NOT)
+    port = free_port()
+    settings = {
+        "myorigin": "relay.sender.example",
+        "mynetworks": "127.0.0.0/8",
+        "smtpd_relay_restrictions": "permit_mynetworks, reject",
+        "undisclosed_recipients_header": "To: undisclosed-recipients:;",
+    }
+    with Postfix(f"127.0.0.1:{port} inet n - n - - smtpd\n", settings) as server:
+
+        def delivered() -> bytes:
+            [letter] = server.wait_for_letters(1)
+            server.forget()
+            return letter.replace(b"\n", b"\r\n")
+
+        def by_smtp(letter: bytes) -> bytes:
+            _submit(letter, port)
+            return delivered()
+
+        def by_command(letter: bytes) -> bytes:
+            command = ["/usr/sbin/sendmail", "-C", server.folder / "conf", "-i", "-f", ANN, BOB]
+            environment = {**os.environ, "MAIL_CONFIG": str(server.folder / "conf")}
+            subprocess.run(command, input=letter, check=True, timeout=60, env=environment)
+            return delivered()
+
+        yield by_smtp, by_command
+
+
+@pytest.fixture(params=["sendmail", "Postfix", "Postfix's sendmail command"])
+def carry(request) -> Carry:
+    """A letter's way through one server; what came out."""
+    if request.param == "sendmail":
+        return request.getfixturevalue("sendmail")
+    return request.getfixturevalue("postfix")[request.param != "Postfix"]
+
+
+def _submit(letter: bytes, port: int) -> None:
+    with closing(smtplib.SMTP("127.0.0.1", port, timeout=60)) as smtp:
+        smtp.ehlo("client.example")
+        smtp.mail(ANN)
+        assert smtp.rcpt(BOB)[0] == 250
+        assert smtp.data(letter)[0] == 250
+
+
+def stamped(letter: str) -> bytes:
+    """As `stamp --to` makes it."""
+    safe = without_blind(make_safe(letter.encode(), eight_bit=False))
+    whole = completed(safe, now=NOW, message_id="<2@sender.example>")
+    return stamp_letter(whole, [BOB], DESK.sender_key, DESK.licence(), now=NOW, random_bytes=os.urandom)
+
+
+def reason(letter: bytes) -> Reason:
+    """What a gate says of the stamp of a letter that has arrived."""
+    section, body = split_letter(file_with_crlf(letter))
+    header, recipient = parse_header(section), canonical_recipient(BOB)
+    [stamp] = find_candidates(header, [recipient])[0].stamps
+    return judge_parsed(
+        stamp,
+        header=header,
+        header_hash=header_hash(header),
+        body_hash=body_hash(body),
+        recipients=[recipient],
+        issuers=DESK.issuers,
+        now=NOW,
+        price=1,
+        licences=LicenceCache(),
+    ).reason
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_a_stamp_survives_servers_that_complete_and_respell(name, carry):
+    assert reason(carry(stamped(LETTERS[name]))) is Reason.STAMPED
+
+
+@pytest.mark.parametrize("to", [*(f"To: {to}" for to in LEFT_ALONE), f"To : {BOB}", f"Cc: {BOB}\r\nTo:"])
+def test_what_no_server_alters_is_left_alone(to, carry):
+    letter = f"From: Ann <{ANN}>\r\n{to}\r\n{REST}"
+
+    whole = stamped(letter)
+
+    assert whole.endswith(letter.encode())
+    assert reason(carry(whole)) is Reason.STAMPED
+
+
+@pytest.mark.usefixtures("postfix")
+@pytest.mark.parametrize("name", LETTERS)
+def test_as_it_was_written_a_server_would_have_made_its_stamp_void(name, sendmail, postfix):
+    """So each of them is here for a reason."""
+    written = LETTERS[name].encode()
+    bare = stamp_letter(written, [BOB], DESK.sender_key, DESK.licence(), now=NOW, random_bytes=os.urandom)
+
+    assert {reason(way(bare)) for way in (sendmail, *postfix)} != {Reason.STAMPED}
