@@ -16,8 +16,14 @@ import asyncpg
 from pennyred.storage.postgres import connect
 
 T = TypeVar("T")
-WRITE = "BEGIN; SELECT pg_advisory_xact_lock(8102015105121105)"
-"""The number is this program's own; the lock is the database's, and ends with the transaction."""
+WRITE = (
+    "BEGIN; SELECT pg_advisory_xact_lock(8102015105121105); SELECT pg_logical_emit_message(true, 'pennyred', ''::text)"
+)
+"""The number is this program's own; the lock is the database's, and ends with the transaction.
+
+The message is for nobody. It is something written, for which COMMIT waits for a synchronous standby, even where all
+that would be written stands there already: that may be an attempt's that nobody has confirmed, and go with the primary.
+"""
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WORD = re.compile(r"'[^']*'|\?(\d*)|\buser\b")
 _CHANGED = re.compile(r"(?:INSERT 0|UPDATE|DELETE) (\d+)")

@@ -24,6 +24,11 @@ CONNECTIONS_MAX = 8
 """Of one process; PostgreSQL's own default is 100 in all."""
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
+COMMIT_SECONDS = 11.0
+"""For any answer, above all for a COMMIT that waits for a synchronous standby: no limit of the server's ends that wait,
+statement_timeout least of all, which is over when COMMIT begins. We give up, and have the server give up, too; then the
+transaction stands on the primary, and whether on the standby nobody knows: "later", and whoever asks again waits again.
+"""
 LOCK_SECONDS = 5.0
 IDLE_IN_TRANSACTION_SECONDS = 30.0
 """A process that hangs in a transaction must not hold its locks for ever."""
@@ -103,7 +108,7 @@ async def open_pool(url: str, *, application: str, connections_max: int = CONNEC
 
 def _options(application: str) -> dict[str, Any]:
     return {
-        "command_timeout": STATEMENT_SECONDS + 1,  # the server's own limit comes first, and leaves the connection whole
+        "command_timeout": COMMIT_SECONDS,  # for statements the server's own limit comes first
         "statement_cache_size": _STATEMENTS_CACHED,
         "target_session_attrs": "read-write",
         "server_settings": {
