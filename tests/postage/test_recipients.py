@@ -73,3 +73,120 @@ def test_names_lead_from_whom_an_alias_stands_for_to_the_alias_and_are_not_too_m
     assert aliases.names_of(bob) == (bob, info)
     assert aliases.names_of(info) == (info,)
     assert len(aliases.names_of(ann)) == 1 + ALIASES_TRIED_MAX
+
+
+def names(aliases, mailbox):
+    return [one.canonical for one in aliases.names_of(canonical_recipient(mailbox))]
+
+
+def test_aliases_of_aliases_are_followed_to_their_beginning_the_nearest_first():
+    pairs = [
+        ("sales@a.example", "info@a.example"),
+        ("info@a.example", "ann@a.example"),
+        ("shop@a.example", "sales@a.example"),
+    ]
+    for order in (pairs, pairs[::-1]):
+        found = names(Aliases(order), "ann@a.example")
+        assert found == ["ann@a.example", "info@a.example", "sales@a.example", "shop@a.example"]
+    assert names(Aliases(pairs), "sales@a.example") == ["sales@a.example", "shop@a.example"]
+    assert names(Aliases(pairs), "shop@a.example") == ["shop@a.example"]
+
+
+def test_a_chain_has_an_end_however_long_it_is_and_however_many_lead_into_it():
+    chain = [(f"a{number + 1}@x.example", f"a{number}@x.example") for number in range(1000)]
+    crowd = [(f"c{number}@x.example", "a0@x.example") for number in range(1000)]
+    assert names(Aliases(chain), "a0@x.example") == [f"a{number}@x.example" for number in range(1 + ALIASES_TRIED_MAX)]
+    assert len(names(Aliases(crowd + chain), "a0@x.example")) == 1 + ALIASES_TRIED_MAX
+    assert Aliases(chain).circles() == []
+
+
+@pytest.mark.parametrize(
+    ("pairs", "circles"),
+    [
+        ([("a", "b"), ("b", "c")], []),
+        ([("a", "b"), ("a", "c"), ("b", "c")], []),
+        ([("a", "b"), ("b", "a")], [{"a", "b"}]),
+        ([("a", "b"), ("b", "c"), ("c", "a"), ("x", "a")], [{"a", "b", "c"}]),
+        ([("a", "end"), ("a", "b"), ("b", "end"), ("b", "a")], [{"a", "b"}]),
+        ([("a", "b"), ("b", "a"), ("c", "d"), ("d", "c"), ("a", "c")], [{"a", "b"}, {"c", "d"}]),
+        ([("a", "a")], []),
+    ],
+)
+def test_circles_are_named_and_following_them_ends(pairs, circles):
+    aliases = Aliases([(f"{alias}@x.example", f"{target}@x.example") for alias, target in pairs])
+    found = aliases.circles()
+    assert sorted(map(sorted, found)) == sorted([f"{one}@x.example" for one in sorted(circle)] for circle in circles)
+    for circle in found:  # each leads to the next
+        for alias, target in zip(circle, (*circle[1:], circle[0]), strict=True):
+            assert alias in names(aliases, target)
+
+
+letters = st.sampled_from("abcdef")
+
+
+@given(st.lists(st.tuples(letters, letters), max_size=15))
+def test_a_stamp_counts_for_whom_the_aliases_lead_to_and_for_nobody_else(pairs):
+    aliases = Aliases([(f"{alias}@x.example", f"{target}@x.example") for alias, target in pairs])
+    for start in "abcdef":
+        reached, waiting = {start}, [start]
+        while waiting:
+            name = waiting.pop()
+            before = {alias for alias, target in pairs if target == name} - reached
+            reached |= before
+            waiting += before
+        assert set(names(aliases, f"{start}@x.example")) == {f"{one}@x.example" for one in reached}
+    is_round = any(
+        alias != target
+        and f"{alias}@x.example" in names(aliases, f"{alias}@x.example")
+        and f"{target}@x.example" in names(aliases, f"{alias}@x.example")
+        for alias, target in pairs
+    )
+    assert bool(aliases.circles()) == is_round
+
+
+def test_an_address_keeps_its_tag_through_aliases_that_have_none():
+    aliases = Aliases([("info@x.example", "ann@x.example"), ("ann+shop@x.example", "bob@x.example")], "+")
+    assert names(aliases, "ann+news@x.example") == ["ann+news@x.example", "info+news@x.example"]
+    assert names(aliases, "bob@x.example") == ["bob@x.example", "ann+shop@x.example", "info+shop@x.example"]
+    assert names(Aliases([("info@x.example", "ann@x.example")]), "ann+news@x.example") == ["ann+news@x.example"]
+
+
+def test_a_whole_domain_may_stand_for_another():
+    aliases = Aliases(
+        read_alias_map("@old.example @New.Example\nbob@old.example eve@new.example\n@all.example ann@new.example")
+    )
+    assert names(aliases, "ann@new.example") == ["ann@new.example", "ann@old.example"]
+    assert names(aliases, "bob@new.example") == ["bob@new.example"], "Bob's own line goes before"
+    assert names(aliases, "eve@new.example") == ["eve@new.example", "bob@old.example", "eve@old.example"]
+    assert Aliases([("@a.example", "@b.example"), ("@b.example", "@a.example")]).circles() == [
+        ("@a.example", "@b.example")
+    ]
+
+
+def test_comments_and_empty_lines_end_no_entry_and_quotes_hold_a_name_together():
+    text = """
+staff@x.example ann@x.example,
+# a comment
+
+   # another
+    bob@x.example
+"odd one"@x.example   carl@x.example
+carl@x.example "a, b"@x.example , "c"@x.example
+"""
+    assert list(read_alias_map(text)) == [
+        ("staff@x.example", "ann@x.example"),
+        ("staff@x.example", "bob@x.example"),
+        ("odd one@x.example", "carl@x.example"),
+        ("carl@x.example", "a, b@x.example"),
+        ("carl@x.example", "c@x.example"),
+    ]
+    assert list(
+        read_alias_map('"odd one" : ann, "|prog a, b", \\bob, /file, :include:/list, "/a b"\n', "x.example")
+    ) == [("odd one@x.example", "ann@x.example")]
+
+
+def test_aliases_that_stand_for_several_are_known():
+    aliases = Aliases(
+        [("all@x.example", "a@x.example"), ("all@x.example", "b@x.example"), ("one@x.example", "a@x.example")]
+    )
+    assert list(aliases.divided()) == ["all@x.example"]

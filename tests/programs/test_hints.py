@@ -69,3 +69,14 @@ def test_a_gate_that_refuses_should_keep_copies_and_learn_whom_users_write_to(mo
     assert hints(mode=mode, quarantine=QuarantineSettings(), outgoing=OutgoingSettings()) == {}
     small = QuarantineSettings(max_size=199_999_999)
     assert set(hints(mode=mode, quarantine=small, outgoing=OutgoingSettings())) == {"gate.quarantine.max_size"}
+
+
+def test_aliases_that_go_round_in_a_circle_or_stand_for_several_are_named():
+    a, b = "a@example.org", "b@example.org"
+    assert hints(aliases={a: (b,), b: ("c@example.org",)}) == {}
+    assert hints(aliases={a: (b,)}, alias_maps=("b@example.org a@example.org\n",)) == {
+        "gate.alias_maps": f"{a} leads to {b} leads to {a}, no circle: its mail arrives nowhere"
+    }
+    said = hints(alias_maps=("".join(f"all{n}@example.org {a}, {b}\n" for n in range(9)),))["gate.alias_maps"]
+    assert said.startswith("all0@example.org, all1@example.org")
+    assert "and others stand for several addresses, and a stamp pays one recipient" in said

@@ -202,6 +202,11 @@ class TestAliases:
         _, _, balance = presented(desk, desk.stationery.stamped(LETTER, "info@example.net"))
         assert (reasons(desk), balance) == (["stamped"], (4, 0))
 
+    def test_a_stamp_for_an_alias_of_an_alias_pays_too(self):
+        desk = DeskUnderTest(aliases=Aliases([("sales@example.net", "info@example.net"), ("info@example.net", BOB)]))
+        _, _, balance = presented(desk, desk.stationery.stamped(LETTER, "sales@example.net"))
+        assert (reasons(desk), balance) == (["stamped"], (4, 0))
+
     def test_but_for_one_of_them_only(self):
         desk = DeskUnderTest(aliases=self.ALIASES)
         answer, _, balance = presented(desk, desk.stationery.stamped(LETTER, "info@example.net"), BOB, EVE)

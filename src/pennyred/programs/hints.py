@@ -1,6 +1,7 @@
 """What `pennyred check` cannot call wrong, but an admin may want to think about."""
 
 import asyncio
+from itertools import islice
 
 import dns.asyncresolver
 import dns.exception
@@ -9,10 +10,11 @@ import dns.resolver
 from pennyred.config import Complaint, GateSettings, Settings
 from pennyred.discovery import resolver_of
 from pennyred.programs.completing import SETTING, completing_listeners
-from pennyred.programs.policy import gate_hostname
+from pennyred.programs.policy import gate_aliases, gate_hostname
 from pennyred.state.quarantine import LETTER_SHARE
 
 DOMAINS_MAX = 20
+NAMED_MAX = 5
 _LIFETIME_SECONDS = 5.0
 
 
@@ -21,7 +23,13 @@ async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | N
     gate = settings.gate
     if gate is None:
         return []
-    hints = (*_fronts(gate), *_wanted(gate), *await _completing(gate), *await _other_mxs(gate, resolver))
+    hints = (
+        *_fronts(gate),
+        *_wanted(gate),
+        *_aliases(gate),
+        *await _completing(gate),
+        *await _other_mxs(gate, resolver),
+    )
     return [Complaint(str(settings.file), *hint) for hint in hints]
 
 
@@ -44,6 +52,19 @@ def _wanted(gate: GateSettings) -> list[tuple[str, str, str]]:
     if gate.mode != "monitor" and gate.outgoing is None:
         what = "whom your users write to is not learned"
         found.append(("gate.outgoing", what, "[gate.outgoing], or `pennyred correspondents import` from time to time"))
+    return found
+
+
+def _aliases(gate: GateSettings) -> list[tuple[str, str, str]]:
+    """What in alias maps leads nowhere, or to more than a stamp pays for."""
+    aliases = gate_aliases(gate)
+    circles = (" leads to ".join([*one, one[0]]) for one in aliases.circles())
+    found = [("gate.alias_maps", one, "no circle: its mail arrives nowhere") for one in islice(circles, NAMED_MAX)]
+    divided = list(islice(aliases.divided(), NAMED_MAX + 1))
+    if divided:
+        names = ", ".join(divided[:NAMED_MAX]) + (" and others" if len(divided) > NAMED_MAX else "")
+        what = f"{names} stand for several addresses, and a stamp pays one recipient"
+        found.append(("gate.alias_maps", what, "an alias that is resolved behind the gate, and is not in its maps"))
     return found
 
 

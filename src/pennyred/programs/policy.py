@@ -35,7 +35,7 @@ def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) 
         exemptions=Exemptions(gate.exempt.networks, gate.exempt.senders, frozenset(gate.exempt.recipients)),
         allowances=Allowances(**msgspec.structs.asdict(gate.allowance)),
         recipients=RecipientRules(_recipient_rules(gate), gate.recipient_delimiter),
-        aliases=Aliases(_aliases(gate)),
+        aliases=gate_aliases(gate),
         forwarders=gate.forwarders,
         check=Check(gate.authentication.check),
         fronts=frozenset(gate.authentication.fronts),
@@ -77,6 +77,11 @@ def _mode(name: str | None) -> Mode | None:
 
 def _free(name: str) -> Exemptions:
     return Exemptions(recipients=frozenset({name}))
+
+
+def gate_aliases(gate: GateSettings) -> Aliases:
+    """What the settings and the maps they name say of other names."""
+    return Aliases(_aliases(gate), gate.recipient_delimiter)
 
 
 def _aliases(gate: GateSettings) -> Iterator[tuple[str, str]]:
