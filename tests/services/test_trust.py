@@ -528,3 +528,54 @@ class TestWhomToTrust:
                 assert (await desk.send())[1] == (not is_blamed)
 
         tell(story)
+
+
+class TestWhereNothingMoreIsTrusted:
+    """`on_office_down = "defer"` after it was "accept": what was taken is owed all the same."""
+
+    def anew(self, desk):
+        desk.desk._redeemer = desk.trusting = TrustingRedeemer(
+            ISSUER,
+            desk.office,
+            desk.trusting._book,
+            LetterLog(desk.log),
+            limits=TrustLimits(),
+            clock=lambda: desk.office.now,
+            is_accepting=False,
+        )
+
+    def test_what_was_is_paid_and_known_and_nothing_new_is_taken(self, tell):
+        async def story(desk):
+            letter = desk.letter()
+            async with outage(desk):
+                assert (await desk.send(letter))[1] == 1
+                self.anew(desk)
+                assert await desk.send(letter) == (Duplicate(), 0)
+                assert await desk.send() == (Later(Reason.LEDGER_UNAVAILABLE), 0)
+            assert await desk.send(letter) == (Duplicate(), 0)
+            async with asyncio.timeout(30):
+                await desk.trusting.run(0.001)
+            assert await desk.audited() == (True, 2, 0)
+
+        tell(story)
+
+    def test_then_the_state_is_left_alone(self, tell):
+        async def story(desk):
+            self.anew(desk)
+            async with asyncio.timeout(30):
+                await desk.trusting.run(0.001)
+
+            async def asked(*_, **__):
+                raise AssertionError("the state was asked")
+
+            book = desk.trusting._book
+            for name in ("take", "owe", "release", "open_among", "note_spent", "note_settled"):
+                setattr(book, name, asked)
+            letter = desk.letter()
+            assert (await desk.send(letter))[1] == 1
+            assert await desk.send(letter) == (Duplicate(), 0)
+            async with outage(desk):
+                assert await desk.send() == (Later(Reason.LEDGER_UNAVAILABLE), 0)
+            await desk.trusting.flush()
+
+        tell(story)

@@ -78,9 +78,9 @@ class Offices:
         self._key_memory.book = state.office_keys
         self._accept()
         parts.push_async_callback(self._ring.close)
-        if self._gate.on_office_down == "accept":
-            ways = {issuer: self._trusting(parts, issuer, way, state, letters) for issuer, way in ways.items()}
-        return IssuerRouter(ways)
+        return IssuerRouter(
+            {issuer: self._trusting(parts, issuer, way, state, letters) for issuer, way in ways.items()}
+        )
 
     @property
     def keys(self) -> Keys:
@@ -129,12 +129,21 @@ class Offices:
     def _trusting(
         self, parts: AsyncExitStack, issuer: str, way: Redeemer, state: GateState, letters: LetterLog
     ) -> Redeemer:
-        revoked = RevocationList(self._revocations[issuer])
+        """What was taken on trust before the settings said otherwise is owed, and known, all the same."""
+        revoked, is_accepting = RevocationList(self._revocations[issuer]), self._gate.on_office_down == "accept"
         trusting = TrustingRedeemer(
-            issuer, way, state.accepted, letters, limits=_limits(self._gate), clock=clock, is_revoked=revoked.is_revoked
+            issuer,
+            way,
+            state.accepted,
+            letters,
+            limits=_limits(self._gate),
+            clock=clock,
+            is_revoked=revoked.is_revoked,
+            is_accepting=is_accepting,
         )
         self._trusted.append(trusting)
-        self._chores.begin(parts, "revocations", revoked.run)
+        if is_accepting:
+            self._chores.begin(parts, "revocations", revoked.run)
         parts.push_async_callback(_flushed, trusting)
         self._chores.begin(parts, "trust", lambda: trusting.run(TRUST_PAUSE_SECONDS))
         return trusting

@@ -91,8 +91,11 @@ class TrustingRedeemer:
         limits: TrustLimits,
         clock: Callable[[], int],
         is_revoked: Callable[[Licence], bool] = lambda _: False,
+        is_accepting: bool = True,
     ) -> None:
+        """`is_accepting`: else nothing more is taken on trust, and only what was is brought to its end."""
         self._issuer = issuer
+        self._is_accepting = is_accepting
         self._redeemer = redeemer
         self._book = book
         self._log = log
@@ -117,21 +120,25 @@ class TrustingRedeemer:
                     await self._present(owed)
             answers = await self._redeemer.hold(holds, lease_seconds=lease_seconds)
         except Unavailable as trouble:
-            if not trouble.is_silence:
+            if not trouble.is_silence or not (self._is_accepting or self._is_owing):
                 raise
             return await self._take(holds, lease_seconds, trouble)
-        self._spent += [_first_use(*pair) for pair in zip(holds, answers, strict=True) if pair[1].outcome in _GONE]
+        if self._is_accepting:
+            pairs = zip(holds, answers, strict=True)
+            self._spent += [_first_use(hold, answer) for hold, answer in pairs if answer.outcome in _GONE]
         return answers
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
         """Take at the office what it holds, and owe what was accepted on trust; see `ports.Redeemer`."""
         owed = await self._book.owe(settles) if self._is_owing else [False] * len(settles)
         rest = [settle for settle, is_owed in zip(settles, owed, strict=True) if not is_owed]
-        self._spent += rest  # whatever the office says: their letters were delivered
+        if self._is_accepting:
+            self._spent += rest  # whatever the office says: their letters were delivered
         outcomes = iter(await self._redeemer.settle(rest) if rest else [])
         answers = [SettleOutcome.SETTLED if is_owed else next(outcomes) for is_owed in owed]
         paid = zip(settles, owed, answers, strict=True)
-        await self._note([settle for settle, is_owed, answer in paid if not is_owed and answer in _TAKEN])
+        if self._is_accepting:
+            await self._note([settle for settle, is_owed, answer in paid if not is_owed and answer in _TAKEN])
         return answers
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
@@ -147,8 +154,8 @@ class TrustingRedeemer:
         return [VoidOutcome.VOIDED if is_released else outcome for is_released, outcome in pairs]
 
     async def run(self, pause_seconds: float) -> None:
-        """Present what is owed until it is paid or lost; runs until it is cancelled."""
-        while True:
+        """Present what is owed until it is paid or lost; runs until it is cancelled, or nothing more can be owed."""
+        while self._is_accepting or self._is_owing:
             try:
                 await self.flush()
                 await self._book.sweep()
@@ -186,8 +193,8 @@ class TrustingRedeemer:
             holds,
             lease_until=now + lease_seconds,
             now=now,
-            per_account_max=self.limits.per_account,
-            total_max=self.limits.total,
+            per_account_max=self.limits.per_account if self._is_accepting else 0,
+            total_max=self.limits.total if self._is_accepting else 0,
         )
         self._takes += 1
         pairs = list(zip(holds, outcomes, strict=True))
