@@ -15,6 +15,7 @@ from pennyred.smtp import replies
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.newlines import LetterStream, last_crs
 from pennyred.smtp.reception import LetterSink
+from pennyred.smtp.slots import Source
 from pennyred.smtp.spool import ReceivedLetter
 
 OCTETS_SMALL = 512
@@ -66,7 +67,7 @@ class ChunkedLetter:
 
     __slots__ = ("_left", "_octets", "_octets_max", "_sink", "_stream", "_unpin", "begun", "refusal")
 
-    def __init__(self, house: Gatehouse, begun: float) -> None:
+    def __init__(self, house: Gatehouse, source: Source, begun: float) -> None:
         self.begun = begun
         """When its first chunk was announced, by the loop's clock."""
         self.refusal: bytes | None = None
@@ -74,7 +75,7 @@ class ChunkedLetter:
         self._octets = self._left = 0
         self._octets_max = house.options.spool.letter_bytes_max
         self._stream = ChunkStream()
-        self._sink = LetterSink(house, self._stream)
+        self._sink = LetterSink(house, self._stream, source)
         self._unpin: asyncio.TimerHandle | None = None
 
     def unpin_later(self, timer: asyncio.TimerHandle) -> None:

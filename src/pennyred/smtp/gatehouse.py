@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pennyred.services.letterbox import GateDesk, HostName
 from pennyred.smtp import replies
 from pennyred.smtp.admission import Admission, is_within
+from pennyred.smtp.disk import SpoolDisk
 from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
 from pennyred.smtp.memory import LetterMemory
 from pennyred.smtp.mixed import GivenUp
@@ -91,6 +92,7 @@ class Gatehouse:
     log: Any
     admission: Admission
     memory: LetterMemory
+    disk: SpoolDisk
     given_up: GivenUp
     name_lookup: NameLookup | None = None
     is_stopping: bool = False

@@ -9,6 +9,7 @@ from pennyred.smtp import replies
 from pennyred.smtp.delivery import LetterDelivery
 from pennyred.smtp.gatehouse import Gatehouse
 from pennyred.smtp.newlines import LetterStream
+from pennyred.smtp.slots import Source
 from pennyred.smtp.spool import Problem, ReceivedLetter, Spool
 from pennyred.smtp.transaction import Transaction
 
@@ -24,10 +25,10 @@ class LetterSink:
 
     __slots__ = ("_house", "_spool", "_stream", "_trouble")
 
-    def __init__(self, house: Gatehouse, stream: LetterStream) -> None:
+    def __init__(self, house: Gatehouse, stream: LetterStream, source: Source) -> None:
         self._house = house
         self._stream = stream
-        self._spool = Spool(house.options.spool, house.memory.share())
+        self._spool = Spool(house.options.spool, house.memory.share(), house.disk.share(source))
         self._trouble: OSError | None = None
 
     def take(self, data: bytes) -> bytes | None:

@@ -13,6 +13,7 @@ from pennyred.failures import what
 from pennyred.services.letterbox import GateDesk
 from pennyred.smtp.admission import Admission
 from pennyred.smtp.arrival import Arrival
+from pennyred.smtp.disk import SpoolDisk
 from pennyred.smtp.gatehouse import Gatehouse, GateOptions, NameLookup
 from pennyred.smtp.memory import LetterMemory
 from pennyred.smtp.mixed import GivenUp
@@ -84,7 +85,8 @@ class GateServer:
         tally = Tally(1, options.connections_max).of(0) if tally is None else tally
         admission = Admission(tally, log)
         memory = LetterMemory(MEMORY_OCTETS, log) if memory is None else memory
-        self._house = Gatehouse(options, desk, upstreams, tls, log, admission, memory, GivenUp(log), name_lookup)
+        disk = SpoolDisk(options.spool.directory)
+        self._house = Gatehouse(options, desk, upstreams, tls, log, admission, memory, disk, GivenUp(log), name_lookup)
         self._servers: list[asyncio.Server] = []
         self._hurry = asyncio.Event()
 

@@ -78,7 +78,7 @@ class GateSession(Envelopes):
         self.say(replies.START_MAIL_INPUT)
         await self.flush()
         options = self._house.options
-        sink = LetterSink(self._house, LetterStream())
+        sink = LetterSink(self._house, LetterStream(), self._source())
         begun = self.loop.time()
         # A slow client must not pin a process of the mail server's.
         unpin = self.loop.call_later(options.upstream_pin_seconds, transaction.let_go)
@@ -119,7 +119,7 @@ class GateSession(Envelopes):
     def _begin_chunked(self) -> ChunkedLetter:
         """A letter that is taken, or refused from its first chunk to its last; then the transaction ends too."""
         transaction = self._transaction
-        letter = self._chunked = ChunkedLetter(self._house, self.loop.time())
+        letter = self._chunked = ChunkedLetter(self._house, self._source(), self.loop.time())
         if transaction is None:
             letter.refuse(replies.MAIL_FIRST)
             self._chunked = None

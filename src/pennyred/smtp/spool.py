@@ -5,6 +5,7 @@ cannot be kept is taken to its end all the same, without being stored, and `Spoo
 """
 
 import contextlib
+import errno
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import IO
 from pennyred.postage.canonical import BodyHasher
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, HeaderSection, parse_header
+from pennyred.smtp.disk import DiskShare, unlimited
 from pennyred.smtp.memory import BY_RIGHT_OCTETS, Share, octets_of_header, unbounded
 
 _READ_BYTES = 256 * 1024
@@ -23,6 +25,7 @@ _BUFFER_BYTES = 16 * 1024
 _TAIL_OCTETS = 3
 """Of a header section that is in the file, what may be the beginning of the empty line."""
 _NOBODYS = unbounded()
+_NO_DISK = unlimited()
 
 
 class Problem(Enum):
@@ -61,6 +64,7 @@ class ReceivedLetter:
     file_offset: int = 0
     """Where the body begins in the file."""
     share: Share | None = field(default=None, repr=False)
+    disk: DiskShare | None = field(default=None, repr=False)
 
     def body(self) -> Iterator[bytes]:
         """The bytes below the header section, its empty line first."""
@@ -79,19 +83,25 @@ class ReceivedLetter:
             self.file.close()
         if self.share is not None:
             self.share.release()
+        if self.disk is not None:
+            self.disk.release()
 
 
 class Spool:
-    """One letter in the making: `write` pieces, then `finish`; or `discard`. Of `share` it holds what is in memory."""
+    """One letter in the making: `write` pieces, then `finish`; or `discard`.
+
+    Of `share` it holds what is in memory, of `disk` what is in its file.
+    """
 
     __slots__ = (
-        "_body", "_file", "_hasher", "_header", "_in_body", "_limits", "_lines", "_separator", "_share", "_written",
-        "problem", "size",
+        "_body", "_disk", "_file", "_hasher", "_header", "_in_body", "_limits", "_lines", "_separator", "_share",
+        "_written", "problem", "size",
     )  # fmt: skip
 
-    def __init__(self, limits: SpoolLimits, share: Share | None = None) -> None:
+    def __init__(self, limits: SpoolLimits, share: Share | None = None, disk: DiskShare | None = None) -> None:
         self._limits = limits
         self._share = unbounded() if share is None else share
+        self._disk = unlimited() if disk is None else disk
         self._header = bytearray()  # what is not in the file
         self._written = 0  # octets of the header section that are in the file
         self._lines = 0  # of those
@@ -141,9 +151,9 @@ class Spool:
         chunks = (bytes(self._body),) if self._body else ()
         letter = ReceivedLetter(
             header, self._hasher.digest(), self.size, milliseconds, self._separator, chunks, self._file, self._written,
-            self._share,
+            self._share, self._disk,
         )  # fmt: skip
-        self._file, self._share = None, _NOBODYS  # they are the letter's now
+        self._file, self._share, self._disk = None, _NOBODYS, _NO_DISK  # they are the letter's now
         return letter
 
     def discard(self) -> None:
@@ -151,6 +161,7 @@ class Spool:
         self._body.clear()
         self._header.clear()
         self._share.release()
+        self._disk.release()
         if self._file is not None:
             with contextlib.suppress(OSError):  # closing writes what is left in its buffer, and the disk may be full
                 self._file.close()
@@ -189,7 +200,7 @@ class Spool:
     def _spill(self, octets: int) -> None:
         """Write the first octets of the header section that are in memory to the file."""
         first = bytes(self._header[:octets])
-        self._opened().write(first)
+        self._keep(first)
         self._written += octets
         self._lines += first.count(b"\n")
         del self._header[:octets]
@@ -197,7 +208,7 @@ class Spool:
     def _write_body(self, piece: bytes) -> None:
         self._hasher.update(piece)
         if self._file is not None:
-            self._file.write(piece)
+            self._keep(piece)
             return
         self._body += piece
         size = len(self._body)
@@ -207,10 +218,13 @@ class Spool:
 
     def _spill_body(self) -> None:
         if self._body:
-            self._opened().write(self._body)
+            self._keep(self._body)
             self._body.clear()
 
-    def _opened(self) -> IO[bytes]:
+    def _keep(self, octets: bytes | bytearray) -> None:
+        """Write to the file; raises OSError."""
+        if not self._disk.hold(self._disk.held + len(octets)):
+            raise OSError(errno.ENOSPC, "letters of that network have a quarter of the disk already")
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._limits.directory, buffering=_BUFFER_BYTES)  # noqa: SIM115
-        return self._file
+        self._file.write(octets)
