@@ -14,6 +14,8 @@ from pennyred.postage.redemption import FirstUse, Hold, HoldAnswer, HoldOutcome,
 from pennyred.web import redemptions
 
 names = st.text("abcdefghij.-", min_size=1, max_size=30)
+issuers = st.from_regex(r"[a-z][a-z0-9]{0,9}(\.[a-z]{2,5}){1,2}", fullmatch=True)
+accounts = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=16, max_size=16)
 days = st.integers(0, 2**40)
 
 
@@ -21,7 +23,9 @@ def over_the_wire(struct):
     return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
 
 
-@given(st.builds(Settle, names, names, days, st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32)))
+@given(
+    st.builds(Settle, issuers, accounts, days, st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32))
+)
 def test_a_settlement_arrives_as_it_was_sent(settle):
     assert redemptions.read_settle(over_the_wire(redemptions.write_settle(settle))) == settle
 
@@ -29,8 +33,8 @@ def test_a_settlement_arrives_as_it_was_sent(settle):
 @given(
     st.builds(
         Void,
-        names,
-        names,
+        issuers,
+        accounts,
         days,
         st.binary(min_size=16, max_size=16),
         st.binary(min_size=32, max_size=32),

@@ -332,4 +332,4 @@ def test_a_port_that_somebody_else_has_is_named_and_not_shared(found_town):
         command = [sys.executable, "-m", "pennyred", "--config", str(town.settings), "serve"]
         done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert f"127.0.0.1:{town.gate_port}: Address already in use".encode() in done.stderr
+    assert f"127.0.0.1:{town.gate_port}: somebody else listens there already".encode() in done.stderr

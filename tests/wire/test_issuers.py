@@ -191,6 +191,7 @@ def test_who_invents_selectors_is_barred_and_a_key_once_found_outlasts_them_a_si
     assert country.spent("one.example") == 3
 
 
+@pytest.mark.timeout(400)
 def test_a_dns_that_does_not_answer_is_named_in_the_log_and_by_check(country):
     name = "s1._postage.two.example"
     country.dns.fail(name)

@@ -23,6 +23,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +91,31 @@ class _LazyGroup(click.Group):
         words = list(sys.argv[1:] if args is None else args)
         _show_whatever_comes()
         try:
-            status = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
-            if sys.stdout is not None:  # closed by whoever started this
-                sys.stdout.flush()  # now, when it can be told that there was no room for it
+            done = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
+            status = done if isinstance(done, int) else 0
+        except SystemExit as left:
+            status = left.code if isinstance(left.code, int) else int(left.code is not None)
         except click.Abort:
-            sys.exit(INTERRUPTED)
+            status = INTERRUPTED
         except click.ClickException as error:
             _tell_usage(error, as_json="--json" in words)
-            sys.exit(error.exit_code)
+            status = error.exit_code
         except OSError as error:
-            sys.exit(_told_of_output(error))
-        sys.exit(status if isinstance(status, int) else 0)
+            status = _told_of_output(error)
+        sys.exit(_shown(status))
+
+
+def _shown(status: int) -> int:
+    """The exit status, once all is shown: at the very end it could not be told that there was no room."""
+    try:
+        if sys.stdout is not None:  # closed by whoever started this
+            sys.stdout.flush()
+    except OSError as error:
+        status = status or _told_of_output(error)
+        # What is left of it would be tried once more by Python, and fail with its words and a status of its own.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def _told_of_output(error: OSError) -> int:
@@ -108,8 +123,6 @@ def _told_of_output(error: OSError) -> int:
     from pennyred.failures import told  # noqa: PLC0415 - only where it is needed, like the commands
 
     sys.stderr.write(f"pennyred: standard output: {told(error)} (system)\n")
-    # What is left of it would be tried once more at the very end, and fail with Python's words.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EX_TEMPFAIL
 
 
