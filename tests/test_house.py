@@ -193,6 +193,7 @@ def test_the_top_level_holds_nothing_else():
         "src",
         "tests",
         "config",
+        "findings",
     }
 
 
