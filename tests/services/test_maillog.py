@@ -233,6 +233,37 @@ def test_a_day_without_a_year_is_the_last_such_day():
     assert pairs(POSTFIX.replace("Nov 20", "Feb 31"))[0][2] == DAY
 
 
+@pytest.mark.parametrize(
+    ("stamp", "day"),
+    [
+        ("Nov 20 10:00:00", date(2026, 11, 20)),
+        ("Nov  5 10:00:00.123456", date(2026, 11, 5)),
+        ("Nov 05 10:00:00", date(2026, 11, 5)),
+        ("Nov 24 10:00:00", date(2025, 11, 24)),
+        ("Fri Nov 20 10:00:00 2020", date(2020, 11, 20)),
+        ("Fri Nov 20 10:00:00 2030", TODAY),
+        ("2026-11-20T10:00:00.123456+00:00", date(2026, 11, 20)),
+        ("2026-11-20T10:00:00+0000", date(2026, 11, 20)),
+        ("2026-11-20T10:00:00Z", date(2026, 11, 20)),
+        ("Fri 2026-11-20 10:00:00 UTC", date(2026, 11, 20)),
+        ("Fr 2026-11-20 10:00:00 +0530", date(2026, 11, 20)),
+        ("2026-11-20 10:00:00", date(2026, 11, 20)),
+        ("2030-01-01T10:00:00Z", TODAY),
+        ("1763632800.123456", date(2025, 11, 20)),
+        ("[   12.345678]", TODAY),
+        ("[   12.345678 <    0.000001 >]", TODAY),
+        ("Foo 20 10:00:00", TODAY),
+        ("Feb 29 10:00:00", TODAY),
+    ],
+)
+def test_every_way_to_write_a_day_is_read_and_none_is_after_today(stamp, day):
+    lines = (
+        f"{stamp} mx postfix/qmgr[7]: 4Abc12: from=<ann@example.org>, size=5, nrcpt=1 (queue active)\n"
+        f"{stamp} mx postfix/smtp[7]: 4Abc12: to=<x@else.example>, relay=mx[192.0.2.1]:25, status=sent (250 ok)\n"
+    )
+    assert pairs(lines) == [("ann@example.org", "x@else.example", (day - date(1970, 1, 1)).days)]
+
+
 def test_what_is_remembered_is_bounded(monkeypatch):
     monkeypatch.setattr(maillog, "LETTERS_REMEMBERED_MAX", 10)
     log = MailLog(frozenset({"example.org"}), TODAY)

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from pennyred.authentication.arc import read_chain
+from pennyred.authentication.claims import read_claims as read_results
 from pennyred.authentication.dkim import read_signatures
 from pennyred.authentication.fronts import believe_fronts
 from pennyred.postage import dmarc
@@ -132,6 +133,14 @@ def read_origin(octets: bytes) -> None:
     believe_fronts(parse_header(b"Authentication-Results:" + value + b"\r\n"), frozenset({"mx.example"}), "a.example")
 
 
+def read_others_results(octets: bytes) -> None:
+    """What others have written into an `Authentication-Results`."""
+    claims = read_results(octets)
+    for one in claims.results if claims else ():
+        for name, _ in one.properties:
+            one.domain(name)
+
+
 def read_tagged_address(octets: bytes) -> None:
     """A mailbox with a tag, which is nobody's."""
     assert not is_tag_for(b"k", canonical_recipient(_text(octets)), "+", 0)
@@ -143,7 +152,9 @@ def read_log(octets: bytes) -> None:
     log = MailLog(frozenset({"example.org"}), date(2026, 11, 23))
     for line in text.splitlines():
         log.read(line)
-    Aliases(read_alias_map(text, "example.org"))
+    aliases = Aliases(read_alias_map(text, "example.org"), "+")
+    aliases.circles()
+    aliases.names_of(canonical_recipient("bob+tag@example.org"))
 
 
 def read_kept_letter(octets: bytes) -> None:
@@ -228,6 +239,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "claims": (read_what_is_claimed, MalformedLetter),
     "origin": (read_origin, MalformedLetter),
     "report": (read_a_report, MalformedLetter),
+    "others' results": (read_others_results, Malformed),
     "DMARC record": (dmarc.parse_record, Malformed),
     "tagged address": (read_tagged_address, MalformedAddress),
     "mail log": (read_log, Malformed),
@@ -266,6 +278,10 @@ SEEDS: dict[str, list[bytes]] = {
             b"Final-Recipient: rfc822; a@x.example\r\nMessage-ID:\r\n <a=\r\nb@c>\r\n"
         )
     ],
+    "others' results": [
+        b' mx.example 1; spf=pass (ok) smtp.mailfrom="a b"@a.example;\r\n\tiprev=pass smtp.remote-ip=2001:db8::1; none',
+        b" mx.example; dkim / 1 = pass reason=x header.d=a.example header.i=@a.example header.b=ab+/c==;",
+    ],
     "DMARC record": [b"v=DMARC1; p=none; psd=y; adkim=s; aspf=r"],
     "tagged address": [b"bob+permit-aaaaaaaaaaaaaaaaaaaaaa@example.org"],
     "mail log": [
@@ -273,7 +289,11 @@ SEEDS: dict[str, list[bytes]] = {
             b"Nov 20 10:00:00 mx postfix/qmgr[7]: ABCDEF: from=<ann@example.org>, size=5\n"
             b"Nov 20 10:00:01 mx postfix/smtp[8]: ABCDEF: to=<b@x.example>, relay=x, status=sent (250"
         ),
-        b"info@example.org  ann@example.org,\n  bob@example.org\nroot: ann",
+        b'info@example.org  ann@example.org,\n  bob@example.org\nroot: ann\n@a.example @b.example\n"x y": root',
+        (
+            b"2026-11-20 10:00:00.123 +0000 [7] 1sxGhi-000abC-1X <= ann@example.org H=(x) [192.0.2.1] P=esmtp S=1\n"
+            b'2026-11-20 10:00:01 1sxGhi-000abC-1X => a b@x.example <"a b"@x.example> F=<ann@example.org> R=r T=t C="ok"'
+        ),
     ],
     "office's answer": [
         b'{"outcomes":[{"outcome":"held"},{"outcome":"invalid","reason":"expired"}]}',

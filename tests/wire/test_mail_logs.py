@@ -5,6 +5,7 @@ Everybody whose words stand in a log is hostile here: clients (EHLO, MAIL FROM, 
 """
 
 import random
+import re
 import smtplib
 from datetime import UTC, datetime
 
@@ -181,6 +182,10 @@ FRONTS = {
     "journalctl -o short-monotonic": lambda line: f"[    5.000001] {line[16:]}",
     "busybox": lambda line: f"{line[:15]} mx mail.info {line[19:]}",
     "busybox -S": lambda line: f"{line[:15]} {line[19:]}",
+    "OpenWrt": lambda line: f"Fri {line[:15]} 2026 mail.info {line[19:]}",
+    "FreeBSD": lambda line: f"{line[:15]} <mail.info> mx {line[19:]}",
+    "Solaris": lambda line: line.replace("]: ", "]: [ID 197553 mail.info] ", 1),
+    "RFC 5424": lambda line: re.sub(r"^.{15} (\S+) (\S+)\[(\d+)\]: ", rf"<22>1 {STAMP} \1 \2 \3 - - ", line),
     "docker compose": lambda line: f"\x1b[33mpostfix-1  |\x1b[0m {line}",
     "docker logs -t": lambda line: f"2026-11-20T10:00:00.123456789Z {line}",
     "kubectl": lambda line: f"[pod/mail-0/postfix] {line}",

@@ -17,6 +17,8 @@ _CONTAINER = re.compile(rf"{_COLOUR}(?:[\w.@/-]{{1,100}} *\||\[pod/[^\]\s]{{1,20
 _PRIORITY = re.compile(r"<\d{1,3}>")
 _SYSLOG = re.compile(r"(?P<month>[A-Z][a-z]{2}) (?P<monthday>[ \d]\d) \d\d:\d\d:\d\d(?:\.\d{1,9})? ")
 """journalctl -o short and short-precise, too."""
+_WITH_YEAR = re.compile(r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<monthday>[ \d]\d) \d\d:\d\d:\d\d (?P<year>\d{4}) ")
+"""OpenWrt's logread."""
 _RFC_3339 = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T[\d:.,]{5,18}(?:Z|[+-]\d\d:?\d\d)? ")
 """short-iso, too."""
 _DAY_AND_TIME = re.compile(
@@ -27,15 +29,20 @@ _DAY_AND_TIME = re.compile(
 _UNIX = re.compile(r"(?P<unix>\d{9,11})\.\d{6} ")
 _SINCE_BOOT = re.compile(r"\[ {0,20}\d{1,12}\.\d{1,9}(?: {1,20}(?:< {0,20}[\d.]{1,20} >)?)?\] ")
 """short-monotonic, short-delta."""
-_STAMPS = (_SYSLOG, _RFC_3339, _DAY_AND_TIME, _UNIX, _SINCE_BOOT)
+_STAMPS = (_SYSLOG, _WITH_YEAR, _RFC_3339, _DAY_AND_TIME, _UNIX, _SINCE_BOOT)
 _HOST = r"(?:[\w.-]{1,255}|[0-9a-fA-F:.]{1,44}[0-9a-fA-F])"
 _FACILITY = (
     r"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])\."
     r"(?:emerg|panic|alert|crit|err|error|warn|warning|notice|info|debug)"
 )
 _PROGRAM = re.compile(
-    rf"(?:{_HOST} )?(?:{_FACILITY} (?:{_HOST} )?)?"  # busybox writes the facility, and with -S no host
-    r"(?P<program>[\w.@/+-]{1,100})(?:\[[\w.-]{1,20}\])?: "
+    # FreeBSD's syslogd may write the facility before the host, busybox after it, and with -S no host; Solaris an id.
+    rf"(?:<{_FACILITY}> )?(?:{_HOST} )?(?:{_FACILITY} (?:{_HOST} )?)?"
+    rf"(?P<program>[\w.@/+-]{{1,100}})(?:\[[\w.-]{{1,20}}\])?: (?:\[ID \d{{1,12}} {_FACILITY}\] )?"
+)
+_RFC_5424 = re.compile(
+    r"1 (?P<day>\d{4}-\d\d-\d\d)T\S{5,25} \S{1,255} (?P<program>[\w.@/+-]{1,100}) \S{1,128} \S{1,32}"
+    r" (?:-|(?:\[[^\]]{0,1000}\]){1,5}) \ufeff?"
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -54,6 +61,8 @@ class LogLine:
 def read_line(line: str, today: date) -> LogLine | None:
     """Take the front off; None where it is none that is known here. Time and program's text are not looked at."""
     at = _end(_PRIORITY, line, _end(_CONTAINER, line, 0))
+    if found := _RFC_5424.match(line, at):
+        return LogLine(_day(found, today), found["program"], line[found.end() :])
     stamp: re.Match[str] | None = None
     for _ in range(STAMPS_MAX):
         found = next((match for one in _STAMPS if (match := one.match(line, at))), None)
@@ -78,19 +87,23 @@ def _end(pattern: re.Pattern[str], line: str, at: int) -> int:
 
 def _day(stamp: re.Match[str], today: date) -> date:
     told = stamp.groupdict()
-    return _day_told(told.get("day"), told.get("unix"), told.get("month"), told.get("monthday"), today)
+    month = (told.get("month"), told.get("monthday"), told.get("year"))
+    return _day_told(told.get("day"), told.get("unix"), month, today)
 
 
 @lru_cache(maxsize=1000)
-def _day_told(day: str | None, unix: str | None, month: str | None, monthday: str | None, today: date) -> date:
+def _day_told(
+    day: str | None, unix: str | None, in_month: tuple[str | None, str | None, str | None], today: date
+) -> date:
+    month, monthday, year = in_month
     try:
         if day:
             return min(today, date.fromisoformat(day))
         if unix:
             return min(today, datetime.fromtimestamp(int(unix), UTC).date())
-        if month in _MONTHS and monthday:  # no year: the last such day
-            last = date(today.year, _MONTHS.index(month) + 1, int(monthday))
-            return last if last <= today else last.replace(year=today.year - 1)
+        if month in _MONTHS and monthday:  # mostly without a year: the last such day
+            told = date(int(year or today.year), _MONTHS.index(month) + 1, int(monthday))
+            return told if told <= today else today if year else told.replace(year=today.year - 1)
     except ValueError:  # 31 February, say
         return today
     return today
