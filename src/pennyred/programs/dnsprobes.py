@@ -53,7 +53,7 @@ async def _flaws(nameservers: Sequence[Server], names: Sequence[str]) -> list[tu
         return [(NO_NAME_SERVER, "one in /etc/resolv.conf, or here")]
     answers = await asyncio.gather(*(_unanswered(server, names) for server in servers))
     return [
-        (f"the name server {_shown(server)}{where} {text}", "an answer: without it stamped letters are told to wait")
+        (f"the name server {_shown(server)}{where} {text}", "an answer: without it letters are told to come again")
         for server, text in zip(servers, answers, strict=True)
         if text
     ]

@@ -62,24 +62,23 @@ async def _flaws(issuer: IssuerSettings, resolver: Resolver | None) -> list[Flaw
 
 async def _published(issuer: IssuerSettings, keys: Mapping[str, bytes], resolver: Resolver | None) -> list[Flaw]:
     """Whether DNS has what the office signs with."""
-    flaws: list[Flaw] = []
-    for selector, key in list(keys.items())[-KEYS_MAX:]:
-        name = key_name(issuer.domain, selector)
-        try:
-            found = await find_key_record(issuer.domain, selector, resolver)
-        except Unavailable as error:
-            flaws.append(Flaw("domain", str(error), f"an answer for {name}, later", is_later=True))
-            continue
-        if found.key != key:
-            what = "another key is published" if found.key else "no key is published"
-            flaws.append(
-                Flaw("domain", f"{what} at {name}", "the one that the office says it has, or keys pinned here")
-            )
-        elif issuer.dnssec and not found.is_authenticated:
-            flaws.append(
-                Flaw("dnssec", f"nobody vouches for {name}", "a validating resolver on this machine, a signed zone")
-            )
-    return flaws
+    newest = list(keys.items())[-KEYS_MAX:]
+    found = await asyncio.gather(*(_flaw_of(issuer, selector, key, resolver) for selector, key in newest))
+    return [flaw for flaw in found if flaw is not None]
+
+
+async def _flaw_of(issuer: IssuerSettings, selector: str, key: bytes, resolver: Resolver | None) -> Flaw | None:
+    name = key_name(issuer.domain, selector)
+    try:
+        found = await find_key_record(issuer.domain, selector, resolver)
+    except Unavailable as error:
+        return Flaw("domain", _text(error), f"an answer for {name}, later", is_later=True)
+    if found.key != key:
+        what = "another key is published" if found.key else "no key is published"
+        return Flaw("domain", f"{what} at {name}", "the one that the office says it has, or keys pinned here")
+    if issuer.dnssec and not found.is_authenticated:
+        return Flaw("dnssec", f"nobody vouches for {name}", "a validating resolver on this machine, a signed zone")
+    return None
 
 
 async def _redeeming(issuer: IssuerSettings, token: str) -> list[Flaw]:

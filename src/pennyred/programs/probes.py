@@ -15,7 +15,7 @@ from pennyred.programs import certificates
 from pennyred.programs.dnsprobes import dns_complaints
 from pennyred.programs.gate import tls_context, try_spool, upstream_options, upstream_tls
 from pennyred.programs.office import clock, open_ledger
-from pennyred.programs.officeprobes import issuer_complaints
+from pennyred.programs.officeprobes import KEYS_MAX, issuer_complaints
 from pennyred.programs.officework import require_certificate
 from pennyred.programs.ownerprobes import owner_complaints
 from pennyred.programs.policy import gate_hostname, read_pass_key
@@ -231,16 +231,19 @@ async def _published(settings: Settings, office: OfficeSettings) -> list[Complai
         keys = OfficeKeys(office.signing_key).public_keys
     except (PennyRedError, OSError):  # said already
         return []
+    newest = list(keys.items())[-KEYS_MAX:]
+    looked_up = (find_key(office.domain, selector, resolver) for selector, _ in newest)
+    answers = await asyncio.gather(*looked_up, return_exceptions=True)
     found = []
-    for selector, key in keys.items():
+    for (selector, key), answer in zip(newest, answers, strict=True):
         name = key_name(office.domain, selector)
-        try:
-            published = await find_key(office.domain, selector, resolver)
-        except Unavailable as error:
-            found.append(_about(settings, "office.domain", _text(error), f"an answer for {name}, later", is_later=True))
-            continue
-        if published != key:
-            what = "another key is published" if published else "the key is not published"
+        if isinstance(answer, Unavailable):
+            expected = f"an answer for {name}, later"
+            found.append(_about(settings, "office.domain", _text(answer), expected, is_later=True))
+        elif isinstance(answer, BaseException):
+            raise answer
+        elif answer != key:
+            what = "another key is published" if answer else "the key is not published"
             found.append(_about(settings, "office.domain", f"{what} at {name}", "the record `pennyred dns` prints"))
     return found
 
