@@ -206,7 +206,10 @@ def test_a_name_that_has_moved_is_followed_and_kept_connections_to_where_it_was_
     run(story)
 
 
-@pytest.mark.parametrize("trouble", [OSError("no network"), socket.gaierror(socket.EAI_NONAME, "x"), TimeoutError()])
+@pytest.mark.parametrize(
+    "trouble",
+    [OSError("no network"), socket.gaierror(socket.EAI_NONAME, "x"), TimeoutError(), UnicodeError("no label")],
+)
 def test_a_dns_that_says_nothing_changes_nothing(names, trouble):
     async def story():
         async with town(FIRST, SECOND) as (gate, first, _second):

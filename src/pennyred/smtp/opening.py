@@ -53,7 +53,7 @@ class Opener:
         """
         try:
             addresses = await self._addresses.in_order()
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:  # the last: a name that DNS cannot have
             raise Unreachable(unavailable(f"{self._options.endpoint.host}: {what(error)}")) from error
         if len(addresses) == 1:
             return await self._attempt(addresses[0], client)

@@ -49,7 +49,7 @@ async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Pr
     book = AddressBook(options.endpoint, asyncio.get_running_loop().time)
     try:
         addresses = await book.in_order()
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, UnicodeError) as error:
         return Probe(f"upstream: {options.endpoint.host}: {what(error)}", is_lasting=lasts(error))
     finally:
         await book.close()
