@@ -98,6 +98,8 @@ def test_addresses_and_their_names_are_the_same_afterwards(to):
         ("=?utf-8?q?J\u00f6rg?= <m@b.example>", "Jörg"),
         ('"J\\"ö" <m@b.example>', 'J"ö'),
         ("x" * 1100 + " <m@b.example>", "x" * 1100),
+        ("Jörg@home <m@b.example>", "Jörg@home"),
+        ("<Jörg> <m@b.example>", "<Jörg>"),
     ],
 )
 def test_a_name_is_encoded_once(to, name):
@@ -170,7 +172,7 @@ def test_a_long_list_of_uris_is_folded_between_them_and_each_is_whole():
         f"List-Unsubscribe: <https://x.example/{'a' * 1000}>", f"Archived-At: <https://x.example/{'a' * 1000}>",
         "List-Unsubscribe: https://x.example/ü", "List-Unsubscribe-Post: ü", "Return-Path: <ü@b.example>",
         "DKIM-Signature: v=1; d=ü.example", "ARC-Authentication-Results: i=1; x; spf=pass (ü)", "ARC-Seal: i=1; b=ü",
-        "Authentication-Results: ü.example; spf=pass", "Message-ID: <ü@b.example>", "References: <ü@b.example>",
+        "Authentication-Results: ü.example; spf=pass", "Message-ID: <ü@b.example>", "References: <ü@b.example> <a@b.example>",
         "Content-ID: <ü@b.example>", "Content-Transfer-Encoding: ü", "MIME-Version: ü", "Date: ü", "Autocrypt: addr=ü",
         "Content-Language: ü", "X-Google-DKIM-Signature: b=ü", "X-Original-Authentication-Results: ü", "Feedback-ID: ü",
         "X-Postage-Stamp: ü", "Content-Anything: ü", "BIMI-Selector: ü", "Auto-Submitted: ü", "List-Anything: ü",

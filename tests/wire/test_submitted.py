@@ -15,6 +15,7 @@ import chroots
 import pytest
 import real_postfix
 from mailserver import MailServer
+from real_exim import Exim
 from real_postfix import Postfix, free_port
 from real_sendmail import Sendmail
 from stationery import NOW, Stationery
@@ -106,12 +107,28 @@ def postfix() -> Iterator[tuple[Carry, Carry]]:
         yield by_smtp, by_command
 
 
-@pytest.fixture(params=["sendmail", "Postfix", "Postfix's sendmail command"])
+@pytest.fixture(scope="module")
+def exim() -> Iterator[Carry]:
+    """Through Exim as Debian sets it up, which alters nothing and refuses addresses that are none."""
+    if not chroots.is_available("exim-light"):
+        pytest.skip(chroots.why_not("exim-light"))
+    with Exim("gate-in-front-light.macros", "light") as server:
+
+        def carry(letter: bytes) -> bytes:
+            server.forget()
+            _submit(letter, server.port)
+            [delivered] = server.wait_for_letters(1)
+            return delivered
+
+        yield carry
+
+
+@pytest.fixture(params=["sendmail", "Exim", "Postfix", "Postfix's sendmail command"])
 def carry(request) -> Carry:
     """A letter's way through one server; what came out."""
-    if request.param == "sendmail":
-        return request.getfixturevalue("sendmail")
-    return request.getfixturevalue("postfix")[request.param != "Postfix"]
+    if request.param.startswith("Postfix"):
+        return request.getfixturevalue("postfix")[request.param != "Postfix"]
+    return request.getfixturevalue(request.param.lower())
 
 
 def _submit(letter: bytes, port: int) -> None:

@@ -60,17 +60,36 @@ def spell_addresses(value: bytes, assume: Assume, spell_address: Callable[[bytes
     """Addresses, groups, lists of names: names and comments; an address itself is `spell_address`'s."""
     spelt: list[bytes] = []
     for pieces, mark in segments(with_whole_words(value)):
-        raw = joined(pieces)
-        if EIGHT_BIT.search(raw) or len(raw) > WORD_OCTETS_MAX:
-            # In one name, the octets of all words are in one charset.
-            raw = _spell_mailbox(pieces, always(assume(raw)), spell_address)
-            raw = (b" " if raw.startswith(b"=?") else b"") + raw + (b" " if raw.endswith(b"?=") and mark else b"")
-        spelt += [raw, mark]
+        # Whatever stands before the last angle brackets is a name to all who show it, an address among it too.
+        last = next((token for token in reversed(pieces) if token.kind == "angle"), None)
+        spelt += [_spell_segment(pieces, mark, assume, [last] if last else [], spell_address), mark]
     return b"".join(spelt)
 
 
-def _spell_mailbox(pieces: list[Token], assume: Assume, spell_address: Callable[[bytes], bytes]) -> bytes:
-    """One address with its name and comments, or a group's name."""
+def spell_ids(value: bytes, assume: Assume) -> bytes:
+    """Message ids, and phrases between them in old letters: names and comments; an id stays."""
+    spelt: list[bytes] = []
+    for pieces, mark in segments(with_whole_words(value)):
+        angles = [token for token in pieces if token.kind == "angle"]
+        spelt += [_spell_segment(pieces, mark, assume, angles, lambda identifier: identifier), mark]
+    return b"".join(spelt)
+
+
+def _spell_segment(
+    pieces: list[Token], mark: bytes, assume: Assume, angles: list[Token], spell_address: Callable[[bytes], bytes]
+) -> bytes:
+    """What stands between two marks; in its words, the octets of all are in one charset."""
+    raw = joined(pieces)
+    if not EIGHT_BIT.search(raw) and len(raw) <= WORD_OCTETS_MAX:
+        return raw
+    spelt = _spell_mailbox(pieces, always(assume(raw)), angles, spell_address)
+    return (b" " if spelt.startswith(b"=?") else b"") + spelt + (b" " if spelt.endswith(b"?=") and mark else b"")
+
+
+def _spell_mailbox(
+    pieces: list[Token], assume: Assume, angles: list[Token], spell_address: Callable[[bytes], bytes]
+) -> bytes:
+    """One address with its name and comments, or a group's name; its address is in `angles`, or stands by itself."""
     spelt: list[bytes] = []
     words: list[Word] = []
     space = b""
@@ -84,13 +103,16 @@ def _spell_mailbox(pieces: list[Token], assume: Assume, spell_address: Callable[
         spelt.extend([phrase, space or (b" " if phrase.endswith(b"?=") and raw else b""), raw])
         words, space = [], b""
 
+    addresses = {id(token) for token in angles}
     for cluster in _clusters(pieces):
         kind, raw = cluster[0].kind, joined(cluster)
         if kind == "space":
             space = raw
         elif kind == "comment":
             add(spell_comment(raw, assume))
-        elif kind == "angle" or any(token.kind == "text" and b"@" in token.raw for token in cluster):
+        elif id(cluster[0]) in addresses:
+            add(spell_address(raw))
+        elif not angles and any(token.kind == "text" and b"@" in token.raw for token in cluster):
             if raw.startswith(b"@") or raw.endswith(b"@"):
                 raise MalformedLetter("it has an address with white space in it")
             add(spell_address(raw))

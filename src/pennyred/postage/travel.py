@@ -114,18 +114,17 @@ class _Parts:
     def _mended(self, entity: Entity, depth: int, line: int, charset: str) -> bytes:
         body_line = line + entity.body_line
         if entity.is_repaired:
-            self.say(
-                f"line {body_line - 1} is no header field: the text begins there, and an empty line is put before it"
-            )
             body_line -= 1
+            self.say(f"line {body_line} is no header field: the text begins there, and an empty line is put before it")
         if not is_fit(entity.above, eight_bit=self.eight_bit):
             raise MalformedLetter("its first line is no header field, and cannot travel")
-        header = self._header(entity, depth, line, first_charset(entity) or charset)
-        body, encoding = entity.body, b""
+        charset = entity.content.charset or charset or first_charset(entity)
+        header = self._header(entity, depth, line, charset)
+        body = entity.body
         if not is_fit(body, eight_bit=self.eight_bit):
             if not entity.content.is_certain:
                 raise MalformedLetter("programs differ in what its Content-Type says")
-            encoding, body = self._body(entity, depth, body_line, first_charset(entity) or charset)
+            encoding, body = self._body(entity, depth, body_line, charset)
             if encoding != entity.encoding():
                 header = _with_encoding(entity.fields, header, encoding, is_letter=depth == 0)
         return entity.above + b"".join(header) + entity.separator + body

@@ -16,7 +16,7 @@ from pennyred.postage.errors import MalformedAddress, MalformedLetter
 from pennyred.postage.fieldgrammar import Grammar, grammar_of
 from pennyred.postage.letter import Field
 from pennyred.postage.parameters import spell_parameters
-from pennyred.postage.phrases import spell_addresses, spell_comments, spell_text
+from pennyred.postage.phrases import spell_addresses, spell_comments, spell_ids, spell_text
 from pennyred.postage.structured import Token, tokens
 from pennyred.postage.transfer import LINE_OCTETS_MAX
 
@@ -206,7 +206,7 @@ _SPELLERS: dict[Grammar, Callable[[bytes, Assume], bytes]] = {
     Grammar.UNKNOWN: spell_text,
     Grammar.ADDRESSES: lambda value, assume: spell_addresses(value, assume, _spell_domain),
     Grammar.PHRASES: lambda value, assume: spell_addresses(value, assume, _spell_domain),
-    Grammar.IDS: lambda value, assume: spell_addresses(value, assume, lambda identifier: identifier),
+    Grammar.IDS: spell_ids,
     Grammar.URIS: _spell_uris,
     Grammar.PARAMETERS: spell_parameters,
     Grammar.COMMENTS: spell_comments,
