@@ -398,12 +398,14 @@ def test_quotes_that_never_end_are_read_in_one_go():
 def test_a_fold_is_put_where_no_program_shows_it():
     """Python's older way shows one within a file's quotes."""
     letter = (
-        'Content-Type: image/png; name="a long name of a file with blanks in it.png"; x="' + "ü" * 40 + '"\r\n\r\n'
+        'Content-Type: image/png; name="a long name of a file with blanks in it, as people who are patient give them.png"; x="'
+        + "ü" * 40
+        + '"\r\n\r\n'
     ).encode()
 
     assert (
         email.message_from_bytes(make_safe(letter, eight_bit=False)).get_filename()
-        == "a long name of a file with blanks in it.png"
+        == "a long name of a file with blanks in it, as people who are patient give them.png"
     )
 
 

@@ -187,3 +187,25 @@ def test_as_it_was_written_a_server_would_have_made_its_stamp_void(name, sendmai
     bare = stamp_letter(written, [BOB], DESK.sender_key, DESK.licence(), now=NOW, random_bytes=os.urandom)
 
     assert {reason(way(bare)) for way in (sendmail, *postfix)} != {Reason.STAMPED}
+
+
+def test_a_letter_that_says_more_bits_than_it_has_is_not_encoded_anew():
+    """Postfix goes by what it says, where the next server lacks 8BITMIME: the body would be another one."""
+    if not real_postfix.is_available():
+        pytest.skip(real_postfix.WHY_NOT)
+    letter = f"From: {ANN}\r\nTo: {BOB}\r\nContent-Transfer-Encoding: 8bit\r\n{REST.replace('we?', '1 + 1 = 2')}"
+    bare = stamp_letter(letter.encode(), [BOB], DESK.sender_key, DESK.licence(), now=NOW, random_bytes=os.urandom)
+    port = free_port()
+    with MailServer(keywords=("PIPELINING",)) as end:
+        settings = {
+            "mynetworks": "127.0.0.0/8",
+            "smtpd_relay_restrictions": "permit_mynetworks, reject",
+            "virtual_mailbox_domains": "",
+            "relayhost": f"[127.0.0.1]:{end.port}",
+        }
+        with Postfix(f"127.0.0.1:{port} inet n - n - - smtpd\n", settings):
+            for sent in (stamped(letter), bare):
+                _submit(sent, port)
+            end.until(lambda: len(end.fake.letters) == 2)
+
+    assert {reason(arrived.letter) for arrived in end.letters} == {Reason.STAMPED, Reason.STAMPED_MODIFIED}

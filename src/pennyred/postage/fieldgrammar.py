@@ -38,7 +38,8 @@ _NAMES: dict[Grammar, str] = {
     " content-duration authentication-results received-spf auto-submitted accept-language expires expiry-date reply-by"
     " deferred-delivery latest-delivery-time delivery-date importance priority precedence sensitivity encrypted"
     " list-unsubscribe-post require-recipient-valid-since disposition-notification-options mt-priority tls-required"
-    " tls-report-domain tls-report-submitter vbr-info solicitation jabber-id message-context message-type",
+    " tls-report-domain tls-report-submitter vbr-info solicitation jabber-id message-context message-type"
+    " newsgroups followup-to distribution path xref control",
     Grammar.RIGID: "received return-path dkim-signature domainkey-signature arc-seal arc-message-signature"
     " arc-authentication-results autocrypt autocrypt-gossip feedback-id bimi-selector bimi-location bimi-indicator"
     " openpgp face x-face x-postage-stamp x-postage-pass",

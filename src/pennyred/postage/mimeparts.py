@@ -17,6 +17,8 @@ NESTING_MAX = 30
 MAILBOX_LINES = re.compile(rb"\A(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
 """What a mailbox in one file puts before a letter (RFC 4155): no field, and below a stamp it would end the header."""
 IDENTITY = frozenset((b"", b"7bit", b"8bit", b"binary"))
+SEALED = frozenset((b"multipart/signed", b"multipart/encrypted"))
+"""Of these, each octet of each part is part of what is signed or encrypted."""
 LETTERS = frozenset((b"message/rfc822", b"message/global", b"message/news"))
 """Parts that are letters; of the other kinds of message/* nothing is known but that they have lines."""
 

@@ -1,9 +1,10 @@
 """A letter made safe to travel before it is stamped: afterwards nobody may have a reason to alter it.
 
 Safe is what RFC 5321 lets every server pass on untouched: CRLF line ends, lines of at most 998 octets, no NUL, a header
-of fields only, and eight-bit octets only where the next hop has said 8BITMIME (bodies) or SMTPUTF8 (the header). A safe
-letter stays as it is, byte for byte. In others the transfer encoding of the parts that need it is changed (RFC 2045
-section 6), never their content: what cannot be spelt in another way is refused, and nothing is left out.
+of fields only, and eight-bit octets, or a label that speaks of some, only where the next hop has said 8BITMIME (bodies)
+or SMTPUTF8 (the header). A safe letter stays as it is, byte for byte. In others the transfer encoding of the parts that
+need it is changed (RFC 2045 section 6), never their content: what cannot be spelt in another way is refused, and
+nothing is left out.
 """
 
 import re
@@ -13,6 +14,7 @@ from itertools import accumulate
 
 from pennyred.postage.encodedwords import Assume, assumed_charset
 from pennyred.postage.errors import MalformedLetter
+from pennyred.postage.labels import relabelled
 from pennyred.postage.letter import Field
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.mimeparts import (
@@ -20,6 +22,7 @@ from pennyred.postage.mimeparts import (
     LETTERS,
     MAILBOX_LINES,
     NESTING_MAX,
+    SEALED,
     Entity,
     closes,
     first_charset,
@@ -45,7 +48,6 @@ Say = Callable[[str], None]
 """Told, in a sentence for the sender, what was taken for granted."""
 
 _BARE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_SEALED = frozenset((b"multipart/signed", b"multipart/encrypted"))
 _DKIM_SIGNATURE = re.compile(rb"^dkim-signature[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _SPACE_BEFORE_COLON = re.compile(rb"\A([!-9;-~]+)[ \t]+:")
 
@@ -55,7 +57,9 @@ def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bool:
     if not letter.endswith(b"\r\n") or _BARE_NEWLINE.search(letter) or MAILBOX_LINES.match(letter):
         return False
     header, _, body = take_apart(letter)
-    return _is_fit_header(header, utf8=utf8) and not has_strange_line(header) and is_fit(body, eight_bit=eight_bit)
+    if not _is_fit_header(header, utf8=utf8) or has_strange_line(header) or not is_fit(body, eight_bit=eight_bit):
+        return False
+    return eight_bit or relabelled(letter) == letter
 
 
 def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = lambda _: None) -> bytes:
@@ -76,6 +80,7 @@ def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = 
         raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
     lines_above = above[0].count(b"\n") if above else 0
     safe = _Parts(eight_bit, utf8, say).entity(normal, b"text/plain", 0, 1 + lines_above, "")
+    safe = safe if eight_bit else relabelled(safe)
     if not is_safe(safe, eight_bit=eight_bit, utf8=utf8):
         raise MalformedLetter("the letter cannot be put in a form that travels")
     if safe != normal and _DKIM_SIGNATURE.search(take_apart(normal)[0]):
@@ -174,7 +179,7 @@ class _Parts:
 
     def _multipart(self, entity: Entity, depth: int, line: int, charset: str) -> bytes:
         media_type = entity.content.media_type
-        is_sealed = media_type in _SEALED
+        is_sealed = media_type in SEALED
         boundary, pieces = entity.split()
         if not is_sealed and (len(pieces) < 3 or closes(pieces[1], boundary)):
             raise MalformedLetter("a multipart letter without its boundary cannot be encoded to travel")
