@@ -11,7 +11,6 @@ among them must not shut the others out:
 Whatever is found not to hold meanwhile is "later" as well: so nobody learns what was looked at.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -49,7 +48,7 @@ class Barring:
     """Empty where it is not known: then only the letter's own are counted."""
     draw: Callable[[], int] = lambda: 1
     """A number by chance."""
-    own: Counter[str] = field(default_factory=Counter)
+    own: dict[str, int] = field(default_factory=dict)
     """Bad stamps of this letter, by account."""
     _is_lucky: bool | None = None
 
@@ -62,11 +61,16 @@ class Barring:
     def is_barred(self, account: str) -> bool:
         """Whether too many bad stamps of an account, or of nobody known, have come."""
         most = self.policy.bad_stamps_max
-        return most > 0 and self._earlier(account) + self.own[account] >= most
+        return most > 0 and self._earlier(account) + self.own.get(account, 0) >= most
 
     def may_look(self, account: str) -> bool:
         """Whether a stamp of an account, or of nobody known, is looked at."""
-        return not self.is_barred(account) or (not self.own[account] and self._lucky())
+        return not self.is_barred(account) or (account not in self.own and self._lucky())
+
+    def note(self, account: str, stamps: int) -> None:
+        """So many bad ones of an account, or of nobody known, were found in this letter."""
+        if stamps:
+            self.own[account] = self.own.get(account, 0) + stamps
 
     def worth_asking(self, stamps: Iterable[Stamp]) -> list[Stamp]:
         """Those that will be looked at, as far as is known."""
@@ -76,8 +80,7 @@ class Barring:
         """All that is looked at was: count the letter's bad stamps."""
         if self.book is not None and self.source:
             for account, stamps in self.own.items():
-                if stamps:
-                    self.book.add(self.source, account, stamps)
+                self.book.add(self.source, account, stamps)
 
     def _earlier(self, account: str) -> int:
         return self.book.count(self.source, account) if self.book is not None and self.source else 0

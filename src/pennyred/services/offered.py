@@ -94,7 +94,7 @@ class Examiner:
         """Whether so many bad ones had come before that it was only looked at by chance."""
         account = self.barring.account_of(stamp)  # by now it is known whether the licence holds
         is_barred = self.barring.is_barred(account)
-        self.barring.own[account] += 1
+        self.barring.note(account, 1)
         return is_barred
 
     def _judge(self, stamp: Stamp, names: Sequence[Recipient], price: int) -> Verdict:

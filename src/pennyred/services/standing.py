@@ -186,11 +186,12 @@ def judge_stamps(
     is_garbled = False
     unpublished: frozenset[Selector] = frozenset()
     examiner = Examiner(letter, judgement.header_hash, policy, licences, now, barring, keys.undecided)
-    forgiving = replace(examiner, barring=Barring(policy, licences))
+    forgiving: Examiner | None = None
     for standing in judgement.standings:
         if not _has_to_pay(standing):
             continue
         if standing.reason is Reason.FORWARDER:  # who is not held to account for what others have put into its letters
+            forgiving = forgiving or replace(examiner, barring=Barring(policy, licences))
             standing.seen = _examined(standing, forgiving).reason
             continue
         found = _examined(standing, examiner)
@@ -198,7 +199,8 @@ def judge_stamps(
             standing.doubt = Reason.OFFICE_UNREACHABLE
         if found.is_barred and not found.good:
             standing.doubt = Reason.TOO_MANY_BAD_STAMPS
-        unpublished |= keys.unpublished & {selector_of(stamp) for stamp in standing.offered}
+        if keys.unpublished:
+            unpublished |= keys.unpublished & {selector_of(stamp) for stamp in standing.offered}
         standing.stamps = found.good + found.flawed
         standing.reason = found.reason
         is_garbled |= standing.reason is Reason.MALFORMED
@@ -207,8 +209,8 @@ def judge_stamps(
             if standing.reason is Reason.MALFORMED:
                 standing.doubt = Reason.TOO_MANY_BAD_STAMPS
     # Fields that are no stamps were read once for all recipients, and none at all for those who are free.
-    barring.own[NOBODY_KNOWN] += is_garbled + len(unpublished)
-    judgement.bad_stamps = barring.own.total()
+    barring.note(NOBODY_KNOWN, is_garbled + len(unpublished))
+    judgement.bad_stamps = sum(barring.own.values())
 
 
 def _examined(standing: Standing, examiner: Examiner) -> Found:
