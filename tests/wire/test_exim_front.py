@@ -2,6 +2,7 @@
 can make it write more.
 """
 
+import os
 import socket
 import time
 
@@ -15,7 +16,9 @@ from hostile_sink import HostileSink
 
 pytestmark = pytest.mark.skipif(not chroots.is_available("exim-heavy"), reason=chroots.why_not("exim-heavy"))
 
-EXIM, NAMESERVER = "mx.example.org", "127.7.0.53"
+EXIM = "mx.example.org"
+NAMESERVER = f"127.7.{os.getpid() >> 8 & 255}.{os.getpid() & 127 | 128}"
+"""An address of this process's own: Exim asks port 53 of it, and no other."""
 FOUR, SIX = "192.0.2.7", "2001:db8::7"
 REVERSE_SIX = ".".join(reversed("20010db8000000000000000000000007")) + ".ip6.arpa"
 WORLD = {
@@ -33,19 +36,29 @@ RECIPE = """\
 """
 
 
+def in_front_of(port):
+    """An Exim that gives what comes to this port; its clients are who they say to be, by PROXY."""
+    return EximAtWork(
+        port,
+        main="hosts_proxy = 127.0.0.1\ndns_dnssec_ok = 0\nhost_lookup = *",
+        at_rcpt="  warn spf = pass:fail:softfail:neutral:none:permerror:temperror",
+        at_data=RECIPE,
+        nameserver=NAMESERVER,
+    )
+
+
 @pytest.fixture(scope="module")
-def exim():
-    """An Exim that gives what comes to the gate, which is a sink here; clients are who they say to be, by PROXY."""
-    with DnsServer(WORLD, port=53, host=NAMESERVER), HostileSink([b"ok"]) as sink:
-        front = EximAtWork(
-            sink.port,
-            main="hosts_proxy = 127.0.0.1\ndns_dnssec_ok = 0\nhost_lookup = *",
-            at_rcpt="  warn spf = pass:fail:softfail:neutral:none:permerror:temperror",
-            at_data=RECIPE,
-            nameserver=NAMESERVER,
-        )
-        with front:
-            yield front, sink
+def world():
+    """The DNS that Exim asks."""
+    with DnsServer(WORLD, port=53, host=NAMESERVER) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def exim(world):
+    """One whose gate is a sink."""
+    with HostileSink([b"ok"]) as sink, in_front_of(sink.port) as front:
+        yield front, sink
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +68,8 @@ def nobody():
         yield server
 
 
-def passed_on(exim, letter, helo, sender="ann@example.org", client=FOUR):
-    """The letter as it comes to the gate."""
-    front, sink = exim
-    before = len(sink.letters)
+def present(front, letter, helo, sender="ann@example.org", client=FOUR):
+    """Give Exim the letter."""
     family = "TCP6" if ":" in client else "TCP4"
     with socket.create_connection(("127.0.0.1", front.port)) as connection, connection.makefile("rwb") as wire:
 
@@ -69,14 +80,17 @@ def passed_on(exim, letter, helo, sender="ann@example.org", client=FOUR):
                 pass
             assert reply[:1] in b"23", reply
 
-        other = SIX if family == "TCP6" else "192.0.2.1"
-        wire.write(f"PROXY {family} {client} {other} 1234 25\r\n".encode())
+        say(f"PROXY {family} {client} {SIX if family == 'TCP6' else '192.0.2.1'} 1234 25".encode())
         for line in (f"EHLO {helo}", f"MAIL FROM:<{sender}>", "RCPT TO:<bob@friends.example>", "DATA"):
-            if line.startswith("EHLO"):
-                wire.flush()
-                wire.readline()
             say(line.encode())
         say(letter + b".")
+
+
+def passed_on(exim, letter, helo, sender="ann@example.org", client=FOUR):
+    """The letter as it comes to the gate."""
+    front, sink = exim
+    before = len(sink.letters)
+    present(front, letter, helo, sender, client)
     end = time.monotonic() + 30
     while len(sink.letters) == before and time.monotonic() < end:
         time.sleep(0.02)
@@ -136,3 +150,22 @@ def test_what_a_stranger_has_written_in_exims_name_is_not_believed(exim, nobody)
     assert proven(nobody, letter).domains == {"evil.example"}
     left = mine + received.replace(b"\r\nFrom:", b"\r\n" + forged + b"From:", 1)
     assert proven(nobody, left).domains == {"evil.example"}
+
+
+def test_a_correspondent_comes_free_through_exim_and_the_gate_and_who_forges_her_does_not(
+    world, nobody, found_town, mail_server
+):
+    host, port = nobody.address
+    lines = f'trusted_fronts = ["127.0.0.1/32"]\nnameservers = ["{host}:{port}"]\n[gate.authentication]\nfronts = ["{EXIM}"]\n'
+    town = found_town(lines)
+    town.admin("correspondents", "add", "bob@friends.example", "ann@example.org")
+    with town.serve(), in_front_of(town.gate_port) as front:
+        present(front, sign_by_hand(LETTER), f"[IPv6:{SIX}]", client=SIX)
+        forged = sign_by_hand(LETTER, d="evil.example", i=HOSTILE["its signature"]["i"])
+        present(front, forged, "client.example.org", "x@evil.example")
+        present(front, LETTER, HOSTILE["its name"]["helo"], "x@evil.example")
+        front.wait_until_idle()
+        log = front.main_log()
+    [letter] = [one.letter for one in mail_server.letters if b"bob@" in one.recipients[0]]
+    assert b"x-postage=none reason=correspondent" in letter
+    assert log.count("Postage due: bob@friends.example") == 2
