@@ -36,6 +36,15 @@ def test_without_a_gate_there_is_nothing_to_say():
     assert asyncio.run(all_hints(Settings(Path("x.toml")))) == []
 
 
+def test_workers_that_have_one_connection_to_the_mail_server_each_are_named():
+    assert hints(workers=8, upstream_connections=16) == {}
+    assert hints(workers=1, upstream_connections=1) == {}
+    assert hints(workers=8, upstream_connections=15) == {
+        "gate.upstream_connections": "less than two for each worker, so clients of one network may use them all, "
+        "at least 16, or fewer workers"
+    }
+
+
 def test_a_gate_that_is_the_only_mx_needs_no_hint():
     assert hints(Zone(example_org=["MX.example.org"]), domains=("example.org",)) == {}
 

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
+from pennyred.programs.tallies import SharedMinute
 from pennyred.services import keyquestions, keyring
 from pennyred.services.keymemory import CLOCK_SKEW_SECONDS, KeyMemory
+from pennyred.services.keyquestions import KeyQuestions
 from pennyred.services.keyring import GRACE_SECONDS, STALE_SECONDS, TTL_SECONDS_MIN, FoundKey, KeyRing
+from pennyred.smtp.tally import Tally
 
 OFFICE = "post.example.net"
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -61,7 +64,9 @@ class World:
 
     def start(self):
         """A worker that knows nothing but what the gate's state has."""
-        self.ring = KeyRing(self.find, KeyMemory(lambda: self.now, self.book), clock=lambda: self.now)
+        clock = lambda: self.now  # noqa: E731
+        questions = KeyQuestions(SharedMinute(Tally(1, 1, clock=clock).of(0)))
+        self.ring = KeyRing(self.find, KeyMemory(clock, self.book), questions, clock=clock)
         self.ring.accept({}, [OFFICE])
 
     async def find(self, issuer, selector):

@@ -17,6 +17,7 @@ from pennyred.discovery import key_name
 from pennyred.postage.keyrecord import format_key_record
 from pennyred.postage.minting import mint_licence
 from pennyred.postage.signing import SigningKey
+from pennyred.services import keyquestions
 from pennyred.services.franking import stamp_letter
 from pennyred.services.officekeys import add_key
 from pennyred.services.wallet import load_wallet
@@ -189,6 +190,16 @@ def test_who_invents_selectors_is_barred_and_a_key_once_found_outlasts_them_a_si
         country.dns.fail("s1._postage.two.example")
         assert country.send(country.stamped("two.example"))[0] == 451  # nobody has ever found that one
     assert country.spent("one.example") == 3
+
+
+def test_all_workers_together_ask_dns_for_so_many_invented_selectors_of_one_network(country):
+    limits = "workers = 4\nmax_bad_stamps_per_minute = 1000"
+    with country.serve(limits):
+        for number in range(80):
+            assert sent_from(country.port, "127.0.7.1", invented(number))[0] == 451
+        # Twice as many, if the minute of the clock ended meanwhile.
+        asked = sum(country.dns.asked(key_name("one.example", f"x{number}")) for number in range(80))
+        assert keyquestions.PER_SOURCE_MAX <= asked <= 2 * keyquestions.PER_SOURCE_MAX
 
 
 @pytest.mark.timeout(400)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from real_postfix import free_port
+
 BOB = "bob@example.org"
 SECONDS_MAX = 20
 
@@ -126,6 +128,26 @@ def test_all_workers_together_let_in_so_many_of_one_network(found_town):
             others = admitted(town.gate_port, 5, "127.0.0.2")
             clients.extend(others)
             assert len(others) == 4
+
+
+def test_all_workers_together_let_in_so_many_whose_mail_goes_out(found_town, mail_server):
+    port = free_port()
+    way = f'listen = ["127.0.0.1:{port}"]\nupstream = "smtp://127.0.0.1:{mail_server.port}"'
+    town = found_town(f"workers = 2\nmax_connections = 6\n[gate.outgoing]\n{way}")
+    with town.serve() as served:
+        served.wait_for(lambda line: line["event"] == "serving")
+        with closing_all(admitted(port, 30)) as clients:
+            assert len(clients) == 6
+            clients.extend(admitted(town.gate_port, 30))
+            assert len(clients) == 12, "each door has its own"
+
+
+def test_more_workers_than_there_may_be_connections_to_the_mail_server_do_not_start(found_town):
+    town = found_town("upstream_connections = 3")
+    command = [sys.executable, "-m", "pennyred", "--config", str(town.settings), "serve", "--workers", "4"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 2
+    assert "gate.upstream_connections: fewer than there are workers, expected at least 4" in told.stderr
 
 
 def test_a_killed_worker_leaves_none_of_its_counts_behind(found_town):

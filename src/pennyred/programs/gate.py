@@ -97,7 +97,7 @@ def upstream_tls(gate: GateSettings, urls: Sequence[str]) -> ssl.SSLContext | No
 
 
 def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = None) -> list[UpstreamOptions]:
-    """The settings as the ways to the mail servers know them; the connections to each are shared by the workers.
+    """The settings as the ways to the mail servers know them; the connections to each are shared out equally.
 
     With `outgoing`, to those that outgoing mail goes on to. Raises OSError where the authorities' certificates cannot
     be read.
@@ -211,11 +211,13 @@ def build_outgoing_door(
     outgoing: OutgoingSettings,
     desk: GateDesk,
     log: Any,
+    tally: WorkerTally,
     memory: LetterMemory | None = None,
 ) -> GateServer:
     """The door that outgoing mail passes, not yet listening. Raises OSError."""
     ways = _ways(upstream_options(gate, outgoing), log, is_spread=False)
-    return GateServer(outgoing_options(gate, outgoing), desk, ways, tls_context(gate), log=log, memory=memory)
+    options, tls = outgoing_options(gate, outgoing), tls_context(gate)
+    return GateServer(options, desk, ways, tls, log=log, tally=tally, memory=memory)
 
 
 def _ways(options: Sequence[UpstreamOptions], log: Any, *, is_spread: bool) -> Upstreams:

@@ -33,15 +33,16 @@ from pennyred.programs.office import clock
 from pennyred.programs.offices import Offices
 from pennyred.programs.policy import gate_policy
 from pennyred.programs.refusedcopies import RefusedCopies
+from pennyred.programs.tallies import SharedMinute, Tallies
 from pennyred.services.debts import PatientOutbox
 from pennyred.services.figures import FigureTally
 from pennyred.services.gate import Desk
 from pennyred.services.gatelog import LetterLog
+from pennyred.services.keyquestions import KeyQuestions
 from pennyred.services.office import Office
 from pennyred.services.outgoing import OutgoingDesk
 from pennyred.services.settling import pump_outbox
 from pennyred.smtp.server import GateServer
-from pennyred.smtp.tally import WorkerTally
 from pennyred.smtp.upstreams import Upstreams
 from pennyred.state.store import GateState
 
@@ -57,18 +58,19 @@ class GateWork:
         settings: GateSettings,
         issuers: Sequence[IssuerSettings],
         log: Any,
-        tally: WorkerTally,
+        tallies: Tallies,
+        number: int,
         chores: Chores,
         meter: Meter,
-        *,
-        is_first: bool,
     ) -> None:
-        """`is_first` is one of several workers, which speaks for all."""
+        """`number` is the worker's; the first of several speaks for all."""
         self._settings = settings
-        self._is_first = is_first
-        self._offices = Offices(settings, issuers, log, chores)
+        self._is_first = number == 0
+        questions = KeyQuestions(SharedMinute(tallies.questions.of(number)))
+        self._offices = Offices(settings, issuers, log, chores, questions)
         self._log = log
-        self._tally = tally
+        self._tally = tallies.gate.of(number)
+        self._outgoing_tally = tallies.outgoing.of(number)
         self._chores = chores
         self._meter = meter
         self.certificate_end = ends_at(settings.tls_certificate)
@@ -135,7 +137,9 @@ class GateWork:
         parts.push_async_callback(self._stop)
         if gate.outgoing is not None:
             outgoing_desk = self._outgoing_desk = build_outgoing_desk(gate, state, letters)
-            self._outgoing = build_outgoing_door(gate, gate.outgoing, outgoing_desk, self._log, self.memory)
+            self._outgoing = build_outgoing_door(
+                gate, gate.outgoing, outgoing_desk, self._log, self._outgoing_tally, self.memory
+            )
             await self._outgoing.start(listen(gate.outgoing.listen))
 
     def prepare(self, settings: GateSettings, issuers: Sequence[IssuerSettings]) -> Callable[[], None]:

@@ -25,6 +25,7 @@ async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | N
         return []
     hints = (
         *_fronts(gate),
+        *_shares(gate),
         *_wanted(gate),
         *_aliases(gate),
         *await _completing(gate),
@@ -39,6 +40,15 @@ def _fronts(gate: GateSettings) -> list[tuple[str, str, str]]:
     what = 'mixed is "split" behind trusted_fronts'
     those = "Haraka's smtp_forward, Postfix with speed_adjust; the log names it: smtp.split_given_up"
     return [("gate.mixed", what, f'"reject" if a front takes whole letters first ({those})')]
+
+
+def _shares(gate: GateSettings) -> list[tuple[str, str, str]]:
+    """Each worker has an equal part of the connections to a mail server: of a single one nobody can leave half free."""
+    enough = 2 * gate.workers
+    if gate.workers == 1 or gate.upstream_connections >= enough:
+        return []
+    what = "less than two for each worker, so clients of one network may use them all"
+    return [("gate.upstream_connections", what, f"at least {enough}, or fewer workers")]
 
 
 def _wanted(gate: GateSettings) -> list[tuple[str, str, str]]:

@@ -16,6 +16,7 @@ from pennyred.programs.keysearch import KeySearch
 from pennyred.programs.office import clock
 from pennyred.services.gatelog import LetterLog
 from pennyred.services.keymemory import KeyMemory
+from pennyred.services.keyquestions import KeyQuestions
 from pennyred.services.keyring import KeyRing, PrepareKeys
 from pennyred.services.office import Office
 from pennyred.services.ports import Redeemer
@@ -47,7 +48,14 @@ def read_token(path: Path) -> str:
 class Offices:
     """Made at the start of a worker; `start` opens the ways, which `parts` close."""
 
-    def __init__(self, gate: GateSettings, issuers: Sequence[IssuerSettings], log: Any, chores: Chores) -> None:
+    def __init__(
+        self,
+        gate: GateSettings,
+        issuers: Sequence[IssuerSettings],
+        log: Any,
+        chores: Chores,
+        questions: KeyQuestions,
+    ) -> None:
         self._gate = gate
         self._issuers = issuers
         self._log = log
@@ -59,7 +67,7 @@ class Offices:
         self._ways: frozenset[str] = frozenset()
         self._search = KeySearch(resolver_of(gate.nameservers), log)
         self._key_memory = KeyMemory(clock)
-        self._ring = KeyRing(self._search.find, self._key_memory, clock=time.monotonic)
+        self._ring = KeyRing(self._search.find, self._key_memory, questions, clock=time.monotonic)
 
     def start(self, parts: AsyncExitStack, office: Office | None, state: GateState, letters: LetterLog) -> Redeemer:
         """Whom the desk asks about stamps. Raises OSError and ValueError where a token cannot be read."""

@@ -12,12 +12,11 @@ from pennyred.programs.activation import PassedSockets
 from pennyred.programs.chores import Chores
 from pennyred.programs.housekeeping import PassedTime, sweep_ledger
 from pennyred.programs.office import clock, open_office
-from pennyred.programs.tallies import Tallies
+from pennyred.programs.tallies import SharedMinute, Tallies
 from pennyred.programs.watch import Watch
 from pennyred.programs.witness import Witness, watch_ledger
 from pennyred.services.office import Office
 from pennyred.smtp.server import listening_socket
-from pennyred.smtp.tally import WorkerTally
 from pennyred.smtp.tlsoffer import server_context
 from pennyred.web.app import make_app
 from pennyred.web.exchange import Deadlines
@@ -94,22 +93,6 @@ class OfficeWork:
             office, self._log, openings=SharedMinute(asked, b"opening "), lookups=SharedMinute(asked, b"look-up ")
         )
         return measured(app, self._metrics)
-
-
-class SharedMinute:
-    """What is asked for in this minute, of all workers together: `web.limits.Minute` over a tally of sources."""
-
-    def __init__(self, tally: WorkerTally, purpose: bytes) -> None:
-        self._tally = tally
-        self._purpose = purpose
-
-    def taken(self, name: bytes) -> int:
-        """How often by that name."""
-        return self._tally.bad_stamps(self._purpose + name)
-
-    def take(self, name: bytes) -> None:
-        """Once more."""
-        self._tally.add_bad_stamps(self._purpose + name, 1)
 
 
 def require_certificate(settings: OfficeSettings) -> None:

@@ -46,6 +46,10 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     started = Started(settings, workers)
     settings = started.settings
     count = settings.gate.workers if settings.gate else settings.office.workers if settings.office else 1
+    if settings.gate is not None and settings.gate.upstream_connections < count:  # of the file, or --workers
+        few = f"fewer than there are workers, expected at least {count}"
+        make_log().error("cannot serve", error=f"gate.upstream_connections: {few}")
+        return EX_SETTINGS
     try:
         passed = PassedSockets.from_environment(os.environ)
         if settings.gate is not None and not passed.gate:
@@ -139,10 +143,10 @@ class Worker:
                 settings.gate,
                 settings.issuer,
                 log,
-                tallies.gate.of(number),
+                tallies,
+                number,
                 self._chores,
                 watch.meter,
-                is_first=number == 0,
             )
         self._office: OfficeWork | None = None
         self._metrics = ""

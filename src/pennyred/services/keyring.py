@@ -98,7 +98,9 @@ class _Missing:
 class KeyRing:
     """One worker's. `keys` is one mapping, whose content changes with what is found."""
 
-    def __init__(self, find: FindKey, memory: KeyMemory, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, find: FindKey, memory: KeyMemory, questions: KeyQuestions, *, clock: Callable[[], float]
+    ) -> None:
         """`clock` is monotonic, in seconds."""
         self._find = find
         self._memory = memory
@@ -110,7 +112,7 @@ class KeyRing:
         """By issuer and selector, in the order in which they were found."""
         self._missing: OrderedDict[Selector, _Missing] = OrderedDict()
         self._asking: dict[Selector, asyncio.Task[None]] = {}
-        self._questions = KeyQuestions(clock)
+        self._questions = questions
 
     def accept(
         self,
