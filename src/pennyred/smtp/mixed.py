@@ -92,17 +92,17 @@ class GivenUp:
     """
 
     def __init__(self, log: Any) -> None:
-        self._times: dict[tuple[str, bytes, bytes], int] = {}
+        self._times: dict[int, int] = {}  # by a keyed hash: names may be long, and are nobody's business
         self._seldom = Seldom(log, "smtp.split_given_up")
 
     def has(self, source_ip: str, sender: bytes, mailbox: bytes) -> bool:
         """Whether this one was, often enough to be no accident."""
-        return self._times.get((source_ip, sender, mailbox), 0) >= TIMES
+        return self._times.get(hash((source_ip, sender, mailbox)), 0) >= TIMES
 
     def note(self, source_ip: str, sender: bytes, mailboxes: Iterable[bytes]) -> None:
         """These were told to come again, and the letter was given up."""
         for mailbox in mailboxes:
-            name = (source_ip, sender, mailbox)
+            name = hash((source_ip, sender, mailbox))
             self._times[name] = self._times.pop(name, 0) + 1
         while len(self._times) > GIVEN_UP_MAX:
             del self._times[next(iter(self._times))]
