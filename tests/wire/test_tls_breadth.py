@@ -108,6 +108,13 @@ def test_what_a_real_postfix_takes_by_default_the_gate_takes_too(tmp_path, certi
             assert [suite for suite in taken if agreed(ours, suite, version) != suite] == []
 
 
+def test_a_list_of_ones_own_goes_with_old_versions_too(tmp_path, certificates):
+    with gate(tmp_path, certificates, "rsa", 'tls_ciphers = "AES128-GCM-SHA256:AES128-SHA"') as (port, _):
+        assert agreed(port, version="1.0") == "AES128-SHA"
+        assert agreed(port, "AES128-SHA:AES128-GCM-SHA256") == "AES128-GCM-SHA256"
+        assert agreed(port, "ECDHE-RSA-AES128-SHA") == ""
+
+
 def test_who_wants_less_says_so_and_a_client_that_has_nothing_in_common_leaves_a_line(tmp_path, certificates):
     settings = 'tls_minimum = "1.2"\ntls_ciphers = "ECDHE+AESGCM"'
     with gate(tmp_path, certificates, "rsa", settings) as (port, served):

@@ -33,8 +33,9 @@ def server_context(certificate: Path, key: Path, *, ciphers: str = "", minimum: 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_RENEGOTIATION  # a way to have us work for nothing
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION
-    # OpenSSL's own floor, which a system may have raised, counts for old versions only at level 0.
-    context.set_ciphers(ciphers or f"{CIPHERS}:@SECLEVEL=0")
+    # At OpenSSL's usual level, which a system may have raised, the old versions are not there whatever is asked for.
+    chosen = ciphers or CIPHERS
+    context.set_ciphers(chosen if "@SECLEVEL" in chosen else f"{chosen}:@SECLEVEL=0")
     context.load_dh_params(str(_GROUP))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that the old ones are old is known
