@@ -66,9 +66,12 @@ def test_dns_that_says_nothing_is_no_hint(trouble):
     assert hints(Zone(example_org=trouble), domains=("example.org",)) == {}
 
 
-@pytest.mark.parametrize(("mixed", "is_said"), [("split", True), ("reject", False)])
-def test_fronts_may_have_taken_the_whole_letter(mixed, is_said):
-    said = hints(trusted_fronts=(ip_network("127.0.0.1/32"),), mixed=mixed)
+@pytest.mark.parametrize(
+    ("mixed", "fronts_speak", "is_said"),
+    [("split", "smtp", True), ("reject", "smtp", False), ("split", "proxy", False)],
+)
+def test_fronts_may_have_taken_the_whole_letter(mixed, fronts_speak, is_said):
+    said = hints(trusted_fronts=(ip_network("127.0.0.1/32"),), mixed=mixed, fronts_speak=fronts_speak)
     assert ("gate.mixed" in said) == is_said
 
 

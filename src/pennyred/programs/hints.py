@@ -35,8 +35,8 @@ async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | N
 
 
 def _fronts(gate: GateSettings) -> list[tuple[str, str, str]]:
-    if not gate.trusted_fronts or gate.mixed != "split":
-        return []
+    if not gate.trusted_fronts or gate.mixed != "split" or gate.fronts_speak == "proxy":
+        return []  # what speaks PROXY passes on what it hears, and takes no letter
     what = 'mixed is "split" behind trusted_fronts'
     those = "Haraka's smtp_forward, Postfix with speed_adjust; the log names it: smtp.split_given_up"
     return [("gate.mixed", what, f'"reject" if a front takes whole letters first ({those})')]
