@@ -77,7 +77,7 @@ def test_an_opensmtpd_that_wants_more_of_the_gate_loses_no_mail_and_check_says_s
             return super().write(path, text, mode)
 
     with Strict("smtpd-untold.conf") as server:
-        town = Town.found(tmp_path, server.port, 'upstream_identity = "none"')
+        town = Town.found(tmp_path, server.port, f'upstream = "{server.url}"\nupstream_identity = "none"')
         printed = heard_and_complained(town, "530 5.5.1 ", said)
         assert said in printed
 

@@ -52,7 +52,8 @@ class Ways:
     def __enter__(self) -> "Ways":
         port = free_port()
         tls = TLS.get(self.scheme, "smtpd_tls_security_level=none")
-        self.postfix = Postfix(LISTENER.format(port=port, folder=self.certificates, tls=tls)).__enter__()
+        listener = LISTENER.format(port=port, folder=self.certificates, tls=tls)
+        self.postfix = Postfix(listener, {"inet_protocols": "all"}).__enter__()
         upstream = f'upstream = "{self.scheme}://127.0.0.1:{port}"\ntrusted_fronts = ["127.0.0.1/32"]\n'
         self.town = Town.found(self.folder, port, upstream + self.settings)
         return self

@@ -37,8 +37,8 @@ def about(name: str) -> str:
     """Its first sentence on itself, where it has one: JSON cannot have a comment."""
     words: list[str] = []
     for line in read(name).splitlines()[:_LINES_READ_MAX]:
-        if line.startswith("#") and line.strip("# "):
-            words.append(line.strip("# "))
+        if line.startswith(("#", ";")) and line.strip("#; "):
+            words.append(line.strip("#; "))
         elif words:
             break
     return " ".join(words).partition(". ")[0].rstrip(".")
