@@ -16,7 +16,7 @@ from pennyred.postage.authres import KEY
 from pennyred.postage.letter import Field, HeaderSection
 from pennyred.services.letterbox import Envelope
 
-FIELDS_MAX = 5
+FIELDS_MAX = 10
 """Looked at; a milter each may have added one."""
 LINES_MAX = 100
 """Of the header, from the top."""
