@@ -179,3 +179,19 @@ def test_what_is_left_beside_a_ledger_that_is_gone_is_not_taken_for_a_new_one_s(
     assert b"ledger.db-wal: exists already" in refused.stderr
     assert (post / "ledger.db-wal").read_bytes() == b"the last of it"
     assert not list(post.glob("*.key"))
+
+
+def test_what_a_killed_backup_has_left_is_in_nobody_s_way_and_one_under_way_is(post, tmp_path):
+    import fcntl
+
+    saved, partial = tmp_path / "saved.db", tmp_path / "saved.db.partial"
+    partial.write_bytes(b"half of a ledger" * 1000)
+    with partial.open("r+b") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        refused = at(post, "backup", str(saved), check=False)
+        assert refused.returncode == 1
+        assert b"under way" in refused.stderr
+        assert partial.stat().st_size == 16_000
+    at(post, "backup", str(saved))
+    assert not partial.exists()
+    assert heads(saved) is None

@@ -1,6 +1,7 @@
 """Strangers hold the office's API and the gate's pages in every way, and nobody else notices: as programs, on sockets."""
 
 import json
+import os
 import resource
 import shutil
 import socket
@@ -74,13 +75,19 @@ def test_hundreds_of_silent_connections_stop_neither_the_api_nor_mail(tmp_path, 
         assert {line["event"] for line in served.log} <= {"serving", "letter", "http.crowded", "stopping", "stopped"}
 
 
-def test_silence_after_and_in_the_handshake_stops_nobody(tmp_path):
+def localhost_certificate(folder):
+    """`post.pem` and `post.key` there; who believes them."""
     authority = trustme.CA()
     issued = authority.issue_cert("localhost")
-    issued.cert_chain_pems[0].write_to_path(tmp_path / "post.pem")
-    issued.private_key_pem.write_to_path(tmp_path / "post.key")
+    issued.cert_chain_pems[0].write_to_path(folder / "post.pem")
+    issued.private_key_pem.write_to_path(folder / "post.key")
     context = ssl.create_default_context()
     authority.configure_trust(context)
+    return context
+
+
+def test_silence_after_and_in_the_handshake_stops_nobody(tmp_path):
+    context = localhost_certificate(tmp_path)
     with MailServer() as server:
         town = Town.found(
             tmp_path, server.port, office='tls_certificate = "post.pem"\ntls_key = "post.key"\nmax_connections = 100'
@@ -168,13 +175,51 @@ def test_behind_haproxy_half_requests_stop_nobody_and_a_client_has_his_share(tmp
         with town.serve():
             haproxy = subprocess.Popen(["haproxy", "-db", "-f", tmp_path / "haproxy.cfg"], stderr=subprocess.DEVNULL)
             try:
-                wait_for_port(front, haproxy)
+                wait_for_port(front, haproxy, is_greeting=False)
                 for said in (HALF_HEADER, HALF_BODY, KEPT):
                     with holding(front, said, 300):
                         assert [ask(front) for _ in range(10)] == [200] * 10
             finally:
                 haproxy.terminate()
                 haproxy.wait()
+
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
+events {{ worker_connections 2000; }}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  upstream office {{ server 127.0.0.1:{office}; keepalive 8; }}
+  server {{
+    listen 127.0.0.1:{front} ssl; ssl_certificate {folder}/post.pem; ssl_certificate_key {folder}/post.key;
+    location / {{
+      proxy_pass http://office; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    }}
+  }}
+}}
+"""
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (apt-get install nginx-light)")
+def test_behind_nginx_with_tls_an_office_is_reached_and_silence_stops_nobody(tmp_path):
+    """As root it would hand its work to a user who cannot enter the test's folder, so it is told to stay."""
+    front, context = free_port(), localhost_certificate(tmp_path)
+    with MailServer() as server:
+        town = Town.found(tmp_path, server.port, office='trusted_proxies = ["127.0.0.1/32"]\nmax_connections = 100')
+        user = "user root;" if os.geteuid() == 0 else ""
+        (tmp_path / "nginx.conf").write_text(user + NGINX.format(folder=tmp_path, office=town.office_port, front=front))
+        with town.serve():
+            nginx = subprocess.Popen(["nginx", "-c", tmp_path / "nginx.conf"], stderr=subprocess.DEVNULL)
+            try:
+                wait_for_port(front, nginx, is_greeting=False)
+                for said in (b"", HALF_HEADER, HALF_BODY):
+                    with holding(town.office_port, said, 300), holding(front, said, 300):
+                        assert [ask(front, scheme="https", context=context) for _ in range(10)] == [200] * 10
+            finally:
+                nginx.terminate()
+                nginx.wait()
 
 
 def test_a_request_that_is_broken_off_is_nobody_s_mistake(tmp_path):

@@ -207,7 +207,10 @@ def _file_of(context: click.Context) -> Path:
     """The ledger of the settings, which must be a file."""
     database = office_settings(context).ledger
     if not isinstance(database, Path):
-        raise click.UsageError("the ledger is PostgreSQL's: use pg_basebackup with WAL archiving, or pg_dump (README)")
+        raise click.UsageError(
+            "the ledger is PostgreSQL's: use pg_basebackup with WAL archiving, or pg_dump, and after a recovery"
+            " `pennyred ledger restored` (README)"
+        )
     return database
 
 

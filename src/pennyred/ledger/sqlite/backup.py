@@ -1,7 +1,9 @@
 """A ledger's file copied while it is used, and put back: one file, whole or not there at all."""
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -37,16 +39,42 @@ def back_up(
         raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {told(error)}") from error
     _require_absent(target)
     partial = target.with_name(target.name + ".partial")
-    os.close(private.create(partial))
+    with _claimed(partial):
+        try:
+            _copy(source, partial, note)
+            prepare(partial)
+            _publish(partial, target)
+        except WORLD_ERRORS as error:
+            raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {told(error)}") from error
+        finally:
+            for one in (partial, *companions(partial)):
+                one.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _claimed(partial: Path) -> Iterator[None]:
+    """The file that is written first, empty and ours: what a backup that was killed has left there is begun anew.
+
+    Raises FileExistsError where another one is under way.
+    """
     try:
-        _copy(source, partial, note)
-        prepare(partial)
-        _publish(partial, target)
-    except WORLD_ERRORS as error:
-        raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{source}: {told(error)}") from error
-    finally:
-        for one in (partial, *companions(partial)):
+        descriptor = private.create(partial)
+    except FileExistsError:
+        descriptor = os.open(partial, os.O_WRONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(descriptor), partial.stat())
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:
+            raise FileExistsError(f"another copy to {partial} is under way")
+        for one in companions(partial):
             one.unlink(missing_ok=True)
+        os.truncate(descriptor, 0)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _copy(source: Path, target: Path, note: Callable[[float], object]) -> None:
