@@ -81,7 +81,7 @@ async def open_door(
 ) -> AsyncIterator[Building]:
     """A door on all of loopback, so that clients can come from several networks."""
     building = Building()
-    listener = socket.create_server(("0.0.0.0", 0))
+    listener = socket.create_server(("0.0.0.0", 0), backlog=1024)
     building.port = listener.getsockname()[1]
     server = WebServer(
         building.app,

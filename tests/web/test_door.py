@@ -1,8 +1,10 @@
 """The HTTP door: who may hold a connection, how many, how long; and nobody's silence shuts out anybody else."""
 
 import asyncio
+import socket
 import ssl
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 import trustme
@@ -10,6 +12,7 @@ import uvloop
 from http_door import BIG, get, open_door
 
 from pennyred.smtp.tally import Tally
+from pennyred.web.door import CLOSING_MAX
 from pennyred.web.exchange import Deadlines
 from pennyred.web.guests import Guest, Guests, LocalCounts, Room, network_of
 
@@ -285,6 +288,29 @@ def test_what_was_counted_is_uncounted_whatever_became_of_it(run, certificate):
                 (await house.client("127.0.1.2", b"no handshake")).writer.close()
             await house.until(lambda: (strangers.connections, known.connections) == (0, 0))
             assert strangers._networks == known._networks == {}
+
+    run(story())
+
+
+def test_who_has_to_go_holds_no_descriptor_for_long_however_fast_others_come(run):
+    """By hand: take all that come, and some hundred are open at once."""
+
+    async def story():
+        def descriptors():
+            return len(list(Path("/proc/self/fd").iterdir()))
+
+        async with open_door(room=Room(5, 5)) as house:
+            for _ in range(4):
+                before = descriptors()
+                flood = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(200)]
+                most = 0
+                for _ in range(30):
+                    await asyncio.sleep(0)
+                    most = max(most, descriptors() - len(flood) - before)
+                assert most < 2 * 5 + CLOSING_MAX + 5
+                assert await house.asks("/here", source="127.0.2.1") == OK
+                for one in flood:
+                    one.close()
 
     run(story())
 

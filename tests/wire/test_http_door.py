@@ -134,7 +134,7 @@ def test_http_does_not_take_the_descriptors_that_mail_needs(tmp_path):
             with ExitStack() as stack:
                 for said in (b"", HALF_BODY):
                     stack.enter_context(holding(town.office_port, said, 1000, 200))
-                assert len(list(Path(f"/proc/{served.process.pid}/fd").iterdir())) < 400
+                assert len(list(Path(f"/proc/{served.process.pid}/fd").iterdir())) < 300
                 town.fund(1)
                 clients = [
                     stack.enter_context(

@@ -4,14 +4,13 @@ import resource
 from typing import Any
 
 from pennyred.config import Settings
+from pennyred.web.guests import CROWDS
 
 WATCHERS_MAX = 64
 """Connections to the pages of `[gate] metrics`, from all networks; watchers are few."""
 WATCHERS_PER_NETWORK_MAX = 16
 _SPARE = 100
 """For databases, logs, listening sockets and the like."""
-_CROWDS = 2
-"""Strangers, and proxies and gates: each may have `[office] max_connections` (`web.guests`)."""
 _HTTP_SHARE = 8
 """Where there are too few, HTTP has one in so many, and mail the rest."""
 
@@ -23,7 +22,7 @@ def allow_descriptors(settings: Settings, log: Any) -> int:
     office's API may have at most: mail goes before it, so that it cannot take the descriptors that letters need.
     """
     office = settings.office
-    mail, http = _mail(settings), _CROWDS * office.max_connections if office is not None else 0
+    mail, http = _mail(settings), CROWDS * office.max_connections if office is not None else 0
     needed = mail + http + _SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
@@ -33,7 +32,7 @@ def allow_descriptors(settings: Settings, log: Any) -> int:
     if allowed < needed:
         left = max(allowed // _HTTP_SHARE, min(http, allowed - mail - _SPARE))
         log.warning("few descriptors", allowed=allowed, needed=needed, **({"http": left} if http else {}))
-    return max(1, left // _CROWDS)
+    return max(1, left // CROWDS)
 
 
 def _mail(settings: Settings) -> int:

@@ -18,6 +18,8 @@ from pennyred.web.turnedaway import CROWDED, CROWDED_REASON, TOO_CROWDED, proble
 
 ACCEPTS_PER_TURN = 64
 """Then others have the event loop."""
+CLOSING_MAX = 32
+"""Descriptors of those who have to go and are not gone yet, besides those who have a place."""
 PAUSE_SECONDS = 1.0
 """Where the system has no descriptor, or no memory, for one more."""
 GOODBYE_SECONDS = 2.0
@@ -39,15 +41,22 @@ class Door:
         tls: ssl.SSLContext | None,
         *,
         handshake_seconds: float,
+        places: int,
     ) -> None:
+        """`places`: how many may be let in at once."""
         self._listener = listener
         self._guests = guests
         self._connect = connect
         self._tls = tls
         self._handshake_seconds = handshake_seconds
         self._loop = asyncio.get_running_loop()
-        self._inside: dict[Guest, asyncio.Task[None]] = {}
+        self._introductions: set[asyncio.Task[None]] = set()
         """Connections that are being made."""
+        self._held: set[Guest] = set()
+        """Those whose descriptors are open."""
+        self._held_max = places + CLOSING_MAX
+        self._is_waiting = False
+        """For one of them to be closed."""
         self._pause: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
@@ -58,19 +67,24 @@ class Door:
 
     def close(self) -> None:
         """Let nobody in any more; whoever is still shaking hands has to go."""
+        self._is_waiting = False
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listener)
-        for task in self._inside.values():
+        for task in self._introductions:
             task.cancel()
 
     async def wait_closed(self) -> None:
         """Until nobody stands in the door."""
-        if self._inside:
-            await asyncio.wait(self._inside.values())
+        if self._introductions:
+            await asyncio.wait(self._introductions)
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
+            if len(self._held) >= self._held_max:
+                self._loop.remove_reader(self._listener)
+                self._is_waiting = True
+                return
             try:
                 connection, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError):
@@ -94,24 +108,37 @@ class Door:
                 connection.send(TOO_CROWDED)
 
     def _receive(self, connection: socket.socket, guest: Guest) -> None:
-        connection.setblocking(False)
-        task = self._inside[guest] = self._loop.create_task(self._introduce(connection, guest))
-        guest.end = task.cancel
-        task.add_done_callback(lambda _: self._inside.pop(guest, None))
-
-    async def _introduce(self, connection: socket.socket, guest: Guest) -> None:
         """Make the connection, TLS and all; `guest.end` is the protocol's from then on."""
-        accepted_at = self._loop.time()
+        connection.setblocking(False)
+        self._held.add(guest)
+        guest.closed = lambda: self._release(guest)
+        task = self._loop.create_task(self._introduce(connection, guest, self._loop.time()))
+        self._introductions.add(task)
+        guest.end = task.cancel
+        task.add_done_callback(lambda task: self._introduced(connection, guest, task))
+
+    async def _introduce(self, connection: socket.socket, guest: Guest, accepted_at: float) -> None:
         limits = {"ssl_handshake_timeout": self._handshake_seconds, "ssl_shutdown_timeout": GOODBYE_SECONDS}
-        try:
-            await self._loop.connect_accepted_socket(
-                lambda: self._connect(guest, accepted_at), connection, ssl=self._tls, **(limits if self._tls else {})
-            )
-        except OSError:  # a handshake that failed or took too long (SSLError and TimeoutError are such)
-            guest.leave()
-        except asyncio.CancelledError:
-            guest.leave()
+        await self._loop.connect_accepted_socket(
+            lambda: self._connect(guest, accepted_at), connection, ssl=self._tls, **(limits if self._tls else {})
+        )
+
+    def _introduced(self, connection: socket.socket, guest: Guest, task: "asyncio.Task[None]") -> None:
+        self._introductions.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
             connection.close()
+            guest.leave()
+            self._release(guest)
+        if error is not None and not isinstance(error, OSError):  # OSError: a handshake that failed or took too long
+            self._loop.call_exception_handler({"message": "a connection could not be made", "exception": error})
+
+    def _release(self, guest: Guest) -> None:
+        """Its descriptor is closed."""
+        self._held.discard(guest)
+        if self._is_waiting and len(self._held) < self._held_max:
+            self._is_waiting = False
+            self.open()
 
 
 def speaking(app: Any) -> Any:

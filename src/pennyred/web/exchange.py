@@ -78,6 +78,7 @@ class Exchange(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has gone."""
         self._guest.leave()
+        self._guest.closed()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -182,4 +183,5 @@ def quiet_logger(log: Any) -> logging.Logger:
     """For uvicorn, which would write a line for whatever nonsense a stranger sends."""
     logger = logging.Logger("http", logging.ERROR)  # noqa: LOG001 - nobody else's, so that none is asked twice
     logger.addHandler(_ToLog(log))
+    logging.getLogger("uvicorn.error").disabled = True  # its own: what a client does while the program stops
     return logger

@@ -19,6 +19,8 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 GUEST = "guest"
 """The key of a request's scope state under which its connection is found."""
+CROWDS = 2
+"""Strangers, and those who are known."""
 KNOWN_TIMES = 4
 """A known network may have so many times what a stranger's may: each worker of a gate has several connections."""
 VOUCHED_SECONDS = 86_400.0
@@ -39,7 +41,7 @@ class Counts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many, of all workers together; each of the two crowds has as much."""
+    """How many, of all workers together; each of the `CROWDS` has as much."""
 
     connections_max: int = 500
     per_network_max: int = 50
@@ -49,7 +51,18 @@ class Room:
 class Guest:
     """A connection, from when it is accepted until it has ended. `end` closes it at once."""
 
-    __slots__ = ("_guests", "_speaks", "_ticket", "address", "crowd", "end", "is_gone", "is_waiting", "network")
+    __slots__ = (
+        "_guests",
+        "_speaks",
+        "_ticket",
+        "address",
+        "closed",
+        "crowd",
+        "end",
+        "is_gone",
+        "is_waiting",
+        "network",
+    )
 
     def __init__(self, guests: "Guests", address: str) -> None:
         self._guests = guests
@@ -64,6 +77,8 @@ class Guest:
         self.is_gone = False
         """Whether it hung up, or was let go."""
         self.end: Callable[[], object] = _nothing
+        self.closed: Callable[[], object] = _nothing
+        """To be told when its connection is closed."""
 
     def waits(self) -> None:
         """Nothing is to be done for it until more has come."""

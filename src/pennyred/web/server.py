@@ -14,7 +14,7 @@ import uvicorn
 
 from pennyred.web.door import Door, speaking
 from pennyred.web.exchange import Deadlines, Exchange, quiet_logger
-from pennyred.web.guests import Counts, Guest, Guests, LocalCounts, Room
+from pennyred.web.guests import CROWDS, Counts, Guest, Guests, LocalCounts, Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,13 @@ HEADER_BYTES_MAX = 64 * 1024
 class _Server(uvicorn.Server):
     """Takes connections at our own door; leaves signals to the program: it stops the gate first, and this with it."""
 
-    def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, guests: Guests, deadlines: Deadlines, log: Any
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, guests: Guests, reach: Reach, log: Any) -> None:
         super().__init__(config)
         self._listener = listener
         self._guests = guests
-        self._deadlines = deadlines
+        self._deadlines = reach.deadlines
+        self._places = CROWDS * reach.room.connections_max
         self._logger = quiet_logger(log)
-        self.inside: set[Guest] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -59,7 +57,14 @@ class _Server(uvicorn.Server):
         tls = self.config.ssl
         if tls is not None:
             tls.options |= ssl.OP_NO_RENEGOTIATION  # a way to have us work for nothing
-        door = Door(self._listener, self._guests, self._connect, tls, handshake_seconds=self._deadlines.request_seconds)
+        door = Door(
+            self._listener,
+            self._guests,
+            self._connect,
+            tls,
+            handshake_seconds=self._deadlines.request_seconds,
+            places=self._places,
+        )
         door.open()
         self.servers = [door]  # type: ignore[list-item]  # it is closed, and waited for, as one of asyncio's
         self.started = True
@@ -114,7 +119,7 @@ class WebServer:
             receivers=reach.receivers,
             log=log,
         )
-        self._server = _Server(config, listener, self._guests, reach.deadlines, log)
+        self._server = _Server(config, listener, self._guests, reach, log)
         self._listener = listener
         self._reach = reach
         self._task: asyncio.Task[None] | None = None
