@@ -108,8 +108,17 @@ def test_fields_below_such_a_line_of_a_part_are_refused_with_its_place():
         make_safe(FROM + MIXED + b"\r\n--b\r\n" + part + b"--b--\r\n", eight_bit=False)
 
 
-@pytest.mark.parametrize("above", [b"From ann today\r\n", b">From ann today\r\n", b"From a\r\n>From b\r\n>>From c\r\n"])
-def test_a_mailboxs_lines_are_none_of_the_letter(above):
+@pytest.mark.parametrize(
+    "above",
+    [
+        b"From ann today\r\n",
+        b">From ann today\r\n",
+        b"From a\r\n>From b\r\n>>From c\r\n",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbfFrom ann today\r\n",
+    ],
+)
+def test_what_a_mailbox_or_an_editor_puts_above_a_letter_is_none_of_it(above):
     assert make_safe(above + FROM + b"\r\nHello\r\n", eight_bit=False) == FROM + b"\r\nHello\r\n"
 
 

@@ -7,6 +7,7 @@ need it is changed (RFC 2045 section 6), never their content: what cannot be spe
 nothing is left out.
 """
 
+import codecs
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = 
     """
     if is_safe(letter, eight_bit=eight_bit, utf8=utf8):
         return letter
-    normal = file_with_crlf(letter)
+    # A byte order mark, which some editors put first, is none of the letter either.
+    normal = file_with_crlf(letter.removeprefix(codecs.BOM_UTF8))
     normal += b"" if normal.endswith(b"\r\n") else b"\r\n"
     above = MAILBOX_LINES.match(normal)
     normal = normal[above.end() :] if above else normal
