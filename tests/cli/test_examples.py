@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pennyred.cli import main
 from pennyred.programs import examples
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -45,7 +47,9 @@ def test_another_name_is_none_and_what_was_meant_is_said(run, name, hint):
 def test_of_an_installed_package_they_are_the_ones_inside(monkeypatch, tmp_path):
     package = tmp_path / "pennyred"
     (package / "examples/many").mkdir(parents=True)
-    (package / "examples/many/x.toml").write_text("# Installed. And more.\n")
+    (package / "examples/many/x.toml").write_text("# Installed. And more ä.\n")
     monkeypatch.setattr("pennyred.__file__", str(package / "__init__.py"))
     assert examples.names() == ["many/x.toml"]
     assert examples.about("many/x.toml") == "Installed"
+    printed = CliRunner(charset="latin-1").invoke(main, ["examples", "many/x.toml"]).stdout_bytes
+    assert printed == "# Installed. And more ä.\n".encode(), "it may be on its way to a file"

@@ -19,7 +19,7 @@ def examples(name: str | None, as_json: bool) -> None:
         if as_json:
             print_json({"name": name, "text": text})
         else:
-            click.echo(text, nl=False)
+            click.echo(text.encode(), nl=False)  # as the file is, whatever letters a terminal has
         return
     rows = [[one, files.about(one)] for one in files.names()]
     if as_json:
