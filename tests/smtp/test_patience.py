@@ -95,6 +95,7 @@ def test_the_client_hears_later_before_its_own_patience_ends_whatever_the_settin
             assert "for as long as a client waits" in str(gate.notes.lines)
             await client.say(b"RSET")
             upstream.answers.clear()
+            monkeypatch.undo()  # a machine with much to do may take its time
             assert (await client.mail()).startswith(b"250")
             assert gate.desk.envelopes[-1].recipients == (b"bob@example.org",)
 
@@ -102,15 +103,15 @@ def test_the_client_hears_later_before_its_own_patience_ends_whatever_the_settin
 
 
 def test_a_recipient_whose_answer_came_too_late_does_not_get_the_letter(monkeypatch):
-    monkeypatch.setattr(patience, "CLIENTS_SECONDS", 0.2)
-
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream) as gate:
             client = await gate.connect()
             await client.envelope((b"ann@example.org",))
             late = asyncio.Event()
             upstream.answers[b"RCPT"].append((late, b"250 2.1.5 Ok\r\n"))
+            monkeypatch.setattr(patience, "CLIENTS_SECONDS", 0.2)
             assert (await client.say(b"RCPT TO:<bob@example.org>")).startswith(LATER)
+            monkeypatch.undo()
             late.set()
             await client.say(b"DATA")
             client.send(b"Subject: x\r\n\r\nhello\r\n")
@@ -122,7 +123,7 @@ def test_a_recipient_whose_answer_came_too_late_does_not_get_the_letter(monkeypa
 
 @pytest.mark.parametrize("verb", [b"220", b"EHLO"])
 def test_of_several_mail_servers_a_silent_one_leaves_the_next_one_time(verb, monkeypatch):
-    monkeypatch.setattr(patience, "CLIENTS_SECONDS", 1.0)
+    monkeypatch.setattr(patience, "CLIENTS_SECONDS", 4.0)
 
     async def story():
         async with FakeUpstream() as one, FakeUpstream() as other, Gate(one, others=(other,)) as gate:
