@@ -59,3 +59,16 @@ def test_a_program_that_does_not_start_is_told_with_its_last_words(monkeypatch):
     monkeypatch.setattr("asyncio.create_subprocess_exec", broken)
     with pytest.raises(demo.DemoFailed, match="ended before it said 'serving'; its last words: no such thing"):
         demo.run_demo(is_quiet=True)
+
+
+def test_a_program_that_says_nothing_is_not_left_behind(monkeypatch):
+    async def silent(*_, **options):
+        started.append(await original(sys.executable, "-c", "import time; time.sleep(600)", **options))
+        return started[-1]
+
+    started, original = [], asyncio.create_subprocess_exec
+    monkeypatch.setattr("asyncio.create_subprocess_exec", silent)
+    monkeypatch.setattr(demo, "START_SECONDS", 0.5)
+    with pytest.raises(demo.DemoFailed, match=r"within 0\.5 s; it said nothing"):
+        demo.run_demo(is_quiet=True)
+    assert started[0].returncode is not None

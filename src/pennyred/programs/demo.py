@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -214,7 +215,13 @@ class _Demo:
             stderr=asyncio.subprocess.PIPE,
             limit=2**20,
         )
-        await self._said(program, "serving")
+        try:
+            await self._said(program, "serving")
+        except BaseException:
+            with suppress(ProcessLookupError):  # it has ended by itself
+                program.kill()
+            await program.wait()
+            raise
         return program
 
     async def _said(self, program: asyncio.subprocess.Process, event: str) -> None:
