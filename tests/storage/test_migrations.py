@@ -102,6 +102,19 @@ def test_programs_that_migrate_at_once_take_turns(tmp_path):
     assert sorted(applied) == [[]] * 5 + [[1, 2]]
 
 
+def test_what_another_program_has_made_meanwhile_is_seen(tmp_path):
+    """By a connection that has read the schema before: findings/sqlite-table-exists-asks-a-stale-schema.sh."""
+    here, there = (open_database(tmp_path / "x.db") for _ in range(2))
+    assert is_empty(here)
+    migrate(there, [FIRST], now=1)
+    require_current(here, [FIRST])
+    there.execute("DROP TABLE schema_migration")
+    with pytest.raises(SchemaTooOld):
+        require_current(here, [FIRST])
+    for opened in (here, there):
+        opened.close()
+
+
 @pytest.mark.parametrize("package", ["pennyred.ledger", "pennyred.state"])
 def test_the_migrations_of_the_house_are_found_and_numbered(package):
     migrations = load_migrations(package, "migrations/sqlite")

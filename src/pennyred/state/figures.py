@@ -17,7 +17,7 @@ from pennyred.postage.reasons import Reason
 from pennyred.state import shared
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
-from pennyred.storage.migrations import SchemaTooNew, SchemaTooOld, load_migrations, require_current
+from pennyred.storage.migrations import SchemaTooNew, SchemaTooOld, has_table, load_migrations, require_current
 from pennyred.storage.statements import Connection
 
 DAYS_KEPT = 92
@@ -90,7 +90,7 @@ def _require_figures(connection: apsw.Connection, path: Path) -> None:
     try:
         require_current(connection, load_migrations("pennyred.state", "migrations/sqlite"))
     except SchemaTooOld as error:
-        if not connection.table_exists(None, "figure"):
+        if not has_table(connection, "figure"):
             raise SchemaTooOld(
                 f"{path} was written by an earlier version, which counted nothing: restart the gate with this one"
             ) from error

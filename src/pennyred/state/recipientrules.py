@@ -11,6 +11,7 @@ from pennyred.postage.recipients import RULES_MAX
 from pennyred.state import shared
 from pennyred.storage.database import WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.migrations import has_table
 from pennyred.storage.statements import Connection
 
 
@@ -41,7 +42,7 @@ def _stored_in_file(path: Path) -> list[StoredRule]:
     try:
         connection = open_database(path, is_reader=True)
         try:
-            return _all(connection) if connection.table_exists(None, "recipient_rule") else []
+            return _all(connection) if has_table(connection, "recipient_rule") else []
         finally:
             connection.close()
     except WORLD_ERRORS as error:

@@ -112,9 +112,14 @@ def is_empty(connection: apsw.Connection) -> bool:
     return not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
 
 
+def has_table(connection: apsw.Connection, name: str) -> bool:
+    """Whether there is such a table now: by a statement, as `table_exists` goes by the schema that was read last."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)).fetchall())
+
+
 def _applied(connection: apsw.Connection) -> dict[int, str]:
     """The checksums of the recorded migrations by number."""
-    if not connection.table_exists(None, "schema_migration"):
+    if not has_table(connection, "schema_migration"):
         return {}
     rows = connection.execute("SELECT number, checksum FROM schema_migration")
     return {int(number): str(checksum) for number, checksum in rows}

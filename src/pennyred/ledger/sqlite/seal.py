@@ -9,7 +9,7 @@ import apsw
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage import database
-from pennyred.storage.migrations import SchemaError
+from pennyred.storage.migrations import SchemaError, has_table
 
 _TABLES = ("account", "entry", "posting", "hold", "batch", "voucher", "receiver", "passed_time")
 """Whatever is done to a ledger changes one of these."""
@@ -37,8 +37,7 @@ def seal(connection: apsw.Connection, place: str, *, now: int) -> None:
 
 def require_here(connection: apsw.Connection) -> None:
     """Raise LedgerMoved where the ledger was sealed."""
-    # By a statement, which sees what others have done to the schema; `table_exists` does not always look.
-    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'moved'").fetchall():
+    if has_table(connection, "moved"):
         ((place, _),) = connection.execute("SELECT place, at FROM moved")
         raise LedgerMoved(f"{connection.filename}: {_sentence(place)}")
 
