@@ -7,6 +7,8 @@ import pytest
 from fake_upstream import CLOSE, FakeUpstream
 from smtp_gate import FakeDesk, Gate, eventually
 
+from pennyred.config import GateSettings
+from pennyred.programs.gate import upstream_options
 from pennyred.smtp import slots, transaction
 
 MAIL, RCPT = b"MAIL FROM:<alice@example.com>", b"RCPT TO:<%s@example.org>"
@@ -212,3 +214,20 @@ def test_a_kept_connection_that_has_died_meanwhile_is_no_trouble_for_who_goes_on
         assert len(upstream.heard) == 2
 
     told(story, options={"upstream_pin_seconds": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("connections", "share", "workers", "expected"),
+    [
+        (50, 20, 1, (50, 20)),
+        (50, 20, 4, (12, 5)),
+        (10, 20, 1, (10, 5)),
+        (50, 50, 1, (50, 25)),
+        (50, 1, 8, (6, 1)),
+        (1, 20, 1, (1, 1)),
+    ],
+)
+def test_the_share_is_what_is_set_and_never_more_than_half(connections, share, workers, expected):
+    gate = GateSettings(upstream_connections=connections, upstream_connections_per_network=share, workers=workers)
+    [options] = upstream_options(gate)
+    assert (options.connections_max, options.connections_per_network_max) == expected
