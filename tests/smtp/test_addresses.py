@@ -206,6 +206,29 @@ def test_a_name_that_has_moved_is_followed_and_kept_connections_to_where_it_was_
     run(story)
 
 
+def test_where_none_answers_any_more_the_name_is_looked_up_again_soon(names):
+    """Some change a name's address when a machine dies."""
+
+    async def story():
+        async with town(FIRST, SECOND) as (gate, first, second):
+            names[NAME] = [FIRST]
+            assert (await mailed(gate)).startswith(b"250")
+            await first.stop()
+            await eventually(lambda: not first.open_count)
+            names[NAME] = [SECOND]
+            client = await gate.connect()
+            for _ in range(3):
+                gate.clock_ahead += 1.5
+                said = await client.say(b"MAIL FROM:<a@example.com>")
+                if said.startswith(b"250"):
+                    break
+                await asyncio.sleep(0.05)
+            assert said.startswith(b"250")
+            assert second.commands
+
+    run(story)
+
+
 @pytest.mark.parametrize(
     "trouble",
     [OSError("no network"), socket.gaierror(socket.EAI_NONAME, "x"), TimeoutError(), UnicodeError("no label")],

@@ -61,10 +61,11 @@ labels = st.from_regex(r"[a-z]([a-z0-9_-]{0,61}[a-z0-9])?", fullmatch=True)
 host_names = st.lists(labels, min_size=1, max_size=4).map(".".join).filter(lambda name: len(name) <= 255)
 
 
-@given(words, words, host_names, host_names, st.sampled_from(["192.0.2.7", "2001:db8::7"]))
-def test_what_is_told_is_what_is_understood(helo, login, name, reverse, address):
+@given(words, words, host_names, host_names, st.sampled_from([("192.0.2.7", "192.0.2.1"), ("2001:db8::7", "::1")]))
+def test_what_is_told_is_what_is_understood(helo, login, name, reverse, ends):
+    address, destination = ends
     client = ClientIdentity(
-        address, 0, helo, name, "SMTP", reverse, is_reverse_known=True, login=login, destination="192.0.2.1",
+        address, 0, helo, name, "SMTP", reverse, is_reverse_known=True, login=login, destination=destination,
         destination_port=25,
     )  # fmt: skip
     lines = xclient_commands(client, ALL)
@@ -86,6 +87,12 @@ def test_names_too_long_for_one_line_go_ahead_and_the_address_comes_last():
     assert first == b"XCLIENT NAME=" + name.encode()
     assert second == b"XCLIENT REVERSE_NAME=" + reverse.encode()
     assert last.endswith(b" ADDR=192.0.2.7")
+
+
+def test_a_destination_of_another_family_than_the_clients_is_not_told():
+    """A Postfix without IPv6 would understand nothing of an IPv4 client for it."""
+    [line] = xclient_commands(ClientIdentity("192.0.2.7", destination="2001:db8::25", destination_port=25), ALL)
+    assert b"DESTADDR=[UNAVAILABLE] DESTPORT=[UNAVAILABLE] ADDR=192.0.2.7" in line
 
 
 def test_only_what_a_mail_server_takes_is_told():

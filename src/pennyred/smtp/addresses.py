@@ -18,6 +18,7 @@ from pennyred.smtp.upstream import Endpoint, place_name
 ADDRESSES_MAX = 16
 """Of one name."""
 LOOKUP_SECONDS = 10.0
+_DOUBT_SECONDS = 1.0
 REFRESH_SECONDS = 30.0
 """How long an answer serves. The system's resolver (which knows /etc/hosts) tells no TTL, and keeps its own answers."""
 
@@ -75,6 +76,10 @@ class AddressBook:
         others = [one for one in self._known if one not in liked]
         others.sort(key=lambda one: (bool(one.slow), one.health.retry_at))
         return [*interleaved(liked), *others]
+
+    def doubt(self) -> None:
+        """None of them answers: they may be out of date, so the name is looked up again, once a second."""
+        self._asked_at = min(self._asked_at, self._clock() - REFRESH_SECONDS + _DOUBT_SECONDS)
 
     def refresh(self) -> "asyncio.Task[None]":
         """Look the name up again, on the side."""

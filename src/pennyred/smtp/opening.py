@@ -55,10 +55,14 @@ class Opener:
             addresses = await self._addresses.in_order()
         except (OSError, TimeoutError, UnicodeError) as error:  # the last: a name that DNS cannot have
             raise Unreachable(unavailable(f"{self._options.endpoint.host}: {what(error)}")) from error
-        if len(addresses) == 1:
-            return await self._attempt(addresses[0], client)
-        self.look()
-        return await Race(addresses, functools.partial(self._begin, client), self._leave_behind).won()
+        try:
+            if len(addresses) == 1:
+                return await self._attempt(addresses[0], client)
+            self.look()
+            return await Race(addresses, functools.partial(self._begin, client), self._leave_behind).won()
+        except Unreachable:
+            self._addresses.doubt()
+            raise
 
     def look(self) -> None:
         """See on the side whether those addresses are back that are worth another attempt."""

@@ -38,13 +38,15 @@ def xclient_commands(client: ClientIdentity, attributes: frozenset[str]) -> tupl
     names = {"NAME": _host_name(client.name)}
     if client.is_reverse_known:
         names["REVERSE_NAME"] = _host_name(client.reverse_name)
+    is_alike = (":" in client.destination) == (":" in client.address)  # of another family it could not be, and misleads
+    destination = client.destination if is_alike else ""
     values = {
         "PORT": UNAVAILABLE,
         "PROTO": client.protocol,
         "HELO": _limited(client.helo, _OCTETS_MAX),
         "LOGIN": _limited(client.login, _OCTETS_MAX),
-        "DESTADDR": _address(client.destination),
-        "DESTPORT": _port(client.destination_port if client.destination else 0),
+        "DESTADDR": _address(destination),
+        "DESTPORT": _port(client.destination_port if destination else 0),
         "ADDR": _address(client.address),
     }
     lines = [" ".join(_words(values, attributes))]
