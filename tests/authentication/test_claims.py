@@ -1,8 +1,10 @@
 """`Authentication-Results` as real servers write it is read result by result; what cannot be read is none."""
 
+import re
+
 import authres
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pennyred.authentication.claims import CLAIMS_MAX, VALUE_BYTES_MAX, read_claims, says_author_passes
@@ -191,11 +193,20 @@ def test_what_we_write_ourselves_we_read_too(results):
     ]
 
 
+def writable(value: str) -> str:
+    """The library writes a value with an @ as it is, quotes and brackets and all, and then drops what it cannot read."""
+    return re.sub(r"[^\w.@+-]", "?", value) if "@" in value else value
+
+
 @given(written)
+@example([("spf", "pass", [("header", "a", '"@')])])
 def test_what_the_library_of_that_name_can_read_is_read_alike(results):
     theirs = []
     for method, result, said in results[:9]:
-        once = {f"{kind}.{name}": authres.AuthenticationResultProperty(kind, name, value) for kind, name, value in said}
+        once = {
+            f"{kind}.{name}": authres.AuthenticationResultProperty(kind, name, writable(value))
+            for kind, name, value in said
+        }
         theirs.append(authres.AuthenticationResult(method, result=result, properties=list(once.values())))
     field = authres.AuthenticationResultsHeader(authserv_id="mx.example", results=theirs).header_value()
     try:
@@ -203,7 +214,7 @@ def test_what_the_library_of_that_name_can_read_is_read_alike(results):
     except authres.core.SyntaxError:
         return
     ours = read_claims(field.encode())
-    assert ours is not None
+    assert ours is not None, field
     if len(ours.results) == len(expected.results):
         for one, other in zip(ours.results, expected.results, strict=True):
             assert (one.method, one.result) == (str(other.method), str(other.result))
