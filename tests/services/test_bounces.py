@@ -46,6 +46,11 @@ async def reasons(desk: DeskUnderTest, letters: list, **how) -> list[str]:
     return told
 
 
+def report_from(author: str, on: str = "dan@far.example") -> bytes:
+    letter = REPORT.replace(b"Ann <ann@sender.example>", author.encode())
+    return letter + b"--x\r\nContent-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; %s\r\n" % on.encode()
+
+
 def users(count: int) -> list[str]:
     return [f"u{number}@example.org" for number in range(count)]
 
@@ -177,21 +182,35 @@ class TestWhatAnswersALetterOfOurs:
 
         tell(story)
 
-    def test_a_report_on_a_letter_to_whom_he_has_written_is_free_where_that_domain_vouches(self, tell):
+    @pytest.mark.parametrize(
+        ("author", "proven", "told"),
+        [
+            ("MAILER-DAEMON@far.example", "", "no-stamp"),
+            ("MAILER-DAEMON@far.example", "evil.example", "no-stamp"),
+            ("MAILER-DAEMON@evil.example", "evil.example", "no-stamp"),
+            ("eve@far.example", "far.example", "no-stamp"),  # another user there, who can have anything signed
+            ("MAILER-DAEMON@far.example", "far.example", "bounce"),
+            ("postmaster@mx.far.example", "mx.far.example", "bounce"),
+        ],
+    )
+    def test_a_report_on_a_letter_to_whom_he_has_written_is_free_where_his_mail_server_proves_to_write(
+        self, tell, author, proven, told
+    ):
         """Anybody can name him; and else it would tell whom Bob has written to."""
-        report = (
-            REPORT + b"--x\r\nContent-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; dan@far.example\r\n"
-        )
 
         async def story(desk, _):
-            for found, told in (
-                (Authentication(), "no-stamp"),
-                (Authentication(domains=frozenset({"evil.example"})), "no-stamp"),
-                (Authentication(domains=frozenset({"far.example"})), "bounce"),
-                (Authentication(domains=frozenset({"mx.far.example"})), "bounce"),
-            ):
-                desk.desk.authenticator = Witness(found)
-                assert await reasons(desk, [(report, BOB), (report, EVE)]) == [told, "no-stamp"]
+            desk.desk.authenticator = Witness(
+                Authentication(domains=frozenset({proven} - {""}), author_domain=proven, organisation=proven)
+            )
+            assert await reasons(desk, [(report_from(author), BOB), (report_from(author), EVE)]) == [told, "no-stamp"]
+
+        tell(story)
+
+    def test_such_reports_are_free_for_so_many_of_a_source_and_day(self, tell):
+        async def story(desk, _):
+            desk.desk.authenticator = Witness(Authentication(author_domain="far.example", organisation="far.example"))
+            told = await reasons(desk, [(report_from("mailer-daemon@far.example"), BOB)] * (ANSWERS_FACTOR + 2))
+            assert told == ["bounce"] * ANSWERS_FACTOR + ["no-stamp"] * 2
 
         tell(story)
 
@@ -214,6 +233,19 @@ class TestWhatAnswersALetterOfOurs:
             assert (await desk.present(LETTER, address))[0] == DUE, "who has a name is no bounce"
 
         tell(story)
+
+    @pytest.mark.parametrize("address", ["owner@example.org", "list-bounces@example.org", "bob+shop@example.org"])
+    def test_one_that_anybody_may_guess_is_free_for_so_many_of_a_source_and_day(self, tell, address):
+        """People read what comes to some of them, and the owner of a shop writes a thousand letters a month."""
+
+        async def story(desk, state):
+            for _ in range(3):
+                await outgoing(state, bounces_to=address)
+            told = await reasons(desk, [(LETTER, address)] * 8)
+            assert told == ["bounce"] * 5 + ["no-stamp"] * 3
+            assert await reasons(desk, [(LETTER, address)], source="198.51.101.7") == ["bounce"]
+
+        tell(story, allowances=Allowances(bounces_per_source_per_day=5))
 
     def test_a_signed_return_path_is_its_owners_too(self, tell):
         async def story(desk, _):

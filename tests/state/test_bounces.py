@@ -89,6 +89,17 @@ def test_an_address_is_good_for_a_few_times_as_many_as_left_with_it_after_a_rest
     on(path, come_back)
 
 
+@pytest.mark.parametrize("address", ["owner@example.org", "list-bounces@example.org", "bob+shop@example.org"])
+def test_one_that_anybody_may_guess_is_counted_for_who_sends_it_too(path, address):
+    async def story(state):
+        await state.correspondents.learn([Learned(DAY, (), (), bounces_to=address)])
+        [grant] = await grants(state, address)
+        assert grant.is_limited_by_source
+        assert grant.is_easily_guessed
+
+    on(path, story)
+
+
 def test_but_never_for_more_than_there_may_be(path):
     async def story(state):
         await state.correspondents.learn([Learned(DAY, (), (), bounces_to=VERP)] * (BOUNCES_TO_ADDRESS_MAX // 2))
@@ -101,13 +112,18 @@ def test_but_never_for_more_than_there_may_be(path):
     on(path, story)
 
 
-def test_a_report_names_whom_the_letter_was_for_and_his_domain_has_to_vouch(path):
+def test_a_report_names_whom_the_letter_was_for_and_his_mail_server_has_to_prove_that_it_writes(path):
     async def story(state):
         await state.correspondents.learn([Learned(DAY, (BOB,), ("dan@far.example",))])
         dan, eve = canonical_recipient("dan@far.example"), canonical_recipient("eve@far.example")
-        assert [one.domains for one in await grants(state, reported=(eve, dan))] == [("far.example",)]
-        assert await grants(state, reported=(eve,)) == []
-        assert await grants(state, "carl@example.org", reported=(dan,)) == []
+        daemon = canonical_recipient("mailer-daemon@mx.far.example")
+        [grant] = await grants(state, reported=(eve, dan), author=daemon)
+        assert grant.is_author_proven
+        assert grant.is_counted
+        assert await grants(state, reported=(eve,), author=daemon) == []
+        assert await grants(state, "carl@example.org", reported=(dan,), author=daemon) == []
+        for other in (None, eve, canonical_recipient("mailer-daemon@evil.example")):
+            assert await grants(state, reported=(dan,), author=other) == []
 
     on(path, story)
 

@@ -116,3 +116,22 @@ def test_other_name_servers_are_asked_after_a_reload(found_town, dns, letter):
             served.process.send_signal(signal.SIGHUP)
             served.wait_for(lambda line: line["event"] == "settings reread")
             assert town.send(signed(letter()), US)[0] == 250
+
+
+def test_who_shares_a_friends_domain_learns_nothing_by_a_report_and_has_nothing_free(found_town, dns):
+    """He has had his own letter signed by their provider, and sends it again from anywhere, as if it were a bounce."""
+
+    def report(author: str, on: str) -> bytes:
+        named = f"Content-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; {on}\r\n"
+        head = f"From: {author}@{FRIENDS_DOMAIN}\r\nTo: x@elsewhere.example\r\nSubject: Failed\r\n"
+        dated = "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@sender.example>\r\n\r\n"
+        return signed((head + dated + named).encode())
+
+    dns.replace(FRIENDS_DOMAIN, "TXT", "v=spf1 -all")
+    town = found_town(f"{asking(dns)}\n[gate.allowance]\nbounces_per_day = 0\n")
+    town.admin("correspondents", "add", US, FRIEND)
+    with town.serve():
+        for on in (FRIEND, f"nobody@{FRIENDS_DOMAIN}"):
+            code, text = town.send(report("eve", on), US, sender="")
+            assert (code, "(no-stamp)" in text) == (550, True)
+        assert town.send(report("mailer-daemon", FRIEND), US, sender="")[0] == 250

@@ -167,6 +167,11 @@ def answer_claims(allowances: Allowances, sources: Sequence[str]) -> list[Allowa
     return _of_sources("answers", sources, allowances.bounces_per_source_per_day * ANSWERS_FACTOR)
 
 
+def address_claims(allowances: Allowances, sources: Sequence[str]) -> list[AllowanceClaim]:
+    """The same for what only comes to an address that a letter of ours has left with, and that is easily guessed."""
+    return _of_sources("addresses", sources, allowances.bounces_per_source_per_day)
+
+
 def window_claims(window: bytes, most: int, sources: Sequence[str]) -> list[AllowanceClaim]:
     """What a letter counts as that comes while its recipient expects mail, besides that window's own count."""
     return _of_sources(f"window {window.hex()}", sources, most)

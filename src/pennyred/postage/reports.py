@@ -30,10 +30,10 @@ _REPORTED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _REPORT = re.compile(rb"\s*(?:multipart/report|message/(?:delivery-status|disposition-notification))\b", re.IGNORECASE)
-_REPORTERS = frozenset(
+REPORTERS = frozenset(
     ("mailer-daemon", "mail-daemon", "maildaemon", "postmaster", "mdaemon", "mailerdaemon", "mail-delivery-subsystem")
 )
-"""Who writes reports without a form: qmail, Exim and sendmail of old, and many since."""
+"""Who writes reports without a form: qmail, Exim and sendmail of old, and many since. No user has such a name."""
 _ANSWERS = (
     *(b"x-failed-recipients", b"x-auto-response-suppress", b"x-autoreply", b"x-autorespond", b"x-autoresponder"),
     *(b"x-vacation", b"x-auto-reply-from", b"x-mailer-daemon"),
@@ -67,7 +67,7 @@ def looks_automatic(header: HeaderSection) -> bool:
     if any(value.strip().lower() in _PRECEDENCES for value in _values(header, b"precedence")):
         return True
     author = author_of(header)
-    return author is not None and author.local in _REPORTERS
+    return author is not None and author.local in REPORTERS
 
 
 def read_report(beginning: bytes) -> Named:

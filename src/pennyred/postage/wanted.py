@@ -57,6 +57,13 @@ class Grant:
     """What its use is counted under; empty where any number of letters may use it."""
     is_limited_by_source: bool = True
     """Whether its uses are counted for each source as well; not where only who has had a letter of ours can use it."""
+    is_easily_guessed: bool = False
+    """Whether anybody may hit upon what it goes by. A source has as many then as of bounces that answer nothing."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its uses are counted at all: by itself, or for each source."""
+        return bool(self.counter) or self.reason is Reason.BOUNCE
 
     @property
     def is_about_origin(self) -> bool:
@@ -139,6 +146,14 @@ def users_of(recipient: Recipient, delimiter: str) -> tuple[str, ...]:
     if tag and base:
         names.append(Recipient(base, recipient.domain).canonical)
     return tuple(names)
+
+
+def is_made_for_one(address: str) -> bool:
+    """Whether an address to be bounced to was made for one letter or one recipient of it (BATV, SRS, VERP).
+
+    The others are names like `owner`, `returns` or `bob+shop`: anybody may try them, and people read what comes there.
+    """
+    return "=" in address.rpartition("@")[0]
 
 
 def is_bounce_address(sender: Recipient, delimiter: str) -> bool:

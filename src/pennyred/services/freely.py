@@ -11,6 +11,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.policy import (
     AllowanceClaim,
     Allowances,
+    address_claims,
     answer_claims,
     bounce_claims,
     bulk_claims,
@@ -59,6 +60,8 @@ class Freebies:
                 claims = reply_claims(self.limits, sources)
             case Reason.EXPECTED:
                 claims = window_claims(grant.counter, EXPECTED_PER_SOURCE_MAX, sources)
+            case Reason.BOUNCE if grant.is_easily_guessed:
+                claims = address_claims(self.limits, sources)
             case Reason.BOUNCE if grant.is_limited_by_source:
                 claims = answer_claims(self.limits, sources)
             case _:

@@ -52,7 +52,7 @@ class Wanting:
         offers = await self._offers(unsettled, claims) if unsettled else []
         for standing, grants in offers:
             # What is counted waits for what is proven, which costs no use.
-            await self._take(standing, [one for one in grants if not one.counter and holds_by_network(one, source)])
+            await self._take(standing, [one for one in grants if not one.is_counted and holds_by_network(one, source)])
         offers = [(standing, grants) for standing, grants in offers if standing.is_open]
         proven, is_vital = UNPROVEN, self._may_hang_on_origin(offers)
         if is_vital or self._is_origin_counted(offers, judgement):
@@ -158,16 +158,24 @@ class Wanting:
         for grant in grants:
             if not standing.is_open:
                 return
-            if grant.counter:
+            if grant.is_counted:
                 try:
-                    if not (await self.freebies.take_counted(grant) and await self.book.use([grant.counter])):
+                    if not (await self.freebies.take_counted(grant) and await self._use(grant)):
                         continue
                 except Unavailable:
                     standing.doubt = Reason.INTERNAL
                     continue
-                self.used.append(grant.counter)
                 standing.is_counted = True
             standing.reason = grant.reason
+
+    async def _use(self, grant: Grant) -> bool:
+        """Count it by itself, where it is so counted; False where it is used up."""
+        if not grant.counter:
+            return True
+        is_left = await self.book.use([grant.counter])
+        if is_left:
+            self.used.append(grant.counter)
+        return is_left
 
 
 def _beginning(letter: Letter) -> bytes:

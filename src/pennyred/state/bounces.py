@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pennyred.postage.address import Recipient
 from pennyred.postage.claims import Claims
 from pennyred.postage.reasons import Reason
+from pennyred.postage.reports import REPORTERS
 from pennyred.postage.wanted import (
     BOUNCES_MAX,
     BOUNCES_PER_LETTER,
@@ -13,6 +13,8 @@ from pennyred.postage.wanted import (
     CORRESPONDENT_DAYS,
     REPLY_DAYS,
     Grant,
+    is_made_for_one,
+    is_under,
 )
 from pennyred.state.correspondents import Hasher
 from pennyred.storage.statements import Connection
@@ -32,17 +34,23 @@ def bounce_grants(
     return [
         *_to_address(connection, hasher, addresses, day),
         *_on_letters(connection, hasher, addresses, claims, day),
-        *_about(connection, hasher, addresses, claims.reported, day),
+        *_about(connection, hasher, addresses, claims, day),
     ]
 
 
 def _to_address(connection: Connection, hasher: Hasher, addresses: Sequence[str], day: int) -> list[Grant]:
+    known = {hasher.address(address): is_made_for_one(address) for address in addresses}
     rows: Any = connection.executemany(
         f"SELECT address FROM bounce_address WHERE address = ? AND day >= ? AND used < {MOST_TO_ADDRESS}",  # noqa: S608
-        [(hasher.address(address), day - REPLY_DAYS) for address in addresses],
+        [(address, day - REPLY_DAYS) for address in known],
     )
     return [
-        Grant(Reason.BOUNCE, counter=ADDRESS_COUNTER + address, is_limited_by_source=False)
+        Grant(
+            Reason.BOUNCE,
+            counter=ADDRESS_COUNTER + address,
+            is_limited_by_source=not known[address],
+            is_easily_guessed=not known[address],
+        )
         for (address,) in rows.fetchall()
     ]
 
@@ -58,14 +66,18 @@ def _on_letters(
     return [Grant(Reason.BOUNCE, counter=BOUNCE_COUNTER + letter) for (letter,) in rows.fetchall()]
 
 
-def _about(
-    connection: Connection, hasher: Hasher, addresses: Sequence[str], reported: Sequence[Recipient], day: int
-) -> list[Grant]:
-    """On a letter to whom our user has written. Anybody can name him, so his domain must vouch for the report."""
-    known: dict[bytes, str] = {hasher.pair(user, one.canonical): one.domain for user in addresses for one in reported}
+def _about(connection: Connection, hasher: Hasher, addresses: Sequence[str], claims: Claims, day: int) -> list[Grant]:
+    """On a letter to whom our user has written, by a mail server of his domain.
+
+    Anybody can name him. That his domain vouches is not enough: any other user of it can write what looks like a
+    report, have it signed, and send it again from anywhere. So the domain must vouch for who no user can be.
+    """
+    author = claims.author
+    if author is None or author.local not in REPORTERS:
+        return []
+    reported = [one for one in claims.reported if is_under(author.domain, one.domain)]
     rows: Any = connection.executemany(
         "SELECT other FROM correspondent WHERE user = ? AND other = ? AND last_day >= ?",
         [(user, hasher.pair(user, one.canonical), day - CORRESPONDENT_DAYS) for user in addresses for one in reported],
     )
-    found = {known[other] for (other,) in rows.fetchall()}
-    return [Grant(Reason.BOUNCE, domains=(domain,)) for domain in sorted(found)]
+    return [Grant(Reason.BOUNCE, is_author_proven=True)] if rows.fetchall() else []
