@@ -98,6 +98,35 @@ def test_one_that_has_since_grown_beyond_what_was_noted_is_noticed_by_its_hash(b
     assert len(books.look().epochs) == 1
 
 
+def test_one_that_goes_back_behind_a_restore_is_noticed_too(books):
+    books.sell("one")
+    books.save()
+    books.sell("two")
+    books.look()
+    books.put_back()
+    first = books.look()
+    books.sell("three")
+    lost = books.look()
+    books.put_back()
+    second = books.look()
+    assert [one.follows for one in second.epochs] == [one.follows for one in first.epochs]
+    assert second.epochs[-1].id not in {one.id for one in first.epochs}
+    assert not lost.is_in_books_of(second)
+    assert books.look() == second
+    assert books.events == ["ledger went back"] * 2
+
+
+def test_one_that_was_restored_again_by_the_command_is_not_marked_again(books):
+    books.sell("one")
+    books.save()
+    books.run(lambda ledger: ledger.begin_epoch(b"e" * 16, now=NOW))
+    books.look()
+    books.put_back()
+    begun = books.run(lambda ledger: ledger.begin_epoch(b"f" * 16, now=NOW))
+    assert books.look() == begun
+    assert books.events == []
+
+
 def test_what_was_restored_by_the_command_is_not_marked_again(books):
     books.sell("one")
     books.save()

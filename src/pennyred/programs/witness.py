@@ -45,7 +45,7 @@ class Witness:
         noted = self._noted
         if noted is not None and await self._is_lost(noted, head):
             head = await self._ledger.begin_epoch(
-                os.urandom(EPOCH_ID_BYTES), after=unpack_epochs(noted.epochs), now=self._clock()
+                os.urandom(EPOCH_ID_BYTES), after=head.epochs if head is not None else (), now=self._clock()
             )
             self._log.error("ledger went back", noted=noted.number, follows=head.epochs[-1].follows)
         if head is not None:
@@ -58,8 +58,11 @@ class Witness:
 
     async def _is_lost(self, noted: _Noted, head: BatchHead | None) -> bool:
         """Whether the link that was noted is not in the ledger, and nobody has said so yet."""
-        if head is not None and pack_epochs(head.epochs) != noted.epochs:
+        known, epochs = unpack_epochs(noted.epochs), head.epochs if head is not None else ()
+        if epochs and epochs[-1] not in known:
             return False  # `ledger restore`, or another office over the same ledger, was here before
+        if epochs != known:
+            return True  # it went back behind a restore
         found = head if head is not None and head.number == noted.number else await self._ledger.head_of(noted.number)
         return found is None or found.hash != noted.hash
 
