@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smtp_gate import Gate, eventually
 
+from pennyred.services.letterbox import Reply
 from pennyred.smtp import addresses, racing
 from pennyred.smtp.addresses import Address, interleaved
+from pennyred.smtp.connection import Refused
+from pennyred.smtp.racing import Race
 from pennyred.smtp.upstream import IdentityMode
 
 NAME = "mx.example.test"
@@ -319,3 +322,65 @@ def test_families_take_turns_and_keep_their_order(hosts):
     several = min(sum(":" in one for one in hosts), sum(":" not in one for one in hosts))
     for place in range(2 * several - 1):
         assert (":" in found[place]) != (":" in found[place + 1])
+
+
+class Attempts:
+    """Begun at several addresses; a test says what comes of each, and sees what is left behind."""
+
+    def __init__(self):
+        self.begun: list[asyncio.Task] = []
+        self.ends: list[asyncio.Future] = []
+        self.left: list[asyncio.Task] = []
+        self.race = Race(
+            [Address(FIRST, 25), Address(SECOND, 25)], self.begin, lambda attempt, _: self.left.append(attempt)
+        )
+
+    def begin(self, _address, _connected):
+        end = asyncio.get_running_loop().create_future()
+
+        async def attempt():
+            return await end
+
+        self.ends.append(end)
+        self.begun.append(asyncio.get_running_loop().create_task(attempt()))
+        return self.begun[-1]
+
+    async def both_begun(self):
+        """Begin the race, until both attempts are under way."""
+        racing_now = asyncio.get_running_loop().create_task(self.race.won())
+        await eventually(lambda: len(self.begun) == 2)
+        return racing_now
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(racing, "CONNECT_PACE_SECONDS", 0.0)
+    monkeypatch.setattr(racing, "GREETING_PACE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_connection_that_comes_at_the_moment_of_a_refusal_is_not_left_open():
+    async def story():
+        attempts = Attempts()
+        racing_now = await attempts.both_begun()
+        attempts.ends[0].set_exception(Refused(Reply(554, (b"no",))))
+        attempts.ends[1].set_result("a connection")
+        with pytest.raises(Refused):
+            await racing_now
+        assert attempts.left == [attempts.begun[1]]
+
+    run(story)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_connection_that_comes_at_the_moment_somebody_gives_up_is_not_left_open():
+    async def story():
+        attempts = Attempts()
+        racing_now = await attempts.both_begun()
+        attempts.begun[1].add_done_callback(lambda _: racing_now.cancel())
+        attempts.ends[1].set_result("a connection")
+        await asyncio.wait([racing_now])
+        assert racing_now.cancelled()
+        assert attempts.left == [attempts.begun[1]]
+
+    run(story)

@@ -61,8 +61,9 @@ class Race:
         finally:
             if self._pace is not None:
                 self._pace.cancel()
-            for attempt in self._running:
-                attempt.cancel()
+            for attempt, address in self._running.items():
+                if not attempt.cancel():  # it has come to its end at the same moment, perhaps with a connection
+                    self._leave_behind(attempt, address)
 
     def _begin(self, address: Address) -> None:
         connected = asyncio.Event()
