@@ -27,8 +27,8 @@ def naively_received(wire: bytes) -> tuple[bytes, bytes] | None:
     end = (b"\r\n" + wire).find(b"\r\n.\r\n")
     if end < 0:
         return None
-    lines = wire[:end].split(b"\r\n")
-    letter = b"\r\n".join(line.removeprefix(b".") for line in lines)
+    lines = wire[:end].split(b"\n")
+    letter = b"\n".join(line.removeprefix(b".") for line in lines)
     return by_postfix(letter), wire[end + 3 :]
 
 
@@ -91,7 +91,15 @@ def test_cut_anywhere_a_letter_is_the_same(wire, data):
 
 def _unstuffed(wire: bytes) -> bytes:
     end = (b"\r\n" + wire).find(b"\r\n.\r\n")
-    return b"\r\n".join(line.removeprefix(b".") for line in wire[:end].split(b"\r\n"))
+    return b"\n".join(line.removeprefix(b".") for line in wire[:end].split(b"\n"))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\0\n", b"\r\0\n"])
+def test_of_the_dots_that_a_line_begins_with_one_goes_whatever_ended_the_line_before_and_wherever_it_is_cut(end):
+    wire = end.join([b"a", b".b", b"..c", b".", b"..", b"d"])
+    for cut in range(len(wire) + 1):
+        letter, _, _ = received(wire + b"\r\n.\r\n", (cut,))
+        assert letter.replace(b" ", b"") == b"a\r\nb\r\n.c\r\n\r\n.\r\nd\r\n"
 
 
 @given(wire_text, st.data())

@@ -120,7 +120,7 @@ def test_what_is_judged_is_what_is_sent_on_wherever_it_stands(place, octets):
     for send in (by_data, by_bdat):
         for cut in (0, letter.index(octets), letter.index(octets) + 1, len(letter)):
             with MemoryGate() as gate:
-                wire = letter if send is by_bdat else letter.replace(b"\r\n.x", b"\r\n..x")
+                wire = letter if send is by_bdat else letter.replace(b"\n.x", b"\n..x")
                 if send is by_data:
                     client = gate.client()
                     client.send(ENVELOPE + b"DATA\r\n" + wire[:cut])

@@ -78,6 +78,10 @@ def in_crumbs(way: Way, octets: bytes, to: str = POSTMASTER) -> None:
     way.say(*envelope(to), *(b"BDAT %d\r\n%s" % (len(chunk), chunk) for chunk in chunks), b"BDAT 0 LAST\r\n")
 
 
+def as_it_stands(way: Way, octets: bytes) -> None:
+    way.say(*envelope(POSTMASTER), b"DATA\r\n", octets + b".\r\n")
+
+
 WAYS: list[Callable[..., None]] = [by_data, by_bdat, in_crumbs]
 
 
@@ -106,6 +110,20 @@ def test_what_arrives_through_the_gate_is_what_arrives_without_it(town_and_postf
             [whole] = postfix.wait_for_letters(1)
             arrived.append(whole[whole.index(b"X-Begin:") :].replace(b"\0", b""))
         assert arrived[0] == arrived[1], octets
+
+
+@pytest.mark.parametrize("odd", [b"\n", b"\r\r\n", b"\0\n", b"\n\0", b"\r\n\0", b"\r"])
+def test_a_dot_goes_or_stays_as_it_does_without_the_gate_whatever_ends_the_line_before(town_and_postfix, odd):
+    """Programs that end lines with LF double the dots of such lines, too."""
+    _, postfix, gate, direct = town_and_postfix
+    lines = odd.join([b"\r\na", b".b", b"..c", b"...d", b".. ", b"e\r\n"])
+    arrived = []
+    for way in (direct, gate):
+        postfix.forget()
+        as_it_stands(way, HEAD + lines)
+        [whole] = postfix.wait_for_letters(1)
+        arrived.append(whole[whole.index(b"X-Begin:") :].replace(b"\0", b""))
+    assert arrived[0] == arrived[1]
 
 
 @pytest.mark.parametrize("send", WAYS)

@@ -1,9 +1,10 @@
 """A letter on the wire and a letter as bytes: where it ends, its dots, its newlines (RFC 5321 sections 2.3.8, 4.5.2).
 
 Inward, a letter ends at CRLF.CRLF and nowhere else; every line end becomes CRLF, a CR that belongs to none a blank
-(`postage.lineends`), and NULs are dropped, so that what is judged, hashed and sent on has one newline only and nothing
-that a reader in C would pass over or stop at. Outward, a dot is doubled at every line start. So nobody behind the gate,
-however lax, can see an end where the gate saw none, and the other way round ("SMTP smuggling").
+(`postage.lineends`), the dot that a line begins with goes, however the line before has ended, and NULs are dropped, so
+that what is judged, hashed and sent on has one newline only and nothing that a reader in C would pass over or stop at.
+Outward, a dot is doubled at every line start. So nobody behind the gate, however lax, can see an end where the gate saw
+none, and the other way round ("SMTP smuggling").
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,8 @@ class LetterStream:
             held = _held_back(raw)
             self._held = raw[len(raw) - held :]
             piece = raw[: len(raw) - held]
-        piece = piece.replace(b"\r\n.", b"\r\n")
+        # At any LF, as Postfix has it: who ends lines so doubles the dots of such lines as well.
+        piece = piece.replace(b"\n.", b"\n")
         if self._virtual and piece:
             piece = piece[self._virtual :]
             self._virtual = 0
@@ -66,7 +68,7 @@ def _held_back(raw: bytes) -> int:
     for length in range(min(len(_END) - 1, len(raw)), 0, -1):
         if raw.endswith(_END[:length]):
             return length + last_crs(raw, len(raw) - length)
-    return 0
+    return int(raw.endswith(b"\n"))  # a dot may follow
 
 
 def last_crs(raw: bytes, end: int) -> int:
