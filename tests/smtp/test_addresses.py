@@ -105,6 +105,71 @@ def test_by_proxy_one_that_fails_later_on_is_told_apart_from_a_client_that_it_di
     run(story)
 
 
+@pytest.mark.parametrize(
+    ("verb", "answer"),
+    [
+        (b"XCLIENT", CLOSE),
+        (b"XCLIENT", b"421 4.3.2 busy\r\n"),
+        (b"XCLIENT", b"550 5.7.0 insufficient authorization\r\n"),
+        (b"MAIL", CLOSE),
+        (b"MAIL", b"421 4.3.2 busy\r\n"),
+        (b"MAIL", b"421 Service not available\r\n"),
+        (b"MAIL", b"530 5.7.0 Must issue a STARTTLS command first\r\n"),
+    ],
+)
+def test_so_is_one_that_lets_the_gate_in_and_then_takes_no_mail(names, verb, answer):
+    async def story():
+        async with town(FIRST, SECOND) as (gate, first, second):
+            first.answers[verb] += [answer] * 9
+            for _ in range(3):
+                assert (await mailed(gate)).startswith(b"250")
+            assert (len(first.letters), len(second.letters)) == (0, 3)
+            [down] = events(gate, "smtp.address_down")
+            assert down["address"] == f"{FIRST}:{first.port}"
+            assert len(first.heard) <= 2, "by a kept connection and a new one, and not again for every letter"
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer"),
+    [
+        (b"RCPT", CLOSE),
+        (b"RCPT", b"421 4.3.2 busy\r\n"),
+        (b"DATA", b"421 4.3.2 busy\r\n"),
+        (b"DATA", CLOSE),
+        (b".", CLOSE),
+    ],
+)
+def test_what_goes_wrong_behind_mail_is_later_and_the_next_letter_goes_elsewhere(names, verb, answer):
+    async def story():
+        async with town(FIRST, SECOND) as (gate, first, second):
+            first.answers[verb] += [answer] * 9
+            client = await gate.connect()
+            said = await client.converse(b"MAIL FROM:<ann@sender.example>", b"RCPT TO:<bob@example.org>", b"DATA")
+            if said[-1].startswith(b"354"):
+                said.append(await client.say(b"Subject: Tea\r\n\r\nHello\r\n."))
+            assert said[0].startswith(b"250")
+            assert [code for code in (line[:1] for line in said) if code == b"4"]
+            for _ in range(2):
+                assert (await mailed(gate)).startswith(b"250")
+            assert (len(first.letters), len(second.letters)) == (0, 2)
+
+    run(story)
+
+
+def test_a_goodbye_that_is_the_clients_own_is_the_clients_and_takes_nobody_elsewhere(names):
+    async def story():
+        async with town(FIRST, SECOND) as (gate, first, second):
+            first.answers[b"MAIL"] += [b"421 4.7.0 too many errors from you\r\n"] * 2  # once on a kept connection
+            client = await gate.connect()
+            assert await client.say(b"MAIL FROM:<ann@sender.example>") == b"421 4.7.0 too many errors from you\r\n"
+            assert (await mailed(gate)).startswith(b"250")
+            assert (len(first.letters), len(second.letters)) == (1, 0)
+
+    run(story)
+
+
 def test_so_is_one_that_nobody_listens_at(names):
     async def story():
         async with town(SECOND) as (gate, second):

@@ -35,6 +35,8 @@ class Address:
     is_probed: bool = False
     is_gone: bool = False
     """Whether the name has it no more."""
+    doubted_until: float = 0.0
+    """By the caller's clock: until then others are liked better, as it let the gate in and then took no mail."""
 
     def __str__(self) -> str:
         return place_name(self.host, self.port)
@@ -72,10 +74,15 @@ class AddressBook:
                 await asyncio.wait([asking])
                 if not asking.cancelled() and (error := asking.exception()) is not None and not self._known:
                     raise error
-        liked = [one for one in self._known if one.health.is_up and not one.slow]
+        liked = self.liked()
         others = [one for one in self._known if one not in liked]
-        others.sort(key=lambda one: (bool(one.slow), one.health.retry_at))
+        others.sort(key=lambda one: (bool(one.slow), max(one.health.retry_at, one.doubted_until)))
         return [*interleaved(liked), *others]
+
+    def liked(self) -> list[Address]:
+        """Those that have given no reason to try them after the others."""
+        now = self._clock()
+        return [one for one in self._known if one.health.is_up and not one.slow and one.doubted_until <= now]
 
     def doubt(self) -> None:
         """None of them answers: they may be out of date, so the name is looked up again, once a second."""

@@ -63,21 +63,23 @@ class LetterDelivery:
         except Unavailable as error:
             return delivered([Fate.NOT_SENT] * count, [None] * count, str(error))
         is_clean = False
+        trouble: Unavailable | None = None
         try:
             last = await self._send_all_but_the_end(connection, fields, header)
             if loop.time() >= dot_before:
                 return delivered([Fate.NOT_SENT] * count, [None] * count, "no time left before the final dot")
             futures = connection.end_letter(last, count if self.answers_each else 1)
         except Unavailable as error:
+            trouble = error
             return delivered(*self._broken_off(connection, count), str(error))
         else:
-            answers, detail = await self._answers(connection, futures)
+            answers, trouble = await self._answers(connection, futures)
             fates = [Fate.IN_DOUBT if answer is None else replies.fate_of(answer) for answer in answers]
             is_clean = Fate.IN_DOUBT not in fates
             repeated = 1 if self.answers_each else count
-            return delivered(fates * repeated, answers * repeated, detail)
+            return delivered(fates * repeated, answers * repeated, str(trouble or ""))
         finally:
-            self._transaction.finish(connection, is_clean=is_clean)
+            self._transaction.finish(connection, is_clean=is_clean, trouble=trouble)
 
     async def _send_all_but_the_end(self, connection: Connection, fields: bytes, header: bytes) -> bytes:
         """Send the letter but for what ends it; the rest goes out in one write with the dot."""
@@ -107,17 +109,17 @@ class LetterDelivery:
 
     async def _answers(
         self, connection: Connection, futures: Sequence[asyncio.Future[Reply]]
-    ) -> tuple[list[Reply | None], str]:
+    ) -> tuple[list[Reply | None], Unavailable | None]:
         answers: list[Reply | None] = []
-        detail = ""
+        trouble: Unavailable | None = None
         deadline = asyncio.get_running_loop().time() + connection.options.answer_timeout_seconds
         for future in futures:
             try:
                 answers.append(await connection.final_reply(future, deadline))
             except Unavailable as error:
                 answers.append(None)
-                detail = str(error)
-        return answers, detail
+                trouble = error
+        return answers, trouble
 
 
 def _split_off_mbox_lines(header: bytes) -> tuple[bytes, bytes]:

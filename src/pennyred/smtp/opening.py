@@ -19,6 +19,8 @@ from pennyred.smtp.racing import Race, Unreachable
 from pennyred.smtp.upstream import IdentityMode, UpstreamOptions
 
 _DOUBT_SECONDS = 10.0
+PASSED_OVER_SECONDS = 60.0
+"""How long the other addresses are tried before one that takes connections and no mail."""
 
 
 class Opener:
@@ -71,6 +73,23 @@ class Opener:
             if len(self._addresses.known) > 1 and address.health.is_due(now) and not address.is_probed:
                 address.is_probed = True
                 self._spawn(self._probe(address))
+
+    def pass_over(self, address: Address, trouble: Unavailable) -> bool:
+        """Prefer the others for a while to an address that has let the gate in and is in trouble since; whether there
+        is another one to try.
+        """
+        others = [one for one in self._addresses.liked() if one is not address]
+        if not others:
+            return False
+        now = self._clock()
+        if address.doubted_until <= now:
+            self._log.warning(
+                "smtp.address_down", upstream=self._options.endpoint.name, address=str(address), detail=str(trouble),
+                retry_seconds=PASSED_OVER_SECONDS,
+            )  # fmt: skip
+        address.doubted_until = now + PASSED_OVER_SECONDS
+        self._drop_idle(address)
+        return True
 
     async def close(self) -> None:
         """Break off what runs on the side."""

@@ -109,13 +109,22 @@ class UpstreamPool:
                 # It had left, perhaps; on a new connection it will be seen whether it is more than that.
             else:
                 return connection
-        connection = await self._open_new(client)
-        try:
-            await connection.tell(client)
-        except BaseException:
-            self.discard(connection)
-            raise
-        return connection
+        while True:
+            connection = await self._open_new(client)
+            try:
+                await connection.tell(client)
+            except BaseException as error:
+                self.discard(connection)
+                if not self.pass_over(connection, error):
+                    raise
+            else:
+                return connection
+
+    def pass_over(self, connection: Connection, trouble: BaseException) -> bool:
+        """Whether another address may be tried, as the one of this connection is in trouble with every client."""
+        if isinstance(trouble, NotTold) or not isinstance(trouble, Unavailable):
+            return False
+        return self._opener.pass_over(connection.address, trouble)
 
     def release(self, connection: Connection) -> None:
         """Take back a connection whose transaction has ended."""

@@ -208,6 +208,11 @@ def is_own_trouble(reply: Reply) -> bool:
     return reply.lines[0].startswith((b"4.3.", b"5.3."))
 
 
+def is_about_service(reply: Reply) -> bool:
+    """Whether a goodbye is the mail server's to everybody: its own trouble, or it says nothing else of why."""
+    return is_own_trouble(reply) or not reply.lines[0].startswith((b"4.", b"5."))
+
+
 def is_success(reply: Reply) -> bool:
     """Whether it is a 2xx."""
     return reply.code // 100 == 2

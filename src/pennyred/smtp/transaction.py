@@ -47,6 +47,7 @@ class Transaction:
         self._mail = b""
         self._recipients: list[bytes] = []
         self._connection: Connection | None = None
+        self._asked: Connection | None = None
         self._repeated = 0
 
     @property
@@ -63,22 +64,31 @@ class Transaction:
             async with asyncio.timeout(patience.CLIENTS_SECONDS):
                 answers = await self._begin(mail, recipients)
         except TimeoutError as error:
-            raise unavailable(_TOO_LONG) from error
+            trouble = unavailable(_TOO_LONG)
+            self._avoid(trouble)
+            raise trouble from error
         self._rest()
         return answers
 
     async def _begin(self, mail: bytes, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
         lines = [mail, *(line for line, _ in recipients)]
         needs = self._needs(lines)
-        connection = await self._upstreams.acquire(self._client, self._source, needs=needs)
-        try:
-            answers = await self._first_exchange(connection, lines)
-        except Unavailable as trouble:
-            if isinstance(trouble, NotTold) or not connection.is_reused:
-                raise
-            # Kept too long, perhaps: the mail server may have left while nobody was looking. Once more, on a new one.
-            connection = await self._upstreams.acquire(self._client, self._source, is_fresh=True, needs=needs)
-            answers = await self._first_exchange(connection, lines)
+        is_fresh = False
+        while True:
+            connection = await self._upstreams.acquire(self._client, self._source, is_fresh=is_fresh, needs=needs)
+            self._asked = connection
+            try:
+                answers = await self._first_exchange(connection, lines)
+            except Unavailable as trouble:
+                # Kept too long, perhaps: the mail server may have left while nobody was looking. Once more, on a new
+                # one; and where that is in trouble too, at another address, as long as there is one to try.
+                is_late = connection.is_reused and not isinstance(trouble, NotTold)
+                if not is_late and not self._upstreams.pass_over(connection, trouble):
+                    raise
+            else:
+                if not self._is_goodbye(connection, answers[0]):
+                    break
+            is_fresh = True
         self._connection = connection
         self._mail = mail
         self._count(recipients, answers[1:])
@@ -96,8 +106,12 @@ class Transaction:
         except BaseException as error:
             self._drop()  # on the next connection those only are named again of whom the client has heard a yes
             if isinstance(error, TimeoutError):
-                raise unavailable(_TOO_LONG) from error
+                self._avoid(trouble := unavailable(_TOO_LONG))
+                raise trouble from error
+            self._avoid(error)
             raise
+        for answer in answers:
+            self._heed(connection, answer)
         self._count(recipients, answers)
         self._rest()
         return answers
@@ -125,16 +139,25 @@ class Transaction:
         connection = await self._reopened(indexes)
         try:
             return await self._say_data(connection)
-        except Unavailable:
+        except Unavailable as trouble:
             if not was_open or not connection.is_broken:
                 self._drop()
+                self._avoid(trouble)
                 raise
             self._drop()  # it had left while the letter came in
-            return await self._say_data(await self._reopened(indexes))
+        connection = await self._reopened(indexes)
+        try:
+            return await self._say_data(connection)
+        except Unavailable as trouble:
+            self._drop()
+            self._avoid(trouble)
+            raise
 
-    def finish(self, connection: Connection, *, is_clean: bool) -> None:
-        """The letter has been answered, or never will be."""
+    def finish(self, connection: Connection, *, is_clean: bool, trouble: Unavailable | None = None) -> None:
+        """The letter has been answered, or never will be; `trouble`: as the mail server has not."""
         self._connection = None
+        if trouble is not None:
+            self._avoid(trouble)
         if is_clean:
             self._upstreams.release(connection)
         else:
@@ -149,10 +172,29 @@ class Transaction:
         except BaseException:
             self._upstreams.discard(connection)
             raise
-        if replies.is_closing(answers[0]) and connection.is_reused:
-            self._upstreams.discard(connection)
-            raise unavailable("said goodbye to a kept connection")
         return answers
+
+    def _heed(self, connection: Connection, answer: Reply) -> None:
+        """A goodbye to everybody is passed on, and the next one is taken elsewhere."""
+        if replies.is_closing(answer) and replies.is_about_service(answer):
+            self._avoid(connection.trouble(answer.text))
+
+    def _avoid(self, trouble: BaseException) -> None:
+        """What was asked last has come to nothing: the next one is taken elsewhere, if there is another address."""
+        if self._asked is not None and isinstance(trouble, Unavailable):
+            self._upstreams.pass_over(self._asked, trouble)
+
+    def _is_goodbye(self, connection: Connection, answer: Reply) -> bool:
+        """Whether MAIL was answered with a goodbye that is not this client's, and may be said elsewhere."""
+        if not replies.is_closing(answer):
+            return False
+        is_over = connection.is_reused or (
+            replies.is_about_service(answer)
+            and self._upstreams.pass_over(connection, connection.trouble(f"MAIL: {answer.text}"))
+        )
+        if is_over:
+            self._upstreams.discard(connection)
+        return is_over
 
     async def _reopened(self, indexes: Sequence[int] | None = None) -> Connection:
         """The connection that there is, or another one on which MAIL and RCPT were said again."""
@@ -174,7 +216,7 @@ class Transaction:
             connection = await self._upstreams.acquire(self._client, self._source, is_fresh=is_fresh, needs=needs)
         except Refused as refused:
             raise unavailable(f"the client was welcome and is no more: {refused.reply.text}") from refused
-        self._connection = connection
+        self._connection = self._asked = connection
         try:
             await self._repeat(connection, indexes)
         except Unavailable as trouble:
@@ -203,6 +245,7 @@ class Transaction:
         if replies.is_data_wanted(answer):
             return connection
         require_word_on_letter("DATA", [answer])
+        self._heed(connection, answer)
         if replies.is_refusal(answer):
             raise Refused(answer)
         raise unavailable(f"DATA: {answer.text}")

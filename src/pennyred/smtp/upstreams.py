@@ -140,6 +140,10 @@ class Upstreams:
         assert trouble is not None
         raise trouble
 
+    def pass_over(self, connection: Connection, trouble: Unavailable) -> bool:
+        """What was asked came to nothing, by no fault of its client's: whether there is another address to try."""
+        return self._pool_of(connection).pass_over(connection, trouble)
+
     def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
         """Whoever uses it waits for its client; `recall` tells that somebody else has its place, perhaps at once."""
         self._pool_of(connection).rest(connection, recall)
