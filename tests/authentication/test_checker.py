@@ -36,6 +36,7 @@ def test_the_same_domain_is_aligned_without_any_record():
     with world() as server:
         found = found_out(server, b"ann@example.org", b"bounce@example.org")
     assert found.author_domain == found.organisation == found.sender_domain == "example.org"
+    assert found.sending_organisation == "example.org"
     assert results(found, "dmarc") == ["none"]
     assert [finding.method for finding in found.findings] == ["spf", "dkim", "dmarc"]
 
@@ -45,6 +46,7 @@ def test_without_a_record_no_domain_is_aligned_with_another():
         found = found_out(server, b"ann@example.org", b"bounce@a.example.org")
     assert (found.author_domain, found.sender_domain) == ("", "a.example.org")
     assert found.organisation == "example.org", "what is counted is what somebody has paid for"
+    assert found.sending_organisation == "example.org"
     assert results(found, "dmarc") == ["none"]
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.policy import (
+    OTHERS_FACTOR,
     UNKNOWN_FACTOR,
     WIDE_FACTOR,
     AllowanceClaim,
@@ -19,6 +20,7 @@ from pennyred.postage.policy import (
     bounce_claims,
     bulk_claims,
     canonical_or_none,
+    counted_sources,
     exempt_rule,
     parse_source,
     reply_claims,
@@ -129,6 +131,31 @@ def test_who_owns_an_ipv6_32_has_no_more_than_a_few_networks_worth() -> None:
         "replies 2001:db8:1::/48",
         "replies 2001:db8::/32",
     ]
+
+
+@pytest.mark.parametrize(
+    ("domain", "sending", "networks", "names"),
+    [
+        ("", "", ["net"], ("net",)),
+        ("", "mailer.example", ["net"], ("net",)),
+        ("a.example", "a.example", ["net"], ("domain a.example",)),
+        ("a.example", "mailer.example", ["net"], ("domain a.example by mailer.example",)),
+        ("a.example", "", ["n/64", "n/48"], ("domain a.example by n/64", "domain a.example by n/48")),
+        ("a.example", "", [], ("domain a.example",)),
+    ],
+)
+def test_a_domain_is_counted_by_itself_only_where_its_own_servers_send(domain, sending, networks, names) -> None:
+    assert counted_sources(domain, sending, networks) == names
+
+
+def test_all_who_send_what_a_domain_has_signed_have_a_limit_together() -> None:
+    """Else a spammer's own domain would have as much again of each network he has."""
+    limits = Allowances(per_source_per_day=7, replies_per_source_per_day=3)
+    sources = counted_sources("a.example", "", ["2001:db8:1:2::/64", "2001:db8:1::/48"])
+    others = "domain a.example by others"
+    assert bulk_claims(limits, "x", sources, 2)[-1] == AllowanceClaim(f"source {others}", 2, 7 * OTHERS_FACTOR)
+    assert [claim.key for claim in reply_claims(limits, sources)][2:] == [f"replies {others}"]
+    assert reply_claims(limits, ["domain a.example"]) == [AllowanceClaim("replies domain a.example", 1, 3)]
 
 
 def test_an_unknown_source_is_counted_by_the_recipient_and_with_all_others_that_nobody_knows() -> None:

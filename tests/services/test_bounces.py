@@ -283,7 +283,9 @@ class TestOtherCountsHaveASourceToo:
     async def test_those_of_a_proven_domain_are_counted_under_it(self):
         desk = await a_desk()
         desk.wants.of[BOB] = [Grant(Reason.REPLY, counter=b"r1"), Grant(Reason.CORRESPONDENT, is_author_proven=True)]
-        desk.witness.found = Authentication(domains=frozenset({"other.example"}), organisation="other.example")
+        desk.witness.found = Authentication(
+            domains=frozenset({"other.example"}), organisation="other.example", sending_organisation="other.example"
+        )
         await desk.present(LETTER, BOB)
         assert {key for _, key in desk.counters.used} == {"replies domain other.example"}
 

@@ -20,7 +20,10 @@ from pennyred.services.letterbox import Due, Fate, Later, Relay
 
 BOB, EVE = "bob@example.org", "eve@example.org"
 FRIEND = Authentication(
-    domains=frozenset({"sender.example"}), author_domain="sender.example", organisation="sender.example"
+    domains=frozenset({"sender.example"}),
+    author_domain="sender.example",
+    organisation="sender.example",
+    sending_organisation="sender.example",
 )
 UNSURE = Authentication(is_unsure=True)
 KNOWN = Grant(Reason.CORRESPONDENT, is_author_proven=True)
@@ -291,6 +294,14 @@ class TestAllowances:
             "source domain sender.example",
         }
         assert self.used(Authentication()) == {"sender 198.51.100.0/24 ann@sender.example", "source 198.51.100.0/24"}
+
+    @pytest.mark.parametrize(("sending", "way"), [("", "198.51.100.0/24"), ("mailer.example", "mailer.example")])
+    def test_of_a_domains_letters_that_somebody_else_sends_they_go_by_both(self, sending, way):
+        assert self.used(replace(FRIEND, sending_organisation=sending)) == {
+            f"sender domain sender.example by {way} ann@sender.example",
+            f"source domain sender.example by {way}",
+            "source domain sender.example by others",
+        }
 
     def test_what_is_watched_is_counted_apart(self):
         desk = DeskUnderTest(mode=Mode.MONITOR, allowances=Allowances(0, 100, 5))

@@ -135,3 +135,17 @@ def test_who_shares_a_friends_domain_learns_nothing_by_a_report_and_has_nothing_
             code, text = town.send(report("eve", on), US, sender="")
             assert (code, "(no-stamp)" in text) == (550, True)
         assert town.send(report("mailer-daemon", FRIEND), US, sender="")[0] == 250
+
+
+def test_who_sends_a_strangers_signed_letter_again_uses_up_nothing_of_that_strangers_allowance(found_town, dns, letter):
+    """A signature says nothing of who a letter is sent to, so one letter is enough to send it to everybody."""
+    town = found_town(f'mode = "bulk"\n{asking(dns)}\n[gate.allowance]\nper_source_per_day = 3\n')
+    dns.replace(FRIENDS_DOMAIN, "TXT", "v=spf1 -all")
+    with town.serve() as served:
+        sent = [town.send(signed(letter()), US, sender=f"{number}@evil.example")[0] for number in range(4)]
+        assert sent == [250] * 3 + [550]
+        dns.replace(FRIENDS_DOMAIN, "TXT", "v=spf1 ip4:127.0.0.1 -all")
+        town.write(f'mode = "bulk"\n{asking(dns)}\n[gate.allowance]\nper_source_per_day = 3\n')
+        served.process.send_signal(signal.SIGHUP)
+        served.wait_for(lambda line: line["event"] == "settings reread")
+        assert town.send(signed(letter("Milk")), US)[0] == 250

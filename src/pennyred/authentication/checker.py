@@ -83,7 +83,12 @@ class Checker:
         try:
             async with self._turns.turn(network, self._timeout_seconds):
                 found = await self._authenticate(letter, envelope)
-            return replace(found, organisation=self._registered.of(found.organisation))
+            registered = self._registered.of
+            return replace(
+                found,
+                organisation=registered(found.organisation),
+                sending_organisation=registered(found.sender_domain),
+            )
         except TimeoutError:
             return UNSURE
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost a wanted letter
@@ -192,8 +197,9 @@ class _Work:
         is_unsure = any(finding.result is Result.TEMPERROR for finding in findings)
         domains = frozenset(filter(None, [spf.proven, *signers]))
         return Authentication(
-            tuple(findings), domains, spf.proven, author, organisation, is_unsure, is_final=is_unsure and is_final
-        )
+            tuple(findings), domains, spf.proven, author, organisation,
+            is_unsure=is_unsure, is_final=is_unsure and is_final,
+        )  # fmt: skip
 
 
 def _network(envelope: Envelope) -> str:

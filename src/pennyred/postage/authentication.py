@@ -49,6 +49,8 @@ class Authentication:
     organisation: str = ""
     """The registered domain (by the public suffix list) that allowances count under: the author's where that is proven,
     else SPF's, else the first signature's; empty where nothing is proven."""
+    sending_organisation: str = ""
+    """That of whose servers send the letter: of `sender_domain`."""
     is_unsure: bool = False
     """Whether the DNS did not answer: what is not proven now may be tomorrow."""
     is_final: bool = False

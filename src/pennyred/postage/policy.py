@@ -28,10 +28,14 @@ WIDE_PREFIX = 32
 """Of IPv6: what one provider has, and anybody who becomes one. It holds 65,536 networks of 48 bits."""
 WIDE_FACTOR = 8
 """Times as much may come from one of those as from one network: most are the networks of many customers."""
+OTHERS_FACTOR = 4
+"""And of what a domain has signed, by all together who send it and are not that domain's own servers."""
 UNKNOWN_FACTOR = 10
 """And from behind fronts that do not say who their clients are, all together."""
 ANSWERS_FACTOR = 10
 """Times as many may come from one source as bounces, where they name letters of ours."""
+
+_BY = " by "
 
 PASS_USES_PER_DAY = 5
 """How often a pass brings the same letter to the same recipient. Once is usual, more only where an answer was lost; but
@@ -104,6 +108,21 @@ def source_networks(source: Address) -> tuple[str, ...]:
     """
     lengths = (24,) if isinstance(source, IPv4Address) else (64, 48)
     return tuple(str(ip_network((source, length), strict=False)) for length in lengths)
+
+
+def counted_sources(domain: str, sending_domain: str, networks: Sequence[str]) -> tuple[str, ...]:
+    """The names a sender's own allowance is counted under: its domain where one is proven, else its networks.
+
+    `domain` is what is proven of who wrote, `sending_domain` of who sends (by SPF), both registered ones, or empty. A
+    signature says who wrote: whoever has one letter of a domain's can send it to thousands. So where somebody else
+    sends, the domain's letters by him are counted apart, or he would use up what its own servers have.
+    """
+    if not domain:
+        return tuple(networks)
+    ways = [sending_domain] if sending_domain else networks
+    if domain == sending_domain or not ways:
+        return (f"domain {domain}",)
+    return tuple(f"domain {domain}{_BY}{way}" for way in ways)
 
 
 def exempt_rule(rules: Exemptions, recipient: Recipient, sender: Recipient | None, source: Address) -> Reason | None:
@@ -180,7 +199,7 @@ def window_claims(window: bytes, most: int, sources: Sequence[str]) -> list[Allo
 def _of_sources(what: str, sources: Sequence[str], most: int) -> list[AllowanceClaim]:
     """A source that is not known is never throttled as one."""
     claims = [AllowanceClaim(f"{what} {source}", 1, most) for source in sources]
-    return claims + [AllowanceClaim(f"{what} {source}", 1, most * WIDE_FACTOR) for source in _wide(sources)]
+    return claims + [AllowanceClaim(f"{what} {source}", 1, most * factor) for source, factor in _wider(sources)]
 
 
 def pass_claims(letter_hash: bytes) -> list[AllowanceClaim]:
@@ -197,8 +216,16 @@ def bulk_claims(allowances: Allowances, sender: str, networks: Sequence[str], re
     total = allowances.per_source_per_day
     claims += [AllowanceClaim(f"source {network}", recipients, total) for network in networks]
     return claims + [
-        AllowanceClaim(f"source {network}", recipients, total * WIDE_FACTOR) for network in _wide(networks)
+        AllowanceClaim(f"source {source}", recipients, total * factor) for source, factor in _wider(networks)
     ]
+
+
+def _wider(sources: Sequence[str]) -> list[tuple[str, int]]:
+    """What sources are a part of that has a limit as well, and how many times as much that is."""
+    signed = {source.partition(_BY)[0] for source in sources if _BY in source}
+    if signed:
+        return [(f"{domain}{_BY}others", OTHERS_FACTOR) for domain in signed]
+    return [(network, WIDE_FACTOR) for network in _wide(sources)]
 
 
 def _wide(networks: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from pennyred.postage.permitaddress import PREFIX, is_tag_for
 from pennyred.postage.policy import (
     Mode,
     canonical_or_none,
+    counted_sources,
     exempt_rule,
     is_surely_due,
     parse_source,
@@ -121,9 +122,9 @@ class Judgement:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Under which names a sender's own allowance is counted: its domain where one is proven, else its networks."""
-        organisation = self.authentication.organisation
-        return (f"domain {organisation}",) if organisation else self.networks
+        """Under which names a sender's own allowance is counted."""
+        proven = self.authentication
+        return counted_sources(proven.organisation, proven.sending_organisation, self.networks)
 
 
 def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -> Judgement:
