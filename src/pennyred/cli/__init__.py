@@ -10,6 +10,7 @@
     refused     refused
     office      account, voucher, receiver, key
     ledger      ledger
+    state       state
     correspondents, permits, recipients
                 who comes free, and what single recipients have of their own
     opening     open
@@ -45,6 +46,7 @@ _COMMANDS = {
     "receiver": "office",
     "ledger": "ledger",
     "key": "office",
+    "state": "state",
     "correspondents": "correspondents",
     "permit": "permits",
     "recipient": "recipients",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -18,14 +18,12 @@ from pennyred.cli.common import (
     progress,
     run_async,
 )
-from pennyred.config.values import database_url
+from pennyred.cli.databases import from_and_to
 from pennyred.ledger.moving import NotEmpty, NotTheSame, move
 from pennyred.ledger.sqlite.backup import back_up
 from pennyred.postage.chain import EPOCH_ID_BYTES, BatchHead
 from pennyred.programs.office import clock, open_ledger
 from pennyred.programs.office import migrate as migrate_ledger
-
-T = TypeVar("T")
 
 
 @click.group()
@@ -80,9 +78,7 @@ def ledger_copy(source: str, target: str, *, trial: bool, as_json: bool) -> None
 
     Example:  pennyred ledger copy sqlite:///ledger.db postgresql://pennyred@db.example.org/pennyred
     """
-    path, url = _database(source, Path, "sqlite:///FILE"), _database(target, str, "postgresql://HOST/DATABASE")
-    if not path.exists():
-        raise click.BadParameter(f"{path} does not exist; FROM is the ledger that there is")
+    path, url = from_and_to(source, target, "ledger")
     try:
         with progress("copying", 1, is_quiet=as_json) as show:
             run_async(move(path, url, now=clock(), note=show, is_trial=trial))
@@ -96,7 +92,8 @@ def ledger_copy(source: str, target: str, *, trial: bool, as_json: bool) -> None
         click.echo("the copy is the same to the stamp; FROM is still the ledger")
     else:
         click.echo(
-            f"the copy is the same to the stamp; {path} is sealed: set office.ledger = TO and start the services"
+            f"the copy is the same to the stamp; {path} is sealed: set office.ledger to the address of TO, as you have"
+            " typed it, and start the services"
         )
 
 
@@ -211,15 +208,4 @@ def _file_of(context: click.Context) -> Path:
             "the ledger is PostgreSQL's: use pg_basebackup with WAL archiving, or pg_dump, and after a recovery"
             " `pennyred ledger restored` (README)"
         )
-    return database
-
-
-def _database(text: str, kind: type[T], expected: str) -> T:
-    """A database of this kind by its URL; `BadParameter` for another."""
-    try:
-        database = database_url(text, Path.cwd())
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: expected {error}") from error
-    if not isinstance(database, kind):
-        raise click.BadParameter(f"{text!r}: expected {expected}")
     return database

@@ -17,7 +17,7 @@ from pennyred.storage.postgres_migrations import migrate
 from pennyred.storage.statements import Connection
 
 T = TypeVar("T")
-_APPLICATION = "pennyred gate"
+APPLICATION = "pennyred gate"
 
 Shared = GroupCommit[BlockingConnection]
 
@@ -29,7 +29,7 @@ def open_shared(url: str, *, now: int) -> tuple[Shared, Shared, bytes]:
     """
 
     async def prepare() -> bytes:
-        connection = await postgres.connect(url, application=_APPLICATION)
+        connection = await postgres.connect(url, application=APPLICATION)
         try:
             await migrate(connection, load_migrations("pennyred.state", "migrations/postgresql"), now=now)
             salt: bytes = await connection.fetchval("SELECT salt FROM secret")
@@ -45,7 +45,7 @@ def read(url: str, work: Callable[[Connection], T]) -> T:
     """Read at once, at one moment; nothing is changed. Raises FileNotFoundError without its tables, and Unavailable."""
 
     def reading() -> T:
-        connection = BlockingConnection(url, application=_APPLICATION)
+        connection = BlockingConnection(url, application=APPLICATION)
         try:
             connection.execute(READ)
             return work(connection)
@@ -62,7 +62,7 @@ def read(url: str, work: Callable[[Connection], T]) -> T:
 
 def _group(url: str, name: str, begin: str) -> Shared:
     return GroupCommit(
-        BlockingConnection(url, application=_APPLICATION),
+        BlockingConnection(url, application=APPLICATION),
         name=name,
         reason=Reason.INTERNAL,
         begin=begin,
