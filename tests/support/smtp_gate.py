@@ -160,7 +160,7 @@ class Gate:
     """More mail servers, after the first in preference."""
     is_spread: bool = False
     clock_ahead: float = 0.0
-    """Seconds that have passed for those who watch the mail servers' health."""
+    """Seconds that have passed for those who watch the mail servers' health: for them only what a test says passes."""
     notes: Notes = field(default_factory=Notes)
 
     def set_up(self) -> None:
@@ -169,11 +169,11 @@ class Gate:
             replace(UpstreamOptions(parse_url(one.url), "gate.example.org", self.identity), **self.upstream_options)
             for one in (self.upstream, *self.others)
         ]
-        loop_time = asyncio.get_running_loop().time
+        begun = asyncio.get_running_loop().time()
         self.pool = Upstreams(
             options,
             self.notes,
-            clock=lambda: loop_time() + self.clock_ahead,
+            clock=lambda: begun + self.clock_ahead,
             random=lambda: 0.5,
             is_spread=self.is_spread,
         )
