@@ -5,7 +5,7 @@ It reads and writes with `web.redemptions`, over any `Redeemer`; what it was ask
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,8 @@ class RedeemingOffice:
     """
 
     redeemer: Redeemer | None = None
+    note_hanging: Callable[[], None] = lambda: None
+    """Called where a request begins to hang."""
     receipts: bool = False
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     stationery: Stationery = field(default_factory=Stationery)
@@ -108,6 +110,7 @@ class RedeemingOffice:
             case "cut":
                 return self._cut(request)
             case "hang":
+                self.note_hanging()
                 await asyncio.Event().wait()
             case "nonsense":
                 return web.Response(body=b"<html>It works!</html>")
