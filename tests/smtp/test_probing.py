@@ -13,6 +13,7 @@ from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
 FOREIGN = "postmaster@open-relay-test.example.net"
 DENIED = b"554 5.7.1 Relay access denied\r\n"
 KINDS = 1 + len(STRANGERS)
+GREYLISTED = b"450 4.2.0 Greylisted, come again\r\n"
 
 
 def probed(
@@ -38,7 +39,39 @@ def test_who_refuses_a_stranger_a_foreign_recipient_is_no_open_relay(keywords):
     upstream = FakeUpstream(keywords=keywords)
     upstream.answers[b"RCPT"] += [DENIED] * KINDS
 
-    assert probed(upstream) == Probe(can_be_told=True, is_open_relay=False)
+    probe = probed(upstream)
+    assert probe == Probe(can_be_told=True, is_open_relay=False, denied=probe.denied)
+    assert probe.denied.endswith(": RCPT: 554 5.7.1 Relay access denied")
+
+
+@pytest.mark.parametrize("answer", [b"550 relay not permitted\r\n", b"550 5.7.0 not you\r\n"])
+def test_a_refusal_to_relay_is_told_apart(answer):
+    upstream = FakeUpstream()
+    upstream.answers[b"RCPT"] += [answer] * KINDS
+    assert probed(upstream).denied
+
+
+@pytest.mark.parametrize("answer", [b"550 5.1.2 no such domain\r\n", b"550 Unrouteable address\r\n"])
+def test_from_one_to_go_to_an_address_that_is_not_there(answer):
+    upstream = FakeUpstream()
+    upstream.answers[b"RCPT"] += [answer] * KINDS
+    assert probed(upstream) == Probe(can_be_told=True)
+
+
+@pytest.mark.parametrize("verb", [b"MAIL", b"RCPT"])
+def test_who_puts_everybody_off_has_not_said_whether_it_is_an_open_relay(verb):
+    upstream = FakeUpstream()
+    upstream.answers[verb] += [GREYLISTED] * KINDS
+    probe = probed(upstream)
+    assert probe == Probe(can_be_told=True, put_off=probe.put_off)
+    assert probe.put_off.endswith(f": {verb.decode()}: 450 4.2.0 Greylisted, come again")
+
+
+@pytest.mark.parametrize("place", range(KINDS))
+def test_who_answers_one_kind_of_stranger_has_answered(place):
+    upstream = FakeUpstream()
+    upstream.answers[b"RCPT"] += [DENIED if kind == place else GREYLISTED for kind in range(KINDS)]
+    assert not probed(upstream).put_off
 
 
 def test_who_takes_everybodys_mail_is_an_open_relay():
@@ -75,7 +108,8 @@ def test_a_stranger_is_announced_by_proxy_where_that_is_the_way():
     upstream = FakeUpstream(is_proxied=True, keywords=())
     upstream.answers[b"RCPT"] += [DENIED] * KINDS
 
-    assert probed(upstream, IdentityMode.PROXY) == Probe(can_be_told=True)
+    probe = probed(upstream, IdentityMode.PROXY)
+    assert probe == Probe(can_be_told=True, denied=probe.denied)
     assert upstream.heard[0].startswith(proxy_header(STRANGER))
 
 

@@ -1,5 +1,6 @@
 """Real mail servers whose listener is not made for the gate: it wants TLS, or a login. No mail is lost by that."""
 
+import json
 from pathlib import Path
 
 import chroots
@@ -18,6 +19,12 @@ REFUSALS = {
         "Authentication required",
     ),
 }
+
+
+DEAD_MILTER = {"smtpd_milters": "inet:127.0.0.1:1", "milter_default_action": "tempfail"}
+GREYLISTED = {"smtpd_recipient_restrictions": "check_client_access static:{450 4.2.0 Greylisted}, permit"}
+RELAYING = {"smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination", "mynetworks": "0.0.0.0/0"}
+DENYING = {"smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination"}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +48,12 @@ def heard_and_complained(town: Town, *said: str) -> str:
     done = run("--config", str(town.settings), "check", check=False)
     assert done.returncode == 2
     return done.stdout.decode()
+
+
+def checked(town: Town) -> list[dict]:
+    """The complaints of `check`."""
+    done = run("--config", str(town.settings), "check", "--json", check=False)
+    return json.loads(done.stdout)["complaints"]
 
 
 @pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
@@ -93,3 +106,44 @@ def test_what_a_postfix_says_of_a_letter_is_passed_on_all_the_same(tmp_path):
             assert (code, "Relay access denied" in text) == (554, True)
             code, text = town.send(letter(), BOB)
             assert (code, "(no-stamp)" in text) == (550, True)
+
+
+@pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (DEAD_MILTER | DENYING, "MAIL: 451 4.7.1 Service unavailable"),
+        ({"queue_minfree": "9999999999999"} | DENYING, "MAIL: 452 4.3.1 Insufficient system storage"),
+        (GREYLISTED | RELAYING, "Greylisted"),
+    ],
+)
+def test_of_a_postfix_that_puts_everybody_off_check_says_that_it_has_found_out_nothing(tmp_path, settings, said):
+    port = free_port()
+    with Postfix(f"127.0.0.1:{port} inet n - n - - smtpd\n  -o smtpd_authorized_xclient_hosts=127.0.0.1\n", settings):
+        town = Town.found(tmp_path, port)
+        complaints = checked(town)
+    [complaint] = [one for one in complaints if one["key"] == "gate.upstream"]
+    assert said in complaint["what"]
+    assert complaint["later"]
+
+
+@pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
+@pytest.mark.parametrize(
+    ("settings", "key", "said"),
+    [
+        (DENYING | {"mynetworks": ""}, "gate.outgoing.upstream", "554 5.7.1 "),
+        (DEAD_MILTER | RELAYING, "gate.outgoing.upstream", "451 4.7.1 Service unavailable"),
+        (RELAYING | {"smtpd_authorized_xforward_hosts": ""}, "gate.outgoing.upstream_identity", "XFORWARD"),
+        (RELAYING, "", ""),
+    ],
+)
+def test_a_postfix_that_sends_out_nothing_for_the_gate_is_named(tmp_path, settings, key, said):
+    """Else every letter of the house's users would bounce, or wait."""
+    port = free_port()
+    identity = "xforward" if said == "XFORWARD" else "none"
+    with Postfix(f"127.0.0.1:{port} inet n - n - - smtpd\n", settings):
+        outgoing = f'[gate.outgoing]\nupstream = "smtp://127.0.0.1:{port}"\nupstream_identity = "{identity}"\n'
+        complaints = checked(Town.found(tmp_path, free_port(), outgoing))
+    found = {one["key"]: one["what"] for one in complaints if one["key"].startswith("gate.outgoing")}
+    assert list(found) == [key] * bool(key)
+    assert said in found.get(key, "")

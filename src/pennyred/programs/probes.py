@@ -118,17 +118,25 @@ async def _outgoing(settings: Settings, gate: GateSettings) -> list[Complaint]:
     except OSError:  # said already
         return []
     probes = await asyncio.gather(*(probe_upstream(one, FOREIGN_RECIPIENT) for one in options))
-    return [
-        _about(
-            settings,
-            "gate.outgoing.upstream",
-            probe.error,
-            f"a mail server at {url} that sends mail out",
-            is_later=not probe.is_lasting,
-        )
-        for url, probe in zip(outgoing.upstream, probes, strict=True)
-        if probe.error
-    ]
+    found = zip(outgoing.upstream, probes, strict=True)
+    return [one for url, probe in found for one in _way_out(settings, outgoing.upstream_identity, url, probe)]
+
+
+def _way_out(settings: Settings, identity: str, url: str, probe: Probe) -> list[Complaint]:
+    key = "gate.outgoing.upstream"
+    if probe.error:
+        expected = f"a mail server at {url} that sends mail out"
+        return [_about(settings, key, probe.error, expected, is_later=not probe.is_lasting)]
+    if not probe.can_be_told:
+        what = f"the mail server at {url} does not offer {identity.upper()} to this gate, so no letter would go out"
+        return [_about(settings, "gate.outgoing.upstream_identity", what, '"none", or one that is offered')]
+    if probe.denied and identity in ("none", "xforward"):  # else it was a stranger whom it was asked for
+        what = f"the mail server sends no mail of this gate's to other domains: {probe.denied}"
+        return [_about(settings, key, what, "a listener that relays for this gate (config/postfix/outgoing.master.cf)")]
+    if probe.put_off:
+        what = f"the mail server puts outgoing mail off: {probe.put_off}"
+        return [_about(settings, key, what, "a mail server that takes mail", is_later=True)]
+    return []
 
 
 def _is_here(gate: GateSettings, endpoint: Endpoint) -> bool:
@@ -177,8 +185,10 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
                     "a refusal: set mynetworks= and smtpd_relay_restrictions on that listener (config/postfix)",
                 )
             ]
-        case _:
-            return []
+        case Probe(put_off=said):
+            what = f"the mail server{which} puts strangers off, so it is not known whether it is an open relay: {said}"
+            expected = "a mail server that takes mail; where it greylists, ask again later"
+            return [_about(settings, "gate.upstream", what, expected, is_later=True)] if said else []
 
 
 def _not_understood(

@@ -35,6 +35,12 @@ class Probe:
     can_be_told: bool = False
     """Whether it offers the gate the way that is set to name its clients."""
     is_open_relay: bool = False
+    put_off: str = ""
+    """What it says to strangers whose mail it neither takes nor refuses just now: then nobody's is taken, or it is not
+    known whether it is an open relay.
+    """
+    denied: str = ""
+    """In what words it refuses to send to other domains."""
     not_understood: tuple[tuple[str, str], ...] = ()
     """Kinds of `STRANGERS` whose mail it would never take, as it does not understand who they are, and what it says."""
     silent: tuple[str, ...] = ()
@@ -61,8 +67,13 @@ async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Pr
     untold = [probe for probe in answering if not probe.can_be_told]
     if untold:
         return replace(untold[0], silent=silent)
-    is_open_relay = any(probe.is_open_relay for probe in answering)
-    return replace(max(answering, key=lambda one: len(one.not_understood)), is_open_relay=is_open_relay, silent=silent)
+    return replace(
+        max(answering, key=lambda one: len(one.not_understood)),
+        is_open_relay=any(probe.is_open_relay for probe in answering),
+        put_off=next((probe.put_off for probe in answering if probe.put_off), ""),
+        denied=next((probe.denied for probe in answering if probe.denied), ""),
+        silent=silent,
+    )
 
 
 async def _probed(options: UpstreamOptions, address: Address, foreign_recipient: str) -> Probe:
@@ -84,7 +95,9 @@ async def _probed(options: UpstreamOptions, address: Address, foreign_recipient:
                 return _failed(error)
             found.append((kind, _shown(error)))
         else:
-            probe = replace(probe, is_open_relay=probe.is_open_relay or one.is_open_relay)
+            # Whoever is heard out says how it stands: the first had no name, which alone may put a client off.
+            put_off = probe.put_off and one.put_off
+            probe = replace(probe, is_open_relay=probe.is_open_relay or one.is_open_relay, put_off=put_off)
     return replace(probe, not_understood=tuple(found))
 
 
@@ -107,10 +120,17 @@ async def _ask(connection: Connection, stranger: ClientIdentity, foreign_recipie
         return Probe(can_be_told=True)
     # A bounce: whoever the sender was, its domain might be refused, which says nothing of recipients.
     lines = [b"MAIL FROM:<>", b"RCPT TO:<%s>" % foreign_recipient.encode("ascii")]
-    *_, answer = await connection.begin(stranger, lines)
+    begun, answer = await connection.begin(stranger, lines)
     if replies.is_closing(answer):
         raise connection.trouble(answer.text)
-    return Probe(can_be_told=True, is_open_relay=replies.is_success(answer))
+    command, answer = ("RCPT", answer) if replies.is_success(begun) else ("MAIL", begun)
+    said = _printable(f"{connection.where}: {command}: {answer.text}")
+    return Probe(
+        can_be_told=True,
+        is_open_relay=replies.is_success(answer),
+        put_off=said if replies.is_temporary(answer) else "",
+        denied=said if replies.is_denial(answer) else "",
+    )
 
 
 def _failed(error: Unavailable) -> Probe:
@@ -119,5 +139,8 @@ def _failed(error: Unavailable) -> Probe:
 
 
 def _shown(error: Unavailable) -> str:
-    text = "".join(character if character.isprintable() else "?" for character in str(error))
-    return text[:_ERROR_CHARACTERS_MAX]
+    return _printable(str(error))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)[:_ERROR_CHARACTERS_MAX]

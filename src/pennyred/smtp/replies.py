@@ -223,6 +223,19 @@ def is_refusal(reply: Reply) -> bool:
     return reply.code // 100 in (4, 5)
 
 
+def is_temporary(reply: Reply) -> bool:
+    """Whether it is a 4xx."""
+    return reply.code // 100 == 4
+
+
+def is_denial(reply: Reply) -> bool:
+    """Whether it refuses by a rule of the house (5.7.Z, RFC 3463 section 3.8) and not for an address that is not there.
+
+    Without such a code (Exim) by the word that all of them have for it.
+    """
+    return reply.code // 100 == 5 and (reply.lines[0].startswith(b"5.7.") or "relay" in reply.text.lower())
+
+
 def is_data_wanted(reply: Reply) -> bool:
     """Whether it is the go-ahead for the letter."""
     return reply.code == 354
