@@ -13,8 +13,9 @@ from http_door import BIG, get, open_door
 
 from pennyred.smtp.tally import Tally
 from pennyred.web.door import CLOSING_MAX
-from pennyred.web.exchange import Deadlines
+from pennyred.web.exchange import HEADER_OCTETS_MAX, SLICE_OCTETS, Deadlines, Exchange, Phase
 from pennyred.web.guests import Guest, Guests, LocalCounts, Room, network_of
+from pennyred.web.pieces import PIECES_FREE, BoundedConnection
 
 OK = b"HTTP/1.1 200 OK"
 CROWDED = b"HTTP/1.1 503 Service Unavailable"
@@ -336,6 +337,115 @@ def test_who_hangs_up_or_talks_nonsense_leaves_no_line_in_the_log(run, said, cap
 
     run(story())
     assert capfd.readouterr() == ("", "")
+
+
+CHUNKED = b"POST /body HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+MALFORMED = b"HTTP/1.1 400 Bad Request"
+
+
+@pytest.mark.parametrize(("octets", "times", "heard"), [(1, 1000, MALFORMED), (1, PIECES_FREE, OK), (1000, 200, OK)])
+def test_a_body_comes_in_pieces_but_not_in_crumbs(run, octets, times, heard):
+    """A chunk of one octet takes as long to read as any other: 60 KB of them took a second of everybody's."""
+
+    async def story():
+        async with open_door() as house:
+            piece = b"%x\r\n%b\r\n" % (octets, b"x" * octets)
+            one = await house.client(octets=CHUNKED + piece * times + b"0\r\n\r\n")
+            assert (await one.reader.readline()).rstrip() == heard
+            assert house.log.lines == []
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET /here HTTP/1.1\r\nHost: here\r\n" + b"A:b\r\n" * HEADER_OCTETS_MAX + b"\r\n",
+        CHUNKED + b"0\r\n" + b"A:b\r\n" * HEADER_OCTETS_MAX + b"\r\n",
+    ],
+    ids=["header", "trailer"],
+)
+def test_nobody_has_more_header_read_than_a_little(run, said):
+    async def story():
+        async with open_door() as house:
+            one = await house.client()
+            one.writer.write(said)
+            assert (await one.hears()).split(b"\r\n")[0] in (MALFORMED, b"")
+            assert house.log.lines == []
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_of_a_stranger_no_more_than_a_slice_is_read_in_one_turn(run, monkeypatch, is_known):
+    """45 connections that had 64 KB of fields or crumbs each read at once kept a mail client waiting for a minute."""
+    lengths = []
+
+    def receive_data(self, data):
+        lengths.append(len(data))
+        super(BoundedConnection, self).receive_data(data)
+
+    monkeypatch.setattr(BoundedConnection, "receive_data", receive_data, raising=False)
+
+    async def story():
+        async with open_door() as house:
+            if is_known:
+                await house.asks("/known")
+            long = b"POST /body HTTP/1.1\r\nHost: here\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
+            one = await house.client(octets=long + KEPT)
+            assert await one.hears_an_answer()
+            assert await one.hears_an_answer(), "what comes behind it is read, too"
+
+    run(story())
+    assert (max(lengths) > SLICE_OCTETS) is is_known
+    assert sum(lengths) > 300_000
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "heard"),
+    [
+        (CHUNKED.replace(b"/body", b"/here"), b"no length\r\n", b""),
+        (CHUNKED.replace(b"/body", b"/here") + b"5\r\nhel", b"lo and more\r\nno length\r\n", b""),
+        (get("/here"), b"\0\0\0\r\n\r\n", MALFORMED),
+        (get("/here", "Connection: close"), b"\0\0\0\r\n\r\n", b""),
+        (get("/here") + b"\0\0\0\r\n\r\n", b"", MALFORMED),
+    ],
+)
+def test_nonsense_behind_an_answer_leaves_no_line_in_the_log_either(run, caplog, first, then, heard):
+    async def story():
+        async with open_door() as house:
+            one = await house.client(octets=first)
+            assert await one.hears_an_answer()
+            await one.says(then)
+            assert (await one.hears()).split(b"\r\n")[0] == heard
+            assert house.log.lines == []
+
+    run(story())
+    assert caplog.records == [], "what the event loop says of an exception, with its lines"
+
+
+def test_a_deadline_that_comes_when_the_connection_is_closed_already_says_nothing_more():
+    """By uvloop it is closed a turn before its protocol is told; a turn that takes long has both in it."""
+
+    class Closed(asyncio.Transport):
+        is_aborted = False
+
+        def is_closing(self):
+            return True
+
+        def get_write_buffer_size(self):
+            return 0
+
+        def write(self, data):
+            raise RuntimeError("the handler is closed")
+
+        def abort(self):
+            self.is_aborted = True
+
+    exchange = Exchange.__new__(Exchange)
+    exchange.transport, exchange._phase = Closed(), Phase.HEADER
+    exchange._give_up()
+    assert exchange.transport.is_aborted
 
 
 def test_at_the_end_nobody_waits_for_half_a_body(run, capfd):

@@ -20,7 +20,13 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pennyred.web.guests import GUEST, Guest
-from pennyred.web.turnedaway import TOO_SLOW
+from pennyred.web.pieces import BoundedConnection
+from pennyred.web.turnedaway import NOT_HTTP, TOO_SLOW
+
+SLICE_OCTETS = 2048
+"""Of what a stranger sends, read in one turn of the event loop: whatever he thinks out, mail goes on beside it."""
+HEADER_OCTETS_MAX = 16 * 1024
+"""Of a request's header, and of the fields behind its chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,14 @@ class Exchange(H11Protocol):
         self, guest: Guest, deadlines: Deadlines, logger: logging.Logger, accepted_at: float, **own: Any
     ) -> None:
         super().__init__(**own)
+        self.conn = BoundedConnection(HEADER_OCTETS_MAX)
         self.app_state = {GUEST: guest}
         self.logger = logger
         self._guest = guest
         self._phase = Phase.HEADER
         self._is_stuck = False
+        self._unread = b""
+        """What has come, for the next turns of the loop; nothing more is taken from the system meanwhile."""
         self._seconds = {
             Phase.HEADER: deadlines.request_seconds,
             Phase.BODY: deadlines.body_seconds,
@@ -86,8 +95,36 @@ class Exchange(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A piece of a request, or several."""
-        super().data_received(data)
+        is_behind = bool(self._unread)
+        self._unread += data
+        if not is_behind:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read the next slice, and the others when everybody else has had his turn; a gate's is all there is."""
+        if self.transport.is_closing():
+            self._unread = b""
+            return
+        octets = len(self._unread) if self._guest.is_known else SLICE_OCTETS
+        piece, self._unread = self._unread[:octets], self._unread[octets:]
+        super().data_received(piece)
         self._enter(self._now())
+        if self.transport.is_closing():
+            self._unread = b""
+        elif self._unread:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._read_on)
+        elif not self.flow.read_paused:
+            self.transport.resume_reading()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's shape
+        """It is no HTTP. Said only where nothing has been answered yet: the other half of an answer is none."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(NOT_HTTP)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """An answer has been handed to the transport."""
@@ -156,7 +193,11 @@ class Exchange(H11Protocol):
             self._arm(self._until)
 
     def _give_up(self) -> None:
-        if self._phase in (Phase.ANSWER, Phase.CLOSING) or self.transport.get_write_buffer_size():
+        if (
+            self._phase in (Phase.ANSWER, Phase.CLOSING)
+            or self.transport.is_closing()  # it has gone, and we are about to be told
+            or self.transport.get_write_buffer_size()
+        ):
             self.transport.abort()
             return
         if self._phase is Phase.HEADER or (self._phase is Phase.BODY and not self.cycle.response_started):

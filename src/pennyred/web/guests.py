@@ -80,6 +80,11 @@ class Guest:
         self.closed: Callable[[], object] = _nothing
         """To be told when its connection is closed."""
 
+    @property
+    def is_known(self) -> bool:
+        """A proxy of ours, or a gate; no stranger."""
+        return self.crowd is not None and self.crowd.is_of_known
+
     def waits(self) -> None:
         """Nothing is to be done for it until more has come."""
         if not self.is_waiting:
@@ -128,7 +133,10 @@ class Guest:
 class Crowd:
     """Strangers, or those who are known."""
 
-    def __init__(self, counts: Counts, connections_max: int, per_network_max: int) -> None:
+    def __init__(
+        self, counts: Counts, connections_max: int, per_network_max: int, *, is_of_known: bool = False
+    ) -> None:
+        self.is_of_known = is_of_known
         self._counts = counts
         self._connections_max = connections_max
         self._per_network_max = per_network_max
@@ -194,7 +202,7 @@ class Guests:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._strangers = Crowd(strangers, room.connections_max, room.per_network_max)
-        self._known = Crowd(known, room.connections_max, KNOWN_TIMES * room.per_network_max)
+        self._known = Crowd(known, room.connections_max, KNOWN_TIMES * room.per_network_max, is_of_known=True)
         self._proxies = proxies
         self._receivers = receivers
         self._vouched: OrderedDict[bytes, float] = OrderedDict()

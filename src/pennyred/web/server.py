@@ -33,7 +33,6 @@ class Reach:
 
 
 SHUTDOWN_SECONDS = 5
-HEADER_BYTES_MAX = 64 * 1024
 
 
 class _Server(uvicorn.Server):
@@ -104,7 +103,6 @@ class WebServer:
             date_header=False,
             timeout_keep_alive=int(reach.deadlines.keep_alive_seconds) + SHUTDOWN_SECONDS,  # ours comes before it
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            h11_max_incomplete_event_size=HEADER_BYTES_MAX,
             ws="none",
             proxy_headers=bool(reach.trusted_proxies),
             forwarded_allow_ips=[str(network) for network in reach.trusted_proxies],

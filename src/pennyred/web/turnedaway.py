@@ -15,9 +15,10 @@ def problem(status: HTTPStatus, reason: str, detail: str) -> tuple[list[tuple[by
     fields = [
         (b"content-type", PROBLEM_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"%d" % RETRY_SECONDS),
         (b"connection", b"close"),
     ]
+    if status is not HTTPStatus.BAD_REQUEST:
+        fields.append((b"retry-after", b"%d" % RETRY_SECONDS))
     return fields, body
 
 
@@ -32,3 +33,4 @@ CROWDED_REASON = "too-many-connections"
 CROWDED = "too many connections; try again in a while"
 TOO_CROWDED = raw(HTTPStatus.SERVICE_UNAVAILABLE, CROWDED_REASON, CROWDED)
 TOO_SLOW = raw(HTTPStatus.REQUEST_TIMEOUT, "too-slow", "the request did not come in time")
+NOT_HTTP = raw(HTTPStatus.BAD_REQUEST, "malformed", "that is no HTTP/1.1, or in too many too small pieces")
