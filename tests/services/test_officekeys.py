@@ -142,3 +142,43 @@ def test_any_text_is_a_code_or_none(text):
     hashed = code_hash(text)
 
     assert hashed is None or len(hashed) == 32
+
+
+def test_a_key_that_was_added_since_verifies_once_it_is_asked_for_and_signs_only_after_a_reload(first):
+    add_key(first, SEEDS[0])
+    keys = OfficeKeys(first)
+    keys.look_for("s2")
+    assert set(keys.public_keys) == {"s1"}
+    add_key(first, SEEDS[1])
+    keys.look_for("s1")
+    assert set(keys.public_keys) == {"s1"}, "nobody has asked for another"
+
+    keys.look_for("s2")
+
+    assert keys.public_keys["s2"] == SigningKey.from_seed(SEEDS[1]).public
+    assert keys.newest[0] == "s1"
+    keys.reload()
+    assert keys.newest[0] == "s2"
+
+
+def test_names_that_somebody_invents_have_the_files_read_once(first, monkeypatch):
+    add_key(first, SEEDS[0])
+    keys = OfficeKeys(first)
+    reads = []
+    monkeypatch.setattr(keys, "read", lambda: reads.append(1) or {})
+    for number in range(100):
+        keys.look_for(f"x{number}")
+    assert len(reads) == 1
+
+
+def test_what_cannot_be_read_when_a_key_is_asked_for_changes_nothing(first):
+    add_key(first, SEEDS[0])
+    keys = OfficeKeys(first)
+    written = first.with_name("office-s2.key")
+    written.write_bytes(b"")
+    keys.look_for("s2")
+    assert set(keys.public_keys) == {"s1"}
+    written.unlink()
+    add_key(first, SEEDS[1])
+    keys.look_for("s2")
+    assert set(keys.public_keys) == {"s1", "s2"}

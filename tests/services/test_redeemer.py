@@ -7,12 +7,14 @@ import pytest
 from office_at_work import OfficeAtWork
 from stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
+from pennyred.ledger.callers import Receiver
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import Stamp, parse_stamp
 from pennyred.postage.taglist import format_tag_list
+from pennyred.services.officekeys import add_key
 from pennyred.services.redeemer import LEASE_SECONDS_MAX, LedgerRedeemer
 from pennyred.services.stampchecker import StampChecker
 
@@ -73,6 +75,18 @@ def test_a_hold_is_given_back(work):
 
     assert asyncio.run(redeemer(work).void([void])) == [VoidOutcome.VOIDED]
     assert asyncio.run(work.office.account(stamp.account)).available == 100
+
+
+def test_a_licence_of_a_key_that_another_worker_has_read_already_holds(work):
+    """An honest stamp must not be refused because not all have read their files anew."""
+    rotated = Stationery(office_key=SigningKey.from_seed(b"\x03" * 32), selector="s2")
+    add_key(work.folder / "office.key", b"\x03" * 32)
+
+    asked = work.office.redeemer(Receiver("acme", ("example.org",)))
+    [answer] = asyncio.run(asked.hold([hold(rotated.stamp(LETTER, BOB))], lease_seconds=60))
+
+    assert answer.outcome is HoldOutcome.HELD
+    assert work.office.keys.newest[0] == "s1", "who signs with it is another matter"
 
 
 FORGER = Stationery(office_key=SigningKey.from_seed(b"\x07" * 32))

@@ -1,9 +1,15 @@
 """An honest retry of a paid letter is told that it was delivered, though the settings and keys are others by then."""
 
 import signal
+import time
+from os import urandom
 
 import pytest
 from town import BOB, Town, letter
+
+from pennyred.postage.minting import mint_licence
+from pennyred.services.franking import stamp_letter
+from pennyred.services.officekeys import OfficeKeys
 
 INFO = "info@example.org"
 FOOTER = b"-- \r\nchecked by a gateway\r\n"
@@ -83,3 +89,27 @@ def test_where_the_office_is_another_program(tmp_path, mail_server):
         assert (code, "(underpaid)" in text) == (550, True)
         assert town.balance() == (1, 0)
     assert len(mail_server.letters) == 1
+
+
+def test_a_stamp_of_a_key_that_a_worker_has_not_read_yet_counts(tmp_path, mail_server):
+    """A worker that was started anew signs with the new key before the others have heard of it (SIGHUP)."""
+    mail_server.forget()
+    town = Town.found(tmp_path, mail_server.port)
+    with town.serve():
+        town.fund(10)
+        town.admin("key", "rotate")
+        wallet = town.wallet
+        now = int(time.time())
+        licence = mint_licence(
+            OfficeKeys(tmp_path / "office.key").newest[1],
+            issuer=wallet.issuer,
+            selector="s2",
+            account=wallet.account,
+            public_key=wallet.key.public,
+            daily_cap=wallet.licence.daily_cap,
+            valid_from=now - 60,
+            valid_until=now + 3600,
+        )
+        stamped = stamp_letter(letter(), [BOB], wallet.key, licence, now=now, random_bytes=urandom)
+        assert town.send(stamped, BOB)[0] == 250
+    assert town.audit()["settled"] == 1

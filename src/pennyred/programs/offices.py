@@ -75,6 +75,7 @@ class Offices:
         if office is not None:
             ways[office.issuer] = office.local_redeemer(self._gate.domains)
             self._own = {office.issuer: office.keys.public_keys}
+            self._ring.look_for = office.look_for
             self._revocations[office.issuer] = _local_revocations(office)
         for issuer in self._issuers:
             way = HttpRedeemer(Asker(issuer.address, _token(issuer), self._log))

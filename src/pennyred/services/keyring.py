@@ -113,6 +113,8 @@ class KeyRing:
         self._missing: OrderedDict[Selector, _Missing] = OrderedDict()
         self._asking: dict[Selector, asyncio.Task[None]] = {}
         self._questions = questions
+        self.look_for: Callable[[str, str], object] = lambda issuer, selector: None  # noqa: ARG005
+        """Told of pinned keys that are not there, which may be by then; may be replaced."""
 
     def accept(
         self,
@@ -137,10 +139,13 @@ class KeyRing:
 
     async def prepare(self, stamps: Iterable[Stamp], source: str = "") -> Prepared:
         """Find the keys that these stamps need. Waits only for keys that are not known yet, raises nothing."""
+        needed = dict.fromkeys((stamp.issuer, stamp.licence.selector) for stamp in stamps)
+        for issuer, selector in needed:
+            if issuer in self._pinned and selector not in self._pinned[issuer]:
+                self.look_for(issuer, selector)
         for issuer, keys in self._pinned.items():  # those of an office in this process change by themselves
             if self.keys.get(issuer) != keys:
                 self.keys[issuer] = dict(keys)
-        needed = dict.fromkeys((stamp.issuer, stamp.licence.selector) for stamp in stamps)
         wanted = [one for one in needed if one[0] in self.keys and one[0] not in self._pinned]
         asked: dict[Selector, asyncio.Task[None]] = {}
         for one in wanted:

@@ -205,6 +205,11 @@ class Office:
             domains=domains,
         )
 
+    def look_for(self, issuer: str, selector: str) -> None:
+        """See `OfficeKeys.look_for`; nothing where it is another office's."""
+        if issuer == self.issuer:
+            self.keys.look_for(selector)
+
     async def receiver(self, token: str) -> Receiver | None:
         """Who has this token. It is looked for by its hash, so that how long it takes says nothing of other tokens."""
         return await self.ledger.receiver_by_token(token_hash(token))
@@ -212,7 +217,12 @@ class Office:
     def redeemer(self, receiver: Receiver) -> LedgerRedeemer:
         """For gates elsewhere: every stamp is verified here, and the ledger knows the receiver's domains."""
         return LedgerRedeemer(
-            self.ledger, receiver.name, self.keys.public_keys, clock=self._clock, checker=self._checker
+            self.ledger,
+            receiver.name,
+            self.keys.public_keys,
+            clock=self._clock,
+            checker=self._checker,
+            look_for=self.look_for,
         )
 
     def close(self) -> None:

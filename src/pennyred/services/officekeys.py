@@ -20,13 +20,14 @@ KEY_FILE_BYTES_MAX = 64 * 1024
 
 
 class OfficeKeys:
-    """The keys of one office; `public_keys` stays one mapping, whose content `reload` renews."""
+    """The keys of one office; `public_keys` stays one mapping, whose content `reload` renews and `look_for` adds to."""
 
     def __init__(self, first: Path) -> None:
         """Read the keys at and beside `first`; raises OSError, or `MalformedKey` with the file's name."""
         self._first = first
         self._keys: dict[str, SigningKey] = {}
         self._public: dict[str, bytes] = {}
+        self._looked_at = 0
         self.reload()
 
     @property
@@ -39,6 +40,26 @@ class OfficeKeys:
         """The selector and key that sign."""
         selector = max(self._keys, key=_number)
         return selector, self._keys[selector]
+
+    def look_for(self, selector: str) -> None:
+        """Verify by a key that was added since, if that is its name; who signs, and by what, is for `reload` to change.
+
+        Workers and offices of one ledger do not read their files at the same moment: one that was started anew may
+        sign with a key that the others have not read yet, and an honest stamp must not be refused for that. Names are a
+        stranger's to invent, so the files are looked at only where there are others than the last time.
+        """
+        if selector in self._public:
+            return
+        try:
+            changed_at = self._first.parent.stat().st_mtime_ns
+            if changed_at == self._looked_at:
+                return
+            found = self.read()
+        except (OSError, MalformedKey):
+            return  # one that is being written, perhaps; what is wrong is said when they are to be taken over
+        self._looked_at = changed_at
+        for name, key in found.items():
+            self._public.setdefault(name, key.public)
 
     def reload(self) -> None:
         """Read the files again; on error the keys stay as they were."""

@@ -28,13 +28,16 @@ class LedgerRedeemer:
         clock: Callable[[], int],
         checker: StampChecker | None,
         domains: Collection[str] = (),
+        look_for: Callable[[str, str], object] = lambda issuer, selector: None,  # noqa: ARG005
     ) -> None:
+        """`look_for` is told, by issuer and selector, of keys that are not among `keys`, which may be by then."""
         self._ledger = ledger
         self._receiver = receiver
         self._keys = keys
         self._clock = clock
         self._checker = checker
         self._domains = frozenset(domains)
+        self._look_for = look_for
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         """Reserve; see `ports.Redeemer`."""
@@ -78,5 +81,8 @@ class LedgerRedeemer:
 
     async def _flaws(self, holds: Sequence[Hold], now: int) -> list[Reason | None]:
         if self._checker is not None:
+            for licence in (hold.stamp.licence for hold in holds):
+                if licence.selector not in self._keys:
+                    self._look_for(licence.issuer, licence.selector)
             return await self._checker.flaws(holds, self._keys, now=now)
         return [hold.flaw or (Reason.EXPIRED if hold.stamp.expires_at <= now else None) for hold in holds]
