@@ -12,24 +12,30 @@ STAMPS_MAX = 3
 """One on top of another: `docker logs -t` writes one before the program's own."""
 
 _COLOUR = r"(?:\x1b\[[0-9;]{0,10}m)?"
-_CONTAINER = re.compile(rf"{_COLOUR}(?:[\w.@/-]{{1,100}} *\||\[pod/[^\]\s]{{1,200}}\]) ?{_COLOUR} ?")
-"""`postfix-1  | ` of docker compose, `[pod/mail-0/postfix] ` of kubectl."""
+_CONTAINER = re.compile(
+    rf"{_COLOUR}(?:\[?[\w.@/-]{{1,100}}\]? *\||\[pod/[^\]\s]{{1,200}}\]) ?{_COLOUR} ?"
+    r"|[\w./-]{1,200}:(?:\d{1,9}:)?(?=[A-Z][a-z]{2} [ \d]\d \d\d:|\d{4}-\d\d-\d\d)"
+)
+"""`postfix-1  | ` of docker compose, `[mail] | ` of podman's, `[pod/mail-0/postfix] ` of kubectl, `/var/log/mail.log:` of
+grep."""
 _PRIORITY = re.compile(r"<\d{1,3}>")
 _SYSLOG = re.compile(r"(?P<month>[A-Z][a-z]{2}) (?P<monthday>[ \d]\d) \d\d:\d\d:\d\d(?:\.\d{1,9})? ")
 """journalctl -o short and short-precise, too."""
 _WITH_YEAR = re.compile(r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<monthday>[ \d]\d) \d\d:\d\d:\d\d (?P<year>\d{4}) ")
 """OpenWrt's logread."""
-_RFC_3339 = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T[\d:.,]{5,18}(?:Z|[+-]\d\d:?\d\d)? ")
-"""short-iso, too."""
+_RFC_3339 = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T[\d:.,]{5,18}(?:Z|[+-]\d\d:?\d\d)? (?:std(?:out|err) [FP] )?")
+"""short-iso, too; behind it stands the stream in what Kubernetes keeps of a container."""
 _DAY_AND_TIME = re.compile(
-    r"(?:[^\W\d_]{1,10}\.? )?(?P<day>\d{4}-\d\d-\d\d) \d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
-    r"(?: (?:[+-]\d\d(?:\d\d)?|[A-Z]{1,5}))? "
+    r"(?:[^\W\d_]{1,10}\.? )?(?P<day>\d{4}-\d\d-\d\d)[ _]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
+    r"(?: (?:[+-]\d\d(?:\d\d)?|[A-Z]{1,5}))? (?:[a-z]{2,10}\.[a-z]{3,8}: )?"
 )
-"""Exim's own, with `log_timezone` or not; short-full."""
+"""Exim's own, with `log_timezone` or not; short-full; svlogd's, behind it the facility where it is socklog's."""
+_TAI64N = re.compile(r"@40000000(?P<tai>[0-9a-f]{8})[0-9a-f]{8} ")
+"""multilog's and s6-log's (cr.yp.to/libtai/tai64.html)."""
 _UNIX = re.compile(r"(?P<unix>\d{9,11})\.\d{6} ")
 _SINCE_BOOT = re.compile(r"\[ {0,20}\d{1,12}\.\d{1,9}(?: {1,20}(?:< {0,20}[\d.]{1,20} >)?)?\] ")
 """short-monotonic, short-delta."""
-_STAMPS = (_SYSLOG, _WITH_YEAR, _RFC_3339, _DAY_AND_TIME, _UNIX, _SINCE_BOOT)
+_STAMPS = (_SYSLOG, _WITH_YEAR, _RFC_3339, _DAY_AND_TIME, _TAI64N, _UNIX, _SINCE_BOOT)
 _HOST = r"(?:[\w.-]{1,255}|[0-9a-fA-F:.]{1,44}[0-9a-fA-F])"
 _FACILITY = (
     r"(?:kern|user|mail|daemon|auth|authpriv|syslog|lpr|news|uucp|cron|ftp|local[0-7])\."
@@ -88,19 +94,18 @@ def _end(pattern: re.Pattern[str], line: str, at: int) -> int:
 def _day(stamp: re.Match[str], today: date) -> date:
     told = stamp.groupdict()
     month = (told.get("month"), told.get("monthday"), told.get("year"))
-    return _day_told(told.get("day"), told.get("unix"), month, today)
+    seconds = int(told["tai"], 16) if told.get("tai") else int(told.get("unix") or 0)
+    return _day_told(told.get("day"), seconds, month, today)
 
 
 @lru_cache(maxsize=1000)
-def _day_told(
-    day: str | None, unix: str | None, in_month: tuple[str | None, str | None, str | None], today: date
-) -> date:
+def _day_told(day: str | None, seconds: int, in_month: tuple[str | None, str | None, str | None], today: date) -> date:
     month, monthday, year = in_month
     try:
         if day:
             return min(today, date.fromisoformat(day))
-        if unix:
-            return min(today, datetime.fromtimestamp(int(unix), UTC).date())
+        if seconds:  # a few more in TAI than in UTC
+            return min(today, datetime.fromtimestamp(seconds, UTC).date())
         if month in _MONTHS and monthday:  # mostly without a year: the last such day
             told = date(int(year or today.year), _MONTHS.index(month) + 1, int(monthday))
             return told if told <= today else today if year else told.replace(year=today.year - 1)
