@@ -21,7 +21,9 @@ def settled(value: str | bytes, said: list[str] | None = None) -> bytes:
 
 @pytest.mark.parametrize("value", LEFT_ALONE)
 def test_what_no_server_alters_stays_byte_for_byte(value):
-    assert settled(value) == f"To: {value}\r\n".encode()
+    said = []
+    assert settled(value, said) == f"To: {value}\r\n".encode()
+    assert said == []
 
 
 @pytest.mark.parametrize("value", WRITTEN_ANEW)

@@ -329,6 +329,29 @@ def test_raw_octets_are_taken_for_what_mail_programs_take_them_for(name, octets,
     assert bool(said) == (octets.decode("utf-8", "replace") != read)
 
 
+@pytest.mark.parametrize("name", ["{}", '"{}"'])
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [("ソソ", "shift_jis"), ("表示", "shift_jis"), ("ァア", "shift_jis"), ("許功蓋", "big5"), ("俓怈", "gbk")],
+)
+def test_a_character_whose_second_octet_looks_like_a_mark_is_no_mark(text, charset, name):
+    value = name.format(text).encode(charset)
+    letter = b"From: %s <ann@sender.example>\r\nContent-Type: text/plain; charset=%s\r\n\r\n"
+
+    safe = make_safe(letter % (value, charset.encode()), eight_bit=False)
+
+    assert people(safe, "from") == [(text, "ann@sender.example")]
+    words = email.header.decode_header(str(email.message_from_bytes(safe)["From"]))
+    assert b"".join(word for word, said in words if said) == text.encode(charset), "the octets are the ones that came"
+
+
+def test_a_quotation_mark_that_never_ends_makes_no_name_of_the_address():
+    letter = b'From: "J\xf6rg <ann@sender.example>\r\n\r\nHello\r\n'
+
+    with pytest.raises(MalformedLetter, match="field 'from': it has a quotation mark that never ends"):
+        make_safe(letter, eight_bit=False)
+
+
 def test_what_is_assumed_is_said():
     said = []
 
@@ -372,7 +395,7 @@ def test_any_field_is_fit_afterwards_or_refused_by_name(name, value):
 
 
 def test_every_field_has_one_grammar_and_none_of_a_machines_is_text():
-    names = "received dkim-signature arc-seal list-unsubscribe archived-at authentication-results content-type date from references"
+    names = "cfbl-address cfbl-feedback-id sio-label hp-outer injection-info received dkim-signature arc-seal list-unsubscribe archived-at authentication-results content-type date from references"
 
     assert not {grammar_of(name.encode()) for name in names.split()} & {Grammar.TEXT, Grammar.UNKNOWN}
     assert grammar_of(b"x-anything") is Grammar.TEXT

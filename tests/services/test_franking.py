@@ -228,6 +228,11 @@ def test_an_empty_one_is_missing(name):
     assert [bool(field.value.strip()) for field in done.named(name.lower())] == [True]
 
 
+@pytest.mark.parametrize("name", [b"Date", b"Message-ID"])
+def test_an_empty_one_beside_a_full_one_goes_as_servers_take_it_away(name):
+    assert completed(name + b":\r\n" + LETTER, now=NOW, message_id="<2@x>") == LETTER
+
+
 @pytest.mark.parametrize(
     ("fields", "has_one"),
     [

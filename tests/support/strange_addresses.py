@@ -20,7 +20,7 @@ WRITTEN_ANEW = [
 
 LEFT_ALONE = [
     "bob@example.org", "Bob <bob@example.org>", '"Bob"<bob@example.org>', "bob@example.org (Bob (the) B.)",
-    "bob@[192.0.2.1]", "Bob/B = C <bob@example.org>", "Bob <bob@example.org>(Bob)", "Bob(x)<a@b.example>",
+    "bob@[192.0.2.1]", "bob@[IPv6:2001:db8::1]", "Bob/B = C <bob@example.org>", "Bob <bob@example.org>(Bob)", "Bob(x)<a@b.example>",
     "bob%x.example@example.org, a!b@example.org", "undisclosed-recipients:;", '"=?utf-8?q?a.b?=" <a@b.example>',
     '"a\\"b"@x.example, "a\\\\b"@x.example, "a,b"@x.example', "o'neil@b.example", '"" <a@b.example>',
     "a{b}|c=d/e?f*g#h$i%j@b.example", "A  B   <a@b.example>,\r\n\tC <c@d.example>", "a@b.example (a.b@c)",

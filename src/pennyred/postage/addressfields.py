@@ -55,12 +55,17 @@ def plain_address(pieces: Sequence[Token]) -> Sequence[Token]:
     if pieces[last].kind != "angle":
         found = pieces[first : last + 1]
         return found if _ADDRESS.fullmatch(joined(found)) else ()
-    names = all(_may_be_in_name(token) for token in pieces[:last])
-    is_whole = pieces[last].raw.endswith(b">") and _ADDRESS.fullmatch(pieces[last].raw[1:-1].strip(b" \t"))
-    return (pieces[last],) if names and is_whole else ()
+    address = pieces[last].raw[1:-1].strip(b" \t")
+    # Many programs show the address itself where they know no name.
+    is_again = joined(pieces[first:last]).strip(b" \t'").lower() == address.lower()
+    is_name = is_again or all(_may_be_in_name(token) for token in pieces[:last])
+    is_whole = pieces[last].raw.endswith(b">") and _ADDRESS.fullmatch(address)
+    return (pieces[last],) if is_name and is_whole else ()
 
 
 def _may_be_in_name(token: Token) -> bool:
+    if token.kind == "literal":
+        return token.raw.endswith(b"]") and b"@" not in token.raw
     return token.kind in {"space", "comment", "quoted"} or (token.kind == "text" and not _IN_NO_NAME.search(token.raw))
 
 

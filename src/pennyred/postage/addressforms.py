@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
 _SPACES = re.compile(rb"[ \t]+")
-_ROUTE = re.compile(rb"(?:@[^\s@,:]+,?)+:")
+_ROUTE = re.compile(rb"\A(?:@[^\s@,:]+,?)+:")
 _AROUND = re.compile(rb"[ \t]*([.@])[ \t]*")
 _LOCAL = re.compile(rb"""(?:[^()<>\[\]:;@\\,"\x00-\x20\x7f]|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
 _DOMAIN = re.compile(rb"[\w.\x80-\xff-]+|\[[^\[\]\\\s]*\]")

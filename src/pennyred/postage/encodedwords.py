@@ -29,6 +29,8 @@ _KNOWN = re.compile(
     re.IGNORECASE,
 )
 """Charsets of mail that have eight bits and hold ASCII."""
+_MARKS = (b"@", b"[", b"\\", b"]")
+"""Of a header's grammar; in Shift_JIS, Big5 and GBK the second octet of a character may be one of them."""
 _WIDER = {"iso-8859-1": "windows-1252", "iso-8859-9": "windows-1254", "gb2312": "gbk", "shift_jis": "windows-31j"}
 """What programs say, and what they mean where that does not hold it (WHATWG Encoding Standard section 4.2)."""
 
@@ -50,6 +52,29 @@ def assumed_charset(octets: bytes, letters: str) -> str:
 def always(charset: str) -> Assume:
     """Says one charset of whatever it is asked of: the words of a name, or of a text, have one in common."""
     return lambda _: charset
+
+
+def with_marks_apart(octets: bytes, charset: str) -> bytes:
+    """The same text in UTF-8 where a character of this charset has an octet that looks like a mark; else as it is."""
+    try:
+        plain = octets.decode(charset).encode()
+    except (LookupError, ValueError):
+        return octets
+    return plain if any(octets.count(mark) != plain.count(mark) for mark in _MARKS) else octets
+
+
+def with_words_in(charset: str, spelt: bytes) -> bytes:
+    """The encoded words in UTF-8 in another charset, where it holds what they say."""
+
+    def anew(found: re.Match[bytes]) -> bytes:
+        if found[1].lower() != b"utf-8" or found[2] not in b"bB":
+            return found[0]
+        try:
+            return encoded_words(_decoded(found).decode().encode(charset), charset)
+        except (LookupError, ValueError):
+            return found[0]
+
+    return ENCODED_WORD.sub(anew, spelt)
 
 
 def encoded_words(octets: bytes, charset: str) -> bytes:

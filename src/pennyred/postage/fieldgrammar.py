@@ -27,7 +27,7 @@ _NAMES: dict[Grammar, str] = {
     " summary user-agent",
     Grammar.ADDRESSES: "from to cc bcc reply-to sender resent-from resent-to resent-cc resent-bcc resent-sender"
     " resent-reply-to list-id apparently-to author disposition-notification-to return-receipt-to errors-to"
-    " mail-followup-to mail-reply-to original-from original-recipient delivered-to",
+    " mail-followup-to mail-reply-to original-from original-recipient delivered-to approved",
     Grammar.PHRASES: "keywords",
     Grammar.IDS: "message-id in-reply-to references content-id resent-message-id supersedes obsoletes"
     " original-message-id",
@@ -39,10 +39,15 @@ _NAMES: dict[Grammar, str] = {
     " deferred-delivery latest-delivery-time delivery-date importance priority precedence sensitivity encrypted"
     " list-unsubscribe-post require-recipient-valid-since disposition-notification-options mt-priority tls-required"
     " tls-report-domain tls-report-submitter vbr-info solicitation jabber-id message-context message-type"
-    " newsgroups followup-to distribution path xref control",
+    " newsgroups followup-to distribution path xref control cfbl-address cfbl-feedback-id sio-label sio-label-history"
+    " pics-label ediint-features injection-date injection-info lines archive article-names article-updates also-control"
+    " date-received see-also nntp-posting-date nntp-posting-host posting-version relay-version alternate-recipient"
+    " autoforwarded autosubmitted conversion conversion-with-loss delivery-report discarded-x400-ipms-extensions"
+    " discarded-x400-mts-extensions dl-expansion-history generate-delivery-report incomplete-copy language"
+    " original-encoded-information-types originator-return-address prevent-nondelivery-report",
     Grammar.RIGID: "received return-path dkim-signature domainkey-signature arc-seal arc-message-signature"
     " arc-authentication-results autocrypt autocrypt-gossip feedback-id bimi-selector bimi-location bimi-indicator"
-    " openpgp face x-face x-postage-stamp x-postage-pass",
+    " openpgp hp-outer face x-face x-postage-stamp x-postage-pass",
 }
 _GRAMMARS = {name.encode(): grammar for grammar, names in _NAMES.items() for name in names.split()}
 _FAMILIES = {

@@ -18,6 +18,7 @@ from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.structured import Token, joined, segments, tokens, unquoted
 
 _WORDS = re.compile(rb"([ \t]*)([^ \t]+)")
+_WHOLE_QUOTE = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _IN_COMMENT = re.compile(rb"[()]|[ \t]+|(?:\\.|[^\\() \t])+|\\", re.DOTALL)
 
 
@@ -82,6 +83,9 @@ def _spell_segment(
     raw = joined(pieces)
     if not EIGHT_BIT.search(raw) and len(raw) <= WORD_OCTETS_MAX:
         return raw
+    if any(token.kind == "quoted" and not _WHOLE_QUOTE.fullmatch(token.raw) for token in pieces):
+        # What stands behind it, the address among it, would be taken for a name.
+        raise MalformedLetter("it has a quotation mark that never ends")
     spelt = _spell_mailbox(pieces, always(assume(raw)), angles, spell_address)
     return (b" " if spelt.startswith(b"=?") else b"") + spelt + (b" " if spelt.endswith(b"?=") and mark else b"")
 

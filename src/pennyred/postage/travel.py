@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from pennyred.postage.encodedwords import Assume, assumed_charset
+from pennyred.postage.encodedwords import Assume, assumed_charset, with_marks_apart, with_words_in
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.labels import relabelled
-from pennyred.postage.letter import Field
+from pennyred.postage.letter import Field, parse_header
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.mimeparts import (
     IDENTITY,
@@ -132,8 +132,10 @@ class _Parts:
             if not entity.content.is_certain:
                 raise MalformedLetter("programs differ in what its Content-Type says")
             encoding, body = self._body(entity, depth, body_line, charset)
+            if depth == 0 and body != entity.body and not any(field.key == b"mime-version" for field in entity.fields):
+                header.append(b"MIME-Version: 1.0\r\n")  # without it some programs decode no part
             if encoding != entity.encoding():
-                header = _with_encoding(entity.fields, header, encoding, is_letter=depth == 0)
+                header = _with_encoding(entity.fields, header, encoding)
         return entity.above + b"".join(header) + entity.separator + body
 
     def _header(self, entity: Entity, depth: int, line: int, charset: str) -> list[bytes]:
@@ -143,7 +145,7 @@ class _Parts:
                 fit.append(_SPACE_BEFORE_COLON.sub(rb"\1:", field.raw))
             else:
                 try:
-                    fit.append(fit_field(field, self._assume(field, charset)))
+                    fit.append(self._fit_field(field, charset))
                 except MalformedLetter as error:
                     raise _PlacedError(f"line {line}: {error}") from error
                 name, _, _ = fit[-1].partition(b":")
@@ -151,6 +153,14 @@ class _Parts:
                     self.say(f"line {line}: eight-bit text may not stand there, and is kept as {name.decode()}")
             line += field.raw.count(b"\n")
         return fit
+
+    def _fit_field(self, field: Field, charset: str) -> bytes:
+        assume = self._assume(field, charset)
+        readable = with_marks_apart(field.raw, assumed_charset(field.raw, charset))
+        if readable == field.raw:
+            return fit_field(field, assume)
+        [apart] = parse_header(readable).fields
+        return with_words_in(assume(field.raw), fit_field(apart, assume))
 
     def _assume(self, field: Field, charset: str) -> Assume:
         """What is assumed of a field's octets is said, where they do not say themselves that they are UTF-8."""
@@ -251,11 +261,9 @@ def _encode(body: bytes, media_type: bytes, encoding: bytes) -> tuple[bytes, byt
     return b"base64", encode_base64_lines(body) + end
 
 
-def _with_encoding(fields: tuple[Field, ...], fit: list[bytes], encoding: bytes, *, is_letter: bool) -> list[bytes]:
+def _with_encoding(fields: tuple[Field, ...], fit: list[bytes], encoding: bytes) -> list[bytes]:
     """The fields, with this transfer encoding in the place of the old one or at the end."""
     field = b"Content-Transfer-Encoding: " + encoding + b"\r\n"
     places = [at for at, old in enumerate(fields) if old.key == b"content-transfer-encoding"]
     new = [field if places[:1] == [at] else raw for at, raw in enumerate(fit) if at not in places[1:]]
-    if is_letter and not any(old.key == b"mime-version" for old in fields):
-        new.append(b"MIME-Version: 1.0\r\n")
     return new if places else [*new, field]

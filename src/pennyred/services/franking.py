@@ -30,6 +30,8 @@ BLIND = (b"bcc", b"resent-bcc")
 """Fields that no copy of a letter may have."""
 _SEALS = (STAMP_FIELD.lower(), b"dkim-signature")
 """Whoever has signed a letter's header has had the last word on how it is spelt."""
+_NEVER_EMPTY = (b"date", b"message-id")
+"""Servers take empty ones away, and add some where there is none."""
 _OF_ADDRESSES = (b"from", b"to", b"cc")
 """Fields that a stamp is bound to and servers spell in their own way."""
 
@@ -86,7 +88,8 @@ def completed(
     guessed. Raises `MalformedAddress`.
     """
     header = parse_header(split_letter(letter)[0])
-    missing = {key for key in (b"date", b"message-id") if not any(field.value.strip() for field in header.named(key))}
+    is_sealed = any(header.named(key) for key in _SEALS)
+    missing = {key for key in _NEVER_EMPTY if not any(field.value.strip() for field in header.named(key))}
     added = b""
     if b"date" in missing:
         added += b"Date: " + format_datetime(datetime.fromtimestamp(now, UTC)).encode() + b"\r\n"
@@ -94,7 +97,8 @@ def completed(
         added += b"Message-ID: " + message_id.encode() + b"\r\n"
     fields = [field for field in header.fields if field.key not in missing]
     raws = [field.raw for field in fields]
-    if not any(header.named(key) for key in _SEALS):
+    if not is_sealed:
+        fields = [field for field in fields if field.key not in _NEVER_EMPTY or field.value.strip()]
         if not header.named(b"to") and not header.named(b"cc"):
             added += b"To: undisclosed-recipients:;\r\n"
         domain = domain or message_id.rpartition("@")[2].rstrip(">")

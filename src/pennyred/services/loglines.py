@@ -16,7 +16,7 @@ _CONTAINER = re.compile(
     rf"{_COLOUR}(?:\[?[\w.@/-]{{1,100}}\]? *\||\[pod/[^\]\s]{{1,200}}\]) ?{_COLOUR} ?"
     r"|[\w./-]{1,200}:(?:\d{1,9}:)?(?=[A-Z][a-z]{2} [ \d]\d \d\d:|\d{4}-\d\d-\d\d)"
 )
-"""`postfix-1  | ` of docker compose, `[mail] | ` of podman's, `[pod/mail-0/postfix] ` of kubectl, `/var/log/mail.log:` of
+"""`postfix-1  | ` of docker compose, `[mail] | ` of podman's, `[pod/mail-0/postfix] ` of kubectl, `mail.log:` of
 grep."""
 _PRIORITY = re.compile(r"<\d{1,3}>")
 _SYSLOG = re.compile(r"(?P<month>[A-Z][a-z]{2}) (?P<monthday>[ \d]\d) \d\d:\d\d:\d\d(?:\.\d{1,9})? ")
