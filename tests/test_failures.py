@@ -6,6 +6,7 @@ import re
 import smtplib
 import socket
 import ssl
+from contextlib import closing
 
 import aiohttp
 import apsw
@@ -16,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.failures import said, told, what
+from pennyred.failures import place_name, said, told, what
+from pennyred.programs.activation import addresses
 
 PYTHONS_OWN = re.compile(r"Errno|Error\b|Exception|\[|_ssl")
 
@@ -83,3 +85,11 @@ def test_whatever_an_error_says_it_is_said_in_bounds(text, number):
     for error in (OSError(number, text), OSError(text), ValueError(text), KeyError(text), Exception(text, number)):
         assert len(what(error)) < 600
         assert said(error)[0]
+
+
+def test_a_place_is_named_as_it_would_be_typed():
+    assert place_name("0.0.0.0", 25) == "0.0.0.0:25"
+    assert place_name("::", 25) == "[::]:25"
+    assert place_name("/run/mail", 0) == "/run/mail"
+    with closing(socket.create_server(("::1", 0), family=socket.AF_INET6)) as listening:
+        assert addresses((listening,)) == [f"[::1]:{listening.getsockname()[1]}"]

@@ -149,6 +149,11 @@ _UNKNOWN_NAME = frozenset((socket.EAI_NONAME,))
 _CAUSES_MAX = 10
 
 
+def place_name(host: str, port: int) -> str:
+    """What a place is called in the log; without a port it is the path of a unix socket."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if port else host
+
+
 def what(error: BaseException) -> str:
     """What is wrong, in words; no path, host or port, which callers know."""
     return said(error)[0]

@@ -5,6 +5,8 @@ import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
+from pennyred.failures import place_name
+
 _FIRST_DESCRIPTOR = 3
 _VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 OFFICE_NAME = "office"
@@ -39,7 +41,7 @@ class PassedSockets:
 
 def addresses(sockets: tuple[socket.socket, ...]) -> list[str]:
     """Where they listen, for the log."""
-    return ["{}:{}".format(*one.getsockname()[:2]) for one in sockets]
+    return [place_name(*one.getsockname()[:2]) for one in sockets]
 
 
 def _taken(descriptor: int) -> socket.socket:

@@ -9,7 +9,7 @@ import dns.nameserver
 
 from pennyred.config import Complaint, Settings
 from pennyred.discovery import key_name, look_up
-from pennyred.failures import what
+from pennyred.failures import place_name, what
 from pennyred.postage.errors import Unavailable
 
 ANSWER_SECONDS = 6.0
@@ -84,4 +84,4 @@ async def _ask(server: Server, name: str) -> str:
 
 def _shown(server: Server) -> str:
     host, port = server
-    return host if port == 53 else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return host if port == 53 else place_name(host, port)

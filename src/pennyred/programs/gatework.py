@@ -8,6 +8,7 @@ from typing import Any
 
 from pennyred.authentication.checker import Checker
 from pennyred.config import GateSettings, IssuerSettings
+from pennyred.failures import place_name
 from pennyred.metrics.counted import CountedDesk
 from pennyred.metrics.meter import Meter
 from pennyred.metrics.redeeming import CountedRedeemer
@@ -228,4 +229,4 @@ class GateWork:
 
 
 def _shown(places: tuple[tuple[str, int], ...]) -> list[str]:
-    return [f"{host}:{port}" for host, port in places]
+    return [place_name(host, port) for host, port in places]

@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 
 from pennyred.config import BadSettings, GateSettings, Settings
-from pennyred.failures import told
+from pennyred.failures import place_name, told
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.activation import PassedSockets, addresses
 from pennyred.programs.board import Board
@@ -199,7 +199,7 @@ class Worker:
         watchers = Reach(room=Room(WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX))
         pages = WebServer(watching(self._watch.pages()), listening_socket(*gate.metrics), watchers, log=self._log)
         await pages.start()
-        self._metrics = "{}:{}".format(*gate.metrics)
+        self._metrics = place_name(*gate.metrics)
         parts.push_async_callback(pages.stop)
 
     def _stop_once_or_now(self) -> None:
@@ -241,6 +241,6 @@ class Worker:
 
     def _addresses(self) -> dict[str, Any]:
         office, passed = self._settings.office, self._passed
-        at_office = addresses(passed.office) or ["{}:{}".format(*office.listen)] if office else [""]
+        at_office = addresses(passed.office) or [place_name(*office.listen)] if office else [""]
         at_gate = {"gate": [], "mode": ""} if self._gate is None else self._gate.addresses(passed)
         return {**at_gate, "office": at_office[0], **({"metrics": self._metrics} if self._metrics else {})}

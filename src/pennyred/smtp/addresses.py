@@ -12,8 +12,9 @@ from ipaddress import ip_address
 from itertools import zip_longest
 from socket import SOCK_STREAM
 
+from pennyred.failures import place_name
 from pennyred.smtp.health import Health
-from pennyred.smtp.upstream import Endpoint, place_name
+from pennyred.smtp.upstream import Endpoint
 
 ADDRESSES_MAX = 16
 """Of one name."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from pennyred.failures import what
+from pennyred.failures import place_name, what
 from pennyred.services.letterbox import GateDesk
 from pennyred.smtp.admission import Admission
 from pennyred.smtp.arrival import Arrival
@@ -56,7 +56,7 @@ def listening_socket(host: str, port: int, *, is_shared: bool = False) -> socket
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"{host}:{port}: {_why_not(error, port)}") from error
+        raise OSError(error.errno, f"{place_name(host, port)}: {_why_not(error, port)}") from error
     return listener
 
 

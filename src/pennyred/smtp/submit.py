@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
-from pennyred.failures import told
+from pennyred.failures import place_name, told
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import MalformedAddress, Unavailable
 from pennyred.postage.reasons import Reason
@@ -188,12 +188,12 @@ class Submission:
         if isinstance(error, Unavailable):
             return str(error)
         if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code < 0:
-            return f"{self._host}:{self._port}: it does not speak SMTP; is that a mail server's port?"
+            return f"{place_name(self._host, self._port)}: it does not speak SMTP; is that a mail server's port?"
         if isinstance(error, smtplib.SMTPResponseException):
             said = error.smtp_error
             shown = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-            return f"{self._host}:{self._port}: {error.smtp_code} {shown[:REPLY_CHARACTERS_MAX]}"
-        return f"{self._host}:{self._port}: {told(error)}"
+            return f"{place_name(self._host, self._port)}: {error.smtp_code} {shown[:REPLY_CHARACTERS_MAX]}"
+        return f"{place_name(self._host, self._port)}: {told(error)}"
 
 
 def read_postage(parameters: str) -> Postage | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
+from pennyred.failures import place_name
 from pennyred.services.letterbox import Reply
 
 _PORTS = {"smtp": 25, "lmtp": 24, "smtps": 465, "smtp+starttls": 25}
@@ -113,11 +114,6 @@ class Capabilities:
             case IdentityMode.XFORWARD:
                 return "ADDR" in self.xforward
         return True
-
-
-def place_name(host: str, port: int) -> str:
-    """What a place is called in the log; without a port it is the path of a unix socket."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if port else host
 
 
 def parse_url(url: str) -> Endpoint:
