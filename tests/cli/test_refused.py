@@ -144,6 +144,7 @@ class TestRelease:
         gate("refused", "release", "--all", "--to", "bob@example.org")
         assert len(server.letters) == 2
         assert [one["id"] for one in gate("refused", "list", "--json").document["refused"]] == [EVES]
+        assert gate("refused", "release", "--all", "--to", "bob@example.org").text == "nothing was refused\n"
 
     @pytest.mark.parametrize(
         ("answer", "status", "reason"),

@@ -78,6 +78,9 @@ def test_a_letter_put_off_is_counted_under_what_it_was_put_off_for():
         (Mode.MONITOR, relay(Fate.ACCEPTED), Fate.ACCEPTED, Reason.INTERNAL, None, None),
         (Mode.MONITOR, relay(Fate.ACCEPTED), Fate.ACCEPTED, Reason.NOT_YET_VALID, None, None),
         (Mode.REQUIRE, Later(Reason.OFFICE_UNREACHABLE), None, Reason.OFFICE_UNREACHABLE, None, None),
+        # Nor is it known of a letter whose sender the DNS could not prove, whether he is wanted.
+        (Mode.REQUIRE, Later(Reason.DNS_UNAVAILABLE), None, Reason.NO_STAMP, None, None),
+        (Mode.BULK, Later(Reason.DNS_UNAVAILABLE), None, Reason.ALLOWANCE, None, None),
     ],
 )
 def test_what_follows_from_what_happened_is_known(mode, answer, fate, reason, by_bulk, by_require):

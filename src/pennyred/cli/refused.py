@@ -181,6 +181,8 @@ def _report(done: Sequence[dict[str, Any]], *, as_json: bool) -> None:
         for one in done:
             words = [f"{one['id']} {one['to']}: {one['reply'] or one['fate']}", one["approved"], one["trouble"]]
             click.echo(printable("\n  ".join(word for word in words if word)))
+        if not done:
+            click.echo("nothing was refused")
     refused_ids = [one["id"] for one in done if one["fate"] == Fate.REFUSED_PERMANENT]
     if refused_ids:
         raise RuleRefused("refused", f"the mail server refused {', '.join(refused_ids)}; the copies stay", document)

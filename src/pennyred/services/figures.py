@@ -48,6 +48,8 @@ def facts(
         bulk = _would_refuse(Mode.BULK, mode, outcome, reason, by_bulk)
         require = _would_refuse(Mode.REQUIRE, mode, outcome, reason, by_require)
         told = _told(answer, reason)
+        if told is Reason.DNS_UNAVAILABLE:  # its sender may be somebody who comes free
+            bulk = require = None
         counted.append(Fact(day, mode, outcome, told, bulk, require, shown_source, shown_domain))
     return counted
 
