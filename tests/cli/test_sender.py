@@ -35,6 +35,18 @@ class TestOpen:
 
         assert again.document["account"] == account
 
+    def test_what_is_known_of_the_account_need_not_be_said_again(self, run, at, account, home):
+        assert run("open", "--json").document["account"] == account
+        (home / KEY_FILE).unlink()
+        said = run("open", "--account", account, "--json", status=1).document["error"]["message"]
+        at("account", "rekey", *said.split("pennyred account rekey ")[1].split()[:2])
+        assert run("open", "--account", account, "--json").document["account"] == account
+
+    def test_who_has_no_account_says_where_and_whose(self, run, home):
+        assert "--office https://post.example.org --address" in run("open", status=2).err
+        assert "--office https://post.example.org --address" in run("open", "--address", ANN, status=2).err
+        assert not list(home.glob("*"))
+
     def test_a_key_from_an_attempt_that_failed_is_used_again(self, run, office, home):
         key = Stationery().sender_key
         save_key(home, key)
@@ -256,4 +268,6 @@ class TestPostage:
 
 @pytest.mark.parametrize("words", [("balance",), ("statement",), ("buy", "5", "--voucher", "x")])
 def test_without_an_account_it_is_said_how_to_get_one(run, words):
-    assert "pennyred open" in run(*words, "--json", status=2).document["error"]["message"]
+    said = run(*words, "--json", status=2).document["error"]["message"]
+    assert "pennyred open" in said
+    assert "copy that folder" in said

@@ -30,12 +30,12 @@ from pennyred.web.client import OfficeClient, OfficeRefused
 
 
 @click.command("open")
-@click.option("--office", required=True, metavar="URL", help="The post office, like https://post.example.org.")
-@click.option("--address", type=typed.own_address, required=True, metavar="ADDR", help="Your e-mail address.")
+@click.option("--office", metavar="URL", help="The post office, like https://post.example.org.")
+@click.option("--address", type=typed.own_address, metavar="ADDR", help="Your e-mail address.")
 @click.option("--account", metavar="ACCOUNT", help="The account you had, whose key is lost or stolen.")
 @json_option
-def open_(office: str, address: str, account: str | None, as_json: bool) -> None:
-    """Make a key pair, open an account, store the licence. Harmless when repeated.
+def open_(office: str | None, address: str | None, account: str | None, as_json: bool) -> None:
+    """Make a key pair, open an account, store the licence. Harmless when repeated: then `pennyred open` is enough.
 
     The key stays on this machine, in $PENNYRED_HOME or your user data folder; keep a copy, the postage is bound to it.
     Where it is lost, add --account: it makes a new key and prints it for the office's administrator, and once the
@@ -43,6 +43,7 @@ def open_(office: str, address: str, account: str | None, as_json: bool) -> None
 
     Example:  pennyred open --office https://post.example.org --address ann@sender.example
     """
+    office, address = _whose(home(), office, address)
     client_at(office, SigningKey.from_seed(bytes(32)))  # an address of no office is told before anything is made
     with locked(home()):
         wallet = run_async(_open(home(), office.rstrip("/"), address, account))
@@ -50,6 +51,19 @@ def open_(office: str, address: str, account: str | None, as_json: bool) -> None
         print_json({"account": wallet.account, "address": wallet.address, "office": wallet.office})
     else:
         click.echo(f"account {wallet.account} of {wallet.address} at {wallet.issuer}; next: pennyred buy")
+
+
+def _whose(folder: Path, office: str | None, address: str | None) -> tuple[str, str]:
+    """Office and address; what is left out is that of the account that is here."""
+    if office is None or address is None:
+        there = load_account(folder)
+        if there is None:
+            raise click.UsageError(
+                f"there is no account in {folder} yet: name the office and your address,"
+                " --office https://post.example.org --address ann@sender.example"
+            )
+        return office or there.office, address or there.address
+    return office, address
 
 
 async def _open(folder: Path, office: str, address: str, account: str | None) -> Wallet:

@@ -86,7 +86,10 @@ def load_wallet(home: Path) -> Wallet:
     """Read the wallet; raises `NoWallet`, `LostKey`, `DamagedWallet`, OSError."""
     account = load_account(home)
     if account is None:
-        raise NoWallet(f"no account in {home}: run `pennyred open --office URL --address ADDR`")
+        raise NoWallet(
+            f"no account in {home}: run `pennyred open --office URL --address ADDR`, or copy that folder from the"
+            " machine that has the account"
+        )
     key = load_key(home)
     if key is None:
         raise LostKey(
