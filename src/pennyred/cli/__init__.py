@@ -17,6 +17,7 @@
     sender      buy, balance, statement
     letters     stamp, send; paying: what a server asks, and what of it is paid
     verifying   verify
+    proofs      receipts
 """
 
 import importlib
@@ -57,6 +58,7 @@ _COMMANDS = {
     "stamp": "letters",
     "send": "letters",
     "verify": "verifying",
+    "receipts": "proofs",
 }
 _PYTHON_NAMES = {"open": "open_"}
 INTERRUPTED = 130

@@ -1,6 +1,6 @@
 """A sender's side of the office's HTTP API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Self, TypeVar
@@ -112,6 +112,19 @@ class OfficeClient:
         """Buy postage with a voucher; repeating it is harmless."""
         body = messages.PurchaseRequest("voucher", code, stamps)
         return await self._ask("POST", "/v1/purchases", messages.Purchase, body)
+
+    async def receipts(self, stamps: Sequence[tuple[int, bytes]]) -> list[str]:
+        """What stamps of the account, each by expiry day and serial, were used for; empty where there is no receipt."""
+        found: list[str] = []
+        for start in range(0, len(stamps), messages.RECEIPTS_MAX):
+            some = stamps[start : start + messages.RECEIPTS_MAX]
+            names = [messages.StampName(day, encode_base64(serial).decode()) for day, serial in some]
+            body = messages.ReceiptsRequest(names)
+            said = await self._ask("POST", "/v1/accounts/me/receipts", messages.ReceiptsView, body)
+            if len(said.receipts) != len(names):
+                raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: not as many receipts as were asked for")
+            found += said.receipts
+        return found
 
     async def _ask(
         self, method: str, path: str, kind: type[T], body: msgspec.Struct | None = None, *, is_signed: bool = True
