@@ -181,6 +181,66 @@ def test_an_alias_of_ours_makes_nobody_a_correspondent_whoever_says_to_be_our_us
     assert "carl@friends.example" not in [other for _, other, _ in pairs(lines)]
 
 
+FILTERED = """\
+Nov 20 10:00:00 mx postfix/smtpd[5]: 4AbCdE1z: client=far.example[192.0.2.9]
+Nov 20 10:00:00 mx postfix/cleanup[6]: 4AbCdE1z: message-id=<1@evil.example>
+Nov 20 10:00:00 mx postfix/qmgr[7]: 4AbCdE1z: from=<ann@example.org>, size=512, nrcpt=1 (queue active)
+Nov 20 10:00:01 mx postfix/{handed_in}
+Nov 20 10:00:01 mx postfix/cleanup[6]: 4AbCdE2z: message-id=<1@evil.example>
+Nov 20 10:00:01 mx postfix/qmgr[7]: 4AbCdE2z: from=<ann@example.org>, size=512, nrcpt=1 (queue active)
+{last}
+"""
+FIRST = """\
+Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE1z: to=<x@evil.example>, orig_to=<club@example.org>, relay=127.0.0.1[127.0.0.1]:10024, dsn=2.0.0, status=sent (250 Ok)
+Nov 20 10:00:01 mx postfix/qmgr[7]: 4AbCdE1z: removed"""
+SECOND = """\
+Nov 20 10:00:01 mx postfix/smtp[8]: 4AbCdE2z: to=<x@evil.example>, relay=mx[192.0.2.1]:25, dsn=2.0.0, status=sent (250 Ok)
+Nov 20 10:00:01 mx postfix/qmgr[7]: 4AbCdE2z: removed"""
+HANDED_IN = [
+    "smtpd[5]: 4AbCdE2z: client=localhost[127.0.0.1]",
+    "smtpd[5]: 4AbCdE2z: client=localhost[127.0.0.1]:4711, orig_queue_id=4AbCdE1z, orig_client=far.example[192.0.2.9]",
+    "amavis/smtpd[5]: 4AbCdE2z: client=localhost[::1]",
+    "pickup[5]: 4AbCdE2z: uid=110 from=<ann@example.org>",
+]
+
+
+@pytest.mark.parametrize("last", [f"{FIRST}\n{SECOND}", f"{SECOND}\n{FIRST}"])
+@pytest.mark.parametrize("handed_in", HANDED_IN)
+@pytest.mark.parametrize("named", ["<1@evil.example>", "<>", ""])
+def test_what_a_content_filter_hands_in_again_teaches_nothing_more(named, handed_in, last):
+    """The second time an alias has been resolved, and nothing says so."""
+    text = FILTERED.format(handed_in=handed_in, last=last).replace("<1@evil.example>", named)
+    assert pairs(text) == []
+    log = MailLog(frozenset({"example.org"}), TODAY)
+    assert [log.read(line) for line in text.splitlines()] == [None] * len(text.splitlines())
+    assert log.skipped == {Skipped.OURSELVES: 1, Skipped.AGAIN: 1}
+
+
+def test_neither_does_the_second_of_two_that_have_no_message_id_when_the_first_has_gone():
+    """Whoever sends two at once must not have the first one's end hide the second."""
+    text = FILTERED.format(handed_in=HANDED_IN[0], last="").replace("4AbCdE", "5AbCdE")
+    other = FILTERED.format(handed_in=HANDED_IN[0], last=f"{SECOND}\n{FIRST}")
+    first_goes = "Nov 20 10:00:01 mx postfix/qmgr[7]: 5AbCdE1z: removed\n"
+    lines = other.splitlines(keepends=True)
+    assert pairs(text + "".join(lines[:3]) + first_goes + "".join(lines[3:])) == []
+
+
+@pytest.mark.parametrize(
+    "handed_in", ["smtpd[5]: 4AbCdE2z: client=exchange.example[10.0.0.5]", "smtpd[5]: 4AbCdE2z: client=a[2001:db8::1]"]
+)
+def test_another_machines_copies_for_several_recipients_are_letters_of_their_own(handed_in):
+    assert pairs(FILTERED.format(handed_in=handed_in, last=SECOND)) == [("ann@example.org", "x@evil.example", DAY - 3)]
+
+
+def test_a_message_id_that_was_used_before_is_no_reason():
+    first, second = FILTERED.format(handed_in="", last="").splitlines()[:3], FIRST.splitlines()
+    again = [
+        line.replace("4AbCdE1z", "4AbCdE9z").replace("far.example[192.0.2.9]", "localhost[127.0.0.1]") for line in first
+    ]
+    sent = SECOND.replace("4AbCdE2z", "4AbCdE9z").splitlines()
+    assert len(pairs("\n".join([*first, *second, *again, *sent]))) == 1
+
+
 def test_an_id_that_is_used_again_is_another_letters():
     front = "Nov 20 10:00:00 mx postfix/"
     begun, removed = (

@@ -204,3 +204,30 @@ FRONTS = {
 def test_postfixs_log_tells_it_too_whoever_has_written_it_down(postfixs_log, front):
     written, log = postfixs_log
     must_be_learned(written, "\n".join(front(line) for line in log.splitlines() if line))
+
+
+@needs_postfix
+def test_a_letter_that_a_content_filter_hands_in_again_makes_nobody_a_correspondent():
+    """A stranger says to be Ann, and writes to an alias that leads to him. The filter hands in what the alias led to."""
+    port, behind = real_postfix.free_port(), real_postfix.free_port()
+    listeners = (
+        f"127.0.0.1:{port} inet n - n - - smtpd\n  -o content_filter=smtp:[127.0.0.1]:{behind}\n"
+        f"127.0.0.1:{behind} inet n - n - - smtpd\n  -o content_filter=\n"
+        "  -o smtpd_relay_restrictions=permit_mynetworks,reject\n"
+    )
+    heads = [b"Message-ID: <1@evil.example>\r\n", b"", b"Message-ID:\r\n", b"Message-ID: a\r\nMessage-ID: b\r\n"]
+    with HostileSink([b"250 ok\r\n"] * 10) as sink:
+        settings = {
+            "relayhost": f"[127.0.0.1]:{sink.port}",
+            "virtual_alias_maps": f"inline:{{{{{CLUB} = somebody@evil.example}}}}",
+            "local_header_rewrite_clients": "",
+        }
+        with Postfix(listeners, settings) as postfix:
+            with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
+                for head in [*heads, b"Message-ID: <" + b"x" * 1200 + b"@evil.example>\r\n"]:
+                    client.sendmail(ANN, [CLUB], b"From: Ann <ann@example.org>\r\n" + head + b"\r\nTea?\r\n")
+            postfix.wait_until_idle()
+            lines = postfix.log.read_text(errors="replace").splitlines()
+    assert sum("to=<somebody@evil.example>, relay=" in line for line in lines) == 5
+    log = MailLog(OURS, datetime.now(UTC).date())
+    assert [wrote for line in lines if (wrote := log.read(line)) is not None] == []

@@ -14,6 +14,7 @@ from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 from pennyred.services import eximlog, postfixlog
 from pennyred.services.loglines import own_day, read_line
+from pennyred.services.secondpass import SecondPasses
 
 LINE_CHARACTERS_MAX = 20_000
 LETTERS_REMEMBERED_MAX = 100_000
@@ -32,6 +33,7 @@ class Skipped(StrEnum):
 
     OTHERS = "its sender is none of yours, or stands in no line before"
     OURSELVES = "to yourselves, or to an alias of yours"
+    AGAIN = "a content filter has handed the letter in again: whom it was addressed to stands in a line before"
     UNCLEAR = "the address has more than one reading, or none"
 
 
@@ -60,6 +62,7 @@ class MailLog:
     stranger: str = ""
     """The first line that was not understood."""
     _senders: OrderedDict[str, Recipient] = field(default_factory=OrderedDict)
+    _passes: SecondPasses = field(default_factory=SecondPasses)
 
     def read(self, line: str) -> Wrote | None:
         """What a line tells, with what was read before it."""
@@ -82,12 +85,19 @@ class MailLog:
         self.stranger = self.stranger or line
         return None
 
-    def _postfix(self, event: postfixlog.From | postfixlog.To | postfixlog.Removed | None, day: date) -> Wrote | None:
+    def _postfix(self, event: postfixlog.Event | None, day: date) -> Wrote | None:
         match event:
+            case postfixlog.Came(letter, is_local):
+                self._passes.came(letter, is_local=is_local)
+            case postfixlog.Named(letter, message_id):
+                self._passes.named(letter, message_id)
             case postfixlog.From(letter, sender):
                 self._remember(letter, sender)
             case postfixlog.Removed(letter):
                 self._senders.pop(letter, None)
+                self._passes.removed(letter)
+            case postfixlog.To(letter, _) if self._passes.is_again(letter):
+                self.skipped[Skipped.AGAIN] += 1
             case postfixlog.To(letter, recipient):
                 return self._wrote(self._senders.get(letter), recipient, day)
         return None
