@@ -155,6 +155,22 @@ def test_of_several_addresses_the_one_that_proves_its_name_is_spoken_with(scheme
 
 
 @pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
+def test_a_name_with_a_final_dot_is_the_name_that_a_certificate_has(scheme, tmp_path, monkeypatch):
+    asked = []
+
+    async def resolve(host, port):
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(addresses, "resolve", resolve)
+    monkeypatch.setattr(SecureServer, "url", property(lambda self: f"{scheme}://mx.example.test.:{self.port}"))
+    server = SecureServer(scheme, "by name")
+    reached(server, tmp_path)
+    assert b"MAIL FROM:<secret@example.com>\r\n" in server.heard_by_tls
+    assert asked == ["mx.example.test."], "whole as it is, so that the resolver appends nothing"
+
+
+@pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
 def test_nothing_is_said_in_plain_text_but_starttls(scheme, tmp_path):
     server = SecureServer(scheme)
     reached(server, tmp_path)

@@ -17,6 +17,7 @@ from stationery import LETTER
 
 from pennyred.postage.errors import MalformedAddress, Unavailable
 from pennyred.postage.reasons import Reason
+from pennyred.smtp import submit
 from pennyred.smtp.submit import SAID_NOTHING, Postage, Sent, Submission, read_postage
 
 DUE = (
@@ -191,10 +192,10 @@ def test_a_server_that_is_too_busy_is_unavailable():
         sent(upstream)
 
 
-def sent_with_tls(host: str) -> Sent:
-    """Through a server that insists on STARTTLS, with a certificate nobody knows."""
+def sent_with_tls(host: str, authority: trustme.CA | None = None) -> Sent:
+    """Through a server that insists on STARTTLS, with a certificate nobody knows, or of this authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    trustme.CA().issue_cert("mx.example.org").configure_cert(context)
+    (authority or trustme.CA()).issue_cert("mx.example.org").configure_cert(context)
 
     def session(port: int) -> Sent:
         with Submission(host, port) as submission:
@@ -219,6 +220,17 @@ def test_a_certificate_is_verified_unless_the_server_is_on_this_machine():
     """0.0.0.0 leads to this machine, and is no loopback address."""
     with pytest.raises(Unavailable, match="certificate"):
         sent_with_tls("0.0.0.0")
+
+
+def test_a_name_with_a_final_dot_is_the_name_that_a_certificate_has(monkeypatch):
+    """As `dig` prints it."""
+    authority = trustme.CA()
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    monkeypatch.setattr(submit, "_tls_context", lambda _: trusting)
+    here = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda place, *rest: here(("127.0.0.1", place[1]), *rest))
+    assert sent_with_tls("mx.example.org.", authority).is_accepted
 
 
 @pytest.mark.parametrize("host", ["mx..example", ".", "a" * 64 + ".example"])

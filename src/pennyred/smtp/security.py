@@ -37,9 +37,11 @@ async def change_to_tls(
     Raises OSError with the reason in words; then the connection is of no use any more.
     """
     assert options.tls is not None
+    # A final dot says to whoever looks the name up that it is whole; no certificate has it (RFC 6066 section 3).
+    host = options.endpoint.host.removesuffix(".")
     try:
         secured = await asyncio.get_running_loop().start_tls(
-            transport, protocol, options.tls, server_hostname=options.endpoint.host,
+            transport, protocol, options.tls, server_hostname=host,
             ssl_handshake_timeout=options.greeting_timeout_seconds,
         )  # fmt: skip
     except ssl.SSLCertVerificationError as error:

@@ -71,7 +71,8 @@ class Submission:
     """
 
     def __init__(self, host: str, port: int, *, connect_seconds: float = CONNECT_SECONDS) -> None:
-        self.host = self._host = host
+        self.host = host
+        self._host = host.removesuffix(".")  # as DNS tools print names; no certificate has it (RFC 6066 section 3)
         self._port = port
         self._connect_seconds = connect_seconds
         self._smtp: smtplib.SMTP | None = None
