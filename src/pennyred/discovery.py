@@ -51,9 +51,16 @@ class Texts:
 
 
 async def look_up(
-    name: str, resolver: dns.asyncresolver.Resolver | None = None, *, lifetime_seconds: float = LIFETIME_SECONDS
+    name: str,
+    resolver: dns.asyncresolver.Resolver | None = None,
+    *,
+    lifetime_seconds: float = LIFETIME_SECONDS,
+    is_tcp: bool = False,
 ) -> Texts:
-    """What stands there. Raises `Unavailable` for SERVFAIL and timeouts: that is "later", never "no"."""
+    """What stands there. Raises `Unavailable` for SERVFAIL and timeouts: that is "later", never "no".
+
+    `is_tcp` asks as is asked where an answer is too long for a datagram (RFC 7766 section 5).
+    """
     try:
         asked = dns.name.from_text(name)
     except dns.exception.DNSException:
@@ -62,7 +69,7 @@ async def look_up(
         resolver = resolver or dns.asyncresolver.Resolver()
         resolver.use_edns(0, dns.flags.DO, EDNS_BYTES)
         resolver.flags = dns.flags.RD | dns.flags.AD  # RFC 6840 section 5.7: tell us whether it was validated
-        answer = await resolver.resolve(asked, "TXT", lifetime=lifetime_seconds)
+        answer = await resolver.resolve(asked, "TXT", tcp=is_tcp, lifetime=lifetime_seconds)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return Texts((), MISSING_SECONDS, is_authenticated=False)
     except (dns.exception.DNSException, OSError) as error:

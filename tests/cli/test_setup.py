@@ -395,6 +395,19 @@ def test_a_dead_name_server_beside_one_that_lives_is_complained_of(check, dns, t
     assert "the name server 127.0.0.1:1 does not answer for" in found["gate.nameservers"]
 
 
+def test_a_name_server_that_is_not_reached_by_tcp_is_complained_of(check, dns, monkeypatch):
+    """A firewall that lets DNS through by UDP alone keeps the mail of whoever has much in his DNS waiting."""
+
+    def hang_up():
+        dns._tcp.accept()[0].close()
+
+    monkeypatch.setattr(dns, "_take_connection", hang_up)
+    found = complaints(check("--json", status=75))
+    assert set(found) == {"gate.nameservers", "office.nameservers"}
+    assert f"does not answer for {OFFICE_KEY}" in found["gate.nameservers"]
+    assert "when asked by TCP" in found["gate.nameservers"]
+
+
 def test_the_name_server_of_this_machine_is_asked_where_none_is_set(check, tmp_path, monkeypatch):
     def unconfigured(*_, **__):
         raise resolver.NoResolverConfiguration
