@@ -162,7 +162,12 @@ def test_an_unknown_source_is_counted_by_the_recipient_and_with_all_others_that_
     limits = Allowances(bounces_per_day=3, bounces_per_source_per_day=10)
     counted = {claim.key: claim.limit for claim in bounce_claims(limits, BOB, [])}
     assert counted == {"bounce unknown bob@example.org": 3, "bounces unknown": 10 * UNKNOWN_FACTOR}
-    assert reply_claims(limits, []) == answer_claims(limits, []) == window_claims(b"w", 5, []) == []
+    assert (
+        reply_claims(limits, [])
+        == answer_claims(limits, [])
+        == window_claims(limits, b"w", 5, [], is_vouched=False)
+        == []
+    )
 
 
 def test_bulk_counts_recipients_by_sender_and_by_source() -> None:

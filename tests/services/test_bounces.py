@@ -299,6 +299,21 @@ class TestOtherCountsHaveASourceToo:
         assert isinstance((await desk.present(LETTER, BOB, source="203.0.113.5"))[0], Relay)
 
     @scenario
+    async def test_nor_are_windows_of_many_users_for_anybodys_mail_but_one_that_a_domain_vouches_for_is_its_own(self):
+        """Else who writes to everybody has as many letters free as there are windows."""
+        desk = await a_desk(allowances=Allowances(replies_per_source_per_day=3))
+        for number, to in enumerate(users(6)):
+            desk.wants.of[to] = [Grant(Reason.EXPECTED, counter=b"e%d" % number)]
+        answers = [(await desk.present(LETTER, to))[0] for to in users(5)]
+        assert [isinstance(one, Relay) for one in answers] == [True] * 3 + [False] * 2
+        assert isinstance((await desk.present(LETTER, "u5@example.org", source="203.0.113.5"))[0], Relay)
+        desk.witness.found = Authentication(domains=frozenset({"shop.example"}), organisation="shop.example")
+        for number, to in enumerate(users(6)):
+            desk.wants.of[to] = [Grant(Reason.EXPECTED, domains=("shop.example",), counter=b"d%d" % number)]
+        answers = [(await desk.present(LETTER, to))[0] for to in users(6)]
+        assert [isinstance(one, Relay) for one in answers] == [True] * 6
+
+    @scenario
     async def test_who_is_known_otherwise_costs_no_count(self):
         desk = await a_desk(allowances=Allowances(replies_per_source_per_day=0), exemptions=Exemptions())
         desk.wants.of[BOB] = [Grant(Reason.CORRESPONDENT, is_author_proven=True), Grant(Reason.REPLY, counter=b"r1")]

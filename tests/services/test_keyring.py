@@ -359,6 +359,23 @@ def test_a_key_that_was_found_serves_after_a_restart_too_while_dns_is_silent():
     tell(story)
 
 
+def test_so_it_does_where_invented_selectors_have_used_up_what_dns_may_be_asked(monkeypatch):
+    monkeypatch.setattr(keyquestions, "PER_OFFICE_MAX", 5)
+
+    async def story(world):
+        world.says[OFFICE, "s1"] = FoundKey(KEY, 600)
+        await world.prepare()
+        world.start()
+        world.says = {(OFFICE, name): SILENT for name in ("s1", *(f"x{number}" for number in range(9)))}
+        for number in range(9):
+            await world.prepare(stamp(f"x{number}"))
+        assert len(world.asked) == 1 + 5
+        assert await world.prepare() == frozenset()
+        assert world.key == KEY
+
+    tell(story)
+
+
 def test_a_key_that_was_withdrawn_or_whose_record_went_does_not_come_back_out_of_the_memory():
     async def story(world):
         for going in (FoundKey(None, 60, is_withdrawn=True), MISSING):

@@ -77,7 +77,8 @@ class Allowances:
     bounces_per_source_per_day: int = 100
     """And for each source, whoever it is for."""
     replies_per_source_per_day: int = 200
-    """In every mode: what names a letter of ours, of each source whose senders are not known otherwise."""
+    """In every mode: what names a letter of ours, of each source whose senders are not known otherwise; and as many that
+    come while their recipients expect anybody's mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +192,16 @@ def address_claims(allowances: Allowances, sources: Sequence[str]) -> list[Allow
     return _of_sources("addresses", sources, allowances.bounces_per_source_per_day)
 
 
-def window_claims(window: bytes, most: int, sources: Sequence[str]) -> list[AllowanceClaim]:
-    """What a letter counts as that comes while its recipient expects mail, besides that window's own count."""
-    return _of_sources(f"window {window.hex()}", sources, most)
+def window_claims(
+    allowances: Allowances, window: bytes, most: int, sources: Sequence[str], *, is_vouched: bool
+) -> list[AllowanceClaim]:
+    """What a letter counts as that comes while its recipient expects mail, besides that window's own count.
+
+    Where anybody's mail is expected (not `is_vouched`), all windows together have a bound for each source as well: else
+    whoever writes to everybody has as many letters free as there are windows.
+    """
+    claims = _of_sources(f"window {window.hex()}", sources, most)
+    return claims if is_vouched else claims + _of_sources("windows", sources, allowances.replies_per_source_per_day)
 
 
 def _of_sources(what: str, sources: Sequence[str], most: int) -> list[AllowanceClaim]:

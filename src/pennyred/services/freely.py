@@ -59,7 +59,10 @@ class Freebies:
             case Reason.REPLY:
                 claims = reply_claims(self.limits, sources)
             case Reason.EXPECTED:
-                claims = window_claims(grant.counter, EXPECTED_PER_SOURCE_MAX, sources)
+                is_vouched = bool(grant.domains)
+                claims = window_claims(
+                    self.limits, grant.counter, EXPECTED_PER_SOURCE_MAX, sources, is_vouched=is_vouched
+                )
             case Reason.BOUNCE if grant.is_easily_guessed:
                 claims = address_claims(self.limits, sources)
             case Reason.BOUNCE if grant.is_limited_by_source:

@@ -153,6 +153,10 @@ class KeyRing:
                 asked[one] = task
         if asked:
             await asyncio.wait(asked.values())
+        for one in wanted:
+            # Whoever invents selectors may have used up the questions: what was found once needs none.
+            if self._found(one) is None and one not in self._missing and one not in self._asking:
+                await self._recall(one)
         return Prepared(
             frozenset(one for one in wanted if not self._is_decided(one)),
             frozenset(one for one in asked if one in self._missing and self._missing[one].refused_from < math.inf),
