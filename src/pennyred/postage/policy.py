@@ -77,8 +77,8 @@ class Allowances:
     bounces_per_source_per_day: int = 100
     """And for each source, whoever it is for."""
     replies_per_source_per_day: int = 200
-    """In every mode: what names a letter of ours, of each source whose senders are not known otherwise; and as many that
-    come while their recipients expect anybody's mail."""
+    """In every mode: what names a letter of ours, of each source whose senders are not known otherwise. And as
+    many that come while their recipients expect anybody's mail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,8 +153,7 @@ class KeyRing:
                 asked[one] = task
         if asked:
             await asyncio.wait(asked.values())
-        for one in wanted:
-            # Whoever invents selectors may have used up the questions: what was found once needs none.
+        for one in wanted:  # whoever invents selectors may have used up the questions: what was found once needs none
             if self._found(one) is None and one not in self._missing and one not in self._asking:
                 await self._recall(one)
         return Prepared(
