@@ -487,6 +487,26 @@ class TestShares:
             self.at(kept, number, source, 100_000)
         assert all(self.of(kept, f"198.51.{number}.7") == 1 for number in range(20))
 
+    def test_nor_from_all_the_networks_that_one_provider_has(self, folder):
+        """A /32 of IPv6 holds 65,536 networks, so each of them may take less than an honest one has."""
+        kept = quarantine(folder, bytes_max=self.ROOM)
+        for number in range(10):
+            self.at(kept, number, f"198.51.{number}.7", 30_000)
+            self.at(kept, 50 + number, f"2001:db8:{number:x}::1", 30_000)
+        for number in range(100, 400):
+            self.at(kept, number, f"2001:666:{number:x}::1", 8_000)
+        assert all(self.of(kept, f"198.51.{number}.7") == 1 for number in range(10))
+        assert all(self.of(kept, f"2001:db8:{number:x}::1") == 1 for number in range(10))
+
+    def test_networks_of_ipv4_are_nobodys_together(self, folder):
+        kept = quarantine(folder, bytes_max=self.ROOM)
+        for number in range(46):
+            self.at(kept, number, f"198.51.{number}.7", 16_000)
+        self.at(kept, 50, "2001:db8::1", 50_000)
+        kept._sweep_after = 0
+        self.at(kept, 51, "2001:db8::1", 40_000)
+        assert all(self.of(kept, f"198.51.{number}.7") == 1 for number in range(46))
+
     def test_of_those_that_take_the_same_the_oldest_goes(self, folder):
         kept = quarantine(folder, bytes_max=50 * 4096)
         for number in range(100):

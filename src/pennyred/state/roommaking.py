@@ -2,7 +2,8 @@
 
 So a network is pushed out by another only while it takes more itself: whoever fills the folder from one place, or from
 a hundred, pushes out what he has put there before. The networks are those that others cost something: an IPv4 /24, and
-of IPv6 a /48, which is what one customer can be given (RFC 6177).
+of IPv6 a /48, which is what one customer can be given (RFC 6177). But a /32, which anybody can have who becomes a
+provider, holds 65,536 of those: all of one take together what a few networks may.
 """
 
 import heapq
@@ -13,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 from pennyred.postage.errors import MalformedAddress
-from pennyred.postage.policy import parse_source
+from pennyred.postage.policy import WIDE_FACTOR, WIDE_PREFIX, parse_source
 from pennyred.state.maildir import Found
 
 UNKNOWN = "0"
@@ -74,21 +75,35 @@ class Letters:
         if self.disk_bytes <= bytes_max:
             return CrowdedOut()
         by_network = self._by_network()
-        taken = {network: sum(self._letters[file].disk_bytes for _, file in its) for network, its in by_network.items()}
-        if arriving in taken:
-            taken[arriving] += arriving_bytes
-        # Of those that take as much as each other, the one with the oldest letter.
-        largest = [(-taken[network], its[-1], network) for network, its in by_network.items()]
+        taken = Counter(
+            {network: sum(self._letters[file].disk_bytes for _, file in its) for network, its in by_network.items()}
+        )
+        taken[arriving] += arriving_bytes
+        for network, size in list(taken.items()):
+            if wider := _wider(network):
+                taken[wider] += size
+
+        def rank(network: str) -> tuple[int, tuple[int, tuple[int, int]], str]:
+            """Of those that take as much as each other, the one with the oldest letter comes first."""
+            size = max(taken[network], taken[_wider(network)] // WIDE_FACTOR)
+            return -size, by_network[network][-1], network
+
+        largest = [rank(network) for network in by_network]
         heapq.heapify(largest)
         removed: Counter[str] = Counter()
         while self.disk_bytes > bytes_max and largest and removed.total() < count_max:
-            _, (_, file), network = heapq.heappop(largest)
-            by_network[network].pop()
-            taken[network] -= self._letters[file].disk_bytes
+            found = heapq.heappop(largest)
+            network = found[-1]
+            if found != rank(network):  # another of the same provider has lost some since
+                heapq.heappush(largest, rank(network))
+                continue
+            _, file = by_network[network].pop()
+            for name in filter(None, (network, _wider(network))):
+                taken[name] -= self._letters[file].disk_bytes
             self._remove(file)
             removed[network] += 1
             if by_network[network]:
-                heapq.heappush(largest, (-taken[network], by_network[network][-1], network))
+                heapq.heappush(largest, rank(network))
         most = removed.most_common(1)
         return CrowdedOut(removed.total(), shown(most[0][0]) if most else "")
 
@@ -119,6 +134,11 @@ def network_of(source: str) -> str:
         return UNKNOWN
     bits = _IPV4_BITS if isinstance(address, IPv4Address) else _IPV6_BITS
     return address.packed[: bits // 8].hex()
+
+
+def _wider(network: str) -> str:
+    """The provider's network that one of IPv6 is in, by a name that is no other's; of IPv4, where they cost, none."""
+    return f"{network[: WIDE_PREFIX // 4]}/" if len(network) * 4 == _IPV6_BITS else ""
 
 
 def shown(network: str) -> str:
