@@ -123,6 +123,26 @@ def test_that_clients_are_turned_away_is_written_down_once_a_minute():
     assert [(line["client"], line["refused"]) for line in lines] == [("198.51.100.7", 1), ("198.51.100.7", 8)]
 
 
+@pytest.mark.parametrize(
+    ("address", "same", "other"),
+    [("198.51.100.7", "198.51.100.7", "198.51.100.8"), ("2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:2::1")],
+)
+def test_behind_a_shared_address_those_leave_who_say_nothing_where_no_more_can_come_in_from_there(address, same, other):
+    """Else one who opens connections and says nothing shuts out everybody there, for nothing."""
+    count = 2 if address == same else 8
+    with MemoryGate(options={"connections_per_network_max": 2}) as gate:
+        silent = [gate.client(b"EHLO x\r\n", address=address.replace(":2:", f":{one // 2}:")) for one in range(count)]
+        elsewhere = gate.client(b"EHLO x\r\n", address=other)
+        assert not is_in(gate, same)
+        assert not any(client.has_heard_end for client in silent)
+        gate.loop.pass_seconds(11)
+        assert not is_in(gate, same), "who comes first is turned away, the next finds room"
+        gate.loop.settle()
+        assert all(client.has_heard_end for client in silent)
+        assert not elsewhere.has_heard_end
+        assert is_in(gate, same)
+
+
 def test_two_workers_count_together():
     tally = Tally(2, 100)
     options = {"connections_per_network_max": 2, "connections_max": 3}

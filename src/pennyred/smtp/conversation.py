@@ -66,6 +66,7 @@ class Conversation(Wire):
             is_trusted = self._peer is None and house.is_trusted(address)
             ticket = house.admission.enter(address, house.options, is_trusted=is_trusted)
             if ticket is None:
+                house.make_room(self.loop.time(), address)
                 self._turn_away(transport, replies.TOO_MANY_CONNECTIONS, address)
                 return
             self._ticket = ticket
@@ -85,6 +86,11 @@ class Conversation(Wire):
     def task(self) -> asyncio.Task[None] | None:
         """The session at work."""
         return self._session_task
+
+    @property
+    def address(self) -> str:
+        """The client's IP address."""
+        return self._client.address
 
     def wind_up(self) -> None:
         """The gate is shutting down: say so at once to a client that is not being served; others hear it afterwards."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pennyred.services.letterbox import GateDesk, HostName
 from pennyred.smtp import replies
-from pennyred.smtp.admission import Admission, is_within
+from pennyred.smtp.admission import Admission, is_within, network_of, wider_network_of
 from pennyred.smtp.disk import SpoolDisk
 from pennyred.smtp.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
 from pennyred.smtp.memory import LetterMemory
@@ -26,6 +26,9 @@ _OFFERED_WITH_UPSTREAM = ("8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN")
 
 _REASONS_MAX = 50
 """OpenSSL has many, but a client can cause a few only."""
+_ROOM_PAUSE_SECONDS = 1.0
+_NETWORKS_MAX = 1000
+"""For which it is remembered when room was made for them."""
 
 HOPS_MAX = 100
 """What RFC 5321 section 6.3 asks for at least."""
@@ -99,7 +102,8 @@ class Gatehouse:
     sessions: set["Conversation"] = field(default_factory=set)
     letters: int = 0
     """How many are being judged and delivered."""
-    _room_made_at: float = float("-inf")
+    _room_made_at: dict[bytes, float] = field(default_factory=dict)
+    """For all, and for networks."""
     _tls_failures: dict[str, Seldom] = field(default_factory=dict)
     _hellos: dict[tuple[Capabilities | None, bool, bool], bytes] = field(default_factory=dict)
 
@@ -131,11 +135,20 @@ class Gatehouse:
         )
         self._hellos.clear()
 
-    def make_room(self, now: float) -> None:
-        """Nobody can come in: those leave who say nothing. Looked at once a second, as they may be thousands."""
-        if now >= self._room_made_at + 1.0:
-            self._room_made_at = now
-            for session in tuple(self.sessions):
+    def make_room(self, now: float, address: str = "") -> None:
+        """Nobody can come in, or nobody more of an address's network: those of them leave who say nothing.
+
+        Looked at once a second, as they may be thousands.
+        """
+        network, wider = (network_of(address), wider_network_of(address)) if address else (b"", b"")
+        if now < self._room_made_at.get(network, -_ROOM_PAUSE_SECONDS) + _ROOM_PAUSE_SECONDS:
+            return
+        if len(self._room_made_at) >= _NETWORKS_MAX:
+            self._room_made_at.clear()
+        self._room_made_at[network] = now
+        for session in tuple(self.sessions):
+            is_one = not network or network_of(session.address) == network
+            if is_one or (wider and wider_network_of(session.address) == wider):
                 session.make_room()
 
     def note_tls_failure(self, error: OSError, client: str) -> None:
