@@ -162,6 +162,22 @@ def test_strays_are_tried_until_it_is_enough(monkeypatch: pytest.MonkeyPatch) ->
     assert len(tries) == 50
 
 
+def test_names_of_aliases_are_tries_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipient may have eight: strays would else cost eight times as much."""
+    monkeypatch.setattr(candidates, "TRIES_MAX", 500)
+    paper = Stationery()
+    strays = [paper.stamp(LETTER, f"s{number}@example.org") for number in range(20)]
+    envelope = [canonical_recipient(f"r{number}@example.org") for number in range(10)]
+    names = [[one, *(Recipient(f"{one.local}-{number}", one.domain) for number in range(8))] for one in envelope]
+    stamp = paper.stamp(LETTER, "r7-3@example.org")
+    assert find_candidates(header_with(stamp, *strays), envelope, names)[7].stamps == (stamp,)
+    tries = []
+    found = candidates._is_for
+    monkeypatch.setattr(candidates, "_is_for", lambda *pair: tries.append(pair) or found(*pair))
+    assert find_candidates(header_with(*strays, stamp), envelope, names)[7].stamps == ()
+    assert len(tries) <= 500 + 8 * len(envelope)
+
+
 @given(
     st.lists(st.sampled_from([BOB, EVE, "ann@example.org"]), max_size=6),
     st.lists(st.sampled_from([BOB, EVE]), max_size=6),

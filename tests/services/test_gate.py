@@ -99,6 +99,21 @@ class TestBadStamps:
         # What DNS has not answered is nobody's fault; the forged one is counted beside it as always.
         assert asyncio.run(story(3, unpublished=0)) == (Later(Reason.OFFICE_UNREACHABLE), 1)
 
+    @scenario
+    async def test_whoever_has_a_48_of_ipv6_causes_no_more_questions_than_others(self):
+        asked = []
+
+        async def prepare(stamps, source):
+            asked.append(source)
+            return Prepared()
+
+        desk = await a_desk()
+        desk.judging._prepare_keys = prepare
+        for number in range(2):
+            await desk.present(desk.stationery.stamped(LETTER, BOB), BOB, source=f"2001:db8:1:{number}::1")
+        await desk.present(desk.stationery.stamped(LETTER, BOB), BOB, source_known=False)
+        assert asked == ["2001:db8:1::/48", "2001:db8:1::/48", ""]
+
 
 def _forged(desk: DeskUnderTest) -> bytes:
     stamp = desk.stationery.stamp(LETTER, BOB)

@@ -78,13 +78,26 @@ def _deal(
     for stamp in left:
         if aliased and tries < TRIES_MAX:
             aliased.sort(key=lambda one: len(matches[one]))  # those who have none yet are asked first
-            tries += len(aliased)
-            owner = next((one for one in aliased if any(_is_for(stamp, name) for name in names[one][1:])), None)
+            owner, tried = _by_alias(stamp, aliased, names)
+            tries += tried
             if owner is not None:
                 matches[owner].append(stamp)
                 continue
         strays += 1
     return matches, strays
+
+
+def _by_alias(
+    stamp: Stamp, aliased: Iterable[Recipient], names: Mapping[Recipient, Sequence[Recipient]]
+) -> tuple[Recipient | None, int]:
+    """Who has the other name that a stamp is made out to, if anybody; and how many tries it took."""
+    tries = 0
+    for recipient in aliased:
+        for name in names[recipient][1:]:
+            tries += 1
+            if _is_for(stamp, name):
+                return recipient, tries
+    return None, tries
 
 
 def _deal_exactly(stamps: Iterable[Stamp], matches: Mapping[Recipient, list[Stamp]]) -> tuple[list[Stamp], int]:

@@ -52,7 +52,8 @@ class Judging:
         source = envelope.source_ip if envelope.source_known else ""
         barring = Barring(policy, self._licences, self._bad_stamps, source, self._draw)
         stamps = barring.worth_asking(stamps_to_judge(judgement))
-        keys = await self._prepare_keys(stamps, next(iter(judgement.networks), ""))
+        # By the widest that one customer has: of an IPv6 /48 he could ask under 65,536 names.
+        keys = await self._prepare_keys(stamps, judgement.networks[-1] if judgement.networks else "")
         judge_stamps(judgement, letter, policy, self._licences, now=now, keys=keys, barring=barring)
         if self._former is not None:
             examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now, barring, keys.undecided)
