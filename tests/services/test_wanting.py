@@ -303,6 +303,27 @@ class TestAllowances:
             "source domain sender.example by others",
         }
 
+    @pytest.mark.parametrize("stamps", [b"", b"X-Postage-Stamp: v=9\r\n"], ids=["without a stamp", "with a bad one"])
+    def test_where_the_dns_is_silent_and_the_networks_is_used_up_it_is_later(self, stamps):
+        """Behind one network are many domains, each of which has an allowance of its own once it is proven."""
+
+        async def story():
+            desk = DeskUnderTest(mode=Mode.BULK, allowances=Allowances(1, 100, 5))
+            for found, answer in (
+                (Authentication(), None),
+                (Authentication(), Due),
+                (UNSURE, Later),
+                (Authentication(is_unsure=True, is_final=True), Due),
+                (FRIEND, None),
+            ):
+                desk.witness.found = found
+                said, _ = await desk.present(stamps + LETTER, BOB)
+                assert isinstance(said, answer or Relay)
+            desk.witness.found = UNSURE
+            return (await desk.present(LETTER, BOB))[0]
+
+        assert asyncio.run(story()) == Later(Reason.DNS_UNAVAILABLE)
+
     def test_what_is_watched_is_counted_apart(self):
         desk = DeskUnderTest(mode=Mode.MONITOR, allowances=Allowances(0, 100, 5))
         presented(desk)

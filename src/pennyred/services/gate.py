@@ -158,8 +158,10 @@ class Desk:
         if not unstamped or await self._allow(case, unstamped):
             return None
         for one in unstamped:
-            if one.mode is Mode.BULK and one.reason is Reason.NO_STAMP:
-                one.reason = Reason.BULK
+            if one.mode is Mode.BULK:
+                one.reason = Reason.BULK if one.reason is Reason.NO_STAMP else one.reason
+                # A domain that the DNS could have proven has an allowance of its own.
+                one.doubt = one.doubt or case.judgement.doubt_of_origin
         surely = [one for one in unstamped if one.doubt is None]
         if not surely:
             return Later(unstamped[0].doubt or Reason.INTERNAL)

@@ -121,6 +121,12 @@ class Judgement:
     authentication: Authentication = UNPROVEN
 
     @property
+    def doubt_of_origin(self) -> Reason | None:
+        """Why more may be proven of its origin another time, if that is so: the DNS does not answer."""
+        proven = self.authentication
+        return Reason.DNS_UNAVAILABLE if proven.is_unsure and not proven.is_final else None
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Under which names a sender's own allowance is counted."""
         proven = self.authentication

@@ -60,8 +60,8 @@ class Wanting:
             judgement.authentication = proven
         for standing, grants in offers:
             await self._take(standing, [grant for grant in grants if holds(grant, claims, proven, source)])
-            if standing.is_open and is_vital and proven.is_unsure and not proven.is_final:
-                standing.doubt = Reason.DNS_UNAVAILABLE
+            if standing.is_open and is_vital:
+                standing.doubt = judgement.doubt_of_origin or standing.doubt
 
     async def give_back(self) -> None:
         """Uncount what was taken, as well as can be: a reply too many is the worst of it."""
