@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from authenticating import AUTHOR, LETTER, authenticate, authenticate_all, envelope, received, results
+from authenticating import AUTHOR, CLIENT, LETTER, authenticate, authenticate_all, envelope, received, results
 from dkim_keys import ed25519_key, key_name, rsa_key, sign
 from dns_server import DnsServer
 from hypothesis import given
@@ -420,6 +420,30 @@ def test_strangers_with_silent_servers_do_not_keep_friends_from_being_recognised
                 for _ in range(5)
             ]
             friend = await checker.authenticate(received(LETTER), envelope(b"ann@example.org"))
+            return friend, await asyncio.gather(*strangers)
+        finally:
+            checker.close()
+
+    with world() as server:
+        server.fall_silent("silent.example")
+        friend, strangers = asyncio.run(story(server))
+    assert friend.sender_domain == "example.org"
+    assert all(one.is_unsure for one in strangers)
+
+
+STRANGER_AND_NEIGHBOUR = ((b"ann@silent.example", "192.0.2.66"), (b"ann@example.org", CLIENT))
+
+
+def test_nor_does_a_neighbour_of_theirs_at_the_same_hoster():
+    """He has another address; letters from there wait behind their own kind."""
+
+    async def story(server):
+        checker = Checker(nameservers=[server.address], timeout_seconds=2)
+        strange, friendly = (envelope(sender, source=source) for sender, source in STRANGER_AND_NEIGHBOUR)
+        try:
+            strangers = [asyncio.ensure_future(checker.authenticate(received(LETTER), strange)) for _ in range(50)]
+            await asyncio.sleep(0)
+            friend = await checker.authenticate(received(LETTER), friendly)
             return friend, await asyncio.gather(*strangers)
         finally:
             checker.close()

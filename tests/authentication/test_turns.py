@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pennyred.authentication.turns import PER_NETWORK_MAX, SLOW_MAX, SLOW_SECONDS, WINDOW_SECONDS, Turns
+from pennyred.authentication.turns import PER_CLIENT_MAX, PER_NETWORK_MAX, SLOW_MAX, SLOW_SECONDS, WINDOW_SECONDS, Turns
 
 ONE, OTHER = "198.51.100.0/24", "203.0.113.0/24"
 
@@ -18,10 +18,10 @@ class Room:
         self.inside: list[str] = []
         self.over = asyncio.Event()
 
-    def comes(self, network: str, wait_seconds: float = 5) -> asyncio.Task[None]:
+    def comes(self, network: str, wait_seconds: float = 5, *, client: str = "") -> asyncio.Task[None]:
         async def letter() -> None:
-            async with self.turns.turn(network, wait_seconds):
-                self.inside.append(network)
+            async with self.turns.turn(network, wait_seconds, client=client):
+                self.inside.append(client or network)
                 await self.over.wait()
 
         return asyncio.ensure_future(letter())
@@ -45,6 +45,41 @@ def test_a_network_has_its_share_and_the_rest_of_its_letters_come_after_them():
         room.over.set()
         await asyncio.gather(*letters)
         assert len(room.inside) == PER_NETWORK_MAX + 4
+        assert (room.turns._shares, room.turns._members) == ({}, {})
+
+    run(story)
+
+
+def test_a_neighbour_does_not_wait_behind_all_letters_of_another_client():
+    """Else whoever takes a machine at the same hoster keeps a friend from being recognised, for as long as he likes."""
+
+    async def story():
+        room = Room()
+        letters = [room.comes(ONE, client="198.51.100.66") for _ in range(50)]
+        await room.settle()
+        letters.append(room.comes(ONE, client="198.51.100.7"))
+        await room.settle()
+        assert room.inside == ["198.51.100.66"] * PER_CLIENT_MAX + ["198.51.100.7"]
+        letters += [room.comes(ONE, client="198.51.100.67") for _ in range(50)]
+        await room.settle()
+        assert len(room.inside) == PER_NETWORK_MAX
+        room.over.set()
+        await asyncio.gather(*letters)
+        assert (room.turns._shares, room.turns._members) == ({}, {})
+
+    run(story)
+
+
+def test_who_waits_in_vain_for_a_networks_turn_gives_his_clients_back():
+    async def story():
+        room = Room()
+        letters = [room.comes(ONE, client=f"198.51.100.{number}") for number in range(PER_NETWORK_MAX)]
+        await room.settle()
+        for _ in range(PER_CLIENT_MAX + 1):
+            with pytest.raises(TimeoutError):
+                await room.comes(ONE, wait_seconds=0.001, client="198.51.100.7")
+        room.over.set()
+        await asyncio.gather(*letters, room.comes(ONE, client="198.51.100.7"))
         assert (room.turns._shares, room.turns._members) == ({}, {})
 
     run(story)

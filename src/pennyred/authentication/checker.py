@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 from typing import TypeVar
 
 from pennyred.authentication.alignment import Organisations, check_alignment
@@ -81,7 +82,7 @@ class Checker:
         if not self._turns.is_open(network, is_vital=is_vital):
             return UNSURE
         try:
-            async with self._turns.turn(network, self._timeout_seconds):
+            async with self._turns.turn(network, self._timeout_seconds, client=_client(envelope)):
                 found = await self._authenticate(letter, envelope)
             registered = self._registered.of
             return replace(
@@ -108,7 +109,7 @@ class Checker:
         if not domain or not self._turns.is_open(network, is_vital=False):
             return False
         try:
-            async with self._turns.turn(network, self._timeout_seconds):
+            async with self._turns.turn(network, self._timeout_seconds, client=_client(envelope)):
                 spf = await self._in_thread(lambda deadline: check_spf(envelope, Lookups(self._servers, deadline)))
             is_proven = spf.proven == domain
         except Exception as error:  # noqa: BLE001 - as above
@@ -208,6 +209,15 @@ def _network(envelope: Envelope) -> str:
         return source_networks(parse_source(envelope.source_ip))[-1] if envelope.source_known else ""
     except MalformedAddress:
         return ""
+
+
+def _client(envelope: Envelope) -> str:
+    """Who brings a letter, as far as that is known: an IPv4 address, and of IPv6 the least that one customer has."""
+    try:
+        source = parse_source(envelope.source_ip) if envelope.source_known else None
+    except MalformedAddress:
+        return ""
+    return source_networks(source)[0] if isinstance(source, IPv6Address) else str(source or "")
 
 
 def _might_vouch(findings: Iterable[Finding]) -> bool:

@@ -8,10 +8,12 @@ import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 PER_NETWORK_MAX = 16
 """Under way at once, the others wait for them: a busy provider's letters take hundredths of a second each."""
+PER_CLIENT_MAX = PER_NETWORK_MAX // 2
+"""Of these for one client: a neighbour at the same hoster has none of his letters' DNS wait behind all of another's."""
 SLOW_SECONDS = 2.0
 """Beyond that an answer was slow: one question without an answer takes so long."""
 SLOW_MAX = 8
@@ -28,7 +30,7 @@ class Turns:
         self._clock = clock
         self._under_way = 0
         self._shares: dict[str, asyncio.Semaphore] = {}
-        """Of networks that have letters under way, or waiting for a turn."""
+        """Of networks and clients that have letters under way, or waiting for a turn."""
         self._members: Counter[str] = Counter()
         self._slow: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """By network: since when it is counted, and how many."""
@@ -38,25 +40,36 @@ class Turns:
         return (is_vital and not self._is_slow(network)) or self._under_way < self._threads // 2
 
     @asynccontextmanager
-    async def turn(self, network: str, wait_seconds: float) -> AsyncIterator[None]:
-        """Come in once the network's share has room; raises `TimeoutError` where it has none for so long."""
-        share = self._shares.setdefault(network, asyncio.Semaphore(PER_NETWORK_MAX if network else self._threads))
-        self._members[network] += 1
-        try:
+    async def turn(self, network: str, wait_seconds: float, *, client: str = "") -> AsyncIterator[None]:
+        """Come in once the client's share and its network's have room; raises `TimeoutError` where they have none for
+        so long. `client` is an IPv4 address, or an IPv6 /64; empty where it is not known.
+        """
+        shares = [(client, PER_CLIENT_MAX)] if client else []
+        # Whoever waits behind his own letters is not yet in the queue of his network's.
+        shares.append((network, PER_NETWORK_MAX if network else self._threads))
+        async with AsyncExitStack() as held:
             async with asyncio.timeout(wait_seconds):
-                await share.acquire()
+                for name, most in shares:
+                    await held.enter_async_context(self._share(name, most))
             self._under_way += 1
             begun = self._clock()
             try:
                 yield
             finally:
                 self._under_way -= 1
-                share.release()
                 self._note(network, self._clock() - begun)
+
+    @asynccontextmanager
+    async def _share(self, name: str, most: int) -> AsyncIterator[None]:
+        share = self._shares.setdefault(name, asyncio.Semaphore(most))
+        self._members[name] += 1
+        try:
+            async with share:
+                yield
         finally:
-            self._members[network] -= 1
-            if not self._members[network]:
-                del self._members[network], self._shares[network]
+            self._members[name] -= 1
+            if not self._members[name]:
+                del self._members[name], self._shares[name]
 
     def _note(self, network: str, seconds: float) -> None:
         if network and seconds >= SLOW_SECONDS:
