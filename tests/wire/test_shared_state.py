@@ -20,7 +20,7 @@ def test_a_database_that_is_new_is_no_reason_to_complain(tmp_path, postgres_data
 @pytest.fixture
 def gates(tmp_path, postgres_database):
     """Two gates of one receiver, each a program of its own, with one office and one mail server."""
-    state = f'state = "{postgres_database(15)}"\nmode = "bulk"\n[gate.allowance]\nper_day = 3\n'
+    state = f'state = "{postgres_database(15)}"\nmode = "bulk"\n[gate.allowance]\nper_day = 3\n[gate.authentication]\ncheck = "never"\n'
     with MailServer() as server:
         one = Town.found(tmp_path / "one", server.port, state)
         other = Town.found(tmp_path / "other", server.port, state)

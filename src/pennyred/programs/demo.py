@@ -46,6 +46,8 @@ mode = "{mode}"
 help_url = "https://example.org/postage"
 [gate.allowance]
 per_day = 5
+[gate.authentication]
+check = "never"
 [office]
 domain = "post.example.org"
 listen = "127.0.0.1:{office}"
