@@ -39,7 +39,7 @@ def commits(postgres_database):
     def make(begin=WRITE):
         connection = BlockingConnection(url, application="test")
         made.append(GroupCommit(connection, name="test", reason=Reason.INTERNAL, begin=begin,
-                                is_world=postgres.is_world, patience_seconds=5))  # fmt: skip
+                                is_world=postgres.is_world, patience_seconds=60))  # fmt: skip
         return made[-1]
 
     yield make
