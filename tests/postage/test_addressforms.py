@@ -95,6 +95,11 @@ def test_what_servers_turn_into_different_addresses_is_refused(value):
         "Team: a@b.example",
         "((",
         "x <a@b.example> y",
+        "a@b.example..",
+        "<a@..>",
+        "a@.",
+        "a@b..example",
+        "<@x.example:a@.b.example>",
     ],
 )
 def test_what_is_no_address_stays_and_it_is_said(value):
