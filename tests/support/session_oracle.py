@@ -119,9 +119,8 @@ class Oracle:
             if not end:
                 return None
             self.input = rest
-            lines = [line.removeprefix(b".") for line in raw.split(b"\r\n")[1:]]
-            text = b"".join(line + b"\r\n" for line in lines)
-            return LETTER, text
+            _, *lines = (raw + b"\r\n").split(b"\n")
+            return LETTER, b"\n".join(line.removeprefix(b".") for line in lines)
         line, end, rest = self.input.partition(b"\n")
         if not end:
             return None
