@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,33 @@ def test_without_a_gate_it_is_said_what_is_missing(run, tmp_path, words):
     settings.write_text('[office]\ndomain = "post.example.org"\n')
     said = run("--config", settings, *words, "--json", status=2)
     assert "[gate]" in json.dumps(said.document)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "permit add {} --domain shop.example",
+        "permit expect {}",
+        "permit address {}",
+        "correspondents add {} carl@friends.example",
+        "recipient set {} --price 2",
+    ],
+)
+def test_a_recipient_whose_domain_is_misspelt_is_noted(at, tmp_path, words):
+    settings = tmp_path / "post/pennyred.toml"
+    text = settings.read_text()
+    assert "domains = [" in text
+    settings.write_text(re.sub(r"^(# )?domains = .*$", 'domains = ["example.org"]', text, flags=re.MULTILINE))
+    assert "note" not in at(*words.format("bob@example.org").split()).err
+    said = at(*words.format("bob@exmaple.org").split(), "--json")
+    assert said.document
+    assert "note: exmaple.org is none of the domains whose mail this is ([gate] domains: example.org)" in said.err
+
+
+def test_everybody_and_a_gate_of_no_named_domain_have_nothing_to_note(at, tmp_path):
+    settings = tmp_path / "post/pennyred.toml"
+    text = settings.read_text()
+    settings.write_text(re.sub(r"^(# )?domains = .*$", 'domains = ["example.org"]', text, flags=re.MULTILINE))
+    assert at("permit", "add", "everybody", "--domain", "bank.example").err == ""
+    settings.write_text(re.sub(r"^(# )?domains = .*\n", "", text, flags=re.MULTILINE))
+    assert at("permit", "add", "bob@exmaple.org", "--domain", "bank.example").err == ""

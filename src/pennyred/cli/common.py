@@ -27,6 +27,7 @@ REFUSED = 1
 USAGE = 2
 INTERNAL = 70
 TEMPFAIL = 75
+DOMAINS_SHOWN_MAX = 5
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -124,6 +125,17 @@ def gate_settings(context: click.Context) -> GateSettings:
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run to the end."""
     return asyncio.run(coroutine)
+
+
+def note_if_foreign(gate: GateSettings, user: str) -> None:
+    """Say it where a recipient of ours is none: what is set for a name that was misspelt would never count.
+
+    `user` is an address or a domain, canonical. Only a note: mail may come in, or leave, by domains that no list names.
+    """
+    domain = user.rpartition("@")[2]
+    if gate.domains and domain not in gate.domains:
+        known = ", ".join(gate.domains[:DOMAINS_SHOWN_MAX])
+        click.echo(f"note: {domain} is none of the domains whose mail this is ([gate] domains: {known})", err=True)
 
 
 def print_json(document: Any) -> None:

@@ -14,6 +14,7 @@ from pennyred.cli.common import (
     RuleRefused,
     gate_settings,
     json_option,
+    note_if_foreign,
     print_json,
     print_table,
     run_async,
@@ -116,6 +117,7 @@ def add(context: click.Context, user: str, others: tuple[str, ...], as_json: boo
     gate = gate_settings(context)
     name, known = _user(gate, user), tuple(canonical_recipient(other).canonical for other in others)
     run_async(_learn(gate, [Learned(_today(), (name,), known, origin="command")]))
+    note_if_foreign(gate, name)
     if as_json:
         print_json({"user": name, "added": list(known)})
     else:

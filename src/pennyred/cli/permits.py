@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from pennyred.cli import typed
-from pennyred.cli.common import RuleRefused, gate_settings, json_option, print_json, print_table, run_async
+from pennyred.cli.common import (
+    RuleRefused,
+    gate_settings,
+    json_option,
+    note_if_foreign,
+    print_json,
+    print_table,
+    run_async,
+)
 from pennyred.cli.correspondents import open_state
 from pennyred.config import BadSettings, Complaint, GateSettings
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
@@ -74,6 +82,7 @@ def add(
     last_day = today + days if days else None
     known = [Permit(owner, kind, name, _proof(proof, kind), today, last_day) for kind, name in named]
     run_async(_add(gate, known))
+    _note(gate, owner)
     if as_json:
         print_json({"permits": [_shown(one) for one in known]})
     else:
@@ -166,6 +175,7 @@ def address(context: click.Context, user: str, domain: str, days: int, as_json: 
     bound = canonical_domain(domain) if domain else ""
     last_day = clock() // 86_400 + days
     tag = mint_tag(read_pass_key(gate.pass_key), owner, last_day, bound)
+    note_if_foreign(gate, owner.canonical)
     made = Recipient(f"{owner.local}{gate.recipient_delimiter}{tag}", owner.domain).canonical
     if as_json:
         print_json({"address": made, "domain": bound, "until": _date(last_day)})
@@ -194,6 +204,7 @@ def expect(context: click.Context, user: str, domain: str, minutes: int, as_json
     owner, now = _owner(gate, user), clock()
     bound = canonical_domain(domain) if domain else ""
     run_async(_expect(gate, owner, bound, now, now + 60 * minutes))
+    _note(gate, owner)
     if as_json:
         print_json({"user": owner, "domain": bound, "minutes": minutes})
     else:
@@ -214,6 +225,11 @@ def _owner(gate: GateSettings, text: str) -> str:
     if "@" not in text:
         return canonical_domain(text)
     return users_of(canonical_recipient(text), gate.recipient_delimiter)[-1]
+
+
+def _note(gate: GateSettings, owner: str) -> None:
+    if owner != ANYBODY:
+        note_if_foreign(gate, owner)
 
 
 def _named(user: str) -> str:

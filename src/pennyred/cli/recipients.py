@@ -5,7 +5,15 @@ from typing import Any
 import click
 
 from pennyred.cli import typed
-from pennyred.cli.common import RuleRefused, gate_settings, json_option, print_json, print_table, run_async
+from pennyred.cli.common import (
+    RuleRefused,
+    gate_settings,
+    json_option,
+    note_if_foreign,
+    print_json,
+    print_table,
+    run_async,
+)
 from pennyred.cli.correspondents import open_state
 from pennyred.config import GateSettings
 from pennyred.postage.address import canonical_domain, canonical_recipient
@@ -34,7 +42,9 @@ def set_(context: click.Context, name: str, price: int | None, mode: str | None,
     Example:  pennyred recipient set ceo@example.org --price 10 --mode require
     """
     rule = StoredRule(_name(name), price, mode, free)
-    run_async(_set(gate_settings(context), rule))
+    gate = gate_settings(context)
+    run_async(_set(gate, rule))
+    note_if_foreign(gate, rule.name)
     if as_json:
         print_json(_shown(rule))
     else:
