@@ -104,7 +104,8 @@ def test_a_gate_in_ten_minutes_and_a_stamped_letter_in_five(machine, tmp_path):
     left_out = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
     shutil.copytree(ROOT, tmp_path / "checkout", ignore=left_out)
     machine.run(f"cp -r {tmp_path}/checkout /root/checkout && chmod 700 /root")
-    machine.run(block("example: install"), "/root/checkout")
+    # As a root does whose umask is strict, as many guides to hardening want it.
+    machine.run(f"umask 077\n{block('example: install')}", "/root/checkout")
     assert "pennyred, version" in machine.run("pennyred --version")
 
     machine.cut_off()

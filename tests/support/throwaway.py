@@ -18,6 +18,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Root's on Debian."""
 _KEPT_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname")
 """A container has them mounted from elsewhere; a copy of the folder would show what is below."""
+_UMASK = 0o022
+"""Debian's own, whatever that of who runs the tests: the copies of /etc and /var are for other users, too."""
 _LOOPBACK_UP = """
 import fcntl, socket, struct
 with socket.socket() as one:
@@ -133,6 +135,7 @@ class Throwaway:
             env=_environment() | environment,
             capture_output=True,
             text=True,
+            umask=_UMASK,
             timeout=600,
             check=False,
         )
@@ -149,6 +152,7 @@ class Throwaway:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            umask=_UMASK,
             start_new_session=True,
         )
         self._started.append(started)
@@ -159,6 +163,7 @@ class Throwaway:
         subprocess.run(
             [*self._enter(), "sh", "-c", f'mkdir -p "$(dirname {path})"; cat > {path} && chmod {mode:o} {path}'],
             input=content,
+            umask=_UMASK,
             check=True,
         )
 
@@ -171,6 +176,7 @@ class Throwaway:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            umask=_UMASK,
             start_new_session=True,
         )
         assert holder.stdout is not None
