@@ -3,6 +3,7 @@
 import base64
 import quopri
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from pennyred.postage.transfer import (
     LINE_OCTETS_MAX,
     encode_base64_lines,
     encode_quoted_printable,
+    is_shorter_quoted,
     requote,
     rewrap_base64,
 )
@@ -107,3 +109,21 @@ def test_a_long_line_of_base64_is_cut_and_nothing_is_left_out(encoded):
 def test_what_is_no_base64_is_not_taken_for_some(encoded):
     """Readers stop there, or skip it, or show it."""
     assert rewrap_base64(encoded) is None
+
+
+def test_which_encoding_is_shorter_is_found_without_a_copy_for_each_octet():
+    """Of an attachment of 50 MB that would be gigabytes."""
+    content = b"\xff" * 1_000_000
+    tracemalloc.start()
+    try:
+        assert not is_shorter_quoted(content)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 4 * len(content)
+
+
+def test_line_ends_are_no_escapes():
+    """A poem of short lines stays legible."""
+    assert is_shorter_quoted(b"M\xfche\r\n" + b"a\r\n" * 100)

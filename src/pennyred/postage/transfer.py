@@ -11,6 +11,7 @@ QUOTED_SHARE_MAX = 0.18
 """More octets to escape than this, and base64 is the shorter of the two."""
 
 _ESCAPED = re.compile(rb"[^!-<>-~ \t]")
+_UNESCAPED = bytes(octet for octet in range(256) if not _ESCAPED.match(bytes((octet,))))
 _UNQUOTED = re.compile(rb"[\x80-\xff\0]|(?<!=)=++(?=[\x80-\xff\0])")
 """Octets that quoted-printable may not have, and each "=" before one, which would begin another escape."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/= \t]")
@@ -51,7 +52,7 @@ def rewrap_base64(encoded: bytes) -> bytes | None:
 
 def is_shorter_quoted(content: bytes) -> bool:
     """Whether quoted-printable is the better of the two encodings for it."""
-    escapes = len(content) - len(_ESCAPED.sub(b"", content.replace(b"\r\n", b"")))
+    escapes = len(content.replace(b"\r\n", b"").translate(None, _UNESCAPED))
     return escapes <= QUOTED_SHARE_MAX * len(content)
 
 

@@ -48,14 +48,13 @@ PARTS_MAX = 10_000
 Say = Callable[[str], None]
 """Told, in a sentence for the sender, what was taken for granted."""
 
-_BARE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _DKIM_SIGNATURE = re.compile(rb"^dkim-signature[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _SPACE_BEFORE_COLON = re.compile(rb"\A([!-9;-~]+)[ \t]+:")
 
 
 def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bool:
     """Whether a letter can travel as it is; `eight_bit`: the next hop has 8BITMIME, `utf8`: it has SMTPUTF8 too."""
-    if not letter.endswith(b"\r\n") or _BARE_NEWLINE.search(letter) or MAILBOX_LINES.match(letter):
+    if not letter.endswith(b"\r\n") or _has_bare_newline(letter) or MAILBOX_LINES.match(letter):
         return False
     header, _, body = take_apart(letter)
     if not _is_fit_header(header, utf8=utf8) or has_strange_line(header) or not is_fit(body, eight_bit=eight_bit):
@@ -78,7 +77,7 @@ def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = 
     normal += b"" if normal.endswith(b"\r\n") else b"\r\n"
     above = MAILBOX_LINES.match(normal)
     normal = normal[above.end() :] if above else normal
-    if _BARE_NEWLINE.search(letter) and has_binary_part(read_entity(normal, b"text/plain", is_letter=True)):
+    if _has_bare_newline(letter) and has_binary_part(read_entity(normal, b"text/plain", is_letter=True)):
         raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
     lines_above = above[0].count(b"\n") if above else 0
     safe = _Parts(eight_bit, utf8, say).entity(normal, b"text/plain", 0, 1 + lines_above, "")
@@ -225,6 +224,11 @@ class _Parts:
             )
         self.say("text outside of all parts, which mail programs do not show, is kept as quoted-printable")
         return encode_quoted_printable(text)
+
+
+def _has_bare_newline(letter: bytes) -> bool:
+    """Whether a CR or an LF is no half of a CRLF."""
+    return not letter.count(b"\r") == letter.count(b"\r\n") == letter.count(b"\n")
 
 
 def _is_fit_header(raw: bytes, *, utf8: bool) -> bool:
