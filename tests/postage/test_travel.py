@@ -273,3 +273,46 @@ def test_real_letters_say_the_same_afterwards():
 
         assert is_safe(safe, eight_bit=False), name
         assert content(safe) == content(letter), name
+
+
+@pytest.mark.parametrize("octets", [991, 998])
+def test_a_line_that_sendmail_would_cut_is_encoded_though_the_rfc_allows_it(octets):
+    body, field = b"x" * octets, b"Subject: " + b"x" * (octets - 9)
+
+    for letter in (HEAD + b"\r\n" + body + b"\r\n", HEAD + field + b"\r\n\r\nShall we?\r\n"):
+        safe = make_safe(letter, eight_bit=True)
+
+        assert all(len(line) <= 990 for line in safe.split(b"\r\n"))
+        assert content(safe) == content(letter)
+
+
+SIGNED = b'Content-Type: multipart/signed; boundary="b"\r\n\r\n--b\r\n\r\n%b\r\n--b\r\n\r\nsigned\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        HEAD + SIGNED % (b"x" * 998),
+        b"DKIM-Signature: v=1\r\n" + HEAD + b"\r\n" + b"x" * 998 + b"\r\n",
+        HEAD + b"References:\r\n <" + b"x" * 990 + b"@x>\r\n\r\nShall we?\r\n",
+        HEAD + b"Content-Type: message/delivery-status\r\n\r\nX: " + b"x" * 990 + b"\r\n",
+    ],
+)
+def test_where_nothing_may_be_altered_a_line_is_as_long_as_the_rfc_allows_and_it_is_said(letter):
+    said = []
+
+    assert make_safe(letter, eight_bit=False, say=said.append) is letter
+    assert ["sendmail" in text for text in said] == [True]
+
+
+def test_beside_a_signed_part_with_such_a_line_all_others_are_made_safe():
+    signed = SIGNED % (b"x" * 998)
+    outer = HEAD + b'Content-Type: multipart/mixed; boundary="o"\r\n\r\n--o\r\n%b\r\n--o\r\n\r\n' % signed
+    said = []
+
+    safe = make_safe(outer + UMLAUTS + b"--o--\r\n", eight_bit=False, say=said.append)
+
+    assert safe.isascii()
+    assert signed in safe
+    assert ["sendmail" in text for text in said] == [True]
+    assert make_safe(safe, eight_bit=False) is safe

@@ -13,8 +13,8 @@ define(`confDOMAIN_NAME', `{domain}')dnl
 define(`confSERVICE_SWITCH_FILE', `/etc/mail/service.switch-nodns')dnl
 define(`confDELIVERY_MODE', `interactive')dnl
 define(`confTO_IDENT', `0s')dnl
-define(`SMART_HOST', `relay:[127.0.0.1]')dnl
-define(`RELAY_MAILER_ARGS', `TCP $h {next_hop}')dnl
+define(`SMART_HOST', `esmtp:[127.0.0.1]')dnl
+define(`ESMTP_MAILER_ARGS', `TCP $h {next_hop}')dnl
 FEATURE(`no_default_msa')dnl
 FEATURE(`promiscuous_relay')dnl
 FEATURE(`accept_unresolvable_domains')dnl
@@ -23,7 +23,7 @@ DAEMON_OPTIONS(`Port={port}, Addr=127.0.0.1, Name=MTA')dnl
 MAILER(`local')dnl
 MAILER(`smtp')dnl
 """
-"""Debian's, without DNS; each letter is handed on before its sender hears that it was taken."""
+"""Debian's, without DNS, with the mailer that it has for all the world's servers (it cuts long lines); each letter is handed on before its sender hears that it was taken."""
 
 
 class Sendmail(Chroot):

@@ -50,6 +50,8 @@ LETTERS = {
     "an empty Date": f"From: {ANN}\r\nTo: {BOB}\r\nDate:\r\n{ID}\r\nShall we?\r\n",
     "an empty Message-ID": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}Message-ID: \r\n\r\nShall we?\r\n",
     "a line that is no field": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}Shall we?\r\n\r\nHave tea?\r\n",
+    "a line of 995 octets": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}\r\n{'x' * 995}\r\n",
+    "a field of 995 octets": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}Subject: {'x' * 986}\r\n\r\nShall we?\r\n",
     "a mailbox's line": f"From ann Wed Nov 18\r\n>From bob Wed Nov 18\r\nFrom: {ANN}\r\nTo: {BOB}\r\n{REST}",
 }
 """Each is altered by a server at least, where it is sent as it stands."""

@@ -5,6 +5,8 @@ import re
 
 LINE_OCTETS_MAX = 998
 """RFC 5321 section 4.5.3.1.6, RFC 5322 section 2.1.1; CRLF not counted."""
+UNCUT_OCTETS_MAX = 990
+"""The longest line that sendmail hands on (its mailers' L=990): a longer one it cuts, with a "!" at the end."""
 QUOTED_LINE_OCTETS = 76
 """RFC 2045 section 6.7: the longest line of quoted-printable, soft break included."""
 QUOTED_SHARE_MAX = 0.18
@@ -44,10 +46,10 @@ def rewrap_base64(encoded: bytes) -> bytes | None:
     if (
         not encoded.isascii()
         or b"\0" in encoded
-        or any(len(line) > LINE_OCTETS_MAX and _NOT_BASE64.search(line) for line in lines)
+        or any(len(line) > UNCUT_OCTETS_MAX and _NOT_BASE64.search(line) for line in lines)
     ):
         return None
-    return b"\r\n".join(_in_lines(line) if len(line) > LINE_OCTETS_MAX else line for line in lines)
+    return b"\r\n".join(_in_lines(line) if len(line) > UNCUT_OCTETS_MAX else line for line in lines)
 
 
 def is_shorter_quoted(content: bytes) -> bool:
@@ -69,10 +71,10 @@ def _quoted_line(line: bytes) -> bytes:
 
 def _requoted_line(line: bytes) -> bytes:
     unpadded = line.rstrip(b" \t")
-    if unpadded.endswith(b"=") or len(line) > LINE_OCTETS_MAX:
+    if unpadded.endswith(b"=") or len(line) > UNCUT_OCTETS_MAX:
         line = unpadded
     line = _UNQUOTED.sub(_escape, line)
-    return _soft_broken(line) if len(line) > LINE_OCTETS_MAX else line
+    return _soft_broken(line) if len(line) > UNCUT_OCTETS_MAX else line
 
 
 def _escape(octets: re.Match[bytes]) -> bytes:

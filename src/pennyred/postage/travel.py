@@ -1,10 +1,10 @@
 """A letter made safe to travel before it is stamped: afterwards nobody may have a reason to alter it.
 
-Safe is what RFC 5321 lets every server pass on untouched: CRLF line ends, lines of at most 998 octets, no NUL, a header
-of fields only, and eight-bit octets, or a label that speaks of some, only where the next hop has said 8BITMIME (bodies)
-or SMTPUTF8 (the header). A safe letter stays as it is, byte for byte. In others the transfer encoding of the parts that
-need it is changed (RFC 2045 section 6), never their content: what cannot be spelt in another way is refused, and
-nothing is left out.
+Safe is what RFC 5321 lets every server pass on untouched: CRLF line ends, lines of at most 998 octets (990 where that
+can be had, as sendmail cuts longer ones), no NUL, a header of fields only, and eight-bit octets, or a label that speaks
+of some, only where the next hop has said 8BITMIME (bodies) or SMTPUTF8 (the header). A safe letter stays as it is, byte
+for byte. In others the transfer encoding of the parts that need it is changed (RFC 2045 section 6), never their
+content: what cannot be spelt in another way is refused, and nothing is left out.
 """
 
 import codecs
@@ -16,6 +16,7 @@ from itertools import accumulate
 from pennyred.postage.encodedwords import Assume, assumed_charset, with_marks_apart, with_words_in
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.labels import relabelled
+from pennyred.postage.leaves import encode_leaf, with_encoding
 from pennyred.postage.letter import Field, parse_header
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.mimeparts import (
@@ -34,13 +35,7 @@ from pennyred.postage.mimeparts import (
     take_apart,
     type_of_parts,
 )
-from pennyred.postage.transfer import (
-    encode_base64_lines,
-    encode_quoted_printable,
-    is_shorter_quoted,
-    requote,
-    rewrap_base64,
-)
+from pennyred.postage.transfer import LINE_OCTETS_MAX, UNCUT_OCTETS_MAX, encode_quoted_printable
 from pennyred.postage.travelfields import fit_field, is_fit
 
 PARTS_MAX = 10_000
@@ -52,12 +47,14 @@ _DKIM_SIGNATURE = re.compile(rb"^dkim-signature[ \t]*:", re.IGNORECASE | re.MULT
 _SPACE_BEFORE_COLON = re.compile(rb"\A([!-9;-~]+)[ \t]+:")
 
 
-def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False) -> bool:
+def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, line_octets_max: int = LINE_OCTETS_MAX) -> bool:
     """Whether a letter can travel as it is; `eight_bit`: the next hop has 8BITMIME, `utf8`: it has SMTPUTF8 too."""
     if not letter.endswith(b"\r\n") or _has_bare_newline(letter) or MAILBOX_LINES.match(letter):
         return False
     header, _, body = take_apart(letter)
-    if not _is_fit_header(header, utf8=utf8) or has_strange_line(header) or not is_fit(body, eight_bit=eight_bit):
+    if not _is_fit_header(header, utf8=utf8, line_octets_max=line_octets_max) or has_strange_line(header):
+        return False
+    if not is_fit(body, eight_bit=eight_bit, line_octets_max=line_octets_max):
         return False
     return eight_bit or relabelled(letter) == letter
 
@@ -66,11 +63,34 @@ def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = 
     """The letter as it can travel: itself where it is safe already, else with the same content in other encodings.
 
     Every line end becomes CRLF, a CR that belongs to none a blank, as at the gate, a mailbox's "From " lines go, and an
-    empty line that is missing below a header is put there. Raises `MalformedLetter`, in a sentence for the sender,
-    where that cannot be done: a signed or encrypted part would have to be altered, an address needs SMTPUTF8, a limit
-    is exceeded, programs differ in how the letter is to be read.
+    empty line that is missing below a header is put there. Lines have 990 octets at most, or 998 where something signed
+    has such. Raises `MalformedLetter`, in a sentence for the sender, where that cannot be done: a signed or encrypted
+    part would have to be altered, an address needs SMTPUTF8, a limit is exceeded, programs differ in how the letter is
+    to be read.
     """
-    if is_safe(letter, eight_bit=eight_bit, utf8=utf8):
+    if is_safe(letter, eight_bit=eight_bit, utf8=utf8, line_octets_max=UNCUT_OCTETS_MAX):
+        return letter
+    if not _is_signed(letter) or not is_safe(letter, eight_bit=eight_bit, utf8=utf8):
+        said: list[str] = []
+        try:
+            made = _made_safe(letter, _Parts(eight_bit, utf8, said.append, UNCUT_OCTETS_MAX))
+        except MalformedLetter:
+            pass  # with the longer lines that the RFC allows it may do
+        else:
+            for text in said:
+                say(text)
+            return made
+    made = _made_safe(letter, _Parts(eight_bit, utf8, say, LINE_OCTETS_MAX))
+    say("a line of more than 990 octets has to stay: where sendmail cuts it on the way, the stamp is void")
+    return made
+
+
+def _is_signed(letter: bytes) -> bool:
+    return _DKIM_SIGNATURE.search(take_apart(letter)[0]) is not None
+
+
+def _made_safe(letter: bytes, parts: "_Parts") -> bytes:
+    if parts.is_safe(letter):
         return letter
     # A byte order mark, which some editors put first, is none of the letter either.
     normal = file_with_crlf(letter.removeprefix(codecs.BOM_UTF8))
@@ -80,12 +100,12 @@ def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = 
     if _has_bare_newline(letter) and has_binary_part(read_entity(normal, b"text/plain", is_letter=True)):
         raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
     lines_above = above[0].count(b"\n") if above else 0
-    safe = _Parts(eight_bit, utf8, say).entity(normal, b"text/plain", 0, 1 + lines_above, "")
-    safe = safe if eight_bit else relabelled(safe)
-    if not is_safe(safe, eight_bit=eight_bit, utf8=utf8):
+    safe = parts.entity(normal, b"text/plain", 0, 1 + lines_above, "")
+    safe = safe if parts.eight_bit else relabelled(safe)
+    if not parts.is_safe(safe):
         raise MalformedLetter("the letter cannot be put in a form that travels")
-    if safe != normal and _DKIM_SIGNATURE.search(take_apart(normal)[0]):
-        say("the letter had to be altered, and the DKIM signature that it bears no longer holds")
+    if safe != normal and _is_signed(normal):
+        parts.say("the letter had to be altered, and the DKIM signature that it bears no longer holds")
     return safe
 
 
@@ -100,14 +120,23 @@ class _Parts:
     eight_bit: bool
     utf8: bool
     say: Say
+    line_octets_max: int
     count: int = 0
+
+    def is_safe(self, letter: bytes) -> bool:
+        """Whether all of it can travel as it is."""
+        return is_safe(letter, eight_bit=self.eight_bit, utf8=self.utf8, line_octets_max=self.line_octets_max)
+
+    def is_fit(self, raw: bytes) -> bool:
+        """Whether a part, or something in one, can travel as it is."""
+        return is_fit(raw, eight_bit=self.eight_bit, line_octets_max=self.line_octets_max)
 
     def entity(self, raw: bytes, default_type: bytes, depth: int, line: int, charset: str) -> bytes:
         """The letter, or a part that begins in this line of it, in a letter of this charset; itself where it is fit."""
         self.count += 1
         if depth > NESTING_MAX or self.count > PARTS_MAX:
             raise MalformedLetter(f"a letter of more than {NESTING_MAX} parts in parts, or {PARTS_MAX} parts")
-        if depth and is_fit(raw, eight_bit=self.eight_bit):
+        if depth and self.is_fit(raw):
             return raw
         try:
             return self._mended(read_entity(raw, default_type, is_letter=depth == 0), depth, line, charset)
@@ -122,25 +151,29 @@ class _Parts:
         if entity.is_repaired:
             body_line -= 1
             self.say(f"line {body_line} is no header field: the text begins there, and an empty line is put before it")
-        if not is_fit(entity.above, eight_bit=self.eight_bit):
+        if not self.is_fit(entity.above):
             raise MalformedLetter("its first line is no header field, and cannot travel")
         charset = entity.content.charset or charset or first_charset(entity)
         header = self._header(entity, depth, line, charset)
         body = entity.body
-        if not is_fit(body, eight_bit=self.eight_bit):
+        if not self.is_fit(body):
             if not entity.content.is_certain:
                 raise MalformedLetter("programs differ in what its Content-Type says")
             encoding, body = self._body(entity, depth, body_line, charset)
             if depth == 0 and body != entity.body and not any(field.key == b"mime-version" for field in entity.fields):
                 header.append(b"MIME-Version: 1.0\r\n")  # without it some programs decode no part
             if encoding != entity.encoding():
-                header = _with_encoding(entity.fields, header, encoding)
+                header = with_encoding(entity.fields, header, encoding)
         return entity.above + b"".join(header) + entity.separator + body
 
     def _header(self, entity: Entity, depth: int, line: int, charset: str) -> list[bytes]:
         fit: list[bytes] = []
         for field in entity.fields:
-            if is_fit(field.raw, eight_bit=self.eight_bit) if depth else _is_fit_header(field.raw, utf8=self.utf8):
+            if (
+                self.is_fit(field.raw)
+                if depth
+                else _is_fit_header(field.raw, utf8=self.utf8, line_octets_max=self.line_octets_max)
+            ):
                 fit.append(_SPACE_BEFORE_COLON.sub(rb"\1:", field.raw))
             else:
                 try:
@@ -177,7 +210,7 @@ class _Parts:
         """The new transfer encoding, and the body."""
         media_type, encoding = entity.content.media_type, entity.encoding()
         if not entity.content.is_multipart and media_type not in LETTERS:
-            return _encode(entity.body, media_type, encoding)
+            return encode_leaf(entity.body, media_type, encoding)
         if encoding not in IDENTITY:
             name = media_type[:80].decode("ascii")
             raise MalformedLetter(f"a {name} part may not be encoded as a whole (RFC 2045 section 6.4)")
@@ -210,13 +243,13 @@ class _Parts:
                 part = self.entity(pieces[at][2:], default_type, depth + 1, lines[at + 1] + 1, charset)
                 pieces[at] = pieces[at][:2] + part
         body = b"".join(pieces)
-        if is_sealed and not is_fit(body, eight_bit=self.eight_bit):
+        if is_sealed and not self.is_fit(body):
             raise MalformedLetter(f"a {media_type.decode()} part cannot travel as it is; altering it would break it")
         return body
 
     def _unread(self, text: bytes, *, is_clear: bool = True) -> bytes:
         """What stands before the first part or behind the last one, where no program shows it: kept, though encoded."""
-        if is_fit(text, eight_bit=self.eight_bit):
+        if self.is_fit(text):
             return text
         if not is_clear:
             raise MalformedLetter(
@@ -231,43 +264,12 @@ def _has_bare_newline(letter: bytes) -> bool:
     return not letter.count(b"\r") == letter.count(b"\r\n") == letter.count(b"\n")
 
 
-def _is_fit_header(raw: bytes, *, utf8: bool) -> bool:
+def _is_fit_header(raw: bytes, *, utf8: bool, line_octets_max: int) -> bool:
     """As `is_fit`, for the letter's own header: eight-bit text may only be UTF-8 there (RFC 6532 section 3)."""
-    if not is_fit(raw, eight_bit=utf8):
+    if not is_fit(raw, eight_bit=utf8, line_octets_max=line_octets_max):
         return False
     try:
         raw.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _encode(body: bytes, media_type: bytes, encoding: bytes) -> tuple[bytes, bytes]:
-    """A leaf's new transfer encoding and body."""
-    if media_type.startswith(b"message/"):
-        shown = media_type[:80].decode("ascii")
-        raise MalformedLetter(f"a {shown} part has eight-bit octets or too long lines, and no encoding exists for it")
-    end = b"\r\n" if body.endswith(b"\r\n") else b""
-    if encoding == b"quoted-printable":
-        return encoding, requote(body)
-    if encoding == b"base64":
-        wrapped = rewrap_base64(body)
-        if wrapped is None:
-            raise MalformedLetter("a part in base64 has octets that are none, which programs read in different ways")
-        return encoding, wrapped
-    if encoding not in IDENTITY:
-        shown = encoding[:40].decode("ascii", "replace")
-        raise MalformedLetter(
-            f"a part with an encoding unknown here ({shown!r}) has eight-bit octets or too long lines"
-        )
-    if is_shorter_quoted(body):
-        return b"quoted-printable", encode_quoted_printable(body)
-    return b"base64", encode_base64_lines(body) + end
-
-
-def _with_encoding(fields: tuple[Field, ...], fit: list[bytes], encoding: bytes) -> list[bytes]:
-    """The fields, with this transfer encoding in the place of the old one or at the end."""
-    field = b"Content-Transfer-Encoding: " + encoding + b"\r\n"
-    places = [at for at, old in enumerate(fields) if old.key == b"content-transfer-encoding"]
-    new = [field if places[:1] == [at] else raw for at, raw in enumerate(fit) if at not in places[1:]]
-    return new if places else [*new, field]

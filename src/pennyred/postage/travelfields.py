@@ -1,4 +1,4 @@
-"""Header fields made fit to travel: raw eight-bit text as encoded words, lines of more than 998 octets folded.
+"""Header fields made fit to travel: raw eight-bit text as encoded words, lines of more than 990 octets folded.
 
 What a field means stays: unstructured text, names before addresses and comments become encoded words (RFC 2047),
 parameters become RFC 2231's, URIs get percent signs. Where no such spelling exists (an address, a message id, what a
@@ -18,7 +18,7 @@ from pennyred.postage.letter import Field
 from pennyred.postage.parameters import spell_parameters
 from pennyred.postage.phrases import spell_addresses, spell_comments, spell_ids, spell_text
 from pennyred.postage.structured import Token, tokens
-from pennyred.postage.transfer import LINE_OCTETS_MAX
+from pennyred.postage.transfer import LINE_OCTETS_MAX, UNCUT_OCTETS_MAX
 
 _FOLD_OCTETS = 76
 
@@ -44,14 +44,14 @@ _ROOM: dict[Grammar, bytes | str] = {
 """Behind which token white space may be added."""
 
 
-def is_fit(raw: bytes, *, eight_bit: bool) -> bool:
+def is_fit(raw: bytes, *, eight_bit: bool, line_octets_max: int = UNCUT_OCTETS_MAX) -> bool:
     """Whether a field, CRLF included, can travel as it is; `eight_bit`: raw eight-bit text may."""
-    return b"\0" not in raw and (eight_bit or raw.isascii()) and not has_long_line(raw)
+    return b"\0" not in raw and (eight_bit or raw.isascii()) and not has_long_line(raw, line_octets_max)
 
 
-def has_long_line(octets: bytes) -> bool:
-    """Whether a line between CRLFs has more than 998 octets."""
-    return len(octets) > LINE_OCTETS_MAX and any(len(line) > LINE_OCTETS_MAX for line in octets.split(b"\r\n"))
+def has_long_line(octets: bytes, line_octets_max: int = UNCUT_OCTETS_MAX) -> bool:
+    """Whether a line between CRLFs has more octets than that."""
+    return len(octets) > line_octets_max and any(len(line) > line_octets_max for line in octets.split(b"\r\n"))
 
 
 def fit_field(field: Field, assume: Assume = lambda octets: assumed_charset(octets, "")) -> bytes:
@@ -74,7 +74,7 @@ def fit_field(field: Field, assume: Assume = lambda octets: assumed_charset(octe
         raise MalformedLetter(f"field {_shown(field.key)}: {error}") from error
     if EIGHT_BIT.search(folded):
         raise MalformedLetter(f"field {_shown(field.key)} has eight-bit text where no encoding exists for it")
-    if has_long_line(folded):
+    if has_long_line(folded, LINE_OCTETS_MAX):
         raise MalformedLetter(f"field {_shown(field.key)} has a line of more than 998 octets that cannot be folded")
     return folded + b"\r\n"
 
@@ -123,7 +123,7 @@ def _folded(start: bytes, pieces: Iterable[bytes]) -> bytes:
             space = piece
             continue
         length = len(lines[-1]) + len(space) + len(piece)
-        if space and length > (LINE_OCTETS_MAX if lines[-1] == start else _FOLD_OCTETS):
+        if space and length > (UNCUT_OCTETS_MAX if lines[-1] == start else _FOLD_OCTETS):
             lines.append(space + piece)
         else:
             lines[-1] += space + piece
