@@ -1,5 +1,6 @@
 """A letter made safe keeps its content, and a safe letter its bytes."""
 
+import email
 import re
 
 import pytest
@@ -316,3 +317,38 @@ def test_beside_a_signed_part_with_such_a_line_all_others_are_made_safe():
     assert signed in safe
     assert ["sendmail" in text for text in said] == [True]
     assert make_safe(safe, eight_bit=False) is safe
+
+
+@pytest.mark.parametrize("attached", [b"\x89PNG \xff\xfe\x80", b"%PDF \xff and much that is ASCII"])
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\n--b--"])
+def test_a_file_at_the_end_of_a_letter_is_the_same_to_the_last_octet(attached, end):
+    letter = (
+        HEAD + b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n" + attached + end
+    )
+    if end.endswith(b"--"):
+        letter = HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + letter.removeprefix(HEAD)
+
+    *_, last = email.message_from_bytes(make_safe(letter, eight_bit=False)).walk()
+
+    assert last.get_payload(decode=True) == attached + (end if end == b"\r\n" else b"")
+
+
+@pytest.mark.parametrize("charset", ["utf-16be", "UTF-16", "utf-32be", "iso-10646-ucs-2"])
+@pytest.mark.parametrize("encoding", ["8bit", "binary"])
+def test_a_text_in_which_a_line_end_is_half_a_character_is_refused_and_not_altered(charset, encoding):
+    text = "\u4e0a\u6d77".encode("utf-16-be")  # Shanghai: its first character ends in LF
+    fields = f"Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+
+    with pytest.raises(MalformedLetter, match="line ends"):
+        make_safe(HEAD + fields.encode() + text, eight_bit=False)
+
+
+def test_a_digests_letter_says_that_it_is_one_where_it_is_altered():
+    """Programs that take it for a text would show its encoding."""
+    digest = HEAD + b"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\n" + HEAD + b"\r\n%b\r\n--b--\r\n"
+
+    safe = make_safe(digest % UMLAUTS, eight_bit=False)
+
+    assert b"--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: " in safe
+    assert content(safe) == content(digest % UMLAUTS)
+    assert make_safe(digest % b"plain", eight_bit=False) == digest % b"plain"

@@ -30,7 +30,8 @@ def encode_leaf(body: bytes, media_type: bytes, encoding: bytes) -> tuple[bytes,
         raise MalformedLetter(
             f"a part with an encoding unknown here ({shown!r}) has eight-bit octets or too long lines"
         )
-    if is_shorter_quoted(body):
+    # A letter ends with a line end: one that has none gets it. Behind base64 it is none of what is encoded.
+    if is_shorter_quoted(body) and (end or media_type.startswith(b"text/")):
         return b"quoted-printable", encode_quoted_printable(body)
     return b"base64", encode_base64_lines(body) + end
 

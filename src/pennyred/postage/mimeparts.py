@@ -26,6 +26,8 @@ _MEDIA_TYPE = re.compile(rb"\s*([^\s/;()]+)\s*/\s*([^\s/;()]+)")
 _NO_FIELD = re.compile(rb"(?:\A|\r\n)(?![!-9;-~]+[ \t]*:|[ \t]|\r\n|\Z)|\A[ \t]")
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
 _CHARSETS_SOUGHT = 50
+_WIDE_CHARSET = re.compile(r"utf-?(?:16|32)|ucs-?[24]|(?:cs)?iso-?10646|(?:cs)?unicode", re.IGNORECASE)
+"""The octets of CR and LF are halves of other characters there: no text of mail without an encoding (RFC 2781)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,8 @@ def has_binary_part(entity: Entity, depth: int = 0) -> bool:
     elif entity.content.is_multipart:
         inner = [part[2:] for part in entity.split()[1][2::2]]
     elif (encoding := entity.encoding()) in IDENTITY:
-        return b"\0" in entity.body or (encoding == b"binary" and not media_type.startswith(b"text/"))
+        is_binary = encoding == b"binary" and not media_type.startswith(b"text/")
+        return is_binary or b"\0" in entity.body or _WIDE_CHARSET.match(entity.content.charset) is not None
     return any(has_binary_part(_as_it_is(part, type_of_parts(media_type)), depth + 1) for part in inner)
 
 

@@ -94,19 +94,23 @@ def _made_safe(letter: bytes, parts: "_Parts") -> bytes:
         return letter
     # A byte order mark, which some editors put first, is none of the letter either.
     normal = file_with_crlf(letter.removeprefix(codecs.BOM_UTF8))
-    normal += b"" if normal.endswith(b"\r\n") else b"\r\n"
     above = MAILBOX_LINES.match(normal)
     normal = normal[above.end() :] if above else normal
     if _has_bare_newline(letter) and has_binary_part(read_entity(normal, b"text/plain", is_letter=True)):
         raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
     lines_above = above[0].count(b"\n") if above else 0
-    safe = parts.entity(normal, b"text/plain", 0, 1 + lines_above, "")
+    # The last line gets its end when all is encoded: a file in it may have none.
+    safe = _ended(parts.entity(normal, b"text/plain", 0, 1 + lines_above, ""))
     safe = safe if parts.eight_bit else relabelled(safe)
     if not parts.is_safe(safe):
         raise MalformedLetter("the letter cannot be put in a form that travels")
-    if safe != normal and _is_signed(normal):
+    if safe != _ended(normal) and _is_signed(normal):
         parts.say("the letter had to be altered, and the DKIM signature that it bears no longer holds")
     return safe
+
+
+def _ended(letter: bytes) -> bytes:
+    return letter if letter.endswith(b"\r\n") else letter + b"\r\n"
 
 
 class _PlacedError(MalformedLetter):
@@ -162,6 +166,9 @@ class _Parts:
             encoding, body = self._body(entity, depth, body_line, charset)
             if depth == 0 and body != entity.body and not any(field.key == b"mime-version" for field in entity.fields):
                 header.append(b"MIME-Version: 1.0\r\n")  # without it some programs decode no part
+            if entity.content.media_type in LETTERS and not any(one.key == b"content-type" for one in entity.fields):
+                # In a digest, that need not be said, but not all programs know.
+                header = [*header, b"Content-Type: " + entity.content.media_type + b"\r\n"]
             if encoding != entity.encoding():
                 header = with_encoding(entity.fields, header, encoding)
         return entity.above + b"".join(header) + entity.separator + body
