@@ -116,6 +116,16 @@ class TestStamp:
             "e@f.example",
         ]
 
+    def test_it_is_said_where_a_server_on_the_way_would_not_take_so_much(self, run):
+        people = ", ".join(f"b{number}@b.example" for number in range(50))
+        letter = f"To: {people}\r\nFrom: ann@sender.example\r\n\r\nHello\r\n".encode()
+
+        said = run("stamp", stdin=letter)
+
+        assert names(said.out).count(b"x-postage-stamp") == 50
+        assert "and sendmail takes no letter of more than 32,768" in said.err
+        assert "sendmail" not in run("stamp", stdin=TWO_DOMAINS.replace(b"Bcc", b"Reply-To")).err
+
     @pytest.mark.parametrize(
         "letter",
         [

@@ -28,6 +28,7 @@ from pennyred.postage.digest import header_hash
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Reason
+from pennyred.postage.serverlimits import told_limits
 from pennyred.postage.travel import make_safe
 from pennyred.postage.verdict import LicenceCache, judge_parsed
 from pennyred.services.franking import completed, stamp_letter, without_blind
@@ -211,3 +212,25 @@ def test_a_letter_that_says_more_bits_than_it_has_is_not_encoded_anew():
             end.until(lambda: len(end.fake.letters) == 2)
 
     assert {reason(arrived.letter) for arrived in end.letters} == {Reason.STAMPED, Reason.STAMPED_MODIFIED}
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("Postfix", "To: " + ",\r\n ".join(f'"Ann, Dr." <ann.{n}@dep.x.example>' for n in range(790))),
+        ("Postfix", f"To: {BOB}\r\nSubject: " + "\r\n ".join(["x" * 70] * 1500)),
+        ("sendmail", f"To: {BOB}\r\n" + "\r\n".join(f"X-{n}: {'x' * 900}" for n in range(40))),
+    ],
+)
+def test_what_a_server_does_not_take_whole_is_told_its_sender(name, fields, request):
+    way = request.getfixturevalue(name.lower())
+    letter = stamped(f"From: {ANN}\r\n{fields}\r\n{DATE}{ID}\r\nShall we?\r\n")
+
+    told = list(told_limits(letter))
+
+    assert any(name in text for text in told)
+    if name == "sendmail":
+        with pytest.raises(AssertionError, match="552"):
+            way(letter)
+    else:
+        assert reason(way[0](letter)) is not Reason.STAMPED

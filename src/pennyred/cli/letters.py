@@ -20,6 +20,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.reasons import Reason
+from pennyred.postage.serverlimits import told_limits
 from pennyred.postage.travel import make_safe
 from pennyred.services.franking import (
     BLIND,
@@ -70,6 +71,7 @@ def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, a
     _tell_of_repeats(to)
     letter = _completed(without_blind(letter), wallet)
     stamped = _stamped(letter, dict.fromkeys(recipients, price), wallet)
+    _tell_of_limits(stamped)
     if as_json:
         print_json({"recipients": recipients, "letter": stamped.decode("utf-8", "surrogateescape")})
     else:
@@ -106,6 +108,7 @@ def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file
         recipients = _recipients(letter, to)
         _tell_of_repeats(to)
         letter = _completed(letter, wallet)
+        _tell_of_limits(letter)
         price = price_at(submission, wallet.issuer, max_price)
         paid = [
             send_paid(submission, origin, copy, price, max_price, lambda one, prices: _stamped(one, prices, wallet))
@@ -168,6 +171,11 @@ def _completed(letter: bytes, wallet: Wallet) -> bytes:
         domain=(author.domain if author else "") or own,
         say=_say,
     )
+
+
+def _tell_of_limits(letter: bytes) -> None:
+    for text in told_limits(letter):
+        _say(text)
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,38 @@
+"""What servers on a letter's way do not take whole, though no RFC limits it.
+
+Found by sending letters through them (tests/wire/test_submitted.py). Nothing of a letter can be spelt shorter, and by
+other ways it arrives; so its sender is told, and decides.
+"""
+
+import re
+from collections.abc import Iterator
+
+from pennyred.postage.letter import parse_header, split_letter
+
+FIELD_OCTETS_MAX = 102_400
+"""Postfix's `header_size_limit`: it drops the lines of a field behind so many octets."""
+ADDRESS_TOKENS_MAX = 10_240
+"""Postfix's `header_address_token_limit`: where it writes an address field anew, it drops what is behind so many."""
+HEADER_OCTETS_MAX = 32_768
+"""sendmail's `MaxHeadersLength`: it refuses a letter with more."""
+
+_OF_ADDRESSES = (b"from", b"to", b"cc")
+_TOKEN = re.compile(
+    rb'"(?:[^"\\]|\\.)*"?|\((?:[^()\\]|\\.)*\)?|\[[^\]]*\]?|[()<>\[\]:;@,.]|[^\s()<>\[\]:;@,."]+', re.DOTALL
+)
+
+
+def told_limits(letter: bytes) -> Iterator[str]:
+    """A sentence for the sender on each limit that a letter is beyond."""
+    section = split_letter(letter)[0]
+    for field in parse_header(section).fields:
+        name = field.key[:40].decode("ascii").capitalize()
+        if len(field.raw) > FIELD_OCTETS_MAX:
+            yield f"the {name} field has {len(field.raw):,} octets: Postfix drops what is beyond {FIELD_OCTETS_MAX:,}"
+        elif field.key in _OF_ADDRESSES and (count := len(_TOKEN.findall(field.value))) > ADDRESS_TOKENS_MAX:
+            yield (
+                f"the {name} field has {count:,} words and signs: a sender's own Postfix may drop those beyond"
+                f" {ADDRESS_TOKENS_MAX:,}, and the stamps are void then; write to fewer people at once, or by Bcc"
+            )
+    if len(section) > HEADER_OCTETS_MAX:
+        yield f"the header has {len(section):,} octets, and sendmail takes no letter of more than {HEADER_OCTETS_MAX:,}"
