@@ -352,3 +352,31 @@ def test_a_digests_letter_says_that_it_is_one_where_it_is_altered():
     assert b"--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: " in safe
     assert content(safe) == content(digest % UMLAUTS)
     assert make_safe(digest % b"plain", eight_bit=False) == digest % b"plain"
+
+
+UNENDED = HEAD + b'Content-Type: multipart/mixed; boundary="o"\r\n\r\n--o\r\n%b\r\n--o\r\n\r\nlast\r\n'
+INNER = b'Content-Type: multipart/alternative; boundary="i"\r\n\r\n--i\r\n\r\none\r\n--i\r\n\r\ntwo'
+
+
+@pytest.mark.parametrize("eight_bit", [False, True])
+def test_the_last_boundary_that_sendmail_would_add_is_there_before_it_is_stamped(eight_bit):
+    letter = UNENDED % INNER
+
+    safe = make_safe(letter, eight_bit=eight_bit)
+
+    assert safe == letter.replace(b"two\r\n", b"two\r\n--i--\r\n") + b"\r\n--o--\r\n"
+    assert parts(safe) == parts(letter)
+    assert make_safe(safe, eight_bit=eight_bit) is safe
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        (HEAD + SIGNED % b"x").replace(b"--b--\r\n", b""),
+        b"DKIM-Signature: v=1\r\n" + UNENDED % INNER,
+        HEAD + b"Content-Type: multipart/mixed\r\n\r\n--o\r\n\r\nno boundary is named\r\n",
+        HEAD + b"Content-Type: multipart/mixed; boundary=o\r\n\r\nno boundary is there\r\n",
+    ],
+)
+def test_what_is_signed_or_has_no_boundary_gets_none(letter):
+    assert make_safe(letter, eight_bit=False) is letter

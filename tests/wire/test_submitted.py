@@ -53,6 +53,8 @@ LETTERS = {
     "a line that is no field": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}Shall we?\r\n\r\nHave tea?\r\n",
     "a line of 995 octets": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}\r\n{'x' * 995}\r\n",
     "a field of 995 octets": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}Subject: {'x' * 986}\r\n\r\nShall we?\r\n",
+    "no last boundary": f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b"
+    "\r\nContent-Type: multipart/alternative; boundary=i\r\n\r\n--i\r\n\r\none\r\n--i\r\n\r\ntwo\r\n--b\r\n\r\nthree\r\n",
     "a mailbox's line": f"From ann Wed Nov 18\r\n>From bob Wed Nov 18\r\nFrom: {ANN}\r\nTo: {BOB}\r\n{REST}",
 }
 """Each is altered by a server at least, where it is sent as it stands."""

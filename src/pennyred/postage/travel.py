@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
+from pennyred.postage.closing import closed
 from pennyred.postage.encodedwords import Assume, assumed_charset, with_marks_apart, with_words_in
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.labels import relabelled
@@ -56,7 +57,7 @@ def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, line_octets_m
         return False
     if not is_fit(body, eight_bit=eight_bit, line_octets_max=line_octets_max):
         return False
-    return eight_bit or relabelled(letter) == letter
+    return _spelt_as_servers_do(letter, eight_bit=eight_bit) == letter
 
 
 def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = lambda _: None) -> bytes:
@@ -101,12 +102,19 @@ def _made_safe(letter: bytes, parts: "_Parts") -> bytes:
     lines_above = above[0].count(b"\n") if above else 0
     # The last line gets its end when all is encoded: a file in it may have none.
     safe = _ended(parts.entity(normal, b"text/plain", 0, 1 + lines_above, ""))
-    safe = safe if parts.eight_bit else relabelled(safe)
+    safe = _spelt_as_servers_do(safe, eight_bit=parts.eight_bit)
     if not parts.is_safe(safe):
         raise MalformedLetter("the letter cannot be put in a form that travels")
     if safe != _ended(normal) and _is_signed(normal):
         parts.say("the letter had to be altered, and the DKIM signature that it bears no longer holds")
     return safe
+
+
+def _spelt_as_servers_do(letter: bytes, *, eight_bit: bool) -> bytes:
+    """A letter that can travel, with what some servers would mend; itself below a signature, which may be over it."""
+    if _is_signed(letter):
+        return letter
+    return closed(letter if eight_bit else relabelled(letter))
 
 
 def _ended(letter: bytes) -> bytes:
