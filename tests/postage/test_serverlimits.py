@@ -43,3 +43,13 @@ def test_it_is_said_where_sendmail_would_refuse_the_letter():
 def test_usual_letters_are_sent_in_silence():
     assert not list(told_limits(b"To: " + people(50) + b"\r\n" + REST))
     assert not list(told_limits(b"a line that is no field\r\n" + REST))
+
+
+def test_it_is_said_where_sendmail_would_cut_a_files_name():
+    def attached(count: int) -> bytes:
+        names = b";\r\n ".join(b"filename*%d*=%b" % (at, b"%C3%BC" * 10) for at in range(count))
+        return REST + b"--b\r\nContent-Disposition: attachment;\r\n " + names + b"\r\n\r\nShall we?\r\n"
+
+    assert not list(told_limits(attached(25)))
+    [told] = told_limits(attached(30))
+    assert told.startswith("a Content-Disposition field")

@@ -236,3 +236,13 @@ def test_what_a_server_does_not_take_whole_is_told_its_sender(name, fields, requ
             way(letter)
     else:
         assert reason(way[0](letter)) is not Reason.STAMPED
+
+
+def test_a_files_name_that_sendmail_cuts_is_told_its_sender(sendmail):
+    names = ";\r\n ".join(f"filename*{at}*={'%C3%BC' * 10}" for at in range(30))
+    body = f"--b\r\nContent-Disposition: attachment;\r\n {names}\r\n\r\nShall we?\r\n--b--\r\n"
+    mime = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+    letter = stamped(f"From: {ANN}\r\nTo: {BOB}\r\n{DATE}{ID}{mime}\r\n{body}")
+
+    assert any("Content-Disposition" in text for text in told_limits(letter))
+    assert reason(sendmail(letter)) is Reason.STAMPED_MODIFIED

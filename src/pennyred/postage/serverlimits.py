@@ -13,12 +13,17 @@ FIELD_OCTETS_MAX = 102_400
 """Postfix's `header_size_limit`: it drops the lines of a field behind so many octets."""
 ADDRESS_TOKENS_MAX = 10_240
 """Postfix's `header_address_token_limit`: where it writes an address field anew, it drops what is behind so many."""
+MIME_FIELD_OCTETS_MAX = 2048
+"""sendmail's `MaxMimeHeaderLength`: it cuts a Content- field of a letter, or of a part in it, to so many octets."""
 HEADER_OCTETS_MAX = 32_768
 """sendmail's `MaxHeadersLength`: it refuses a letter with more."""
 
 _OF_ADDRESSES = (b"from", b"to", b"cc")
 _TOKEN = re.compile(
     rb'"(?:[^"\\]|\\.)*"?|\((?:[^()\\]|\\.)*\)?|\[[^\]]*\]?|[()<>\[\]:;@,.]|[^\s()<>\[\]:;@,."]+', re.DOTALL
+)
+_LONG_MIME_FIELD = re.compile(
+    rb"^(content-[a-z-]+)[ \t]*:(?:[^\n]|\n[ \t]){%d}" % MIME_FIELD_OCTETS_MAX, re.IGNORECASE | re.MULTILINE
 )
 
 
@@ -34,5 +39,10 @@ def told_limits(letter: bytes) -> Iterator[str]:
                 f"the {name} field has {count:,} words and signs: a sender's own Postfix may drop those beyond"
                 f" {ADDRESS_TOKENS_MAX:,}, and the stamps are void then; write to fewer people at once, or by Bcc"
             )
+    if found := _LONG_MIME_FIELD.search(letter):
+        yield (
+            f"a {found[1].decode('ascii')} field, such as with a file's long name, has more than"
+            f" {MIME_FIELD_OCTETS_MAX:,} octets, and sendmail cuts off the rest"
+        )
     if len(section) > HEADER_OCTETS_MAX:
         yield f"the header has {len(section):,} octets, and sendmail takes no letter of more than {HEADER_OCTETS_MAX:,}"
