@@ -376,7 +376,8 @@ def test_the_last_boundary_that_sendmail_would_add_is_there_before_it_is_stamped
         b"DKIM-Signature: v=1\r\n" + UNENDED % INNER,
         HEAD + b"Content-Type: multipart/mixed\r\n\r\n--o\r\n\r\nno boundary is named\r\n",
         HEAD + b"Content-Type: multipart/mixed; boundary=o\r\n\r\nno boundary is there\r\n",
+        HEAD + b'Content-Type: multipart/mixed; boundary="o "\r\n\r\n--o \r\n\r\nis the blank part of it?\r\n',
     ],
 )
-def test_what_is_signed_or_has_no_boundary_gets_none(letter):
+def test_what_is_signed_or_has_no_boundary_of_certain_spelling_gets_none(letter):
     assert make_safe(letter, eight_bit=False) is letter

@@ -39,7 +39,7 @@ def _body(entity: Entity, depth: int) -> bytes:
         if closes(pieces[at - 1], boundary):
             return b"".join(pieces)
         pieces[at] = pieces[at][:2] + _closed(pieces[at][2:], default_type, depth + 1)
-    if len(pieces) == 1:
-        return entity.body
+    if len(pieces) == 1 or any(delimiter.lstrip(b"\r\n") != b"--" + boundary for delimiter in pieces[1::2]):
+        return entity.body  # programs differ in whether a blank at the end of a line belongs to the boundary
     end = b"\r\n" if pieces[-1].endswith(b"\r\n") else b""
     return b"".join(pieces) + b"\r\n--" + boundary + b"--" + end
