@@ -3,7 +3,8 @@
 As Postfix reads a letter, which most of the world's mail has passed: CRs before an LF are one line end with it, an LF
 alone is one too, and a CR anywhere else is a blank (its `cleanup_replace_stray_cr_lf`). A program that writes a text
 file's CRLF as CR CR LF means one line end: with two, a header would be cut in the middle, its rest become body, and a
-stamped letter be another one.
+stamped letter be another one. (With `smtpd_forbid_bare_newline = normalize` Postfix 3.7 takes the CRs too many for
+blanks, and the empty line below a header for one that goes on. That is not followed.)
 """
 
 CR_RUN_MAX = 1023
