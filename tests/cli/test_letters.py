@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fake_upstream import KEYWORDS, FakeUpstream
@@ -327,6 +328,21 @@ class TestSend:
         server.answers[b"."].append(LATER)
 
         assert "451 4.3.0" in run("send", "--via", via(server), file, status=75).text
+
+    @pytest.mark.parametrize("answers", [[], [LATER]], ids=["taken", "one of two is"])
+    @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])
+    def test_what_was_sent_and_could_not_be_told_is_not_called_later(self, home, tmp_path, server, answers, as_json):
+        """Who goes by 75 would send all of it again, and pay again."""
+        server.answers[b"."] += [b"250 ok\r\n", *answers]
+        (tmp_path / "two.eml").write_bytes(TWO_DOMAINS.replace(b"Bcc: x@b.example\r\n", b""))
+        command = [sys.executable, "-m", "pennyred", "send", "--via", via(server), "two.eml", *as_json]
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+                env=os.environ | {"PENNYRED_HOME": str(home)},
+            )  # fmt: skip
+        assert done.returncode == 74, done.stderr
+        assert "done, but it could not be told on standard output: no space left on the disk; " in done.stderr
 
     def test_text_stays_eight_bit_where_the_server_takes_it_and_only_there(self, run, server):
         letter = LETTER + "Grüße\r\n".encode()

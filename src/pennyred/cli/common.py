@@ -1,7 +1,8 @@
 """What all commands share: where the settings are, `--json`, and which exit status an error means.
 
-0 done; 1 refused by a rule, whose name is printed; 2 wrong usage or settings; 70 (EX_SOFTWARE) a mistake of ours; 75
-(EX_TEMPFAIL) the world did not answer.
+0 done; 1 refused by a rule, whose name is printed; 2 wrong usage or settings; 70 (EX_SOFTWARE) a mistake of ours; 74
+(EX_IOERR) done, but it could not be told, so that whoever repeats it does it twice; 75 (EX_TEMPFAIL) the world did not
+answer.
 """
 
 import asyncio
@@ -20,12 +21,13 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from pennyred.config import BadSettings, Complaint, GateSettings, OfficeSettings, Settings, find_settings, read_settings
-from pennyred.failures import lasts, told
+from pennyred.failures import lasts, told, what
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 
 REFUSED = 1
 USAGE = 2
 INTERNAL = 70
+UNTOLD = 74
 TEMPFAIL = 75
 DOMAINS_SHOWN_MAX = 5
 P = ParamSpec("P")
@@ -39,6 +41,31 @@ class RuleRefused(PennyRedError):  # noqa: N818 - a refusal, with its name
         super().__init__(text)
         self.reason = reason
         self.document = document
+
+
+class Untold(PennyRedError):  # noqa: N818 - the work is done
+    """What was asked for is done, and standard output has no room for saying so, or no reader."""
+
+    reason = "untold"
+
+    def __init__(self, error: OSError, consequence: str) -> None:
+        why = "nobody reads it" if isinstance(error, BrokenPipeError) else what(error)
+        super().__init__(f"done, but it could not be told on standard output: {why}; {consequence}")
+
+
+@contextmanager
+def telling(consequence: str = "do not repeat it, or it is done twice") -> Iterator[None]:
+    """Print what has been done and must not be done again; raises `Untold` where it cannot be printed."""
+    try:
+        yield
+    except OSError as error:
+        raise Untold(error, consequence) from error
+
+
+def require_output(what_is_shown: str) -> None:
+    """Raise `UsageError` before what is shown only once is made, where nobody could see it."""
+    if sys.stdout is None:
+        raise click.UsageError(f"standard output is closed, and {what_is_shown} shown only once")
 
 
 def json_option(command: Callable[P, T]) -> Callable[P, T]:
@@ -73,8 +100,15 @@ def _report(error: Exception, *, as_json: bool) -> int:
     if status == INTERNAL:
         traceback.print_exception(error)
         message = f"a mistake of ours, please report it with the lines above: {type(error).__name__}: {error}"
-    if as_json:
-        print_json(getattr(error, "document", None) or {"error": {"reason": reason, "message": message}})
+    if as_json and status != UNTOLD:
+        document = getattr(error, "document", None)
+        try:
+            print_json(document or {"error": {"reason": reason, "message": message}})
+        except OSError as untold:
+            if document is None or status != TEMPFAIL:
+                raise
+            # "Try again" would be a mistake: some of it is done, and what is not stands in the document.
+            return _report(Untold(untold, "some of it is done: do not repeat all of it"), as_json=as_json)
     else:
         shown = message if isinstance(error, BadSettings) else f"pennyred: {message} ({reason})"
         click.echo(printable(shown), err=True)
@@ -94,6 +128,7 @@ def _status(error: Exception) -> tuple[int, str]:
         (LostKey, USAGE, "lost-key"),
         (DamagedWallet, USAGE, "damaged-account"),
         (Malformed, USAGE, "malformed"),
+        (Untold, UNTOLD, str(own_reason)),
         (Unavailable, TEMPFAIL, str(own_reason)),
         (PennyRedError, REFUSED, str(own_reason)),
         (OSError, *((USAGE, "file") if lasts(error) else (TEMPFAIL, "system"))),

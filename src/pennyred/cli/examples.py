@@ -2,12 +2,13 @@
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import json_option, print_json, print_table
 from pennyred.programs import examples as files
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", type=typed.plain, required=False)
 @json_option
 def examples(name: str | None, as_json: bool) -> None:
     """List the files of config/: every setting, recipes for mail servers, services, alerts; with NAME, print one.

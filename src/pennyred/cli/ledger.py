@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import (
     RuleRefused,
     json_option,
@@ -17,6 +18,7 @@ from pennyred.cli.common import (
     print_table,
     progress,
     run_async,
+    telling,
 )
 from pennyred.cli.databases import from_and_to
 from pennyred.ledger.moving import NotEmpty, NotTheSame, move
@@ -66,8 +68,8 @@ def ledger_migrate(context: click.Context, as_json: bool) -> None:
 
 
 @ledger.command("copy")
-@click.argument("source", metavar="FROM")
-@click.argument("target", metavar="TO")
+@click.argument("source", type=typed.plain, metavar="FROM")
+@click.argument("target", type=typed.plain, metavar="TO")
 @click.option("--trial", is_flag=True, help="Copy and compare only: FROM goes on being the ledger.")
 @json_option
 def ledger_copy(source: str, target: str, *, trial: bool, as_json: bool) -> None:
@@ -159,10 +161,11 @@ def ledger_restored(context: click.Context, *, as_json: bool) -> None:
     """
     head = run_async(_begun(office_settings(context).ledger))
     epoch = head.epochs[-1]
-    if as_json:
-        print_json({"epoch": len(head.epochs), "follows": epoch.follows, "id": epoch.id.hex()})
-    else:
-        click.echo(f"epoch {len(head.epochs)} begins behind batch {epoch.follows}; start the services")
+    with telling():
+        if as_json:
+            print_json({"epoch": len(head.epochs), "follows": epoch.follows, "id": epoch.id.hex()})
+        else:
+            click.echo(f"epoch {len(head.epochs)} begins behind batch {epoch.follows}; start the services")
 
 
 async def _begun(database: Path | str) -> BatchHead:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pennyred.cli import typed
-from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async
+from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async, telling
 from pennyred.cli.paying import MAX_PRICE_OPTION, PRICE_OPTION, Paid, price_at, send_paid, words_of
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.claims import author_of
@@ -79,7 +79,7 @@ def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, a
 
 
 @click.command()
-@click.option("--via", required=True, metavar="HOST[:PORT]", help="The server to hand the letter to.")
+@click.option("--via", type=typed.plain, required=True, metavar="HOST[:PORT]", help="The server to hand the letter to.")
 @click.option(
     "--from", "sender", type=typed.sender, metavar="ADDR", help="The envelope sender; else the account's address."
 )
@@ -114,10 +114,11 @@ def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file
             send_paid(submission, origin, copy, price, max_price, lambda one, prices: _stamped(one, prices, wallet))
             for copy in make_copies(letter, recipients.visible, recipients.bcc)
         ]
-    if not as_json:
-        for line in words_of(paid, price, host, max_price):
-            click.echo(printable(line))
-    _report_sent(paid, as_json=as_json)
+    with telling():
+        if not as_json:
+            for line in words_of(paid, price, host, max_price):
+                click.echo(printable(line))
+        _report_sent(paid, as_json=as_json)
 
 
 def _recipients(letter: bytes, to: Sequence[str]) -> Recipients:

@@ -6,7 +6,16 @@ from typing import Any
 import click
 
 from pennyred.cli import typed
-from pennyred.cli.common import RuleRefused, json_option, office_settings, print_json, print_table, run_async
+from pennyred.cli.common import (
+    RuleRefused,
+    json_option,
+    office_settings,
+    print_json,
+    print_table,
+    require_output,
+    run_async,
+    telling,
+)
 from pennyred.config import OfficeSettings
 from pennyred.ledger.protocol import Account, AccountOutcome, CreditOutcome
 from pennyred.postage.encoding import decode_base64
@@ -84,10 +93,11 @@ def account_credit(context: click.Context, account_id: str, stamps: int, reason:
     Example:  pennyred account credit k3v2mzq7p4xw5abc 500 --reason "invoice 17"
     """
     available = run_async(_credit(office_settings(context), account_id, stamps, reason))
-    if as_json:
-        print_json({"account": account_id, "credited": stamps, "available": available})
-    else:
-        click.echo(f"{stamps:,} stamps credited; {available:,} available")
+    with telling():
+        if as_json:
+            print_json({"account": account_id, "credited": stamps, "available": available})
+        else:
+            click.echo(f"{stamps:,} stamps credited; {available:,} available")
 
 
 async def _credit(settings: OfficeSettings, account_id: str, stamps: int, reason: str) -> int:
@@ -123,7 +133,7 @@ async def _close(settings: OfficeSettings, account_id: str) -> None:
 
 @account.command("rekey")
 @click.argument("account_id", type=typed.line, metavar="ACCOUNT")
-@click.argument("key")
+@click.argument("key", type=typed.plain)
 @json_option
 @click.pass_context
 def account_rekey(context: click.Context, account_id: str, key: str, as_json: bool) -> None:
@@ -173,11 +183,13 @@ def voucher_create(context: click.Context, stamps: int, count: int, as_json: boo
 
     Example:  pennyred voucher create --stamps 100 --count 10
     """
+    require_output("the codes are")
     codes = run_async(_vouchers(office_settings(context), stamps, count))
-    if as_json:
-        print_json({"vouchers": [{"code": code, "stamps": stamps} for code in codes]})
-    else:
-        click.echo("\n".join(codes))
+    with telling("those codes are lost, and nobody can use them: repeat it"):
+        if as_json:
+            print_json({"vouchers": [{"code": code, "stamps": stamps} for code in codes]})
+        else:
+            click.echo("\n".join(codes))
 
 
 async def _vouchers(settings: OfficeSettings, stamps: int, count: int) -> list[str]:
@@ -208,12 +220,14 @@ def receiver_add(context: click.Context, name: str, domains: tuple[str, ...], as
 
     Example:  pennyred receiver add acme --domain acme.example --domain acme.test
     """
+    require_output("the token is")
     added = run_async(_receiver(office_settings(context), name, domains))
-    if as_json:
-        print_json(added)
-    else:
-        click.echo(f"receiver {added['receiver']} for {', '.join(added['domains'])}; its token, shown only now:")
-        click.echo(added["token"])
+    with telling("that token is lost: add it under another name"):
+        if as_json:
+            print_json(added)
+        else:
+            click.echo(f"receiver {added['receiver']} for {', '.join(added['domains'])}; its token, shown only now:")
+            click.echo(added["token"])
 
 
 async def _receiver(settings: OfficeSettings, name: str, domains: tuple[str, ...]) -> dict[str, Any]:
@@ -239,7 +253,8 @@ def key_rotate(context: click.Context, as_json: bool) -> None:
     """
     settings = office_settings(context)
     selector, path = add_key(settings.signing_key, os.urandom(32))
-    if as_json:
-        print_json({"selector": selector, "file": str(path)})
-    else:
-        click.echo(f"new key {selector} in {path}; publish it (pennyred dns), then send the server SIGHUP")
+    with telling():
+        if as_json:
+            print_json({"selector": selector, "file": str(path)})
+        else:
+            click.echo(f"new key {selector} in {path}; publish it (pennyred dns), then send the server SIGHUP")

@@ -30,9 +30,9 @@ from pennyred.web.client import OfficeClient, OfficeRefused
 
 
 @click.command("open")
-@click.option("--office", metavar="URL", help="The post office, like https://post.example.org.")
+@click.option("--office", type=typed.plain, metavar="URL", help="The post office, like https://post.example.org.")
 @click.option("--address", type=typed.own_address, metavar="ADDR", help="Your e-mail address.")
-@click.option("--account", metavar="ACCOUNT", help="The account you had, whose key is lost or stolen.")
+@click.option("--account", type=typed.line, metavar="ACCOUNT", help="The account you had, whose key is lost or stolen.")
 @json_option
 def open_(office: str | None, address: str | None, account: str | None, as_json: bool) -> None:
     """Make a key pair, open an account, store the licence. Harmless when repeated: then `pennyred open` is enough.

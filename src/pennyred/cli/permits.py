@@ -40,7 +40,9 @@ def permit() -> None:
 
 @permit.command("add")
 @click.argument("user", type=typed.name)
-@click.option("--list", "lists", multiple=True, metavar="ID", help="What stands in its List-Id field.")
+@click.option(
+    "--list", "lists", type=typed.plain, multiple=True, metavar="ID", help="What stands in its List-Id field."
+)
 @click.option(
     "--domain",
     "domains",
@@ -50,7 +52,9 @@ def permit() -> None:
     help="All that is authenticated as this domain's.",
 )
 @click.option("--address", "addresses", type=typed.address, multiple=True, metavar="ADDR", help="One sender.")
-@click.option("--proof", default="", metavar="D|NET", help="Believe this domain (of a list) or network instead.")
+@click.option(
+    "--proof", type=typed.plain, default="", metavar="D|NET", help="Believe this domain (of a list) or network instead."
+)
 @click.option("--days", type=click.IntRange(1, DAYS_MAX), help="Default: until it is removed.")
 @json_option
 @click.pass_context
@@ -125,7 +129,7 @@ async def _listed(gate: GateSettings, user: str) -> list[Permit]:
 
 @permit.command("remove")
 @click.argument("user", type=typed.name)
-@click.argument("name")
+@click.argument("name", type=typed.plain)
 @json_option
 @click.pass_context
 def remove(context: click.Context, user: str, name: str, as_json: bool) -> None:

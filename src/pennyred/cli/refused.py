@@ -17,6 +17,7 @@ from pennyred.cli.common import (
     printable,
     run_async,
     settings_of,
+    telling,
 )
 from pennyred.config import BadSettings, Complaint, GateSettings
 from pennyred.failures import told
@@ -62,7 +63,7 @@ def refused_list(context: click.Context, to: str | None, days: int | None, as_js
 
 
 @refused.command("show")
-@click.argument("letter_id", metavar="ID")
+@click.argument("letter_id", type=typed.plain, metavar="ID")
 @click.option("--raw", is_flag=True, help="The whole letter as it came, byte for byte, and nothing else.")
 @json_option
 @click.pass_context
@@ -92,7 +93,7 @@ def refused_show(context: click.Context, letter_id: str, raw: bool, as_json: boo
 
 
 @refused.command("release")
-@click.argument("letter_ids", metavar="[ID]...", nargs=-1)
+@click.argument("letter_ids", type=typed.plain, metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All letters for the recipient that --to names.")
 @click.option("--to", type=typed.address, metavar="ADDR", help="Whose letters, with --all.")
 @click.option("--no-approve", is_flag=True, help="The sender needs a stamp the next time, too.")
@@ -124,7 +125,8 @@ def refused_release(
     done = run_async(
         _release(gate, quarantine, distinct, is_approving=not no_approve, is_keeping=keep, as_json=as_json)
     )
-    _report(done, as_json=as_json)
+    with telling():
+        _report(done, as_json=as_json)
 
 
 async def _release(

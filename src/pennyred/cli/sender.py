@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import json_option, print_json, print_table, run_async
 from pennyred.postage.signing import SigningKey
 from pennyred.services.wallet import Wallet, default_home, load_wallet
@@ -30,8 +31,8 @@ def client_at(url: str, key: SigningKey) -> OfficeClient:
 
 @click.command()
 @click.argument("stamps", type=click.IntRange(1, 1_000_000_000))
-@click.option("--voucher", metavar="CODE", help="A prepaid code of the office.")
-@click.option("--pay", metavar="METHOD", help="Another way to pay, where the office has one.")
+@click.option("--voucher", type=typed.plain, metavar="CODE", help="A prepaid code of the office.")
+@click.option("--pay", type=typed.plain, metavar="METHOD", help="Another way to pay, where the office has one.")
 @json_option
 def buy(stamps: int, voucher: str | None, pay: str | None, as_json: bool) -> None:
     """Buy postage; prints what was credited and the new balance.

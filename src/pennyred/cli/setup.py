@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import TEMPFAIL, USAGE, json_option, office_settings, print_json, run_async, settings_of
 from pennyred.config import BadSettings, Complaint, parse_settings
 from pennyred.discovery import key_name
@@ -21,14 +22,31 @@ from pennyred.storage import private
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path())
-@click.option("--domain", default="post.example.org", show_default=True, help="The office's domain: the issuer's name.")
-@click.option("--hostname", default="mx.example.org", show_default=True, help="What the gate calls itself: the MX.")
 @click.option(
-    "--upstream", default="smtp://127.0.0.1:10025", show_default=True, help="The mail server behind the gate."
+    "--domain",
+    type=typed.plain,
+    default="post.example.org",
+    show_default=True,
+    help="The office's domain: the issuer's name.",
+)
+@click.option(
+    "--hostname",
+    type=typed.plain,
+    default="mx.example.org",
+    show_default=True,
+    help="What the gate calls itself: the MX.",
+)
+@click.option(
+    "--upstream",
+    type=typed.plain,
+    default="smtp://127.0.0.1:10025",
+    show_default=True,
+    help="The mail server behind the gate.",
 )
 @click.option(
     "--mail-for",
     "mail_for",
+    type=typed.plain,
     multiple=True,
     metavar="D",
     help="A domain whose mail this is; may be given several times.",

@@ -2,6 +2,7 @@
 
 import click
 
+from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, run_async
 from pennyred.cli.databases import from_and_to
 from pennyred.programs.office import clock
@@ -14,8 +15,8 @@ def state() -> None:
 
 
 @state.command("copy")
-@click.argument("source", metavar="FROM")
-@click.argument("target", metavar="TO")
+@click.argument("source", type=typed.plain, metavar="FROM")
+@click.argument("target", type=typed.plain, metavar="TO")
 @json_option
 def state_copy(source: str, target: str, *, as_json: bool) -> None:
     """Copy a gate's state from FROM, a file of SQLite's, to TO, a new database of PostgreSQL's that gates will share.

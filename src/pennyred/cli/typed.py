@@ -13,6 +13,8 @@ from pennyred.postage.errors import MalformedAddress
 SHOWN_CHARACTERS_MAX = 100
 LINE_CHARACTERS_MAX = 200
 """Of a text that is kept as it was typed."""
+TEXT_CHARACTERS_MAX = 2000
+"""Of any other."""
 
 
 class NotWhatWasExpected(click.BadParameter):
@@ -49,8 +51,17 @@ def sender(text: str) -> str:
 
 def line(text: str) -> str:
     """A text that is kept, or a name that is looked for: no databases take the same of what nobody can read."""
-    if len(text) > LINE_CHARACTERS_MAX or not text.isprintable():
-        expected = f"at most {LINE_CHARACTERS_MAX} characters in one line, none that cannot be printed"
+    return _printable(text, LINE_CHARACTERS_MAX)
+
+
+def plain(text: str) -> str:
+    """A text of any other kind, which the command itself makes sense of: octets of another charset are none."""
+    return _printable(text, TEXT_CHARACTERS_MAX)
+
+
+def _printable(text: str, characters_max: int) -> str:
+    if len(text) > characters_max or not text.isprintable():
+        expected = f"at most {characters_max} characters in one line, none that cannot be printed"
         raise NotWhatWasExpected(f"{text[:SHOWN_CHARACTERS_MAX]!r}: expected {expected}")
     return text
 

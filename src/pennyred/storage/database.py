@@ -42,6 +42,8 @@ def open_database(
 
     The connection may be handed to another thread, but only one may use it at a time. Raises one of `WORLD_ERRORS`.
     """
+    if not _is_utf8(path):
+        raise apsw.CantOpenError("SQLite opens only what has a name in UTF-8")
     if not is_reader:
         _create(path)
     flags = apsw.SQLITE_OPEN_READWRITE | (0 if is_reader else apsw.SQLITE_OPEN_CREATE)
@@ -60,6 +62,14 @@ def open_database(
         connection.close()
         raise
     return connection
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _create(path: Path) -> None:
