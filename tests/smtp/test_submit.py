@@ -179,6 +179,29 @@ def test_a_server_that_is_not_there_is_unavailable():
     assert caught.value.reason is Reason.UPSTREAM_UNAVAILABLE
 
 
+@pytest.mark.parametrize(
+    ("verb", "answer"), [(b"220", b"421 4.3.2 busy\r\n"), (b"220", CLOSE), (b"220", b"what?\r\n"), (b"EHLO", CLOSE)]
+)
+def test_every_address_of_a_name_counts(verb, answer, monkeypatch):
+    """RFC 5321 section 5.1."""
+    first, second = FakeUpstream(host="127.0.0.2"), FakeUpstream(host="127.0.0.3")
+    first.answers[verb] += [answer] * 2
+    monkeypatch.setattr("pennyred.smtp.submit.addresses_of", lambda *_: ["127.0.0.4", "127.0.0.2", "127.0.0.3"])
+
+    def session() -> Sent:
+        with Submission("localhost", first.port) as submission:
+            return submission.send("ann@sender.example", ["bob@example.org"], LETTER)
+
+    async def run() -> Sent:
+        async with first:
+            second.port = first.port
+            async with second:
+                return await asyncio.to_thread(session)
+
+    assert asyncio.run(run()).is_accepted
+    assert (len(first.letters), len(second.letters)) == (0, 1)
+
+
 def test_a_server_that_says_nothing_is_unavailable():
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Unavailable, match="no answer in time"):
         Submission("127.0.0.1", silent.getsockname()[1], connect_seconds=0.05).__enter__()

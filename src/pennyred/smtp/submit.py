@@ -22,6 +22,8 @@ from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import PRICE_MAX
 
 CONNECT_SECONDS = 30.0
+ADDRESSES_MAX = 8
+"""Of a name, tried one after the other."""
 TIMEOUT_SECONDS = 900.0
 """A server may take ten minutes for the final dot (RFC 5321 section 4.5.3.2.6)."""
 SAID_NOTHING = 0
@@ -132,8 +134,18 @@ class Submission:
         return self._smtp
 
     def _connect(self) -> smtplib.SMTP:
+        """At the first of the name's addresses that lets us in (RFC 5321 section 5.1); raises what the first said."""
+        first: Exception | None = None
+        for place in addresses_of(self._host, self._port):
+            try:
+                return self._connect_at(place)
+            except (OSError, smtplib.SMTPException) as error:
+                first = first or error
+        raise first or OSError("the name has no address")
+
+    def _connect_at(self, place: str) -> smtplib.SMTP:
         # Given to the constructor and not to `connect`, the host is the name its certificate is verified for.
-        smtp = smtplib.SMTP(self._host, self._port, local_hostname=_own_name(), timeout=self._connect_seconds)
+        smtp = _Client(place, self._host, self._port, self._connect_seconds)
         try:
             smtp.ehlo_or_helo_if_needed()
             if smtp.has_extn("starttls"):
@@ -195,6 +207,23 @@ class Submission:
             shown = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
             return f"{place_name(self._host, self._port)}: {error.smtp_code} {shown[:REPLY_CHARACTERS_MAX]}"
         return f"{place_name(self._host, self._port)}: {told(error)}"
+
+
+class _Client(smtplib.SMTP):
+    """The library's, connected to one address of its host."""
+
+    def __init__(self, place: str, host: str, port: int, timeout_seconds: float) -> None:
+        self._place = place
+        super().__init__(host, port, local_hostname=_own_name(), timeout=timeout_seconds)
+
+    def _get_socket(self, _: str, port: int, timeout: float) -> socket.socket:
+        return socket.create_connection((self._place, port), timeout)
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """The addresses of a name, in the system's order; raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(place[0]) for *_, place in found))[:ADDRESSES_MAX]
 
 
 def read_postage(parameters: str) -> Postage | None:
