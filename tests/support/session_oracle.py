@@ -217,7 +217,7 @@ class Oracle:
         found = _SCRIPTED.fullmatch(line)
         if self.sender is None or self.has_chunks:
             # What cannot be read has an answer of its own, where it came along with a MAIL that was refused.
-            return (b"503",) if found is not None else (b"503", b"501")
+            return (b"503",) if found is not None else (b"503", b"501", b"553")
         if found is None or found[1].upper() != b"RCPT TO":
             return (b"501", b"553", b"452", b"451" if self.is_upstream_down else b"250", b"451")
         if self.asked >= self.options.recipients_max:
