@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pennyred.failures import place_name, said, told, what
-from pennyred.programs.activation import addresses
+from pennyred.programs.systemd.activation import addresses
 
 PYTHONS_OWN = re.compile(r"Errno|Error\b|Exception|\[|_ssl")
 

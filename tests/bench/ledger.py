@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from pennyred.ledger.postgresql import PostgresLedger
-from pennyred.ledger.protocol import Ledger
-from pennyred.ledger.sqlite import SqliteLedger
+from pennyred.office.ledger.postgresql import PostgresLedger
+from pennyred.office.ledger.protocol import Ledger
+from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.postage.ledger_rules import HoldOrder, StampState
 from pennyred.postage.redemption import HoldOutcome, Settle, SettleOutcome
 from pennyred.programs.serve import collect_seldom

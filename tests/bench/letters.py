@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from pennyred.services.franking import stamp_letter
-from pennyred.services.wallet import Wallet
+from pennyred.sender.franking import stamp_letter
+from pennyred.sender.wallet import Wallet
 
 from .session import RCPT
 

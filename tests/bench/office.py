@@ -28,13 +28,13 @@ from rich.table import Table
 from stationery import LETTER, Stationery
 
 from pennyred.config import OfficeSettings
+from pennyred.gate.issuers.asking import Asker, Patience
+from pennyred.gate.issuers.redeemer import HttpRedeemer
+from pennyred.office.officekeys import add_key
 from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome
 from pennyred.postage.signing import CONTEXT_STAMP, verify
 from pennyred.programs.log import make_log
 from pennyred.programs.office import open_office
-from pennyred.services.officekeys import add_key
-from pennyred.web.asking import Asker, Patience
-from pennyred.web.redeemer import HttpRedeemer
 
 from .processes import tree_cpu_ms
 from .sink import wait_for_port

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import asyncpg
 
-from pennyred.ledger.postgresql import days
-from pennyred.ledger.sqlite import stamps
+from pennyred.office.ledger.postgresql import days
+from pennyred.office.ledger.sqlite import stamps
 from pennyred.storage.database import open_database
 
 SENDERS = 1000

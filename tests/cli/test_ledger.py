@@ -7,8 +7,8 @@ import apsw
 import pytest
 from program import run, run_json
 
-from pennyred.ledger.sqlite import SqliteLedger
-from pennyred.ledger.sqlite.backup import back_up
+from pennyred.office.ledger.sqlite import SqliteLedger
+from pennyred.office.ledger.sqlite.backup import back_up
 
 NOW = 1_795_000_000
 

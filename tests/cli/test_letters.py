@@ -16,7 +16,7 @@ from stationery import DAY, ISSUER, LETTER, Stationery
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.minting import mint_licence
 from pennyred.postage.stamp import parse_stamp
-from pennyred.services.wallet import Wallet, load_wallet, save_key, save_wallet
+from pennyred.sender.wallet import Wallet, load_wallet, save_key, save_wallet
 
 ANN = "ann@sender.example"
 DUE = b"550 5.7.1 Postage due: <bob@example.org>: the stamp has expired (expired)\r\n"

@@ -3,8 +3,8 @@
 import apsw
 import pytest
 
-from pennyred.ledger.sqlite import SqliteLedger
-from pennyred.services.office import token_hash
+from pennyred.office.ledger.sqlite import SqliteLedger
+from pennyred.office.office import token_hash
 
 
 @pytest.fixture

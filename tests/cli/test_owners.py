@@ -14,9 +14,9 @@ from program import run_json
 from stationery import NOW
 
 from pennyred.config import read_settings
-from pennyred.ledger.sqlite import SqliteLedger, migrate_ledger
-from pennyred.programs.ownerprobes import owner_complaints
-from pennyred.state.store import GateState
+from pennyred.gate.memory.store import GateState
+from pennyred.office.ledger.sqlite import SqliteLedger, migrate_ledger
+from pennyred.programs.checks.ownerprobes import owner_complaints
 from pennyred.storage import private
 from pennyred.storage.database import open_database
 

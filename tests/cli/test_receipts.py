@@ -2,6 +2,8 @@
 
 import pytest
 
+from pennyred.http import messages
+from pennyred.office.office import LOCAL_RECEIVER
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.digest import header_hash, letter_hash
@@ -9,8 +11,6 @@ from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.redemption import Settle
 from pennyred.postage.stamp import parse_stamp
-from pennyred.services.office import LOCAL_RECEIVER
-from pennyred.web import messages
 
 LETTER = b"From: ann@sender.example\r\nTo: bob@example.org, carl@example.org\r\nSubject: Tea\r\n\r\nTea?\r\n"
 

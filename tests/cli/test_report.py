@@ -12,13 +12,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from pennyred.cli.reporttext import percent, print_report
-from pennyred.postage.figures import Figures, Recorded, SourceTotal
-from pennyred.postage.policy import Mode
+from pennyred.gate.figures import facts
+from pennyred.gate.letterbox import Delivered, Due, Fate, Later, Relay
+from pennyred.gate.memory.store import GateState
+from pennyred.gate.reporting import report_of
+from pennyred.gate.rules.figures import Figures, Recorded, SourceTotal
+from pennyred.gate.rules.policy import Mode
 from pennyred.postage.reasons import Reason
-from pennyred.services.figures import facts
-from pennyred.services.letterbox import Delivered, Due, Fate, Later, Relay
-from pennyred.services.reporting import report_of
-from pennyred.state.store import GateState
 
 NOW = 1_790_000_000
 TODAY = NOW // 86_400

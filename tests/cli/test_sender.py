@@ -10,7 +10,7 @@ import pytest
 from stationery import Stationery
 
 from pennyred.postage.address import canonical_recipient
-from pennyred.services.wallet import KEY_FILE, WALLET_FILE, load_account, load_wallet, save_key
+from pennyred.sender.wallet import KEY_FILE, WALLET_FILE, load_account, load_wallet, save_key
 
 ANN = "ann@sender.example"
 

@@ -13,11 +13,11 @@ from dns_server import DnsServer
 from fake_upstream import FakeUpstream
 
 from pennyred.config import read_settings
-from pennyred.discovery import key_name
+from pennyred.gate.issuers.discovery import key_name
+from pennyred.office.officekeys import OfficeKeys
 from pennyred.postage.keyrecord import format_key_record, parse_key_record
 from pennyred.postage.signing import SigningKey
-from pennyred.programs import dnsprobes
-from pennyred.services.officekeys import OfficeKeys
+from pennyred.programs.checks import dnsprobes
 
 OFFICE_KEY = key_name("post.example.org", "s1")
 FILES = ["gate-pass.key", "ledger.db", "office.key", "pennyred.toml"]
@@ -362,8 +362,8 @@ def test_what_only_does_not_answer_is_75_and_what_has_to_be_mended_is_2(check, d
 
 
 def test_a_name_server_that_does_not_answer_is_complained_of_by_name(check, dns, monkeypatch):
-    monkeypatch.setattr("pennyred.programs.dnsprobes.ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr("pennyred.discovery.LIFETIME_SECONDS", 0.3)
+    monkeypatch.setattr("pennyred.programs.checks.dnsprobes.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("pennyred.gate.issuers.discovery.LIFETIME_SECONDS", 0.3)
     dns.fall_silent(OFFICE_KEY)
 
     said = check("--json", status=75)
@@ -385,7 +385,7 @@ def test_a_name_server_that_knows_nothing_of_the_office_but_answers_is_well(chec
 
 
 def test_a_dead_name_server_beside_one_that_lives_is_complained_of(check, dns, tmp_path, monkeypatch):
-    monkeypatch.setattr("pennyred.programs.dnsprobes.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("pennyred.programs.checks.dnsprobes.ANSWER_SECONDS", 0.5)
     toml = tmp_path / "post/pennyred.toml"
     toml.write_text(toml.read_text().replace("nameservers = [", 'nameservers = ["127.0.0.1:1", ', 1))
 

@@ -8,13 +8,13 @@ from stationery import LETTER, Stationery
 from pennyred.cli.verifying import LOOKUPS_MAX
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.chain import GENESIS, BatchHead, Epoch, Totals, Use
 from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.letter import parse_header, split_letter
-from pennyred.postage.merkle import Tree, root_of
+from pennyred.postage.proofs.chain import GENESIS, BatchHead, Epoch, Totals, Use
+from pennyred.postage.proofs.merkle import Tree, root_of
+from pennyred.postage.proofs.receipt import format_receipt, seal, sign_head
 from pennyred.postage.reasons import Reason
-from pennyred.postage.receipt import format_receipt, seal, sign_head
 
 BOB = "bob@example.org"
 TO_TWO = LETTER.replace(b"<bob@example.org>", b"<bob@example.org>, eve@d.example")
@@ -37,7 +37,7 @@ def zone(monkeypatch):
             raise found
         return found
 
-    monkeypatch.setattr("pennyred.discovery.find_key", find_key)
+    monkeypatch.setattr("pennyred.gate.issuers.discovery.find_key", find_key)
     return records
 
 
@@ -126,7 +126,7 @@ def test_a_letter_cannot_have_dns_asked_for_ever(run, monkeypatch):
     async def find_key(domain, _):
         asked.append(domain)
 
-    monkeypatch.setattr("pennyred.discovery.find_key", find_key)
+    monkeypatch.setattr("pennyred.gate.issuers.discovery.find_key", find_key)
     desk = Stationery()
     forged = b"".join(
         desk.stamp(LETTER, BOB).field().replace(b"i=post.", b"i=p%03d." % number) for number in range(LOOKUPS_MAX + 10)

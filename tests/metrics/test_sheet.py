@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from pennyred.gate.rules.figures import Outcome
 from pennyred.metrics import catalogue as all_metrics
 from pennyred.metrics.catalogue import Kind, catalogue
 from pennyred.metrics.exposition import Exposition
 from pennyred.metrics.meter import Meter
 from pennyred.metrics.sheet import Sheet
-from pennyred.postage.figures import Outcome
 from pennyred.postage.reasons import Reason
 
 

@@ -13,7 +13,7 @@ from mailserver import MailServer
 from program import Served
 from town import BOB, Town, letter
 
-from pennyred.programs.activation import PassedSockets
+from pennyred.programs.systemd.activation import PassedSockets
 
 
 @pytest.fixture

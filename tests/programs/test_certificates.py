@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from pennyred.programs.certificates import flaws
+from pennyred.programs.checks.certificates import flaws
 
 ENDS = datetime(2030, 6, 15, tzinfo=UTC)
 

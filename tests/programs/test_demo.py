@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pennyred.programs import demo
+from pennyred.programs.demo import demo
 
 
 def test_everything_holds_and_nothing_is_left_behind(tmp_path):

@@ -9,7 +9,7 @@ import dns.resolver
 import pytest
 
 from pennyred.config.settings import GateSettings, OutgoingSettings, QuarantineSettings, Settings
-from pennyred.programs.hints import all_hints
+from pennyred.programs.checks.hints import all_hints
 
 
 class Zone:

@@ -11,7 +11,7 @@ from program import WAIT_SECONDS, Served
 from systemd import Systemd
 from town import Town, letter
 
-from pennyred.programs.notify import ServiceManager
+from pennyred.programs.systemd.notify import ServiceManager
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pennyred.programs import chores
 from pennyred.programs.log import make_log
+from pennyred.programs.workers import chores
 
 
 def broken() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pennyred.config.settings import GateSettings
-from pennyred.programs.supervisor import EX_SETTINGS
+from pennyred.programs.workers.supervisor import EX_SETTINGS
 
 CONFIG = Path(__file__).parents[2] / "config"
 SERVICE = (CONFIG / "pennyred.service").read_text()

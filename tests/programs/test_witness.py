@@ -6,8 +6,8 @@ import shutil
 import pytest
 from desk import Lines
 
-from pennyred.ledger.memory import MemoryLedger
-from pennyred.ledger.sqlite import SqliteLedger
+from pennyred.office.ledger.memory import MemoryLedger
+from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.programs.witness import Witness

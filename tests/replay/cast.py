@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from corpus import corpus_letters
 
-from pennyred.postage.claims import Claims, read_claims
+from pennyred.gate.rules.claims import Claims, read_claims
 from pennyred.postage.letter import parse_header, split_letter
 
 DAYS = 7

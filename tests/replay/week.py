@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from os import urandom
 
-from pennyred.services.franking import stamp_letter
+from pennyred.sender.franking import stamp_letter
 
 from .cast import DAYS, USERS, Part, Role
 from .stage import Stage, as_sent

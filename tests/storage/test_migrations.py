@@ -115,7 +115,7 @@ def test_what_another_program_has_made_meanwhile_is_seen(tmp_path):
         opened.close()
 
 
-@pytest.mark.parametrize("package", ["pennyred.ledger", "pennyred.state"])
+@pytest.mark.parametrize("package", ["pennyred.office.ledger", "pennyred.gate.memory"])
 def test_the_migrations_of_the_house_are_found_and_numbered(package):
     migrations = load_migrations(package, "migrations/sqlite")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.state.store import GateState
+from pennyred.gate.memory.store import GateState
 from pennyred.storage import passing
 from pennyred.storage.passing import JUMP_SECONDS, SILENT_SECONDS, UNSEEN_SECONDS, Looker, believe
 

@@ -11,7 +11,7 @@ import pytest
 from ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
 from postgres import PostgresServer, binaries
 
-from pennyred.ledger.postgresql import PostgresLedger
+from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage import postgres

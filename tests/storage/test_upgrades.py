@@ -10,7 +10,7 @@ from pennyred.storage import postgres_migrations as in_postgres
 from pennyred.storage.database import open_database
 from pennyred.storage.migrations import Migration, load_migrations, migrate
 
-PACKAGES = ("pennyred.ledger", "pennyred.state")
+PACKAGES = ("pennyred.office.ledger", "pennyred.gate.memory")
 NOT_OURS = ("schema_migration", "sqlite_sequence")
 
 

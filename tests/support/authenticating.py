@@ -2,9 +2,9 @@
 
 import asyncio
 
-from pennyred.authentication.checker import Checker
-from pennyred.services.letterbox import Envelope
-from pennyred.smtp.spool import Spool, SpoolLimits
+from pennyred.gate.authentication.checker import Checker
+from pennyred.gate.letterbox import Envelope
+from pennyred.gate.smtp.spool import Spool, SpoolLimits
 
 AUTHOR = b"ann@example.org"
 CLIENT = "192.0.2.7"

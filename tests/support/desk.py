@@ -9,24 +9,24 @@ from typing import Any
 
 from stationery import NOW, ReceivedLetter, Stationery
 
-from pennyred.ledger.memory import MemoryLedger
-from pennyred.postage.authentication import UNPROVEN, Authentication
-from pennyred.postage.claims import Claims
+from pennyred.gate.gate import Desk
+from pennyred.gate.gatelog import LetterLog
+from pennyred.gate.gatepolicy import GatePolicy
+from pennyred.gate.judging.formernames import FormerNames
+from pennyred.gate.judging.judging import Judging
+from pennyred.gate.letterbox import Answer, Delivered, Envelope, Fate, Reply
+from pennyred.gate.ports import Refused
+from pennyred.gate.rules.authentication import UNPROVEN, Authentication
+from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.figures import Fact
+from pennyred.gate.rules.policy import AllowanceClaim
+from pennyred.gate.rules.wanted import Grant
+from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.figures import Fact
 from pennyred.postage.ledger_rules import HoldOrder
-from pennyred.postage.policy import AllowanceClaim
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.postage.verdict import check_flawed, check_for_office
-from pennyred.postage.wanted import Grant
-from pennyred.services.formernames import FormerNames
-from pennyred.services.gate import Desk
-from pennyred.services.gatelog import LetterLog
-from pennyred.services.gatepolicy import GatePolicy
-from pennyred.services.judging import Judging
-from pennyred.services.letterbox import Answer, Delivered, Envelope, Fate, Reply
-from pennyred.services.ports import Refused
 
 QUEUED = Reply(250, (b"2.0.0 Ok: queued as ABC123",))
 

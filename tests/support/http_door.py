@@ -10,9 +10,9 @@ from typing import Any
 
 from desk import Lines
 
-from pennyred.web.exchange import Deadlines
-from pennyred.web.guests import GUEST, Counts, Room
-from pennyred.web.server import Reach, WebServer
+from pennyred.http.exchange import Deadlines
+from pennyred.http.guests import GUEST, Counts, Room
+from pennyred.http.server import Reach, WebServer
 
 WAIT_SECONDS = 30
 PATIENT = Deadlines(600, 600, 600, 600)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from stationery import LETTER, NOW
 
+from pennyred.gate.quarantine.keptletter import KeptLetter, Origin
+from pennyred.gate.quarantine.quarantine import Copy, Quarantine
 from pennyred.postage.letter import split_letter
-from pennyred.state.keptletter import KeptLetter, Origin
-from pennyred.state.quarantine import Copy, Quarantine
 
 BOB = b"bob@example.org"
 ORIGIN = Origin(

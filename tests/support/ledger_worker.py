@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ledgerworld import NOW, RECEIVER, order, settle_of, void_of
 
-from pennyred.ledger.sqlite import SqliteLedger
+from pennyred.office.ledger.sqlite import SqliteLedger
 
 RACED = 20
 

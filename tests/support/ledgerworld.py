@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pennyred.ledger.protocol import Ledger
+from pennyred.office.ledger.protocol import Ledger
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from pennyred.config import OfficeSettings
+from pennyred.gate.door.server import listening_socket
+from pennyred.http.server import WebServer
+from pennyred.office.api.app import make_app
+from pennyred.office.office import Office
+from pennyred.office.officekeys import add_key
 from pennyred.programs.office import open_office
-from pennyred.services.office import Office
-from pennyred.services.officekeys import add_key
-from pennyred.smtp.server import listening_socket
-from pennyred.web.app import make_app
-from pennyred.web.server import WebServer
 
 ISSUER = "post.example.org"
 WAIT_SECONDS = 30

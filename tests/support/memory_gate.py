@@ -15,7 +15,7 @@ from typing import Any, Self
 from fake_upstream import CLOSE, HANG, KEYWORDS
 from smtp_gate import Gate
 
-from pennyred.smtp.session import GateSession
+from pennyred.gate.door.session import GateSession
 
 _STEPS_MAX = 100_000
 """Of the loop, for one thing that happened; beyond, something turns in a circle."""

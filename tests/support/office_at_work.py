@@ -11,13 +11,13 @@ from typing import Any
 import aiohttp
 from stationery import ISSUER, NOW
 
-from pennyred.ledger.memory import MemoryLedger
+from pennyred.http.server import WebServer
+from pennyred.office.api.app import make_app
+from pennyred.office.ledger.memory import MemoryLedger
+from pennyred.office.office import Office
+from pennyred.office.officekeys import OfficeKeys, add_key
 from pennyred.postage.signing import SigningKey
-from pennyred.services.office import Office
-from pennyred.services.officekeys import OfficeKeys, add_key
-from pennyred.web.app import make_app
-from pennyred.web.client import OfficeClient
-from pennyred.web.server import WebServer
+from pennyred.sender.client import OfficeClient
 
 ANN = SigningKey.from_seed(b"\x0a" * 32)
 EVE = SigningKey.from_seed(b"\x0e" * 32)

@@ -7,19 +7,29 @@ from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 
-from pennyred.authentication.arc import read_chain
-from pennyred.authentication.claims import read_claims as read_results
-from pennyred.authentication.dkim import read_signatures
-from pennyred.authentication.fronts import believe_fronts
-from pennyred.postage import dmarc
+from pennyred.gate.authentication import dmarc
+from pennyred.gate.authentication.arc import read_chain
+from pennyred.gate.authentication.claims import read_claims as read_results
+from pennyred.gate.authentication.dkim import read_signatures
+from pennyred.gate.authentication.fronts import believe_fronts
+from pennyred.gate.door.proxying import MalformedHeader
+from pennyred.gate.door.proxying import parse_header as parse_proxy_header
+from pennyred.gate.issuers.redeemer import read_held, read_settled, read_voided
+from pennyred.gate.maillogs.maillog import MailLog
+from pennyred.gate.quarantine.keptletter import Origin, format_head, parse_head
+from pennyred.gate.rules.authres import claims_to_be_ours
+from pennyred.gate.rules.claims import REPLIED_TO_MAX, is_automatic, read_claims
+from pennyred.gate.rules.passes import pass_holds
+from pennyred.gate.rules.permitaddress import is_tag_for
+from pennyred.gate.rules.recipients import Aliases, read_alias_map
+from pennyred.gate.rules.reports import looks_automatic, read_report
+from pennyred.gate.smtp.newlines import LetterStream
+from pennyred.gate.upstream.identity import ClientIdentity
+from pennyred.gate.upstream.telling import proxy_header
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.addressfields import read_addresses
-from pennyred.postage.addressforms import settled_field
-from pennyred.postage.authres import claims_to_be_ours
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import relaxed_body, relaxed_field
-from pennyred.postage.chain import BatchHead, Epoch, Totals, Use
-from pennyred.postage.claims import REPLIED_TO_MAX, is_automatic, read_claims
 from pennyred.postage.digest import header_hash, signed_names
 from pennyred.postage.encoding import decode_base64, decode_integer
 from pennyred.postage.errors import (
@@ -35,26 +45,16 @@ from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import Field, parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.lineends import with_crlf
-from pennyred.postage.merkle import Tree, root_of
-from pennyred.postage.passes import pass_holds
-from pennyred.postage.permitaddress import is_tag_for
-from pennyred.postage.receipt import format_receipt, parse_receipt, seal
-from pennyred.postage.recipients import Aliases, read_alias_map
-from pennyred.postage.reports import looks_automatic, read_report
+from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals, Use
+from pennyred.postage.proofs.merkle import Tree, root_of
+from pennyred.postage.proofs.receipt import format_receipt, parse_receipt, seal
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.structured import tokens
 from pennyred.postage.taglist import parse_tag_list
-from pennyred.postage.travel import is_safe, make_safe
-from pennyred.postage.travelfields import fit_field, is_fit
-from pennyred.services.maillog import MailLog
-from pennyred.smtp.identity import ClientIdentity
-from pennyred.smtp.newlines import LetterStream
-from pennyred.smtp.proxying import MalformedHeader
-from pennyred.smtp.proxying import parse_header as parse_proxy_header
-from pennyred.smtp.telling import proxy_header
-from pennyred.state.keptletter import Origin, format_head, parse_head
-from pennyred.web.redeemer import read_held, read_settled, read_voided
+from pennyred.sender.travel.addressforms import settled_field
+from pennyred.sender.travel.travel import is_safe, make_safe
+from pennyred.sender.travel.travelfields import fit_field, is_fit
 
 
 def _text(octets: bytes) -> str:

@@ -1,6 +1,6 @@
 """A post office's redemption over real HTTP, with faults on order: the gate's side is tested against it.
 
-It reads and writes with `web.redemptions`, over any `Redeemer`; what it was asked is remembered.
+It reads and writes with `http.redemptions`, over any `Redeemer`; what it was asked is remembered.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ import msgspec
 from aiohttp import web
 from stationery import NOW, Stationery
 
-from pennyred.ledger.memory import MemoryLedger
+from pennyred.gate.ports import Redeemer
+from pennyred.http import abilities
+from pennyred.http import redemptions as wire
+from pennyred.office.ledger.memory import MemoryLedger
+from pennyred.office.redeemer import LedgerRedeemer
+from pennyred.office.stampchecker import StampChecker
 from pennyred.postage.errors import Malformed
-from pennyred.services.ports import Redeemer
-from pennyred.services.redeemer import LedgerRedeemer
-from pennyred.services.stampchecker import StampChecker
-from pennyred.web import abilities
-from pennyred.web import redemptions as wire
 
 TOKEN = "a-token"
 RECEIVER = "acme"

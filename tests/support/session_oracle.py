@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fake_upstream import CLOSE, HANG
 from letter_ends import by_postfix, is_mended
 
-from pennyred.smtp.gatehouse import GateOptions
+from pennyred.gate.door.gatehouse import GateOptions
 
 TROUBLE = re.compile(rb"close|hang|junk|421")
 _SCRIPTED = re.compile(

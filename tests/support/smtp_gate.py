@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from fake_upstream import FakeUpstream
 
-from pennyred.services.letterbox import Answer, Delivered, Delivery, Envelope, Letter, Relay
-from pennyred.smtp.gatehouse import GateOptions
-from pennyred.smtp.server import GateServer, listening_socket
-from pennyred.smtp.spool import SpoolLimits
-from pennyred.smtp.upstream import IdentityMode, UpstreamOptions, parse_url
-from pennyred.smtp.upstreams import Upstreams
+from pennyred.gate.door.gatehouse import GateOptions
+from pennyred.gate.door.server import GateServer, listening_socket
+from pennyred.gate.letterbox import Answer, Delivered, Delivery, Envelope, Letter, Relay
+from pennyred.gate.smtp.spool import SpoolLimits
+from pennyred.gate.upstream.upstream import IdentityMode, UpstreamOptions, parse_url
+from pennyred.gate.upstream.upstreams import Upstreams
 
 SECONDS_MAX = 20
 """No wait in these tests takes longer unless it is broken."""

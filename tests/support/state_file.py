@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from pennyred.state.store import GateState
+from pennyred.gate.memory.store import GateState
 from pennyred.storage.passing import Looker
 
 NOW = 1_790_000_000

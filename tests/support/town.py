@@ -10,8 +10,8 @@ from pathlib import Path
 from program import Served, run_json
 from real_postfix import free_port
 
-from pennyred.services.franking import stamp_letter
-from pennyred.services.wallet import Wallet, load_wallet
+from pennyred.sender.franking import stamp_letter
+from pennyred.sender.wallet import Wallet, load_wallet
 
 ANN = "ann@sender.example"
 BOB = "bob@example.org"

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from pennyred.gate.rules.passes import pass_holds
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash, relaxed_body, relaxed_field
-from pennyred.postage.chain import BatchHead, Epoch, Totals
 from pennyred.postage.digest import domain_hash, header_hash, letter_hash, recipient_hash, signed_names
 from pennyred.postage.errors import MalformedAddress, MalformedKey, MalformedLicence
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
-from pennyred.postage.merkle import root_of
-from pennyred.postage.passes import pass_holds
+from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
+from pennyred.postage.proofs.merkle import root_of
 from pennyred.postage.signing import verify
 from pennyred.postage.verdict import LicenceCache, judge_stamp
 

@@ -7,9 +7,9 @@ from os import urandom
 import pytest
 from town import BOB, Town, letter
 
+from pennyred.office.officekeys import OfficeKeys
 from pennyred.postage.minting import mint_licence
-from pennyred.services.franking import stamp_letter
-from pennyred.services.officekeys import OfficeKeys
+from pennyred.sender.franking import stamp_letter
 
 INFO = "info@example.org"
 FOOTER = b"-- \r\nchecked by a gateway\r\n"

@@ -13,14 +13,14 @@ from program import Served, run_json
 from real_postfix import free_port
 from town import ANN, BOB, Town, letter
 
-from pennyred.discovery import key_name
+from pennyred.gate.issuers import keyquestions
+from pennyred.gate.issuers.discovery import key_name
+from pennyred.office.officekeys import add_key
 from pennyred.postage.keyrecord import format_key_record
 from pennyred.postage.minting import mint_licence
 from pennyred.postage.signing import SigningKey
-from pennyred.services import keyquestions
-from pennyred.services.franking import stamp_letter
-from pennyred.services.officekeys import add_key
-from pennyred.services.wallet import load_wallet
+from pennyred.sender.franking import stamp_letter
+from pennyred.sender.wallet import load_wallet
 
 DOMAINS = ("one.example", "two.example", "three.example")
 

@@ -16,8 +16,8 @@ from exim_at_work import EximAtWork
 from hostile_sink import HostileSink
 from real_postfix import Postfix
 
+from pennyred.gate.maillogs.maillog import MailLog
 from pennyred.postage.address import canonical_recipient
-from pennyred.services.maillog import MailLog
 
 ANN, CARL = "ann@example.org", "carl@friends.example"
 ODD = '"odd one"@friends.example'

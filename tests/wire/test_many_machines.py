@@ -20,8 +20,8 @@ from program import run, run_json
 from readme import block, shell
 from town import ANN, BOB, letter
 
-from pennyred.services.franking import stamp_letter
-from pennyred.services.wallet import load_wallet
+from pennyred.sender.franking import stamp_letter
+from pennyred.sender.wallet import load_wallet
 
 MISSING = [name for name in ("patroni", "etcd", "haproxy") if shutil.which(name) is None]
 pytestmark = [

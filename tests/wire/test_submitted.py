@@ -28,10 +28,10 @@ from pennyred.postage.digest import header_hash
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Reason
-from pennyred.postage.serverlimits import told_limits
-from pennyred.postage.travel import make_safe
 from pennyred.postage.verdict import LicenceCache, judge_parsed
-from pennyred.services.franking import completed, stamp_letter, without_blind
+from pennyred.sender.franking import completed, stamp_letter, without_blind
+from pennyred.sender.travel.serverlimits import told_limits
+from pennyred.sender.travel.travel import make_safe
 
 ANN, BOB = "ann@sender.example", "bob@example.org"
 DESK = Stationery()

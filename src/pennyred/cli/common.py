@@ -117,7 +117,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
 
 def _status(error: Exception) -> tuple[int, str]:
     """The exit status an error means, and its name."""
-    from pennyred.services.wallet import DamagedWallet, LostKey, NoWallet  # noqa: PLC0415 - only where something is wrong
+    from pennyred.sender.wallet import DamagedWallet, LostKey, NoWallet  # noqa: PLC0415 - only where something is wrong
     from pennyred.storage.migrations import SchemaError  # noqa: PLC0415 - brings SQLite, which few commands need
 
     own_reason = getattr(error, "reason", "refused")

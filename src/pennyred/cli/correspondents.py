@@ -21,13 +21,13 @@ from pennyred.cli.common import (
 )
 from pennyred.cli.logfiles import log_lines
 from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.gate.maillogs.maillog import MailLog, Wrote, read_pairs
+from pennyred.gate.memory.correspondents import Learned, UserTotal
+from pennyred.gate.memory.store import GateState
+from pennyred.gate.rules.wanted import users_of
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import Malformed
-from pennyred.postage.wanted import users_of
 from pennyred.programs.office import clock
-from pennyred.services.maillog import MailLog, Wrote, read_pairs
-from pennyred.state.correspondents import Learned, UserTotal
-from pennyred.state.store import GateState
 
 LINES_MAX_WITHOUT_SENSE = 9
 """A file that has more lines, none of which is a mail server's, is a mistake; a log just begun may have a few."""

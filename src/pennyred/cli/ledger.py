@@ -21,9 +21,9 @@ from pennyred.cli.common import (
     telling,
 )
 from pennyred.cli.databases import from_and_to
-from pennyred.ledger.moving import NotEmpty, NotTheSame, move
-from pennyred.ledger.sqlite.backup import back_up
-from pennyred.postage.chain import EPOCH_ID_BYTES, BatchHead
+from pennyred.office.ledger.moving import NotEmpty, NotTheSame, move
+from pennyred.office.ledger.sqlite.backup import back_up
+from pennyred.postage.proofs.chain import EPOCH_ID_BYTES, BatchHead
 from pennyred.programs.office import clock, open_ledger
 from pennyred.programs.office import migrate as migrate_ledger
 

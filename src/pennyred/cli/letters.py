@@ -14,15 +14,13 @@ import click
 from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async, telling
 from pennyred.cli.paying import MAX_PRICE_OPTION, PRICE_OPTION, Paid, price_at, send_paid, words_of
+from pennyred.gate.rules.claims import author_of
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.claims import author_of
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.reasons import Reason
-from pennyred.postage.serverlimits import told_limits
-from pennyred.postage.travel import make_safe
-from pennyred.services.franking import (
+from pennyred.sender.franking import (
     BLIND,
     Recipients,
     apart,
@@ -33,8 +31,10 @@ from pennyred.services.franking import (
     stamp_letter,
     without_blind,
 )
-from pennyred.services.wallet import Wallet, default_home, keep_renewed, load_wallet
-from pennyred.smtp.submit import Submission
+from pennyred.sender.submit import Submission
+from pennyred.sender.travel.serverlimits import told_limits
+from pennyred.sender.travel.travel import make_safe
+from pennyred.sender.wallet import Wallet, default_home, keep_renewed, load_wallet
 
 RENEWAL_SECONDS = 21 * 86_400
 """A licence is renewed when less than this is left: longer than any stamp made with it lives."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from pennyred.cli.common import progress
+from pennyred.gate.maillogs.maillog import LINE_CHARACTERS_MAX
 from pennyred.postage.errors import Malformed
-from pennyred.services.maillog import LINE_CHARACTERS_MAX
 
 STANDARD_INPUT = Path("-")
 

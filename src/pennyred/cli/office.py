@@ -17,13 +17,13 @@ from pennyred.cli.common import (
     telling,
 )
 from pennyred.config import OfficeSettings
-from pennyred.ledger.protocol import Account, AccountOutcome, CreditOutcome
+from pennyred.office.ledger.protocol import Account, AccountOutcome, CreditOutcome
+from pennyred.office.office import VOUCHERS_MAX
+from pennyred.office.officekeys import add_key
 from pennyred.postage.encoding import decode_base64
 from pennyred.postage.errors import Malformed
 from pennyred.postage.signing import is_sound
 from pennyred.programs.office import open_office
-from pennyred.services.office import VOUCHERS_MAX
-from pennyred.services.officekeys import add_key
 
 STAMPS = click.IntRange(1, 1_000_000_000)
 

@@ -14,7 +14,8 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Licence, parse_licence
 from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import SigningKey
-from pennyred.services.wallet import (
+from pennyred.sender.client import OfficeClient, OfficeRefused
+from pennyred.sender.wallet import (
     KEY_FILE,
     StoredAccount,
     Wallet,
@@ -26,7 +27,6 @@ from pennyred.services.wallet import (
     save_key,
     save_wallet,
 )
-from pennyred.web.client import OfficeClient, OfficeRefused
 
 
 @click.command("open")

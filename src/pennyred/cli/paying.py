@@ -12,8 +12,8 @@ from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import PRICE_MAX
-from pennyred.services.franking import Copy
-from pennyred.smtp.submit import Sent, Submission
+from pennyred.sender.franking import Copy
+from pennyred.sender.submit import Sent, Submission
 
 MAX_PRICE = 10
 """Stamps for one recipient, where nothing else is said: a server asks what it likes, and must not take all there is."""

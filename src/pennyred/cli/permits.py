@@ -18,13 +18,13 @@ from pennyred.cli.common import (
 )
 from pennyred.cli.correspondents import open_state
 from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.gate.memory.permits import Kind, Permit, TooMany
+from pennyred.gate.rules.permitaddress import mint_tag
+from pennyred.gate.rules.wanted import ANYBODY, users_of
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
 from pennyred.postage.errors import Malformed
-from pennyred.postage.permitaddress import mint_tag
-from pennyred.postage.wanted import ANYBODY, users_of
 from pennyred.programs.office import clock
 from pennyred.programs.policy import read_pass_key
-from pennyred.state.permits import Kind, Permit, TooMany
 
 DAYS_MAX = 3_650
 _EPOCH = date(1970, 1, 1)

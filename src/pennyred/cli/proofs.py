@@ -11,7 +11,7 @@ from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD, parse_header, split_letter
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.stamp import Stamp, parse_stamp
-from pennyred.services.wallet import Wallet, load_wallet
+from pennyred.sender.wallet import Wallet, load_wallet
 
 STAMPS_MAX = 1000
 """Of one letter."""

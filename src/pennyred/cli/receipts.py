@@ -10,7 +10,7 @@ import click
 
 from pennyred.cli.common import RuleRefused, print_json, print_table
 from pennyred.postage.errors import Malformed
-from pennyred.postage.receipt import RECEIPT_BYTES_MAX, Receipt, holds, parse_receipt
+from pennyred.postage.proofs.receipt import RECEIPT_BYTES_MAX, Receipt, holds, parse_receipt
 
 RECEIPTS_MAX = 1000
 """Of one file."""

@@ -16,9 +16,9 @@ from pennyred.cli.common import (
 )
 from pennyred.cli.correspondents import open_state
 from pennyred.config import GateSettings
+from pennyred.gate.memory.recipientrules import StoredRule
+from pennyred.gate.rules.policy import Mode
 from pennyred.postage.address import canonical_domain, canonical_recipient
-from pennyred.postage.policy import Mode
-from pennyred.state.recipientrules import StoredRule
 
 
 @click.group()

@@ -21,13 +21,13 @@ from pennyred.cli.common import (
 )
 from pennyred.config import BadSettings, Complaint, GateSettings
 from pennyred.failures import told
+from pennyred.gate.letterbox import Fate
+from pennyred.gate.quarantine.keptletter import KeptLetter
+from pennyred.gate.quarantine.lettertext import LETTER_BYTES_READ_MAX, beginning_of_text
+from pennyred.gate.quarantine.quarantine import Quarantine
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.postage.letter import split_letter
 from pennyred.postage.reasons import Reason
-from pennyred.services.letterbox import Fate
-from pennyred.services.lettertext import LETTER_BYTES_READ_MAX, beginning_of_text
-from pennyred.state.keptletter import KeptLetter
-from pennyred.state.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from pennyred.programs.release import Released

@@ -9,11 +9,11 @@ import click
 
 from pennyred.cli.common import RuleRefused, json_option, print_json, printable, settings_of
 from pennyred.config import BadSettings, Complaint, GateSettings
-from pennyred.postage.figures import Recorded
+from pennyred.gate.judging.standing import SECONDS_PER_DAY
+from pennyred.gate.memory.figures import DAYS_KEPT, read_database
+from pennyred.gate.reporting import Report, report_of
+from pennyred.gate.rules.figures import Recorded
 from pennyred.programs.office import clock
-from pennyred.services.reporting import Report, report_of
-from pennyred.services.standing import SECONDS_PER_DAY
-from pennyred.state.figures import DAYS_KEPT, read_database
 
 PLOT_FORMATS = (".svg", ".png")
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pennyred.cli.reporttext import SOURCES_SHOWN, number, percent, title, would_refuse
-from pennyred.services.reporting import Group, Judged, Report
+from pennyred.gate.reporting import Group, Judged, Report
 
 # Okabe and Ito's colours, which people with any kind of colour blindness can tell apart.
 _BLUE, _SKY, _GREEN, _ORANGE, _VERMILION, _PURPLE = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7"

@@ -6,9 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pennyred.cli.common import printable
-from pennyred.postage.figures import SourceTotal
-from pennyred.postage.policy import Mode
-from pennyred.services.reporting import DayFigures, Group, Judged, Report
+from pennyred.gate.reporting import DayFigures, Group, Judged, Report
+from pennyred.gate.rules.figures import SourceTotal
+from pennyred.gate.rules.policy import Mode
 
 SOURCES_SHOWN = 10
 REASONS_SHOWN = 3

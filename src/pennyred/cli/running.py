@@ -30,7 +30,7 @@ def demo(as_json: bool) -> None:
 
     Example:  pennyred demo
     """
-    from pennyred.programs.demo import run_demo  # noqa: PLC0415
+    from pennyred.programs.demo.demo import run_demo  # noqa: PLC0415
 
     story = run_demo(is_quiet=as_json)
     if as_json:

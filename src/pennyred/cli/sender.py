@@ -10,8 +10,8 @@ import click
 from pennyred.cli import typed
 from pennyred.cli.common import json_option, print_json, print_table, run_async
 from pennyred.postage.signing import SigningKey
-from pennyred.services.wallet import Wallet, default_home, load_wallet
-from pennyred.web.client import OfficeClient
+from pennyred.sender.client import OfficeClient
+from pennyred.sender.wallet import Wallet, default_home, load_wallet
 
 
 def home() -> Path:

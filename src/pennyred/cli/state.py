@@ -5,8 +5,8 @@ import click
 from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, run_async
 from pennyred.cli.databases import from_and_to
+from pennyred.gate.memory.moving import InUse, NotAState, NotEmpty, move
 from pennyred.programs.office import clock
-from pennyred.state.moving import InUse, NotAState, NotEmpty, move
 
 
 @click.group()

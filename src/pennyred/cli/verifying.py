@@ -13,6 +13,7 @@ from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
 from pennyred.cli.receipts import Judged, Restored, judge_receipts, read_receipts, tell
 from pennyred.config import BadSettings, find_settings, read_settings
+from pennyred.office.officekeys import OfficeKeys
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import body_hash
@@ -23,9 +24,8 @@ from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.verdict import LicenceCache, judge_parsed
-from pennyred.services.franking import distinct, recipients_of
-from pennyred.services.officekeys import OfficeKeys
-from pennyred.services.wallet import DamagedWallet, NoWallet, default_home, load_wallet
+from pennyred.sender.franking import distinct, recipients_of
+from pennyred.sender.wallet import DamagedWallet, NoWallet, default_home, load_wallet
 
 STAMPS_MAX = 1000
 """Of one letter looked at."""
@@ -149,7 +149,7 @@ class _Verifier:
             return keys
         keys.update(_from_wallet(issuer) or _from_settings(self._context, issuer))
         if selector not in keys and self._lookups < LOOKUPS_MAX:
-            from pennyred.discovery import find_key  # noqa: PLC0415 - a DNS library is slow to load, and rarely needed
+            from pennyred.gate.issuers.discovery import find_key  # noqa: PLC0415 - a DNS library is slow to load, and rarely needed
 
             self._lookups += 1
             key = await find_key(issuer, selector)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 
-from pennyred.postage.figures import Outcome
+from pennyred.gate.rules.figures import Outcome
+from pennyred.gate.timing import Phase
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import HoldOutcome, SettleOutcome, VoidOutcome
-from pennyred.services.timing import Phase
 
 Labels = tuple[str, ...]
 """One value for each of a metric's labels."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from pennyred.gate.letterbox import Answer, Delivery, Envelope, GateDesk, Letter
 from pennyred.metrics.meter import Meter
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.services.letterbox import Answer, Delivery, Envelope, GateDesk, Letter
 
 
 class CountedDesk:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from pennyred.gate.rules.figures import Fact, Outcome
+from pennyred.gate.timing import Stopwatch
 from pennyred.metrics import catalogue as all_metrics
 from pennyred.metrics.sheet import Page
-from pennyred.postage.figures import Fact, Outcome
 from pennyred.postage.reasons import Reason
-from pennyred.services.timing import Stopwatch
 
 _ROUTES = frozenset(all_metrics.ROUTES)
 

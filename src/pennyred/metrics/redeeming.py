@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
+from pennyred.gate.ports import Redeemer
 from pennyred.metrics.catalogue import UNAVAILABLE
 from pennyred.metrics.sheet import Counter
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
-from pennyred.services.ports import Redeemer
 
 T = TypeVar("T")
 

@@ -1,7 +1,8 @@
 """What may happen to a stamp in a ledger: README's "states of a stamp" and their precedence, as ordered pure functions.
 
 Each `decide_*` answers for one stamp, from facts somebody else has read; the order of its lines is the order of
-precedence. Nothing here moves money or remembers anything: `ledger.batch` applies the answers, a back end stores them.
+precedence. Nothing here moves money or remembers anything: `office.ledger.batch` applies the answers, a back end stores
+them.
 """
 
 from collections.abc import Iterable

@@ -10,35 +10,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pennyred.authentication.checker import Checker
 from pennyred.config import GateSettings, OutgoingSettings
-from pennyred.discovery import resolver_of
-from pennyred.hostnames import HostNames
-from pennyred.postage.figures import Fact
-from pennyred.postage.passes import PASS_OCTETS_MAX
+from pennyred.gate.authentication.checker import Checker
+from pennyred.gate.door.admission import CountedBadStamps
+from pennyred.gate.door.gatehouse import HOPS_MAX, GateOptions, NameLookup
+from pennyred.gate.door.hostnames import HostNames
+from pennyred.gate.door.server import GateServer, listening_socket
+from pennyred.gate.door.tally import WorkerTally
+from pennyred.gate.door.tlsoffer import server_context
+from pennyred.gate.gate import Desk
+from pennyred.gate.gatelog import LetterLog
+from pennyred.gate.gatepolicy import GatePolicy
+from pennyred.gate.issuers.discovery import resolver_of
+from pennyred.gate.issuers.keyring import PrepareKeys, all_known
+from pennyred.gate.judging.formernames import FormerNames
+from pennyred.gate.judging.judging import Judging
+from pennyred.gate.letterbox import GateDesk
+from pennyred.gate.memory.store import GateState
+from pennyred.gate.outgoing import OutgoingDesk
+from pennyred.gate.ports import Authenticator, Redeemer, Refusals, SettlementOutbox
+from pennyred.gate.rules.figures import Fact
+from pennyred.gate.rules.passes import PASS_OCTETS_MAX
+from pennyred.gate.smtp.memory import LetterMemory
+from pennyred.gate.smtp.spool import SpoolLimits
+from pennyred.gate.timing import Stopwatch
+from pennyred.gate.upstream.security import client_context
+from pennyred.gate.upstream.upstream import IdentityMode, Security, UpstreamOptions, parse_url
+from pennyred.gate.upstream.upstreams import Upstreams
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
-from pennyred.services.formernames import FormerNames
-from pennyred.services.gate import Desk
-from pennyred.services.gatelog import LetterLog
-from pennyred.services.gatepolicy import GatePolicy
-from pennyred.services.judging import Judging
-from pennyred.services.keyring import PrepareKeys, all_known
-from pennyred.services.letterbox import GateDesk
-from pennyred.services.outgoing import OutgoingDesk
-from pennyred.services.ports import Authenticator, Redeemer, Refusals, SettlementOutbox
-from pennyred.services.timing import Stopwatch
-from pennyred.smtp.admission import CountedBadStamps
-from pennyred.smtp.gatehouse import HOPS_MAX, GateOptions, NameLookup
-from pennyred.smtp.memory import LetterMemory
-from pennyred.smtp.security import client_context
-from pennyred.smtp.server import GateServer, listening_socket
-from pennyred.smtp.spool import SpoolLimits
-from pennyred.smtp.tally import WorkerTally
-from pennyred.smtp.tlsoffer import server_context
-from pennyred.smtp.upstream import IdentityMode, Security, UpstreamOptions, parse_url
-from pennyred.smtp.upstreams import Upstreams
-from pennyred.state.store import GateState
 
 RESULTS_OCTETS_MAX = 40 * 1024
 """Of the gate's Authentication-Results and Received fields, however many signatures and long names a sender has."""

@@ -6,16 +6,25 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
-from pennyred.authentication.checker import Checker
 from pennyred.config import GateSettings, IssuerSettings
 from pennyred.failures import place_name
+from pennyred.gate.authentication.checker import Checker
+from pennyred.gate.debts import PatientOutbox
+from pennyred.gate.door.server import GateServer
+from pennyred.gate.figures import FigureTally
+from pennyred.gate.gate import Desk
+from pennyred.gate.gatelog import LetterLog
+from pennyred.gate.issuers.keyquestions import KeyQuestions
+from pennyred.gate.memory.store import GateState
+from pennyred.gate.outgoing import OutgoingDesk
+from pennyred.gate.rules.figures import Fact
+from pennyred.gate.settling import pump_outbox
+from pennyred.gate.upstream.upstreams import Upstreams
 from pennyred.metrics.counted import CountedDesk
 from pennyred.metrics.meter import Meter
 from pennyred.metrics.redeeming import CountedRedeemer
-from pennyred.postage.figures import Fact
-from pennyred.programs.activation import PassedSockets, addresses
-from pennyred.programs.certificates import ends_at
-from pennyred.programs.chores import Chores
+from pennyred.office.office import Office
+from pennyred.programs.checks.certificates import ends_at
 from pennyred.programs.gate import (
     build_checker,
     build_desk,
@@ -34,18 +43,9 @@ from pennyred.programs.office import clock
 from pennyred.programs.offices import Offices
 from pennyred.programs.policy import gate_policy
 from pennyred.programs.refusedcopies import RefusedCopies
-from pennyred.programs.tallies import SharedMinute, Tallies
-from pennyred.services.debts import PatientOutbox
-from pennyred.services.figures import FigureTally
-from pennyred.services.gate import Desk
-from pennyred.services.gatelog import LetterLog
-from pennyred.services.keyquestions import KeyQuestions
-from pennyred.services.office import Office
-from pennyred.services.outgoing import OutgoingDesk
-from pennyred.services.settling import pump_outbox
-from pennyred.smtp.server import GateServer
-from pennyred.smtp.upstreams import Upstreams
-from pennyred.state.store import GateState
+from pennyred.programs.systemd.activation import PassedSockets, addresses
+from pennyred.programs.workers.chores import Chores
+from pennyred.programs.workers.tallies import SharedMinute, Tallies
 
 OUTBOX_PAUSE_SECONDS = 1.0
 FIGURES_PAUSE_SECONDS = 5.0

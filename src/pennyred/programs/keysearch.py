@@ -10,9 +10,9 @@ from typing import Any
 
 import dns.asyncresolver
 
-from pennyred.discovery import find_key_record, key_name
+from pennyred.gate.issuers.discovery import find_key_record, key_name
+from pennyred.gate.issuers.keyring import FoundKey
 from pennyred.postage.errors import Unavailable
-from pennyred.services.keyring import FoundKey
 
 QUIET_SECONDS = 60.0
 """Between two lines about one office: selectors are a stranger's to invent."""

@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from pennyred.config import OfficeSettings
-from pennyred.discovery import find_texts, resolver_of
-from pennyred.ledger import postgresql, sqlite
-from pennyred.ledger.postgresql import PostgresLedger
-from pennyred.ledger.protocol import Ledger
-from pennyred.ledger.sqlite import SqliteLedger
+from pennyred.gate.issuers.discovery import find_texts, resolver_of
+from pennyred.office.ledger import postgresql, sqlite
+from pennyred.office.ledger.postgresql import PostgresLedger
+from pennyred.office.ledger.protocol import Ledger
+from pennyred.office.ledger.sqlite import SqliteLedger
+from pennyred.office.office import Office
+from pennyred.office.officekeys import OfficeKeys
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.services.office import Office
-from pennyred.services.officekeys import OfficeKeys
 from pennyred.storage.noting import NoteBatch
 
 

@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from pennyred.config import GateSettings, IssuerSettings
-from pennyred.discovery import resolver_of
+from pennyred.gate.gatelog import LetterLog
+from pennyred.gate.issuers.asking import Asker
+from pennyred.gate.issuers.discovery import resolver_of
+from pennyred.gate.issuers.keymemory import KeyMemory
+from pennyred.gate.issuers.keyquestions import KeyQuestions
+from pennyred.gate.issuers.keyring import KeyRing, PrepareKeys
+from pennyred.gate.issuers.redeemer import HttpRedeemer
+from pennyred.gate.issuers.revocations import Fetch, RevocationList
+from pennyred.gate.issuers.routing import IssuerRouter
+from pennyred.gate.issuers.trust import TrustingRedeemer, TrustLimits
+from pennyred.gate.memory.store import GateState
+from pennyred.gate.ports import Redeemer
+from pennyred.office.office import Office
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Revocations
-from pennyred.programs.chores import Chores
 from pennyred.programs.keysearch import KeySearch
 from pennyred.programs.office import clock
-from pennyred.services.gatelog import LetterLog
-from pennyred.services.keymemory import KeyMemory
-from pennyred.services.keyquestions import KeyQuestions
-from pennyred.services.keyring import KeyRing, PrepareKeys
-from pennyred.services.office import Office
-from pennyred.services.ports import Redeemer
-from pennyred.services.revocations import Fetch, RevocationList
-from pennyred.services.routing import IssuerRouter
-from pennyred.services.trust import TrustingRedeemer, TrustLimits
-from pennyred.state.store import GateState
-from pennyred.web.asking import Asker
-from pennyred.web.redeemer import HttpRedeemer
+from pennyred.programs.workers.chores import Chores
 
 TOKEN_BYTES_MAX = 4096
 TRUST_PAUSE_SECONDS = 1.0

@@ -6,23 +6,23 @@ from functools import partial
 from typing import Any
 
 from pennyred.config import OfficeSettings
-from pennyred.discovery import find_texts, resolver_of
+from pennyred.gate.door.server import listening_socket
+from pennyred.gate.door.tlsoffer import server_context
+from pennyred.gate.issuers.discovery import find_texts, resolver_of
+from pennyred.http.exchange import Deadlines
+from pennyred.http.guests import Room
+from pennyred.http.server import Reach, WebServer
 from pennyred.metrics.exposition import CONTENT_TYPE
-from pennyred.programs.activation import PassedSockets
-from pennyred.programs.chores import Chores
+from pennyred.office.api.app import make_app
+from pennyred.office.api.measured import ApiMetrics, measured
+from pennyred.office.office import Office
 from pennyred.programs.housekeeping import PassedTime, sweep_ledger
 from pennyred.programs.office import clock, open_office
-from pennyred.programs.tallies import SharedMinute, Tallies
-from pennyred.programs.watch import Watch
+from pennyred.programs.systemd.activation import PassedSockets
 from pennyred.programs.witness import Witness, watch_ledger
-from pennyred.services.office import Office
-from pennyred.smtp.server import listening_socket
-from pennyred.smtp.tlsoffer import server_context
-from pennyred.web.app import make_app
-from pennyred.web.exchange import Deadlines
-from pennyred.web.guests import Room
-from pennyred.web.measured import ApiMetrics, measured
-from pennyred.web.server import Reach, WebServer
+from pennyred.programs.workers.chores import Chores
+from pennyred.programs.workers.tallies import SharedMinute, Tallies
+from pennyred.programs.workers.watch import Watch
 
 
 class OfficeWork:

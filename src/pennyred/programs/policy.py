@@ -8,10 +8,10 @@ import msgspec
 
 from pennyred.config import GateSettings
 from pennyred.config.settings import RecipientSettings
-from pennyred.postage.policy import Allowances, Exemptions, Mode
-from pennyred.postage.recipients import Aliases, RecipientRule, RecipientRules, read_alias_map
-from pennyred.services.gatepolicy import Check, GatePolicy
-from pennyred.state.recipientrules import stored_rules
+from pennyred.gate.gatepolicy import Check, GatePolicy
+from pennyred.gate.memory.recipientrules import stored_rules
+from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
+from pennyred.gate.rules.recipients import Aliases, RecipientRule, RecipientRules, read_alias_map
 
 PASS_KEY_BYTES_MIN = 16
 PASS_KEY_BYTES_MAX = 4096

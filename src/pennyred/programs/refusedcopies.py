@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 from pennyred.config import GateSettings
+from pennyred.gate.gatelog import LetterLog
+from pennyred.gate.ports import Refusals
+from pennyred.gate.quarantine.keeping import KeptRefusals
+from pennyred.gate.quarantine.quarantine import Quarantine, Swept
 from pennyred.metrics.meter import Meter
 from pennyred.postage.errors import Unavailable
 from pennyred.programs.housekeeping import PassedTime
-from pennyred.services.gatelog import LetterLog
-from pennyred.services.keeping import KeptRefusals
-from pennyred.services.ports import Refusals
-from pennyred.state.quarantine import Quarantine, Swept
 
 SWEEP_PAUSE_SECONDS = 3600.0
 

@@ -16,29 +16,29 @@ from typing import Any, Self
 
 from pennyred.config import GateSettings
 from pennyred.failures import told
+from pennyred.gate.door.trace import received_field
+from pennyred.gate.letterbox import Fate, Reply
+from pennyred.gate.memory.permits import Kind, Permit, Permits
+from pennyred.gate.memory.store import GateState
+from pennyred.gate.ports import PermitBook
+from pennyred.gate.quarantine.approval import approve_sender
+from pennyred.gate.quarantine.keptletter import KeptLetter
+from pennyred.gate.quarantine.quarantine import Quarantine
+from pennyred.gate.rules.wanted import users_of
+from pennyred.gate.smtp import replies
+from pennyred.gate.smtp.path import parse_mail, parse_rcpt
+from pennyred.gate.smtp.spool import ReceivedLetter, Spool, SpoolLimits
+from pennyred.gate.upstream.connection import Refused
+from pennyred.gate.upstream.delivery import LetterDelivery
+from pennyred.gate.upstream.identity import ClientIdentity, plain_address
+from pennyred.gate.upstream.transaction import Transaction
+from pennyred.gate.upstream.upstreams import Upstreams
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.postage.letter import HeaderSection
-from pennyred.postage.wanted import users_of
 from pennyred.programs.gate import upstream_options
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
-from pennyred.services.approval import approve_sender
-from pennyred.services.letterbox import Fate, Reply
-from pennyred.services.ports import PermitBook
-from pennyred.smtp import replies
-from pennyred.smtp.connection import Refused
-from pennyred.smtp.delivery import LetterDelivery
-from pennyred.smtp.identity import ClientIdentity, plain_address
-from pennyred.smtp.path import parse_mail, parse_rcpt
-from pennyred.smtp.spool import ReceivedLetter, Spool, SpoolLimits
-from pennyred.smtp.trace import received_field
-from pennyred.smtp.transaction import Transaction
-from pennyred.smtp.upstreams import Upstreams
-from pennyred.state.keptletter import KeptLetter
-from pennyred.state.permits import Kind, Permit, Permits
-from pennyred.state.quarantine import Quarantine
-from pennyred.state.store import GateState
 
 _SECONDS_PER_DAY = 86_400
 Approve = Callable[[KeptLetter, HeaderSection], Awaitable[str]]

@@ -17,26 +17,26 @@ import uvloop
 
 from pennyred.config import BadSettings, GateSettings, Settings
 from pennyred.failures import place_name, told
+from pennyred.gate.door.server import listening_socket, require_free
+from pennyred.gate.watching import watching
+from pennyred.http.guests import Room
+from pennyred.http.server import Reach, WebServer
+from pennyred.office.office import Office
 from pennyred.postage.errors import PennyRedError, Unavailable
-from pennyred.programs.activation import PassedSockets, addresses
-from pennyred.programs.board import Board
-from pennyred.programs.chores import Chores, cancelled
 from pennyred.programs.descriptors import WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX, allow_descriptors
 from pennyred.programs.gatework import GateWork
-from pennyred.programs.herald import Herald
 from pennyred.programs.log import make_log
-from pennyred.programs.notify import ServiceManager
 from pennyred.programs.officework import OfficeWork
-from pennyred.programs.pulse import Pulse
 from pennyred.programs.rereading import Started
-from pennyred.programs.supervisor import EX_SETTINGS, Supervisor
-from pennyred.programs.tallies import Tallies
-from pennyred.programs.watch import Watch, make_sheet
-from pennyred.services.office import Office
-from pennyred.smtp.server import listening_socket, require_free
-from pennyred.web.guests import Room
-from pennyred.web.server import Reach, WebServer
-from pennyred.web.watching import watching
+from pennyred.programs.systemd.activation import PassedSockets, addresses
+from pennyred.programs.systemd.herald import Herald
+from pennyred.programs.systemd.notify import ServiceManager
+from pennyred.programs.workers.board import Board
+from pennyred.programs.workers.chores import Chores, cancelled
+from pennyred.programs.workers.pulse import Pulse
+from pennyred.programs.workers.supervisor import EX_SETTINGS, Supervisor
+from pennyred.programs.workers.tallies import Tallies
+from pennyred.programs.workers.watch import Watch, make_sheet
 
 EX_TEMPFAIL = 75
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from pennyred.ledger.protocol import Ledger
-from pennyred.postage.chain import EPOCH_ID_BYTES, BatchHead, pack_epochs, unpack_epochs
+from pennyred.office.ledger.protocol import Ledger
 from pennyred.postage.errors import Malformed, Unavailable
-from pennyred.services.wallet import replace_file
+from pennyred.postage.proofs.chain import EPOCH_ID_BYTES, BatchHead, pack_epochs, unpack_epochs
+from pennyred.sender.wallet import replace_file
 
 PAUSE_SECONDS = 10.0
 _BYTES_MAX = 64 * 1024

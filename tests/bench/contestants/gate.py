@@ -9,7 +9,7 @@ from program import run_json
 from real_postfix import free_port
 from tests.bench.sink import wait_for_port
 
-from pennyred.services.wallet import Wallet, load_wallet
+from pennyred.sender.wallet import Wallet, load_wallet
 
 from .base import Contestant, end
 

@@ -1,0 +1,97 @@
+"""DMARC (RFC 9989) with the DNS: whether a domain that vouches for a letter belongs to its author's, and to whom both.
+
+No policy is looked at: what a domain's owner wants done with forgeries is not this gate's business.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pennyred.gate.authentication import dmarc
+from pennyred.gate.authentication.lookups import Lookups, Temporary, TooMany
+from pennyred.gate.authentication.registered import Registered
+from pennyred.gate.rules.authentication import Finding, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """What follows for the author."""
+
+    finding: Finding
+    is_aligned: bool
+    """True without a published record, too, where the domains are the same."""
+
+
+class Organisations:
+    """Tree walks of one letter (RFC 9989 section 4.10), each done once."""
+
+    def __init__(self, lookups: Lookups, registered: Registered) -> None:
+        self._lookups = lookups
+        self._registered = registered
+        self._walked: dict[str, dict[str, dmarc.Record]] = {}
+
+    def records(self, domain: str) -> dict[str, dmarc.Record]:
+        """What a walk from `domain` finds, in its order; raises `Temporary` and `TooMany`."""
+        found = self._walked.get(domain)
+        if found is None:
+            found = self._walked[domain] = self._walk(domain)
+        return found
+
+    def of(self, domain: str) -> str:
+        """The organisational domain, which is none that others have names below; raises `Temporary` and `TooMany`.
+
+        A public suffix may publish a record without `psd=y`, as registries did for years before there was such a word.
+        """
+        organisation, owner = dmarc.organisational_domain(domain, self.records(domain)), self._registered.owners(domain)
+        return organisation if f".{organisation}".endswith(f".{owner}") else owner
+
+    def _walk(self, domain: str) -> dict[str, dmarc.Record]:
+        found: dict[str, dmarc.Record] = {}
+        for name in dmarc.walk_names(domain):
+            record = dmarc.only_record(self._lookups.texts(dmarc.query_name(name)))
+            if record is not None:
+                found[name] = record
+            if dmarc.ends_walk(record):
+                break
+        return found
+
+
+def check_alignment(author: str, sender: str, signers: Sequence[str], organisations: Organisations) -> Alignment:
+    """Whether `author` is aligned with what SPF (`sender`) or DKIM (`signers`) has proven, in that RFC's sense.
+
+    An empty `author` is none at all. Raises nothing that is expected.
+    """
+    if not author:
+        return Alignment(Finding("dmarc", Result.PERMERROR), is_aligned=False)
+    is_same = author in (sender, *signers)
+    has_record = False
+    try:
+        record = dmarc.policy_record(author, organisations.records(author))
+        has_record = record is not None
+        is_aligned = is_same or _is_related(author, sender, signers, record or dmarc.Record(), organisations)
+        result = Result.PASS if is_aligned else Result.FAIL
+    except Temporary:
+        is_aligned, result = is_same, Result.TEMPERROR
+    except TooMany:
+        is_aligned, result = is_same, Result.PERMERROR
+    if not has_record and result in (Result.PASS, Result.FAIL):
+        result = Result.NONE
+    return Alignment(Finding("dmarc", result, (("header.from", author),)), is_aligned)
+
+
+def _is_related(
+    author: str, sender: str, signers: Sequence[str], record: dmarc.Record, organisations: Organisations
+) -> bool:
+    """Relaxed alignment (RFC 9989 section 4.4), where the record does not ask for strict."""
+    others = [sender] if sender and record.spf_mode is dmarc.Mode.RELAXED else []
+    others += signers if record.dkim_mode is dmarc.Mode.RELAXED else []
+    organisation = organisations.of(author)
+    silent: Temporary | None = None
+    for other in dict.fromkeys(others):
+        try:
+            if f".{other}".endswith(f".{organisation}") and organisations.of(other) == organisation:
+                return True
+        except Temporary as error:  # another may prove it
+            silent = error
+    if silent is not None:
+        raise silent
+    return False

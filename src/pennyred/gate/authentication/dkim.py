@@ -1,0 +1,84 @@
+"""DKIM (RFC 6376, RFC 8301, RFC 8463): which domains have signed this letter."""
+
+from dataclasses import dataclass
+
+from pennyred.gate.authentication import signatures
+from pennyred.gate.authentication.lookups import Lookups, Temporary
+from pennyred.gate.authentication.signatures import BodyHashes, Tags, Unverified
+from pennyred.gate.rules.authentication import Finding, Result
+from pennyred.gate.rules.claims import signatures_to_try
+from pennyred.postage.letter import Field, HeaderSection
+
+SIGNATURES_MAX = 5
+"""Tried of a letter: each costs a question to the DNS."""
+
+_IDENTIFYING_CHARACTERS = 8
+"""Of `b=`, to tell signatures apart (RFC 6008 section 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DkimSignature:
+    """A signature that was read, and how far that went."""
+
+    field: Field
+    tags: Tags
+    domain: str
+    flaw: Result | None = None
+    """Why it cannot hold, whatever the letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class DkimAnswer:
+    """What DKIM says of one signature."""
+
+    finding: Finding
+    domain: str
+    """`d=`, canonical; empty where it cannot be read."""
+
+
+def read_signatures(header: HeaderSection) -> tuple[DkimSignature, ...]:
+    """The signatures of a letter that matter, without asking anybody; those first that say most of its author."""
+    return tuple(map(_read, signatures_to_try(header, SIGNATURES_MAX)))
+
+
+def wants_simple_body(signatures_read: tuple[DkimSignature, ...]) -> bool:
+    """Whether one of them needs the body in simple form."""
+    return any(one.flaw is None and signatures.wants_simple_body(one.tags) for one in signatures_read)
+
+
+def check_dkim(
+    signatures_read: tuple[DkimSignature, ...], header: HeaderSection, bodies: BodyHashes, lookups: Lookups
+) -> list[DkimAnswer]:
+    """Verify one after the other. Raises nothing that is expected."""
+    return [_check(one, header, bodies, lookups) for one in signatures_read]
+
+
+def _read(field: Field) -> DkimSignature:
+    try:
+        tags = signatures.read_tags(field.value)
+        return DkimSignature(field, tags, signatures.domain_of(tags))
+    except Unverified as flaw:
+        return DkimSignature(field, {}, "", flaw.result)
+
+
+def _check(one: DkimSignature, header: HeaderSection, bodies: BodyHashes, lookups: Lookups) -> DkimAnswer:
+    result = one.flaw or _result(one, header, bodies, lookups)
+    properties = (
+        ("header.d", one.domain),
+        ("header.s", one.tags.get(b"s", b"").decode("ascii", "replace")),
+        ("header.b", one.tags.get(b"b", b"")[:_IDENTIFYING_CHARACTERS].decode("ascii", "replace")),
+    )
+    return DkimAnswer(Finding("dkim", result, properties if one.domain else ()), one.domain)
+
+
+def _result(one: DkimSignature, header: HeaderSection, bodies: BodyHashes, lookups: Lookups) -> Result:
+    try:
+        names = signatures.signed_names(one.tags)
+        signatures.check_body(one.tags, bodies)
+        as_signed = signatures.as_library_field(one.field.raw)
+        signatures.check_signature(one.tags, names, as_signed, header, lookups)
+    except Unverified as unverified:
+        return unverified.result
+    except Temporary:
+        return Result.TEMPERROR
+    return Result.PASS

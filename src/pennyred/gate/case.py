@@ -1,0 +1,35 @@
+"""One letter on the desk, with all that is known of it."""
+
+from dataclasses import dataclass
+
+from pennyred.gate.gatepolicy import GatePolicy
+from pennyred.gate.judging.freely import Freebies
+from pennyred.gate.judging.standing import Judgement, Standing
+from pennyred.gate.judging.wanting import Wanting
+from pennyred.gate.letterbox import Envelope, Letter
+from pennyred.gate.timing import Stopwatch
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One letter on the desk."""
+
+    policy: GatePolicy
+    letter: Letter
+    envelope: Envelope
+    judgement: Judgement
+    wanting: Wanting
+    freebies: Freebies
+    tx: bytes
+    """This delivery attempt, for the office."""
+    times: Stopwatch
+
+    @property
+    def standings(self) -> tuple[Standing, ...]:
+        """Every recipient's, in the order of the envelope."""
+        return self.judgement.standings
+
+    async def give_back(self) -> None:
+        """The letter was not delivered: uncount what came free."""
+        await self.freebies.give_back()
+        await self.wanting.give_back()

@@ -1,0 +1,92 @@
+"""One client as the gate knows it: its connection, its greeting, and what a trusted front has told of it."""
+
+from dataclasses import replace
+
+from pennyred.gate.door.gatehouse import NameLookup
+from pennyred.gate.door.proxying import Peer
+from pennyred.gate.letterbox import HostName
+from pennyred.gate.upstream.identity import ClientIdentity, told_of
+
+
+class Client:
+    """Who is on the line; asked anew for each transaction, as a front may speak for many."""
+
+    __slots__ = ("_ahead", "_name", "_named", "_peer", "_xclient", "_xforward", "helo", "is_extended", "is_trusted")
+
+    def __init__(self, peer: Peer, *, is_trusted: bool) -> None:
+        self.is_trusted = is_trusted
+        """Whether it is a front that may speak for others."""
+        self.helo = ""
+        """What it called itself; empty before HELO or EHLO."""
+        self.is_extended = False
+        """Whether that was EHLO."""
+        self._peer = peer
+        self._xclient: dict[str, str | None] = {}
+        self._ahead: dict[str, str | None] = {}  # told since the last address
+        self._xforward: dict[str, str | None] = {}
+        self._name: HostName | None = None
+        self._named = ""  # the address it is of
+
+    @property
+    def address(self) -> str:
+        """Where the connection comes from."""
+        return self._peer.address
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the client itself is known: False where a front has not said for whom it speaks."""
+        is_told = self._xclient.get("ADDR") is not None or self._xforward.get("ADDR") is not None
+        return is_told or not self.is_trusted
+
+    def begin_anew(self) -> None:
+        """After STARTTLS and XCLIENT it has to greet again."""
+        self.helo = ""
+
+    def tell_session(self, attributes: dict[str, str | None]) -> None:
+        """XCLIENT: holds for the session, or until the front speaks for another address.
+
+        What is told of a client ends with its address (XCLIENT_README): of the next one nothing is known from before.
+        """
+        if attributes.get("ADDR") is None:
+            self._ahead |= attributes
+            self._xclient |= attributes
+        else:
+            self._xclient, self._ahead = self._ahead | attributes, {}
+        self.begin_anew()
+
+    def tell_transaction(self, attributes: dict[str, str | None]) -> None:
+        """XFORWARD: holds until the end of the next transaction."""
+        self._xforward |= attributes
+
+    def end_transaction(self) -> None:
+        """Forget what XFORWARD said."""
+        if self._xforward:
+            self._xforward = {}
+
+    async def identity(self, name_lookup: NameLookup | None) -> ClientIdentity:
+        """The client as the mail server should see it; `name_lookup` is asked where no front has told a name.
+
+        A front that has told that there is none which leads back has not told what the address is called all the same.
+        """
+        peer, protocol = self._peer, "ESMTP" if self.is_extended else "SMTP"
+        client = ClientIdentity(
+            peer.address,
+            peer.port,
+            self.helo,
+            protocol=protocol,
+            destination=peer.destination,
+            destination_port=peer.destination_port,
+        )
+        if self._xclient:
+            client = told_of(client, self._xclient)
+        if self._xforward:
+            if self._xforward.get("ADDR") is not None:
+                client = replace(client, helo="", login="")  # the front's own greeting is not its client's
+            client = told_of(client, self._xforward)
+        if client.is_reverse_known or name_lookup is None:
+            return client
+        if self._name is None or self._named != client.address:
+            self._name, self._named = await name_lookup(client.address), client.address
+        is_told = "NAME" in self._xclient or "NAME" in self._xforward
+        name = client.name if is_told else self._name.verified
+        return replace(client, name=name, reverse_name=self._name.reverse, is_reverse_known=True)

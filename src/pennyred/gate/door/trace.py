@@ -1,0 +1,35 @@
+"""The gate's Received field (RFC 5321 section 4.4), for a mail server that could not be told who the client is."""
+
+import re
+
+from pennyred.gate.upstream.identity import ClientIdentity
+
+_ODD = re.compile(r"[^A-Za-z0-9._:\[\]-]")
+_NAME_CHARACTERS_MAX = 255
+
+
+def received_field(
+    client: ClientIdentity, by: str, protocol: str, identifier: str, recipient: bytes | None, date: str
+) -> bytes:
+    """Folded, CRLF at its end. `recipient` where there is only one (RFC 5321 section 7.6); `date` as RFC 5322 has it.
+
+    Names come from strangers: what no host name has is a question mark.
+    """
+    address = f"IPv6:{client.address}" if ":" in client.address else client.address
+    name = f"{_plain(client.name)} " if client.name else ""
+    lines = [f"Received: from {_plain(client.helo) or 'unknown'} ({name}[{address}])"]
+    lines.append(f"\tby {_plain(by)} with {protocol} id {identifier}")
+    if recipient is not None and re.fullmatch(rb"[!-~]{1,320}", recipient):
+        lines.append(f"\tfor <{recipient.decode('ascii')}>")
+    return ("\r\n".join(lines) + f";\r\n\t{date}\r\n").encode("ascii")
+
+
+def protocol_name(client: ClientIdentity, *, is_tls: bool, is_utf8: bool) -> str:
+    """What stands behind "with" (RFC 3848, RFC 6531 section 4.3)."""
+    if is_utf8:
+        return "UTF8SMTPS" if is_tls else "UTF8SMTP"
+    return f"{client.protocol}S" if is_tls and client.protocol == "ESMTP" else client.protocol
+
+
+def _plain(name: str) -> str:
+    return _ODD.sub("?", name[:_NAME_CHARACTERS_MAX])

@@ -1,0 +1,320 @@
+"""The client's side of the wire: bytes in and out, deadlines, TLS, the end of it. It knows no command.
+
+Built on aiosmtpd's `SMTP`, whose traps are avoided by not walking into them: its constructor looks up the class tables
+for every connection and may ask DNS for the host's name, its read loop takes a letter line by line and logs each, its
+`eof_received` cancels the work in hand. Here input goes into one buffer, commands are answered in batches (PIPELINING),
+a letter is handed over in the pieces in which it came, and a client that hangs up cancels nothing.
+"""
+
+import asyncio
+import ssl
+from typing import Protocol, cast
+
+from aiosmtpd.smtp import SMTP
+
+from pennyred.gate.door import tls
+from pennyred.gate.door.sink import Sink
+
+LINE_OCTETS_MAX = 2048
+"""Of a command. RFC 5321 asks for 512, its extensions for up to 1,600 more; Postfix takes 2,048."""
+_INPUT_BYTES_MAX = 32 * 1024
+"""Commands waiting to be executed, or what has come of a letter with them; beyond, reading pauses."""
+_LINGER_SECONDS = 10.0
+"""How long a closed connection may take to deliver its last reply."""
+_NEVER = float("inf")
+
+
+class Clock(Protocol):
+    """The limits on a client's time."""
+
+    @property
+    def read_timeout_seconds(self) -> float: ...  # noqa: D102
+    @property
+    def session_timeout_seconds(self) -> float: ...  # noqa: D102
+
+
+class LineTooLong(Exception):  # noqa: N818 - told to the client, not to the log
+    """A command longer than allowed; it has been skipped to its end."""
+
+
+class Wire(SMTP):
+    """One client's connection. `_handle_client` is the session; `_on_timeout` says the last words."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+        # Not aiosmtpd's constructor: it costs a third of a millisecond for tables that never change.
+        self.loop = loop
+        self.transport: asyncio.Transport | None = None
+        self._clock = clock
+        self._input = bytearray()
+        self._output: list[bytes] = []
+        self._sink: Sink | None = None
+        self._sunk: asyncio.Future[None] | None = None
+        self._arrived: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._is_skipping = False
+        self._is_reading_paused = False
+        self._has_eof = False
+        self._is_closing = False
+        self._is_tls = False
+        self.is_shaking_hands = False
+        """Whether it changes to TLS just now: there is nothing to be said to it, and no letter in hand."""
+        self._time_given_at = 0.0
+        self._deadline = _NEVER
+        self._transfer_deadline = _NEVER
+        self._session_deadline = _NEVER
+        self._watch: asyncio.TimerHandle | None = None
+        self._session_task: asyncio.Task[None] | None = None
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the session. (STARTTLS does not call it: `start_tls` keeps the session and changes the transport.)"""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
+        self._session_deadline = self.loop.time() + self._clock.session_timeout_seconds
+        self._give_time()
+        self._session_task = self.loop.create_task(self._handle_client())
+
+    def data_received(self, data: bytes) -> None:
+        """Into the letter being received, or to the commands waiting."""
+        if self._sink is not None:
+            self._time_given_at = self.loop.time()
+            self._deadline = min(self._time_given_at + self._clock.read_timeout_seconds, self._transfer_deadline)
+            self._pour(data)
+            return
+        self._input += data
+        self._wake()
+        if len(self._input) > _INPUT_BYTES_MAX and self.transport is not None and not self._is_reading_paused:
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+            self._on_much_input(len(self._input))
+
+    def eof_received(self) -> bool:
+        """The client says no more but may still listen: what it has said is answered; a half-close cancels nothing."""
+        self._has_eof = True
+        self._wake()
+        return not self._is_tls
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client is gone; the session notices when it next reads, and what it is committing goes on."""
+        if isinstance(error, ssl.SSLError) and not self.is_shaking_hands:
+            self._on_tls_failure(error)
+        self.transport = None
+        self._has_eof = self._is_closing = True
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self.resume_writing()
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        if self._writable is None:
+            self._writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    # What the session calls
+
+    def say(self, reply: bytes) -> None:
+        """Put a reply into the next batch."""
+        self._output.append(reply)
+
+    async def flush(self) -> None:
+        """Send the batch."""
+        output, self._output = self._output, []
+        if self.transport is None or self._is_closing or not output:
+            return
+        self.transport.write(output[0] if len(output) == 1 else b"".join(output))
+        if self._writable is not None:
+            self._give_time()
+            await self._writable
+            self._deadline = _NEVER
+
+    async def next_line(self) -> bytes | None:
+        """The next command line without its newline, None when there will be no more. Raises `LineTooLong`."""
+        while (line := self.line_at_hand()) is None:
+            if self._output:
+                await self.flush()
+            elif self._has_eof or self._is_closing:
+                return None
+            else:
+                self._resume_reading()
+                self._give_time()
+                await self._more()
+                self._deadline = _NEVER
+        return line
+
+    def line_at_hand(self) -> bytes | None:
+        """The next command line if it has come already."""
+        end = self.line_end()
+        if end < 0:
+            if len(self._input) > LINE_OCTETS_MAX:
+                self._is_skipping = True
+                self._input.clear()
+            return None
+        line = bytes(self._input[:end])
+        del self._input[: end + 1]
+        if self._is_skipping or len(line) > LINE_OCTETS_MAX:
+            self._is_skipping = False
+            raise LineTooLong
+        return line.removesuffix(b"\r")
+
+    def line_end(self) -> int:
+        """Where the next command line ends in the input, -1 where it has not come whole."""
+        return self._input.find(b"\n")
+
+    async def pour_into(self, sink: Sink, transfer_timeout_seconds: float) -> bool:
+        """Hand all that comes to `sink` until it has its end; False when the client has gone before."""
+        self._sunk = self.loop.create_future()
+        self._sink = sink
+        self._transfer_deadline = self.loop.time() + transfer_timeout_seconds
+        waiting = bytes(self._input)
+        self._input.clear()
+        if waiting:
+            self._pour(waiting)
+        self._resume_reading()
+        if self._sink is not None and not self._has_eof:
+            self._give_time(self._transfer_deadline)
+            await self._sunk
+            self._deadline = _NEVER
+        is_complete = self._sink is None
+        self._sink = None
+        return is_complete
+
+    async def start_tls(self, context: ssl.SSLContext, ready: bytes) -> bool:
+        """Say `ready` and change to TLS; False when the handshake fails.
+
+        What the client has sent in plain text behind STARTTLS is thrown away (RFC 3207 section 4.2; CVE-2024-34083).
+        """
+        self.say(ready)
+        await self.flush()
+        if self.transport is None or self._has_eof:
+            return False
+        self._resume_reading()
+        # From here on nothing in plain text reaches us; what is in the input when the handshake is done came by TLS.
+        self._input.clear()
+        self.is_shaking_hands = True
+        self._time_given_at = self.loop.time()
+        try:
+            self.transport = await tls.start_tls(self.transport, self, context, self._clock.read_timeout_seconds)
+        except (OSError, asyncio.CancelledError) as error:
+            if isinstance(error, OSError) and not isinstance(error, tls.LeftBefore):
+                self._on_tls_failure(error)
+            self.hang_up()
+            return False
+        finally:
+            self.is_shaking_hands = False
+        self._is_tls = True
+        return True
+
+    def hang_up(self) -> None:
+        """Send what is to be said and close; a client that does not take it is cut off after a while."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if self.transport is not None:
+            if self._output:
+                self.transport.write(b"".join(self._output))
+                self._output.clear()
+            self._set_deadline(self.loop.time() + _LINGER_SECONDS)
+            self.transport.close()
+        self._wake()
+
+    def cut_off(self) -> None:
+        """Close at once."""
+        self._is_closing = True
+        if self.transport is not None:
+            self.transport.abort()
+        self._wake()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the session waits for the client's next command."""
+        return self._arrived is not None
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the client has done nothing, where it is waited for; else 0."""
+        is_its_turn = self.is_waiting or self._sink is not None or self.is_stuck or self.is_shaking_hands
+        return self.loop.time() - self._time_given_at if is_its_turn else 0.0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the client does not take what it was told."""
+        return self._writable is not None
+
+    # Time
+
+    def _give_time(self, latest: float | None = None) -> None:
+        self._time_given_at = now = self.loop.time()
+        until = self._session_deadline if latest is None else latest
+        self._set_deadline(min(now + self._clock.read_timeout_seconds, until))
+
+    def _set_deadline(self, when: float) -> None:
+        self._deadline = when
+        if self._watch is None or when < self._watch.when():
+            self._arm()
+
+    def _arm(self) -> None:
+        """One timer a connection, looked at when it fires; putting a deadline off costs nothing."""
+        if self._watch is not None:
+            self._watch.cancel()
+        when = min(self._deadline, self.loop.time() + self._clock.read_timeout_seconds)
+        self._watch = self.loop.call_at(when, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._watch = None
+        if self.transport is None:
+            return
+        now = self.loop.time()
+        if now < self._deadline:
+            self._arm()
+        elif self._is_closing or self._writable is not None:
+            self.cut_off()  # it does not even take what it was told before
+        else:
+            self._on_timeout(is_session=now >= self._session_deadline)
+
+    def _on_timeout(self, *, is_session: bool) -> None:
+        """Say why and hang up."""
+        raise NotImplementedError
+
+    def _on_tls_failure(self, error: OSError) -> None:
+        """The handshake has come to nothing, or what came after it was no TLS."""
+
+    def _on_much_input(self, octets: int) -> None:
+        """So much has come that reading pauses (a single read may bring 256 KiB); 0: it has been taken."""
+
+    # Waiting
+
+    async def _more(self) -> None:
+        self._arrived = self.loop.create_future()
+        try:
+            await self._arrived
+        finally:
+            self._arrived = None
+
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+        if (self._has_eof or self._is_closing) and self._sunk is not None and not self._sunk.done():
+            self._sunk.set_result(None)
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused and self.transport is not None:
+            self._is_reading_paused = False
+            self._on_much_input(0)
+            self.transport.resume_reading()
+
+    def _pour(self, data: bytes) -> None:
+        assert self._sink is not None
+        assert self._sunk is not None
+        rest = self._sink.take(data)
+        if rest is not None:
+            self._sink = None
+            self._input += rest
+            if not self._sunk.done():
+                self._sunk.set_result(None)

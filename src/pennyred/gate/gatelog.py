@@ -1,0 +1,154 @@
+"""One structured line a letter: who, to whom, by which rule, with which stamps, what the mail server said, how long.
+
+Addresses are in it, as in any mail log; salts, keys and tokens are not.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pennyred.gate.judging.standing import Standing
+from pennyred.gate.letterbox import Answer, Due, Duplicate, Envelope, Later, Letter, Relay
+from pennyred.gate.timing import Phase, Stopwatch
+from pennyred.postage.redemption import Hold, Settle
+
+RECIPIENTS_LOGGED_MAX = 100
+
+
+class Logger(Protocol):
+    """What is needed of a structlog logger."""
+
+    def info(self, event: str, **fields: Any) -> object: ...  # noqa: D102
+    def warning(self, event: str, **fields: Any) -> object: ...  # noqa: D102
+    def error(self, event: str, **fields: Any) -> object: ...  # noqa: D102
+
+
+class LetterLog:
+    """Writes what became of letters; fields are named here once."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    def answered(
+        self,
+        letter: Letter,
+        envelope: Envelope,
+        standings: Sequence[Standing],
+        answer: Answer,
+        times: Stopwatch,
+    ) -> None:
+        """A letter has its answer."""
+        facts = _letter(letter, envelope) | _recipients(envelope, standings)
+        self._logger.info("letter", **facts, **_answer(answer), **_times(times))
+
+    def unjudged(self, letter: Letter, envelope: Envelope, error: Exception) -> None:
+        """In monitor mode, a letter could not be judged and went through all the same."""
+        self._logger.error("letter not judged", **_letter(letter, envelope), exc_info=error)
+
+    def uncounted(self, error: Exception) -> None:
+        """A letter has its answer and could not be counted: a mistake of ours."""
+        self._logger.error("letter not counted", exc_info=error)
+
+    def went_out(self, letter: Letter, envelope: Envelope, answer: Answer) -> None:
+        """A letter of our users' has gone on, or not."""
+        to = [_text(mailbox) for mailbox in envelope.recipients[:RECIPIENTS_LOGGED_MAX]]
+        self._logger.info("outgoing letter", **_letter(letter, envelope), to=to, **_answer(answer))
+
+    def unlearned(self, why: str) -> None:
+        """An outgoing letter has gone on, but whom it went to could not be noted."""
+        self._logger.warning("correspondents not learned", why=why)
+
+    def crowded_out(self, letters: int, network: str) -> None:
+        """Copies of refused letters went before their time, mostly those of a network."""
+        self._logger.warning("refused letters crowded out", letters=letters, network=network)
+
+    def left_out(self, copies: int, letter_bytes: int, most_bytes: int) -> None:
+        """A letter is too long for copies of it to be kept; its sender is told "later"."""
+        self._logger.error("refused letter not kept", copies=copies, bytes=letter_bytes, most=most_bytes)
+
+    def waiting(self, settles: Sequence[Settle], why: str) -> None:
+        """Settlements wait in the outbox: once a letter, so that a growing outbox is seen."""
+        self._logger.warning("settlement waits", stamps=len(settles), why=why)
+
+    def remembered(self, settles: Sequence[Settle], why: str) -> None:
+        """Neither the office nor the outbox can be written: a disk is full, and a kill would cost what stands here."""
+        self._logger.error("settlement in memory only", stamps=len(settles), why=why)
+
+    def made_up(self, stamps: int) -> None:
+        """The office has answered what waited in the outbox."""
+        self._logger.info("outbox settled", stamps=stamps)
+
+    def unsettled(self, settles: Sequence[Settle], why: str) -> None:
+        """Letters were delivered whose stamps were not settled: the receiver loses what they are worth."""
+        for settle in settles:
+            self._logger.error("not settled", account=settle.account, serial=settle.serial.hex(), why=why)
+
+    def trusted(self, holds: Sequence[Hold], why: str) -> None:
+        """Stamps are accepted though their office does not answer."""
+        accounts = sorted({hold.stamp.account for hold in holds})
+        self._logger.warning("accepted on trust", stamps=len(holds), accounts=accounts, why=why)
+
+    def redeemed(self, issuer: str, stamps: int) -> None:
+        """The office has paid what was accepted on trust."""
+        self._logger.info("trust redeemed", issuer=issuer, stamps=stamps)
+
+    def unredeemed(self, settles: Sequence[Settle], why: str) -> None:
+        """Letters were delivered on trust whose stamps the office will not pay."""
+        for settle in settles:
+            self._logger.error("not redeemed", account=settle.account, serial=settle.serial.hex(), why=why)
+
+
+def _letter(letter: Letter, envelope: Envelope) -> dict[str, Any]:
+    return {
+        "source": envelope.source_ip,
+        "helo": envelope.helo,
+        "sender": _text(envelope.sender),
+        "bytes": letter.size,
+        "receive_ms": letter.milliseconds,
+    }
+
+
+def _recipients(envelope: Envelope, standings: Sequence[Standing]) -> dict[str, Any]:
+    logged = [
+        {"to": _text(envelope.recipients[one.index]), "reason": one.reason.value} | _stamp(one)
+        for one in standings[:RECIPIENTS_LOGGED_MAX]
+    ]
+    return {"recipients": logged, "recipients_total": len(envelope.recipients)}
+
+
+def _stamp(standing: Standing) -> dict[str, str]:
+    stamp = standing.paid_by
+    if stamp is None:
+        return {} if standing.seen is None else {"stamp": standing.seen.value}
+    return {"issuer": stamp.issuer, "account": stamp.account, "serial": stamp.serial.hex()}
+
+
+def _times(times: Stopwatch) -> dict[str, float]:
+    """How long the gate's own phases took; the client's and the mail server's are told beside them."""
+    phases = (Phase.JUDGE, Phase.HOLD, Phase.SETTLE)
+    return {f"{phase}_ms": times.milliseconds(phase) for phase in phases} | {
+        "total_ms": round(times.total_seconds * 1000, 1)
+    }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    match answer:
+        case Relay(delivered):
+            said = delivered.reply.text if delivered.reply else ""
+            fates = sorted(set(delivered.fates))
+            return {
+                "answer": "relay",
+                "fate": ",".join(fates),
+                "upstream": said,
+                "upstream_ms": delivered.milliseconds,
+                "detail": delivered.detail,
+            }
+        case Duplicate():
+            return {"answer": "duplicate"}
+        case Due(recipient, reason):
+            return {"answer": "due", "reason": reason.value, "recipient": recipient}
+        case Later(reason, reference):
+            return {"answer": "later", "reason": reason.value, "reference": reference}
+
+
+def _text(mailbox: bytes) -> str:
+    return mailbox.decode("utf-8", "backslashreplace")

@@ -1,0 +1,49 @@
+"""What a gate asks of a letter: the administrator's settings in the core's own types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pennyred.gate.rules.policy import Allowances, Exemptions, Mode, Network
+from pennyred.gate.rules.recipients import Aliases, RecipientRules
+
+
+class Check(StrEnum):
+    """When it is found out who a letter's sender is."""
+
+    NEEDED = "needed"
+    """Where there are rules or allowances that depend on it; for all letters alike (`wanting`)."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """The rules of one gate, for all letters; replaced as a whole when the settings are read again."""
+
+    hostname: str
+    issuers: Mapping[str, Mapping[str, bytes]]
+    """The post offices whose stamps count, each with its public keys by selector."""
+    retired: frozenset[str] = frozenset()
+    """Post offices whose stamps count no more, and which can still be asked what they have paid for."""
+    mode: Mode = Mode.REQUIRE
+    price: int = 1
+    """Stamps a recipient."""
+    exemptions: Exemptions = field(default_factory=Exemptions)
+    allowances: Allowances = field(default_factory=Allowances)
+    recipients: RecipientRules = field(default_factory=RecipientRules)
+    """What single recipients have of their own."""
+    aliases: Aliases = field(default_factory=Aliases)
+    forwarders: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
+    """Domains our users have their mail forwarded from, with the networks they are believed from unproven."""
+    check: Check = Check.NEEDED
+    fronts: frozenset[str] = frozenset()
+    """The names (authserv-id) under which trusted fronts write Authentication-Results that stay in the letter."""
+    strict_body: bool = False
+    """Whether a stamp counts for nothing once the body was altered; else it counts and is marked."""
+    bad_stamps_max: int = 5
+    """From one source in a minute, of one account or of nobody known; 0: any number."""
+    pass_key: bytes | None = None
+    """The key all gates of one receiver share; None: this gate has no sisters."""
+    lease_seconds: int = 1320
+    upstream_timeout_seconds: int = 600

@@ -1,0 +1,213 @@
+"""Hold what pays a letter: one stamp for each recipient, all or none.
+
+A recipient may carry several stamps made out to it. All of them are asked about at once, because any of them may have
+paid this very letter in an earlier attempt: taking another one then would charge twice. The first of each recipient are
+one group; the spare ones are groups of their own and are given back when they are not needed.
+
+Before all others those are asked about that this gate would not take as its settings and keys are now, and that are
+bound to this letter all the same: the letter may have been paid for when they were others. They are asked with their
+flaw, so that nothing is held by them that was not held before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pennyred.gate.judging.offered import Offer, flaw_of
+from pennyred.gate.judging.standing import Standing
+from pennyred.gate.ports import Redeemer
+from pennyred.postage.digest import domain_hash
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, Void
+from pennyred.postage.stamp import Stamp
+
+ROUNDS_MAX = 4
+"""As many as stamps are tried for one recipient: each round either ends or drops a stamp."""
+
+_REASONS = {
+    HoldOutcome.WRONG_RECEIVER: Reason.WRONG_RECEIVER,
+    HoldOutcome.UNKNOWN_ACCOUNT: Reason.ACCOUNT_CLOSED,
+    HoldOutcome.ACCOUNT_CLOSED: Reason.ACCOUNT_CLOSED,
+    HoldOutcome.REVOKED: Reason.REVOKED,
+    HoldOutcome.EXPIRED: Reason.EXPIRED,
+    HoldOutcome.SPENT: Reason.SPENT,
+    HoldOutcome.OVER_CAP: Reason.OVER_CAP,
+    HoldOutcome.INSUFFICIENT_BALANCE: Reason.INSUFFICIENT_BALANCE,
+}
+
+
+@dataclass(slots=True)
+class Holding:
+    """What is held for one letter under one tx."""
+
+    tx: bytes
+    held: dict[int, Stamp] = field(default_factory=dict)
+    """Recipient index to the stamp reserved for it."""
+    settled: set[int] = field(default_factory=set)
+    """Recipients that have had this very letter before."""
+    reserved: set[tuple[int, Stamp]] = field(default_factory=set)
+    """All that is reserved at the office under this tx, spare stamps included."""
+    unanswered: Reason | None = None
+    """Why the office could not be asked; then nothing is held."""
+    in_progress: bool = False
+    """Another delivery of this very letter is under way; then nothing is held."""
+
+    def is_hopeless(self, standings: Sequence[Standing]) -> bool:
+        """Whether some recipient has no stamp left to ask about."""
+        return any(not one.stamps and one.index not in self.settled for one in standings)
+
+    def is_open(self, standings: Sequence[Standing]) -> bool:
+        """Whether some recipient is neither paid nor known to have had the letter."""
+        return any(one.index not in self.held and one.index not in self.settled for one in standings)
+
+
+async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: bytes, lease_seconds: int) -> Holding:
+    """Hold one stamp for each of `standings`; those that cannot be paid are left without stamps and with their reason.
+
+    When a recipient cannot be paid, or the letter is in progress elsewhere, nothing stays held.
+    """
+    holding = Holding(tx)
+    try:
+        if any(one.has_flawed_stamp for one in standings):
+            await _ask_back(redeemer, standings, holding, lease_seconds)
+        for _ in range(ROUNDS_MAX):
+            if holding.in_progress or holding.is_hopeless(standings):
+                break
+            dropped = await _round(redeemer, standings, holding, lease_seconds)
+            if holding.in_progress or not holding.is_open(standings) or holding.is_hopeless(standings):
+                break
+            if not dropped:  # a group that failed though none of it did: this office cannot be understood
+                holding.unanswered = Reason.OFFICE_UNREACHABLE
+                break
+    except Unavailable as unavailable:
+        holding.unanswered = unavailable.reason
+    if holding.in_progress or holding.unanswered or holding.is_open(standings):
+        holding.held.clear()
+    for standing in standings:
+        standing.paid_by = holding.held.get(standing.index)
+    spare = [(index, stamp) for index, stamp in holding.reserved if holding.held.get(index) is not stamp]
+    await give_back(redeemer, standings, spare, tx=tx)
+    return holding
+
+
+async def give_back(
+    redeemer: Redeemer, standings: Sequence[Standing], spare: Sequence[tuple[int, Stamp]], *, tx: bytes
+) -> bool:
+    """Void holds, as well as can be; False where the office did not answer: then the lease ends them."""
+    if not spare:
+        return True
+    letters = {standing.index: standing.letter_hash for standing in standings}
+    voids = [
+        Void(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, letters[index], tx) for index, stamp in spare
+    ]
+    try:
+        await redeemer.void(voids)
+    except Unavailable:
+        return False
+    return True
+
+
+def settlement(standing: Standing) -> Settle:
+    """What to take for a recipient that has had its letter."""
+    stamp = standing.paid_by
+    assert stamp is not None
+    return Settle(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, standing.letter_hash)
+
+
+async def _ask_back(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> None:
+    """Whether a stamp that would not be taken any more has paid this letter before; one that has not is no stamp."""
+    asked = [(one, stamp, flaw) for one in standings for stamp, flaw in one.stamps if flaw_of(flaw) is not None]
+    holds = [_hold(holding.tx, place, standing, stamp, flaw) for place, (standing, stamp, flaw) in enumerate(asked, 1)]
+    answers = await redeemer.hold(holds, lease_seconds=lease_seconds)
+    for (standing, stamp, flaw), answer in zip(asked, answers, strict=True):
+        _read(answer, standing, (stamp, flaw), holding)
+    _note_settled(standings, holding)
+
+
+async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> int:
+    """Ask about every stamp still in question and read the answers; returns how many stamps turned out not to count."""
+    before = frozenset(holding.settled)
+    asked = [
+        (standing, rank, stamp, paid)
+        for standing in standings
+        if standing.index not in holding.settled
+        for rank, (stamp, paid) in enumerate(standing.stamps)
+    ]
+    asked.sort(key=lambda item: item[1] > 0)  # the letter's group first: spare stamps must not use up its balance
+    holds = [
+        _hold(holding.tx, place if rank or flaw_of(paid) else 0, standing, stamp, paid)
+        for place, (standing, rank, stamp, paid) in enumerate(asked, 1)
+    ]
+    answers = await redeemer.hold(holds, lease_seconds=lease_seconds) if holds else []
+    holding.held.clear()
+    for (standing, _, stamp, paid), answer in zip(asked, answers, strict=True):
+        _read(answer, standing, (stamp, paid), holding)
+    _note_settled(standings, holding)
+    return len(asked) - sum(len(one.stamps) for one in standings if one.index not in before)
+
+
+def _note_settled(standings: Sequence[Standing], holding: Holding) -> None:
+    for index in holding.settled:
+        holding.held.pop(index, None)
+    for standing in standings:
+        if standing.index in holding.settled:
+            standing.reason = Reason.DUPLICATE
+
+
+def _hold(tx: bytes, group: int, standing: Standing, stamp: Stamp, paid: Reason) -> Hold:
+    return Hold(
+        tx,
+        group,
+        stamp,
+        _domain(standing, stamp),
+        standing.letter_hash,
+        flaw_of(paid),
+        is_altered=paid is Reason.STAMPED_MODIFIED,
+    )
+
+
+def _domain(standing: Standing, stamp: Stamp) -> str:
+    """The domain of whom the stamp is made out to: the recipient's, or that of an alias that led to it."""
+    return next(name.domain for name in standing.names if domain_hash(stamp.serial, name.domain) == stamp.domain_hash)
+
+
+def _read(answer: HoldAnswer, standing: Standing, offer: Offer, holding: Holding) -> None:
+    """One answer: reserved, had before, in progress, or a stamp less to ask about."""
+    stamp, paid = offer
+    flaw = flaw_of(paid)
+    if answer.outcome.is_held:
+        holding.reserved.add((standing.index, stamp))
+        if flaw is not None and answer.outcome is not HoldOutcome.RENEWED:
+            _drop(standing, offer, flaw, holding)  # an office that holds what it was not asked to hold
+            return
+        # One's own hold of an earlier attempt is the one to settle: that attempt may have delivered the letter.
+        if answer.outcome is HoldOutcome.RENEWED or standing.index not in holding.held:
+            holding.held[standing.index] = stamp
+            standing.reason = _paid(paid)
+    elif answer.outcome is HoldOutcome.ALREADY_SETTLED:
+        holding.settled.add(standing.index)
+    elif answer.outcome is HoldOutcome.IN_PROGRESS:
+        holding.in_progress = True
+    elif answer.outcome is not HoldOutcome.GROUP_FAILED or flaw is not None:
+        _drop(standing, offer, flaw or _reason(answer), holding)
+
+
+def _drop(standing: Standing, offer: Offer, reason: Reason, holding: Holding) -> None:
+    standing.stamps.remove(offer)
+    if standing.index not in holding.held:
+        standing.reason = reason
+
+
+def _paid(offline: Reason) -> Reason:
+    """One that would not be taken any more, or had expired by this gate's clock, and is held is paid like any other."""
+    if offline is Reason.ALTERED_BODY:
+        return Reason.STAMPED_MODIFIED
+    return Reason.STAMPED if offline.kind is Kind.DUE else offline
+
+
+def _reason(answer: HoldAnswer) -> Reason:
+    """The reason a due recipient is told. An office's own finding is believed where it is the name of such a reason."""
+    if answer.outcome is HoldOutcome.INVALID:
+        found = (reason for reason in Reason if reason == answer.reason and reason.kind is Kind.DUE)
+        return next(found, Reason.BAD_SIGNATURE)
+    return _REASONS[answer.outcome]

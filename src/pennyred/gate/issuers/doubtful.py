@@ -1,0 +1,78 @@
+"""Holds that were asked for and of which nothing was heard: given back once the office answers again.
+
+A question that timed out may be answered all the same, later. The letter was deferred, and its next attempt has another
+`tx`: it would be "in progress" until the lease is over, for nothing. So what may be held is voided, until the office
+has said so, and once more a little later, as the question itself may still be waiting there. A void that comes too late
+does no harm: it matches the `tx`, and a settlement goes before it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from pennyred.gate.issuers.routing import void_of
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.redemption import Hold, Void
+
+PAUSE_SECONDS = 1.0
+AGAIN_SECONDS = 10.0
+HOLDS_MAX = 10_000
+"""Remembered of one office; beyond, the oldest are left to their leases."""
+BATCH_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    void: Void
+    until: float
+    """When the lease is over at the latest."""
+    at: float
+    """Not before."""
+    is_last: bool = False
+
+
+class DoubtfulHolds:
+    """One office's. `void` raises `Unavailable` where it does not answer."""
+
+    def __init__(
+        self, void: Callable[[Sequence[Void]], Awaitable[object]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._void = void
+        self._clock = clock
+        self._waiting: deque[_Doubt] = deque(maxlen=HOLDS_MAX)
+        self._is_any = asyncio.Event()
+
+    def add(self, holds: Sequence[Hold], lease_seconds: int) -> None:
+        """Nothing was heard of these."""
+        now = self._clock()
+        self._waiting.extend(_Doubt(void_of(hold), now + lease_seconds, now) for hold in holds)
+        self._is_any.set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def run(self) -> None:
+        """Give back what there is, until cancelled."""
+        while True:
+            await self._is_any.wait()
+            await asyncio.sleep(PAUSE_SECONDS)
+            await self.give_back()
+
+    async def give_back(self) -> None:
+        """What is due now, as far as the office answers."""
+        now = self._clock()
+        due = [one for one in self._waiting if one.at <= now][:BATCH_MAX]
+        try:
+            if due:
+                await self._void([one.void for one in due])
+        except Unavailable:
+            again: list[_Doubt] = due
+        else:
+            again = [_Doubt(one.void, one.until, now + AGAIN_SECONDS, True) for one in due if not one.is_last]
+        rest = set(map(id, due))
+        kept = [one for one in self._waiting if id(one) not in rest] + again
+        self._waiting = deque((one for one in kept if one.until > now), maxlen=HOLDS_MAX)
+        if not self._waiting:
+            self._is_any.clear()

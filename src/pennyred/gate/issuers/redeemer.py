@@ -1,0 +1,239 @@
+"""An office elsewhere as a gate sees it: implements `ports.Redeemer` over HTTP (CONTRACT: `/v1/redemptions/...`).
+
+What many letters ask travels in one request. Every question may be repeated: a hold has its `tx`, a settlement matches
+the letter, a void the `tx`.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from pennyred.gate.issuers.asking import Asker, RequestRefused
+from pennyred.gate.issuers.batching import Batcher, BatchLimits
+from pennyred.gate.issuers.doubtful import DoubtfulHolds
+from pennyred.http import redemptions
+from pennyred.http.abilities import FLAW, Abilities
+from pennyred.http.messages import RevocationsView
+from pennyred.http.redemptions import (
+    BODY_BYTES_MAX,
+    ITEMS_MAX,
+    HoldItem,
+    HoldRequest,
+    SettleItem,
+    SettleRequest,
+    SettleResult,
+    VoidItem,
+    VoidRequest,
+)
+from pennyred.office.ledger.protocol import PAGE_MAX
+from pennyred.postage.encoding import INTEGER_MAX, decode_base64
+from pennyred.postage.errors import Malformed, Unavailable
+from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX
+from pennyred.postage.licence import Revocations
+from pennyred.postage.reasons import Reason
+from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+
+ITEM_BYTES = 400
+"""Of one item at most, besides a stamp and a domain: hashes in base64, names, punctuation."""
+PATH = "/v1/redemptions/"
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+Response = TypeVar("Response")
+
+
+class HttpRedeemer:
+    """See the module; `asker` is started and closed with it. `note_receipts` is told what was signed for what."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        *,
+        limits: BatchLimits | None = None,
+        note_receipts: Callable[[Sequence[Settle], Sequence[str]], None] | None = None,
+    ) -> None:
+        limits = limits or BatchLimits()
+        self.asker = asker
+        self._note_receipts = note_receipts
+        self._holds = Batcher[HoldItem, HoldAnswer](self._send_holds, limits)
+        self._settles = Batcher[SettleItem, SettleResult](self._send_settles, limits)
+        self._voids = Batcher[VoidItem, VoidOutcome](self._send_voids, limits)
+        self._doubtful = DoubtfulHolds(self.void)
+        self._abilities = Abilities(asker)
+        self._giving_back: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        """Needs a running loop."""
+        self.asker.start()
+        self._giving_back = asyncio.ensure_future(self._doubtful.run())
+
+    async def close(self) -> None:
+        """Whoever waits is told `Unavailable`."""
+        if self._giving_back is not None:
+            self._giving_back.cancel()
+        for batcher in (self._holds, self._settles, self._voids):
+            await batcher.close()
+        await self.asker.close()
+
+    async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
+        """Reserve; see `ports.Redeemer`. A letter with more stamps than a request takes needs several."""
+        lease_seconds = min(lease_seconds, LEASE_SECONDS_MAX)
+        answers: dict[int, HoldAnswer] = {}
+        flawed = {place for place, hold in enumerate(holds) if hold.flaw is not None}
+        if flawed and not await self._abilities.has(FLAW):
+            # It would hold them, as it knows of no flaw: so it is not asked, and they are no stamps.
+            answers = {place: HoldAnswer(HoldOutcome.INVALID, reason=holds[place].flaw or "") for place in flawed}
+        items = {place: redemptions.write_hold(hold) for place, hold in enumerate(holds) if place not in answers}
+        try:
+            for places in _pieces(items):  # one after the other: the letter's own group before the spare stamps
+                some = [items[place] for place in places]
+                # What an office may not understand goes by itself, so that it spoils no other letter's question.
+                key = (lease_seconds, not flawed.isdisjoint(places))
+                said = await self._holds.ask(some, _size(some), key)
+                answers |= dict(zip(places, said, strict=True))
+        except Unavailable as trouble:
+            if flawed and isinstance(trouble, RequestRefused):
+                self._abilities.forget()
+            self._doubtful.add(
+                [hold for place, hold in enumerate(holds) if _may_be_held(answers.get(place))], lease_seconds
+            )
+            raise
+        return [answers[place] for place in range(len(holds))]
+
+    async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
+        """Take; see `ports.Redeemer`."""
+        results = [
+            result
+            for some in _chunks(settles)
+            for result in await self._settles.ask(
+                [redemptions.write_settle(one) for one in some], ITEM_BYTES * len(some)
+            )
+        ]
+        receipts = [result.receipt for result in results]
+        if self._note_receipts is not None and any(receipts):
+            self._note_receipts(settles, receipts)
+        return [result.outcome for result in results]
+
+    async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
+        """Give back; see `ports.Redeemer`."""
+        return [
+            outcome
+            for some in _chunks(voids)
+            for outcome in await self._voids.ask([redemptions.write_void(one) for one in some], ITEM_BYTES * len(some))
+        ]
+
+    async def revocations(self, after: int) -> Revocations:
+        """A page of the licences that count no more; raises `Unavailable`."""
+        return await self.asker.get(f"/v1/revocations?after={after}", read_revocations)
+
+    async def _send_holds(
+        self, key: tuple[int, bool], questions: Sequence[Sequence[HoldItem]]
+    ) -> list[list[HoldAnswer]]:
+        lease_seconds, _ = key
+        request = HoldRequest(_regrouped(questions), lease_seconds)
+        return await self._post("hold", request, questions, read_held)
+
+    async def _send_settles(self, _: Any, questions: Sequence[Sequence[SettleItem]]) -> list[list[SettleResult]]:
+        request = SettleRequest(list(itertools.chain.from_iterable(questions)))
+        return await self._post("settle", request, questions, read_settled)
+
+    async def _send_voids(self, _: Any, questions: Sequence[Sequence[VoidItem]]) -> list[list[VoidOutcome]]:
+        request = VoidRequest(list(itertools.chain.from_iterable(questions)))
+        return await self._post("void", request, questions, read_voided)
+
+    async def _post(
+        self,
+        verb: str,
+        request: msgspec.Struct,
+        questions: Sequence[Sequence[Item]],
+        read: Callable[[bytes], list[Answer]],
+    ) -> list[list[Answer]]:
+        """Ask for all; the answers of each question."""
+        total = sum(len(items) for items in questions)
+
+        def read_all(octets: bytes) -> list[Answer]:
+            answers = read(octets)
+            redemptions.require_length(answers, range(total))
+            return answers
+
+        answers = iter(await self.asker.post(PATH + verb, msgspec.json.encode(request), read_all))
+        return [list(itertools.islice(answers, len(items))) for items in questions]
+
+
+def _may_be_held(answer: HoldAnswer | None) -> bool:
+    """Whether it is held, or nobody knows."""
+    return answer is None or answer.outcome.is_held
+
+
+def read_held(octets: bytes) -> list[HoldAnswer]:
+    """An office's answer to holds; raises `Malformed`."""
+    return [redemptions.read_hold_answer(one) for one in _decoded(octets, redemptions.HoldResponse).outcomes]
+
+
+def read_settled(octets: bytes) -> list[SettleResult]:
+    """An office's answer to settlements; raises `Malformed`."""
+    return _decoded(octets, redemptions.SettleResponse).outcomes
+
+
+def read_voided(octets: bytes) -> list[VoidOutcome]:
+    """An office's answer to voids; raises `Malformed`."""
+    return [one.outcome for one in _decoded(octets, redemptions.VoidResponse).outcomes]
+
+
+def read_revocations(octets: bytes) -> Revocations:
+    """An office's answer to which licences count no more; raises `Malformed`."""
+    said = _decoded(octets, RevocationsView)
+    if len(said.revoked) > PAGE_MAX or not 0 <= said.last <= INTEGER_MAX:
+        raise Malformed("not a post office's answer")
+    return Revocations(tuple(decode_base64(one.encode(), length=32) for one in said.revoked), said.last)
+
+
+def _decoded(octets: bytes, kind: type[Response]) -> Response:
+    try:
+        return msgspec.json.decode(octets, type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed("not a post office's answer") from error
+
+
+def _pieces(items: Mapping[int, HoldItem]) -> Iterator[list[int]]:
+    """Places of the items that go into one request each; no group is divided.
+
+    Raises `Unavailable` for one that is too large.
+    """
+    groups: dict[tuple[str, int], list[int]] = {}
+    for place, item in items.items():
+        groups.setdefault((item.tx, item.group), []).append(place)
+    piece, size = list[int](), 0
+    for places in groups.values():
+        more = _size([items[place] for place in places])
+        if len(places) > ITEMS_MAX or more > BODY_BYTES_MAX:
+            text = f"the {len(places)} stamps of one letter are more than an office takes at once"
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, text, is_silence=False)
+        if piece and (len(piece) + len(places) > ITEMS_MAX or size + more > BODY_BYTES_MAX):
+            yield piece
+            piece, size = [], 0
+        piece += places
+        size += more
+    if piece:
+        yield piece
+
+
+def _regrouped(questions: Sequence[Sequence[HoldItem]]) -> list[HoldItem]:
+    """All items, groups numbered anew: those of two letters have nothing to do with each other."""
+    numbers: dict[tuple[int, str, int], int] = {}
+    return [
+        msgspec.structs.replace(item, group=numbers.setdefault((place, item.tx, item.group), len(numbers)))
+        for place, items in enumerate(questions)
+        for item in items
+    ]
+
+
+def _size(items: Sequence[HoldItem]) -> int:
+    return sum(len(item.stamp) + len(item.domain) + ITEM_BYTES for item in items)
+
+
+def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[begin : begin + ITEMS_MAX] for begin in range(0, len(items), ITEMS_MAX))

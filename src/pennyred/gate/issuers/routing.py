@@ -1,0 +1,117 @@
+"""Several offices behind one `Redeemer`: each stamp goes to the office that issued it, all are asked at the same time.
+
+An office that does not answer means "later" for the letters that bear its stamps, and for those only.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from pennyred.gate.ports import Redeemer
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class IssuerRouter:
+    """Implements `ports.Redeemer` over one for each issuer."""
+
+    def __init__(self, redeemers: Mapping[str, Redeemer]) -> None:
+        self._redeemers = redeemers
+
+    async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
+        """Reserve; see `ports.Redeemer`. Where one office does not answer, what others held is given back."""
+
+        async def ask(redeemer: Redeemer, some: Sequence[Hold]) -> list[HoldAnswer]:
+            return await redeemer.hold(some, lease_seconds=lease_seconds)
+
+        issuers = [hold.stamp.issuer for hold in holds]
+        answers, trouble = await self._ask_all(issuers, holds, ask)
+        if trouble is not None:
+            held = [
+                void_of(hold) for hold, answer in zip(holds, answers, strict=True) if answer and answer.outcome.is_held
+            ]
+            if held:
+                # As well as can be: what is not heard is ended by its lease.
+                await self._ask_all([one.issuer for one in held], held, _void)
+            raise trouble
+        return [answer for answer in answers if answer is not None]
+
+    async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
+        """Take; see `ports.Redeemer`. Every office is asked, whatever the others do."""
+        return await self._all([one.issuer for one in settles], settles, _settle)
+
+    async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
+        """Give back; see `ports.Redeemer`. Every office is asked, whatever the others do."""
+        return await self._all([one.issuer for one in voids], voids, _void)
+
+    async def _all(
+        self,
+        issuers: Sequence[str],
+        items: Sequence[Item],
+        ask: Callable[[Redeemer, Sequence[Item]], Awaitable[list[Answer]]],
+    ) -> list[Answer]:
+        answers, trouble = await self._ask_all(issuers, items, ask)
+        if trouble is not None:
+            raise trouble
+        return [answer for answer in answers if answer is not None]
+
+    async def _ask_all(
+        self,
+        issuers: Sequence[str],
+        items: Sequence[Item],
+        ask: Callable[[Redeemer, Sequence[Item]], Awaitable[list[Answer]]],
+    ) -> tuple[list[Answer | None], BaseException | None]:
+        """The answers in order, None where there is none, and then why."""
+        places: dict[str, list[int]] = {}
+        for place, issuer in enumerate(issuers):
+            places.setdefault(issuer, []).append(place)
+        if len(places) == 1:
+            results: list[list[Answer] | BaseException] = [await _outcome(self._ask(issuers[0], items, ask))]
+        else:
+            asked = (self._ask(issuer, [items[place] for place in some], ask) for issuer, some in places.items())
+            results = await asyncio.gather(*map(_outcome, asked))
+        answers: list[Answer | None] = [None] * len(items)
+        trouble: BaseException | None = None
+        for some, result in zip(places.values(), results, strict=True):
+            if isinstance(result, BaseException):
+                trouble = trouble or result
+                continue
+            for place, answer in zip(some, result, strict=True):
+                answers[place] = answer
+        return answers, trouble
+
+    async def _ask(
+        self,
+        issuer: str,
+        items: Sequence[Item],
+        ask: Callable[[Redeemer, Sequence[Item]], Awaitable[list[Answer]]],
+    ) -> list[Answer]:
+        redeemer = self._redeemers.get(issuer)
+        if redeemer is None:  # a settlement that waits for an office which the settings no longer name
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, f"no way to the post office {issuer}")
+        return await ask(redeemer, items)
+
+
+def void_of(hold: Hold) -> Void:
+    """What gives back a hold."""
+    stamp = hold.stamp
+    return Void(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, hold.letter, hold.tx)
+
+
+async def _outcome(asked: Awaitable[list[Answer]]) -> list[Answer] | BaseException:
+    try:
+        return await asked
+    except Exception as error:  # noqa: BLE001 - told once all have answered, so that nothing stays held
+        return error
+
+
+async def _settle(redeemer: Redeemer, settles: Sequence[Settle]) -> list[SettleOutcome]:
+    return await redeemer.settle(settles)
+
+
+async def _void(redeemer: Redeemer, voids: Sequence[Void]) -> list[VoidOutcome]:
+    return await redeemer.void(voids)

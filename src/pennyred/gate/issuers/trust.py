@@ -1,0 +1,265 @@
+"""Stamps accepted on trust while their office does not answer (`on_office_down = "accept"`).
+
+Only those that hold offline, of accounts this gate has settled for before, and few: what a thief of a known account can
+take is bounded, and so is what the receiver can lose. They are written down in the gate's state, which is a small
+ledger meanwhile: the same letter again has had its stamp, another letter finds it spent. So it does of what was spent
+at this gate before. When the office answers, they are held and settled there in order; an account that does not pay
+for its stamps is not trusted again.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pennyred.gate.issuers.routing import void_of
+from pennyred.gate.ports import AcceptedBook, Redeemer
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.licence import Licence
+from pennyred.postage.redemption import (
+    Hold,
+    HoldAnswer,
+    HoldOutcome,
+    Settle,
+    SettleOutcome,
+    Void,
+    VoidOutcome,
+)
+
+REDEEM_LEASE_SECONDS = 120
+POSTPONE_SECONDS = 600
+"""Before a stamp is presented again whose office says that time will cure it."""
+NOTE_SECONDS = 86_400
+"""How often it is noted of an account that it was settled for."""
+NOTED_MAX = 10_000
+SPENT_UNWRITTEN_MAX = 10_000
+"""Stamps spent here that the state has not been told of: those of the last second or so."""
+
+_AT_ONCE = 500
+_GONE = (HoldOutcome.ALREADY_SETTLED, HoldOutcome.SPENT)
+_LATER = (HoldOutcome.IN_PROGRESS, HoldOutcome.OVER_CAP, HoldOutcome.GROUP_FAILED)
+_BLAMED = tuple(
+    outcome.value
+    for outcome in (
+        HoldOutcome.UNKNOWN_ACCOUNT,
+        HoldOutcome.ACCOUNT_CLOSED,
+        HoldOutcome.INSUFFICIENT_BALANCE,
+        SettleOutcome.NO_FUNDS,
+    )
+)
+"""What only the account's owner can bring about. He cannot help it that the office was silent too long, that this gate
+may not redeem there, that a stolen key was replaced, or that a thief has used a copy of his stamp first."""
+_TAKEN = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustLimits:
+    """In stamps that are accepted and not yet redeemed."""
+
+    per_account: int = 20
+    total: int = 1000
+    """Of all accounts of all offices."""
+
+
+class TrustLog(Protocol):
+    """Where it is written down what was accepted on trust, and what became of it."""
+
+    def trusted(self, holds: Sequence[Hold], why: str) -> None:
+        """Accepted, as the office does not answer."""
+        ...
+
+    def redeemed(self, issuer: str, stamps: int) -> None:
+        """The office has paid so many."""
+        ...
+
+    def unredeemed(self, settles: Sequence[Settle], why: str) -> None:
+        """The letters were delivered, and the office will not pay."""
+        ...
+
+
+class TrustingRedeemer:
+    """Implements `ports.Redeemer` over the one of an office; `run` presents what is owed."""
+
+    def __init__(
+        self,
+        issuer: str,
+        redeemer: Redeemer,
+        book: AcceptedBook,
+        log: TrustLog,
+        *,
+        limits: TrustLimits,
+        clock: Callable[[], int],
+        is_revoked: Callable[[Licence], bool] = lambda _: False,
+        is_accepting: bool = True,
+    ) -> None:
+        """`is_accepting`: else nothing more is taken on trust, and only what was is brought to its end."""
+        self._issuer = issuer
+        self._is_accepting = is_accepting
+        self._redeemer = redeemer
+        self._book = book
+        self._log = log
+        self.limits = limits
+        """May be replaced."""
+        self._clock = clock
+        self._is_revoked = is_revoked
+        self._is_owing = True
+        """Whether the list may have something of this office; where not, nothing is looked up."""
+        self._takes = 0
+        self._noted: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._spent: deque[Settle] = deque(maxlen=SPENT_UNWRITTEN_MAX)
+
+    async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
+        """Reserve at the office, else on trust; see `ports.Redeemer`."""
+        try:
+            if self._is_owing:
+                owed, is_in_progress = await self._book.open_among(holds, now=self._clock())
+                if is_in_progress:
+                    return [HoldAnswer(HoldOutcome.IN_PROGRESS)] * len(holds)
+                if owed:  # before the office: else the same letter would be held, and delivered, once more
+                    await self._present(owed)
+            answers = await self._redeemer.hold(holds, lease_seconds=lease_seconds)
+        except Unavailable as trouble:
+            if not trouble.is_silence or not (self._is_accepting or self._is_owing):
+                raise
+            return await self._take(holds, lease_seconds, trouble)
+        if self._is_accepting:
+            pairs = zip(holds, answers, strict=True)
+            self._spent += [_first_use(hold, answer) for hold, answer in pairs if answer.outcome in _GONE]
+        return answers
+
+    async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
+        """Take at the office what it holds, and owe what was accepted on trust; see `ports.Redeemer`."""
+        owed = await self._book.owe(settles) if self._is_owing else [False] * len(settles)
+        rest = [settle for settle, is_owed in zip(settles, owed, strict=True) if not is_owed]
+        if self._is_accepting:
+            self._spent += rest  # whatever the office says: their letters were delivered
+        outcomes = iter(await self._redeemer.settle(rest) if rest else [])
+        answers = [SettleOutcome.SETTLED if is_owed else next(outcomes) for is_owed in owed]
+        paid = zip(settles, owed, answers, strict=True)
+        if self._is_accepting:
+            await self._note([settle for settle, is_owed, answer in paid if not is_owed and answer in _TAKEN])
+        return answers
+
+    async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
+        """Give back; see `ports.Redeemer`. The office is told, too: a hold of which nothing was heard may be there."""
+        released = await self._book.release(voids) if self._is_owing else [False] * len(voids)
+        try:
+            outcomes = await self._redeemer.void(voids)
+        except Unavailable:
+            if not all(released):
+                raise
+            outcomes = [VoidOutcome.NOT_HELD] * len(voids)
+        pairs = zip(released, outcomes, strict=True)
+        return [VoidOutcome.VOIDED if is_released else outcome for is_released, outcome in pairs]
+
+    async def run(self, pause_seconds: float) -> None:
+        """Present what is owed until it is paid or lost; runs until it is cancelled, or nothing more can be owed."""
+        while self._is_accepting or self._is_owing:
+            try:
+                await self.flush()
+                await self._book.sweep()
+                await self.redeem()
+                takes = self._takes
+                is_owing = await self._book.is_owing(self._issuer)
+                if takes == self._takes:  # none was taken while the list was looked at
+                    self._is_owing = is_owing
+            except Unavailable:
+                pass  # the office, or the state: next time
+            await asyncio.sleep(pause_seconds)
+
+    async def flush(self) -> None:
+        """Write down what was spent lately. No letter waits for that while the office answers; see `_take`."""
+        while some := [self._spent.popleft() for _ in range(min(len(self._spent), _AT_ONCE))]:
+            try:
+                await self._book.note_spent(some)
+            except Unavailable:
+                self._spent.extendleft(reversed(some))
+                raise
+
+    async def redeem(self) -> None:
+        """Present what is owed now. Raises `Unavailable` where the office, or the state, does not answer."""
+        while holds := await self._book.waiting(self._issuer, now=self._clock()):
+            await self._present(holds)
+
+    async def _take(self, holds: Sequence[Hold], lease_seconds: int, trouble: Unavailable) -> list[HoldAnswer]:
+        if any(self._is_revoked(hold.stamp.licence) for hold in holds):
+            raise trouble  # not to be trusted, nor refused here: the office may know the letter
+        await self.flush()
+        now = self._clock()
+        self._is_owing = True
+        self._takes += 1
+        outcomes = await self._book.take(
+            holds,
+            lease_until=now + lease_seconds,
+            now=now,
+            per_account_max=self.limits.per_account if self._is_accepting else 0,
+            total_max=self.limits.total if self._is_accepting else 0,
+        )
+        self._takes += 1
+        pairs = list(zip(holds, outcomes, strict=True))
+        unknown = [hold for hold, outcome in pairs if outcome is HoldOutcome.GROUP_FAILED]
+        if len(unknown) == len(holds) or any(hold.flaw is not None for hold in unknown):
+            raise trouble  # nobody here is trusted, or not any further; or only the office knows of that letter
+        if taken := [hold for hold, outcome in pairs if outcome is HoldOutcome.HELD]:
+            self._log.trusted(taken, str(trouble))
+        return [HoldAnswer(outcome) for outcome in outcomes]
+
+    async def _present(self, holds: Sequence[Hold]) -> None:
+        """Hold and settle at the office what is owed, each by itself, and note what became of it."""
+        alone = [replace(hold, group=place) for place, hold in enumerate(holds)]
+        answers = await self._redeemer.hold(alone, lease_seconds=REDEEM_LEASE_SECONDS)
+        held = [_settle(hold) for hold, answer in zip(holds, answers, strict=True) if answer.outcome.is_held]
+        outcomes = await self._redeemer.settle(held) if held else []
+        paid = [settle for settle, outcome in zip(held, outcomes, strict=True) if outcome in _TAKEN]
+        unpaid = [
+            (settle, outcome.value) for settle, outcome in zip(held, outcomes, strict=True) if outcome not in _TAKEN
+        ]
+        later: list[Settle] = []
+        for hold, answer in zip(holds, answers, strict=True):
+            if answer.outcome is HoldOutcome.ALREADY_SETTLED:
+                paid.append(_settle(hold))
+            elif answer.outcome in _LATER:
+                later.append(_settle(hold))
+            elif not answer.outcome.is_held:
+                unpaid.append((_settle(hold), answer.outcome.value))
+        await self._book.redeemed(paid)
+        if paid:
+            self._log.redeemed(self._issuer, len(paid))
+        if later:
+            await self._book.postpone(later, until=self._clock() + POSTPONE_SECONDS)
+        for settle, why in unpaid:
+            lost = await self._book.lost([settle], is_blamed=why in _BLAMED)
+            if lost:  # another worker may have been told the same
+                self._log.unredeemed(lost, why)
+
+    async def _note(self, settles: Sequence[Settle]) -> None:
+        """Note whom this gate has settled for, each once a day."""
+        now = self._clock()
+        accounts = {(settle.issuer, settle.account) for settle in settles}
+        new = {one for one in accounts if now - self._noted.get(one, -NOTE_SECONDS) >= NOTE_SECONDS}
+        if not new:
+            return
+        try:
+            await self._book.note_settled(new, now=now)
+        except Unavailable:
+            return  # it was settled; the next one will be noted
+        for one in new:
+            self._noted[one] = now
+            self._noted.move_to_end(one)
+        while len(self._noted) > NOTED_MAX:
+            self._noted.popitem(last=False)
+
+
+def _settle(hold: Hold) -> Settle:
+    void = void_of(hold)
+    return Settle(void.issuer, void.account, void.expiry_day, void.serial, void.letter)
+
+
+def _first_use(hold: Hold, answer: HoldAnswer) -> Settle:
+    """What a stamp was used for that cannot be used again; an empty letter where it is not known to have been ours."""
+    letter = hold.letter
+    if answer.outcome is HoldOutcome.SPENT:
+        used = answer.first_use.letter if answer.first_use is not None else b""
+        letter = used if used != hold.letter else b""  # the same letter, but another receiver's
+    return replace(_settle(hold), letter=letter)

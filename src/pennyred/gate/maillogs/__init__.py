@@ -1,0 +1,1 @@
+"""Who has written to whom, read from the logs of mail servers."""

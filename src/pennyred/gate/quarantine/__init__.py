@@ -1,0 +1,1 @@
+"""Copies of refused letters, for some days, and what is done when one was wanted."""

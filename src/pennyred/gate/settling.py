@@ -1,0 +1,137 @@
+"""After the delivery: take what was delivered, give back what was not, and never forget a settlement.
+
+The mail server has the letter by now, so nothing that goes wrong here may turn the answer to the client.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from pennyred.gate.ports import PendingSettlement, Redeemer, SettlementOutbox
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.redemption import Settle, SettleOutcome
+
+_SETTLED = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
+
+BATCH_MAX = 200
+"""Settlements of the outbox asked for at once."""
+SETTLE_SECONDS = 2.0
+"""How long the client waits for the office, which may be far away; then the outbox has to do. If the gate is killed
+before that, the letter is as good as delivered without a 250 (RFC 1047), so this is short."""
+
+
+class SettlementLog(Protocol):
+    """Where it is written down that a settlement has to wait, was made up for, or came to nothing."""
+
+    def waiting(self, settles: Sequence[Settle], why: str) -> None:
+        """They are in the outbox, as the office does not answer."""
+        ...
+
+    def remembered(self, settles: Sequence[Settle], why: str) -> None:
+        """The outbox cannot be written either: they stand in memory until it can."""
+        ...
+
+    def made_up(self, stamps: int) -> None:
+        """So many settlements of the outbox were answered."""
+        ...
+
+    def unsettled(self, settles: Sequence[Settle], why: str) -> None:
+        """The letters were delivered and will not be paid."""
+        ...
+
+
+async def settle_durably(
+    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: SettlementLog, *, now: int
+) -> None:
+    """Settle at each office or, where it does not answer in time, in the outbox; when this returns it is durable.
+
+    Never raises, not even for a mistake of ours: where neither answers, the receiver loses its cent, which is written
+    down. The other way round the letter would be delivered twice.
+    """
+    of_one = _by_issuer(settles)
+    if len(of_one) == 1:
+        await _settle_at_one(redeemer, outbox, settles, log, now=now)
+    else:
+        await asyncio.gather(*(_settle_at_one(redeemer, outbox, some, log, now=now) for some in of_one.values()))
+
+
+async def _settle_at_one(
+    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: SettlementLog, *, now: int
+) -> None:
+    try:
+        async with asyncio.timeout(SETTLE_SECONDS):
+            outcomes = await redeemer.settle(settles)
+    except Exception as trouble:  # noqa: BLE001 - `Unavailable`, or what nobody has foreseen
+        why = _words(trouble)
+        try:
+            await outbox.add(settles, now=now)
+        except Exception as also:  # noqa: BLE001 - as above
+            log.unsettled(settles, f"{why}; {_words(also)}")
+        else:
+            log.waiting(settles, why)
+        return
+    report_odd(settles, outcomes, log)
+
+
+def _by_issuer(settles: Sequence[Settle]) -> dict[str, list[Settle]]:
+    found: dict[str, list[Settle]] = {}
+    for settle in settles:
+        found.setdefault(settle.issuer, []).append(settle)
+    return found
+
+
+def _words(trouble: Exception) -> str:
+    if isinstance(trouble, TimeoutError):
+        return f"no answer within {SETTLE_SECONDS:g} s"
+    return str(trouble) if isinstance(trouble, Unavailable) else repr(trouble)
+
+
+def report_odd(settles: Sequence[Settle], outcomes: Sequence[SettleOutcome], log: SettlementLog) -> None:
+    """Write down what the office would not settle."""
+    for settle, outcome in zip(settles, outcomes, strict=True):
+        if outcome not in _SETTLED:
+            log.unsettled([settle], outcome.value)
+
+
+async def pump_outbox(
+    redeemer: Redeemer, outbox: SettlementOutbox, log: SettlementLog, *, pause_seconds: float
+) -> None:
+    """Present what stands in the outbox until it is confirmed; runs until it is cancelled."""
+    while True:
+        await drain_outbox(redeemer, outbox, log)
+        await asyncio.sleep(pause_seconds)
+
+
+async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: SettlementLog) -> int:
+    """Present what stands in the outbox now, to each office as long as it answers. Returns how many were confirmed."""
+    confirmed = 0
+    silent: set[str] = set()
+    """Offices that did not answer: what waits for them does not keep others waiting."""
+    while True:
+        try:
+            pending = await outbox.pending(BATCH_MAX, besides=silent)
+        except Unavailable:
+            return confirmed
+        if not pending:
+            return confirmed
+        entries: dict[str, list[PendingSettlement]] = {}
+        for entry in pending:
+            entries.setdefault(entry.settle.issuer, []).append(entry)
+        made_up = await asyncio.gather(*(_present(redeemer, outbox, some, log) for some in entries.values()))
+        silent |= {issuer for issuer, is_made_up in zip(entries, made_up, strict=True) if not is_made_up}
+        confirmed += sum(len(some) for issuer, some in entries.items() if issuer not in silent)
+
+
+async def _present(
+    redeemer: Redeemer, outbox: SettlementOutbox, entries: Sequence[PendingSettlement], log: SettlementLog
+) -> bool:
+    """Present settlements of one office; False where it, or the state, does not answer."""
+    settles = [entry.settle for entry in entries]
+    try:
+        outcomes = await redeemer.settle(settles)
+        await outbox.done([entry.id for entry in entries])
+    except Unavailable:
+        return False
+    report_odd(settles, outcomes, log)
+    log.made_up(len(entries))
+    return True

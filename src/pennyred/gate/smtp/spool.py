@@ -1,0 +1,230 @@
+"""Takes a letter as it comes: header section apart, body hashed, in memory up to a limit and then in a file.
+
+Whatever a letter looks like (no header, no body, no empty line) its bytes come out as they went in. A letter that
+cannot be kept is taken to its end all the same, without being stored, and `Spool.problem` says why.
+"""
+
+import contextlib
+import errno
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import IO
+
+from pennyred.gate.smtp.disk import DiskShare, unlimited
+from pennyred.gate.smtp.memory import BY_RIGHT_OCTETS, Share, octets_of_header, unbounded
+from pennyred.postage.canonical import BodyHasher
+from pennyred.postage.errors import MalformedLetter
+from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, HeaderSection, parse_header
+
+_READ_BYTES = 256 * 1024
+_BUFFER_BYTES = 16 * 1024
+"""Of a file, in memory too: pieces off the wire are larger, and go past it."""
+_TAIL_OCTETS = 3
+"""Of a header section that is in the file, what may be the beginning of the empty line."""
+_NOBODYS = unbounded()
+_NO_DISK = unlimited()
+
+
+class Problem(Enum):
+    """Why a letter was not kept."""
+
+    TOO_BIG = auto()
+    HEADER_TOO_BIG = auto()
+    NO_MEMORY = auto()
+    """Its header section takes more memory than there is just now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolLimits:
+    """What a letter may cost while it waits."""
+
+    letter_bytes_max: int
+    memory_bytes_max: int = 1024 * 1024
+    """Of the body; beyond, it goes to a file, and sooner where memory is short."""
+    header_bytes_max: int = HEADER_BYTES_MAX
+    directory: Path | None = None
+    """For the files; None: the system's folder for temporary ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedLetter:
+    """A letter, readable as often as needed until it is closed (implements `letterbox.Letter`)."""
+
+    header: HeaderSection
+    body_hash: bytes
+    size: int
+    milliseconds: int
+    separator: bytes
+    """The empty line between header and body, empty where the letter has none."""
+    chunks: tuple[bytes, ...] = field(repr=False)
+    file: IO[bytes] | None = field(default=None, repr=False)
+    file_offset: int = 0
+    """Where the body begins in the file."""
+    share: Share | None = field(default=None, repr=False)
+    disk: DiskShare | None = field(default=None, repr=False)
+
+    def body(self) -> Iterator[bytes]:
+        """The bytes below the header section, its empty line first."""
+        if self.separator:
+            yield self.separator
+        if self.file is None:
+            yield from self.chunks
+            return
+        self.file.seek(self.file_offset)
+        while chunk := self.file.read(_READ_BYTES):
+            yield chunk
+
+    def close(self) -> None:
+        """Forget the letter."""
+        if self.file is not None:
+            self.file.close()
+        if self.share is not None:
+            self.share.release()
+        if self.disk is not None:
+            self.disk.release()
+
+
+class Spool:
+    """One letter in the making: `write` pieces, then `finish`; or `discard`.
+
+    Of `share` it holds what is in memory, of `disk` what is in its file.
+    """
+
+    __slots__ = (
+        "_body", "_disk", "_file", "_hasher", "_header", "_in_body", "_limits", "_lines", "_separator", "_share",
+        "_written", "problem", "size",
+    )  # fmt: skip
+
+    def __init__(self, limits: SpoolLimits, share: Share | None = None, disk: DiskShare | None = None) -> None:
+        self._limits = limits
+        self._share = unbounded() if share is None else share
+        self._disk = unlimited() if disk is None else disk
+        self._header = bytearray()  # what is not in the file
+        self._written = 0  # octets of the header section that are in the file
+        self._lines = 0  # of those
+        self._in_body = False
+        self._separator = b""
+        self._hasher = BodyHasher()
+        self._body = bytearray()  # not a list of pieces: a client may send them octet by octet
+        self._file: IO[bytes] | None = None
+        self.problem: Problem | None = None
+        self.size = 0
+
+    def write(self, piece: bytes) -> None:
+        """Take the next bytes (CRLF newlines only). Raises OSError where the file cannot be written."""
+        self.size += len(piece)
+        if self.size > self._limits.letter_bytes_max:
+            self._refuse(Problem.TOO_BIG)
+        if self.problem is not None or not piece:
+            return
+        if self._in_body:
+            self._write_body(piece)
+        else:
+            self._write_header(piece)
+
+    def finish(self, milliseconds: int) -> ReceivedLetter | Problem:
+        """The letter, or why it cannot be taken. Raises OSError where the file cannot be written or read."""
+        if self.problem is not None:
+            return self.problem
+        octets = self._written + len(self._header)
+        lines = min(self._lines + self._header.count(b"\n"), HEADER_FIELDS_MAX)
+        needed = octets_of_header(octets, lines)
+        if not self._share.hold(needed + len(self._body)):
+            self._spill_body()
+            if not self._share.hold(needed):
+                self._refuse(Problem.NO_MEMORY)
+                return Problem.NO_MEMORY
+        section = bytes(self._header)
+        if self._file is not None:
+            self._file.flush()  # now, and not when half of the letter has gone to the mail server
+            if self._written:
+                self._file.seek(0)
+                section = self._file.read(self._written) + section
+        try:
+            header = parse_header(section)
+        except MalformedLetter:
+            self._refuse(Problem.HEADER_TOO_BIG)
+            return Problem.HEADER_TOO_BIG
+        chunks = (bytes(self._body),) if self._body else ()
+        letter = ReceivedLetter(
+            header, self._hasher.digest(), self.size, milliseconds, self._separator, chunks, self._file, self._written,
+            self._share, self._disk,
+        )  # fmt: skip
+        self._file, self._share, self._disk = None, _NOBODYS, _NO_DISK  # they are the letter's now
+        return letter
+
+    def discard(self) -> None:
+        """Forget what has come so far."""
+        self._body.clear()
+        self._header.clear()
+        self._share.release()
+        self._disk.release()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # closing writes what is left in its buffer, and the disk may be full
+                self._file.close()
+            self._file = None
+
+    def _refuse(self, problem: Problem) -> None:
+        if self.problem is None:
+            self.problem = problem
+        self.discard()
+
+    def _write_header(self, piece: bytes) -> None:
+        header = self._header
+        looked_at = max(0, len(header) - _TAIL_OCTETS)
+        header += piece
+        if not self._written and header.startswith(b"\r\n"):
+            end = 0
+        else:
+            found = header.find(b"\r\n\r\n", looked_at)
+            end = found + 2 if found >= 0 else -1
+        if self._written + (len(header) if end < 0 else end) > self._limits.header_bytes_max:
+            self._refuse(Problem.HEADER_TOO_BIG)
+        elif end >= 0:
+            body = bytes(header[end + 2 :])
+            del header[end:]
+            self._in_body = True
+            self._separator = b"\r\n"
+            if self._written or len(header) > BY_RIGHT_OCTETS:
+                self._spill(len(header))
+            if body:
+                self._write_body(body)
+        elif len(header) > BY_RIGHT_OCTETS:
+            # Whoever lets a long one drip takes room on the disk and not in memory.
+            self._spill(len(header) - _TAIL_OCTETS)
+        self._share.hold(len(header) + len(self._body))  # which is by right, or was there for the body
+
+    def _spill(self, octets: int) -> None:
+        """Write the first octets of the header section that are in memory to the file."""
+        first = bytes(self._header[:octets])
+        self._keep(first)
+        self._written += octets
+        self._lines += first.count(b"\n")
+        del self._header[:octets]
+
+    def _write_body(self, piece: bytes) -> None:
+        self._hasher.update(piece)
+        if self._file is not None:
+            self._keep(piece)
+            return
+        self._body += piece
+        size = len(self._body)
+        if size > self._limits.memory_bytes_max or not self._share.hold(len(self._header) + size):
+            self._spill_body()
+            self._share.hold(len(self._header))
+
+    def _spill_body(self) -> None:
+        if self._body:
+            self._keep(self._body)
+            self._body.clear()
+
+    def _keep(self, octets: bytes | bytearray) -> None:
+        """Write to the file; raises OSError."""
+        if not self._disk.hold(self._disk.held + len(octets)):
+            raise OSError(errno.ENOSPC, "letters of that network have a quarter of the disk already")
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._limits.directory, buffering=_BUFFER_BYTES)  # noqa: SIM115
+        self._file.write(octets)

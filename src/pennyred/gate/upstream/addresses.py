@@ -1,0 +1,134 @@
+"""The addresses that a mail server's name has: all of them count (RFC 5321 section 5.1), and each has a health.
+
+They are tried as RFC 8305 has it: as the system orders them, the families in turn; those that did not answer last time
+come last. The name is looked up again every now and then, on the side: what was known serves as long as nothing else
+is.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from itertools import zip_longest
+from socket import SOCK_STREAM
+
+from pennyred.failures import place_name
+from pennyred.gate.upstream.health import Health
+from pennyred.gate.upstream.upstream import Endpoint
+
+ADDRESSES_MAX = 16
+"""Of one name."""
+LOOKUP_SECONDS = 10.0
+_DOUBT_SECONDS = 1.0
+REFRESH_SECONDS = 30.0
+"""How long an answer serves. The system's resolver (which knows /etc/hosts) tells no TTL, and keeps its own answers."""
+
+
+@dataclass(eq=False, slots=True)
+class Address:
+    """Where a mail server may answer; a unix socket is one, too."""
+
+    host: str
+    port: int
+    health: Health = field(default_factory=Health)
+    slow: int = 0
+    """Attempts under way there that another address has overtaken."""
+    is_probed: bool = False
+    is_gone: bool = False
+    """Whether the name has it no more."""
+    doubted_until: float = 0.0
+    """By the caller's clock: until then others are liked better, as it let the gate in and then took no mail."""
+
+    def __str__(self) -> str:
+        return place_name(self.host, self.port)
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a name, as the system has them; raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    return list(dict.fromkeys(str(place[0]) for *_, place in found))
+
+
+class AddressBook:
+    """Of one mail server; belongs to one event loop."""
+
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], float]) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._is_fixed = bool(endpoint.path) or _is_address(endpoint.host)
+        self._known: list[Address] = []
+        if self._is_fixed:
+            self._known = [Address(endpoint.path or endpoint.host, 0 if endpoint.path else endpoint.port)]
+        self._asked_at = 0.0
+        self._asking: asyncio.Task[None] | None = None
+
+    @property
+    def known(self) -> Sequence[Address]:
+        """Those that are known by now."""
+        return self._known
+
+    async def in_order(self) -> list[Address]:
+        """All of them, in the order in which to try them; raises OSError where the name has none."""
+        if not self._is_fixed and (not self._known or self._clock() >= self._asked_at + REFRESH_SECONDS):
+            asking = self.refresh()
+            if not self._known:
+                await asyncio.wait([asking])
+                if not asking.cancelled() and (error := asking.exception()) is not None and not self._known:
+                    raise error
+        liked = self.liked()
+        others = [one for one in self._known if one not in liked]
+        others.sort(key=lambda one: (bool(one.slow), max(one.health.retry_at, one.doubted_until)))
+        return [*interleaved(liked), *others]
+
+    def liked(self) -> list[Address]:
+        """Those that have given no reason to try them after the others."""
+        now = self._clock()
+        return [one for one in self._known if one.health.is_up and not one.slow and one.doubted_until <= now]
+
+    def doubt(self) -> None:
+        """None of them answers: they may be out of date, so the name is looked up again, once a second."""
+        self._asked_at = min(self._asked_at, self._clock() - REFRESH_SECONDS + _DOUBT_SECONDS)
+
+    def refresh(self) -> "asyncio.Task[None]":
+        """Look the name up again, on the side."""
+        if self._asking is None:
+            self._asked_at = self._clock()
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+            self._asking.add_done_callback(self._asked)
+        return self._asking
+
+    async def close(self) -> None:
+        """End what runs on the side."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    async def _ask(self) -> None:
+        endpoint = self._endpoint
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            hosts = await resolve(endpoint.host, endpoint.port)
+        before = {one.host: one for one in self._known}
+        self._known = [before.get(host) or Address(host, endpoint.port) for host in hosts[:ADDRESSES_MAX]]
+        for one in before.values():
+            one.is_gone = one not in self._known
+
+    def _asked(self, asking: "asyncio.Task[None]") -> None:
+        self._asking = None
+        if not asking.cancelled():
+            asking.exception()  # whoever waits has it; and what was known still serves
+
+
+def interleaved(addresses: Iterable[Address]) -> list[Address]:
+    """The families in turn, that of the first address first (RFC 8305 section 4)."""
+    by_family: dict[bool, list[Address]] = {}
+    for one in addresses:
+        by_family.setdefault(":" in one.host, []).append(one)
+    return [one for turn in zip_longest(*by_family.values()) for one in turn if one is not None]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,56 @@
+"""What a mail server says, cut into replies (RFC 5321 section 4.2.1), within limits."""
+
+from pennyred.gate.letterbox import Reply
+
+LINE_OCTETS_MAX = 4096
+REPLY_LINES_MAX = 128
+
+
+class NotSmtp(Exception):  # noqa: N818 - what was said, for the log
+    """It says what is no reply, or more than a reply may be."""
+
+
+class ReplyReader:
+    """Fed with what comes, gives the replies that are whole. After `NotSmtp` it can be used no more."""
+
+    __slots__ = ("_code", "_input", "_lines")
+
+    def __init__(self) -> None:
+        self._input = bytearray()
+        self._lines: list[bytes] = []
+        self._code = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of a further reply has come."""
+        return not self._input and not self._lines
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come."""
+        self._input += data
+
+    def next(self) -> Reply | None:
+        """The next whole reply, None where there is none yet; raises `NotSmtp`."""
+        while True:
+            end = self._input.find(b"\n")
+            if end < 0 and len(self._input) <= LINE_OCTETS_MAX:
+                return None
+            if end < 0 or end > LINE_OCTETS_MAX:
+                raise NotSmtp("reply line too long")
+            # A CR within it goes no further: to some a line ends there, and what follows would be a reply of its own.
+            line = bytes(self._input[:end]).rstrip(b"\r").replace(b"\r", b" ")
+            del self._input[: end + 1]
+            if (reply := self._take(line)) is not None:
+                return reply
+
+    def _take(self, line: bytes) -> Reply | None:
+        code, mark = line[:3], line[3:4]
+        is_valid = len(code) == 3 and code.isdigit() and code[:1] in b"2345" and mark in (b"", b" ", b"-")
+        if not is_valid or (self._lines and int(code) != self._code) or len(self._lines) >= REPLY_LINES_MAX:
+            raise NotSmtp("reply is not SMTP")
+        self._code = int(code)
+        if mark == b"-":
+            self._lines.append(line[4:])
+            return None
+        lines, self._lines = (*self._lines, line[4:]), []
+        return Reply(self._code, lines)

@@ -1,0 +1,255 @@
+"""One connection to the mail server behind the gate, spoken to as a client. Nothing is ever said twice here."""
+
+import asyncio
+from collections.abc import Sequence
+
+from pennyred.failures import what
+from pennyred.gate.letterbox import Reply
+from pennyred.gate.smtp import replies
+from pennyred.gate.upstream.addresses import Address
+from pennyred.gate.upstream.dialogue import Dialogue, require_word_on_letter, unavailable
+from pennyred.gate.upstream.identity import ClientIdentity
+from pennyred.gate.upstream.slots import Slot
+from pennyred.gate.upstream.telling import proxy_header, xclient_commands, xforward_commands
+from pennyred.gate.upstream.upstream import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+
+
+class Refused(Exception):  # noqa: N818 - the mail server's word, not a mistake
+    """The mail server refuses this client as such; its reply goes to the client verbatim."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
+class NotTold(Unavailable):
+    """The mail server does not understand who this client is: other clients' mail may pass all the same."""
+
+    def __init__(self, client: ClientIdentity, detail: str, where: str) -> None:
+        family = "IPv6" if ":" in client.address else "IPv4"
+        super().__init__(Reason.IDENTITY_REFUSED, f"upstream {where}: told of an {family} client: {detail}")
+
+
+class Connection(Dialogue):
+    """Made by `connect`; used by one transaction at a time."""
+
+    def __init__(self, options: UpstreamOptions, address: Address) -> None:
+        super().__init__(options, str(address))
+        self.address = address
+        self.offered: Capabilities | None = None
+        """What it offered when it was opened; None where nobody was offered anything, as it was greeted by HELO."""
+        self.capabilities = Capabilities(frozenset())
+        """What it offers now: to the client it has been told of."""
+        self.is_greeted = False
+        """Whether it has let somebody in."""
+        self.refusal: Reply | None = None
+        """What it has said instead."""
+        self.opened_at = 0.0
+        self.idle_since = 0.0
+        self.slot: Slot | None = None
+        """The right by which somebody uses it."""
+        self.is_reused = False
+        """Whether it has come from the pool: the mail server may have left it meanwhile."""
+        self._told: tuple[bytes, ...] = ()  # the last XCLIENT lines, and the greeting behind them
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether it has been told of somebody, and may be told of nobody else: Postfix hears XCLIENT from those only
+        whom it believes, and now takes this for a stranger's.
+        """
+        return bool(self._told) and "ADDR" not in self.capabilities.xclient
+
+    def is_told_of(self, client: ClientIdentity) -> bool:
+        """Whether it has been told of this client, in all that this mail server can be told."""
+        return bool(self._told) and self._lines_about(client) == self._told
+
+    # What callers do
+
+    async def open(self, client: ClientIdentity | None) -> None:
+        """Hear the greeting and say EHLO; `client` is for the PROXY header, where that is the way.
+
+        Such a connection is that client's alone, so EHLO goes out in its name: in the gate's own it would look like a
+        stranger who pretends to be this host. Raises `Unavailable`, or `Refused` where the name is disliked.
+        """
+        if self.options.identity is IdentityMode.PROXY:
+            self._write(proxy_header(client))
+        security = self.options.endpoint.security
+        if security is Security.IMPLICIT:
+            await self._change_to_tls()
+        reply = await self._reply(self._greeting, self.options.greeting_timeout_seconds)
+        if not replies.is_success(reply):
+            self.refusal = reply
+            raise self.trouble(f"greeting: {reply.text}")
+        self.is_greeted = True
+        if security is Security.STARTTLS:
+            await self._start_tls()
+        is_the_clients = self.options.identity is IdentityMode.PROXY and client is not None
+        [hello] = self._send(self._hello_line(client if is_the_clients else None))
+        reply = await self._reply(hello, self.options.greeting_timeout_seconds)
+        if not replies.is_success(reply):
+            # One that knows nothing of PROXY took the header for commands, and answers those: unknown, out of turn.
+            if is_the_clients and not replies.is_closing(reply) and not replies.is_about_session(reply):
+                raise Refused(reply)
+            raise self.trouble(f"EHLO: {reply.text}")
+        self.capabilities = parse_capabilities(reply)
+        if not (is_the_clients and self._is_plain(client)):
+            self.offered = self.capabilities
+        self.opened_at = self._loop.time()
+
+    async def _start_tls(self) -> None:
+        """RFC 3207; EHLO is said anew afterwards. Nothing that came in plain text is believed."""
+        [hello] = self._send(self._hello_line(None))
+        reply = await self._reply(hello, self.options.greeting_timeout_seconds)
+        if not replies.is_success(reply) or "STARTTLS" not in parse_capabilities(reply).keywords:
+            raise self.trouble("STARTTLS is not offered, and without TLS nothing is sent there")
+        [ready] = self._send(b"STARTTLS")
+        reply = await self._reply(ready, self.options.greeting_timeout_seconds)
+        if not replies.is_success(reply) or not self.is_clean:
+            raise self.trouble(f"STARTTLS: {reply.text}" if self.is_clean else "said more than its answer to STARTTLS")
+        await self._change_to_tls()
+
+    async def tell(self, client: ClientIdentity) -> None:
+        """Say who the client is, unless it was the last one too. Raises `Refused` where the server will not have it.
+
+        After XCLIENT the session is as new, so EHLO follows (XCLIENT_README), in the client's own name, once XCLIENT is
+        answered: Postfix takes EHLO behind it in one go for unauthorised pipelining (smtpd_forbid_unauth_pipelining,
+        reject_unauth_pipelining) and refuses the client for it.
+        """
+        if self.options.identity is not IdentityMode.XCLIENT:
+            return
+        if self.offered is None or "ADDR" not in self.offered.xclient:
+            # Fail closed: without it the mail server would take everybody for a neighbour.
+            raise self.trouble("XCLIENT is not offered to the gate, but upstream_identity is xclient")
+        *told, hello = lines = self._lines_about(client)
+        if lines == self._told:
+            return
+        self._told = ()
+        for line in told:
+            [answer] = await self.exchange([line])
+            if not replies.is_success(answer):
+                if replies.is_about_client(answer):
+                    raise Refused(answer)
+                raise self._not_told(client, "XCLIENT", answer)
+        [answer] = await self.exchange([hello])
+        if not replies.is_success(answer):
+            if replies.is_closing(answer) or replies.is_about_session(answer):
+                raise self.trouble(f"EHLO after XCLIENT: {answer.text}")
+            raise Refused(answer)
+        self.capabilities = parse_capabilities(answer)
+        self._told = lines
+
+    async def begin(self, client: ClientIdentity, lines: Sequence[bytes]) -> list[Reply]:
+        """Say MAIL and RCPTs, behind XFORWARD where the client is told of so: it holds for one transaction.
+
+        Raises `Unavailable` where an answer is about the gate's own session.
+        """
+        told: list[bytes] = []
+        if self.options.identity is IdentityMode.XFORWARD:
+            told = xforward_commands(client, self.capabilities.xforward)
+        if not told or "PIPELINING" in self.capabilities.keywords:
+            answers = await self.exchange([*told, *lines])
+        else:
+            answers = [*await self.exchange(told), *await self.exchange(lines)]
+        for answer in answers[: len(told)]:
+            if not replies.is_success(answer):
+                raise self._not_told(client, "XFORWARD", answer)
+        del answers[: len(told)]
+        # RCPTs behind a MAIL that was refused are out of turn, and told so.
+        require_word_on_letter("MAIL and RCPT", answers if replies.is_success(answers[0]) else answers[:1])
+        return answers
+
+    async def exchange(self, lines: Sequence[bytes], *, is_first_needed: bool = True) -> list[Reply]:
+        """Send commands, all at once where the server allows it, and wait for their replies.
+
+        Without PIPELINING it stops when the first one is refused, if the others need it (MAIL before its RCPTs): they
+        are then answered as that one was.
+        """
+        if len(lines) == 1 or "PIPELINING" in self.capabilities.keywords:
+            asked = zip(self._send(*lines), lines, strict=True)
+            return [await self._reply(future, self._seconds_for(line)) for future, line in asked]
+        answers: list[Reply] = []
+        for line in lines:
+            [future] = self._send(line)
+            answers.append(await self._reply(future, self._seconds_for(line)))
+            if is_first_needed and not replies.is_success(answers[0]):
+                return answers * len(lines)
+        return answers
+
+    def end_letter(self, last: bytes, count: int) -> list[asyncio.Future[Reply]]:
+        """Send the last piece, which ends with the final dot; the replies (LMTP: one a recipient) come later."""
+        self._check()
+        futures = [self._expect() for _ in range(count)]
+        self._write(last)
+        return futures
+
+    async def final_reply(self, future: asyncio.Future[Reply], deadline: float) -> Reply:
+        """Wait for an answer to the final dot, until `deadline` of the loop's clock."""
+        reply = await self._reply(future, max(0.0, deadline - self._loop.time()))
+        if replies.is_success(reply):
+            self.refusals = 0
+        return reply
+
+    async def reset(self) -> bool:
+        """RSET; whether the connection may be used again."""
+        try:
+            [reply] = await self.exchange([b"RSET"])
+        except Unavailable:
+            return False
+        return replies.is_success(reply)
+
+    def quit(self) -> None:
+        """Take leave without waiting for the answer, and close."""
+        if self._failure is None:
+            self._write(b"QUIT\r\n")
+        self.close("closed by the gate")
+
+    # Inside
+
+    def _seconds_for(self, line: bytes) -> float:
+        """How long the answer to a command may take."""
+        match line[:4].upper():
+            case b"RCPT":
+                return self.options.recipient_timeout_seconds
+            case b"DATA":
+                return self.options.data_timeout_seconds
+        return self.options.command_timeout_seconds
+
+    def _lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
+        assert self.offered is not None
+        return *xclient_commands(client, self.offered.xclient), self._hello_line(client)
+
+    def _is_plain(self, client: ClientIdentity | None) -> bool:
+        """Whether it is greeted by HELO: who has said that is no ESMTP client, and mail servers tell."""
+        return client is not None and client.protocol == "SMTP" and not self.options.endpoint.is_lmtp
+
+    def _hello_line(self, client: ClientIdentity | None) -> bytes:
+        """In the client's name and by its verb, or the gate's own."""
+        name = client.helo if client is not None and client.helo.isascii() else ""
+        verb = b"LHLO" if self.options.endpoint.is_lmtp else b"HELO" if self._is_plain(client) else b"EHLO"
+        return b"%b %b" % (verb, (name or self.options.hostname).encode("ascii"))
+
+    def _not_told(self, client: ClientIdentity, command: str, answer: Reply) -> Unavailable:
+        """Later, whatever the code: what is refused is the gate's right to speak for others, or its words."""
+        if replies.is_about_syntax(answer):
+            return NotTold(client, f"{command}: {answer.text}", self.where)
+        return self.trouble(f"{command}: {answer.text}")
+
+
+async def connect(options: UpstreamOptions, address: Address) -> Connection:
+    """Reach the mail server at one of its addresses; raises `Unavailable`."""
+    loop = asyncio.get_running_loop()
+
+    def made() -> Connection:
+        return Connection(options, address)
+
+    try:
+        async with asyncio.timeout(options.connect_timeout_seconds):
+            if options.endpoint.path:
+                _, connection = await loop.create_unix_connection(made, address.host)
+            else:
+                _, connection = await loop.create_connection(made, address.host, address.port)
+    except (OSError, TimeoutError) as error:
+        raise unavailable(f"cannot connect: {what(error)}", str(address)) from error
+    return connection

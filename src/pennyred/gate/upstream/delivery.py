@@ -1,0 +1,129 @@
+"""A letter on its way to the mail server, in the transaction that it came with, and the answer to it.
+
+Once the final dot is out, no answer means in doubt.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from itertools import chain
+
+from pennyred.gate.letterbox import Delivered, Fate, Reply
+from pennyred.gate.smtp import replies
+from pennyred.gate.smtp.newlines import stuffed
+from pennyred.gate.smtp.spool import ReceivedLetter
+from pennyred.gate.upstream.connection import Connection, Refused
+from pennyred.gate.upstream.transaction import Transaction
+from pennyred.postage.errors import Unavailable
+
+_WRITE_BYTES = 128 * 1024
+"""A letter up to this size goes out in one write, its dot included."""
+
+_MBOX_LINES = re.compile(rb"(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
+"""One or several, as Postfix knows them. Not `From :`, which is the field in its obsolete form (RFC 5322 section 4.5)
+and may go on in the next line."""
+
+
+class LetterDelivery:
+    """Implements `letterbox.Delivery` for one letter and the transaction it came with."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        letter: ReceivedLetter,
+        trace: bytes = b"",
+        places: Sequence[int] | None = None,
+    ) -> None:
+        """`trace` is a field to put above the letter; `places` are those of the transaction's recipients that the
+        envelope has: a mailbox named twice is there once. None: all of them.
+        """
+        self._transaction = transaction
+        self._places = places
+        self._letter = letter
+        self._trace = trace
+        self.answers_each = transaction.is_lmtp
+
+    async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
+        """Send the letter; see `letterbox.Delivery`."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        count = len(recipients)
+        if self._places is not None:
+            recipients = [self._places[index] for index in recipients]
+        mailboxes = tuple(self._transaction.mailboxes[place] for place in recipients)
+
+        def delivered(fates: Sequence[Fate], answers: Sequence[Reply | None], detail: str = "") -> Delivered:
+            return Delivered(tuple(fates), tuple(answers), mailboxes, round((loop.time() - begun) * 1000), detail)
+
+        try:
+            connection = await self._transaction.ready(recipients)
+        except Refused as refused:
+            self._transaction.end()
+            return delivered([replies.fate_of(refused.reply)] * count, [refused.reply] * count)
+        except Unavailable as error:
+            return delivered([Fate.NOT_SENT] * count, [None] * count, str(error))
+        is_clean = False
+        trouble: Unavailable | None = None
+        try:
+            last = await self._send_all_but_the_end(connection, fields, header)
+            if loop.time() >= dot_before:
+                return delivered([Fate.NOT_SENT] * count, [None] * count, "no time left before the final dot")
+            futures = connection.end_letter(last, count if self.answers_each else 1)
+        except Unavailable as error:
+            trouble = error
+            return delivered(*self._broken_off(connection, count), str(error))
+        else:
+            answers, trouble = await self._answers(connection, futures)
+            fates = [Fate.IN_DOUBT if answer is None else replies.fate_of(answer) for answer in answers]
+            is_clean = Fate.IN_DOUBT not in fates
+            repeated = 1 if self.answers_each else count
+            return delivered(fates * repeated, answers * repeated, str(trouble or ""))
+        finally:
+            self._transaction.finish(connection, is_clean=is_clean, trouble=trouble)
+
+    async def _send_all_but_the_end(self, connection: Connection, fields: bytes, header: bytes) -> bytes:
+        """Send the letter but for what ends it; the rest goes out in one write with the dot."""
+        first, header = _split_off_mbox_lines(header)
+        fields += self._trace
+        if fields and header[:1] in (b" ", b"\t"):
+            # A letter that begins with a folded line would continue the gate's own field in the sender's words.
+            fields += b"\r\n"
+        pending = bytearray()
+        for piece in stuffed(chain((first + fields, header), self._letter.body())):
+            if len(pending) > _WRITE_BYTES:
+                await connection.write_letter(bytes(pending))
+                pending.clear()
+            pending += piece
+        if len(pending) > _WRITE_BYTES:
+            # All but the dot, until the kernel has it: the time is looked at when the dot can really go out.
+            cut = len(pending) - 3
+            await connection.write_letter(bytes(pending[:cut]))
+            return bytes(pending[cut:])
+        return bytes(pending)
+
+    def _broken_off(self, connection: Connection, count: int) -> tuple[list[Fate], list[Reply | None]]:
+        said = connection.unasked
+        if said is not None and replies.is_refusal(said):
+            return [replies.fate_of(said)] * count, [said] * count
+        return [Fate.NOT_SENT] * count, [None] * count
+
+    async def _answers(
+        self, connection: Connection, futures: Sequence[asyncio.Future[Reply]]
+    ) -> tuple[list[Reply | None], Unavailable | None]:
+        answers: list[Reply | None] = []
+        trouble: Unavailable | None = None
+        deadline = asyncio.get_running_loop().time() + connection.options.answer_timeout_seconds
+        for future in futures:
+            try:
+                answers.append(await connection.final_reply(future, deadline))
+            except Unavailable as error:
+                answers.append(None)
+                trouble = error
+        return answers, trouble
+
+
+def _split_off_mbox_lines(header: bytes) -> tuple[bytes, bytes]:
+    """What some programs leave at the top of a letter, which mail servers pass over there and nowhere else."""
+    found = _MBOX_LINES.match(header)
+    end = found.end() if found else 0
+    return header[:end], header[end:]

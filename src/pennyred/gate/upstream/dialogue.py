@@ -1,0 +1,200 @@
+"""What is said over one connection to the mail server: lines out, replies in, in order, within limits; TLS.
+
+Everything that can go wrong (refused, silent, closed, nonsense, more than it should say) is `Unavailable`, and the
+connection is then broken for good.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import cast
+
+from pennyred.failures import what
+from pennyred.gate.letterbox import Reply
+from pennyred.gate.smtp import replies
+from pennyred.gate.upstream.answers import NotSmtp, ReplyReader
+from pennyred.gate.upstream.patience import Patience
+from pennyred.gate.upstream.security import change_to_tls
+from pennyred.gate.upstream.upstream import UpstreamOptions
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+
+OWN_SESSION = "does not like the gate's own session"
+
+
+def unavailable(detail: str, where: str = "") -> Unavailable:
+    """The mail server does not answer as it should; `where` names the address."""
+    return Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"upstream {where}: {detail}" if where else f"upstream: {detail}")
+
+
+def require_word_on_letter(command: str, answers: Iterable[Reply]) -> None:
+    """Raise `Unavailable` where an answer is about the gate's own session and not about what was asked."""
+    for answer in answers:
+        if replies.is_about_session(answer):
+            raise unavailable(f"{OWN_SESSION}: {command}: {answer.text}")
+
+
+class Dialogue(asyncio.Protocol):
+    """One connection, without knowing what the lines mean."""
+
+    def __init__(self, options: UpstreamOptions, where: str = "") -> None:
+        """`where` names the address, for the log."""
+        self.options = options
+        self.where = where
+        self.refusals = 0
+        """Refused commands since the last letter it accepted."""
+        self.unasked: Reply | None = None
+        """What the mail server said without having been asked: a refusal in the middle of a letter, perhaps."""
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        # Expected from the first moment: it may come before anybody has had time to ask.
+        self._greeting: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting: deque[asyncio.Future[Reply]] = deque((self._greeting,))
+        self._reader = ReplyReader()
+        self._failure: str | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._closed = self._loop.create_future()
+        self._patience = Patience(self._loop, lambda seconds: self.abort(f"no answer within {seconds:.0f} s"))
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it can be used no more."""
+        return self._failure is not None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it owes no answer and has not begun one: fit to be kept."""
+        return self._failure is None and not self._waiting and self._reader.is_empty
+
+    def trouble(self, detail: str) -> Unavailable:
+        """It does not answer as it should."""
+        return unavailable(detail, self.where)
+
+    async def write_letter(self, piece: bytes) -> None:
+        """Send a part of a letter and wait until the kernel has it; raises `Unavailable` if the connection is gone."""
+        self._write(piece)
+        if self._writable is not None:
+            timer = self._loop.call_later(self.options.block_timeout_seconds, self.abort, "takes no more of a letter")
+            await self._writable
+            timer.cancel()
+        self._check()
+
+    def close(self, why: str) -> None:
+        """Close; whoever still waits gets `Unavailable`."""
+        self._fail(why, is_abort=False)
+
+    def abort(self, why: str) -> None:
+        """Close at once, throwing away what has not been sent: a letter without its dot is no letter."""
+        self._fail(why, is_abort=True)
+
+    async def wait_closed(self) -> None:
+        """Wait until the socket is closed."""
+        await asyncio.shield(self._closed)
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; nothing buffered counts as sent, so the high-water mark is zero."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
+        self._transport.set_write_buffer_limits(high=0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever waits is told."""
+        self._fail("connection lost" if exc is None else f"connection lost: {what(exc)}", is_abort=False)
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def eof_received(self) -> bool:
+        """It has hung up: close our side too."""
+        self._fail("connection closed by the mail server", is_abort=False)
+        return False
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more for now."""
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The kernel has it all."""
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Give each reply to the first who waits for one."""
+        self._reader.feed(data)
+        try:
+            while self._failure is None and (reply := self._reader.next()) is not None:
+                self._take(reply)
+        except NotSmtp as error:
+            self._fail(str(error), is_abort=True)
+
+    # Inside
+
+    def _take(self, reply: Reply) -> None:
+        if not self._waiting:
+            self.unasked = reply
+            self._fail(f"said without being asked: {reply.text[:200]}", is_abort=False)
+            return
+        future = self._waiting.popleft()
+        if not future.done():
+            future.set_result(reply)
+
+    async def _change_to_tls(self) -> None:
+        assert self._transport is not None
+        try:
+            self._transport = await change_to_tls(self._transport, self, self.options)
+        except OSError as error:
+            self._fail(f"TLS: {error}", is_abort=True)
+            self.connection_lost(None)  # nobody else says so: the transport is the handshake's
+        self._check()
+        self._transport.set_write_buffer_limits(high=0)
+
+    def _expect(self) -> asyncio.Future[Reply]:
+        self._check()
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting.append(future)
+        return future
+
+    def _send(self, *lines: bytes) -> list[asyncio.Future[Reply]]:
+        futures = [self._expect() for _ in lines]
+        self._write(b"\r\n".join(lines) + b"\r\n")
+        return futures
+
+    async def _reply(self, future: asyncio.Future[Reply], timeout_seconds: float) -> Reply:
+        self._patience.give(timeout_seconds)
+        try:
+            reply = await future
+        finally:
+            self._patience.end()
+        if replies.is_refusal(reply):
+            self.refusals += 1
+            if replies.is_closing(reply):
+                self.close("closed by the mail server's 421")
+        return reply
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self.trouble(self._failure)
+
+    def _write(self, data: bytes) -> None:
+        self._check()
+        assert self._transport is not None
+        self._transport.write(data)
+
+    def _fail(self, why: str, *, is_abort: bool) -> None:
+        if self._failure is not None:
+            return
+        self._failure = why
+        self._patience.cancel()
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(self.trouble(why))
+                future.exception()  # whoever waits is told all the same; nobody may wait, and that is well too
+        self._waiting.clear()
+        self.resume_writing()
+        if self._transport is not None:
+            if is_abort:
+                self._transport.abort()
+            else:
+                self._transport.close()

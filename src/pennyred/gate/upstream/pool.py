@@ -1,0 +1,284 @@
+"""The connections to the mail server: at most so many, used again when they are surely clean.
+
+Who may use one, and who has to wait, is the business of `slots`. A connection goes back only at the end of a
+transaction or after a 2xx to RSET; one in doubt is closed.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pennyred.gate.upstream.addresses import Address
+from pennyred.gate.upstream.connection import Connection, NotTold
+from pennyred.gate.upstream.identity import ClientIdentity
+from pennyred.gate.upstream.opening import Opener
+from pennyred.gate.upstream.slots import NOBODY, PoolExhausted, Slots, Source
+from pennyred.gate.upstream.upstream import Capabilities, IdentityMode, UpstreamOptions
+from pennyred.postage.errors import Unavailable
+
+_SWEEP_SECONDS = 5.0
+_FOR_GOOD_SECONDS = 15.0
+"""So long a connection waits for the one client it is good for: it may never come again, and costs a process there."""
+
+
+class UpstreamPool:
+    """Lends connections that have said EHLO and know their client. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        options: UpstreamOptions,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
+        log: Any = None,
+    ) -> None:
+        self.options = options
+        self._opener = Opener(
+            options, clock=clock, random=random, log=log, spare=self._spare, drop_idle=self._drop_idle_at
+        )
+        self.capabilities: Capabilities | None = None
+        """What the mail server offered last; None until it has been asked."""
+        self._idle: list[Connection] = []
+        self._open = 0
+        self._slots = Slots(options.connections_max, options.connections_per_network_max)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._resetting: set[Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._trusted_since = 0.0
+        """By the loop's clock: what a connection opened before offers may be out of date."""
+
+    @property
+    def open_count(self) -> int:
+        """Connections open or being opened, idle ones included."""
+        return self._open + self._opener.opening
+
+    @property
+    def idle_count(self) -> int:
+        """Connections ready to be used."""
+        return len(self._idle)
+
+    async def acquire(
+        self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, is_modest: bool = False
+    ) -> Connection:
+        """A connection on which MAIL may be said for `client`; `is_fresh` asks for a new one.
+
+        `source` is on whose account it goes; `is_modest`: only if nobody has to make room, or to wait. Raises
+        `PoolExhausted`, another `Unavailable`, or `connection.Refused` where the mail server refuses the client.
+        """
+        if self._is_closed:
+            raise PoolExhausted("the gate is shutting down")
+        slot = await self._slots.take(source, is_modest=is_modest)
+        try:
+            connection = await self._connection_for(client, is_fresh=is_fresh)
+        except BaseException:
+            self._slots.leave(slot)
+            raise
+        connection.slot = slot
+        return connection
+
+    def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
+        """Its user waits for its client: whoever needs a connection may have its place, which `recall` tells the user.
+
+        It is then closed: to take back what was said on it would take time that somebody waits for.
+        """
+
+        def give_up() -> None:
+            recall()
+            self.discard(connection)
+
+        if connection.slot is not None:
+            self._slots.rest(connection.slot, give_up)
+
+    def resume(self, connection: Connection) -> None:
+        """Its user goes on."""
+        if connection.slot is not None:
+            self._slots.resume(connection.slot)
+
+    async def _connection_for(self, client: ClientIdentity, *, is_fresh: bool) -> Connection:
+        if not is_fresh and (connection := self._take_idle(client)) is not None:
+            connection.is_reused = True
+            try:
+                await connection.tell(client)
+            except BaseException as error:
+                self.discard(connection)
+                if isinstance(error, NotTold) or not isinstance(error, Unavailable):
+                    raise
+                # It had left, perhaps; on a new connection it will be seen whether it is more than that.
+            else:
+                return connection
+        while True:
+            connection = await self._open_new(client)
+            try:
+                await connection.tell(client)
+            except BaseException as error:
+                self.discard(connection)
+                if not self.pass_over(connection, error):
+                    raise
+            else:
+                return connection
+
+    def pass_over(self, connection: Connection, trouble: BaseException) -> bool:
+        """Whether another address may be tried, as the one of this connection is in trouble with every client."""
+        if isinstance(trouble, NotTold) or not isinstance(trouble, Unavailable):
+            return False
+        return self._opener.pass_over(connection.address, trouble)
+
+    def release(self, connection: Connection) -> None:
+        """Take back a connection whose transaction has ended."""
+        options = self.options
+        is_kept = (
+            not self._is_closed
+            and connection.is_clean
+            and not connection.address.is_gone
+            and options.identity is not IdentityMode.PROXY  # its PROXY header speaks for one client only
+            and connection.refusals < options.refusals_max
+            and connection.opened_at >= self._trusted_since
+            and asyncio.get_running_loop().time() - connection.opened_at < options.age_seconds_max
+        )
+        if not is_kept:
+            self.discard(connection)
+            return
+        self._leave(connection)
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
+
+    def reset(self, connection: Connection) -> None:
+        """Take back a connection in the middle of a transaction: RSET in the background, then idle."""
+        self.resume(connection)
+        if connection.is_clean:
+            self._resetting.add(connection)
+            self._spawn(self._reset(connection))
+        else:
+            self.discard(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection that is not to be used again."""
+        if connection.is_clean:
+            connection.quit()
+        else:
+            connection.abort("given up by the gate")
+        self._open -= 1
+        self._leave(connection)
+
+    async def reach(self) -> None:
+        """Open a connection for nobody yet, see what is offered, and keep it; raises as `acquire` does."""
+        if self.open_count >= self.options.connections_max and not self._drop_one_idle():
+            raise PoolExhausted("all connections are in use")
+        self.release(await self._open_new(None))
+
+    def look(self) -> None:
+        """See on the side whether those of its addresses are back that have failed."""
+        self._opener.look()
+
+    def close_idle(self) -> None:
+        """Close what is idle: the mail server is gone, as far as is known."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self.discard(connection)
+
+    def renew(self) -> None:
+        """Use no connection again that is open now: the mail server may offer something else since."""
+        self._trusted_since = asyncio.get_running_loop().time()
+        self.close_idle()
+
+    async def close(self) -> None:
+        """Close what is idle and break off what runs in the background; what is lent is closed when it comes back."""
+        self._is_closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        await self._opener.close()
+        for connection in self._resetting:
+            connection.abort("the gate is shutting down")
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self.discard(connection)
+        for connection in idle:
+            await connection.wait_closed()
+
+    def _take_idle(self, client: ClientIdentity) -> Connection | None:
+        """One that knows this client already saves a round trip; else the one used last: it is the likeliest to live.
+
+        One that has been told of somebody else for good waits for that one.
+        """
+        for connection in [one for one in self._idle if not one.is_clean]:
+            self._idle.remove(connection)
+            self.discard(connection)
+        found = [one for one in self._idle if one.is_told_of(client)]
+        found = found or [one for one in self._idle if not one.is_for_good]
+        if not found:
+            return None
+        self._idle.remove(found[-1])
+        return found[-1]
+
+    async def _open_new(self, client: ClientIdentity | None) -> Connection:
+        if self._is_closed:
+            raise PoolExhausted("the gate is shutting down")
+        if self.open_count >= self.options.connections_max:
+            self._drop_one_idle()
+        connection = await self._opener.open(client)
+        self._open += 1
+        if connection.offered is not None:
+            self.capabilities = connection.offered
+        return connection
+
+    def _spare(self, connection: Connection) -> None:
+        """Nobody needs it just now: it is kept as long as there is room."""
+        self._open += 1
+        if connection.offered is not None:
+            self.capabilities = connection.offered
+        if self.open_count > self.options.connections_max:
+            self.discard(connection)
+        else:
+            self.release(connection)
+
+    def _drop_idle_at(self, address: Address) -> None:
+        for connection in [one for one in self._idle if one.address is address]:
+            self._idle.remove(connection)
+            self.discard(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        slot, connection.slot = connection.slot, None
+        if slot is not None:
+            self._slots.leave(slot)
+
+    def _drop_one_idle(self) -> bool:
+        if not self._idle:
+            return False
+        self.discard(self._idle.pop(0))
+        return True
+
+    async def _reset(self, connection: Connection) -> None:
+        is_fit = await connection.reset()
+        self._resetting.discard(connection)
+        if is_fit:
+            self.release(connection)
+        else:
+            self.discard(connection)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        kept = []
+        for connection in self._idle:
+            patience_seconds = _FOR_GOOD_SECONDS if connection.is_for_good else self.options.idle_seconds_max
+            is_stale = now - connection.idle_since >= patience_seconds
+            is_old = now - connection.opened_at >= self.options.age_seconds_max
+            if is_stale or is_old or connection.address.is_gone or not connection.is_clean:
+                self.discard(connection)
+            else:
+                kept.append(connection)
+        self._idle = kept
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep) if kept else None

@@ -1,0 +1,146 @@
+"""Ask a mail server what it would do for strangers, without sending anything: for `pennyred check`."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from pennyred.failures import lasts, what
+from pennyred.gate.smtp import replies
+from pennyred.gate.upstream.addresses import Address, AddressBook
+from pennyred.gate.upstream.connection import Connection, NotTold, Refused, connect
+from pennyred.gate.upstream.dialogue import OWN_SESSION
+from pennyred.gate.upstream.identity import ClientIdentity
+from pennyred.gate.upstream.upstream import IdentityMode, UpstreamOptions
+from pennyred.postage.errors import Unavailable
+
+STRANGER = ClientIdentity("192.0.2.1", helo="stranger.example.net")
+"""TEST-NET-1 (RFC 5737) and a reserved name (RFC 2606): nobody's neighbour."""
+STRANGERS = {
+    "IPv6 clients": replace(STRANGER, address="2001:db8::1", destination="2001:db8::25", destination_port=25),
+    "clients with a host name": replace(
+        STRANGER, name=STRANGER.helo, reverse_name=STRANGER.helo, is_reverse_known=True
+    ),
+    "clients that say HELO": replace(STRANGER, protocol="SMTP"),
+}
+"""Other kinds, which a mail server may not understand though it understands the first. Addresses of RFC 3849."""
+_ERROR_CHARACTERS_MAX = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was found; with `error` nothing else is known."""
+
+    error: str = ""
+    is_lasting: bool = False
+    """Whether that will be so until somebody mends it."""
+    can_be_told: bool = False
+    """Whether it offers the gate the way that is set to name its clients."""
+    is_open_relay: bool = False
+    put_off: str = ""
+    """What it says to strangers whose mail it neither takes nor refuses just now: then nobody's is taken, or it is not
+    known whether it is an open relay.
+    """
+    denied: str = ""
+    """In what words it refuses to send to other domains."""
+    not_understood: tuple[tuple[str, str], ...] = ()
+    """Kinds of `STRANGERS` whose mail it would never take, as it does not understand who they are, and what it says."""
+    silent: tuple[str, ...] = ()
+    """What is wrong with those of its addresses that do not answer, where others do."""
+
+
+async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Probe:
+    """Come as the gate comes for a stranger, and ask for a foreign recipient; DATA is never said.
+
+    Each address of the mail server's name is asked.
+    """
+    book = AddressBook(options.endpoint, asyncio.get_running_loop().time)
+    try:
+        addresses = await book.in_order()
+    except (OSError, TimeoutError, UnicodeError) as error:
+        return Probe(f"upstream: {options.endpoint.host}: {what(error)}", is_lasting=lasts(error))
+    finally:
+        await book.close()
+    probes = await asyncio.gather(*(_probed(options, address, foreign_recipient) for address in addresses))
+    silent = tuple(probe.error for probe in probes if probe.error)
+    answering = [probe for probe in probes if not probe.error]
+    if not answering:
+        return replace(probes[0], error="; ".join(silent)[:_ERROR_CHARACTERS_MAX])
+    untold = [probe for probe in answering if not probe.can_be_told]
+    if untold:
+        return replace(untold[0], silent=silent)
+    return replace(
+        max(answering, key=lambda one: len(one.not_understood)),
+        is_open_relay=any(probe.is_open_relay for probe in answering),
+        put_off=next((probe.put_off for probe in answering if probe.put_off), ""),
+        denied=next((probe.denied for probe in answering if probe.denied), ""),
+        silent=silent,
+    )
+
+
+async def _probed(options: UpstreamOptions, address: Address, foreign_recipient: str) -> Probe:
+    try:
+        probe = await _asked(options, address, STRANGER, foreign_recipient)
+    except Unavailable as error:
+        return _failed(error)
+    if not probe.can_be_told or options.identity is IdentityMode.NONE:
+        return probe
+    found = []
+    for kind, stranger in STRANGERS.items():
+        try:
+            one = await _asked(options, address, stranger, foreign_recipient)
+        except NotTold as error:
+            found.append((kind, _shown(error)))
+        except Unavailable as error:
+            # By PROXY whom it does not understand it says nothing to; it has just spoken with another stranger.
+            if options.identity is not IdentityMode.PROXY:
+                return _failed(error)
+            found.append((kind, _shown(error)))
+        else:
+            # Whoever is heard out says how it stands: the first had no name, which alone may put a client off.
+            put_off = probe.put_off and one.put_off
+            probe = replace(probe, is_open_relay=probe.is_open_relay or one.is_open_relay, put_off=put_off)
+    return replace(probe, not_understood=tuple(found))
+
+
+async def _asked(options: UpstreamOptions, address: Address, stranger: ClientIdentity, foreign_recipient: str) -> Probe:
+    connection = await connect(options, address)
+    try:
+        return await _ask(connection, stranger, foreign_recipient)
+    finally:
+        connection.quit()
+        await connection.wait_closed()
+
+
+async def _ask(connection: Connection, stranger: ClientIdentity, foreign_recipient: str) -> Probe:
+    try:
+        await connection.open(stranger)
+        if connection.offered is not None and not connection.offered.can_be_told(connection.options.identity):
+            return Probe()
+        await connection.tell(stranger)
+    except Refused:
+        return Probe(can_be_told=True)
+    # A bounce: whoever the sender was, its domain might be refused, which says nothing of recipients.
+    lines = [b"MAIL FROM:<>", b"RCPT TO:<%s>" % foreign_recipient.encode("ascii")]
+    begun, answer = await connection.begin(stranger, lines)
+    if replies.is_closing(answer):
+        raise connection.trouble(answer.text)
+    command, answer = ("RCPT", answer) if replies.is_success(begun) else ("MAIL", begun)
+    said = _printable(f"{connection.where}: {command}: {answer.text}")
+    return Probe(
+        can_be_told=True,
+        is_open_relay=replies.is_success(answer),
+        put_off=said if replies.is_temporary(answer) else "",
+        denied=said if replies.is_denial(answer) else "",
+    )
+
+
+def _failed(error: Unavailable) -> Probe:
+    text = _shown(error)
+    return Probe(text, is_lasting=lasts(error) or OWN_SESSION in text)
+
+
+def _shown(error: Unavailable) -> str:
+    return _printable(str(error))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)[:_ERROR_CHARACTERS_MAX]

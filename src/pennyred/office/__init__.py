@@ -1,0 +1,1 @@
+"""The post office: accounts, licences, receipts, redemption."""

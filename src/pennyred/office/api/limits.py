@@ -1,0 +1,61 @@
+"""How often strangers may ask for what costs the office something for ever: counted by network, in bounded memory."""
+
+from collections import Counter
+from typing import Protocol
+
+from pennyred.gate.rules.policy import parse_source, source_networks
+from pennyred.postage.errors import MalformedAddress
+
+MINUTE_SECONDS = 60
+NETWORKS_MAX = 10_000
+"""Told apart in one minute. Beyond, all others share one count: who has so many networks shall not have more for it."""
+
+
+class Minute(Protocol):
+    """What is counted in this minute of all workers together, by name."""
+
+    def taken(self, name: bytes) -> int: ...  # noqa: D102
+    def take(self, name: bytes) -> None: ...  # noqa: D102
+
+
+class PerMinute:
+    """So many a minute from each network: IPv4 /24, IPv6 /64 and /48, as everywhere here. By itself, of one worker."""
+
+    def __init__(self, limit: int, minute: Minute | None = None) -> None:
+        self._limit = limit
+        self._shared = minute
+        self._minute = 0
+        self._taken: Counter[str] = Counter()
+
+    def take(self, source: str, *, now: int) -> bool:
+        """Count one of `source`, an address; False where its network has had its share, and nothing counted."""
+        return self._take_own(source, now) if self._shared is None else self._take_shared(source, self._shared)
+
+    def _take_shared(self, source: str, minute: Minute) -> bool:
+        names = [network.encode() for network in _networks(source)]
+        if any(minute.taken(name) >= self._limit for name in names):
+            return False
+        for name in names:
+            minute.take(name)
+        return True
+
+    def _take_own(self, source: str, now: int) -> bool:
+        minute = now // MINUTE_SECONDS
+        if minute != self._minute:
+            self._minute = minute
+            self._taken.clear()
+        names = [self._name(network) for network in _networks(source)]
+        if any(self._taken[name] >= self._limit for name in names):
+            return False
+        self._taken.update(names)
+        return True
+
+    def _name(self, network: str) -> str:
+        return network if network in self._taken or len(self._taken) < NETWORKS_MAX else "others"
+
+
+def _networks(source: str) -> tuple[str, ...]:
+    try:
+        return source_networks(parse_source(source))
+    except MalformedAddress:
+        return ("unknown",)

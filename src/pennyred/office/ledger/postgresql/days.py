@@ -1,0 +1,82 @@
+"""The partitions of expiry days: made before their first stamp, dropped whole when they are forgotten.
+
+Making one is a transaction of its own, which disturbs nobody; so a redemption that needs one that is not there says so
+(`DayMissing`), is rolled back, and comes again.
+"""
+
+from collections.abc import Collection
+
+from asyncpg import Connection
+
+from pennyred.office.ledger.postgresql.stamps import DAY_MAX
+from pennyred.postage.ledger_rules import EXPIRY_DAYS_AHEAD_MAX, utc_day
+
+_LOCK = 0x70656E6E79  # advisory; "penny"
+_DROP_PATIENCE = "1s"
+"""To drop a partition all others must have finished with it; those who come meanwhile wait behind, so not for long."""
+
+
+class DayMissing(Exception):  # noqa: N818 - nothing is wrong: the transaction comes again
+    """These days have no partition yet."""
+
+    def __init__(self, days: Collection[int]) -> None:
+        super().__init__(f"no partition for {sorted(days)}")
+        self.days = frozenset(days)
+
+
+def ahead(now: int) -> list[int]:
+    """The days that stamps made by now may expire on, and yesterday's."""
+    return list(range(utc_day(now) - 1, utc_day(now) + EXPIRY_DAYS_AHEAD_MAX + 1))
+
+
+async def present(connection: Connection) -> list[int]:
+    """The days that have a partition, oldest first."""
+    return [row["day"] for row in await connection.fetch("SELECT day FROM stamp_day ORDER BY day")]
+
+
+async def has_stamps(connection: Connection, day: int) -> bool:
+    """Whether a day's partition was made for somebody, and not only because it might be."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM stamp WHERE expiry_day = $1)", day))
+
+
+async def make(connection: Connection, days: Collection[int]) -> None:
+    """Make the partitions that are missing. Begins a transaction; needs no lock that redemptions would wait for."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        for day in sorted(set(days).difference(await present(connection))):
+            if not 0 <= day <= DAY_MAX:
+                raise ValueError(f"no stamp expires on day {day}")
+            # ATTACH instead of PARTITION OF: the latter would lock all partitions against everybody.
+            await connection.execute(f"CREATE TABLE stamp_{day} (LIKE stamp INCLUDING ALL)")
+            await connection.execute(
+                f"ALTER TABLE stamp ATTACH PARTITION stamp_{day} FOR VALUES FROM ({day}) TO ({day + 1})"
+            )
+            await connection.execute("INSERT INTO stamp_day (day) VALUES ($1)", day)
+
+
+async def drop(connection: Connection, day: int, *, is_used: bool = True) -> None:
+    """Forget a day: its partition goes, the floor rises to it and its totals are kept, in this transaction.
+
+    Where it never had a stamp, only the partition goes.
+
+    Raises asyncpg's LockNotAvailableError where somebody works on the stamps for long: then another time.
+    """
+    await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_PATIENCE}'")
+    # First the lock, then the totals: nobody can add to them any more.
+    await connection.execute(f"LOCK TABLE stamp_{day} IN ACCESS EXCLUSIVE MODE")
+    if not is_used:
+        if await has_stamps(connection, day):
+            return  # the first has come meanwhile
+        await connection.execute("DELETE FROM stamp_day WHERE day = $1", day)
+    await connection.execute(f"DROP TABLE stamp_{day}")
+    await connection.execute(
+        "WITH gone AS (DELETE FROM stamp_day WHERE day = $1 RETURNING *)"
+        " UPDATE floor SET day = greatest(floor.day, gone.day), settled = floor.settled + gone.settled,"
+        " refunded = floor.refunded + gone.refunded FROM gone",
+        day,
+    )
+
+
+async def floor_day(connection: Connection) -> int:
+    """The last day whose stamps were forgotten."""
+    return int(await connection.fetchval("SELECT day FROM floor"))

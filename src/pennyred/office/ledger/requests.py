@@ -1,0 +1,65 @@
+"""Calls of a ledger as values, so that those of many callers can be answered in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pennyred.office.ledger.batch import Batch
+from pennyred.postage.ledger_rules import HoldFacts, HoldOrder
+from pennyred.postage.redemption import Settle, Void
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """One call of `Ledger.hold`."""
+
+    receiver: str
+    items: Sequence[HoldOrder]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettleRequest:
+    """One call of `Ledger.settle`."""
+
+    receiver: str
+    items: Sequence[Settle]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoidRequest:
+    """One call of `Ledger.void`."""
+
+    receiver: str
+    items: Sequence[Void]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRequest:
+    """One call of `Ledger.refund`."""
+
+    receiver: str
+    items: Sequence[Settle]
+    now: int
+
+
+Request = HoldRequest | SettleRequest | VoidRequest
+
+
+def answer_all(
+    batch: Batch, requests: Sequence[Request], domains: Mapping[str, frozenset[str]], floor_day: int
+) -> list[list[Any]]:
+    """Answer each by the list its kind promises, in order; `domains` are those of the receivers that may hold."""
+    answers: list[list[Any]] = []
+    for request in requests:
+        match request:
+            case HoldRequest(receiver, orders, at):
+                facts = HoldFacts(receiver, domains.get(receiver, frozenset()), floor_day, at)
+                answers.append(batch.hold(orders, facts))
+            case SettleRequest(receiver, settles, at):
+                answers.append(batch.settle(receiver, settles, now=at))
+            case VoidRequest(receiver, voids):
+                answers.append(batch.void(receiver, voids))
+    return answers

@@ -1,0 +1,1 @@
+"""How a ledger's journal proves what a stamp was used for."""

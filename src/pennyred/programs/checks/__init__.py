@@ -1,0 +1,1 @@
+"""What `pennyred check` looks at and complains of."""

@@ -1,0 +1,1 @@
+"""`pennyred demo`: all of it, for a minute."""

@@ -1,0 +1,1 @@
+"""The service manager: sockets it passes, what it hears."""

@@ -1,0 +1,89 @@
+"""Whether a gate can do its work just now, part by part, for a balancer or a supervisor of many machines."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pennyred.office.office import Office
+from pennyred.postage.errors import Unavailable
+from pennyred.programs.gatework import GateWork
+from pennyred.programs.workers.board import Board
+
+ANSWER_SECONDS = 5.0
+"""So long a part has to answer."""
+STALE_SECONDS = 30.0
+"""A finding older than this is none: whoever looks has stopped looking."""
+OFFICE_ACCOUNT = "office:sales"
+"""An account that every ledger has."""
+
+
+@dataclass(slots=True)
+class _Part:
+    is_ok: bool = False
+    detail: str = "not looked at yet"
+    found_at: float = float("-inf")
+    """Of the monotonic clock."""
+
+
+class Readiness:
+    """What the first worker has found. `document` is what /readyz answers."""
+
+    def __init__(self, board: Board) -> None:
+        self.is_stopping = False
+        self._board = board
+        self._parts = {name: _Part() for name in ("upstream", "state", "office")}
+
+    async def look(self, gate: GateWork, office: Office | None) -> tuple[int | None, int]:
+        """Ask every part. Returns how many settlements wait in the state (None: it did not answer), since when."""
+        self._look_upstream(gate)
+        await self._look_office(gate, office)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                count, oldest = await gate.outbox_standing()
+        except (Unavailable, TimeoutError) as error:
+            self._say("state", is_ok=False, detail=str(error) or "no answer in time")
+            return None, 0
+        self._say("state", is_ok=True)
+        return count, oldest
+
+    def parts(self) -> dict[str, bool]:
+        """Whether each part answers."""
+        now = time.monotonic()
+        found = {name: part.is_ok and now - part.found_at <= STALE_SECONDS for name, part in self._parts.items()}
+        return found | {"workers": self._board.serving > 0}
+
+    def document(self) -> dict[str, Any]:
+        """All of it, for people and programs."""
+        parts = self.parts()
+        told: dict[str, Any] = {
+            name: {"ok": is_ok} | ({"detail": self._parts[name].detail} if name in self._parts and not is_ok else {})
+            for name, is_ok in parts.items()
+        }
+        told["workers"] |= {"serving": self._board.serving, "of": self._board.count}
+        return {"ready": all(parts.values()) and not self.is_stopping, "stopping": self.is_stopping, "parts": told}
+
+    def _look_upstream(self, gate: GateWork) -> None:
+        """What the worker knows; those it does not know of are asked on the side, for the next time."""
+        incoming = [upstreams for door, upstreams in gate.ways() if door == "incoming"]
+        for _, upstreams in gate.ways():
+            upstreams.look()
+        down = [one.name for upstreams in incoming for one in upstreams.status() if not one.is_up]
+        all_of_them = [one for upstreams in incoming for one in upstreams.status()]
+        self._say("upstream", is_ok=len(down) < len(all_of_them), detail=f"down: {', '.join(down)}")
+
+    async def _look_office(self, gate: GateWork, office: Office | None) -> None:
+        """The one in this process is asked; of others it counts how they have answered the gate's own questions."""
+        if office is None:
+            self._say("office", is_ok=gate.is_office_answering, detail="no answer to the last question")
+            return
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await office.ledger.account(OFFICE_ACCOUNT)
+        except (Unavailable, TimeoutError) as error:
+            self._say("office", is_ok=False, detail=str(error) or "no answer in time")
+        else:
+            self._say("office", is_ok=True)
+
+    def _say(self, part: str, *, is_ok: bool, detail: str = "") -> None:
+        self._parts[part] = _Part(is_ok, detail, time.monotonic())

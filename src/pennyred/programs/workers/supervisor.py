@@ -1,0 +1,173 @@
+"""Several worker processes: started, watched, replaced when one dies or hangs, told to stop or to reread the settings.
+
+Workers are forked before any event loop or database exists in the parent, which only waits. A worker whose parent has
+gone (SIGKILL included) notices by a pipe, so that none is left behind.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pennyred.programs.systemd.herald import Herald
+from pennyred.programs.workers.board import Board
+from pennyred.programs.workers.wakeup import Signals
+
+WORKERS_MAX = 64
+EX_SETTINGS = 2
+"""A worker that ends so cannot be started with these settings."""
+RESTART_PAUSE_SECONDS = 1.0
+"""Before a dead worker is replaced; doubled each time it dies young, so that the dying do not fill the machine."""
+RESTART_PAUSE_SECONDS_MAX = 60.0
+YOUNG_SECONDS = 60.0
+STOPS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL)
+"""What workers are told at the first, second and third signal to stop: finish the letters in hand, stop now, end."""
+
+Work = Callable[[int, int], int]
+"""Runs one worker: its number (0 and up) and the file descriptor that ends with the parent; returns the exit status."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A running process."""
+
+    number: int
+    started_at: float
+    is_told_to_die: bool = False
+
+
+class Supervisor:
+    """Keeps one worker running for each line of the board until SIGTERM or SIGINT; SIGHUP is passed on."""
+
+    def __init__(
+        self,
+        count: int,
+        work: Work,
+        board: Board,
+        herald: Herald,
+        log: Any,
+        forget: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`forget` is told the number of each worker that has died."""
+        if not 1 <= count <= WORKERS_MAX:
+            raise ValueError(f"workers: expected 1 to {WORKERS_MAX}, got {count}")
+        self._work = work
+        self._board = board
+        self._herald = herald
+        self._log = log
+        self._forget = forget
+        self._workers: dict[int, _Worker] = {}
+        """By process id."""
+        self._due = dict.fromkeys(range(count), 0.0)
+        """When to start those who do not run, by number."""
+        self._young_deaths = dict.fromkeys(range(count), 0)
+        self._stops = 0
+        """How often we were told to stop."""
+        self._worst = 0
+        self._life, self._parent_end = os.pipe()
+
+    def run(self) -> int:
+        """Start the workers and wait; returns the exit status of the first that did not end well, else 0."""
+        self._signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
+        while self._workers or self._due:
+            self._start_those_due()
+            for signum in self._signals.wait(self._patience_seconds()):
+                self._heed(signum)
+            self._bury()
+            self._end_those_that_hang()
+            self._herald.look(is_starting=bool(self._due))
+        return self._worst
+
+    def _patience_seconds(self) -> float:
+        """How long nothing need be done unless a signal comes."""
+        return min(self._herald.patience_seconds, min(self._due.values(), default=float("inf")) - time.monotonic())
+
+    def _heed(self, signum: int) -> None:
+        if signum in (signal.SIGTERM, signal.SIGINT):
+            self._stop()
+        elif signum == signal.SIGHUP:
+            self._herald.reloading()
+            self._tell_all(signal.SIGHUP)
+
+    def _stop(self) -> None:
+        self._due.clear()
+        self._herald.stopping()
+        self._tell_all(STOPS[min(self._stops, len(STOPS) - 1)])
+        self._stops += 1
+
+    def _tell_all(self, signum: int) -> None:
+        for pid in self._workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+
+    def _start_those_due(self) -> None:
+        now = time.monotonic()
+        for number in [number for number, due_at in self._due.items() if due_at <= now]:
+            del self._due[number]
+            self._start(number)
+
+    def _start(self, number: int) -> None:
+        self._board.clear(number)
+        pid = self._signals.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.close(self._parent_end)
+                # Control-C reaches all of a terminal's processes: the supervisor says what it means. A SIGHUP that
+                # comes before the worker can heed it is on the board.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                self._signals.unblock()
+                status = self._work(number, self._life)
+            finally:
+                os._exit(status)
+        self._workers[pid] = _Worker(number, time.monotonic())
+
+    def _bury(self) -> None:
+        """Take note of the dead, and of when each is to be replaced."""
+        while self._workers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            worker = self._workers.pop(pid, None)
+            if worker is not None:
+                self._replace(pid, worker, os.waitstatus_to_exitcode(status))
+
+    def _replace(self, pid: int, worker: _Worker, exit_status: int) -> None:
+        number = worker.number
+        self._board.clear(number)
+        self._forget(number)
+        if self._stops:
+            # One that was stopped before it could listen for signals ended as it should, too.
+            self._worst = self._worst or (0 if exit_status == -signal.SIGTERM else abs(exit_status))
+            return
+        facts: dict[str, Any] = {"worker": number, "pid": pid, "status": exit_status}
+        if exit_status == EX_SETTINGS and not self._herald.has_been_complete:  # starting it again would change nothing
+            self._log.error("worker died", **facts)
+            self._worst = EX_SETTINGS
+            self._stop()
+            return
+        now = time.monotonic()
+        self._young_deaths[number] = self._young_deaths[number] + 1 if now - worker.started_at < YOUNG_SECONDS else 0
+        doublings = max(0, self._young_deaths[number] - 1)
+        pause = min(RESTART_PAUSE_SECONDS_MAX, RESTART_PAUSE_SECONDS * 2 ** min(doublings, 16))
+        self._due[number] = now + pause
+        self._log.error("worker died", again_in_seconds=pause, **facts)
+
+    def _end_those_that_hang(self) -> None:
+        """SIGABRT, which writes down where it hangs; SIGKILL for one that does not even hear that."""
+        limit = self._herald.watchdog_seconds
+        if limit is None:
+            return
+        now = time.monotonic()
+        for pid, worker in self._workers.items():
+            hung_seconds = now - max(worker.started_at, self._board.last_beat(worker.number))
+            if hung_seconds > limit and not worker.is_told_to_die:
+                worker.is_told_to_die = True
+                self._log.error("worker hangs", worker=worker.number, pid=pid, seconds=round(hung_seconds, 1))
+                os.kill(pid, signal.SIGABRT)
+            elif hung_seconds > 2 * limit:
+                os.kill(pid, signal.SIGKILL)

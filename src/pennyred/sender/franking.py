@@ -1,0 +1,184 @@
+"""Frank a letter: find its recipients, make one copy for each domain, put a stamp for each recipient on top.
+
+Whoever holds a letter can confirm a guess of its stamps' recipients, so a copy holds the stamps of its own domain only,
+and a Bcc recipient gets a copy alone.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from pennyred.postage.address import Recipient, canonical_recipient
+from pennyred.postage.addressfields import read_addresses
+from pennyred.postage.canonical import body_hash
+from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.letter import STAMP_FIELD, HeaderSection, parse_header, split_letter
+from pennyred.postage.licence import Licence
+from pennyred.postage.minting import mint_stamp
+from pennyred.postage.signing import SigningKey
+from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
+from pennyred.sender.borne import paid_already, without_others
+from pennyred.sender.travel.addressforms import settled_field
+
+RECIPIENTS_MAX = 1000
+"""Of one letter; each costs a stamp."""
+FIELD_BYTES_MAX = 200_000
+"""Of all address fields of one name."""
+BLIND = (b"bcc", b"resent-bcc")
+"""Fields that no copy of a letter may have."""
+_SEALS = (STAMP_FIELD.lower(), b"dkim-signature")
+"""Whoever has signed a letter's header has had the last word on how it is spelt."""
+_NEVER_EMPTY = (b"date", b"message-id")
+"""Servers take empty ones away, and add some where there is none."""
+_OF_ADDRESSES = (b"from", b"to", b"cc")
+"""Fields that a stamp is bound to and servers spell in their own way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Whom a letter names: each once, by its canonical form."""
+
+    visible: tuple[str, ...]
+    bcc: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One copy of a letter, with those who get it."""
+
+    recipients: tuple[str, ...]
+    letter: bytes
+
+
+def recipients_of(letter: bytes) -> Recipients:
+    """Read To, Cc and Bcc (Resent-Bcc too); raises `MalformedAddress` for an address that is none, or for too many."""
+    header = parse_header(split_letter(letter)[0])
+    visible = distinct([*_addresses(header, b"to"), *_addresses(header, b"cc")])
+    return apart(visible, itertools.chain(visible, *(_addresses(header, key) for key in BLIND)))
+
+
+def apart(visible: Sequence[str], addresses: Iterable[str]) -> Recipients:
+    """The addresses, each once, told apart: those that the letter names for all to see, and the others, as if Bcc."""
+    known = {canonical_recipient(address) for address in visible}
+    once = distinct(addresses)
+    if len(once) > RECIPIENTS_MAX:
+        raise MalformedAddress(f"more than {RECIPIENTS_MAX} recipients")
+    seen = tuple(address for address in once if canonical_recipient(address) in known)
+    return Recipients(seen, tuple(address for address in once if canonical_recipient(address) not in known))
+
+
+def distinct(addresses: Iterable[str]) -> list[str]:
+    """The addresses, each once: the same mailbox in another spelling is the same."""
+    once: dict[Recipient, str] = {}
+    for address in addresses:
+        once.setdefault(canonical_recipient(address), address)
+    return list(once.values())
+
+
+def completed(
+    letter: bytes, *, now: int, message_id: str, domain: str = "", say: Callable[[str], None] = lambda _: None
+) -> bytes:
+    """The letter with what servers on its way would put into the header that a stamp is bound to (RFC 6409 section 8).
+
+    Date and Message-ID are added on top where they are missing or empty; and unless it is signed, or stamped already, a
+    To that names nobody where there is neither To nor Cc, `domain` to an address without one (without it, that of
+    `message_id`), and the spelling of addresses that servers would give them: see `addressforms`. `say` is told what is
+    guessed. Raises `MalformedAddress`.
+    """
+    header = parse_header(split_letter(letter)[0])
+    is_sealed = any(header.named(key) for key in _SEALS)
+    missing = {key for key in _NEVER_EMPTY if not any(field.value.strip() for field in header.named(key))}
+    added = b""
+    if b"date" in missing:
+        added += b"Date: " + format_datetime(datetime.fromtimestamp(now, UTC)).encode() + b"\r\n"
+    if b"message-id" in missing:
+        added += b"Message-ID: " + message_id.encode() + b"\r\n"
+    fields = [field for field in header.fields if field.key not in missing]
+    raws = [field.raw for field in fields]
+    if not is_sealed:
+        fields = [field for field in fields if field.key not in _NEVER_EMPTY or field.value.strip()]
+        if not header.named(b"to") and not header.named(b"cc"):
+            added += b"To: undisclosed-recipients:;\r\n"
+        domain = domain or message_id.rpartition("@")[2].rstrip(">")
+        raws = [settled_field(one, domain, say) if one.key in _OF_ADDRESSES else one.raw for one in fields]
+    return added + b"".join(raws) + letter[len(header.raw) :]
+
+
+def without_blind(letter: bytes) -> bytes:
+    """The letter without its Bcc fields: nobody who gets it is to learn who else does."""
+    header, _ = split_letter(letter)
+    kept = b"".join(field.raw for field in parse_header(header).fields if field.key not in BLIND)
+    return kept + letter[len(header) :]
+
+
+def make_copies(letter: bytes, visible: Sequence[str], bcc: Sequence[str] = ()) -> list[Copy]:
+    """One copy for each recipient domain and one for each Bcc recipient; none has a Bcc field or another's stamps.
+
+    Whoever is in both gets the visible copy only: two would be paid twice.
+    """
+    header, _ = split_letter(letter)
+    found = apart(visible, [*visible, *bcc])
+    kept = [field for field in parse_header(header).fields if field.key not in BLIND]
+    rest = letter[len(header) :]
+    by_domain: dict[str, list[str]] = {}
+    for address in found.visible:
+        by_domain.setdefault(canonical_recipient(address).domain, []).append(address)
+    groups = [*by_domain.values(), *([address] for address in found.bcc)]
+    return [Copy(tuple(group), without_others(kept, _canonical(group)) + rest) for group in groups]
+
+
+def stamp_letter(
+    letter: bytes,
+    recipients: Sequence[str],
+    key: SigningKey,
+    licence: Licence,
+    *,
+    now: int,
+    random_bytes: Callable[[int], bytes],
+    price: int = 1,
+    lifetime_seconds: int = LIFETIME_SECONDS_MAX,
+) -> bytes:
+    """The letter with one stamp for each distinct recipient on top, above any signature; the rest byte for byte.
+
+    A recipient for whom this account has stamped this very letter gets no second stamp: that would pay twice. Raises
+    `MalformedLetter` where it has not exactly one From, and `MalformedAddress`.
+    """
+    head, body = split_letter(letter)
+    header, digest = parse_header(head), body_hash(body)
+    canonical = _canonical(recipients)
+    paid = paid_already(header, digest, canonical, licence, now=now, price=price)
+    stamps = [
+        mint_stamp(
+            key,
+            licence,
+            header,
+            digest,
+            recipient,
+            serial=random_bytes(16),
+            salt=random_bytes(16),
+            now=now,
+            lifetime_seconds=lifetime_seconds,
+            price=price,
+        ).field()
+        for recipient in canonical
+        if recipient not in paid
+    ]
+    return b"".join(stamps) + letter
+
+
+def _canonical(recipients: Sequence[str]) -> list[Recipient]:
+    return list(dict.fromkeys(canonical_recipient(address) for address in recipients))
+
+
+def _addresses(header: HeaderSection, key: bytes) -> list[str]:
+    """The addresses of the fields of one name, in order, out of groups too; raises `MalformedAddress`."""
+    fields = header.named(key)
+    if sum(len(field.raw) for field in fields) > FIELD_BYTES_MAX:
+        raise MalformedAddress(f"the {key.decode().capitalize()} field has more than {FIELD_BYTES_MAX:,} bytes")
+    every = itertools.chain.from_iterable(map(read_addresses, fields))
+    addresses = list(itertools.islice(every, RECIPIENTS_MAX + 1))
+    if len(addresses) > RECIPIENTS_MAX:
+        raise MalformedAddress(f"more than {RECIPIENTS_MAX} recipients")
+    return addresses

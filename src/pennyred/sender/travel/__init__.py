@@ -1,0 +1,1 @@
+"""A letter made safe to travel before it is stamped. Pure."""

@@ -1,0 +1,181 @@
+"""Address fields in the spelling in which every mail server leaves them: none has a reason to alter what is stamped.
+
+Some servers take the addresses of a letter apart and write them anew: sendmail always, Postfix where it completes one.
+What they would write was found by sending letters through both (tests/wire/test_submitted.py). It says the same.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.letter import Field
+from pennyred.postage.structured import Token, joined, segments, tokens, unquoted
+from pennyred.sender.travel.encodedwords import ENCODED_WORD
+from pennyred.sender.travel.travelfields import fold_field
+
+Say = Callable[[str], None]
+
+_FOLDING = re.compile(rb"\r\n(?=[ \t])")
+_SPACES = re.compile(rb"[ \t]+")
+_ROUTE = re.compile(rb"\A(?:@[^\s@,:]+,?)+:")
+_AROUND = re.compile(rb"[ \t]*([.@])[ \t]*")
+_LOCAL = re.compile(rb"""(?:[^()<>\[\]:;@\\,"\x00-\x20\x7f]|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
+_DOMAIN = re.compile(rb"[\w\x80-\xff-]+(?:\.[\w\x80-\xff-]+)*\.?|\[[^\[\]\\\s]*\]")
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_DOT_ATOM = re.compile(rb"[^\s.()<>\[\]:;@\\,\"]+(?:\.[^\s.()<>\[\]:;@\\,\"]+)*")
+_MUST_BE_QUOTED = re.compile(rb"[.'@\[\]]")
+"""In a name, by sendmail's setting MustQuoteChars; RFC 5322 has it without the apostrophe."""
+_IN_NO_NAME = re.compile(rb"[()<>\\]")
+_SPECIAL = re.compile(rb"""[.'@,;:\\()<>\[\]"]""")
+
+
+class _StrangeError(Exception):
+    """Something that is no address, or that nobody spells so."""
+
+
+def settled_field(field: Field, domain: str, say: Say) -> bytes:
+    """An address field as no server alters it: itself where that is so already.
+
+    An address without a domain gets `domain`, as the sender's own server would give it one, and `say` is told. What
+    is no address stays as it is, and `say` is told that too. Raises `MalformedAddress` for an address without a domain
+    that servers turn into different ones.
+    """
+    name = field.key.decode("ascii").capitalize()
+    value = _FOLDING.sub(b"", field.value)
+    try:
+        settled = _settled(value, domain, lambda text: say(f"the {name} field: {text}"))
+    except _StrangeError:
+        say(f"the {name} field has something that is no address: a server that mends it makes the stamp void")
+        return field.raw
+    if _SPACES.sub(b" ", settled).strip() == _SPACES.sub(b" ", value).strip():
+        return field.raw
+    return fold_field(field, b" " + settled)
+
+
+def _settled(value: bytes, domain: str, say: Say) -> bytes:
+    """Mailboxes and groups with a comma and a blank between them, and nothing between two commas."""
+    whole: list[bytes] = []
+    group: list[bytes] | None = None
+    start = b""
+    for pieces, end in segments(value):
+        is_empty = all(token.kind == "space" for token in pieces)
+        if end == b":":
+            if group is not None or is_empty:
+                raise _StrangeError
+            start, group = _name(_trimmed(pieces)) + b":", []
+            continue
+        if group == [] and pieces and not is_empty and start.endswith(b":"):
+            start += b" " if pieces[0].kind == "space" else b""
+        if not is_empty:
+            (whole if group is None else group).append(_mailbox(_trimmed(pieces), domain, say))
+        if end == b";":
+            if group is None:
+                raise _StrangeError
+            whole.append(start + b", ".join(group) + b";")
+            group = None
+    if group is not None:
+        raise _StrangeError
+    return b", ".join(whole)
+
+
+def _mailbox(pieces: Sequence[Token], domain: str, say: Say) -> bytes:
+    angles = [at for at, token in enumerate(pieces) if token.kind == "angle"]
+    if len(angles) > 1:
+        raise _StrangeError
+    if angles:
+        at = angles[0]
+        before, after = pieces[:at], pieces[at + 1 :]
+        if any(token.kind not in {"space", "comment"} for token in after) or not pieces[at].raw.endswith(b">"):
+            raise _StrangeError
+        spaces = before[-1].raw if before and before[-1].kind == "space" else b""
+        address = b"<" + _address(pieces[at].raw[1:-1], domain, say) + b">"
+        return _name(_trimmed(before)) + spaces + address + joined(after)
+    said = [at for at, token in enumerate(pieces) if token.kind not in {"space", "comment"}]
+    if not said:
+        raise _StrangeError
+    before, core, after = pieces[: said[0]], pieces[said[0] : said[-1] + 1], pieces[said[-1] + 1 :]
+    if any(token.kind == "comment" for token in core):
+        raise _StrangeError
+    start = joined(before) + (b" " if before and before[-1].kind == "comment" else b"")
+    end = (b" " if after and after[0].kind == "comment" else b"") + joined(after)
+    return start + _address(joined(core), domain, say) + end
+
+
+def _address(raw: bytes, domain: str, say: Say) -> bytes:
+    """Without white space, route, needless quotes, and the dot at the end; with a domain."""
+    text = _ROUTE.sub(b"", raw.strip(b" \t"), count=1)
+    if b'"' not in text:
+        text = _AROUND.sub(rb"\1", text)
+    local, at, host = text.rpartition(b"@")
+    if not at:
+        local, host = text, b""
+    if not _LOCAL.fullmatch(local) or b"=?" in text or (at and not _DOMAIN.fullmatch(host)):
+        raise _StrangeError
+    said = _QUOTED.sub(lambda found: unquoted(found[0]), local)
+    plain = said if _DOT_ATOM.fullmatch(said) else b'"' + re.sub(rb'["\\]', rb"\\\g<0>", said) + b'"'
+    shown = said.decode("utf-8", "replace")
+    if at:
+        if host.strip(b".").isalnum():
+            half = f"{shown}@{host.decode('utf-8', 'replace')}"
+            say(f"{half} has half a domain: a server that completes it makes the stamp void")
+        return plain + b"@" + host.removesuffix(b".")
+    if re.search(rb"[!%]", said):
+        raise MalformedAddress(f"the address {shown!r} has no domain, and servers differ in what it means")
+    say(f"{shown!r} has no domain, and becomes {shown}@{domain}")
+    return plain + b"@" + domain.encode("ascii")
+
+
+def _name(pieces: Sequence[Token]) -> bytes:
+    """A name in which every character stands in quotes that some server would put there."""
+    mended = [Token(token.kind, _with_q_escapes(token.raw)) if token.kind == "text" else token for token in pieces]
+    outside = b"".join(token.raw for token in mended if token.kind in {"text", "literal"})
+    if _IN_NO_NAME.search(outside) or any(token.kind == "angle" for token in mended):
+        raise _StrangeError
+    if not _MUST_BE_QUOTED.search(outside):
+        return joined(mended)
+    if all(token.kind in {"text", "space", "literal"} for token in mended) and not ENCODED_WORD.search(outside):
+        return _in_quotes(joined(mended))
+    return b"".join(_in_quotes(raw) if must else raw for raw, must in _words(mended))
+
+
+def _words(pieces: Sequence[Token]) -> list[tuple[bytes, bool]]:
+    """Words, and what stands between them, each with whether it must be quoted."""
+    words: list[tuple[bytes, bool]] = []
+    is_open = False
+    for token in pieces:
+        is_word = token.kind not in {"space", "comment"}
+        must = token.kind in {"text", "literal"} and bool(_MUST_BE_QUOTED.search(token.raw))
+        if is_word and is_open:
+            before, was = words.pop()
+            words.append((before + token.raw, was or must))
+        else:
+            words.append((token.raw, must))
+        is_open = is_word
+    return words
+
+
+def _in_quotes(text: bytes) -> bytes:
+    said = b"".join(unquoted(token.raw) if token.kind == "quoted" else token.raw for token in tokens(text))
+    return b'"' + re.sub(rb'["\\]', rb"\\\g<0>", said) + b'"'
+
+
+def _with_q_escapes(text: bytes) -> bytes:
+    """Encoded words in which no character stands that may not in a name (RFC 2047 section 5)."""
+
+    def escape(found: re.Match[bytes]) -> bytes:
+        if found[2] not in b"qQ":
+            return found[0]
+        said = _SPECIAL.sub(lambda one: b"=%02X" % one[0][0], found[3])
+        return b"=?%s?%s?%s?=" % (found[1], found[2], said)
+
+    return ENCODED_WORD.sub(escape, text)
+
+
+def _trimmed(pieces: Sequence[Token]) -> Sequence[Token]:
+    """Without white space at both ends."""
+    start, end = 0, len(pieces)
+    while start < end and pieces[start].kind == "space":
+        start += 1
+    while end > start and pieces[end - 1].kind == "space":
+        end -= 1
+    return pieces[start:end]

@@ -1,0 +1,53 @@
+"""Labels of transfer encodings that say more than is there, taken back: a part that is ASCII need not say 8bit.
+
+Postfix goes by the label (findings/postfix-eight-bit-label.sh): where the next server lacks 8BITMIME it encodes
+whatever says 8bit, and then the body is not the one that was stamped.
+"""
+
+import re
+
+from pennyred.postage.errors import MalformedLetter
+from pennyred.sender.travel.mimeparts import LETTERS, NESTING_MAX, SEALED, Entity, closes, read_entity, type_of_parts
+
+_LABEL = re.compile(rb"^content-transfer-encoding[ \t]*:[^\r\n]*(?:8bit|binary)", re.IGNORECASE | re.MULTILINE)
+_DKIM_SIGNATURE = re.compile(rb"\A(?:[^\r\n]+\r\n)*?dkim-signature[ \t]*:", re.IGNORECASE)
+_EIGHT_BIT = frozenset((b"8bit", b"binary"))
+_SEVEN_BIT = b"Content-Transfer-Encoding: 7bit\r\n"
+
+
+def relabelled(letter: bytes) -> bytes:
+    """An ASCII letter that can travel, with labels of seven bits; itself where they are that.
+
+    Signed and encrypted parts keep theirs, and so does a letter with a DKIM signature, which may be over them.
+    """
+    if not _LABEL.search(letter) or _DKIM_SIGNATURE.match(letter):
+        return letter
+    try:
+        return _relabelled(letter, b"text/plain", 0)
+    except MalformedLetter:  # programs differ in how to read it; as it is, it can travel
+        return letter
+
+
+def _relabelled(raw: bytes, default_type: bytes, depth: int) -> bytes:
+    if not _LABEL.search(raw) or depth > NESTING_MAX:
+        return raw
+    entity = read_entity(raw, default_type, is_letter=depth == 0)
+    if entity.is_repaired or entity.content.media_type in SEALED:
+        return raw
+    is_label = entity.encoding() in _EIGHT_BIT
+    fields = [_SEVEN_BIT if is_label and one.key == b"content-transfer-encoding" else one.raw for one in entity.fields]
+    return entity.above + b"".join(fields) + entity.separator + _body(entity, depth)
+
+
+def _body(entity: Entity, depth: int) -> bytes:
+    if entity.content.media_type in LETTERS:
+        return _relabelled(entity.body, b"text/plain", depth + 1)
+    if not entity.content.is_multipart:
+        return entity.body
+    boundary, pieces = entity.split()
+    default_type = type_of_parts(entity.content.media_type)
+    for at in range(2, len(pieces), 2):
+        if closes(pieces[at - 1], boundary):
+            break
+        pieces[at] = pieces[at][:2] + _relabelled(pieces[at][2:], default_type, depth + 1)
+    return b"".join(pieces)

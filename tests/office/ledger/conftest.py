@@ -1,0 +1,54 @@
+"""The back ends under test: every story is told to each."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from ledgerworld import NOW, LedgerWorld
+from postgres import SERVER_VERSIONS
+
+from pennyred.office.ledger.memory import MemoryLedger
+from pennyred.office.ledger.postgresql import PostgresLedger
+from pennyred.office.ledger.protocol import Ledger
+from pennyred.office.ledger.sqlite import SqliteLedger
+
+Story = Callable[[LedgerWorld], Awaitable[None]]
+NewLedger = Callable[[], Awaitable[Ledger]]
+VERSIONS = SERVER_VERSIONS if os.environ.get("PENNYRED_LONG") else SERVER_VERSIONS[:1]
+
+
+@pytest.fixture(params=["memory", "sqlite", *(f"postgresql-{version}" for version in VERSIONS)])
+def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> NewLedger:
+    """Opens an empty ledger of the back end's kind."""
+    if request.param.startswith("postgresql"):
+        url = request.getfixturevalue("postgres_database")(int(request.param.partition("-")[2]))
+        return lambda: PostgresLedger.open(url, now=NOW)
+
+    async def embedded() -> Ledger:
+        if request.param == "memory":
+            return MemoryLedger()
+        return SqliteLedger.open(tmp_path / "ledger.db", now=NOW)
+
+    return embedded
+
+
+@pytest.fixture
+def tell(new_ledger: NewLedger) -> Callable[..., None]:
+    """Runs a story on a prepared ledger; whatever happens in it, the audit must balance at the end."""
+
+    def run(story: Story, **prepared_with: int) -> None:
+        async def whole_story() -> None:
+            world = LedgerWorld(await new_ledger())
+            try:
+                await world.prepare(**prepared_with)
+                await story(world)
+                audit = await world.ledger.audit()
+                assert audit.balanced, audit.differences
+            finally:
+                await world.ledger.close()
+
+        asyncio.run(whole_story())
+
+    return run

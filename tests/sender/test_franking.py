@@ -1,0 +1,278 @@
+"""Who gets a letter, in which copy, under which stamps."""
+
+import email.utils
+import os
+import re
+
+import pytest
+from stationery import LETTER, NOW, Stationery
+
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.candidates import find_candidates
+from pennyred.postage.canonical import body_hash
+from pennyred.postage.digest import header_hash
+from pennyred.postage.errors import MalformedAddress, MalformedLetter
+from pennyred.postage.letter import parse_header, split_letter
+from pennyred.postage.reasons import Reason
+from pennyred.postage.stamp import parse_stamp
+from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.sender.franking import (
+    RECIPIENTS_MAX,
+    apart,
+    completed,
+    make_copies,
+    recipients_of,
+    stamp_letter,
+    without_blind,
+)
+
+DESK = Stationery()
+
+
+def letter_to(to: str, *more: str) -> bytes:
+    return "\r\n".join([f"To: {to}", *more, "From: ann@sender.example", "", "Hello", ""]).encode()
+
+
+def frank(letter: bytes, *to: str, **options: int) -> bytes:
+    return stamp_letter(letter, to, DESK.sender_key, DESK.licence(), now=NOW, random_bytes=os.urandom, **options)
+
+
+def holds(letter: bytes, to: str) -> bool:
+    section, body = split_letter(letter)
+    header, recipient = parse_header(section), canonical_recipient(to)
+    return any(
+        judge_parsed(
+            stamp,
+            header=header,
+            header_hash=header_hash(header),
+            body_hash=body_hash(body),
+            recipients=[recipient],
+            issuers=DESK.issuers,
+            now=NOW,
+            price=1,
+            licences=LicenceCache(),
+        ).reason
+        is Reason.STAMPED
+        for stamp in find_candidates(header, [recipient])[0].stamps
+    )
+
+
+@pytest.mark.parametrize(
+    ("to", "found"),
+    [
+        ("bob@example.org", ["bob@example.org"]),
+        ('"Doe, Jo" <jo@b.example>, (x) b@c.example', ["jo@b.example", "b@c.example"]),
+        ("Team: a@b.example, C <c@d.example>;", ["a@b.example", "c@d.example"]),
+        ("undisclosed-recipients:;", []),
+        ("Bob <bob@example.org>, BOB@Example.ORG", ["bob@example.org"]),
+        ("=?utf-8?q?x=40y=2Ez=2C?= <c@d.example>", ["c@d.example"]),
+        ("Jörg <j@exämple.org>", ["j@exämple.org"]),
+        ("a@b.example,\r\n c@d.example", ["a@b.example", "c@d.example"]),
+    ],
+)
+def test_recipients_are_read_from_to(to, found):
+    assert list(recipients_of(letter_to(to)).visible) == found
+
+
+@pytest.mark.parametrize(
+    "to",
+    ["bob", "Bob Smith", "a@b.example; c@d.example", "a@b.example c@d.example", "a@b.example, <", "\udcff@b.example"],
+)
+def test_a_field_that_can_be_read_in_part_only_is_refused(to):
+    """Nobody wants a letter to go to some of those it is meant for."""
+    letter = "\r\n".join([f"To: {to}", "", ""]).encode("utf-8", "surrogateescape")
+
+    with pytest.raises(MalformedAddress):
+        recipients_of(letter)
+
+
+def test_cc_is_for_all_to_see_and_bcc_is_not():
+    letter = letter_to("a@b.example", "Cc: c@d.example", "Bcc: e@f.example, A@B.example")
+
+    found = recipients_of(letter)
+
+    assert (found.visible, found.bcc) == (("a@b.example", "c@d.example"), ("e@f.example",))
+
+
+def test_resent_bcc_is_bcc():
+    found = recipients_of(letter_to("a@b.example", "Resent-Bcc: e@f.example"))
+
+    assert (found.visible, found.bcc) == (("a@b.example",), ("e@f.example",))
+
+
+@pytest.mark.parametrize(
+    ("to", "found"),
+    [
+        ('"=?utf-8?q?J=C3=B6rg?=" <j@b.example>', "j@b.example"),
+        ("=?utf-8?q?J=C3=B6?==?utf-8?q?rg?= <j@b.example>", "j@b.example"),
+        ("=?utf-8?q?J=C3=B6rg?=<j@b.example>", "j@b.example"),
+        ('"=?utf-8?q?J=C3=B6rg?="<j@b.example> (he)', "j@b.example"),
+        ("Jo <.a@b.example>", ".a@b.example"),
+        ("a..b@b.example", "a..b@b.example"),
+        ("a.@b.example (docomo)", "a.@b.example"),
+        ('"a b"@b.example', '"a b"@b.example'),
+        ("Bob <bob@b.example.>", "bob@b.example."),
+    ],
+)
+def test_whom_an_envelope_can_name_a_field_can(to, found):
+    """The library refuses most of these."""
+    assert list(recipients_of(letter_to(to)).visible) == [found]
+
+
+def test_recipients_have_a_limit():
+    many = ",\r\n ".join(f"a{number}@b.example" for number in range(RECIPIENTS_MAX + 1))
+
+    with pytest.raises(MalformedAddress, match="more than 1000"):
+        recipients_of(letter_to(many))
+
+
+def test_a_mailbox_named_again_and_again_is_no_way_around_the_limit():
+    with pytest.raises(MalformedAddress, match="more than 1000"):
+        recipients_of(letter_to("a@b.example", *["To: a@b.example"] * RECIPIENTS_MAX))
+
+
+def test_address_fields_have_a_limit_together():
+    with pytest.raises(MalformedAddress, match="200,000 bytes"):
+        recipients_of(letter_to("a@b.example", *["Cc: " + "," * 60_000] * 4))
+
+
+def test_who_is_not_named_in_the_letter_is_blind():
+    found = apart(["a@b.example", "c@d.example"], ["A@B.example", "x@y.example", "x@y.example"])
+
+    assert (found.visible, found.bcc) == (("A@B.example",), ("x@y.example",))
+
+
+def test_one_copy_for_each_domain_and_one_for_each_blind_recipient():
+    letter = letter_to(
+        "a@b.example, c@D.example, e@B.example", "Bcc: x@b.example, y@d.example", "Resent-Bcc: z@b.example"
+    )
+    found = recipients_of(letter)
+
+    copies = make_copies(letter, found.visible, found.bcc)
+
+    assert [copy.recipients for copy in copies] == [
+        ("a@b.example", "e@B.example"),
+        ("c@D.example",),
+        ("x@b.example",),
+        ("y@d.example",),
+        ("z@b.example",),
+    ]
+    assert all(b"cc:" not in copy.letter for copy in copies)
+
+
+def test_who_is_named_both_ways_is_paid_for_once():
+    copies = make_copies(LETTER, ["a@b.example"], ["A@B.example", "x@y.example"])
+
+    assert [copy.recipients for copy in copies] == [("a@b.example",), ("x@y.example",)]
+
+
+def test_a_copy_holds_the_stamps_of_its_own_recipients_only():
+    letter = letter_to("a@b.example, c@d.example", "Bcc: x@b.example")
+    found = recipients_of(letter)
+    everybody = [*found.visible, *found.bcc]
+
+    for copy in make_copies(letter, found.visible, found.bcc):
+        stamped = frank(copy.letter, *copy.recipients)
+
+        assert [one for one in everybody if holds(stamped, one)] == list(copy.recipients)
+
+
+def test_stamps_stand_above_everything_and_the_letter_stays():
+    letter = b"DKIM-Signature: v=1; x\r\n" + LETTER
+
+    stamped = frank(letter, "bob@example.org", "Bob@example.ORG", "carol@example.org")
+
+    assert stamped.endswith(letter)
+    assert stamped.removesuffix(letter).count(b"X-Postage-Stamp:") == 2
+    assert holds(stamped, "bob@example.org")
+    assert holds(stamped, "carol@example.org")
+
+
+def test_a_stamp_lives_fourteen_days_and_is_worth_one_cent_unless_said_otherwise():
+    def first(letter: bytes):
+        return parse_stamp(parse_header(split_letter(letter)[0]).fields[0].value)
+
+    usual, other = (
+        first(frank(LETTER, "a@b.example")),
+        first(frank(LETTER, "a@b.example", price=3, lifetime_seconds=60)),
+    )
+
+    assert (usual.price, usual.expires_at - usual.issued_at) == (1, 14 * 86_400)
+    assert (other.price, other.expires_at - other.issued_at) == (3, 60)
+
+
+def test_a_letter_without_from_gets_no_stamp():
+    with pytest.raises(MalformedLetter, match="exactly one From"):
+        frank(b"To: a@b.example\r\n\r\nHello\r\n", "a@b.example")
+
+
+def test_date_and_message_id_are_added_where_they_are_missing():
+    done = completed(letter_to("a@b.example"), now=NOW, message_id="<1@x>")
+
+    header = parse_header(split_letter(done)[0])
+    assert header.named(b"message-id")[0].value == b" <1@x>"
+    assert email.utils.parsedate_to_datetime(header.named(b"date")[0].value.decode()).timestamp() == NOW
+
+
+def test_a_complete_letter_stays_as_it_is():
+    assert completed(LETTER, now=NOW, message_id="<2@x>") == LETTER
+
+
+@pytest.mark.parametrize("name", [b"Date", b"Message-ID"])
+def test_an_empty_one_is_missing(name):
+    """Servers put their own in its place."""
+    letter = re.sub(rb"(?m)^%s:.*\r$" % name, name + b": \r", LETTER)
+
+    done = parse_header(split_letter(completed(letter, now=NOW, message_id="<2@x>"))[0])
+
+    assert [bool(field.value.strip()) for field in done.named(name.lower())] == [True]
+
+
+@pytest.mark.parametrize("name", [b"Date", b"Message-ID"])
+def test_an_empty_one_beside_a_full_one_goes_as_servers_take_it_away(name):
+    assert completed(name + b":\r\n" + LETTER, now=NOW, message_id="<2@x>") == LETTER
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_one"),
+    [
+        ("", True),
+        ("Bcc: a@b.example\r\n", True),
+        ("Apparently-To: a@b.example\r\n", True),
+        ("Cc: a@b.example\r\n", False),
+        ("To: undisclosed-recipients:;\r\n", False),
+    ],
+)
+def test_a_letter_to_nobody_in_sight_says_so(fields, has_one):
+    """Postfix once did, and does where it is told to; others do in their own words."""
+    letter = f"From: ann@sender.example\r\n{fields}\r\nHello\r\n".encode()
+
+    done = completed(letter, now=NOW, message_id="<1@x>")
+
+    assert (b"To: undisclosed-recipients:;\r\nFrom:" in done) == has_one
+    assert completed(done, now=NOW, message_id="<2@x>") == done
+
+
+def test_an_address_without_a_domain_gets_the_senders_and_that_is_said():
+    said = []
+
+    done = completed(
+        letter_to("root", "Cc: postmaster"), now=NOW, message_id="<1@x>", domain="s.example", say=said.append
+    )
+
+    assert b"To: root@s.example\r\nCc: postmaster@s.example\r\n" in done
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize("seal", [b"DKIM-Signature: v=1; d=x.example; b=x\r\n", b"X-Postage-Stamp: v=1\r\n"])
+def test_a_header_that_is_signed_or_stamped_is_spelt_as_it_is(seal):
+    """Whoever signed it has had the last word; and another spelling would be paid for again."""
+    letter = seal + letter_to("root,a@b.example")
+
+    assert completed(letter, now=NOW, message_id="<1@x>").endswith(letter)
+
+
+def test_nobody_who_gets_a_copy_learns_of_the_blind():
+    letter = letter_to("a@b.example", "Bcc: x@b.example", "RESENT-BCC : z@b.example")
+
+    assert without_blind(letter) == letter_to("a@b.example")
