@@ -29,8 +29,8 @@ from stationery import LETTER, Stationery
 
 from pennyred.config import OfficeSettings
 from pennyred.gate.issuers.asking import Asker, Patience
-from pennyred.gate.issuers.redeemer import HttpRedeemer
-from pennyred.office.officekeys import add_key
+from pennyred.gate.issuers.http import HttpRedeemer
+from pennyred.office.keys import add_key
 from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome
 from pennyred.postage.signing import CONTEXT_STAMP, verify
 from pennyred.programs.log import make_log

@@ -14,7 +14,7 @@ from fake_upstream import FakeUpstream
 
 from pennyred.config import read_settings
 from pennyred.gate.issuers.discovery import key_name
-from pennyred.office.officekeys import OfficeKeys
+from pennyred.office.keys import OfficeKeys
 from pennyred.postage.keyrecord import format_key_record, parse_key_record
 from pennyred.postage.signing import SigningKey
 from pennyred.programs.checks import dnsprobes

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from stationery import LETTER, NOW, ReceivedLetter, Stationery
 
-from pennyred.gate.dressing import kept_header
-from pennyred.gate.gatepolicy import GatePolicy
+from pennyred.gate.headers import kept_header
 from pennyred.gate.judging.standing import Judgement, judge
 from pennyred.gate.letterbox import Envelope
+from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules import authres
 from pennyred.gate.smtp.spool import Problem, Spool, SpoolLimits
 from pennyred.postage import candidates, verdict

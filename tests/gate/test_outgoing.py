@@ -6,8 +6,8 @@ import pytest
 from desk import Lines, MailServer
 from stationery import LETTER, NOW, ReceivedLetter
 
-from pennyred.gate.gatelog import LetterLog
 from pennyred.gate.letterbox import Envelope, Fate, Relay
+from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.outgoing import RECIPIENTS_LEARNED_MAX, OutgoingDesk
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason

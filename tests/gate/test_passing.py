@@ -12,9 +12,9 @@ from stationery import DAY, LETTER, NOW
 
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay
 from pennyred.gate.rules.authentication import Authentication
+from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.policy import Exemptions, Mode
 from pennyred.gate.rules.recipients import RecipientRule, RecipientRules
-from pennyred.gate.rules.wanted import Grant
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.digest import header_hash, letter_hash

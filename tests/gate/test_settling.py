@@ -7,9 +7,9 @@ from desk import DeskUnderTest, MailServer
 from smtp_gate import eventually
 from stationery import LETTER
 
-from pennyred.gate.gatelog import LetterLog
 from pennyred.gate.issuers.routing import IssuerRouter
 from pennyred.gate.letterbox import Fate, Relay
+from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.settling import BATCH_MAX, drain_outbox, pump_outbox, settle_durably
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason

@@ -8,9 +8,9 @@ import pytest
 from office_at_work import ANN, EVE, OfficeAtWork
 from stationery import DAY, ISSUER, NOW
 
+from pennyred.office.keys import add_key
 from pennyred.office.ledger.protocol import AccountState
 from pennyred.office.office import LOCAL_RECEIVER, Refusal, Refused, token_hash
-from pennyred.office.officekeys import add_key
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.signing import CONTEXT_LICENCE, SigningKey, verify
 

@@ -5,8 +5,8 @@ import os
 
 from ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
 
+from pennyred.office.keys import OfficeKeys, add_key
 from pennyred.office.ledger.memory import MemoryLedger
-from pennyred.office.officekeys import OfficeKeys, add_key
 from pennyred.office.receipts import Receipts
 from pennyred.postage.proofs.receipt import holds, parse_receipt
 

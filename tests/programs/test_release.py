@@ -12,8 +12,8 @@ from pennyred.config import GateSettings
 from pennyred.gate.letterbox import Fate
 from pennyred.gate.memory.permits import Kind
 from pennyred.gate.memory.store import GateState
+from pennyred.gate.quarantine.folder import UnknownLetter
 from pennyred.gate.quarantine.keptletter import Origin
-from pennyred.gate.quarantine.quarantine import UnknownLetter
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.programs.release import Releaser, approver, open_permits
@@ -174,7 +174,7 @@ def test_a_crash_between_the_yes_and_the_removal_may_deliver_twice_and_loses_not
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("pennyred.gate.quarantine.quarantine.Quarantine.remove", die)
+        patched.setattr("pennyred.gate.quarantine.folder.Quarantine.remove", die)
         with pytest.raises(Killed):
             released(tmp_path, upstream)
     assert len(upstream.letters) == 1
@@ -199,7 +199,7 @@ def test_a_copy_that_cannot_be_removed_is_told(tmp_path, monkeypatch):
         raise PermissionError(13, "no")
 
     keep(quarantine(tmp_path))
-    monkeypatch.setattr("pennyred.gate.quarantine.quarantine.Quarantine.remove", fail)
+    monkeypatch.setattr("pennyred.gate.quarantine.folder.Quarantine.remove", fail)
     [one] = released(tmp_path, FakeUpstream())
     assert (one.fate, one.is_kept) == (Fate.ACCEPTED, True)
     assert "could not be removed" in one.trouble

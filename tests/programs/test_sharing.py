@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pennyred.config.settings import GateSettings
-from pennyred.programs.gate import upstream_options
+from pennyred.programs.gate_parts import upstream_options
 
 
 @given(st.integers(1, 64), st.integers(0, 200), st.integers(1, 200))

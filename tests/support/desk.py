@@ -9,18 +9,18 @@ from typing import Any
 
 from stationery import NOW, ReceivedLetter, Stationery
 
-from pennyred.gate.gate import Desk
-from pennyred.gate.gatelog import LetterLog
-from pennyred.gate.gatepolicy import GatePolicy
-from pennyred.gate.judging.formernames import FormerNames
-from pennyred.gate.judging.judging import Judging
+from pennyred.gate.desk import Desk
+from pennyred.gate.judging.former_aliases import FormerNames
+from pennyred.gate.judging.judge import Judging
 from pennyred.gate.letterbox import Answer, Delivered, Envelope, Fate, Reply
+from pennyred.gate.letterlog import LetterLog
+from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import Refused
 from pennyred.gate.rules.authentication import UNPROVEN, Authentication
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.figures import Fact
+from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.policy import AllowanceClaim
-from pennyred.gate.rules.wanted import Grant
 from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder

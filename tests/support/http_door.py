@@ -10,8 +10,8 @@ from typing import Any
 
 from desk import Lines
 
+from pennyred.http.admission import GUEST, Counts, Room
 from pennyred.http.exchange import Deadlines
-from pennyred.http.guests import GUEST, Counts, Room
 from pennyred.http.server import Reach, WebServer
 
 WAIT_SECONDS = 30

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from stationery import LETTER, NOW
 
+from pennyred.gate.quarantine.folder import Copy, Quarantine
 from pennyred.gate.quarantine.keptletter import KeptLetter, Origin
-from pennyred.gate.quarantine.quarantine import Copy, Quarantine
 from pennyred.postage.letter import split_letter
 
 BOB = b"bob@example.org"

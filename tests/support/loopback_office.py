@@ -12,8 +12,8 @@ from pennyred.config import OfficeSettings
 from pennyred.gate.door.server import listening_socket
 from pennyred.http.server import WebServer
 from pennyred.office.api.app import make_app
+from pennyred.office.keys import add_key
 from pennyred.office.office import Office
-from pennyred.office.officekeys import add_key
 from pennyred.programs.office import open_office
 
 ISSUER = "post.example.org"

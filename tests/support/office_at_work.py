@@ -13,9 +13,9 @@ from stationery import ISSUER, NOW
 
 from pennyred.http.server import WebServer
 from pennyred.office.api.app import make_app
+from pennyred.office.keys import OfficeKeys, add_key
 from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.office import Office
-from pennyred.office.officekeys import OfficeKeys, add_key
 from pennyred.postage.signing import SigningKey
 from pennyred.sender.client import OfficeClient
 

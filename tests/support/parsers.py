@@ -14,8 +14,8 @@ from pennyred.gate.authentication.dkim import read_signatures
 from pennyred.gate.authentication.fronts import believe_fronts
 from pennyred.gate.door.proxying import MalformedHeader
 from pennyred.gate.door.proxying import parse_header as parse_proxy_header
-from pennyred.gate.issuers.redeemer import read_held, read_settled, read_voided
-from pennyred.gate.maillogs.maillog import MailLog
+from pennyred.gate.issuers.http import read_held, read_settled, read_voided
+from pennyred.gate.maillogs.reading import MailLog
 from pennyred.gate.quarantine.keptletter import Origin, format_head, parse_head
 from pennyred.gate.rules.authres import claims_to_be_ours
 from pennyred.gate.rules.claims import REPLIED_TO_MAX, is_automatic, read_claims
@@ -53,8 +53,8 @@ from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.structured import tokens
 from pennyred.postage.taglist import parse_tag_list
 from pennyred.sender.travel.addressforms import settled_field
-from pennyred.sender.travel.travel import is_safe, make_safe
-from pennyred.sender.travel.travelfields import fit_field, is_fit
+from pennyred.sender.travel.fields import fit_field, is_fit
+from pennyred.sender.travel.preparing import is_safe, make_safe
 
 
 def _text(octets: bytes) -> str:

@@ -17,9 +17,9 @@ from stationery import NOW, Stationery
 from pennyred.gate.ports import Redeemer
 from pennyred.http import abilities
 from pennyred.http import redemptions as wire
+from pennyred.office.checking import StampChecker
 from pennyred.office.ledger.memory import MemoryLedger
-from pennyred.office.redeemer import LedgerRedeemer
-from pennyred.office.stampchecker import StampChecker
+from pennyred.office.redeeming import LedgerRedeemer
 from pennyred.postage.errors import Malformed
 
 TOKEN = "a-token"

@@ -13,8 +13,8 @@ from pennyred.gate.door.gatehouse import GateOptions
 from pennyred.gate.door.server import GateServer, listening_socket
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Envelope, Letter, Relay
 from pennyred.gate.smtp.spool import SpoolLimits
-from pennyred.gate.upstream.upstream import IdentityMode, UpstreamOptions, parse_url
-from pennyred.gate.upstream.upstreams import Upstreams
+from pennyred.gate.upstream.choice import Upstreams
+from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
 
 SECONDS_MAX = 20
 """No wait in these tests takes longer unless it is broken."""

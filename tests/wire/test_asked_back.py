@@ -7,7 +7,7 @@ from os import urandom
 import pytest
 from town import BOB, Town, letter
 
-from pennyred.office.officekeys import OfficeKeys
+from pennyred.office.keys import OfficeKeys
 from pennyred.postage.minting import mint_licence
 from pennyred.sender.franking import stamp_letter
 

@@ -15,7 +15,7 @@ from town import ANN, BOB, Town, letter
 
 from pennyred.gate.issuers import keyquestions
 from pennyred.gate.issuers.discovery import key_name
-from pennyred.office.officekeys import add_key
+from pennyred.office.keys import add_key
 from pennyred.postage.keyrecord import format_key_record
 from pennyred.postage.minting import mint_licence
 from pennyred.postage.signing import SigningKey

@@ -16,7 +16,7 @@ from exim_at_work import EximAtWork
 from hostile_sink import HostileSink
 from real_postfix import Postfix
 
-from pennyred.gate.maillogs.maillog import MailLog
+from pennyred.gate.maillogs.reading import MailLog
 from pennyred.postage.address import canonical_recipient
 
 ANN, CARL = "ann@example.org", "carl@friends.example"

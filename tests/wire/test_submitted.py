@@ -30,8 +30,8 @@ from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Reason
 from pennyred.postage.verdict import LicenceCache, judge_parsed
 from pennyred.sender.franking import completed, stamp_letter, without_blind
+from pennyred.sender.travel.preparing import make_safe
 from pennyred.sender.travel.serverlimits import told_limits
-from pennyred.sender.travel.travel import make_safe
 
 ANN, BOB = "ann@sender.example", "bob@example.org"
 DESK = Stationery()

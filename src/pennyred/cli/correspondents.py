@@ -21,10 +21,10 @@ from pennyred.cli.common import (
 )
 from pennyred.cli.logfiles import log_lines
 from pennyred.config import BadSettings, Complaint, GateSettings
-from pennyred.gate.maillogs.maillog import MailLog, Wrote, read_pairs
+from pennyred.gate.maillogs.reading import MailLog, Wrote, read_pairs
 from pennyred.gate.memory.correspondents import Learned, UserTotal
 from pennyred.gate.memory.store import GateState
-from pennyred.gate.rules.wanted import users_of
+from pennyred.gate.rules.grants import users_of
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import Malformed
 from pennyred.programs.office import clock

@@ -31,9 +31,9 @@ from pennyred.sender.franking import (
     stamp_letter,
     without_blind,
 )
-from pennyred.sender.submit import Submission
+from pennyred.sender.submitting import Submission
+from pennyred.sender.travel.preparing import make_safe
 from pennyred.sender.travel.serverlimits import told_limits
-from pennyred.sender.travel.travel import make_safe
 from pennyred.sender.wallet import Wallet, default_home, keep_renewed, load_wallet
 
 RENEWAL_SECONDS = 21 * 86_400

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from pennyred.cli.common import progress
-from pennyred.gate.maillogs.maillog import LINE_CHARACTERS_MAX
+from pennyred.gate.maillogs.reading import LINE_CHARACTERS_MAX
 from pennyred.postage.errors import Malformed
 
 STANDARD_INPUT = Path("-")

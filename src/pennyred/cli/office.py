@@ -17,9 +17,9 @@ from pennyred.cli.common import (
     telling,
 )
 from pennyred.config import OfficeSettings
+from pennyred.office.keys import add_key
 from pennyred.office.ledger.protocol import Account, AccountOutcome, CreditOutcome
 from pennyred.office.office import VOUCHERS_MAX
-from pennyred.office.officekeys import add_key
 from pennyred.postage.encoding import decode_base64
 from pennyred.postage.errors import Malformed
 from pennyred.postage.signing import is_sound

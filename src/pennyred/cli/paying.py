@@ -13,7 +13,7 @@ from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import PRICE_MAX
 from pennyred.sender.franking import Copy
-from pennyred.sender.submit import Sent, Submission
+from pennyred.sender.submitting import Sent, Submission
 
 MAX_PRICE = 10
 """Stamps for one recipient, where nothing else is said: a server asks what it likes, and must not take all there is."""

@@ -19,8 +19,8 @@ from pennyred.cli.common import (
 from pennyred.cli.correspondents import open_state
 from pennyred.config import BadSettings, Complaint, GateSettings
 from pennyred.gate.memory.permits import Kind, Permit, TooMany
+from pennyred.gate.rules.grants import ANYBODY, users_of
 from pennyred.gate.rules.permitaddress import mint_tag
-from pennyred.gate.rules.wanted import ANYBODY, users_of
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
 from pennyred.postage.errors import Malformed
 from pennyred.programs.office import clock

@@ -22,9 +22,9 @@ from pennyred.cli.common import (
 from pennyred.config import BadSettings, Complaint, GateSettings
 from pennyred.failures import told
 from pennyred.gate.letterbox import Fate
+from pennyred.gate.quarantine.folder import Quarantine
 from pennyred.gate.quarantine.keptletter import KeptLetter
-from pennyred.gate.quarantine.lettertext import LETTER_BYTES_READ_MAX, beginning_of_text
-from pennyred.gate.quarantine.quarantine import Quarantine
+from pennyred.gate.quarantine.text import LETTER_BYTES_READ_MAX, beginning_of_text
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.postage.letter import split_letter
 from pennyred.postage.reasons import Reason

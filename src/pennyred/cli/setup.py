@@ -10,8 +10,8 @@ from pennyred.cli import typed
 from pennyred.cli.common import TEMPFAIL, USAGE, json_option, office_settings, print_json, run_async, settings_of
 from pennyred.config import BadSettings, Complaint, parse_settings
 from pennyred.gate.issuers.discovery import key_name
+from pennyred.office.keys import OfficeKeys, add_key, write_secret
 from pennyred.office.ledger.sqlite.backup import companions
-from pennyred.office.officekeys import OfficeKeys, add_key, write_secret
 from pennyred.postage.keyrecord import format_key_record
 from pennyred.programs.checks.hints import all_hints
 from pennyred.programs.checks.probes import all_complaints

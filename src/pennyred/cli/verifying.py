@@ -13,7 +13,7 @@ from pennyred.cli import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
 from pennyred.cli.receipts import Judged, Restored, judge_receipts, read_receipts, tell
 from pennyred.config import BadSettings, find_settings, read_settings
-from pennyred.office.officekeys import OfficeKeys
+from pennyred.office.keys import OfficeKeys
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import body_hash

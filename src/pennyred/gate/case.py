@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from pennyred.gate.gatepolicy import GatePolicy
-from pennyred.gate.judging.freely import Freebies
+from pennyred.gate.judging.allowances import Freebies
+from pennyred.gate.judging.grants import Wanting
 from pennyred.gate.judging.standing import Judgement, Standing
-from pennyred.gate.judging.wanting import Wanting
 from pennyred.gate.letterbox import Envelope, Letter
+from pennyred.gate.policy import GatePolicy
 from pennyred.gate.timing import Stopwatch
 
 

@@ -12,7 +12,7 @@ flaw, so that nothing is held by them that was not held before.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pennyred.gate.judging.offered import Offer, flaw_of
+from pennyred.gate.judging.stamps import Offer, flaw_of
 from pennyred.gate.judging.standing import Standing
 from pennyred.gate.ports import Redeemer
 from pennyred.postage.digest import domain_hash

@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pennyred.gate.gatelog import LetterLog
 from pennyred.gate.letterbox import Answer, Delivery, Envelope, Fate, Letter, Relay
+from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.rules.claims import author_of, is_automatic, message_ids
+from pennyred.gate.rules.grants import is_bounce_address, users_of
 from pennyred.gate.rules.policy import canonical_or_none
-from pennyred.gate.rules.wanted import is_bounce_address, users_of
 from pennyred.postage.address import Recipient
 from pennyred.postage.errors import Unavailable
 

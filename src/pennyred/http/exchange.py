@@ -19,7 +19,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pennyred.http.guests import GUEST, Guest
+from pennyred.http.admission import GUEST, Guest
 from pennyred.http.pieces import BoundedConnection
 from pennyred.http.turnedaway import NOT_HTTP, TOO_SLOW
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import uvicorn
 
-from pennyred.http.door import Door, speaking
+from pennyred.http.admission import CROWDS, Counts, Guest, Guests, LocalCounts, Room
 from pennyred.http.exchange import Deadlines, Exchange, quiet_logger
-from pennyred.http.guests import CROWDS, Counts, Guest, Guests, LocalCounts, Room
+from pennyred.http.listener import Door, speaking
 
 
 @dataclass(frozen=True, slots=True)

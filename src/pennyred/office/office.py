@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pennyred.office.checking import StampChecker
+from pennyred.office.keys import OfficeKeys
 from pennyred.office.ledger.callers import Receiver, ReceiverOutcome
 from pennyred.office.ledger.protocol import Account, AccountState, Ledger, OpenOutcome, VoucherOutcome
-from pennyred.office.officekeys import OfficeKeys
 from pennyred.office.receipts import Receipts
-from pennyred.office.redeemer import LedgerRedeemer
-from pennyred.office.stampchecker import StampChecker
+from pennyred.office.redeeming import LedgerRedeemer
 from pennyred.office.vouchers import CODE_RANDOM_BYTES, code_hash, make_code
 from pennyred.postage.address import canonical_domain, canonical_sender
 from pennyred.postage.domainproof import format_domain_proof, is_domain_proof, proof_name

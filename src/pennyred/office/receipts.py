@@ -6,8 +6,8 @@ One signature serves all receipts of a batch, so those of the last batches are r
 from collections.abc import Sequence
 from functools import lru_cache
 
+from pennyred.office.keys import OfficeKeys
 from pennyred.office.ledger.protocol import Ledger, StampKey
-from pennyred.office.officekeys import OfficeKeys
 from pennyred.postage.proofs.chain import BatchHead
 from pennyred.postage.proofs.receipt import SealedUse, format_receipt, sign_head
 from pennyred.postage.signing import SigningKey

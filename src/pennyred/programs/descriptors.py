@@ -4,7 +4,7 @@ import resource
 from typing import Any
 
 from pennyred.config import Settings
-from pennyred.http.guests import CROWDS
+from pennyred.http.admission import CROWDS
 
 WATCHERS_MAX = 64
 """Connections to the pages of `[gate] metrics`, from all networks; watchers are few."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pennyred.config import OfficeSettings
 from pennyred.gate.issuers.discovery import find_texts, resolver_of
+from pennyred.office.keys import OfficeKeys
 from pennyred.office.ledger import postgresql, sqlite
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger
 from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.office.office import Office
-from pennyred.office.officekeys import OfficeKeys
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.noting import NoteBatch

@@ -8,8 +8,8 @@ import msgspec
 
 from pennyred.config import GateSettings
 from pennyred.config.settings import RecipientSettings
-from pennyred.gate.gatepolicy import Check, GatePolicy
 from pennyred.gate.memory.recipientrules import stored_rules
+from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
 from pennyred.gate.rules.recipients import Aliases, RecipientRule, RecipientRules, read_alias_map
 

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from pennyred.config import GateSettings
-from pennyred.gate.gatelog import LetterLog
+from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.ports import Refusals
+from pennyred.gate.quarantine.folder import Quarantine, Swept
 from pennyred.gate.quarantine.keeping import KeptRefusals
-from pennyred.gate.quarantine.quarantine import Quarantine, Swept
 from pennyred.metrics.meter import Meter
 from pennyred.postage.errors import Unavailable
 from pennyred.programs.housekeeping import PassedTime

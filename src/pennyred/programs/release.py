@@ -22,21 +22,21 @@ from pennyred.gate.memory.permits import Kind, Permit, Permits
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.ports import PermitBook
 from pennyred.gate.quarantine.approval import approve_sender
+from pennyred.gate.quarantine.folder import Quarantine
 from pennyred.gate.quarantine.keptletter import KeptLetter
-from pennyred.gate.quarantine.quarantine import Quarantine
-from pennyred.gate.rules.wanted import users_of
+from pennyred.gate.rules.grants import users_of
 from pennyred.gate.smtp import replies
 from pennyred.gate.smtp.path import parse_mail, parse_rcpt
 from pennyred.gate.smtp.spool import ReceivedLetter, Spool, SpoolLimits
+from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.connection import Refused
 from pennyred.gate.upstream.delivery import LetterDelivery
 from pennyred.gate.upstream.identity import ClientIdentity, plain_address
 from pennyred.gate.upstream.transaction import Transaction
-from pennyred.gate.upstream.upstreams import Upstreams
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.postage.letter import HeaderSection
-from pennyred.programs.gate import upstream_options
+from pennyred.programs.gate_parts import upstream_options
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
 

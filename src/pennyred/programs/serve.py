@@ -18,15 +18,15 @@ import uvloop
 from pennyred.config import BadSettings, GateSettings, Settings
 from pennyred.failures import place_name, told
 from pennyred.gate.door.server import listening_socket, require_free
-from pennyred.gate.watching import watching
-from pennyred.http.guests import Room
+from pennyred.gate.pages import watching
+from pennyred.http.admission import Room
 from pennyred.http.server import Reach, WebServer
 from pennyred.office.office import Office
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.descriptors import WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX, allow_descriptors
-from pennyred.programs.gatework import GateWork
+from pennyred.programs.gate_worker import GateWork
 from pennyred.programs.log import make_log
-from pennyred.programs.officework import OfficeWork
+from pennyred.programs.office_worker import OfficeWork
 from pennyred.programs.rereading import Started
 from pennyred.programs.systemd.activation import PassedSockets, addresses
 from pennyred.programs.systemd.herald import Herald

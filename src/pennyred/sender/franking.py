@@ -19,7 +19,7 @@ from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_stamp
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
-from pennyred.sender.borne import paid_already, without_others
+from pennyred.sender.stamps_borne import paid_already, without_others
 from pennyred.sender.travel.addressforms import settled_field
 
 RECIPIENTS_MAX = 1000

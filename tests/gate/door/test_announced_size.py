@@ -16,7 +16,7 @@ from pennyred.gate.rules.passes import PASS_OCTETS_MAX, mint_pass
 from pennyred.gate.smtp.spool import SpoolLimits
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.postage.reasons import Reason
-from pennyred.programs.gate import RESULTS_OCTETS_MAX, gate_options, outgoing_options
+from pennyred.programs.gate_parts import RESULTS_OCTETS_MAX, gate_options, outgoing_options
 
 OTHERS = tuple(word for word in KEYWORDS if not word.startswith("SIZE"))
 

@@ -8,7 +8,7 @@ import trustme
 from fake_upstream import KEYWORDS
 from memory_gate import MemoryGate, MemoryUpstream
 
-from pennyred.gate.upstream.upstream import IdentityMode
+from pennyred.gate.upstream.endpoint import IdentityMode
 
 MAIL = b"MAIL FROM:<alice@example.com>\r\n"
 RCPT = b"RCPT TO:<bob@example.org>\r\n"

@@ -4,7 +4,7 @@ import pytest
 from fake_upstream import CLOSE
 from memory_gate import MemoryGate
 
-from pennyred.gate.upstream.upstream import Endpoint, UpstreamOptions
+from pennyred.gate.upstream.endpoint import Endpoint, UpstreamOptions
 
 LETTER = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n", b"a: b\r\n\r\nc\r\n.\r\n"
 SHORTEST_PATIENCE_SECONDS = 300

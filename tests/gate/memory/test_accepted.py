@@ -8,7 +8,7 @@ from state_file import teller_of, time_passes
 from stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.gate.issuers.routing import void_of
-from pennyred.gate.issuers.trust import _settle as settle
+from pennyred.gate.issuers.trusting import _settle as settle
 from pennyred.gate.memory.accepted import DOUBT_SECONDS, TRUST_SECONDS
 from pennyred.gate.memory.store import GateState
 from pennyred.postage.reasons import Reason

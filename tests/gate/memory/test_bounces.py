@@ -8,7 +8,7 @@ from state_file import NOW
 from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.claims import Claims
-from pennyred.gate.rules.wanted import BOUNCES_MAX, BOUNCES_PER_LETTER, BOUNCES_TO_ADDRESS_MAX, REPLY_DAYS
+from pennyred.gate.rules.grants import BOUNCES_MAX, BOUNCES_PER_LETTER, BOUNCES_TO_ADDRESS_MAX, REPLY_DAYS
 from pennyred.postage.address import canonical_recipient
 
 DAY = NOW // 86_400

@@ -7,7 +7,7 @@ import pytest
 from state_file import NOW
 from stationery import ISSUER, LETTER, Stationery
 
-from pennyred.gate.issuers.trust import _settle as settle
+from pennyred.gate.issuers.trusting import _settle as settle
 from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.claims import Claims

@@ -15,8 +15,8 @@ from pennyred.gate.letterbox import Reply
 from pennyred.gate.upstream import addresses, racing
 from pennyred.gate.upstream.addresses import Address, interleaved
 from pennyred.gate.upstream.connection import Refused
+from pennyred.gate.upstream.endpoint import IdentityMode
 from pennyred.gate.upstream.racing import Race
-from pennyred.gate.upstream.upstream import IdentityMode
 
 NAME = "mx.example.test"
 FIRST, SECOND, THIRD = "127.0.0.2", "127.0.0.3", "127.0.0.4"

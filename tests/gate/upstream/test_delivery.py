@@ -9,7 +9,7 @@ from smtp_gate import FakeDesk, Gate
 
 from pennyred.gate.letterbox import Fate
 from pennyred.gate.smtp.spool import SpoolLimits
-from pennyred.gate.upstream.upstream import IdentityMode
+from pennyred.gate.upstream.endpoint import IdentityMode
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
 

@@ -10,7 +10,7 @@ from smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.config import GateSettings
 from pennyred.gate.upstream import slots, transaction
-from pennyred.programs.gate import upstream_options
+from pennyred.programs.gate_parts import upstream_options
 
 MAIL, RCPT = b"MAIL FROM:<alice@example.com>", b"RCPT TO:<%s@example.org>"
 ONE = {"connections_max": 1, "connections_per_network_max": 1}

@@ -14,7 +14,7 @@ from fake_upstream import CLOSE, HANG, FakeUpstream
 from smtp_gate import Gate
 from stationery import LETTER
 
-from pennyred.gate.gate import Desk
+from pennyred.gate.desk import Desk
 from pennyred.gate.letterbox import Fate
 from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
 

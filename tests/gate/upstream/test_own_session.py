@@ -7,8 +7,8 @@ from fake_upstream import FakeUpstream
 from smtp_gate import Gate
 
 from pennyred.gate.letterbox import Fate
+from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
 from pennyred.gate.upstream.probing import probe_upstream
-from pennyred.gate.upstream.upstream import IdentityMode, UpstreamOptions, parse_url
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
 LATER = b"451 4.4.1 "

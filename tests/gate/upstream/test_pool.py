@@ -8,9 +8,9 @@ from smtp_gate import Gate, eventually
 
 from pennyred.gate.upstream.addresses import Address
 from pennyred.gate.upstream.connection import Connection
+from pennyred.gate.upstream.endpoint import Endpoint, UpstreamOptions, parse_capabilities, parse_url
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.pool import PoolExhausted, UpstreamPool
-from pennyred.gate.upstream.upstream import Endpoint, UpstreamOptions, parse_capabilities, parse_url
 from pennyred.postage.errors import Unavailable
 
 ALICE = ClientIdentity("192.0.2.1", 1234, "alice.example")

@@ -8,7 +8,7 @@ from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
 from smtp_gate import Gate
 
 from pennyred.gate.letterbox import HostName
-from pennyred.gate.upstream.upstream import IdentityMode
+from pennyred.gate.upstream.endpoint import IdentityMode
 
 FRONTS = {"trusted_fronts": (ip_network("127.0.0.0/8"),)}
 EVERYTHING = (*KEYWORDS[:-1], "XCLIENT NAME ADDR PORT PROTO HELO REVERSE_NAME LOGIN DESTADDR DESTPORT")

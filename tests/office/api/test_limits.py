@@ -3,7 +3,7 @@
 from pennyred.gate.door.tally import Tally
 from pennyred.office.api import limits
 from pennyred.office.api.limits import PerMinute
-from pennyred.programs.officework import SharedMinute
+from pennyred.programs.office_worker import SharedMinute
 
 
 def test_a_network_has_its_share_and_no_more():

@@ -22,7 +22,7 @@ from pennyred.office.ledger.callers import KeptAnswer
 from pennyred.office.ledger.moving import NotEmpty, NotTheSame, differences, move
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.sqlite import SqliteLedger
-from pennyred.office.ledger.sqlite.seal import LedgerMoved
+from pennyred.office.ledger.sqlite.moved import LedgerMoved
 from pennyred.postage.errors import Unavailable
 from pennyred.storage.migrations import SchemaTooNew
 

@@ -4,7 +4,7 @@ import pytest
 from other_readers import parts
 
 from pennyred.sender.travel.labels import relabelled
-from pennyred.sender.travel.travel import is_safe, make_safe
+from pennyred.sender.travel.preparing import is_safe, make_safe
 
 HEAD = b"From: a@b.example\r\nMIME-Version: 1.0\r\n"
 EIGHT, SEVEN = b"Content-Transfer-Encoding: 8bit\r\n", b"Content-Transfer-Encoding: 7bit\r\n"

@@ -6,7 +6,7 @@ import pytest
 from other_readers import parts
 
 from pennyred.postage.errors import MalformedLetter
-from pennyred.sender.travel.travel import is_safe, make_safe
+from pennyred.sender.travel.preparing import is_safe, make_safe
 
 FROM = b"From: a@b.example\r\n"
 COLOGNE = "Greetings from Köln on a fine day in May\r\n".encode()

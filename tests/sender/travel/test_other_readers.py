@@ -13,7 +13,7 @@ from other_readers import WHY_NO_MIME_TOOLS, MimeTools, file_names, parts, peopl
 from written_letters import letters
 
 from pennyred.postage.errors import MalformedLetter
-from pennyred.sender.travel.travel import is_safe, make_safe
+from pennyred.sender.travel.preparing import is_safe, make_safe
 
 
 def safe(letter: bytes, *, eight_bit: bool = False) -> bytes | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pennyred.postage.errors import MalformedLetter
-from pennyred.sender.travel.travel import is_safe, make_safe
+from pennyred.sender.travel.preparing import is_safe, make_safe
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl (apt-get install openssl)")
 

@@ -76,7 +76,7 @@ class Admission:
 
 
 class CountedBadStamps:
-    """Bad stamps by network and account, of all workers. Implements `gate.judging.barring.BadStamps`."""
+    """Bad stamps by network and account, of all workers. Implements `gate.judging.bad_stamps.BadStamps`."""
 
     def __init__(self, tally: WorkerTally) -> None:
         self._tally = tally

@@ -12,7 +12,7 @@ from pennyred.gate.door.admission import is_within
 from pennyred.gate.door.conversation import CONTROLS, Commands
 from pennyred.gate.door.formalities import Formalities, argument_of
 from pennyred.gate.door.gatehouse import Gatehouse
-from pennyred.gate.door.mixed import OneClass, Recipient
+from pennyred.gate.door.one_policy import OneClass, Recipient
 from pennyred.gate.door.proxying import Peer
 from pennyred.gate.door.wire import LINE_OCTETS_MAX
 from pennyred.gate.letterbox import Reply

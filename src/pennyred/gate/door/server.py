@@ -13,13 +13,13 @@ from pennyred.failures import place_name, what
 from pennyred.gate.door.admission import Admission
 from pennyred.gate.door.arrival import Arrival
 from pennyred.gate.door.gatehouse import Gatehouse, GateOptions, NameLookup
-from pennyred.gate.door.mixed import GivenUp
+from pennyred.gate.door.one_policy import GivenUp
 from pennyred.gate.door.session import GateSession
 from pennyred.gate.door.tally import Tally, WorkerTally
 from pennyred.gate.letterbox import GateDesk
 from pennyred.gate.smtp.disk import SpoolDisk
 from pennyred.gate.smtp.memory import LetterMemory
-from pennyred.gate.upstream.upstreams import Upstreams
+from pennyred.gate.upstream.choice import Upstreams
 
 _BACKLOG = 1024
 MEMORY_OCTETS = 128_000_000

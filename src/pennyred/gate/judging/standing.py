@@ -7,11 +7,11 @@ an exempt rule never costs a signature check.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from pennyred.gate.gatepolicy import GatePolicy
 from pennyred.gate.issuers.keyring import ALL_DECIDED, Prepared, Selector
-from pennyred.gate.judging.barring import NOBODY_KNOWN, Barring
-from pennyred.gate.judging.offered import Examiner, Found, Offer, flaw_of, selector_of
+from pennyred.gate.judging.bad_stamps import NOBODY_KNOWN, Barring
+from pennyred.gate.judging.stamps import Examiner, Found, Offer, flaw_of, selector_of
 from pennyred.gate.letterbox import Envelope, Letter
+from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules.authentication import UNPROVEN, Authentication
 from pennyred.gate.rules.passes import Passes
 from pennyred.gate.rules.permitaddress import PREFIX, is_tag_for

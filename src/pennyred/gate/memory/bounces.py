@@ -5,8 +5,7 @@ from typing import Any
 
 from pennyred.gate.memory.correspondents import Hasher
 from pennyred.gate.rules.claims import Claims
-from pennyred.gate.rules.reports import REPORTERS
-from pennyred.gate.rules.wanted import (
+from pennyred.gate.rules.grants import (
     BOUNCES_MAX,
     BOUNCES_PER_LETTER,
     BOUNCES_TO_ADDRESS_MAX,
@@ -16,6 +15,7 @@ from pennyred.gate.rules.wanted import (
     is_made_for_one,
     is_under,
 )
+from pennyred.gate.rules.reports import REPORTERS
 from pennyred.postage.reasons import Reason
 from pennyred.storage.statements import Connection
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pennyred.gate.rules.wanted import CORRESPONDENT_DAYS, REPLIES_MAX, REPLY_DAYS, Grant
+from pennyred.gate.rules.grants import CORRESPONDENT_DAYS, REPLIES_MAX, REPLY_DAYS, Grant
 from pennyred.postage.reasons import Reason
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.passing import LATER_DAY
@@ -35,7 +35,7 @@ class Learned:
     message_ids: tuple[bytes, ...] = ()
     origin: str = "outgoing"
     bounces_to: str = ""
-    """The MAIL FROM it left with, canonical, where that is made to be bounced to (`gate.rules.wanted`)."""
+    """The MAIL FROM it left with, canonical, where that is made to be bounced to (`gate.rules.grants`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _Pairs = tuple[int, Sequence[tuple[str, str]]]
 
 
 class PaidNames:
-    """Implements `gate.judging.formernames.NameBook`. Raises Unavailable when the state does not answer."""
+    """Implements `gate.judging.former_aliases.NameBook`. Raises Unavailable when the state does not answer."""
 
     def __init__(self, readers: GroupCommit[Connection], commits: GroupCommit[Connection]) -> None:
         self._readers = readers

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from pennyred.gate.rules.claims import Claims
-from pennyred.gate.rules.wanted import EXPECTED_LETTERS_MAX, Grant, is_under, parents
+from pennyred.gate.rules.grants import EXPECTED_LETTERS_MAX, Grant, is_under, parents
 from pennyred.postage.reasons import Reason
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection

@@ -11,13 +11,13 @@ from pennyred.gate.memory.allowances import Allowances
 from pennyred.gate.memory.correspondents import Correspondents, Hasher
 from pennyred.gate.memory.figures import FigureBook
 from pennyred.gate.memory.foundkeys import FoundKeys
+from pennyred.gate.memory.grants import WantedBook
 from pennyred.gate.memory.outbox import Outbox
 from pennyred.gate.memory.paidnames import PaidNames
 from pennyred.gate.memory.partly import PartlyDelivered
 from pennyred.gate.memory.passedtime import PassedTimes
 from pennyred.gate.memory.permits import Permits
 from pennyred.gate.memory.recipientrules import RecipientRuleBook
-from pennyred.gate.memory.wanted import WantedBook
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.ports import Refused
+from pennyred.gate.quarantine.folder import Copy, Quarantine
 from pennyred.gate.quarantine.keptletter import Origin
-from pennyred.gate.quarantine.quarantine import Copy, Quarantine
 from pennyred.postage.digest import header_hash
 
 _CONTEXT = b"pennyred/1 refused\0"

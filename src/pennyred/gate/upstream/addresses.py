@@ -13,8 +13,8 @@ from itertools import zip_longest
 from socket import SOCK_STREAM
 
 from pennyred.failures import place_name
+from pennyred.gate.upstream.endpoint import Endpoint
 from pennyred.gate.upstream.health import Health
-from pennyred.gate.upstream.upstream import Endpoint
 
 ADDRESSES_MAX = 16
 """Of one name."""

@@ -8,10 +8,10 @@ from pennyred.gate.letterbox import Reply
 from pennyred.gate.smtp import replies
 from pennyred.gate.upstream.addresses import Address
 from pennyred.gate.upstream.dialogue import Dialogue, require_word_on_letter, unavailable
+from pennyred.gate.upstream.endpoint import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.slots import Slot
 from pennyred.gate.upstream.telling import proxy_header, xclient_commands, xforward_commands
-from pennyred.gate.upstream.upstream import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 

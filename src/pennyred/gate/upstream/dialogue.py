@@ -12,10 +12,10 @@ from typing import cast
 from pennyred.failures import what
 from pennyred.gate.letterbox import Reply
 from pennyred.gate.smtp import replies
-from pennyred.gate.upstream.answers import NotSmtp, ReplyReader
-from pennyred.gate.upstream.patience import Patience
-from pennyred.gate.upstream.security import change_to_tls
-from pennyred.gate.upstream.upstream import UpstreamOptions
+from pennyred.gate.upstream.deadlines import Patience
+from pennyred.gate.upstream.endpoint import UpstreamOptions
+from pennyred.gate.upstream.reply_reader import NotSmtp, ReplyReader
+from pennyred.gate.upstream.tls import change_to_tls
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 

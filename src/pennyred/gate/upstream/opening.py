@@ -13,9 +13,9 @@ from pennyred.gate.smtp import replies
 from pennyred.gate.upstream.addresses import Address, AddressBook
 from pennyred.gate.upstream.connection import Connection, NotTold, Refused, connect
 from pennyred.gate.upstream.dialogue import unavailable
+from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.racing import Race, Unreachable
-from pennyred.gate.upstream.upstream import IdentityMode, UpstreamOptions
 from pennyred.postage.errors import Unavailable
 
 _DOUBT_SECONDS = 10.0

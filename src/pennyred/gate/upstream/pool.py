@@ -12,10 +12,10 @@ from typing import Any
 
 from pennyred.gate.upstream.addresses import Address
 from pennyred.gate.upstream.connection import Connection, NotTold
+from pennyred.gate.upstream.endpoint import Capabilities, IdentityMode, UpstreamOptions
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.opening import Opener
 from pennyred.gate.upstream.slots import NOBODY, PoolExhausted, Slots, Source
-from pennyred.gate.upstream.upstream import Capabilities, IdentityMode, UpstreamOptions
 from pennyred.postage.errors import Unavailable
 
 _SWEEP_SECONDS = 5.0

@@ -8,8 +8,8 @@ from pennyred.gate.smtp import replies
 from pennyred.gate.upstream.addresses import Address, AddressBook
 from pennyred.gate.upstream.connection import Connection, NotTold, Refused, connect
 from pennyred.gate.upstream.dialogue import OWN_SESSION
+from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions
 from pennyred.gate.upstream.identity import ClientIdentity
-from pennyred.gate.upstream.upstream import IdentityMode, UpstreamOptions
 from pennyred.postage.errors import Unavailable
 
 STRANGER = ClientIdentity("192.0.2.1", helo="stranger.example.net")

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from pennyred.gate.letterbox import Reply
 from pennyred.gate.smtp import path, replies
-from pennyred.gate.upstream import patience
+from pennyred.gate.upstream import deadlines
+from pennyred.gate.upstream.capabilities import NO_NEEDS, Needs, needs_of
+from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.connection import Connection, NotTold, Refused
 from pennyred.gate.upstream.dialogue import require_word_on_letter, unavailable
 from pennyred.gate.upstream.identity import ClientIdentity
-from pennyred.gate.upstream.offers import NO_NEEDS, Needs, needs_of
 from pennyred.gate.upstream.slots import NOBODY, Source
-from pennyred.gate.upstream.upstreams import Upstreams
 from pennyred.postage.errors import Unavailable
 
 _TOO_LONG = "no answer for as long as a client waits"
@@ -62,7 +62,7 @@ class Transaction:
         Raises `Unavailable`, or `Refused` where the client as such is not welcome; then there is no transaction.
         """
         try:
-            async with asyncio.timeout(patience.CLIENTS_SECONDS):
+            async with asyncio.timeout(deadlines.CLIENTS_SECONDS):
                 answers = await self._begin(mail, recipients)
         except TimeoutError as error:
             trouble = unavailable(_TOO_LONG)
@@ -100,7 +100,7 @@ class Transaction:
         if self._connection is None and self._repeated + len(self._recipients) > _REPEATED_MAX:
             raise TooSlow
         try:
-            async with asyncio.timeout(patience.CLIENTS_SECONDS):
+            async with asyncio.timeout(deadlines.CLIENTS_SECONDS):
                 connection = await self._reopened()
                 answers = await connection.exchange([line for line, _ in recipients], is_first_needed=False)
             require_word_on_letter("RCPT", answers)

@@ -9,7 +9,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from pennyred.office.api import desk, gates, proofs, senders
+from pennyred.office.api import proofs, receivers, senders, signers
 from pennyred.office.api.limits import Minute, PerMinute
 from pennyred.office.api.problems import handlers
 from pennyred.office.api.requestid import naming
@@ -28,13 +28,13 @@ def make_app(
     """
     return Litestar.from_config(
         AppConfig(
-            route_handlers=[*desk.ROUTES, *proofs.ROUTES, gates.prove_domain, gates.redemption_routes()],
+            route_handlers=[*senders.ROUTES, *proofs.ROUTES, receivers.prove_domain, receivers.redemption_routes()],
             state=State(
                 {
                     "office": office,
                     "log": log,
-                    "openings": PerMinute(desk.OPENINGS_PER_MINUTE, openings),
-                    "proofs": PerMinute(gates.PROOFS_PER_MINUTE, lookups),
+                    "openings": PerMinute(senders.OPENINGS_PER_MINUTE, openings),
+                    "proofs": PerMinute(receivers.PROOFS_PER_MINUTE, lookups),
                 }
             ),
             request_max_body_size=BODY_BYTES_MAX,
@@ -53,7 +53,7 @@ def make_app(
 
 def _security_schemes() -> dict[str, Any]:
     return {
-        senders.SCHEME: SecurityScheme(
+        signers.SCHEME: SecurityScheme(
             type="http",
             scheme="bearer",
             bearer_format="JWT",
@@ -61,7 +61,7 @@ def _security_schemes() -> dict[str, Any]:
             "method, htu the path and query, bh the SHA-256 of the body in base64url, exp at most 60 s behind now and "
             "iat, jti 16 to 64 ASCII characters that this key has not used before.",
         ),
-        gates.SCHEME: SecurityScheme(
+        receivers.SCHEME: SecurityScheme(
             type="http",
             scheme="bearer",
             description="The token that `pennyred receiver add` has printed.",

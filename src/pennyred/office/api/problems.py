@@ -9,7 +9,7 @@ from litestar.openapi import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
 from pennyred.http import messages
-from pennyred.http.guests import GUEST, Guest
+from pennyred.http.admission import GUEST, Guest
 from pennyred.http.tokens import BadToken
 from pennyred.office.api.repeats import KeyReused
 from pennyred.office.api.requestid import request_id

@@ -9,7 +9,7 @@ from litestar.params import Body, QueryParameter
 from pennyred.http import messages
 from pennyred.office.api import examples
 from pennyred.office.api.problems import described
-from pennyred.office.api.senders import SIGNED, signing_account
+from pennyred.office.api.signers import SIGNED, signing_account
 from pennyred.office.office import Office
 from pennyred.postage.encoding import INTEGER_MAX, decode_base64, encode_base64
 from pennyred.postage.proofs.chain import GENESIS, BatchHead, Totals

@@ -1,44 +1,122 @@
-"""Who signs a request: a sender, by the key of the account (see `tokens`)."""
+"""The office's routes for senders' commands (CONTRACT: HTTP), and what it tells everybody of itself."""
 
-from typing import Any
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from litestar import Request
+from litestar import Request, get, post
 from litestar.datastructures import State
+from litestar.params import Body, Parameter
 
-from pennyred.http import tokens
-from pennyred.office.ledger.protocol import Account
+from pennyred.http import abilities, messages, tokens
+from pennyred.office.api import examples
+from pennyred.office.api.problems import TooOften, described
+from pennyred.office.api.repeats import Caller, Key, answered_once
+from pennyred.office.api.signers import SIGNED, require_first, signer, signing_account
+from pennyred.office.ledger.protocol import PAGE_MAX
 from pennyred.office.office import Office
+from pennyred.postage.encoding import encode_base64
+from pennyred.postage.errors import Malformed
 
-SCHEME = "sender"
-SIGNED: list[dict[str, list[str]]] = [{SCHEME: []}]
-"""For the API's description."""
+OPENINGS_PER_MINUTE = 20
+"""From one network: an account costs a row for ever."""
+ENTRY_ID_MAX = 2**63 - 1
 
 Asked = Request[Any, Any, State]
+OpenBody = Annotated[messages.OpenRequest, Body(examples=examples.OPEN)]
+PurchaseBody = Annotated[messages.PurchaseRequest, Body(examples=examples.PURCHASE)]
 
 
-async def signer(request: Asked, office: Office) -> tokens.Claimed:
-    """Who signed this request; raises `BadToken`. Costs no row: any stranger can sign."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise tokens.BadToken("sign the request: Authorization: Bearer <EdDSA JWT of the account's key>")
-    query = request.url.query
-    target = f"{request.url.path}?{query}" if query else request.url.path
-    return tokens.check_token(
-        token, tokens.Request(office.issuer, request.method, target, await request.body()), now=office.now
+@get("/.well-known/pennyred", sync_to_thread=False, tags=["everybody"])
+def issuer(state: State) -> messages.Issuer:
+    """Which office this is, its public keys by selector, and the price it announces."""
+    office: Office = state.office
+    keys = [
+        messages.PublicKey(selector, encode_base64(key).decode()) for selector, key in office.keys.public_keys.items()
+    ]
+    return messages.Issuer(office.issuer, keys, office.price, list(abilities.OWN))
+
+
+@get("/healthz", media_type="text/plain", responses=described(), tags=["everybody"])
+async def health(state: State) -> str:
+    """Whether the office can reach its ledger."""
+    office: Office = state.office
+    await office.ledger.account("office:sales")
+    return "ok\n"
+
+
+@post("/v1/accounts", responses=described(400, 401, 403, 422, 429), security=SIGNED, tags=["senders"])
+async def open_account(request: Asked, state: State, data: OpenBody, idempotency_key: Key = None) -> messages.Opened:
+    """Open an account for the key that signs the request, or answer the one it has."""
+    office: Office = state.office
+    if not state.openings.take(request.client.host if request.client else "", now=office.now):
+        raise TooOften(f"at most {OPENINGS_PER_MINUTE} accounts a minute are opened from one network")
+    claimed = await signer(request, office)
+    if _decoded(data.key) != claimed.public_key:
+        raise tokens.BadToken("the request is signed with another key than the one it opens an account for")
+    await require_first(claimed, office)
+
+    async def opened() -> messages.Opened:
+        account, licence = await office.open_account(data.address, claimed.public_key)
+        return messages.Opened(account.id, account.address, licence.encoded.decode())
+
+    return await answered_once(request, Caller(office, f"key {data.key}"), idempotency_key, messages.Opened, opened)
+
+
+@get("/v1/accounts/me", responses=described(401), security=SIGNED, tags=["senders"])
+async def own_account(request: Asked, state: State) -> messages.AccountView:
+    """What the account has."""
+    account = await signing_account(request, state.office)
+    return messages.AccountView(account.id, account.address, account.available, account.held, account.spent)
+
+
+@get("/v1/accounts/me/entries", responses=described(400, 401), security=SIGNED, tags=["senders"])
+async def own_entries(
+    request: Asked, state: State, after: int = Parameter(default=0, ge=0, le=ENTRY_ID_MAX)
+) -> messages.Entries:
+    """A page of the account's statement, oldest first; `next` is what to ask `after` for the following page."""
+    account = await signing_account(request, state.office)
+    entries = await state.office.ledger.entries(account.id, after=after, limit=PAGE_MAX)
+    views = [
+        messages.EntryView(_rfc3339(one.at), one.kind.value, one.stamps, one.balance, one.detail) for one in entries
+    ]
+    return messages.Entries(views, entries[-1].id if len(entries) == PAGE_MAX else None)
+
+
+@post("/v1/accounts/me/licence", responses=described(401, 403), security=SIGNED, tags=["senders"])
+async def renew_licence(request: Asked, state: State) -> messages.LicenceView:
+    """A fresh licence."""
+    account = await signing_account(request, state.office)
+    return messages.LicenceView(state.office.licence(account).encoded.decode())
+
+
+@post("/v1/purchases", responses=described(400, 401, 403, 422), security=SIGNED, tags=["senders"])
+async def purchase(request: Asked, state: State, data: PurchaseBody, idempotency_key: Key = None) -> messages.Purchase:
+    """Buy postage with a voucher; repeated by the same account, it credits nothing more and answers the same."""
+    office: Office = state.office
+    account = await signing_account(request, office)
+    if data.method != "voucher":
+        raise Malformed("method: the only way to pay here is a voucher")
+
+    async def bought() -> messages.Purchase:
+        stamps = await office.redeem_voucher(account.id, data.code)
+        return messages.Purchase(stamps, (await office.account(account.id)).available)
+
+    return await answered_once(
+        request, Caller(office, f"account {account.id}"), idempotency_key, messages.Purchase, bought
     )
 
 
-async def require_first(claimed: tokens.Claimed, office: Office) -> None:
-    """Raise `BadToken` where this very request has been made before."""
-    if not await office.ledger.remember_jti(claimed.unique_id, claimed.expires_at, now=office.now):
-        raise tokens.BadToken("this very request has been made before")
+ROUTES = (issuer, health, open_account, own_account, own_entries, renew_licence, purchase)
 
 
-async def signing_account(request: Asked, office: Office) -> Account:
-    """The account whose key signed this request, for the first time; raises `BadToken`."""
-    claimed = await signer(request, office)
-    account = await office.ledger.account_by_key(claimed.public_key)
-    if account is None:
-        raise tokens.BadToken("no account here has this key; open one")
-    await require_first(claimed, office)
-    return account
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Malformed("key: not base64") from error
+
+
+def _rfc3339(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")

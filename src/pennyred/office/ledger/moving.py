@@ -18,7 +18,7 @@ from pennyred.failures import told
 from pennyred.office.ledger.postgresql import PostgresLedger, days
 from pennyred.office.ledger.protocol import Ledger
 from pennyred.office.ledger.sqlite import SqliteLedger
-from pennyred.office.ledger.sqlite.seal import seal
+from pennyred.office.ledger.sqlite.moved import seal
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.postage.proofs.chain import EPOCH_ID_BYTES
 from pennyred.postage.reasons import Reason

@@ -9,7 +9,7 @@ import socket
 import subprocess
 from collections.abc import Sequence
 
-from pennyred.gate.upstream.upstream import Endpoint, parse_url
+from pennyred.gate.upstream.endpoint import Endpoint, parse_url
 
 _COMMAND = ("/usr/sbin/postconf", "postconf")
 _SECONDS_MAX = 5.0

@@ -9,7 +9,7 @@ import dns.resolver
 
 from pennyred.config import Complaint, GateSettings, Settings
 from pennyred.gate.issuers.discovery import resolver_of
-from pennyred.gate.quarantine.quarantine import LETTER_SHARE
+from pennyred.gate.quarantine.folder import LETTER_SHARE
 from pennyred.programs.checks.completing import SETTING, completing_listeners
 from pennyred.programs.policy import gate_aliases, gate_hostname
 

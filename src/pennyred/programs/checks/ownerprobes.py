@@ -12,7 +12,7 @@ from os import stat_result
 from pathlib import Path
 
 from pennyred.config import Complaint, GateSettings, OfficeSettings, Settings
-from pennyred.office.officekeys import key_files
+from pennyred.office.keys import key_files
 
 _READ, _WRITE, _ENTER = 4, 2, 1
 _BESIDE_DATABASES = ("", "-wal", "-shm", "-journal")

@@ -12,17 +12,17 @@ from pennyred.failures import lasts, told
 from pennyred.gate.issuers.discovery import find_key, key_name, resolver_of
 from pennyred.gate.memory.recipientrules import stored_rules
 from pennyred.gate.upstream.dialogue import OWN_SESSION
+from pennyred.gate.upstream.endpoint import Endpoint, parse_url
 from pennyred.gate.upstream.probing import Probe, probe_upstream
-from pennyred.gate.upstream.upstream import Endpoint, parse_url
-from pennyred.office.officekeys import OfficeKeys, key_files
+from pennyred.office.keys import OfficeKeys, key_files
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.checks import certificates
 from pennyred.programs.checks.dnsprobes import dns_complaints
 from pennyred.programs.checks.officeprobes import KEYS_MAX, issuer_complaints
 from pennyred.programs.checks.ownerprobes import owner_complaints
-from pennyred.programs.gate import tls_context, try_spool, upstream_options, upstream_tls
+from pennyred.programs.gate_parts import tls_context, try_spool, upstream_options, upstream_tls
 from pennyred.programs.office import clock, open_ledger
-from pennyred.programs.officework import require_certificate
+from pennyred.programs.office_worker import require_certificate
 from pennyred.programs.policy import gate_hostname, read_pass_key
 
 FOREIGN_RECIPIENT = "postmaster@open-relay-test.example.net"

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pennyred.config import OfficeSettings, read_settings
-from pennyred.office.officekeys import add_key
+from pennyred.office.keys import add_key
 from pennyred.postage.errors import PennyRedError
 from pennyred.postage.licence import Licence, parse_licence
 from pennyred.postage.signing import SigningKey
@@ -28,7 +28,7 @@ from pennyred.programs.demo.story import Step, Story
 from pennyred.programs.office import clock, migrate, open_office
 from pennyred.sender.client import OfficeClient
 from pennyred.sender.franking import stamp_letter
-from pennyred.sender.submit import Sent, Submission
+from pennyred.sender.submitting import Sent, Submission
 
 START_SECONDS = 60
 """More than a slow machine takes."""

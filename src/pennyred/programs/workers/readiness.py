@@ -7,7 +7,7 @@ from typing import Any
 
 from pennyred.office.office import Office
 from pennyred.postage.errors import Unavailable
-from pennyred.programs.gatework import GateWork
+from pennyred.programs.gate_worker import GateWork
 from pennyred.programs.workers.board import Board
 
 ANSWER_SECONDS = 5.0

@@ -10,8 +10,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from pennyred.config import Settings
-from pennyred.gate.upstream.upstream import parse_url
-from pennyred.gate.watching import Page, Pages
+from pennyred.gate.pages import Page, Pages
+from pennyred.gate.upstream.endpoint import parse_url
 from pennyred.metrics import catalogue as metrics
 from pennyred.metrics.catalogue import catalogue
 from pennyred.metrics.exposition import CONTENT_TYPE, Exposition
@@ -19,7 +19,7 @@ from pennyred.metrics.meter import Meter
 from pennyred.metrics.sheet import Sheet
 from pennyred.office.office import Office
 from pennyred.postage.errors import Unavailable
-from pennyred.programs.gatework import GateWork
+from pennyred.programs.gate_worker import GateWork
 from pennyred.programs.workers.board import Board
 from pennyred.programs.workers.readiness import Readiness
 

@@ -11,7 +11,7 @@ from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import Field
 from pennyred.postage.structured import Token, joined, segments, tokens, unquoted
 from pennyred.sender.travel.encodedwords import ENCODED_WORD
-from pennyred.sender.travel.travelfields import fold_field
+from pennyred.sender.travel.fields import fold_field
 
 Say = Callable[[str], None]
 

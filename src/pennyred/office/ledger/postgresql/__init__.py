@@ -9,6 +9,6 @@ Redemptions lock the rows of their senders first, in the order of their ids; the
 the chain's last. Everything about a stamp is read and written under its sender's lock.
 """
 
-from pennyred.office.ledger.postgresql.vault import PostgresLedger, migrate_ledger
+from pennyred.office.ledger.postgresql.ledger import PostgresLedger, migrate_ledger
 
 __all__ = ["PostgresLedger", "migrate_ledger"]

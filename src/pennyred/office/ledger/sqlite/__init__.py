@@ -6,6 +6,6 @@ per expiry day), `journal` (accounts, entries, postings), `redemption` and `swee
 audit), `seal` (the end of one that has moved). `backup` copies a file.
 """
 
-from pennyred.office.ledger.sqlite.vault import SqliteLedger, migrate_ledger
+from pennyred.office.ledger.sqlite.ledger import SqliteLedger, migrate_ledger
 
 __all__ = ["SqliteLedger", "migrate_ledger"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 
 from pennyred.failures import told
-from pennyred.office.ledger.sqlite.seal import require_here
+from pennyred.office.ledger.sqlite.moved import require_here
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage import private

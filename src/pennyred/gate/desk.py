@@ -1,0 +1,269 @@
+"""The gate's desk: one letter's life, from the last byte received to the answer.
+
+Judge every recipient; refuse the letter whole if postage is due for one; hold what pays it; deliver; then settle what
+was delivered and void what was not. What is promised:
+
+- Nothing is charged that was not delivered, and nothing twice: settle matches the letter, void the delivery attempt.
+- "Well" is said only after the mail server has said it, or when every recipient has had this very letter before.
+- Trouble with office or ledger is "later", and never touches a letter that needs no stamp.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from pennyred.gate.case import Case
+from pennyred.gate.counting import facts_of
+from pennyred.gate.headers import added_fields, kept_header
+from pennyred.gate.holding import Holding, give_back, hold_all, settlement
+from pennyred.gate.judging.grants import NoAuthenticator, wanted_too
+from pennyred.gate.judging.judge import Judging
+from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing, free_recipients
+from pennyred.gate.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay
+from pennyred.gate.letterlog import LetterLog
+from pennyred.gate.partly import PartlyHad
+from pennyred.gate.policy import Check, GatePolicy
+from pennyred.gate.ports import AllowanceBook, Authenticator, PartlyBook, Redeemer, Refusals, Refused, SettlementOutbox
+from pennyred.gate.quarantine.approval import proven as in_words
+from pennyred.gate.rules.authentication import UNPROVEN
+from pennyred.gate.rules.figures import Fact
+from pennyred.gate.rules.policy import Mode, canonical_or_none
+from pennyred.gate.settling import settle_durably
+from pennyred.gate.timing import Phase, Stopwatch
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+
+_UNDELIVERED = (Fate.REFUSED_TEMPORARY, Fate.REFUSED_PERMANENT, Fate.NOT_SENT)
+
+
+class Desk:
+    """Judges letters and charges for them; one for each worker process. Implements `letterbox.GateDesk`."""
+
+    def __init__(
+        self,
+        policy: GatePolicy,
+        redeemer: Redeemer,
+        allowances: AllowanceBook,
+        outbox: SettlementOutbox,
+        partly: PartlyBook,
+        *,
+        clock: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        log: LetterLog,
+        judging: Judging | None = None,
+        authenticator: Authenticator | None = None,
+        refusals: Refusals | None = None,
+        note_facts: Callable[[Sequence[Fact]], None] | None = None,
+        note_times: Callable[[Stopwatch], None] | None = None,
+    ) -> None:
+        self.policy = policy
+        """May be replaced while letters are under way: each is judged by the one it began with."""
+        self._redeemer = redeemer
+        self._allowances = allowances
+        self._outbox = outbox
+        self._partly = partly
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._log = log
+        self._judging = judging or Judging(random_bytes=random_bytes)
+        self.authenticator: Authenticator = authenticator or NoAuthenticator()
+        """May be replaced as well."""
+        self.refusals = refusals
+        """And this: where copies of refused letters are kept; None: nowhere."""
+        self._note_facts = note_facts
+        self._note_times = note_times
+
+    async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
+        """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
+        times = Stopwatch(letter.milliseconds)
+        if self._is_watching_all(envelope):
+            return await self._observe(letter, envelope, delivery, times)
+        case = await self._open(letter, envelope, times)
+        answer = await self._charge(case, delivery)
+        if isinstance(answer, Due) and not answer.reason.is_cured_by_time:
+            await self._keep(case)
+        self._tell(letter, envelope, case.judgement, answer, times)
+        return answer
+
+    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+        """Which recipients take unstamped mail, as far as is known before the letter is; see `letterbox.GateDesk`."""
+        policy, now = self.policy, self._clock()
+        is_free = free_recipients(policy, sender, source_ip, now)
+        if is_free is None:
+            return None
+        free = [is_free(mailbox) for mailbox in mailboxes]
+        envelope = Envelope(sender, tuple(mailboxes), source_ip, source_known=True)
+        return await wanted_too(self._judging.wanted, self.authenticator, policy, envelope, free, now=now)
+
+    async def _open(self, letter: Letter, envelope: Envelope, times: Stopwatch) -> Case:
+        policy = self.policy
+        judgement, wanting, freebies = await self._judging.judge(
+            letter, envelope, policy, self.authenticator, self._allowances, now=self._clock()
+        )
+        times.lap(Phase.JUDGE)
+        return Case(policy, letter, envelope, judgement, wanting, freebies, self._random_bytes(16), times)
+
+    async def _charge(self, case: Case, delivery: Delivery) -> Answer:
+        """Refuse, or hold and deliver. Until the letter is sent, whatever fails gives back all that was taken."""
+        holding = Holding(case.tx)
+        try:
+            await case.freebies.take_bounce(case.standings)
+            refusal = await self._refusal(case)
+            if refusal is None and not await case.freebies.take_passes(case.standings):
+                # Later, not no: an honest letter whose answers were all lost is let through tomorrow.
+                refusal = Later(Reason.IN_PROGRESS)
+            if refusal is None:
+                holding, refusal = await self._pay(case)
+        except BaseException:
+            await case.give_back()
+            raise
+        for one in case.standings:
+            if one.went_through and one.reason is Reason.DUPLICATE:
+                # A sister gate was paid for this very letter, and it is still on its way: 250 here would lose it.
+                one.reason = Reason.PASS
+        if refusal is None and all(one.reason is Reason.DUPLICATE for one in case.standings):
+            refusal = Duplicate()
+        case.times.lap(Phase.HOLD)
+        if refusal is not None:
+            await case.give_back()
+            return refusal
+        return await self._deliver(case, holding, delivery)
+
+    async def _refusal(self, case: Case) -> Answer | None:
+        """What to answer without asking an office: postage is due for a recipient that has no stamp to ask about."""
+        unstamped = [one for one in case.standings if one.is_due]
+        if not unstamped or await self._allow(case, unstamped):
+            return None
+        for one in unstamped:
+            if one.mode is Mode.BULK:
+                one.reason = Reason.BULK if one.reason is Reason.NO_STAMP else one.reason
+                # A domain that the DNS could have proven has an allowance of its own.
+                one.doubt = one.doubt or case.judgement.doubt_of_origin
+        surely = [one for one in unstamped if one.doubt is None]
+        if not surely:
+            return Later(unstamped[0].doubt or Reason.INTERNAL)
+        # What somebody must act on comes before what time cures: else the sender would only be told to wait.
+        first = min(surely, key=lambda one: one.reason.is_cured_by_time)
+        return Due(first.index, first.reason, first.price)
+
+    async def _allow(self, case: Case, unstamped: Sequence[Standing]) -> bool:
+        """Whether all of them are in mode "bulk", and within the allowance of whoever writes."""
+        return all(one.mode is Mode.BULK for one in unstamped) and await case.freebies.take_bulk(unstamped)
+
+    async def _pay(self, case: Case) -> tuple[Holding, Answer | None]:
+        """Hold a stamp for every recipient that needs one, or say why not; with a refusal, nothing is held.
+
+        In mode "bulk" a stamp that does not count is no stamp: its recipient falls back on the allowance, and the
+        others are asked again without it, under the same tx.
+        """
+        while payable := [one for one in case.standings if one.stamps and not one.is_watched]:
+            holding = await hold_all(self._redeemer, payable, tx=case.tx, lease_seconds=case.policy.lease_seconds)
+            if holding.in_progress:
+                return holding, Later(Reason.IN_PROGRESS)
+            if holding.unanswered is not None:
+                if await self._allow(case, payable):
+                    continue
+                return holding, Later(holding.unanswered)
+            refusal = await self._refusal(case)
+            if refusal is not None or not holding.is_open(payable):
+                return holding, refusal
+        return Holding(case.tx), None
+
+    async def _deliver(self, case: Case, holding: Holding, delivery: Delivery) -> Answer:
+        """Send the letter to those who have not had it, then settle or void by each one's fate."""
+        policy = case.policy
+        going = [one for one in case.standings if one.reason is not Reason.DUPLICATE]
+        partly = PartlyHad(self._partly, delivery, [one for one in going if one.index not in holding.held])
+        if had := await partly.look():
+            going = [one for one in going if one.index not in had]
+            if not going:
+                await case.give_back()
+                return Duplicate()
+        fields = added_fields(policy, going, case.judgement.authentication, day=case.freebies.day)
+        header = kept_header(policy, case.letter.header, case.envelope, case.judgement.passes)
+        # With less lease left than the mail server may take to answer, another attempt could overlap with this one.
+        dot_before = asyncio.get_running_loop().time() + policy.lease_seconds - policy.upstream_timeout_seconds
+        indexes = [one.index for one in going]
+        delivered = await delivery.send(indexes, fields, header, dot_before=dot_before)
+        case.times.lap(Phase.DELIVER)
+        await self._book(case, holding, going, delivered)
+        await partly.note(indexes, delivered.fates, day=case.freebies.day)
+        case.times.lap(Phase.SETTLE)
+        return Relay(delivered, tuple(indexes))
+
+    async def _book(self, case: Case, holding: Holding, going: Sequence[Standing], delivered: Delivered) -> None:
+        """Settle what was delivered, void what was not; what is in doubt stays held until its lease is over."""
+        paid = [(one, fate) for one, fate in zip(going, delivered.fates, strict=True) if one.index in holding.held]
+        taken = [one for one, fate in paid if fate is Fate.ACCEPTED]
+        if taken:
+            settles = [settlement(one) for one in taken]
+            await settle_durably(self._redeemer, self._outbox, settles, self._log, now=self._clock())
+            await self._judging.note_paid(taken, case.freebies.day)
+        undelivered = [(one.index, holding.held[one.index]) for one, fate in paid if fate in _UNDELIVERED]
+        await give_back(self._redeemer, case.standings, undelivered, tx=case.tx)
+        if all(fate in _UNDELIVERED for fate in delivered.fates):
+            await case.give_back()
+
+    def _is_watching_all(self, envelope: Envelope) -> bool:
+        """Whether nobody among the recipients is in a mode that may refuse."""
+        policy = self.policy
+        if not policy.recipients.rules:
+            return policy.mode is Mode.MONITOR
+        recipients = [canonical_or_none(mailbox) for mailbox in envelope.recipients]
+        own = [policy.recipients.of(recipient).mode if recipient else None for recipient in recipients]
+        return all((mode or policy.mode) is Mode.MONITOR for mode in own)
+
+    async def _observe(self, letter: Letter, envelope: Envelope, delivery: Delivery, times: Stopwatch) -> Answer:
+        """Mode "monitor": write the verdict down and let the letter through, whatever goes wrong in judging it."""
+        case: Case | None = None
+        standings: Sequence[Standing] = ()
+        fields, header = b"", letter.header.raw
+        try:
+            case = await self._open(letter, envelope, times)
+            standings = case.standings
+            await case.freebies.take_bounce(standings)
+            await case.freebies.watch_bulk(standings)
+            fields = added_fields(case.policy, standings, case.judgement.authentication, day=case.freebies.day)
+            header = kept_header(case.policy, letter.header, envelope, case.judgement.passes)
+        except Exception as error:  # noqa: BLE001 - nothing may keep a letter from going through here
+            self._log.unjudged(letter, envelope, error)
+        partly = PartlyHad(self._partly, delivery, standings)
+        had = await partly.look()
+        going = [index for index in range(len(envelope.recipients)) if index not in had]
+        answer = await self._pass_on(partly, going, fields, header) if going else Duplicate()
+        times.lap(Phase.DELIVER)
+        self._tell(letter, envelope, case.judgement if case else None, answer, times)
+        return answer
+
+    async def _keep(self, case: Case) -> None:
+        """Keep a copy of what is refused for good; raises Unavailable where that cannot be done: then it is "later"."""
+        refusals = self.refusals
+        if refusals is None:
+            return
+        proven = case.judgement.authentication
+        if proven is UNPROVEN and case.policy.check is not Check.NEVER:
+            # Who releases the copy approves its sender, by what was proven.
+            proven = await self.authenticator.authenticate(case.letter, case.envelope, is_vital=False)
+        refused = [Refused(one.index, one.reason, one.letter_hash) for one in case.standings]
+        left_out = await refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
+        if left_out:
+            raise Unavailable(Reason.INTERNAL, f"there is no room for {left_out} copies of a refused letter")
+
+    def _tell(
+        self, letter: Letter, envelope: Envelope, judgement: Judgement | None, answer: Answer, times: Stopwatch
+    ) -> None:
+        """Write down what became of a letter, for the log, for the figures and for the metrics."""
+        self._log.answered(letter, envelope, judgement.standings if judgement else (), answer, times)
+        try:
+            if self._note_times is not None:
+                self._note_times(times)
+            if self._note_facts is not None:
+                day = self._clock() // SECONDS_PER_DAY
+                self._note_facts(facts_of(judgement, envelope, answer, mode=self.policy.mode, day=day))
+        except Exception as error:  # noqa: BLE001 - the letter has its answer, which no figure may turn
+            self._log.uncounted(error)
+
+    async def _pass_on(self, partly: PartlyHad, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
+        latest = asyncio.get_running_loop().time() + self.policy.lease_seconds
+        delivered = await partly.delivery.send(going, fields, header, dot_before=latest)
+        await partly.note(going, delivered.fates, day=self._clock() // SECONDS_PER_DAY)
+        return Relay(delivered, tuple(going))

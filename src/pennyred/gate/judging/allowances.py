@@ -1,0 +1,125 @@
+"""What a letter takes of the free allowances, and gives back when it is not delivered (in mode
+"monitor" it keeps them: nothing is refused there, and what is counted is only looked at).
+
+Counted before the letter goes on, so that no two deliveries at once can go over the limit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pennyred.gate.judging.standing import Judgement, Standing
+from pennyred.gate.letterbox import Envelope
+from pennyred.gate.ports import AllowanceBook
+from pennyred.gate.rules.grants import EXPECTED_PER_SOURCE_MAX, Grant
+from pennyred.gate.rules.policy import (
+    AllowanceClaim,
+    Allowances,
+    address_claims,
+    answer_claims,
+    bounce_claims,
+    bulk_claims,
+    pass_claims,
+    reply_claims,
+    window_claims,
+)
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Kind, Reason
+
+
+@dataclass(slots=True)
+class Freebies:
+    """The allowances taken for one letter; every method but `give_back` may raise `Unavailable`."""
+
+    book: AllowanceBook
+    limits: Allowances
+    envelope: Envelope
+    judgement: Judgement
+    day: int
+    claims: list[AllowanceClaim] = field(default_factory=list)
+
+    async def take_bounce(self, standings: Sequence[Standing]) -> None:
+        """A report or an automatic answer (RFC 5321 section 4.5.5) to one recipient is free within daily allowances.
+
+        What only comes from `<>`, and looks like anybody's letter, is one.
+        """
+        if not self.judgement.is_answer or len(standings) != 1:
+            return
+        (standing,) = standings
+        if standing.reason.kind is Kind.EXEMPT or standing.recipient is None:
+            return
+        if await self._take(bounce_claims(self.limits, standing.recipient, self.judgement.networks)):
+            _set_free(standing, Reason.BOUNCE)
+
+    async def take_counted(self, grant: Grant) -> bool:
+        """Count a letter that comes free by what is counted by itself, for its source as well: else whoever gathers
+        many Message-IDs of ours has free mail without end.
+        """
+        sources = self.judgement.sources
+        match grant.reason:
+            case Reason.REPLY:
+                claims = reply_claims(self.limits, sources)
+            case Reason.EXPECTED:
+                is_vouched = bool(grant.domains)
+                claims = window_claims(
+                    self.limits, grant.counter, EXPECTED_PER_SOURCE_MAX, sources, is_vouched=is_vouched
+                )
+            case Reason.BOUNCE if grant.is_easily_guessed:
+                claims = address_claims(self.limits, sources)
+            case Reason.BOUNCE if grant.is_limited_by_source:
+                claims = answer_claims(self.limits, sources)
+            case _:
+                claims = []
+        return not claims or await self._take(claims)
+
+    async def take_passes(self, standings: Sequence[Standing]) -> bool:
+        """Count the passes that letters have come with; False where one has been used too often today."""
+        bearers = [one for one in standings if one.reason is Reason.PASS or one.went_through]
+        claims = [claim for one in bearers for claim in pass_claims(one.letter_hash)]
+        return not claims or await self._take(claims)
+
+    async def take_bulk(self, unstamped: Sequence[Standing]) -> bool:
+        """Unstamped recipients are free within the allowances of their source and sender: all of them or none.
+
+        `<>` is a sender like any other here, of each source for itself: who wants one can have any name.
+        """
+        is_free = await self._take(self._bulk_claims(len(unstamped)))
+        for standing in unstamped:
+            standing.is_over_allowance = not is_free
+            if is_free:
+                _set_free(standing, Reason.ALLOWANCE)
+        return is_free
+
+    async def watch_bulk(self, standings: Sequence[Standing]) -> None:
+        """In mode "monitor": count what mode "bulk" would, apart from it, and note whether it would refuse."""
+        unstamped = [one for one in standings if one.reason.kind is Kind.DUE and not one.has_good_stamp]
+        if unstamped:
+            claims = [replace(claim, key=f"watched {claim.key}") for claim in self._bulk_claims(len(unstamped))]
+            is_free = await self._take(claims)
+            for standing in unstamped:
+                standing.is_over_allowance = not is_free
+
+    def _bulk_claims(self, recipients: int) -> list[AllowanceClaim]:
+        sender = self.envelope.sender.decode("utf-8", "backslashreplace").lower()
+        return bulk_claims(self.limits, sender, self.judgement.sources, recipients)
+
+    async def give_back(self) -> None:
+        """Uncount it all, as well as can be: a count too high is cured by the next day."""
+        claims, self.claims = self.claims, []
+        if not claims:
+            return
+        try:
+            await self.book.give_back(self.day, claims)
+        except Unavailable:
+            return
+
+    async def _take(self, claims: list[AllowanceClaim]) -> bool:
+        taken = await self.book.take(self.day, claims)
+        if taken:
+            self.claims += claims
+        return taken
+
+
+def _set_free(standing: Standing, reason: Reason) -> None:
+    standing.reason = reason
+    standing.is_counted = True
+    standing.stamps.clear()

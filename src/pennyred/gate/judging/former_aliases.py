@@ -1,0 +1,90 @@
+"""Aliases that are no more: a stamp made out to one may have paid for a letter that comes again.
+
+Which names stamps have paid under is remembered for some weeks. A stamp for such a name pays nothing any more; but it
+is bound to the letter all the same, so its office is asked whether it has paid for it (`holding`).
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from pennyred.gate.judging.stamps import Examiner
+from pennyred.gate.judging.standing import Judgement, Standing
+from pennyred.postage.address import Recipient, canonical_recipient
+from pennyred.postage.candidates import find_candidates
+from pennyred.postage.digest import recipient_hash
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+
+NOTED_MAX = 10_000
+
+
+class NameBook(Protocol):
+    """Where the names are written down; each method may raise `Unavailable`."""
+
+    async def of(self, recipients: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Under which other names each recipient was paid for lately, all canonical."""
+        ...
+
+    async def add(self, day: int, pairs: Sequence[tuple[str, str]]) -> None:
+        """Note recipients, and the name each was paid for under, on a day since 1970-01-01 UTC."""
+        ...
+
+
+class FormerNames:
+    """What one worker knows of them."""
+
+    def __init__(self, book: NameBook) -> None:
+        self._book = book
+        self._noted: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    async def recall(self, judgement: Judgement, examiner: Examiner) -> None:
+        """Find the stamps of those who have only stamps for nobody that is known, and were paid for under that name."""
+        asked = [
+            (one, one.recipient)
+            for one in judgement.standings
+            if one.reason is Reason.WRONG_RECIPIENT and one.recipient is not None and not one.is_watched
+        ]
+        if not asked:
+            return
+        try:
+            names = await self._book.of([recipient.canonical for _, recipient in asked])
+        except Unavailable:
+            for standing, _ in asked:
+                standing.doubt = Reason.INTERNAL
+            return
+        if not any(names):
+            return
+        recipients = [recipient for _, recipient in asked]
+        known = [
+            (recipient, *map(canonical_recipient, former)) for recipient, former in zip(recipients, names, strict=True)
+        ]
+        candidates = find_candidates(examiner.letter.header, recipients, known)
+        for (standing, _), own, offered in zip(asked, known, candidates, strict=True):
+            found = examiner.examine(offered.stamps, own, standing.price, Reason.WRONG_RECIPIENT)
+            standing.names = own
+            standing.stamps = [(stamp, Reason.WRONG_RECIPIENT) for stamp, _ in found.good] + found.flawed
+
+    async def note(self, paid: Sequence[Standing], day: int) -> None:
+        """Remember under which names these were paid for; as well as can be, as their letters were delivered."""
+        pairs = [(one.names[0].canonical, name.canonical) for one in paid if (name := _alias_of(one)) is not None]
+        new = [pair for pair in pairs if self._noted.get(pair) != day]
+        if not new:
+            return
+        with suppress(Unavailable):
+            await self._book.add(day, new)
+            self._noted.update(dict.fromkeys(new, day))
+            while len(self._noted) > NOTED_MAX:
+                self._noted.popitem(last=False)
+
+
+def _alias_of(standing: Standing) -> Recipient | None:
+    """Whom the stamp that pays is made out to, where that is not the recipient itself."""
+    stamp = standing.paid_by
+    if len(standing.names) < 2 or stamp is None or stamp.salt is None:
+        return None
+    salt, made_out_to = stamp.salt, stamp.recipient_hash
+    if recipient_hash(salt, standing.names[0]) == made_out_to:
+        return None
+    return next((name for name in standing.names[1:] if recipient_hash(salt, name) == made_out_to), None)

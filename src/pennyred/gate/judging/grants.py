@@ -1,0 +1,263 @@
+"""Who wants a letter: correspondents, replies, permits, expected mail, exempt senders and forwarders.
+
+What our users have written down is nobody else's business. So neither the answer, nor its time, nor what is asked on
+the way may depend on it, unless the sender is who the rule is about:
+
+- The state is asked once, whatever it knows. The DNS is asked for every letter that no rule lets in by its network, or
+  for none: where any rule may depend on who the sender is, and not where one does.
+- Where the DNS does not answer, the letter is for later if that could have proven anything a rule may ask for, be there
+  such a rule or not.
+
+Nothing here refuses a letter or keeps one from being paid for by a stamp: where state or DNS does not answer,
+recipients are in doubt.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from pennyred.gate.judging.allowances import Freebies
+from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing
+from pennyred.gate.letterbox import Envelope, Letter
+from pennyred.gate.policy import Check, GatePolicy
+from pennyred.gate.ports import Authenticator, WantedBook
+from pennyred.gate.rules.authentication import UNPROVEN, Authentication
+from pennyred.gate.rules.claims import Claims, read_claims
+from pennyred.gate.rules.grants import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
+from pennyred.gate.rules.permitaddress import has_tag, is_tag_for
+from pennyred.gate.rules.policy import Mode, Network, canonical_or_none, parse_source
+from pennyred.gate.rules.reports import BEGINNING_BYTES, read_report
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+
+
+@dataclass(slots=True)
+class Wanting:
+    """One letter's search for a reason to let it in free; `used` is what that has taken of what is counted."""
+
+    book: WantedBook
+    authenticator: Authenticator
+    policy: GatePolicy
+    letter: Letter
+    envelope: Envelope
+    freebies: Freebies
+    now: int
+    used: list[bytes] = field(default_factory=list)
+
+    async def look(self, judgement: Judgement) -> None:
+        """Set those free whom a rule makes free, and note what was proven of the sender."""
+        unsettled = [one for one in judgement.standings if one.is_open and one.recipient is not None]
+        if not unsettled and self.policy.check is not Check.ALWAYS:
+            return
+        claims, source = self._claims(), parse_source(self.envelope.source_ip)
+        offers = await self._offers(unsettled, claims) if unsettled else []
+        for standing, grants in offers:
+            # What is counted waits for what is proven, which costs no use.
+            await self._take(standing, [one for one in grants if not one.is_counted and holds_by_network(one, source)])
+        offers = [(standing, grants) for standing, grants in offers if standing.is_open]
+        proven, is_vital = UNPROVEN, self._may_hang_on_origin(offers)
+        if is_vital or self._is_origin_counted(offers, judgement):
+            proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=is_vital)
+            judgement.authentication = proven
+        for standing, grants in offers:
+            await self._take(standing, [grant for grant in grants if holds(grant, claims, proven, source)])
+            if standing.is_open and is_vital:
+                standing.doubt = judgement.doubt_of_origin or standing.doubt
+
+    async def give_back(self) -> None:
+        """Uncount what was taken, as well as can be: a reply too many is the worst of it."""
+        used, self.used = self.used, []
+        if used:
+            try:
+                await self.book.give_back(used)
+            except Unavailable:
+                return
+
+    def _claims(self) -> Claims:
+        """What the letter says of itself; of one from `<>` also what it is about."""
+        header = self.letter.header
+        if self.envelope.sender:
+            return read_claims(header, canonical_or_none(self.envelope.sender))
+        named = read_report(_beginning(self.letter))
+        return replace(read_claims(header, None), is_null=True, returned=named.letters, reported=named.recipients)
+
+    async def _offers(self, standings: Sequence[Standing], claims: Claims) -> list[tuple[Standing, list[Grant]]]:
+        """What may let the letter in free for each recipient, the names of the rules in their order."""
+        everybodys = [
+            *sender_grants(Reason.SENDER, self.policy.exemptions.senders, claims),
+            *sender_grants(Reason.FORWARDER, self.policy.forwarders, claims),
+            *self._forwarding_networks(),
+        ]
+        try:
+            noted = await self.book.grants([self._users(one) for one in standings], claims, now=self.now)
+        except Unavailable:
+            noted = [()] * len(standings)
+            for one in standings:
+                one.doubt = Reason.INTERNAL
+        offers = []
+        for standing, own in zip(standings, noted, strict=True):
+            grants = [*everybodys, *own, *self._own_grants(standing, claims)]
+            offers.append((standing, sorted(grants, key=lambda grant: _ORDER[grant.reason])))
+        return offers
+
+    def _users(self, standing: Standing) -> list[str]:
+        """The names under which rules of a recipient may stand: its own, its aliases', its domain, everybody's."""
+        assert standing.recipient is not None
+        delimiter = self.policy.recipients.delimiter
+        own = [user for name in standing.names for user in users_of(name, delimiter)]
+        return list(dict.fromkeys([*own, standing.recipient.domain, ANYBODY]))
+
+    def _forwarding_networks(self) -> list[Grant]:
+        """A forwarder that leaves MAIL FROM as it was is known by its network alone."""
+        networks: list[Network] = [one for networks in self.policy.forwarders.values() for one in networks]
+        return [Grant(Reason.FORWARDER, networks=tuple(networks))] if networks else []
+
+    def _own_grants(self, standing: Standing, claims: Claims) -> Iterable[Grant]:
+        recipient = standing.recipient
+        assert recipient is not None
+        rules = self.policy.recipients.of(recipient).exemptions
+        if rules is not None:
+            yield from sender_grants(Reason.SENDER, rules.senders, claims)
+        key, delimiter = self.policy.pass_key, self.policy.recipients.delimiter
+        if key is not None and has_tag(recipient, delimiter):
+            day = self.now // SECONDS_PER_DAY
+            claimed = [one.domain for one in claims.mailboxes] + list(claims.signers)
+            for domain in dict.fromkeys(one for name in claimed for one in parents(name)):
+                if is_tag_for(key, recipient, delimiter, day, domain):
+                    yield Grant(Reason.LIST, domains=(domain,))
+
+    def _may_hang_on_origin(self, offers: Sequence[tuple[Standing, Sequence[Grant]]]) -> bool:
+        """Whether a rule, if there is one for such a letter, may ask who the sender is. Not whether there is one."""
+        policy = self.policy
+        if policy.check is Check.NEVER or not offers:
+            return False
+        return (
+            self.book.is_in_use
+            or bool(policy.exemptions.senders or policy.forwarders)
+            or any(self._has_own_rule(standing) for standing, _ in offers)
+        )
+
+    def _has_own_rule(self, standing: Standing) -> bool:
+        assert standing.recipient is not None
+        recipients = self.policy.recipients
+        rules = recipients.of(standing.recipient).exemptions
+        is_tagged = self.policy.pass_key is not None and has_tag(standing.recipient, recipients.delimiter)
+        return is_tagged or (rules is not None and bool(rules.senders))
+
+    def _is_origin_counted(self, offers: Sequence[tuple[Standing, Sequence[Grant]]], judgement: Judgement) -> bool:
+        """Whether who the sender is makes a difference to what is counted, or is always to be found out."""
+        if self.policy.check is not Check.NEEDED:
+            return self.policy.check is Check.ALWAYS
+        return any(
+            # An allowance is counted under the domain, where one is proven; what answers has one of its own.
+            standing.mode is not Mode.REQUIRE and not standing.offered and not judgement.is_answer
+            for standing, _ in offers
+        )
+
+    async def _take(self, standing: Standing, grants: Sequence[Grant]) -> None:
+        """Use the first of these that is not used up."""
+        for grant in grants:
+            if not standing.is_open:
+                return
+            if grant.is_counted:
+                try:
+                    if not (await self.freebies.take_counted(grant) and await self._use(grant)):
+                        continue
+                except Unavailable:
+                    standing.doubt = Reason.INTERNAL
+                    continue
+                standing.is_counted = True
+            standing.reason = grant.reason
+
+    async def _use(self, grant: Grant) -> bool:
+        """Count it by itself, where it is so counted; False where it is used up."""
+        if not grant.counter:
+            return True
+        is_left = await self.book.use([grant.counter])
+        if is_left:
+            self.used.append(grant.counter)
+        return is_left
+
+
+def _beginning(letter: Letter) -> bytes:
+    gathered = b""
+    for piece in letter.body():
+        gathered += piece[: BEGINNING_BYTES - len(gathered)]
+        if len(gathered) == BEGINNING_BYTES:
+            break
+    return gathered
+
+
+async def wanted_too(
+    book: WantedBook,
+    authenticator: Authenticator,
+    policy: GatePolicy,
+    envelope: Envelope,
+    free: list[bool],
+    *,
+    now: int,
+) -> list[bool]:
+    """`free`, and who else wants mail of whom MAIL FROM names, before the letter proves it.
+
+    Nothing is let in by that: it only keeps those who know a sender apart from those who do not. SPF must prove the
+    sender first, whoever knows him: else anybody could ask by RCPT, and by the time it takes, whom our users write to.
+    """
+    claimed = canonical_or_none(envelope.sender) if envelope.sender else None
+    recipients = [
+        None if is_free else canonical_or_none(mailbox)
+        for mailbox, is_free in zip(envelope.recipients, free, strict=True)
+    ]
+    asked = [(place, recipient) for place, recipient in enumerate(recipients) if recipient is not None]
+    if claimed is None or not asked:
+        return free
+    was_in_use = book.is_in_use
+    if was_in_use and not await authenticator.is_sender_proven(envelope):
+        return free
+    delimiter = policy.recipients.delimiter
+    users = [[*users_of(recipient, delimiter), recipient.domain, ANYBODY] for _, recipient in asked]
+    claims = Claims(author=claimed, sender=claimed)
+    try:
+        noted = await book.grants(users, claims, now=now)
+    except Unavailable:
+        return free
+    if not was_in_use and not (book.is_in_use and await authenticator.is_sender_proven(envelope)):
+        return free
+    proven = Authentication(
+        domains=frozenset({claimed.domain}), sender_domain=claimed.domain, author_domain=claimed.domain
+    )
+    source = parse_source(envelope.source_ip)
+    for (place, _), grants in zip(asked, noted, strict=True):
+        # A window for another domain is no business of this one's.
+        free[place] = any(holds(grant, claims, proven, source) for grant in grants)
+    return free
+
+
+class NothingWanted:
+    """A book in which nothing stands. Implements `ports.WantedBook`."""
+
+    is_in_use = False
+
+    async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:  # noqa: ARG002
+        """None."""
+        return [[] for _ in recipients]
+
+    async def use(self, counters: Sequence[bytes]) -> bool:  # noqa: ARG002
+        """There is nothing to use."""
+        return False
+
+    async def give_back(self, counters: Sequence[bytes]) -> None:
+        """Nothing was taken."""
+
+
+class NoAuthenticator:
+    """Proves nothing, and asks nobody. Implements `ports.Authenticator`."""
+
+    async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:  # noqa: ARG002
+        """Nothing."""
+        return UNPROVEN
+
+    async def is_sender_proven(self, envelope: Envelope) -> bool:  # noqa: ARG002
+        """Nor this."""
+        return False
+
+
+_ORDER = {reason: place for place, reason in enumerate(Reason)}

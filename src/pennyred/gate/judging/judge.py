@@ -1,0 +1,70 @@
+"""How a letter is judged, in order: rules that ask nobody, who wants it, its stamps. One for each worker process."""
+
+from collections.abc import Callable, Sequence
+
+from pennyred.gate.issuers.keyring import PrepareKeys, all_known
+from pennyred.gate.judging.allowances import Freebies
+from pennyred.gate.judging.bad_stamps import BadStamps, Barring
+from pennyred.gate.judging.former_aliases import FormerNames
+from pennyred.gate.judging.grants import NothingWanted, Wanting
+from pennyred.gate.judging.stamps import Examiner
+from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing, begin, judge_stamps, stamps_to_judge
+from pennyred.gate.letterbox import Envelope, Letter
+from pennyred.gate.policy import GatePolicy
+from pennyred.gate.ports import AllowanceBook, Authenticator, WantedBook
+from pennyred.postage.verdict import LicenceCache
+
+
+class Judging:
+    """What it takes to judge letters, and what was learned from those before."""
+
+    def __init__(
+        self,
+        *,
+        random_bytes: Callable[[int], bytes],
+        wanted: WantedBook | None = None,
+        prepare_keys: PrepareKeys = all_known,
+        former: FormerNames | None = None,
+        bad_stamps: BadStamps | None = None,
+    ) -> None:
+        self.wanted: WantedBook = wanted or NothingWanted()
+        self._random_bytes = random_bytes
+        self._prepare_keys = prepare_keys
+        self._former = former
+        self._bad_stamps = bad_stamps
+        self._licences = LicenceCache()
+
+    async def judge(
+        self,
+        letter: Letter,
+        envelope: Envelope,
+        policy: GatePolicy,
+        authenticator: Authenticator,
+        allowances: AllowanceBook,
+        *,
+        now: int,
+    ) -> tuple[Judgement, Wanting, Freebies]:
+        """Where each recipient stands before an office is asked; and what was used up of what is counted."""
+        judgement = begin(letter, envelope, policy, now=now)
+        freebies = Freebies(allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
+        wanting = Wanting(self.wanted, authenticator, policy, letter, envelope, freebies, now)
+        await wanting.look(judgement)
+        source = envelope.source_ip if envelope.source_known else ""
+        barring = Barring(policy, self._licences, self._bad_stamps, source, self._draw)
+        stamps = barring.worth_asking(stamps_to_judge(judgement))
+        # By the widest that one customer has: of an IPv6 /48 he could ask under 65,536 names.
+        keys = await self._prepare_keys(stamps, judgement.networks[-1] if judgement.networks else "")
+        judge_stamps(judgement, letter, policy, self._licences, now=now, keys=keys, barring=barring)
+        if self._former is not None:
+            examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now, barring, keys.undecided)
+            await self._former.recall(judgement, examiner)
+        barring.close()
+        return judgement, wanting, freebies
+
+    async def note_paid(self, paid: Sequence[Standing], day: int) -> None:
+        """These recipients have had their letter, and a stamp was taken for each."""
+        if self._former is not None:
+            await self._former.note(paid, day)
+
+    def _draw(self) -> int:
+        return self._random_bytes(1)[0]

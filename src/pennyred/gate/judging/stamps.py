@@ -1,0 +1,124 @@
+"""The stamps that a letter offers for one recipient: which hold, which may have paid for it before, which are bad.
+
+All that can be said of them offline. Whether one was spent, or has paid this very letter, only its office knows.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from pennyred.gate.issuers.keyring import Selector
+from pennyred.gate.judging.bad_stamps import Barring
+from pennyred.gate.letterbox import Letter
+from pennyred.gate.policy import GatePolicy
+from pennyred.postage.address import Recipient
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.stamp import Stamp
+from pennyred.postage.verdict import LicenceCache, Verdict, is_bound, is_signed, judge_parsed
+
+BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
+"""What counts as a bad stamp: what costs a check of a signature for nothing, and what is no stamp at all.
+
+Not what happens to honest letters: those too late or too early, paid too little, made out to somebody else, altered
+on the way (mailing lists do that), or of a version, or an office, that only others know.
+"""
+
+Offer = tuple[Stamp, Reason]
+"""A stamp to ask an office about, and what the recipient is called once it has paid; or what is wrong with it."""
+
+
+def flaw_of(reason: Reason) -> Reason | None:
+    """What is wrong with a stamp that is only asked about because it may have paid this very letter before.
+
+    None where it may be held anew. So may one that has expired by this gate's clock: its office has a clock, too.
+    """
+    return reason if reason.kind is Kind.DUE and reason is not Reason.EXPIRED else None
+
+
+def selector_of(stamp: Stamp) -> Selector:
+    """The office's key that a stamp's licence names."""
+    return stamp.issuer, stamp.licence.selector
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found out about one recipient's stamps."""
+
+    reason: Reason
+    """Of the first that may pay, else of the last one looked at."""
+    good: list[Offer] = field(default_factory=list)
+    flawed: list[Offer] = field(default_factory=list)
+    is_undecided: bool = False
+    """Whether one hangs on an office's key of which nobody can say just now whether it counts."""
+    is_barred: bool = False
+    """Whether one was not looked at, or found bad, when too many bad ones had come: then the letter has to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Looks at the stamps of one letter."""
+
+    letter: Letter
+    header_hash: bytes
+    policy: GatePolicy
+    licences: LicenceCache
+    now: int
+    barring: Barring
+    undecided: Collection[Selector] = ()
+
+    def examine(self, stamps: Sequence[Stamp], names: Sequence[Recipient], price: int, otherwise: Reason) -> Found:
+        """Judge what is made out to one of these names; without any, the reason is `otherwise`."""
+        found = Found(otherwise)
+        for stamp in stamps:
+            account = self.barring.account_of(stamp)
+            if not self.barring.may_look(account):
+                # Another of its stamps must not pay either: the one passed over may have, in an earlier attempt.
+                return Found(otherwise, is_barred=True)
+            verdict = self._judge(stamp, names, price)
+            found.reason = verdict.reason
+            if flaw_of(verdict.reason) is None:
+                found.good.append((stamp, verdict.reason))
+            elif verdict.reason is Reason.BAD_LICENCE and selector_of(stamp) in self.undecided:
+                found.is_undecided = True
+            elif self._is_bound(verdict, names, found):
+                is_whole = is_signed(stamp, issuers=self.policy.issuers, licences=self.licences)
+                found.flawed += [(stamp, verdict.reason)] if is_whole else []
+                if verdict.reason in BAD or not is_whole:
+                    found.is_barred |= self._count_bad(stamp)
+            elif verdict.reason in BAD:
+                found.is_barred |= self._count_bad(stamp)
+        if found.good:
+            found.reason = found.good[0][1]
+        return found
+
+    def _count_bad(self, stamp: Stamp) -> bool:
+        """Whether so many bad ones had come before that it was only looked at by chance."""
+        account = self.barring.account_of(stamp)  # by now it is known whether the licence holds
+        is_barred = self.barring.is_barred(account)
+        self.barring.note(account, 1)
+        return is_barred
+
+    def _judge(self, stamp: Stamp, names: Sequence[Recipient], price: int) -> Verdict:
+        return judge_parsed(
+            stamp,
+            header=self.letter.header,
+            header_hash=self.header_hash,
+            body_hash=self.letter.body_hash,
+            recipients=names,
+            issuers=self.policy.issuers,
+            now=self.now,
+            price=price,
+            licences=self.licences,
+            strict_body=self.policy.strict_body,
+        )
+
+    def _is_bound(self, verdict: Verdict, names: Sequence[Recipient], found: Found) -> bool:
+        if verdict.reason is Reason.BAD_LICENCE and any(reason is Reason.BAD_LICENCE for _, reason in found.flawed):
+            return False  # anybody can sign those, and each costs a check: of each recipient the first will do
+        return is_bound(
+            verdict,
+            header=self.letter.header,
+            header_hash=self.header_hash,
+            recipients=names,
+            issuers=self.policy.issuers,
+            retired=self.policy.retired,
+        )

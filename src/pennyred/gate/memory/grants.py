@@ -1,0 +1,120 @@
+"""What is asked of correspondents and permits in a letter's life: all grants of all its recipients, in one reading."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pennyred.gate.memory.bounces import ADDRESS_COUNTER, BOUNCE_COUNTER, MOST_TO_ADDRESS, bounce_grants
+from pennyred.gate.memory.correspondents import REPLY_COUNTER, Hasher, correspondent_grant, reply_grants
+from pennyred.gate.memory.permits import EXPECTED_COUNTER, SECONDS_PER_DAY, permit_grants, window_grants
+from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.grants import BOUNCES_MAX, EXPECTED_LETTERS_MAX, REPLIES_MAX, Grant
+from pennyred.storage.groupcommit import GroupCommit
+from pennyred.storage.statements import Connection
+
+_IS_ANY = (
+    "SELECT EXISTS (SELECT 1 FROM correspondent) OR EXISTS (SELECT 1 FROM sent)"
+    " OR EXISTS (SELECT 1 FROM permit) OR EXISTS (SELECT 1 FROM expected) OR EXISTS (SELECT 1 FROM bounce_address)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    recipients: Sequence[Sequence[str]]
+    claims: Claims
+    now: int
+
+
+class WantedBook:
+    """Implements `gate.ports.WantedBook`; reads by a connection of its own, so that no letter waits for a writer.
+
+    Raises Unavailable when the state does not answer.
+    """
+
+    def __init__(self, readers: GroupCommit[Connection], commits: GroupCommit[Connection], hasher: Hasher) -> None:
+        self._readers = readers
+        self._commits = commits
+        self._hasher = hasher
+        self.is_in_use = False
+        """Whether anything stood in it for anybody when it was last read; it is not asked again once it did."""
+
+    async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:
+        """For each recipient, given by the names its rules may stand under, what lets this letter in free."""
+        return await self._readers.answer(self._grants, _Question(recipients, claims, now), weight=len(recipients))
+
+    async def use(self, counters: Sequence[bytes]) -> bool:
+        """Count a use of each, if all have one left; else count none and answer False."""
+        return await self._commits.answer(_use, counters, weight=len(counters))
+
+    async def give_back(self, counters: Sequence[bytes]) -> None:
+        """Uncount what `use` counted: the letter was not delivered."""
+        await self._commits.run(lambda connection: _raise(connection, counters, -1))
+
+    def _grants(self, connection: Connection, questions: Sequence[_Question]) -> list[list[list[Grant]]]:
+        if not self.is_in_use:
+            ((is_any,),) = connection.execute(_IS_ANY).fetchall()
+            self.is_in_use = bool(is_any)
+        return [[self._of(connection, users, one) for users in one.recipients] for one in questions]
+
+    def _of(self, connection: Connection, users: Sequence[str], question: _Question) -> list[Grant]:
+        claims, day = question.claims, question.now // SECONDS_PER_DAY
+        found: list[Grant] = []
+        if claims.author is not None:
+            known = correspondent_grant(connection, self._hasher, users, claims.author.canonical, day)
+            found += [known] if known else []
+        if claims.replied_to:
+            found += reply_grants(connection, self._hasher, users, claims.replied_to, day)
+        if claims.is_null:
+            found += bounce_grants(connection, self._hasher, users, claims, day)
+        found += permit_grants(connection, users, claims, day)
+        return found + window_grants(connection, users, question.now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    """Where uses of one kind are counted: a table's column, by its key, and up to what."""
+
+    table: str
+    key: str
+    column: str
+    most: str
+    """As SQL."""
+
+
+_COUNTERS = {
+    REPLY_COUNTER: _Counter("sent", "letter", "used", str(REPLIES_MAX)),
+    BOUNCE_COUNTER: _Counter("sent", "letter", "bounced", str(BOUNCES_MAX)),
+    ADDRESS_COUNTER: _Counter("bounce_address", "address", "used", MOST_TO_ADDRESS),
+    EXPECTED_COUNTER: _Counter("expected", "id", "used", str(EXPECTED_LETTERS_MAX)),
+}
+
+
+def _use(connection: Connection, requests: Sequence[Sequence[bytes]]) -> list[bool]:
+    answers = []
+    for counters in requests:
+        is_left = all(_is_left(connection, counter) for counter in counters)
+        if is_left:
+            _raise(connection, counters, 1)
+        answers.append(is_left)
+    return answers
+
+
+def _is_left(connection: Connection, counter: bytes) -> bool:
+    """Whether there is a use left; of what was forgotten meanwhile there is none."""
+    kind, key = _read(counter)
+    statement = f"SELECT {kind.column} < {kind.most} FROM {kind.table} WHERE {kind.key} = ?"  # noqa: S608 - ours
+    rows: Any = connection.execute(statement, (key,)).fetchall()
+    return bool(rows and rows[0][0])
+
+
+def _raise(connection: Connection, counters: Sequence[bytes], by: int) -> None:
+    for counter in counters:
+        kind, key = _read(counter)
+        more = f"{kind.column} + ?1"
+        statement = f"UPDATE {kind.table} SET {kind.column} = CASE WHEN {more} > 0 THEN {more} ELSE 0 END"  # noqa: S608
+        connection.execute(f"{statement} WHERE {kind.key} = ?2", (by, key))
+
+
+def _read(counter: bytes) -> tuple[_Counter, bytes | int]:
+    kind, name = counter[:1], counter[1:]
+    return _COUNTERS[kind], int.from_bytes(name, "big") if kind == EXPECTED_COUNTER else name

@@ -1,0 +1,302 @@
+"""The mail servers behind the gate, one or several: the first that is healthy in the order of the settings is used.
+
+Not one after another, unless that is asked for: a first one that does all the work while the second waits is what MX
+preference means, and what a second one that is smaller, or further away, needs. Another one is tried only as long as
+MAIL has not been accepted; no letter's content ever goes to two within one attempt (`delivery`).
+
+A mail server is down when it cannot be reached (no connection, no greeting, no EHLO). That only makes it less liked: it
+is asked again on the side once its wait is over, and where all are down, the one whose wait ends first is tried.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pennyred.gate.upstream import deadlines
+from pennyred.gate.upstream.capabilities import NO_NEEDS, Needs, meeting
+from pennyred.gate.upstream.connection import Connection
+from pennyred.gate.upstream.dialogue import unavailable
+from pennyred.gate.upstream.endpoint import Capabilities, UpstreamOptions
+from pennyred.gate.upstream.identity import ClientIdentity
+from pennyred.gate.upstream.member import Member, UpstreamStatus
+from pennyred.gate.upstream.pool import UpstreamPool
+from pennyred.gate.upstream.racing import Unreachable
+from pennyred.gate.upstream.slots import NOBODY, PoolExhausted, Source
+from pennyred.postage.errors import Unavailable
+
+_FIRST_ANSWERS_SECONDS = 2.0
+"""At the start, for what all of them offer; after that, whoever has answered is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """For whom a connection is, and on whose account."""
+
+    client: ClientIdentity
+    source: Source
+    is_fresh: bool
+
+
+class Upstreams:
+    """Lends connections that have said EHLO and know their client. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        options: Sequence[UpstreamOptions],
+        log: Any,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        is_spread: bool = False,
+    ) -> None:
+        self._members = [
+            Member(UpstreamPool(one, clock=clock, random=random, log=log), one.endpoint.name) for one in options
+        ]
+        self._log = log
+        self._clock = clock
+        self._random = random
+        self._is_spread = is_spread
+        self._turn = 0
+        self._down = 0
+        self._met_of: list[Capabilities] = []
+        self._met: Capabilities | None = None
+        self._learning: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_lmtp(self) -> bool:
+        """Whether they answer for each recipient; they are all alike in that."""
+        return self._members[0].pool.options.endpoint.is_lmtp
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether there is more than one."""
+        return len(self._members) > 1
+
+    @property
+    def open_count(self) -> int:
+        """Connections open or being opened, idle ones included."""
+        return sum(member.pool.open_count for member in self._members)
+
+    @property
+    def idle_count(self) -> int:
+        """Connections ready to be used."""
+        return sum(member.pool.idle_count for member in self._members)
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What each of those that are up offers, as far as it is known; None where nothing is."""
+        if not self.is_choice:
+            return self._members[0].pool.capabilities
+        of_all = [(one.health, one.pool.capabilities) for one in self._members]
+        known = [offered for health, offered in of_all if offered is not None and health.is_up]
+        known = known or [offered for _, offered in of_all if offered is not None]
+        if known != self._met_of:
+            self._met_of, self._met = known, meeting(known) if known else None
+        return self._met
+
+    async def acquire(
+        self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, needs: Needs = NO_NEEDS
+    ) -> Connection:
+        """A connection on which MAIL may be said for `client`; `is_fresh` asks for a new one.
+
+        It goes on the account of `source`. Raises `Unavailable` where none can be had, or `connection.Refused` where a
+        mail server refuses the client.
+        """
+        wanted = _Wanted(client, source, is_fresh=is_fresh)
+        if not self._down and not self.is_choice:
+            return await self._acquire_from(self._members[0], wanted)
+        trouble: Unavailable | None = None
+        busy: Member | None = None
+        if 0 < self._down < len(self._members):
+            self._probe_due()
+        for member in self._in_order():
+            try:
+                # Each has a part of the client's patience: else one that is silent would leave the next ones none.
+                async with asyncio.timeout(deadlines.CLIENTS_SECONDS / len(self._members)):
+                    connection = await self._acquire_from(member, wanted, is_modest=True)
+            except PoolExhausted as error:
+                busy = busy or member
+                trouble = error
+                continue
+            except Unavailable as error:
+                trouble = error
+                continue
+            except TimeoutError:
+                trouble = unavailable(f"{member.name} takes too long")
+                self._failed(member, trouble)
+                continue
+            if self._may_have(connection, needs):
+                return connection
+            member.pool.release(connection)
+            trouble = unavailable(f"{member.name} does not offer what the envelope asks for")
+        if busy is not None:
+            # None of them has one to spare: somebody has to make room at the one that is liked best.
+            connection = await self._acquire_from(busy, wanted)
+            if self._may_have(connection, needs):
+                return connection
+            busy.pool.release(connection)
+        assert trouble is not None
+        raise trouble
+
+    def pass_over(self, connection: Connection, trouble: Unavailable) -> bool:
+        """What was asked came to nothing, by no fault of its client's: whether there is another address to try."""
+        return self._pool_of(connection).pass_over(connection, trouble)
+
+    def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
+        """Whoever uses it waits for its client; `recall` tells that somebody else has its place, perhaps at once."""
+        self._pool_of(connection).rest(connection, recall)
+
+    def resume(self, connection: Connection) -> None:
+        """Its user goes on."""
+        self._pool_of(connection).resume(connection)
+
+    def release(self, connection: Connection) -> None:
+        """Take back a connection whose transaction has ended."""
+        self._pool_of(connection).release(connection)
+
+    def reset(self, connection: Connection) -> None:
+        """Take back a connection in the middle of a transaction: RSET in the background, then idle."""
+        self._pool_of(connection).reset(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection that is not to be used again."""
+        self._pool_of(connection).discard(connection)
+
+    async def learn(self) -> Capabilities | None:
+        """What they offer; asks them where nothing is known. None where nobody answers, or is worth asking just now."""
+        if self.capabilities is None:
+            if self._learning is None:
+                self._learning = self._spawn(self._ask())
+            await asyncio.wait([self._learning], timeout=deadlines.HELLO_SECONDS)
+        return self.capabilities
+
+    def relearn(self) -> None:
+        """Ask them on the side what they offer now; what was known counts until they have answered."""
+        for member in self._members:
+            self._spawn(self._renew(member))
+
+    def status(self) -> list[UpstreamStatus]:
+        """How it stands with each of them, as far as this worker knows."""
+        return [
+            UpstreamStatus(one.name, one.health.is_up, one.pool.open_count, one.pool.idle_count)
+            for one in self._members
+        ]
+
+    def look(self) -> None:
+        """See on the side whether they can be reached, those of which no open connection says so already."""
+        now = self._clock()
+        for member in self._members:
+            is_unknown = member.health.is_up and not member.pool.open_count
+            if is_unknown or member.health.is_due(now):
+                self._probe(member)
+            else:
+                member.pool.look()
+
+    async def close(self) -> None:
+        """Close what is idle and end what runs in the background; what is lent is closed when it comes back."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for member in self._members:
+            await member.pool.close()
+
+    def _in_order(self) -> Iterator[Member]:
+        """Whom to try: those that are up, then of the others the one that is soonest worth it."""
+        tried = []
+        for member in self._liked():
+            if member.health.is_up:
+                tried.append(member)
+                yield member
+        left = [member for member in self._members if member not in tried]
+        if left:
+            yield min(left, key=lambda member: member.health.retry_at)
+
+    def _liked(self) -> list[Member]:
+        """All of them, as the settings say; to spread, each is the first in turn."""
+        if not self._is_spread:
+            return self._members
+        self._turn = (self._turn + 1) % len(self._members)
+        return self._members[self._turn :] + self._members[: self._turn]
+
+    async def _acquire_from(self, member: Member, wanted: _Wanted, *, is_modest: bool = False) -> Connection:
+        try:
+            connection = await member.pool.acquire(
+                wanted.client, wanted.source, is_fresh=wanted.is_fresh, is_modest=is_modest
+            )
+        except Unreachable as error:
+            self._failed(member, error)
+            raise
+        if not (member.health.is_up or connection.is_reused):
+            self._succeeded(member)
+        return connection
+
+    def _may_have(self, connection: Connection, needs: Needs) -> bool:
+        """Whether an envelope may go there: else another that could take it would be what the client hears of.
+
+        What nobody offers is passed on all the same: then the refusal is the truth.
+        """
+        if needs is NO_NEEDS or needs.are_met_by(connection.capabilities):
+            return True
+        offers = [member.pool.capabilities for member in self._members]
+        return not any(needs.are_met_by(offered) for offered in offers if offered is not None)
+
+    def _failed(self, member: Member, error: Unavailable) -> None:
+        self._down += member.failed(error, self._clock(), self._random, self._log)
+
+    def _succeeded(self, member: Member) -> None:
+        self._down -= member.succeeded(self._clock(), self._log)
+
+    def _pool_of(self, connection: Connection) -> UpstreamPool:
+        return next(member.pool for member in self._members if member.pool.options is connection.options)
+
+    def _probe_due(self) -> None:
+        """See on the side whether those whose wait is over are back: no client has to wait for one that is not."""
+        now = self._clock()
+        for member in self._members:
+            if member.health.is_due(now):
+                self._probe(member)
+
+    def _probe(self, member: Member) -> asyncio.Task[None]:
+        """Whoever sees to it already, or now begins to."""
+        if member.probe is None:
+            member.probe = self._spawn(self._reach(member))
+        return member.probe
+
+    async def _renew(self, member: Member) -> None:
+        if member.probe is not None:
+            await asyncio.wait([member.probe])  # it may have been told what counts no more
+        member.pool.renew()
+        await asyncio.wait([self._probe(member)])
+
+    async def _reach(self, member: Member) -> None:
+        try:
+            await member.pool.reach()
+        except Unreachable as error:
+            self._failed(member, error)
+        except Unavailable:
+            pass  # all its connections are in use, or the gate is shutting down: nothing is known
+        else:
+            self._succeeded(member)
+        finally:
+            member.probe = None
+
+    async def _ask(self) -> None:
+        try:
+            now = self._clock()
+            asked = [one for one in self._members if one.health.is_up or one.health.is_due(now)]
+            asking = {self._probe(member) for member in asked}
+            if asking:
+                _, asking = await asyncio.wait(asking, timeout=_FIRST_ANSWERS_SECONDS)
+            while asking and self.capabilities is None:
+                _, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._learning = None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,154 @@
+"""The office's routes for gates elsewhere: hold, settle, void (CONTRACT: HTTP), by a receiver's token.
+
+Who holds a token is a receiver: it may redeem for its domains, and settle or void what it holds itself; the ledger sees
+to both. It is nobody's sender, and no admin. Every stamp is verified here: of a gate nothing is believed.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Request, Router, post
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.handlers import BaseRouteHandler
+from litestar.params import Body
+
+from pennyred.http import messages, redemptions
+from pennyred.http.admission import GUEST, Guest
+from pennyred.http.tokens import BadToken
+from pennyred.office.api import examples
+from pennyred.office.api.problems import TooOften, described
+from pennyred.office.api.repeats import Caller, Key, require_same
+from pennyred.office.ledger.callers import Receiver
+from pennyred.office.ledger.protocol import StampKey
+from pennyred.office.office import Office
+from pennyred.office.redeeming import LedgerRedeemer
+from pennyred.postage.redemption import Hold, HoldOutcome, SettleOutcome
+
+SCHEME = "receiver"
+PROOFS_PER_MINUTE = 20
+"""From one network: each makes this office ask the DNS."""
+_OK = 200
+_PAID = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
+
+Asked = Request[Any, Any, State]
+HoldBody = Annotated[redemptions.HoldRequest, Body(examples=examples.HOLD)]
+DomainBody = Annotated[messages.DomainRequest, Body(examples=examples.DOMAIN)]
+SettleBody = Annotated[redemptions.SettleRequest, Body(examples=examples.SETTLE)]
+VoidBody = Annotated[redemptions.VoidRequest, Body(examples=examples.VOID)]
+
+
+async def require_receiver(connection: ASGIConnection[Any, Any, Any, State], handler: BaseRouteHandler) -> None:  # noqa: ARG001 - a guard's shape
+    """Note whose token the request has, as `state.receiver`; raises `BadToken`.
+
+    A guard, so that nothing of a stranger's body is read.
+    """
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise BadToken("say who you are: Authorization: Bearer <the token that `pennyred receiver add` printed>")
+    receiver = await connection.app.state.office.receiver(token)
+    if receiver is None:
+        raise BadToken("no receiver here has this token")
+    connection.state.receiver = receiver
+    guest: Guest | None = connection.scope.get("state", {}).get(GUEST)
+    if guest is not None and connection.client is not None:
+        guest.vouch(connection.client.host)
+
+
+@post("/hold", status_code=_OK, responses=described(400, 401, 422))
+async def hold(request: Asked, state: State, data: HoldBody, idempotency_key: Key = None) -> redemptions.HoldResponse:
+    """Reserve the price of stamps; those of one group are held together or not at all.
+
+    Repeated with the same `tx`, it answers the same. A stamp that was spent comes with what it was used for first, and
+    the office's receipt of that.
+    """
+    redeemer = await _redeemer(request, idempotency_key)
+    holds = [redemptions.read_hold(item) for item in data.holds]
+    answers = await redeemer.hold(holds, lease_seconds=data.lease_seconds)
+    spent = [one for one, answer in zip(holds, answers, strict=True) if answer.outcome is HoldOutcome.SPENT]
+    receipts = dict(zip(map(_key, spent), await _receipts(state.office, [_key(one) for one in spent]), strict=True))
+    return redemptions.HoldResponse(
+        [
+            redemptions.write_hold_answer(answer, receipts.get(_key(one), ""))
+            for one, answer in zip(holds, answers, strict=True)
+        ]
+    )
+
+
+@post("/settle", status_code=_OK, responses=described(400, 401, 422))
+async def settle(
+    request: Asked, state: State, data: SettleBody, idempotency_key: Key = None
+) -> redemptions.SettleResponse:
+    """Take the price of stamps that are held: the mail server has said 250. Repeated, it answers the same.
+
+    Each that is settled comes with the office's receipt.
+    """
+    redeemer = await _redeemer(request, idempotency_key)
+    settles = [redemptions.read_settle(item) for item in data.settles]
+    outcomes = await redeemer.settle(settles)
+    done = [
+        (one.account, one.expiry_day, one.serial)
+        for one, outcome in zip(settles, outcomes, strict=True)
+        if outcome in _PAID
+    ]
+    receipts = iter(await _receipts(state.office, done))
+    return redemptions.SettleResponse(
+        [redemptions.SettleResult(outcome, next(receipts) if outcome in _PAID else "") for outcome in outcomes]
+    )
+
+
+@post("/void", status_code=_OK, responses=described(400, 401, 422))
+async def void(request: Asked, data: VoidBody, idempotency_key: Key = None) -> redemptions.VoidResponse:
+    """Give back the price of stamps held under this `tx`: the letter was not delivered. May be repeated."""
+    redeemer = await _redeemer(request, idempotency_key)
+    outcomes = await redeemer.void([redemptions.read_void(item) for item in data.voids])
+    return redemptions.VoidResponse([redemptions.VoidResult(outcome) for outcome in outcomes])
+
+
+@post(
+    "/v1/receivers/me/domains",
+    status_code=_OK,
+    responses=described(400, 401, 403, 429),
+    security=[{SCHEME: []}],
+    tags=["gates"],
+    guards=[require_receiver],
+)
+async def prove_domain(request: Asked, state: State, data: DomainBody) -> messages.ReceiverView:
+    """Redeem for one more domain, whose DNS says that this receiver may: a TXT record at `_postage.<domain>`.
+
+    Asked without the record, the refusal says what to publish.
+    """
+    office: Office = state.office
+    receiver: Receiver = request.state.receiver
+    if not state.proofs.take(request.client.host if request.client else "", now=office.now):
+        raise TooOften(f"at most {PROOFS_PER_MINUTE} domains a minute are looked up for one network")
+    domains = await office.prove_domain(receiver, data.domain)
+    return messages.ReceiverView(receiver.name, list(domains))
+
+
+def redemption_routes() -> Router:
+    """The routes, below `/v1/redemptions`."""
+    return Router(
+        "/v1/redemptions",
+        route_handlers=[hold, settle, void],
+        security=[{SCHEME: []}],
+        request_max_body_size=redemptions.BODY_BYTES_MAX,
+        tags=["gates"],
+        guards=[require_receiver],
+    )
+
+
+async def _redeemer(request: Asked, key: str | None) -> LedgerRedeemer:
+    """On behalf of whose token the request has."""
+    office: Office = request.app.state.office
+    receiver: Receiver = request.state.receiver
+    await require_same(request, Caller(office, f"receiver {receiver.name}"), key)
+    return office.redeemer(receiver)
+
+
+async def _receipts(office: Office, stamps: Sequence[StampKey]) -> list[str]:
+    return await office.receipts.of(stamps) if stamps else []
+
+
+def _key(one: Hold) -> StampKey:
+    return one.stamp.account, one.stamp.expiry_day, one.stamp.serial
