@@ -15,8 +15,8 @@ from aiohttp import web
 from stationery import NOW, Stationery
 
 from pennyred.gate.ports import Redeemer
-from pennyred.http import abilities
 from pennyred.http import redemptions as wire
+from pennyred.http.messages import ABILITIES, INTRODUCTION_PATH
 from pennyred.office.checking import StampChecker
 from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.redeeming import LedgerRedeemer
@@ -47,7 +47,7 @@ class RedeemingOffice:
     """Verb and number of items, of each."""
     leases: list[int] = field(default_factory=list)
     connections: set[Any] = field(default_factory=set)
-    abilities: list[str] | None = field(default_factory=lambda: list(abilities.OWN))
+    abilities: list[str] | None = field(default_factory=lambda: list(ABILITIES))
     """What it says of itself; None: it is of a release that knew of none, and refuses what it does not know."""
     introductions: int = 0
     """How often it was asked who it is."""
@@ -76,7 +76,7 @@ class RedeemingOffice:
         app = web.Application(client_max_size=wire.BODY_BYTES_MAX)
         for verb in ("hold", "settle", "void"):
             app.router.add_post(f"/v1/redemptions/{verb}", self._answer)
-        app.router.add_get(abilities.PATH, self._introduce)
+        app.router.add_get(INTRODUCTION_PATH, self._introduce)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode, Network
+from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
 from pennyred.gate.rules.recipients import Aliases, RecipientRules
+from pennyred.postage.networks import Network
 
 
 class Check(StrEnum):

@@ -21,6 +21,15 @@ class PublicKey(msgspec.Struct, frozen=True):
     key: str
 
 
+INTRODUCTION_PATH = "/.well-known/pennyred"
+FLAW = "flaw"
+"""Of `Issuer.abilities`: a hold may say what is wrong with its stamp (`postage.redemption.Hold.flaw`)."""
+ABILITIES = (FLAW,)
+"""What an office of this release says of itself."""
+REVOKED_MAX = 1000
+"""Licences on one page of those that count no more."""
+
+
 class Issuer(msgspec.Struct, frozen=True):
     """`GET /.well-known/pennyred`."""
 
@@ -28,7 +37,7 @@ class Issuer(msgspec.Struct, frozen=True):
     keys: list[PublicKey]
     price: int
     abilities: list[str] = []
-    """What gates may ask for that offices of earlier releases do not understand (`http.abilities`)."""
+    """What gates may ask for that offices of earlier releases do not understand (`ABILITIES`)."""
 
 
 class OpenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,10 +11,10 @@ from passing_time import let_pass
 from redeeming_office import TOKEN, RedeemingOffice
 from stationery import DAY, LETTER
 
+from pennyred.gate.issuers.abilities import read_abilities
 from pennyred.gate.issuers.asking import Asker, Patience, RequestRefused
 from pennyred.gate.issuers.http import HttpRedeemer
 from pennyred.http import redemptions
-from pennyred.http.abilities import read_abilities
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX
 from pennyred.postage.reasons import Reason

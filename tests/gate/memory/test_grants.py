@@ -13,9 +13,9 @@ from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.grants import CORRESPONDENT_DAYS, EXPECTED_LETTERS_MAX, REPLIES_MAX, REPLY_DAYS, holds
-from pennyred.gate.rules.policy import parse_source
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.networks import parse_source
 from pennyred.postage.reasons import Reason
 
 SECONDS_PER_DAY = 86_400

@@ -20,13 +20,12 @@ from pennyred.gate.rules.policy import (
     canonical_or_none,
     counted_sources,
     exempt_rule,
-    parse_source,
     reply_claims,
-    source_networks,
     window_claims,
 )
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.networks import parse_source, source_networks
 from pennyred.postage.reasons import Reason
 
 HOME = ip_network("192.0.2.0/24")

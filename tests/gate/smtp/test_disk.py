@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from smtp_gate import FakeDesk, Gate
 
 from pennyred.gate.smtp.disk import BY_RIGHT_OCTETS, SpoolDisk
+from pennyred.gate.smtp.sources import NOBODY, source_of
 from pennyred.gate.smtp.spool import SpoolLimits
-from pennyred.gate.upstream.slots import NOBODY, source_of
 
 MB = 1024 * 1024
 ANN, BOB = source_of("192.0.2.1"), source_of("2001:db8::1")

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smtp_gate import eventually
 
+from pennyred.gate.smtp.sources import NOBODY, Source, source_of
 from pennyred.gate.upstream import slots
-from pennyred.gate.upstream.slots import NOBODY, PoolExhausted, Slot, Slots, Source, source_of
+from pennyred.gate.upstream.slots import PoolExhausted, Slot, Slots
 
 ANN, BOB, CARL = (source_of(f"192.0.2.{last}") for last in (1, 2, 3))
 

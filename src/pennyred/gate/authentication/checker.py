@@ -26,9 +26,9 @@ from pennyred.gate.authentication.spf import check_spf
 from pennyred.gate.authentication.turns import Turns
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.rules.authentication import Authentication, Finding, Result
-from pennyred.gate.rules.policy import parse_source, source_networks
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
+from pennyred.postage.networks import parse_source, source_networks
 
 TIMEOUT_SECONDS = 10.0
 THREADS = 64

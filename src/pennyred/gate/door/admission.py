@@ -1,19 +1,14 @@
-"""Who may come in: connections in all and of one network, bad stamps of one source.
+"""Who may come in: connections in all and of one network (`gate.smtp.sources`), bad stamps of one source.
 
-A network is one IPv4 address, or a /64 of IPv6. One IPv4 address is what one customer has: a wider net would let a
-neighbour at the same hoster lock another out. Of IPv6 every customer has a /64 at least, whose addresses cost nothing,
-and many have a /48, whose 65,536 networks cost nothing either: so that has a limit as well, of four times as many.
-Addresses cannot be forged: there is a TCP connection, or the word of a trusted front.
+The wider network of an IPv6 client has a limit as well, of four times as many. Addresses cannot be forged: there is a
+TCP connection, or the word of a trusted front.
 """
 
-import socket
-from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol
 
 from pennyred.gate.door.tally import WorkerTally
+from pennyred.gate.smtp.sources import Networks, is_within, network_of, wider_network_of
 
-Networks = Sequence[IPv4Network | IPv6Network]
 Ticket = tuple[int, int]
 """Where a client is counted."""
 _LOG_PAUSE_SECONDS = 60.0
@@ -92,24 +87,3 @@ class CountedBadStamps:
 
 def _name(source: str, account: str) -> bytes:
     return network_of(source) + b" " + account.encode()
-
-
-def network_of(address: str) -> bytes:
-    """What counts as one client, see above; of an IP address in text without zone."""
-    return socket.inet_pton(socket.AF_INET6, address)[:8] if ":" in address else address.encode()
-
-
-def wider_network_of(address: str) -> bytes:
-    """What an IPv6 address's network is a part of: the /48 that one customer may have whole. Of IPv4: nothing."""
-    return b"/48" + socket.inet_pton(socket.AF_INET6, address)[:6] if ":" in address else b""
-
-
-def is_within(address: str, networks: Networks) -> bool:
-    """Whether an address in text, or none, is in one of the networks."""
-    if not networks:
-        return False
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return False
-    return any(found in network for network in networks)

@@ -15,8 +15,8 @@ from pennyred.gate.door.gatehouse import Gatehouse
 from pennyred.gate.door.reception import LetterSink
 from pennyred.gate.smtp import replies
 from pennyred.gate.smtp.newlines import LetterStream, last_crs
+from pennyred.gate.smtp.sources import Source
 from pennyred.gate.smtp.spool import ReceivedLetter
-from pennyred.gate.upstream.slots import Source
 
 OCTETS_SMALL = 512
 """A chunk of fewer hardly brings a letter nearer, unless it is the last: it is counted with NOOP and the like."""

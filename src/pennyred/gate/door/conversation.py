@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
-from pennyred.gate.door.admission import Ticket, is_within
+from pennyred.gate.door.admission import Ticket
 from pennyred.gate.door.client import Client
 from pennyred.gate.door.gatehouse import Gatehouse
 from pennyred.gate.door.proxying import Peer
@@ -13,6 +13,7 @@ from pennyred.gate.door.reception import internal
 from pennyred.gate.door.wire import LineTooLong, Wire
 from pennyred.gate.letterbox import Reply
 from pennyred.gate.smtp import replies
+from pennyred.gate.smtp.sources import is_within
 from pennyred.gate.upstream.identity import plain_address
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason

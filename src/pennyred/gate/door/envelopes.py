@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pennyred.gate.door.admission import is_within
 from pennyred.gate.door.conversation import CONTROLS, Commands
 from pennyred.gate.door.formalities import Formalities, argument_of
 from pennyred.gate.door.gatehouse import Gatehouse
@@ -17,9 +16,9 @@ from pennyred.gate.door.proxying import Peer
 from pennyred.gate.door.wire import LINE_OCTETS_MAX
 from pennyred.gate.letterbox import Reply
 from pennyred.gate.smtp import path, replies
+from pennyred.gate.smtp.sources import NOBODY, Source, is_within, source_of
 from pennyred.gate.upstream.connection import Refused
 from pennyred.gate.upstream.identity import ClientIdentity
-from pennyred.gate.upstream.slots import NOBODY, Source, source_of
 from pennyred.gate.upstream.transaction import TooSlow, Transaction
 from pennyred.postage.errors import MalformedAddress, Unavailable
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from pennyred.gate.door.admission import Admission, is_within, network_of, wider_network_of
+from pennyred.gate.door.admission import Admission
 from pennyred.gate.door.one_policy import GivenUp
 from pennyred.gate.letterbox import GateDesk, HostName
 from pennyred.gate.smtp import replies
 from pennyred.gate.smtp.disk import SpoolDisk
 from pennyred.gate.smtp.memory import LetterMemory
 from pennyred.gate.smtp.seldom import Seldom
+from pennyred.gate.smtp.sources import is_within, network_of, wider_network_of
 from pennyred.gate.smtp.spool import SpoolLimits
 from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.endpoint import Capabilities

@@ -6,9 +6,9 @@ from pennyred.gate.door.gatehouse import Gatehouse
 from pennyred.gate.letterbox import Answer, Due, Duplicate, Envelope, Later, Relay
 from pennyred.gate.smtp import replies
 from pennyred.gate.smtp.newlines import LetterStream
+from pennyred.gate.smtp.sources import Source
 from pennyred.gate.smtp.spool import Problem, ReceivedLetter, Spool
 from pennyred.gate.upstream.delivery import LetterDelivery
-from pennyred.gate.upstream.slots import Source
 from pennyred.gate.upstream.transaction import Transaction
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason

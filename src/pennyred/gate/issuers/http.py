@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from pennyred.gate.issuers.abilities import Abilities
 from pennyred.gate.issuers.asking import Asker, RequestRefused
 from pennyred.gate.issuers.batching import Batcher, BatchLimits
 from pennyred.gate.issuers.doubtful import DoubtfulHolds
 from pennyred.http import redemptions
-from pennyred.http.abilities import FLAW, Abilities
-from pennyred.http.messages import RevocationsView
+from pennyred.http.messages import FLAW, REVOKED_MAX, RevocationsView
 from pennyred.http.redemptions import (
     BODY_BYTES_MAX,
     ITEMS_MAX,
@@ -28,7 +28,6 @@ from pennyred.http.redemptions import (
     VoidItem,
     VoidRequest,
 )
-from pennyred.office.ledger.protocol import PAGE_MAX
 from pennyred.postage.encoding import INTEGER_MAX, decode_base64
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX
@@ -186,7 +185,7 @@ def read_voided(octets: bytes) -> list[VoidOutcome]:
 def read_revocations(octets: bytes) -> Revocations:
     """An office's answer to which licences count no more; raises `Malformed`."""
     said = _decoded(octets, RevocationsView)
-    if len(said.revoked) > PAGE_MAX or not 0 <= said.last <= INTEGER_MAX:
+    if len(said.revoked) > REVOKED_MAX or not 0 <= said.last <= INTEGER_MAX:
         raise Malformed("not a post office's answer")
     return Revocations(tuple(decode_base64(one.encode(), length=32) for one in said.revoked), said.last)
 

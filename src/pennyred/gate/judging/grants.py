@@ -24,9 +24,10 @@ from pennyred.gate.rules.authentication import UNPROVEN, Authentication
 from pennyred.gate.rules.claims import Claims, read_claims
 from pennyred.gate.rules.grants import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
 from pennyred.gate.rules.permitaddress import has_tag, is_tag_for
-from pennyred.gate.rules.policy import Mode, Network, canonical_or_none, parse_source
+from pennyred.gate.rules.policy import Mode, canonical_or_none
 from pennyred.gate.rules.reports import BEGINNING_BYTES, read_report
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.networks import Network, parse_source
 from pennyred.postage.reasons import Reason
 
 

@@ -21,8 +21,6 @@ from pennyred.gate.rules.policy import (
     counted_sources,
     exempt_rule,
     is_surely_due,
-    parse_source,
-    source_networks,
     source_rule,
 )
 from pennyred.gate.rules.reports import looks_automatic
@@ -30,6 +28,7 @@ from pennyred.postage.address import Recipient
 from pennyred.postage.candidates import Candidates, find_candidates
 from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.letter import PASS_FIELD, Field
+from pennyred.postage.networks import parse_source, source_networks
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verdict import LicenceCache

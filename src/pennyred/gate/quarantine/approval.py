@@ -7,10 +7,10 @@ again; else anybody could use the name, so it holds for the network that the let
 from pennyred.gate.ports import PermitBook
 from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.claims import read_claims
-from pennyred.gate.rules.policy import parse_source, source_networks
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
+from pennyred.postage.networks import parse_source, source_networks
 
 DOMAINS_MAX = 20
 """Of those that vouch for a letter, as they are written down."""

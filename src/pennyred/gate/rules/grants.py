@@ -11,8 +11,8 @@ from ipaddress import IPv4Network, IPv6Network
 
 from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.claims import Claims
-from pennyred.gate.rules.policy import Address
 from pennyred.postage.address import Recipient
+from pennyred.postage.networks import Address
 from pennyred.postage.reasons import Reason
 
 _BATV = re.compile(r"prvs=[0-9]{4}[0-9a-f]{6}=(.+)", re.DOTALL)

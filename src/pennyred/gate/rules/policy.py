@@ -1,4 +1,4 @@
-"""Who needs no stamp, and by which rule; and under which names a source is counted.
+"""Who needs no stamp, and by which rule.
 
 Pure rules: addresses in, names out. What came free so far is counted elsewhere (`AllowanceBook`); here is only which
 counters a letter raises and how far each may go.
@@ -7,22 +7,15 @@ counters a letter raises and how far each may go.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Network
 
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.networks import Address, Network
 from pennyred.postage.reasons import Reason
-
-Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
 
 ALWAYS_FREE = frozenset({"postmaster", "abuse"})
 """Local parts that must be reachable by anybody: RFC 5321 section 4.5.1 and RFC 2142 section 4."""
-
-
-_REMEMBERED = 5_000
-"""Sources: a client comes again."""
 
 WIDE_PREFIX = 32
 """Of IPv6: what one provider has, and anybody who becomes one. It holds 65,536 networks of 48 bits."""
@@ -88,27 +81,6 @@ class AllowanceClaim:
     key: str
     count: int
     limit: int
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def parse_source(text: str) -> Address:
-    """The address of a client; an IPv4 address mapped into IPv6 is the IPv4 address. Raises `MalformedAddress`."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError as error:
-        raise MalformedAddress(f"not an IP address: {text[:64]!r}") from error
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def source_networks(source: Address) -> tuple[str, ...]:
-    """The names a source is counted under: its IPv4 /24, or its IPv6 /64 and /48.
-
-    A /64 is one customer's; a /48 is what one customer can be given (RFC 6177), so that changing the /64 buys little.
-    """
-    lengths = (24,) if isinstance(source, IPv4Address) else (64, 48)
-    return tuple(str(ip_network((source, length), strict=False)) for length in lengths)
 
 
 def counted_sources(domain: str, sending_domain: str, networks: Sequence[str]) -> tuple[str, ...]:

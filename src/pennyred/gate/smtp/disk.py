@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from pennyred.gate.upstream.slots import NOBODY, Source
+from pennyred.gate.smtp.sources import NOBODY, Source
 
 BY_RIGHT_OCTETS = 1024 * 1024
 """Of one letter, whatever others have; how much there is, is looked at once for so many."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pennyred.gate.smtp.sources import NOBODY, Source
 from pennyred.gate.upstream import deadlines
 from pennyred.gate.upstream.capabilities import NO_NEEDS, Needs, meeting
 from pennyred.gate.upstream.connection import Connection
@@ -22,7 +23,7 @@ from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.member import Member, UpstreamStatus
 from pennyred.gate.upstream.pool import UpstreamPool
 from pennyred.gate.upstream.racing import Unreachable
-from pennyred.gate.upstream.slots import NOBODY, PoolExhausted, Source
+from pennyred.gate.upstream.slots import PoolExhausted
 from pennyred.postage.errors import Unavailable
 
 _FIRST_ANSWERS_SECONDS = 2.0

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from pennyred.gate.smtp.sources import NOBODY, Source
 from pennyred.gate.upstream.addresses import Address
 from pennyred.gate.upstream.connection import Connection, NotTold
 from pennyred.gate.upstream.endpoint import Capabilities, IdentityMode, UpstreamOptions
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.opening import Opener
-from pennyred.gate.upstream.slots import NOBODY, PoolExhausted, Slots, Source
+from pennyred.gate.upstream.slots import PoolExhausted, Slots
 from pennyred.postage.errors import Unavailable
 
 _SWEEP_SECONDS = 5.0

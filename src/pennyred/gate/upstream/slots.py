@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pennyred.gate.door.admission import network_of, wider_network_of
+from pennyred.gate.smtp.sources import Source
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 
@@ -28,22 +28,6 @@ class PoolExhausted(Unavailable):
 
     def __init__(self, detail: str) -> None:
         super().__init__(Reason.UPSTREAM_UNAVAILABLE, f"upstream: {detail}")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """On whose behalf a connection is used; `NOBODY` has no share of its own, as it is many, or one of the house."""
-
-    network: bytes = b""
-    wider: bytes = b""
-
-
-NOBODY = Source()
-
-
-def source_of(address: str) -> Source:
-    """Of a client's IP address in text."""
-    return Source(network_of(address), wider_network_of(address))
 
 
 @dataclass(eq=False, slots=True)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from pennyred.gate.letterbox import Reply
 from pennyred.gate.smtp import path, replies
+from pennyred.gate.smtp.sources import NOBODY, Source
 from pennyred.gate.upstream import deadlines
 from pennyred.gate.upstream.capabilities import NO_NEEDS, Needs, needs_of
 from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.connection import Connection, NotTold, Refused
 from pennyred.gate.upstream.dialogue import require_word_on_letter, unavailable
 from pennyred.gate.upstream.identity import ClientIdentity
-from pennyred.gate.upstream.slots import NOBODY, Source
 from pennyred.postage.errors import Unavailable
 
 _TOO_LONG = "no answer for as long as a client waits"

@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Protocol
 
-from pennyred.gate.rules.policy import parse_source, source_networks
 from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.networks import parse_source, source_networks
 
 MINUTE_SECONDS = 60
 NETWORKS_MAX = 10_000

@@ -9,7 +9,7 @@ from litestar import Request, get, post
 from litestar.datastructures import State
 from litestar.params import Body, Parameter
 
-from pennyred.http import abilities, messages, tokens
+from pennyred.http import messages, tokens
 from pennyred.office.api import examples
 from pennyred.office.api.problems import TooOften, described
 from pennyred.office.api.repeats import Caller, Key, answered_once
@@ -35,7 +35,7 @@ def issuer(state: State) -> messages.Issuer:
     keys = [
         messages.PublicKey(selector, encode_base64(key).decode()) for selector, key in office.keys.public_keys.items()
     ]
-    return messages.Issuer(office.issuer, keys, office.price, list(abilities.OWN))
+    return messages.Issuer(office.issuer, keys, office.price, list(messages.ABILITIES))
 
 
 @get("/healthz", media_type="text/plain", responses=described(), tags=["everybody"])

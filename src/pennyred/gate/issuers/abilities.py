@@ -10,15 +10,11 @@ from collections.abc import Callable
 import msgspec
 
 from pennyred.gate.issuers.asking import Asker, RequestRefused
-from pennyred.http.messages import Issuer
+from pennyred.http.messages import INTRODUCTION_PATH, Issuer
 from pennyred.postage.errors import Malformed
 
-FLAW = "flaw"
-"""A hold may say what is wrong with its stamp (`postage.redemption.Hold.flaw`)."""
-OWN = (FLAW,)
 KEEP_SECONDS = 600.0
 """How long an answer is believed: offices are brought up to date, and set back."""
-PATH = "/.well-known/pennyred"
 
 
 class Abilities:
@@ -36,7 +32,7 @@ class Abilities:
         async with self._asking:  # whoever comes meanwhile has the same answer
             if self._clock() >= self._until:
                 try:
-                    self._known = await self._asker.get(PATH, read_abilities)
+                    self._known = await self._asker.get(INTRODUCTION_PATH, read_abilities)
                 except RequestRefused:  # not even this page
                     self._known = frozenset()
                 self._until = self._clock() + KEEP_SECONDS
