@@ -16,10 +16,10 @@ from pennyred.gate.letterbox import Answer, Delivered, Envelope, Fate, Reply
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import Refused
-from pennyred.gate.rules.authentication import UNPROVEN, Authentication
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.figures import Fact
 from pennyred.gate.rules.grants import Grant
+from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.gate.rules.policy import AllowanceClaim
 from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.postage.errors import Unavailable

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from pennyred.gate.judging.standing import Standing
 from pennyred.gate.letterbox import Envelope
 from pennyred.gate.policy import GatePolicy
-from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.authres import KEY, authentication_results_field, to_take_out
+from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.passes import mint_pass
 from pennyred.postage.letter import PASS_FIELD, Field, HeaderSection
 

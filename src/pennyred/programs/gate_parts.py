@@ -31,7 +31,7 @@ from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import Authenticator, Redeemer, Refusals, SettlementOutbox
 from pennyred.gate.rules.figures import Fact
 from pennyred.gate.rules.passes import PASS_OCTETS_MAX
-from pennyred.gate.smtp.memory import LetterMemory
+from pennyred.gate.smtp.memory_budget import LetterMemory
 from pennyred.gate.smtp.spool import SpoolLimits
 from pennyred.gate.timing import Stopwatch
 from pennyred.gate.upstream.choice import Upstreams

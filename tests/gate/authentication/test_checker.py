@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pennyred.gate.authentication.checker import Checker
-from pennyred.gate.rules.authentication import Authentication
+from pennyred.gate.rules.origin import Authentication
 
 SPF = "v=spf1 ip4:192.0.2.7 -all"
 

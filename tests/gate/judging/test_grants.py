@@ -10,8 +10,8 @@ from stationery import LETTER
 
 from pennyred.gate.letterbox import Due, Fate, Later, Relay
 from pennyred.gate.policy import Check
-from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.grants import Grant
+from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.permitaddress import mint_tag
 from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
 from pennyred.gate.rules.recipients import Aliases, RecipientRule, RecipientRules

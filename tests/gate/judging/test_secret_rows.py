@@ -21,8 +21,8 @@ from pennyred.gate.letterbox import Due, Later
 from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.permits import Kind, Permit
 from pennyred.gate.memory.store import GateState
-from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.permitaddress import mint_tag
 from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
 from pennyred.postage.address import canonical_recipient

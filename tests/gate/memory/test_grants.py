@@ -10,9 +10,9 @@ from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.permits import PERMITS_MAX, WINDOWS_MAX, Kind, Permit, TooMany
 from pennyred.gate.memory.recipientrules import StoredRule, stored_rules
 from pennyred.gate.memory.store import GateState
-from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.grants import CORRESPONDENT_DAYS, EXPECTED_LETTERS_MAX, REPLIES_MAX, REPLY_DAYS, holds
+from pennyred.gate.rules.origin import Authentication
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.networks import parse_source

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pennyred.gate.quarantine.approval import approve_sender, proven
-from pennyred.gate.rules.authentication import UNPROVEN, Authentication
+from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.postage.letter import parse_header
 
 LIST = b"From: Ann <ann@sender.example>\r\nList-Id: Tea\r\n lovers <Tea.lists.example>\r\n"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.gate.rules.authentication import Finding, Result
 from pennyred.gate.rules.authresults import FINDINGS_MAX, resinfos
+from pennyred.gate.rules.origin import Finding, Result
 
 findings = st.builds(
     Finding,

@@ -4,9 +4,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.grants import Grant, holds, holds_by_network, parents, sender_grants, users_of
+from pennyred.gate.rules.origin import Authentication
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.reasons import Reason
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pennyred.gate.authentication import dmarc
 from pennyred.gate.authentication.lookups import Lookups, Temporary, TooMany
 from pennyred.gate.authentication.registered import Registered
-from pennyred.gate.rules.authentication import Finding, Result
+from pennyred.gate.rules.origin import Finding, Result
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pennyred.gate.authentication.claims import read_claims, says_author_passes
 from pennyred.gate.authentication.fronts import is_plainly_signed
 from pennyred.gate.authentication.lookups import Lookups, Temporary
 from pennyred.gate.authentication.signatures import BodyHashes, HeaderField, Tags, Unverified
-from pennyred.gate.rules.authentication import Finding, Result
+from pennyred.gate.rules.origin import Finding, Result
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.letter import Field, HeaderSection
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pennyred.gate.authentication import signatures
 from pennyred.gate.authentication.lookups import Lookups, Temporary
 from pennyred.gate.authentication.signatures import BodyHashes, Tags, Unverified
-from pennyred.gate.rules.authentication import Finding, Result
 from pennyred.gate.rules.claims import signatures_to_try
+from pennyred.gate.rules.origin import Finding, Result
 from pennyred.postage.letter import Field, HeaderSection
 
 SIGNATURES_MAX = 5

@@ -12,8 +12,8 @@ from itertools import islice
 
 from pennyred.gate.authentication.claims import Claim, Claims, read_claims, says_author_passes
 from pennyred.gate.letterbox import Envelope
-from pennyred.gate.rules.authentication import Authentication, Finding, Result
 from pennyred.gate.rules.authres import KEY
+from pennyred.gate.rules.origin import Authentication, Finding, Result
 from pennyred.postage.letter import Field, HeaderSection
 
 FIELDS_MAX = 10

@@ -17,7 +17,7 @@ from dkim.crypto import DigestTooLargeError
 from dkim.util import InvalidTagValueList, parse_tag_value
 
 from pennyred.gate.authentication.lookups import Lookups, TooMany
-from pennyred.gate.rules.authentication import Result
+from pennyred.gate.rules.origin import Result
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection

@@ -9,7 +9,7 @@ import spf
 
 from pennyred.gate.authentication.lookups import Lookups, Temporary, TooMany
 from pennyred.gate.letterbox import Envelope
-from pennyred.gate.rules.authentication import Finding, Result
+from pennyred.gate.rules.origin import Finding, Result
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
 

@@ -10,8 +10,8 @@ from pennyred.gate.door.admission import Admission
 from pennyred.gate.door.one_policy import GivenUp
 from pennyred.gate.letterbox import GateDesk, HostName
 from pennyred.gate.smtp import replies
-from pennyred.gate.smtp.disk import SpoolDisk
-from pennyred.gate.smtp.memory import LetterMemory
+from pennyred.gate.smtp.disk_budget import SpoolDisk
+from pennyred.gate.smtp.memory_budget import LetterMemory
 from pennyred.gate.smtp.seldom import Seldom
 from pennyred.gate.smtp.sources import is_within, network_of, wider_network_of
 from pennyred.gate.smtp.spool import SpoolLimits

@@ -17,8 +17,8 @@ from pennyred.gate.door.one_policy import GivenUp
 from pennyred.gate.door.session import GateSession
 from pennyred.gate.door.tally import Tally, WorkerTally
 from pennyred.gate.letterbox import GateDesk
-from pennyred.gate.smtp.disk import SpoolDisk
-from pennyred.gate.smtp.memory import LetterMemory
+from pennyred.gate.smtp.disk_budget import SpoolDisk
+from pennyred.gate.smtp.memory_budget import LetterMemory
 from pennyred.gate.upstream.choice import Upstreams
 
 _BACKLOG = 1024

@@ -20,9 +20,9 @@ from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.ports import Authenticator, WantedBook
-from pennyred.gate.rules.authentication import UNPROVEN, Authentication
 from pennyred.gate.rules.claims import Claims, read_claims
 from pennyred.gate.rules.grants import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
+from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.gate.rules.permitaddress import has_tag, is_tag_for
 from pennyred.gate.rules.policy import Mode, canonical_or_none
 from pennyred.gate.rules.reports import BEGINNING_BYTES, read_report

@@ -12,7 +12,7 @@ from pennyred.gate.judging.bad_stamps import NOBODY_KNOWN, Barring
 from pennyred.gate.judging.stamps import Examiner, Found, Offer, flaw_of, selector_of
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
-from pennyred.gate.rules.authentication import UNPROVEN, Authentication
+from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.gate.rules.passes import Passes
 from pennyred.gate.rules.permitaddress import PREFIX, is_tag_for
 from pennyred.gate.rules.policy import (

@@ -5,8 +5,8 @@ again; else anybody could use the name, so it holds for the network that the let
 """
 
 from pennyred.gate.ports import PermitBook
-from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.claims import read_claims
+from pennyred.gate.rules.origin import Authentication
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from pennyred.gate.rules.authentication import Finding
 from pennyred.gate.rules.authresults import resinfos
+from pennyred.gate.rules.origin import Finding
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import Field

@@ -6,7 +6,7 @@ Values come from strangers: nothing but printable ASCII gets through, quoted whe
 import re
 from collections.abc import Iterator, Sequence
 
-from pennyred.gate.rules.authentication import Finding
+from pennyred.gate.rules.origin import Finding
 
 FINDINGS_MAX = 20
 PROPERTIES_MAX = 6

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from pennyred.gate.rules.authentication import Authentication
 from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.origin import Authentication
 from pennyred.postage.address import Recipient
 from pennyred.postage.networks import Address
 from pennyred.postage.reasons import Reason

@@ -13,8 +13,8 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import IO
 
-from pennyred.gate.smtp.disk import DiskShare, unlimited
-from pennyred.gate.smtp.memory import BY_RIGHT_OCTETS, Share, octets_of_header, unbounded
+from pennyred.gate.smtp.disk_budget import DiskShare, unlimited
+from pennyred.gate.smtp.memory_budget import BY_RIGHT_OCTETS, Share, octets_of_header, unbounded
 from pennyred.postage.canonical import BodyHasher
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, HeaderSection, parse_header

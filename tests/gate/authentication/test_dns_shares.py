@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pennyred.gate.authentication.turns import (
+from pennyred.gate.authentication.dns_shares import (
     PER_CLIENT_MAX,
     PER_NETWORK_MAX,
     SLOW_MAX,

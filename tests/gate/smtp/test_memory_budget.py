@@ -14,7 +14,7 @@ from smtp_gate import Notes
 from stationery import LETTER
 
 from pennyred.config.document import MEMORY_BYTES_MIN
-from pennyred.gate.smtp.memory import BY_RIGHT_OCTETS, OCTETS_MIN, LetterMemory, octets_of_header
+from pennyred.gate.smtp.memory_budget import BY_RIGHT_OCTETS, OCTETS_MIN, LetterMemory, octets_of_header
 from pennyred.gate.smtp.spool import Problem, Spool, SpoolLimits
 from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, parse_header, split_letter
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smtp_gate import FakeDesk, Gate
 
-from pennyred.gate.smtp.disk import BY_RIGHT_OCTETS, SpoolDisk
+from pennyred.gate.smtp.disk_budget import BY_RIGHT_OCTETS, SpoolDisk
 from pennyred.gate.smtp.sources import NOBODY, source_of
 from pennyred.gate.smtp.spool import SpoolLimits
 
