@@ -1,5 +1,6 @@
 """The house holds itself up: arrows point inward, everything outsiders rely on is documented, files stay small."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -31,6 +32,8 @@ README = (ROOT / "README.md").read_text()
 EVERY_SETTING = (ROOT / "config/pennyred.toml").read_text()
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LINES_MAX = 320
+FUNCTION_LINES_MAX = 60
+FILES_MAX = 22
 
 
 def test_arrows_point_inward():
@@ -178,6 +181,30 @@ def test_files_can_be_held_in_the_head(path):
     text = path.read_text()
     assert len(text.splitlines()) <= LINES_MAX
     assert not text.strip() or text.lstrip().startswith('"""')
+
+
+ROOMS = sorted(path.parent for path in SOURCES if path.name == "__init__.py")
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_each_room_has_a_map_of_what_is_in_it(room):
+    """A stranger reads the listing, then the map; what the map leaves out is not found."""
+    within = {path.stem for path in room.glob("*.py")} | {path.parent.name for path in room.glob("*/__init__.py")}
+    told = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
+    assert {name for name in within - {"__init__"} if not re.search(rf"\b{name}\b", told)} == set()
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_no_room_is_crowded(room):
+    assert len([path for path in room.glob("*.py") if path.name != "__init__.py"]) <= FILES_MAX
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_functions_fit_on_one_screen(path):
+    functions = [
+        one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert {one.name for one in functions if one.end_lineno - one.lineno >= FUNCTION_LINES_MAX} == set()
 
 
 def test_the_top_level_holds_nothing_else():

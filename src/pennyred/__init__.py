@@ -1,20 +1,23 @@
 """Penny Red makes spam cost a cent: a gate in front of a mail server, and a post office that sells one-cent stamps.
 
-The map, outermost first; arrows point inward only, and import-linter checks it::
+Three programs, which run on separate machines: gate, office and sender never import each other. All arrows point down,
+and import-linter checks them::
 
     cli         arguments and printing
-    programs    the composition root: builds the parts and runs them
-    config      frozen settings; every complaint at once
+    programs    builds the parts out of the settings, and runs them
+    config      the settings, typed; every complaint at once
     metrics     what is measured, for Prometheus
-    smtp        edge: the gate's door, the way to the mail server
-    web         edge: the office's HTTP API and its client
-    discovery   edge: an issuer's keys in DNS
-    hostnames   edge: the verified name of a client
-    services    the verbs: gate, office, franking; and the ports they need
-    ledger      the vault: accounts and stamps, durable
-    state       the gate's own memory: allowances, outbox
-    storage     SQLite: opening, migrations, group commit
-    postage     pure: what a stamp is and when it counts
+
+    gate        in front of a mail server: asks each letter for its stamps
+    office      the post office: sells postage, redeems stamps, keeps the books
+    sender      stamps letters, and makes them fit to travel
+
+    http        what the three say to each other over HTTP
+    storage     SQLite and PostgreSQL
+    postage     pure: what a stamp is and when it counts; STAMP.md is the wire format
+    failures    what went wrong outside, in words, and what to do next
+
+`python -m pennyred` is `__main__`.
 """
 
 __version__ = "0.1.0"

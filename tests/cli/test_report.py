@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from pennyred.cli.reporttext import percent, print_report
+from pennyred.cli.reporting.text import percent, print_report
 from pennyred.gate.counting import facts
 from pennyred.gate.letterbox import Delivered, Due, Fate, Later, Relay
 from pennyred.gate.memory.store import GateState

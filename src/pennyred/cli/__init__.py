@@ -6,7 +6,7 @@
     setup       init, check, dns
     examples    examples
     running     serve, demo
-    report      report
+    report      report; reporting: how it is shown
     refused     refused
     office      account, voucher, receiver, key
     ledger      ledger
@@ -16,8 +16,9 @@
     opening     open
     sender      buy, balance, statement
     letters     stamp, send; paying: what a server asks, and what of it is paid
-    verifying   verify
+    verifying   verify; receipts: --receipt
     proofs      receipts
+    arguments   what is typed, read before a command runs
 """
 
 import importlib

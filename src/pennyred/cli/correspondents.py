@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
+from pennyred.cli.arguments.logfiles import log_lines
 from pennyred.cli.common import (
     RuleRefused,
     gate_settings,
@@ -19,7 +20,6 @@ from pennyred.cli.common import (
     print_table,
     run_async,
 )
-from pennyred.cli.logfiles import log_lines
 from pennyred.config import BadSettings, Complaint, GateSettings
 from pennyred.gate.maillogs.reading import MailLog, Wrote, read_pairs
 from pennyred.gate.memory.correspondents import Learned, UserTotal

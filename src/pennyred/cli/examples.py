@@ -2,7 +2,7 @@
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
 from pennyred.cli.common import json_option, print_json, print_table
 from pennyred.programs import examples as files
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
+from pennyred.cli.arguments.databases import from_and_to
 from pennyred.cli.common import (
     RuleRefused,
     json_option,
@@ -20,7 +21,6 @@ from pennyred.cli.common import (
     run_async,
     telling,
 )
-from pennyred.cli.databases import from_and_to
 from pennyred.office.ledger.moving import NotEmpty, NotTheSame, move
 from pennyred.office.ledger.sqlite.backup import back_up
 from pennyred.postage.proofs.chain import EPOCH_ID_BYTES, BatchHead

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async, telling
 from pennyred.cli.paying import MAX_PRICE_OPTION, PRICE_OPTION, Paid, price_at, send_paid, words_of
 from pennyred.gate.rules.claims import author_of

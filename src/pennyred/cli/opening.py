@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, run_async
 from pennyred.cli.sender import client_at, home
 from pennyred.postage.address import canonical_sender

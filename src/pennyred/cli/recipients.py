@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
 from pennyred.cli.common import (
     RuleRefused,
     gate_settings,

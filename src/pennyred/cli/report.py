@@ -43,13 +43,13 @@ def report(context: click.Context, days: int, plot: Path | None, as_json: bool) 
         _require_plotting(plot)
     told = report_of(_recorded(_gate(context), days))
     if plot is not None:
-        from pennyred.cli.reportplot import draw  # noqa: PLC0415 - brings matplotlib, which is large and may not be there
+        from pennyred.cli.reporting.plot import draw  # noqa: PLC0415 - brings matplotlib, which is large and may not be there
 
         draw(told, plot)
     if as_json:
         print_json(_document(told))
         return
-    from pennyred.cli.reporttext import print_report  # noqa: PLC0415 - brings rich, slow to load and not for --json
+    from pennyred.cli.reporting.text import print_report  # noqa: PLC0415 - brings rich, slow to load and not for --json
 
     print_report(told)
     if plot is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
 from pennyred.cli.common import json_option, print_json, print_table, run_async
 from pennyred.postage.signing import SigningKey
 from pennyred.sender.client import OfficeClient

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
 from pennyred.cli.common import TEMPFAIL, USAGE, json_option, office_settings, print_json, run_async, settings_of
 from pennyred.config import BadSettings, Complaint, parse_settings
 from pennyred.gate.issuers.discovery import key_name

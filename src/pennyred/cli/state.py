@@ -2,9 +2,9 @@
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
+from pennyred.cli.arguments.databases import from_and_to
 from pennyred.cli.common import RuleRefused, json_option, print_json, run_async
-from pennyred.cli.databases import from_and_to
 from pennyred.gate.memory.moving import InUse, NotAState, NotEmpty, move
 from pennyred.programs.office import clock
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pennyred.cli import typed
+from pennyred.cli.arguments import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
 from pennyred.cli.receipts import Judged, Restored, judge_receipts, read_receipts, tell
 from pennyred.config import BadSettings, find_settings, read_settings

@@ -1,22 +1,29 @@
-"""The verbs: the gate's desk, the office's desk, franking; and the ports they need from outside.
+"""The gate: an SMTP proxy in front of a mail server. Each letter must be exempt, wanted, or paid for.
 
-::
+Rooms, from the client to the mail server::
 
-    gate        a letter's whole life; case: all that is known of one
-    gatepolicy  what the administrator asks
-    standing    what each recipient's rules and stamps are worth
-    wanting     who wants the letter: correspondents, replies, permits, forwarders
-    freely      what comes free by allowances; partly: who has had it
-    holding     hold what pays; settling: take it; debts: while the disk is full
-    dressing    fields added and taken out
-    keeping     copies of what is refused; approval: of who sent one that is released; lettertext: its text
-    outgoing    the desk of outgoing mail; maillog: what the past has to say of it
-    gatelog     what is written down of a letter; figures: what is counted; reporting: what that means
-    timing      how long a letter's phases took
-    office      accounts, licences, redemption; officekeys, vouchers
-    redeemer    the office as a gate sees it; stampchecker: what others bring; receipts: what it signs
-    keyring     offices' public keys, as long as they count; revocations: licences that count no more
-    routing     several offices, each for its own stamps; trust: stamps accepted while an office does not answer
-    franking    stamps on a sender's letter; borne: those it has; wallet
-    ports       what is needed from outside, as shapes; letterbox: what passes between the door and the desk
+    door            SMTP with the client
+    authentication  who the sender is: SPF, DKIM, DMARC, ARC
+    judging         what each recipient's rules, permits and stamps are worth
+    rules           pure: who needs no stamp, what is proven, what is counted
+    issuers         the post offices: their keys, and asking them for the money
+    upstream        SMTP or LMTP with the mail server; smtp: what both sides need
+    memory          what the gate remembers
+    quarantine      copies of refused letters
+    maillogs        who wrote to whom, before there was a gate
+
+One letter's life::
+
+    letterbox   what passes between the door and the desk
+    desk        a letter's whole life; case: all that is known of it
+    policy      what the administrator asks
+    holding     hold what pays; settling: take it; outbox: while the disk is full
+    partly      who has had the letter already
+    headers     fields added and taken out
+    outgoing    the desk of outgoing mail
+    letterlog   what is written down of a letter
+    counting    what is counted of it; reporting: what that means; timing: how long it took
+    pages       for whoever watches a gate
+    ports       what is needed from outside, as shapes
+    answercache answers of the DNS, kept in bounded memory
 """

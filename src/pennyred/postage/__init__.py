@@ -1,23 +1,17 @@
-"""What a stamp is and when it counts: pure values and rules. STAMP.md is the wire format.
+"""What a stamp is and when it counts: all that gate, office and sender must agree on. Pure; STAMP.md is the format.
 
 ::
 
-    address, letter, canonical, digest, addressfields
+    address, addressfields, letter, structured, lineends, canonical, digest
                 what is stamped, in one form, and its hashes
-    stamp, licence, taglist, encoding, keyrecord, signing, minting
+    stamp, licence, taglist, encoding, signing, minting
                 what pays, how it is spelled and signed
-    verdict, candidates, redemption, ledger_rules
+    keyrecord, domainproof
+                what stands in the DNS
+    candidates, verdict, redemption, ledger_rules
                 when it counts, and what the ledger makes of it
-    chain, merkle, receipt
-                how a ledger's journal proves what a stamp was used for
-    policy, recipients, reasons
-                who needs none, by rules that have names; what single recipients have of their own
-    claims, authentication, dmarc, wanted, permitaddress
-                what a letter says of its sender, what of it is proven, and who wants it therefore
-    authres, authresults, passes
-                fields that the gate writes
-    travel, travelfields, transfer
-                a letter made fit to travel before it is stamped
-    figures     what became of letters, added up
+    proofs      how a journal proves what a stamp was used for
+    networks    under which names a source is counted
+    reasons     the names of all that can be said of a recipient
     errors      what can go wrong that is no outcome
 """

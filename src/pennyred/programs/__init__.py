@@ -1,19 +1,16 @@
-"""The composition root: knows every name, connects the rooms, has no opinions in between.
+"""The composition root: builds the parts out of the settings and runs them, with no opinions of its own.
 
 ::
 
-    office      opens a ledger and an office; officework: one worker's share of it; witness: a ledger that went back
-    gate        builds the parts of a worker's gate; policy: its rules
-    offices     a worker's ways to the post offices whose stamps count; officeprobes: whether they are there
-    serve       runs what the settings enable; gatework: one worker's gate at work; chores: what runs beside the mail
-    tallies     what all workers count together
-    watch       what a worker measures and how ready it is (readiness)
-    release     delivers refused letters after all
-    log         its log
-    supervisor  several worker processes; board, pulse, wakeup: their signs of life
-    herald      what systemd hears (notify), and the sockets it passes (activation)
-    probes      what `check` complains of; hints: what it only mentions; certificates
-    descriptors how many files a worker may open
-    demo        all of it, for a minute; story: what it tells
-    template    what `init` writes
+    serve         runs what the settings enable; rereading: what a reload takes over
+    gate_parts    the parts of a worker's gate; gate_worker: a gate at work; policy: its rules
+    issuer_ways   a worker's ways to post offices; keysearch: for their keys
+    office        opens a ledger and an office; office_worker: an office at work; witness: a ledger that went back
+    housekeeping  what is forgotten, by the time that has passed
+    refusedcopies the quarantine; release: delivers a copy after all
+    log           its log; descriptors: how many files may be open
+    workers       several processes; systemd: the service manager
+    checks        what `pennyred check` complains of
+    demo          all of it, for a minute
+    template      what `init` writes; examples: the files of config/
 """

@@ -1,1 +1,10 @@
-"""Stamps on a sender's letter, and the wallet that pays for them."""
+"""What a sender runs: stamps on a letter, and the account that pays for them.
+
+::
+
+    franking      a copy for each domain, a stamp for each recipient; stamps_borne: those it has already
+    travel        a letter made fit to travel before it is stamped
+    submitting    copies sent to a mail server
+    wallet        the account's key and licence
+    client        the office, asked over HTTP
+"""

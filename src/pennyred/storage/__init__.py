@@ -1,5 +1,12 @@
-"""Databases made safe to share: opening, migrating, and merging many callers' work into one transaction.
+"""Databases made safe to share.
 
-`database`, `migrations`, `groupcommit` for SQLite; `postgres`, `postgres_migrations`, `mergedwork` for PostgreSQL. They
-know nothing of stamps; `ledger` and `state` stand on them.
+::
+
+    database    an SQLite file, opened; private: that nobody else may read
+    postgres    a PostgreSQL database, reached; blocking: for a thread that waits
+    migrations  numbered SQL files; postgres_migrations: the same for PostgreSQL
+    groupcommit many callers' work in one transaction; mergedwork: for PostgreSQL; noting: who hears how it goes
+    statements  what that work needs of a connection
+    passing     how much time has really passed
+    threads     work that blocks, never left behind
 """

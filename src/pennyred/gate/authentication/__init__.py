@@ -6,7 +6,7 @@
     fronts      or what a trusted front has found out already; claims: its field
     spf, dkim, arc
                 the methods; signatures: what the last two share; bodies: their body hashes
-    alignment   DMARC: whether the author is proven; author: who that is
+    alignment   DMARC: whether the author is proven; dmarc: its records; author: who that is
     registered  under which domain a sender is counted
-    lookups     the DNS: cached, counted, with an end
+    lookups     the DNS: cached, counted, with an end; dns_shares: whose letters may wait for it
 """

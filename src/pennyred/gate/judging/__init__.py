@@ -1,1 +1,12 @@
-"""Whether a letter may come in: what each recipient's rules say, who wants it, which stamps hold."""
+"""Whether a letter may come in. In order: rules that ask nobody, who wants it, its stamps.
+
+::
+
+    judge           the order
+    standing        where each recipient stands: exempt, payable by stamps that hold, or due
+    grants          who wants the letter: correspondents, replies, permits, forwarders
+    allowances      what comes free today, taken and given back
+    stamps          the stamps a letter offers for one recipient
+    bad_stamps      beyond so many a minute of one source, no more are looked at
+    former_aliases  aliases that are no more, but were paid for
+"""

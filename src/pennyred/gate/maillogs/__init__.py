@@ -1,1 +1,8 @@
-"""Who has written to whom, read from the logs of mail servers."""
+"""Who has written to whom, read from the logs of mail servers.
+
+::
+
+    reading   a whole log, or a list of pairs; secondpass: letters that a content filter hands in again
+    loglines  the front of a line, as syslog, journals and containers write it
+    postfix   Postfix's lines; exim: Exim's
+"""

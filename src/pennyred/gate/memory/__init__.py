@@ -1,11 +1,17 @@
-"""The gate's own durable memory: a small SQLite file that all workers of a machine share.
+"""What a gate remembers: a small SQLite file for all workers of a machine, or PostgreSQL for sister gates.
 
-`store` opens it; `allowances` counts what came free, `outbox` keeps settlements until their office confirms them,
-`accepted` stamps that were accepted while it did not answer, `partly` who has had a letter that others must wait for,
-`correspondents` whom our users write to, `permits` what recipients have approved (`wanted` asks both), `recipientrules`
-what single recipients have of their own, `figures` what became of mail by day, `foundkeys` keys of offices as DNS had
-them. Whatever is forgotten goes by `passedtime`. It is never the ledger's file: the office may be a stranger's.
+It is never the ledger: the office may be a stranger's. Whatever is forgotten goes by `passedtime`::
 
-Beside it, and without it, `quarantine` keeps copies of refused letters: a `maildir` for each recipient, whose files are
-written and read by `keptletter`.
+    store           opens it; shared: in PostgreSQL
+    outbox          settlements that their office has not confirmed
+    accepted        stamps accepted while their office did not answer
+    allowances      what came free today
+    partly          who has had a letter that others must wait for
+    correspondents  whom our users write to; bounces: what answers letters of ours
+    permits         what recipients have approved; grants: all of these at once
+    recipientrules  what single recipients have of their own; paidnames: names that were paid for
+    foundkeys       keys of offices as DNS had them
+    figures         what became of mail, by day
+    passedtime      how much time has really passed
+    moving          a state's move from SQLite to PostgreSQL
 """

@@ -1,1 +1,15 @@
-"""The gate's rules, pure: who needs no stamp, and what is proven of a letter."""
+"""The gate's rules, as pure functions.
+
+::
+
+    policy         who needs no stamp, and by which rule
+    recipients     what single recipients have of their own, and their other names
+    claims         what a letter says of itself: nothing of it is proven
+    origin         what is proven of where it comes from
+    grants         why one of its recipients wants a letter
+    permitaddress  the tagged address that carries its own permission
+    reports        bounces and automatic answers
+    passes         what sister gates are told of a letter
+    authres        the Authentication-Results field; authresults: its words
+    figures        what became of letters, added up
+"""

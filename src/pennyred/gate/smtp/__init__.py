@@ -1,1 +1,12 @@
-"""What both sides of the gate need of SMTP: replies, paths, line ends, letters on their way."""
+"""What both sides of the gate need of SMTP.
+
+::
+
+    replies         every reply in the gate's own words: the only file with three-digit codes
+    path            the arguments of MAIL and RCPT
+    newlines        where a letter ends, its dots and newlines
+    spool           a letter as it comes: hashed, kept in memory or in a file
+    memory_budget   how much memory letters may take; disk_budget: how much disk
+    sources         whose a connection is, where things are shared out
+    seldom          a log line that strangers can cause, written at most once a minute
+"""

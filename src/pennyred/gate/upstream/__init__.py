@@ -1,1 +1,15 @@
-"""The mail server behind the gate, spoken to as a client: SMTP or LMTP."""
+"""The mail server's side: SMTP or LMTP as a client.
+
+::
+
+    endpoint      where a mail server is, and what it offers
+    choice        several of them, in order; member: one of them; health: whether it is worth asking
+    capabilities  what several offer together, and which of it a letter needs
+    addresses     the addresses of a name; opening: a connection to one; racing: to several at a time
+    pool          connections, used again; slots: who may use how many
+    connection    one of them; dialogue: what is said over it; reply_reader: the answers
+    deadlines     how long an answer may take; tls: TLS to the mail server
+    identity      who a client is, as a front tells it; telling: telling it by XCLIENT, XFORWARD, PROXY
+    transaction   MAIL to DATA; delivery: the letter
+    probing       what `pennyred check` asks
+"""

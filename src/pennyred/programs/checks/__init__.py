@@ -1,1 +1,9 @@
-"""What `pennyred check` looks at and complains of."""
+"""What `pennyred check` looks at.
+
+::
+
+    probes        everything, one after another
+    dnsprobes     what it asks the DNS; officeprobes: offices elsewhere; ownerprobes: who owns the files
+    hints         what is not wrong, but worth a thought; completing: a Postfix that alters letters
+    certificates  what clients would hold against one
+"""

@@ -1,1 +1,7 @@
-"""The service manager: sockets it passes, what it hears."""
+"""The service manager.
+
+::
+
+    activation  sockets that it passes
+    herald      what it hears, and when; notify: the datagrams
+"""

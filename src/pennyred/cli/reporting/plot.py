@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pennyred.cli.reporttext import SOURCES_SHOWN, number, percent, title, would_refuse
+from pennyred.cli.reporting.text import SOURCES_SHOWN, number, percent, title, would_refuse
 from pennyred.gate.reporting import Group, Judged, Report
 
 # Okabe and Ito's colours, which people with any kind of colour blindness can tell apart.
