@@ -1,6 +1,8 @@
 """The house holds itself up: arrows point inward, everything outsiders rely on is documented, files stay small."""
 
 import ast
+import importlib
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ import click
 import msgspec
 import pytest
 
+import pennyred
 from pennyred.cli import main
 from pennyred.config import read_settings
 from pennyred.config.settings import (
@@ -25,6 +28,7 @@ from pennyred.config.settings import (
     QuarantineSettings,
     RelaySettings,
 )
+from pennyred.postage import errors
 from pennyred.postage.reasons import Kind, Reason
 
 ROOT = Path(__file__).parents[1]
@@ -184,6 +188,18 @@ def test_files_can_be_held_in_the_head(path):
 
 
 ROOMS = sorted(path.parent for path in SOURCES if path.name == "__init__.py")
+
+
+def test_the_tree_of_errors_is_whole():
+    """`postage.errors` draws it: who catches one must know what it may be."""
+    for module in pkgutil.walk_packages(pennyred.__path__, "pennyred."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found, kinds = set(), [errors.PennyRedError]
+    while kinds:
+        kinds += (under := [one for one in kinds.pop().__subclasses__() if one.__module__.startswith("pennyred.")])
+        found |= {one.__name__ for one in under if not one.__name__.startswith("_")}
+    assert {name for name in found if not re.search(rf"\b{name}\b", errors.__doc__)} == set()
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(ROOT / "src")))

@@ -68,10 +68,8 @@ class Reader(Tables):
                 self.complain(f"gate.{key}", what, expected)
         return gate
 
-    def _gate(self) -> dict[str, Convert]:
-        networks = kinds.texts(values.network)
+    def _upstream(self) -> dict[str, Convert]:
         return {
-            "listen": kinds.some(kinds.texts(values.listen_address), "at least one address and port"),
             "upstream": kinds.one_or_several(values.upstream_url, UPSTREAMS_MAX),
             "upstream_spread": kinds.typed(bool, "true or false"),
             "upstream_identity": kinds.choice("xclient", "xforward", "proxy", "none"),
@@ -85,6 +83,13 @@ class Reader(Tables):
             "upstream_rcpt_timeout_seconds": kinds.number(1, 3600),
             "upstream_data_timeout_seconds": kinds.number(1, 3600),
             "upstream_block_timeout_seconds": kinds.number(1, 3600),
+        }
+
+    def _gate(self) -> dict[str, Convert]:
+        networks = kinds.texts(values.network)
+        return {
+            "listen": kinds.some(kinds.texts(values.listen_address), "at least one address and port"),
+            **self._upstream(),
             "stop_timeout_seconds": kinds.number(1, 3600),
             "transfer_timeout_seconds": kinds.number(1, 3600),
             "hostname": kinds.text(lambda text: text and values.domain(text)),

@@ -1,15 +1,26 @@
 """What can go wrong that is not an outcome.
 
-::
+Here are the two families, and what they are of by default; a room that has a kind of its own names it there::
 
     PennyRedError
     ├── Malformed            the input is not what it claims to be; nothing was done. Never retried.
-    │   ├── MalformedStamp       (carries the reason: malformed or unknown-version)
-    │   ├── MalformedLicence
-    │   ├── MalformedLetter
-    │   ├── MalformedAddress
-    │   └── MalformedKey
-    └── Unavailable          the world did not answer; always "later" (4xx, EX_TEMPFAIL), never "no"
+    │   ├── MalformedStamp, MalformedLicence, MalformedLetter, MalformedAddress, MalformedReceipt
+    │   ├── MalformedKey         KeyWithdrawn: the record says that it counts no more
+    │   ├── MalformedHeader      of the PROXY protocol; MalformedIdentity: of XCLIENT, XFORWARD
+    │   ├── BadToken, KeyReused  a request to an office
+    │   ├── NoWallet, DamagedWallet, LostKey
+    │   └── AmbiguousLetter      in the quarantine: more than one has this name
+    ├── Unavailable          the world did not answer; always "later" (4xx, EX_TEMPFAIL), never "no"
+    │   ├── Unreachable, PoolExhausted, NotTold
+    │   │                        the mail server
+    │   └── RequestRefused       an office did not do what a gate asked
+    ├── SchemaError          a database that this version cannot work on
+    │   └── SchemaTooOld, SchemaTooNew, MigrationAltered, LedgerMoved
+    ├── NotEmpty, NotTheSame a ledger that cannot be moved
+    ├── OfficeRefused        an office did not do what a sender asked; Refused: the office's own word for it
+    ├── RuleRefused, UnknownLetter
+    │                        a command that asks for what is not there
+    └── DemoFailed
 
 Expected outcomes (a stamp is spent, a balance is empty) are values, not exceptions: see `reasons` and `redemption`.
 Every parser of this package accepts its input or raises a `Malformed`, and nothing else.
