@@ -15,7 +15,8 @@ from typing import Any, Self
 from fake_upstream import CLOSE, HANG, KEYWORDS
 from smtp_gate import Gate
 
-from pennyred.gate.door.session import GateSession
+from pennyred.gate.door.conversation import new_session
+from pennyred.gate.door.wire import Wire
 
 _STEPS_MAX = 100_000
 """Of the loop, for one thing that happened; beyond, something turns in a circle."""
@@ -253,7 +254,7 @@ class _UpstreamSession:
 class MemoryClient:
     """A client of the gate: `said` is all it heard so far, by TLS once that has begun."""
 
-    def __init__(self, gate: "MemoryGate", session: GateSession, address: str) -> None:
+    def __init__(self, gate: "MemoryGate", session: Wire, address: str) -> None:
         self._loop = gate.loop
         self.said = bytearray()
         self.has_heard_end = False
@@ -358,12 +359,12 @@ class MemoryGate(Gate):
 
     def door(self, other: asyncio.Protocol) -> MemoryTransport:
         """The gate as its own mail server: one more session, whose client `other` is. Returns that client's transport."""
-        session = GateSession(self.server._house)
+        session = new_session(self.server._house).wire
         theirs = MemoryTransport(self.loop, session, lambda data: ours.feed(data), ("192.0.2.25", 25))  # noqa: PLW0108
         ours = MemoryTransport(self.loop, other, theirs.feed)
         other.connection_made(ours)
         session.connection_made(theirs)
         return ours
 
-    async def _session(self) -> GateSession:
-        return GateSession(self.server._house)
+    async def _session(self) -> Wire:
+        return new_session(self.server._house).wire

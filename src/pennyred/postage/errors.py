@@ -16,10 +16,12 @@ Here are the two families, and what they are of by default; a room that has a ki
     │   └── RequestRefused       an office did not do what a gate asked
     ├── SchemaError          a database that this version cannot work on
     │   └── SchemaTooOld, SchemaTooNew, MigrationAltered, LedgerMoved
-    ├── NotEmpty, NotTheSame a ledger that cannot be moved
+    ├── NotEmpty, NotTheSame, InUse, NotAState
+    │                        a ledger, or a gate's state, that cannot be moved
     ├── OfficeRefused        an office did not do what a sender asked; Refused: the office's own word for it
     ├── RuleRefused, UnknownLetter
     │                        a command that asks for what is not there
+    ├── Untold               a command has done what it was to, and could not say so
     └── DemoFailed
 
 Expected outcomes (a stamp is spent, a balance is empty) are values, not exceptions: see `reasons` and `redemption`.

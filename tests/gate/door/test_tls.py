@@ -174,7 +174,7 @@ def test_an_idle_connection_keeps_no_buffers_after_a_letter():
         )
         for _ in range(5):
             await client.reply()
-        transport = session.transport
+        transport = session.wire.transport
         assert (transport._incoming.pending, transport._outgoing.pending) == (0, 0)
         ours = tracemalloc.take_snapshot().filter_traces(
             [tracemalloc.Filter(inclusive=True, filename_pattern="*/gate/door/tls.py")]
@@ -189,7 +189,7 @@ def test_stopping_waits_for_nobody_who_has_not_shaken_hands():
     async def story(gate, client):
         client.raw.send(b"STARTTLS\r\n")
         await client.raw.reply()
-        await eventually(lambda: any(session.is_shaking_hands for session in gate.server._house.sessions))
+        await eventually(lambda: any(session.wire.is_shaking_hands for session in gate.server._house.sessions))
         async with asyncio.timeout(20):
             await gate.server.stop(60)
         await client.raw.rest()
@@ -207,7 +207,7 @@ def test_a_client_that_fails_the_handshake_and_takes_no_answer_is_cut_off(monkey
         # As if its window were closed for good: what is written stays here.
         monkeypatch.setattr("pennyred.gate.door.tls.TlsTransport._give_up", give_up_without_closing)
         client.raw.send(b"nonsense" * 10)
-        await eventually(lambda: session.transport is None)
+        await eventually(lambda: session.wire.transport is None)
 
     def give_up_without_closing(self, error):
         self._shaken.set_exception(error)

@@ -268,7 +268,7 @@ class TestTheGate:
             client = gate.client()
             client.is_deaf = True
             session = next(iter(gate.server._house.sessions))
-            session.pause_writing()
+            session.wire.pause_writing()
             client.send(b"NOOP\r\n" * 10)
             client.send(b"NOOP\r\n" * 20_000)
             assert not gate.server.sessions
@@ -281,7 +281,7 @@ class TestTheGate:
             gate.upstream.answers[b"MAIL"] += [HANG] * 20
             for client in clients:
                 client.send(ENVELOPE + b"NOOP\r\n" * 20_000)
-            assert all(session._is_reading_paused for session in gate.server._house.sessions)
+            assert all(session.wire._is_reading_paused for session in gate.server._house.sessions)
             assert memory.used > 20 * 6 * 19_000
             for client in clients:
                 client.transport.abort()

@@ -8,11 +8,12 @@
     arrival       a connection before it is known whose it is; proxying: the PROXY header
     hostnames     what a client's address is called
     client        who the client is, and what a trusted front says of it
-    wire          bytes, deadlines; sink: what takes a letter; tls: STARTTLS; tlsoffer: what is offered there
-    conversation  command by command, and its limits
-    formalities   commands that carry no letter
-    envelopes     MAIL and RCPT; one_policy: recipients that differ in their rules
-    session       a whole session, with DATA; chunking: BDAT
+    wire          bytes, deadlines, the end of it; occupant: what it needs of those it serves
+    tls           STARTTLS; tlsoffer: what is offered there
+    session       all that is known of one client's session
+    conversation  command by command; commands: what each of them does, in one table
+    one_policy    recipients that differ in their rules
+    chunking      a letter in chunks
     reception     a letter to the desk, its answer back
     trace         the Received field
 """

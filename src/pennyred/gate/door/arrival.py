@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from pennyred.gate.door.conversation import Conversation
 from pennyred.gate.door.gatehouse import Gatehouse
 from pennyred.gate.door.proxying import MalformedHeader, Peer, parse_header
 from pennyred.gate.upstream.identity import plain_address
@@ -12,7 +11,7 @@ from pennyred.gate.upstream.identity import plain_address
 HEADER_SECONDS_MAX = 10.0
 """A front sends the header with its first packet; who takes longer is none."""
 
-NewSession = Callable[[Peer | None], Conversation]
+NewSession = Callable[[Peer | None], asyncio.Protocol]
 """Makes the session of a client whom a front has named; None: of whoever has connected."""
 
 

@@ -63,7 +63,7 @@ class ChunkStream(LetterStream):
 
 
 class ChunkedLetter:
-    """One letter in the making, chunk by chunk (implements `sink.Sink`). What is refused is heard and not kept."""
+    """One letter in the making, chunk by chunk (implements `occupant.Sink`). What is refused is heard and not kept."""
 
     __slots__ = ("_left", "_octets", "_octets_max", "_sink", "_stream", "_unpin", "begun", "refusal")
 
@@ -90,7 +90,7 @@ class ChunkedLetter:
             self.refuse(replies.TOO_BIG)
 
     def take(self, data: bytes) -> bytes | None:
-        """Take a piece; see `sink.Sink`."""
+        """Take a piece; see `occupant.Sink`."""
         own = data[: self._left]
         self._left -= len(own)
         if self.refusal is None:

@@ -1,10 +1,11 @@
 """What all sessions of one gate share: options, the ways in and out, what EHLO says."""
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pennyred.gate.door.admission import Admission
 from pennyred.gate.door.one_policy import GivenUp
@@ -18,9 +19,6 @@ from pennyred.gate.smtp.spool import SpoolLimits
 from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.endpoint import Capabilities
 from pennyred.gate.upstream.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
-
-if TYPE_CHECKING:
-    from pennyred.gate.door.conversation import Conversation
 
 _OFFERED_WITH_UPSTREAM = ("8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN")
 """Keywords that promise what only the mail server can keep."""
@@ -85,6 +83,18 @@ class GateOptions:
     """NOOP, RSET and the like since the last letter taken."""
 
 
+class Guest(Protocol):
+    """A session, as the house sees it."""
+
+    @property
+    def task(self) -> asyncio.Task[None] | None: ...  # noqa: D102
+    @property
+    def address(self) -> str: ...  # noqa: D102
+    def make_room(self) -> None: ...  # noqa: D102
+    def wind_up(self) -> None: ...  # noqa: D102
+    def cut_off(self) -> None: ...  # noqa: D102
+
+
 @dataclass(slots=True)
 class Gatehouse:
     """One gate, as its sessions see it."""
@@ -100,7 +110,7 @@ class Gatehouse:
     given_up: GivenUp
     name_lookup: NameLookup | None = None
     is_stopping: bool = False
-    sessions: set["Conversation"] = field(default_factory=set)
+    sessions: set[Guest] = field(default_factory=set)
     letters: int = 0
     """How many are being judged and delivered."""
     _room_made_at: dict[bytes, float] = field(default_factory=dict)

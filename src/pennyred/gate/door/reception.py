@@ -21,7 +21,7 @@ _PROBLEMS = {
 
 
 class LetterSink:
-    """Takes a letter off the wire (implements `sink.Sink`)."""
+    """Takes a letter off the wire (implements `occupant.Sink`)."""
 
     __slots__ = ("_house", "_spool", "_stream", "_trouble")
 
@@ -32,7 +32,7 @@ class LetterSink:
         self._trouble: OSError | None = None
 
     def take(self, data: bytes) -> bytes | None:
-        """Take a piece; see `sink.Sink`."""
+        """Take a piece; see `occupant.Sink`."""
         piece = self._stream.feed(data)
         if self._trouble is None:
             try:

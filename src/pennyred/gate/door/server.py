@@ -12,9 +12,9 @@ import structlog
 from pennyred.failures import place_name, what
 from pennyred.gate.door.admission import Admission
 from pennyred.gate.door.arrival import Arrival
+from pennyred.gate.door.conversation import new_session
 from pennyred.gate.door.gatehouse import Gatehouse, GateOptions, NameLookup
 from pennyred.gate.door.one_policy import GivenUp
-from pennyred.gate.door.session import GateSession
 from pennyred.gate.door.tally import Tally, WorkerTally
 from pennyred.gate.letterbox import GateDesk
 from pennyred.gate.smtp.disk_budget import SpoolDisk
@@ -149,8 +149,8 @@ class GateServer:
     def _arrival(self) -> asyncio.Protocol:
         house = self._house
         if house.options.is_proxied:
-            return Arrival(house, lambda peer: GateSession(house, peer))
-        return GateSession(house)
+            return Arrival(house, lambda peer: new_session(house, peer).wire)
+        return new_session(house).wire
 
     def _tasks(self) -> set[asyncio.Task[None]]:
         return {session.task for session in self._house.sessions if session.task is not None}

@@ -1,198 +1,280 @@
-"""A whole session: the letter comes in by DATA or BDAT, goes to the desk, and the desk's answer goes back.
+"""One client's session: all that is known of it, and what its commands do with that.
 
-::
-
-    wire          bytes, deadlines, TLS
-    conversation  greeting, commands one after another, answers counted, the end
-    formalities   commands that carry no letter
-    envelopes     EHLO, MAIL, RCPT
-    session       DATA, BDAT, RSET
+It holds its wire (bytes, deadlines, TLS); `conversation` reads commands and looks them up in the one table there is,
+`commands` are functions of a session and a line.
 """
 
-# ruff: noqa: N802 - the commands are named as aiosmtpd names them
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import format_datetime
-from secrets import token_hex
-from typing import Any, ClassVar
-
-from pennyred.gate.door.chunking import OCTETS_SMALL, ChunkedLetter, parse_chunk
-from pennyred.gate.door.conversation import Commands
-from pennyred.gate.door.envelopes import Envelopes
-from pennyred.gate.door.formalities import argument_of
+from pennyred.gate.door.admission import Ticket
+from pennyred.gate.door.chunking import ChunkedLetter
+from pennyred.gate.door.client import Client
 from pennyred.gate.door.gatehouse import Gatehouse
+from pennyred.gate.door.one_policy import OneClass
 from pennyred.gate.door.proxying import Peer
-from pennyred.gate.door.reception import LetterSink, take_to_desk
-from pennyred.gate.door.trace import protocol_name, received_field
-from pennyred.gate.letterbox import Envelope
-from pennyred.gate.rules.policy import canonical_or_none
+from pennyred.gate.door.wire import Wire
+from pennyred.gate.letterbox import Reply
 from pennyred.gate.smtp import replies
-from pennyred.gate.smtp.newlines import LetterStream
-from pennyred.gate.smtp.spool import ReceivedLetter
-from pennyred.gate.upstream.delivery import LetterDelivery
+from pennyred.gate.smtp.memory_budget import Share
+from pennyred.gate.smtp.sources import NOBODY, Source, is_within, source_of
+from pennyred.gate.upstream.identity import ClientIdentity, plain_address
 from pennyred.gate.upstream.transaction import Transaction
-from pennyred.postage.address import Recipient
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
+
+_SILENT_SECONDS = 10.0
+"""How long a client may say nothing where there is no room for others; Postfix gives as much under stress."""
+_ENVELOPE_OCTETS = 32 * 1024
+"""What the recipients of a letter may take in memory by right: at least a dozen, of usual length sixty."""
+
+Command = Callable[["Session", bytes], Awaitable[None]]
+"""What to do with a command, given as the line it came in."""
 
 
-class GateSession(Envelopes):
-    """Speaks SMTP as a server; one instance a connection. Commands have aiosmtpd's names, but take the raw line."""
+@dataclass(eq=False, slots=True)
+class Session:
+    """A client's session (implements `occupant.Occupant`); `talk` is its conversation."""
 
-    def __init__(self, house: Gatehouse, peer: Peer | None = None) -> None:
-        super().__init__(house, peer)
-        self._chunked: ChunkedLetter | None = None
+    house: Gatehouse
+    peer: Peer | None
+    """Whom a front has named by PROXY."""
+    talk: Callable[["Session"], Coroutine[Any, Any, None]]
+    wire: Wire = field(init=False)
+    client: Client = field(default_factory=lambda: Client(Peer("", 0), is_trusted=False))
+    errors: int = 0
+    """Refused commands since the last letter taken."""
+    idle_commands: int = 0
+    """Commands since then that have brought no letter nearer."""
+    is_leaving: bool = False
+    """Whether the last words have been said."""
+    is_overfull: bool = False
+    """Whether it has said more than there is memory for."""
+
+    transaction: Transaction | None = None
+    """Between MAIL and the letter."""
+    identity: ClientIdentity = field(default_factory=lambda: ClientIdentity(""))
+    sender: bytes = b""
+    is_utf8: bool = False
+    asked: int = 0
+    """Recipients that the mail server was asked for."""
+    asked_at: float = 0.0
+    spared: int = 0
+    """Recipients told to come again, which was no mistake of the client's."""
+    one_class: OneClass | None = None
+    chunked: ChunkedLetter | None = None
+    """A letter of which some chunks have come: it is too late for recipients."""
+    envelope_share: Share = field(init=False)
+
+    _ticket: Ticket = (0, 0)
+    _input_share: Share = field(init=False)
+    _unpin: asyncio.TimerHandle | None = None
+
+    def __post_init__(self) -> None:
+        self.wire = Wire(asyncio.get_running_loop(), self.house.options, self)
+        self.envelope_share = self.house.memory.share(_ENVELOPE_OCTETS)
+        self._input_share = self.house.memory.share(by_right=0)
+
+    # What the wire calls
+
+    def let_in(self, transport: asyncio.BaseTransport) -> bool:
+        """Take the client in, or say at once that there is no room."""
+        house = self.house
+        peer = self.peer or _peer_of(transport)
+        address = peer.address
+        if house.is_stopping:
+            self._turn_away(replies.SHUTTING_DOWN)
+        elif house.options.clients and not is_within(address, house.options.clients):
+            self._turn_away(replies.NOT_FOR_STRANGERS, address)
+        elif house.admission.is_full(house.options):
+            house.make_room(self.wire.loop.time())
+            self._turn_away(replies.TOO_BUSY, address)
+        else:
+            # Whom a front has named by PROXY is a client, never a front: XCLIENT is not for it.
+            is_trusted = self.peer is None and house.is_trusted(address)
+            ticket = house.admission.enter(address, house.options, is_trusted=is_trusted)
+            if ticket is not None:
+                self._ticket = ticket
+                house.sessions.add(self)
+                self.client = Client(peer, is_trusted=is_trusted)
+                return True
+            house.make_room(self.wire.loop.time(), address)
+            self._turn_away(replies.TOO_MANY_CONNECTIONS, address)
+        return False
+
+    def _turn_away(self, reply: bytes, address: str = "") -> None:
+        """Say why and close, without a task or anything of the mail server's."""
+        self.wire.say(reply)
+        self.wire.hang_up()
+        if address:
+            self.house.admission.note_refusal(reply, address, self.wire.loop.time())
+
+    def converse(self) -> Coroutine[Any, Any, None]:
+        """The whole conversation."""
+        return self.talk(self)
+
+    def note_timeout(self, *, is_session: bool) -> None:
+        """Say why, and hang up."""
+        self.wire.say(replies.SESSION_TOO_LONG if is_session else replies.TOO_SLOW)
+        self.wire.hang_up()
+
+    def note_tls_failure(self, error: OSError) -> None:
+        """Write it down, unless it was we who closed."""
+        if not self.house.is_stopping:
+            self.house.note_tls_failure(error, self.client.address)
+
+    def note_much_input(self, octets: int) -> None:
+        """What waits has its place in the memory for letters, or the client has to go."""
+        if self._input_share.hold(octets):
+            self.is_overfull = False
+        elif self.wire.is_stuck:
+            self.house.memory.note_shortage("commands")
+            self.wire.cut_off()  # it says more and more, and does not read what it is told
+        else:
+            self.is_overfull = True  # what is in hand has its answer first
+
+    # What the house calls
 
     @property
-    def has_letter_begun(self) -> bool:
-        """Whether a part of the letter has come: it is too late for recipients."""
-        return self._chunked is not None
+    def task(self) -> asyncio.Task[None] | None:
+        """The session at work."""
+        return self.wire.task
+
+    @property
+    def address(self) -> str:
+        """The client's IP address."""
+        return self.client.address
+
+    def wind_up(self) -> None:
+        """The gate is shutting down: say so at once to a client that is not being served; others hear it afterwards."""
+        if self.wire.is_waiting:
+            self.wire.say(replies.SHUTTING_DOWN)
+            self.wire.hang_up()
+        elif self.wire.is_shaking_hands:
+            self.wire.cut_off()
+
+    def make_room(self) -> None:
+        """Others cannot come in: one that says nothing leaves, unless it is a front."""
+        wire = self.wire
+        if wire.silent_seconds < _SILENT_SECONDS or self.client.is_trusted:
+            return
+        if wire.is_stuck or wire.is_shaking_hands:
+            wire.cut_off()
+        else:
+            wire.say(replies.TOO_SLOW)
+            wire.hang_up()
+
+    def cut_off(self) -> None:
+        """Close at once."""
+        self.wire.cut_off()
+
+    # Answers
+
+    def answer(self, reply: bytes) -> None:
+        """Say it, and count it where it is a refusal."""
+        self.wire.say(reply)
+        if replies.is_error(reply):
+            self.errors += 1
+            if self.errors >= self.house.options.errors_max:
+                self.leave_with(replies.TOO_MANY_ERRORS)
+
+    def relay(self, reply: Reply) -> None:
+        """Say what the mail server said; where it said goodbye, so do we."""
+        self.is_leaving |= replies.is_closing(reply)
+        self.answer(reply.encoded)
+
+    def answer_idle(self, reply: bytes) -> None:
+        """Answer a command that brings no letter nearer."""
+        self.answer(reply)
+        self.count_idle()
+
+    def count_idle(self) -> None:
+        """A command has brought no letter nearer; too many of them end the session."""
+        self.idle_commands += 1
+        if self.idle_commands >= self.house.options.idle_commands_max:
+            self.leave_with(replies.TOO_MANY_COMMANDS)
+
+    def leave_with(self, reply: bytes) -> None:
+        """Say the last words of this session."""
+        if not self.is_leaving:
+            self.wire.say(reply)
+            self.is_leaving = True
+
+    def later(self, trouble: Unavailable, command: str) -> bytes:
+        """The reply to what did not answer; written down."""
+        is_untold = trouble.reason is Reason.IDENTITY_REFUSED
+        event = "smtp.identity_refused" if is_untold else "smtp.unavailable"
+        self.house.log.warning(event, command=command, detail=str(trouble))
+        return replies.later(trouble.reason)
+
+    # The transaction
+
+    @property
+    def source(self) -> Source:
+        """On whose account its connections go: nobody's where a front does not say whose, or the network is exempt."""
+        address = self.identity.address
+        is_counted = self.client.is_known and not is_within(address, self.house.options.uncounted_networks)
+        return source_of(address) if is_counted else NOBODY
 
     def forget(self) -> None:
         """End the transaction, whatever its state."""
-        if self._chunked is not None:
-            self._chunked.discard()
-            self._chunked = None
-        super().forget()
-
-    async def smtp_DATA(self, arg: Any) -> None:
-        """Take a letter and have it judged and delivered."""
-        transaction = self._transaction
-        if argument_of(arg):
-            self.answer(replies.NO_ARGUMENT_ALLOWED)
-        elif transaction is None:
-            self.answer(replies.MAIL_FIRST)
-        elif self._chunked is not None:
-            self.answer(replies.CHUNKS_BEGUN)
-        elif not transaction.mailboxes:
-            self.answer(replies.NO_VALID_RECIPIENTS if self._asked else replies.RCPT_FIRST)
-        elif (letter := await self._receive(transaction)) is not None:
-            if isinstance(letter, bytes):
-                self.forget()
-                self.answer(letter)
-            else:
-                await self._commit(letter, transaction)
-
-    async def _receive(self, transaction: Transaction) -> ReceivedLetter | bytes | None:
-        """The letter, or the reply that refuses it, or None: the client has gone."""
-        self._end_class(is_letter_taken=True)
-        self.say(replies.START_MAIL_INPUT)
-        await self.flush()
-        options = self._house.options
-        sink = LetterSink(self._house, LetterStream(), self._source())
-        begun = self.loop.time()
-        # A slow client must not pin a process of the mail server's.
-        unpin = self.loop.call_later(options.upstream_pin_seconds, transaction.let_go)
-        try:
-            if not await self.pour_into(sink, options.transfer_timeout_seconds):
-                return None
-            return sink.finish(round((self.loop.time() - begun) * 1000))
-        finally:
-            unpin.cancel()
-            sink.discard()
-
-    async def smtp_BDAT(self, arg: Any) -> None:
-        """Take a chunk of a letter (RFC 3030); with the last one it is judged and delivered."""
-        chunk = parse_chunk(argument_of(arg))
-        if chunk is None:
-            # Where its octets end nobody can tell: to go on would be to take somebody's letter for commands.
-            self.leave_with(replies.CHUNK_SYNTAX)
-            return
-        letter = self._chunked or self._begin_chunked()
-        letter.expect(chunk)
-        if chunk.octets > len(self._input):
-            await self.flush()  # who is still sending it may already be told of its recipients
-        left_seconds = letter.begun + self._house.options.transfer_timeout_seconds - self.loop.time()
-        if left_seconds <= 0:
-            self.leave_with(replies.TOO_SLOW)
-        elif not chunk.octets or await self.pour_into(letter, left_seconds):
-            if chunk.is_last:
-                await self._end_chunked(letter)
-            elif letter.refusal is not None:
-                # Counted with NOOP, not as an error: a client may have sent many chunks before it hears of the first.
-                self.say(letter.refusal)
-                self.count_idle()
-            else:
-                self.say(replies.CHUNK_TAKEN)
-                if chunk.octets < OCTETS_SMALL:
-                    self.count_idle()
-
-    def _begin_chunked(self) -> ChunkedLetter:
-        """A letter that is taken, or refused from its first chunk to its last; then the transaction ends too."""
-        transaction = self._transaction
-        letter = self._chunked = ChunkedLetter(self._house, self._source(), self.loop.time())
-        if transaction is None:
-            letter.refuse(replies.MAIL_FIRST)
-            self._chunked = None
-        elif not transaction.mailboxes:
-            letter.refuse(replies.NO_VALID_RECIPIENTS if self._asked else replies.RCPT_FIRST)
-        else:
-            self._end_class(is_letter_taken=True)
-            # As for DATA: a slow client must not pin a process of the mail server's.
-            letter.unpin_later(self.loop.call_later(self._house.options.upstream_pin_seconds, transaction.let_go))
-        return letter
-
-    async def _end_chunked(self, chunked: ChunkedLetter) -> None:
-        transaction, self._chunked = self._transaction, None
-        try:
-            letter = chunked.finish(round((self.loop.time() - chunked.begun) * 1000))
-        finally:
+        chunked, self.chunked = self.chunked, None
+        if chunked is not None:
             chunked.discard()
-        if isinstance(letter, bytes) or transaction is None:
-            self.forget()
-            self.answer(letter if isinstance(letter, bytes) else replies.MAIL_FIRST)
-        else:
-            await self._commit(letter, transaction)
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            transaction.end()
+        self.end_class(is_letter_taken=False)
+        self.unpin_later(None)
+        self.client.end_transaction()
+        self.asked = 0
+        self.envelope_share.release()
 
-    async def _commit(self, letter: ReceivedLetter, transaction: Transaction) -> None:
-        """The letter's life goes on to its end, whatever becomes of the client: nothing it does ends this task."""
-        identity, client = self._identity, self._client
-        places = self._places(transaction.mailboxes)
-        recipients = tuple(transaction.mailboxes[place] for place in places)
-        envelope = Envelope(
-            self._sender,
-            recipients,
-            identity.address,
-            client.is_known,
-            identity.helo,
-            identity.name or "",
-            is_from_front=client.is_trusted,
-        )
-        self._transaction = None  # it is ended at the desk
-        self._unpin_later(None)
-        delivery = LetterDelivery(transaction, letter, self._trace(recipients), places)
-        reply = await take_to_desk(self._house, letter, envelope, transaction, delivery)
+    def leave(self) -> None:
+        """The conversation is over: nothing of it stays."""
         self.forget()
-        if replies.is_error(reply):
-            self._is_leaving |= replies.is_goodbye(reply)
-            self.answer(reply)
-        else:
-            self._errors = self._idle_commands = 0
-            self.say(reply)
+        self._input_share.release()
+        self.house.sessions.discard(self)
+        self.house.admission.leave(self._ticket)
+        self.wire.hang_up()
 
-    def _places(self, mailboxes: Sequence[bytes]) -> Sequence[int]:
-        """Where each recipient is named for the first time: who is named twice, in whatever spelling, is one."""
-        places = range(len(mailboxes))
-        if len(mailboxes) < 2 or not self._house.options.is_named_once:
-            return places
-        once: dict[Recipient | bytes, int] = {}
-        for place, mailbox in enumerate(mailboxes):
-            once.setdefault(canonical_or_none(mailbox) or mailbox, place)
-        return tuple(once.values()) if len(once) < len(mailboxes) else places
+    def end_class(self, *, is_letter_taken: bool) -> None:
+        """There will be no more recipients; where no letter is taken either, they were given up."""
+        one_class, self.one_class = self.one_class, None
+        if one_class is not None and one_class.put_off and not is_letter_taken:
+            one_class.give_up()
+            if self.client.is_trusted:
+                self.house.given_up.warn(self.client.address)
 
-    def _trace(self, recipients: tuple[bytes, ...]) -> bytes:
-        options = self._house.options
-        if not options.is_trace_added:
-            return b""
-        protocol = protocol_name(self._identity, is_tls=self._is_tls, is_utf8=self._is_utf8)
-        recipient = recipients[0] if len(recipients) == 1 else None
-        date = format_datetime(datetime.now(UTC))
-        return received_field(self._identity, options.hostname, protocol, token_hex(6), recipient, date)
+    def unpin_later(self, seconds: float | None) -> None:
+        """Look in so many seconds whether the client says nothing; None: no more."""
+        if self._unpin is not None:
+            self._unpin.cancel()
+        self._unpin = None if seconds is None else self.wire.loop.call_later(seconds, self._unpin_if_idle)
 
-    async def smtp_RSET(self, arg: Any) -> None:  # noqa: ARG002
-        """Forget the transaction."""
-        self.forget()
-        self.answer_idle(replies.RESET)
+    def _unpin_if_idle(self) -> None:
+        """A client that begins a transaction and is silent must not pin a process of the mail server's: with as many
+        as there are connections, nobody else's letter would get through. MAIL and RCPT are said again when it goes on.
+        """
+        if self.transaction is None:
+            return
+        pin_seconds = self.house.options.upstream_pin_seconds
+        silent_seconds = self.wire.loop.time() - self.asked_at
+        if self.wire.is_waiting and silent_seconds >= pin_seconds:
+            self.transaction.let_go()
+            silent_seconds = 0.0
+        self.unpin_later(pin_seconds - silent_seconds if self.wire.is_waiting else pin_seconds)
 
-    commands: ClassVar[Commands] = Envelopes.commands | {
-        b"DATA": smtp_DATA, b"BDAT": smtp_BDAT, b"RSET": smtp_RSET,
-    }  # fmt: skip
+
+def argument_of(line: bytes) -> bytes:
+    """What follows the verb."""
+    return line.partition(b" ")[2].strip(b" ")
+
+
+def _peer_of(transport: asyncio.BaseTransport) -> Peer:
+    """Both ends of a connection, as the system has them."""
+    address, port, *_ = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
+    destination, destination_port, *_ = transport.get_extra_info("sockname") or ("", 0)
+    return Peer(plain_address(address), port, plain_address(destination) if destination else "", destination_port)

@@ -1,19 +1,15 @@
 """The client's side of the wire: bytes in and out, deadlines, TLS, the end of it. It knows no command.
 
-Built on aiosmtpd's `SMTP`, whose traps are avoided by not walking into them: its constructor looks up the class tables
-for every connection and may ask DNS for the host's name, its read loop takes a letter line by line and logs each, its
-`eof_received` cancels the work in hand. Here input goes into one buffer, commands are answered in batches (PIPELINING),
-a letter is handed over in the pieces in which it came, and a client that hangs up cancels nothing.
+Input goes into one buffer, commands are answered in batches (PIPELINING), a letter is handed over in the pieces in
+which it came, and a client that hangs up cancels nothing.
 """
 
 import asyncio
 import ssl
-from typing import Protocol, cast
-
-from aiosmtpd.smtp import SMTP
+from typing import cast
 
 from pennyred.gate.door import tls
-from pennyred.gate.door.sink import Sink
+from pennyred.gate.door.occupant import Clock, Occupant, Sink
 
 LINE_OCTETS_MAX = 2048
 """Of a command. RFC 5321 asks for 512, its extensions for up to 1,600 more; Postfix takes 2,048."""
@@ -24,26 +20,22 @@ _LINGER_SECONDS = 10.0
 _NEVER = float("inf")
 
 
-class Clock(Protocol):
-    """The limits on a client's time."""
-
-    @property
-    def read_timeout_seconds(self) -> float: ...  # noqa: D102
-    @property
-    def session_timeout_seconds(self) -> float: ...  # noqa: D102
-
-
 class LineTooLong(Exception):  # noqa: N818 - told to the client, not to the log
     """A command longer than allowed; it has been skipped to its end."""
 
 
-class Wire(SMTP):
-    """One client's connection. `_handle_client` is the session; `_on_timeout` says the last words."""
+class Wire(asyncio.Protocol):
+    """One client's connection."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
-        # Not aiosmtpd's constructor: it costs a third of a millisecond for tables that never change.
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, occupant: Occupant) -> None:
         self.loop = loop
         self.transport: asyncio.Transport | None = None
+        self.task: asyncio.Task[None] | None = None
+        """The conversation."""
+        self.is_tls = False
+        self.is_shaking_hands = False
+        """Whether it changes to TLS just now: there is nothing to be said to it, and no letter in hand."""
+        self._occupant = occupant
         self._clock = clock
         self._input = bytearray()
         self._output: list[bytes] = []
@@ -55,24 +47,21 @@ class Wire(SMTP):
         self._is_reading_paused = False
         self._has_eof = False
         self._is_closing = False
-        self._is_tls = False
-        self.is_shaking_hands = False
-        """Whether it changes to TLS just now: there is nothing to be said to it, and no letter in hand."""
         self._time_given_at = 0.0
         self._deadline = _NEVER
         self._transfer_deadline = _NEVER
         self._session_deadline = _NEVER
         self._watch: asyncio.TimerHandle | None = None
-        self._session_task: asyncio.Task[None] | None = None
 
     # What the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the session. (STARTTLS does not call it: `start_tls` keeps the session and changes the transport.)"""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
-        self._session_deadline = self.loop.time() + self._clock.session_timeout_seconds
-        self._give_time()
-        self._session_task = self.loop.create_task(self._handle_client())
+        if self._occupant.let_in(transport):
+            self._session_deadline = self.loop.time() + self._clock.session_timeout_seconds
+            self._give_time()
+            self.task = self.loop.create_task(self._occupant.converse())
 
     def data_received(self, data: bytes) -> None:
         """Into the letter being received, or to the commands waiting."""
@@ -86,18 +75,18 @@ class Wire(SMTP):
         if len(self._input) > _INPUT_BYTES_MAX and self.transport is not None and not self._is_reading_paused:
             self._is_reading_paused = True
             self.transport.pause_reading()
-            self._on_much_input(len(self._input))
+            self._occupant.note_much_input(len(self._input))
 
     def eof_received(self) -> bool:
         """The client says no more but may still listen: what it has said is answered; a half-close cancels nothing."""
         self._has_eof = True
         self._wake()
-        return not self._is_tls
+        return not self.is_tls
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone; the session notices when it next reads, and what it is committing goes on."""
         if isinstance(error, ssl.SSLError) and not self.is_shaking_hands:
-            self._on_tls_failure(error)
+            self._occupant.note_tls_failure(error)
         self.transport = None
         self._has_eof = self._is_closing = True
         if self._watch is not None:
@@ -167,6 +156,15 @@ class Wire(SMTP):
         """Where the next command line ends in the input, -1 where it has not come whole."""
         return self._input.find(b"\n")
 
+    def begins_with(self, verb: bytes) -> bool:
+        """Whether this is what the next command begins with, as far as it has come; `verb` in capitals."""
+        return self._input[: len(verb)].upper() == verb
+
+    @property
+    def octets_at_hand(self) -> int:
+        """How much has come that nobody has taken yet."""
+        return len(self._input)
+
     async def pour_into(self, sink: Sink, transfer_timeout_seconds: float) -> bool:
         """Hand all that comes to `sink` until it has its end; False when the client has gone before."""
         self._sunk = self.loop.create_future()
@@ -203,12 +201,12 @@ class Wire(SMTP):
             self.transport = await tls.start_tls(self.transport, self, context, self._clock.read_timeout_seconds)
         except (OSError, asyncio.CancelledError) as error:
             if isinstance(error, OSError) and not isinstance(error, tls.LeftBefore):
-                self._on_tls_failure(error)
+                self._occupant.note_tls_failure(error)
             self.hang_up()
             return False
         finally:
             self.is_shaking_hands = False
-        self._is_tls = True
+        self.is_tls = True
         return True
 
     def hang_up(self) -> None:
@@ -276,17 +274,7 @@ class Wire(SMTP):
         elif self._is_closing or self._writable is not None:
             self.cut_off()  # it does not even take what it was told before
         else:
-            self._on_timeout(is_session=now >= self._session_deadline)
-
-    def _on_timeout(self, *, is_session: bool) -> None:
-        """Say why and hang up."""
-        raise NotImplementedError
-
-    def _on_tls_failure(self, error: OSError) -> None:
-        """The handshake has come to nothing, or what came after it was no TLS."""
-
-    def _on_much_input(self, octets: int) -> None:
-        """So much has come that reading pauses (a single read may bring 256 KiB); 0: it has been taken."""
+            self._occupant.note_timeout(is_session=now >= self._session_deadline)
 
     # Waiting
 
@@ -306,7 +294,7 @@ class Wire(SMTP):
     def _resume_reading(self) -> None:
         if self._is_reading_paused and self.transport is not None:
             self._is_reading_paused = False
-            self._on_much_input(0)
+            self._occupant.note_much_input(0)
             self.transport.resume_reading()
 
     def _pour(self, data: bytes) -> None:

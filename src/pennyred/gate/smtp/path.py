@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from pennyred.postage.errors import MalformedAddress
 
+CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
+"""What no command may hold."""
 _LOCAL = rb'(?:"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"|[^\x00-\x20"\\<>@,:;()\[\]\x7f])+'
 _DOMAIN = rb'(?:\[[^\x00-\x20\[\]\\<>@\x7f]+\]|[^\x00-\x20"\\<>@,:;()\[\]\x7f]+)'
 _ROUTE = rb"(?:@" + _DOMAIN + rb"(?:,@" + _DOMAIN + rb")*:)?"

@@ -1,0 +1,170 @@
+"""The envelope (RFC 5321 section 4.1.1): MAIL and RCPT go to the mail server as they came, and its replies come back as
+it gave them; RSET.
+"""
+
+from collections.abc import Sequence
+
+from pennyred.gate.door.one_policy import OneClass, Recipient
+from pennyred.gate.door.session import Session, argument_of
+from pennyred.gate.door.wire import LINE_OCTETS_MAX
+from pennyred.gate.letterbox import Reply
+from pennyred.gate.smtp import path, replies
+from pennyred.gate.upstream.connection import Refused
+from pennyred.gate.upstream.transaction import TooSlow, Transaction
+from pennyred.postage.errors import MalformedAddress, Unavailable
+
+_BATCH_MAX = 100
+"""RCPT commands sent on together."""
+_RECIPIENT_OCTETS = 400
+"""What each takes beside its line and its mailbox, until its letter is answered."""
+_SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS)
+"""Refusals that do not count as errors, as many in a transaction as there may be recipients."""
+
+
+async def mail(session: Session, line: bytes) -> None:
+    """Begin a transaction with the mail server; RCPTs that have come along go with it."""
+    if not session.client.helo:
+        session.answer(replies.HELO_FIRST)
+    elif session.transaction is not None:
+        session.answer(replies.NESTED_MAIL)
+    else:
+        try:
+            parsed = path.parse_mail(argument_of(line))
+        except MalformedAddress as error:
+            session.answer(replies.bad_address(str(error)))
+            return
+        if not parsed.is_ascii and not parsed.is_utf8:
+            session.answer(replies.UTF8_NOT_DECLARED)
+        elif parsed.is_binary:
+            session.answer(replies.BINARY_NOT_OFFERED)
+        elif parsed.is_tls_required and not session.wire.is_tls:
+            session.answer(replies.TLS_NEEDED)
+        elif parsed.size is not None and parsed.size > session.house.options.spool.letter_bytes_max:
+            session.answer(replies.TOO_BIG)
+        else:
+            session.asked = session.spared = 0
+            session.envelope_share.release()
+            session.is_utf8 = parsed.is_utf8
+            session.sender = parsed.mailbox
+            await _begin(session, line, _recipients_at_hand(session))
+
+
+async def rcpt(session: Session, line: bytes) -> None:
+    """Ask the mail server for one more recipient, or for as many as have come along."""
+    transaction = session.transaction
+    if transaction is None:
+        session.answer(replies.MAIL_FIRST)
+    elif session.chunked is not None:
+        session.answer(replies.CHUNKS_BEGUN)
+    else:
+        await _add(session, transaction, [_recipient(session, line), *_recipients_at_hand(session)])
+
+
+async def rset(session: Session, line: bytes) -> None:  # noqa: ARG001
+    """Forget the transaction."""
+    session.forget()
+    session.answer_idle(replies.RESET)
+
+
+async def _begin(session: Session, line: bytes, recipients: Sequence[Recipient]) -> None:
+    session.identity = await session.client.identity(session.house.name_lookup)
+    session.one_class = None
+    recipients, waiting = await _of_one_class(session, recipients)
+    transaction = Transaction(session.house.upstreams, session.identity, session.source)
+    try:
+        said = await transaction.begin(line, _asked_for(recipients))
+    except Refused as refused:
+        session.relay(refused.reply)
+    except Unavailable as trouble:
+        session.answer(session.later(trouble, "MAIL"))
+    else:
+        session.relay(said[0])
+        if replies.is_success(said[0]):
+            session.transaction = transaction
+            session.asked_at = session.wire.loop.time()
+            session.unpin_later(session.house.options.upstream_pin_seconds)
+        else:
+            transaction.end()
+        _answer_recipients(session, recipients, said[1:])
+        if session.transaction is not None:
+            await _add(session, transaction, waiting)
+            return
+        recipients = ()
+    _answer_recipients(session, [replies.MAIL_FIRST] * (len(recipients) + len(waiting)), ())
+
+
+async def _add(session: Session, transaction: Transaction, recipients: Sequence[Recipient]) -> None:
+    while recipients:
+        session.asked_at = session.wire.loop.time()
+        asking, recipients = await _of_one_class(session, recipients, transaction.mailboxes)
+        said: list[Reply] = []
+        if asked := _asked_for(asking):
+            try:
+                said = await transaction.add(asked)
+            except TooSlow:
+                asking = [replies.TOO_MANY_RECIPIENTS if isinstance(item, tuple) else item for item in asking]
+            except Unavailable as trouble:
+                later = session.later(trouble, "RCPT")
+                asking = [later if isinstance(item, tuple) else item for item in asking]
+        _answer_recipients(session, asking, said)
+
+
+async def _of_one_class(
+    session: Session, recipients: Sequence[Recipient], accepted: Sequence[bytes] = ()
+) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
+    """Those to ask for now and those to ask for next; see `OneClass.ready`. A single recipient costs nothing."""
+    house = session.house
+    if not house.options.is_mixed_split or len(recipients) + len(accepted) < 2:
+        return recipients, ()
+    if session.one_class is None:
+        session.one_class = OneClass(house.desk, session.sender, session.identity.address, house.given_up)
+    return await session.one_class.ready(recipients, accepted)
+
+
+def _recipients_at_hand(session: Session) -> list[Recipient]:
+    """The RCPT commands that directly follow and have come already."""
+    wire = session.wire
+    found: list[Recipient] = []
+    while len(found) < _BATCH_MAX and wire.begins_with(b"RCPT "):
+        if not 0 <= wire.line_end() <= LINE_OCTETS_MAX or (line := wire.line_at_hand()) is None:
+            break
+        found.append(_recipient(session, line))
+    return found
+
+
+def _recipient(session: Session, line: bytes) -> Recipient:
+    if path.CONTROLS.search(line) is not None:
+        return replies.BAD_CHARACTERS
+    try:
+        parsed = path.parse_rcpt(argument_of(line))
+    except MalformedAddress as error:
+        return replies.bad_address(str(error))
+    if not parsed.is_ascii and not session.is_utf8:
+        return replies.UTF8_NOT_DECLARED
+    if session.asked >= session.house.options.recipients_max:
+        return replies.TOO_MANY_RECIPIENTS
+    share = session.envelope_share
+    if not share.hold(share.held + len(line) + len(parsed.mailbox) + _RECIPIENT_OCTETS):
+        session.house.memory.note_shortage("recipients")
+        return replies.TOO_MANY_RECIPIENTS
+    session.asked += 1
+    return line, parsed.mailbox
+
+
+def _answer_recipients(session: Session, recipients: Sequence[Recipient], said: Sequence[Reply]) -> None:
+    answers = iter(said)
+    for item in recipients:
+        if session.is_leaving:
+            return
+        if item in _SPARED and session.spared < session.house.options.recipients_max:
+            # No mistake of an honest client's, which says all it has and keeps these for its next letter.
+            session.spared += 1
+            session.wire.say(item)
+        elif isinstance(item, bytes):
+            session.answer(item)
+        else:
+            session.relay(next(answers))
+
+
+def _asked_for(recipients: Sequence[Recipient]) -> list[tuple[bytes, bytes]]:
+    return [item for item in recipients if isinstance(item, tuple)]

@@ -1,0 +1,166 @@
+"""The letter comes in, by DATA or in chunks by BDAT (RFC 3030), goes to the desk, and the desk's answer goes back."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from secrets import token_hex
+
+from pennyred.gate.door.chunking import OCTETS_SMALL, ChunkedLetter, parse_chunk
+from pennyred.gate.door.reception import LetterSink, take_to_desk
+from pennyred.gate.door.session import Session, argument_of
+from pennyred.gate.door.trace import protocol_name, received_field
+from pennyred.gate.letterbox import Envelope
+from pennyred.gate.rules.policy import canonical_or_none
+from pennyred.gate.smtp import replies
+from pennyred.gate.smtp.newlines import LetterStream
+from pennyred.gate.smtp.spool import ReceivedLetter
+from pennyred.gate.upstream.delivery import LetterDelivery
+from pennyred.gate.upstream.transaction import Transaction
+from pennyred.postage.address import Recipient
+
+
+async def data(session: Session, line: bytes) -> None:
+    """Take a letter and have it judged and delivered."""
+    transaction = session.transaction
+    if argument_of(line):
+        session.answer(replies.NO_ARGUMENT_ALLOWED)
+    elif transaction is None:
+        session.answer(replies.MAIL_FIRST)
+    elif session.chunked is not None:
+        session.answer(replies.CHUNKS_BEGUN)
+    elif not transaction.mailboxes:
+        session.answer(_no_recipients(session))
+    elif (letter := await _receive(session, transaction)) is not None:
+        if isinstance(letter, bytes):
+            session.forget()
+            session.answer(letter)
+        else:
+            await _commit(session, letter, transaction)
+
+
+async def bdat(session: Session, line: bytes) -> None:
+    """Take a chunk of a letter (RFC 3030); with the last one it is judged and delivered."""
+    wire = session.wire
+    chunk = parse_chunk(argument_of(line))
+    if chunk is None:
+        # Where its octets end nobody can tell: to go on would be to take somebody's letter for commands.
+        session.leave_with(replies.CHUNK_SYNTAX)
+        return
+    letter = session.chunked or _begin_chunked(session)
+    letter.expect(chunk)
+    if chunk.octets > wire.octets_at_hand:
+        await wire.flush()  # who is still sending it may already be told of its recipients
+    left_seconds = letter.begun + session.house.options.transfer_timeout_seconds - wire.loop.time()
+    if left_seconds <= 0:
+        session.leave_with(replies.TOO_SLOW)
+    elif not chunk.octets or await wire.pour_into(letter, left_seconds):
+        if chunk.is_last:
+            await _end_chunked(session, letter)
+        elif letter.refusal is not None:
+            # Counted with NOOP, not as an error: a client may have sent many chunks before it hears of the first.
+            wire.say(letter.refusal)
+            session.count_idle()
+        else:
+            wire.say(replies.CHUNK_TAKEN)
+            if chunk.octets < OCTETS_SMALL:
+                session.count_idle()
+
+
+def _no_recipients(session: Session) -> bytes:
+    return replies.NO_VALID_RECIPIENTS if session.asked else replies.RCPT_FIRST
+
+
+async def _receive(session: Session, transaction: Transaction) -> ReceivedLetter | bytes | None:
+    """The letter, or the reply that refuses it, or None: the client has gone."""
+    wire, options = session.wire, session.house.options
+    session.end_class(is_letter_taken=True)
+    wire.say(replies.START_MAIL_INPUT)
+    await wire.flush()
+    sink = LetterSink(session.house, LetterStream(), session.source)
+    begun = wire.loop.time()
+    # A slow client must not pin a process of the mail server's.
+    unpin = wire.loop.call_later(options.upstream_pin_seconds, transaction.let_go)
+    try:
+        if not await wire.pour_into(sink, options.transfer_timeout_seconds):
+            return None
+        return sink.finish(round((wire.loop.time() - begun) * 1000))
+    finally:
+        unpin.cancel()
+        sink.discard()
+
+
+def _begin_chunked(session: Session) -> ChunkedLetter:
+    """A letter that is taken, or refused from its first chunk to its last; then the transaction ends too."""
+    transaction, loop = session.transaction, session.wire.loop
+    letter = session.chunked = ChunkedLetter(session.house, session.source, loop.time())
+    if transaction is None:
+        letter.refuse(replies.MAIL_FIRST)
+        session.chunked = None
+    elif not transaction.mailboxes:
+        letter.refuse(_no_recipients(session))
+    else:
+        session.end_class(is_letter_taken=True)
+        # As for DATA: a slow client must not pin a process of the mail server's.
+        letter.unpin_later(loop.call_later(session.house.options.upstream_pin_seconds, transaction.let_go))
+    return letter
+
+
+async def _end_chunked(session: Session, chunked: ChunkedLetter) -> None:
+    transaction, session.chunked = session.transaction, None
+    try:
+        letter = chunked.finish(round((session.wire.loop.time() - chunked.begun) * 1000))
+    finally:
+        chunked.discard()
+    if isinstance(letter, bytes) or transaction is None:
+        session.forget()
+        session.answer(letter if isinstance(letter, bytes) else replies.MAIL_FIRST)
+    else:
+        await _commit(session, letter, transaction)
+
+
+async def _commit(session: Session, letter: ReceivedLetter, transaction: Transaction) -> None:
+    """The letter's life goes on to its end, whatever becomes of the client: nothing it does ends this task."""
+    identity, client = session.identity, session.client
+    places = _places(transaction.mailboxes, is_named_once=session.house.options.is_named_once)
+    recipients = tuple(transaction.mailboxes[place] for place in places)
+    envelope = Envelope(
+        session.sender,
+        recipients,
+        identity.address,
+        client.is_known,
+        identity.helo,
+        identity.name or "",
+        is_from_front=client.is_trusted,
+    )
+    session.transaction = None  # it is ended at the desk
+    session.unpin_later(None)
+    delivery = LetterDelivery(transaction, letter, _trace(session, recipients), places)
+    reply = await take_to_desk(session.house, letter, envelope, transaction, delivery)
+    session.forget()
+    if replies.is_error(reply):
+        session.is_leaving |= replies.is_goodbye(reply)
+        session.answer(reply)
+    else:
+        session.errors = session.idle_commands = 0
+        session.wire.say(reply)
+
+
+def _places(mailboxes: Sequence[bytes], *, is_named_once: bool) -> Sequence[int]:
+    """Where each recipient is named for the first time: who is named twice, in whatever spelling, is one."""
+    places = range(len(mailboxes))
+    if len(mailboxes) < 2 or not is_named_once:
+        return places
+    once: dict[Recipient | bytes, int] = {}
+    for place, mailbox in enumerate(mailboxes):
+        once.setdefault(canonical_or_none(mailbox) or mailbox, place)
+    return tuple(once.values()) if len(once) < len(mailboxes) else places
+
+
+def _trace(session: Session, recipients: tuple[bytes, ...]) -> bytes:
+    options, identity = session.house.options, session.identity
+    if not options.is_trace_added:
+        return b""
+    protocol = protocol_name(identity, is_tls=session.wire.is_tls, is_utf8=session.is_utf8)
+    recipient = recipients[0] if len(recipients) == 1 else None
+    date = format_datetime(datetime.now(UTC))
+    return received_field(identity, options.hostname, protocol, token_hex(6), recipient, date)
