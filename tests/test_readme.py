@@ -1,4 +1,4 @@
-"""Every example in README does what it says, as it is written there."""
+"""Every example in the papers does what it says, as it is written there."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ import click
 import pytest
 from loopback_office import LoopbackOffice
 from program import run_json
-from readme import PROGRAMS, README, block, blocks, shell
+from readme import PAGES, PAPERS, PROGRAMS, block, blocks, shell
 
 import pennyred
 from pennyred.cli import main
@@ -80,8 +80,8 @@ def test_a_receiver_is_told_what_to_publish_for_a_further_domain(tmp_path):
 
 
 def limits_section(table):
-    """README's limits of one table of the settings: the gate's, then those of the office's API."""
-    gate, _, office = README.partition("### Limits")[2].partition("###")[0].partition("Of the office's HTTP API")
+    """The limits of one table of the settings: the gate's, then those of the office's API."""
+    gate, _, office = PAPERS.partition("\n## Limits\n")[2].partition("\n## ")[0].partition("Of the office's HTTP API")
     return {"gate": gate, "office": office}[table]
 
 
@@ -103,25 +103,46 @@ def test_every_limit_is_in_the_table(table):
     assert [name for name in sorted(limits) if f"| `{name}` |" not in section] == []
 
 
-def test_files_that_are_linked_are_there():
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+README_LINES_MAX = 240
+"""One page. Whatever more there is to say is said on the page of whom it concerns."""
 
 
-def test_places_of_the_page_that_are_linked_are_there():
-    headings = {
+def test_readme_is_one_page():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES_MAX
+
+
+def places(page):
+    """What can be linked on a page, as those who show Markdown name its headings."""
+    return {
         re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
-        for line in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+        for line in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     }
-    assert [link for link in re.findall(r"\]\(#([^)]+)\)", README) if link not in headings] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_places_that_are_linked_are_there(page):
+    for link in re.findall(r"\]\(([^)\s:]+)\)", page.read_text()):
+        path, _, place = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not place or place in places(target), link
+
+
+def test_readme_leads_to_every_page():
+    seen, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        seen.add(page)
+        links = {(page.parent / link).resolve() for link in re.findall(r"\]\(([^)\s:#]+\.md)", page.read_text())}
+        ahead += links - seen
+    assert set(PAGES) <= seen
 
 
 def commands_of_the_pages():
     """Every command that README, the papers and the files of config/ name, as words."""
     pages = [
-        ROOT / "README.md",
-        *(ROOT / "src").rglob("*.md"),
-        *(path for path in (ROOT / "config").rglob("*") if path.is_file()),
+        *PAGES,
+        *(path for path in (ROOT / "config").rglob("*") if path.is_file() and path not in PAGES),
     ]
     for page in pages:
         text = page.read_text()
@@ -170,7 +191,7 @@ def test_the_tree_is_what_there_is():
     told = {line.split()[0].rstrip("/") for line in block("tree", "").splitlines() if line.startswith("  ")}
     there = {path.name for path in package.iterdir() if path.is_dir() or path.suffix == ".py"}
     assert there - told - {"__init__.py", "__main__.py", "__pycache__"} == set()
-    assert told - there - {"hostnames.py:"} == set()
+    assert told - there == set()
 
 
 def test_the_demos_command_needs_what_the_page_says(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from readme import README, block
+from readme import PAPERS, block
 from real_postfix import WHY_NOT, is_available
 from throwaway import Throwaway, why_not
 
@@ -178,7 +178,7 @@ def test_a_gate_in_ten_minutes_and_a_stamped_letter_in_five(machine, tmp_path):
     assert letters_of_bob(machine, 4) == "4"
     assert '"spent": 1' in machine.run("pennyred balance --json")
     machine.run("pennyred ledger audit")
-    [asked, checked] = re.findall(r"`(pennyred [^`]*receipts\.txt[^`]*)`", README)
+    [asked, checked] = re.findall(r"`(pennyred [^`]*receipts\.txt[^`]*)`", PAPERS)
     machine.run(f"cd /home/ann && {asked}")
     [receipt] = json.loads(machine.run(f"cd /home/ann && {checked} --json"))["receipts"]
     assert (receipt["verdict"], receipt["letter"]) == ("holds", "own")

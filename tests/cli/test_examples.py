@@ -28,6 +28,16 @@ def test_each_is_printed_as_it_is(run, name):
     }
 
 
+def test_one_is_written_to_a_file_and_never_over_another(run, tmp_path):
+    file = tmp_path / "x"
+    run("examples", "many/etcd", "--to", str(file))
+    assert file.read_bytes() == (CONFIG / "many/etcd").read_bytes()
+    file.write_text("mine")
+    assert "is there already" in run("examples", "many/etcd", "--to", str(file), status=2).err
+    assert file.read_text() == "mine"
+    assert "needs the NAME" in run("examples", "--to", str(file), status=2).err
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [

@@ -1,4 +1,4 @@
-"""The state table and the precedence (README, "The states of a stamp"): each row and each neighbouring pair of outcomes a case."""
+"""The state table and the precedence (ARCHITECTURE.md, "The states of a stamp"): each row and each neighbouring pair of outcomes a case."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""README's examples, as they are written there."""
+"""The papers: README and the pages by reader that it leads to; and their examples, as they are written there."""
 
 import os
 import re
@@ -6,21 +6,35 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "src/pennyred/docs").glob("*.md")),
+    *sorted((ROOT / "config").rglob("README.md")),
+    *sorted((ROOT / ".github").glob("*.md")),
+    *(
+        ROOT / "src/pennyred" / name
+        for name in ("ARCHITECTURE.md", "DECISIONS.md", "OBJECTIONS.md", "postage/STAMP.md")
+    ),
+    ROOT / "tests/README.md",
+]
+PAPERS = "\n".join(page.read_text() for page in PAGES)
+"""All of them, joined: what they promise together is what is held."""
 PROGRAMS = Path(sys.executable).parent
 """Where `pennyred` is, for examples that need it on the PATH."""
 
 
 def block(name: str, language: str = "sh") -> str:
     """The fenced block behind a mark."""
-    match = re.search(rf"<!-- {re.escape(name)} -->\n```{language}\n(.*?)```", README, re.DOTALL)
+    match = re.search(rf"<!-- {re.escape(name)} -->\n```{language}\n(.*?)```", PAPERS, re.DOTALL)
     assert match, name
     return match[1]
 
 
 def blocks() -> list[tuple[str, str, str]]:
-    """Every fenced block: its name, empty where it has none, its language and its text."""
-    return re.findall(r"(?:^<!-- ([^\n]*) -->\n)?^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """Every fenced block of the pages for users: its name, empty where it has none, its language and its text."""
+    told = "\n".join(page.read_text() for page in PAGES if page.name not in ("STAMP.md", "CONTRIBUTING.md"))
+    return re.findall(r"(?:^<!-- ([^\n]*) -->\n)?^```(\w*)\n(.*?)^```$", told, re.MULTILINE | re.DOTALL)
 
 
 def shell(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

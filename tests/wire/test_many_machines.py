@@ -119,7 +119,7 @@ def machines():
 
 
 def settle_in(machines, upstream_port):
-    """From one machine to many, by README: its office's books, then offices, a receiver, gates; the sender's folder."""
+    """From one machine to many, by config/many/README.md: its office's books, then offices, a receiver, gates; the sender's folder."""
     single = machines.home(21)
     run("init", str(single))
     [voucher] = run_json("--config", str(single / "pennyred.toml"), "voucher", "create", "--stamps", str(STAMPS))[
@@ -156,7 +156,7 @@ def settle_in(machines, upstream_port):
 
 
 def by_hand(machines, script):
-    """Commands of README's, as they are for the first office here."""
+    """Commands of the page's, as they are for the first office here."""
     script = script.replace("10.0.0.", f"{machines.network}.").replace("/etc/pennyred", str(machines.home(21)))
     done = shell(script, machines.folder)
     assert done.returncode == 0, done.stderr

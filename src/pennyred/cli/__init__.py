@@ -4,7 +4,7 @@
 
     common      settings, --json, errors to exit statuses
     setup       init, check, dns
-    examples    examples
+    examples    examples; papers: help
     running     serve, demo
     report      report; reporting: how it is shown
     refused     refused
@@ -41,6 +41,7 @@ _COMMANDS = {
     "report": "report",
     "check": "setup",
     "examples": "examples",
+    "help": "papers",
     "dns": "setup",
     "refused": "refused",
     "account": "office",
@@ -61,7 +62,7 @@ _COMMANDS = {
     "verify": "verifying",
     "receipts": "proofs",
 }
-_PYTHON_NAMES = {"open": "open_"}
+_PYTHON_NAMES = {"open": "open_", "help": "help_"}
 INTERRUPTED = 130
 """What shells say of a program that Ctrl-C ended."""
 EX_TEMPFAIL = 75
@@ -164,5 +165,7 @@ def main(context: click.Context, config: Path | None) -> None:
     To run a gate:  pennyred init, pennyred check, pennyred serve.
 
     To write to somebody behind one:  pennyred open, pennyred buy, pennyred send.
+
+    To read on:  pennyred help.
     """
     context.obj = config

@@ -209,6 +209,6 @@ def _file_of(context: click.Context) -> Path:
     if not isinstance(database, Path):
         raise click.UsageError(
             "the ledger is PostgreSQL's: use pg_basebackup with WAL archiving, or pg_dump, and after a recovery"
-            " `pennyred ledger restored` (README)"
+            " `pennyred ledger restored` (pennyred help offices)"
         )
     return database

@@ -15,7 +15,8 @@ class LedgerRedeemer:
     """Holds, settles and voids for the receiver called `receiver`.
 
     `domains`, where there are any, are the only ones it holds for, whatever the ledger would allow the receiver.
-    `checker` verifies every stamp: a gate elsewhere is believed nothing (README, "The states of a stamp"). None: the
+    `checker` verifies every stamp: a gate elsewhere is believed nothing (ARCHITECTURE.md, "The states of a
+    stamp"). None: the
     gate in this very process has verified them with this office's keys just now; only the times are looked at again.
     """
 

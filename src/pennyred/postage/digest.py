@@ -7,7 +7,7 @@ from pennyred.postage.canonical import relaxed_field
 from pennyred.postage.letter import HeaderSection
 
 SIGNED_NAMES: tuple[bytes, ...] = (b"from", b"to", b"cc", b"subject", b"date", b"message-id")
-"""What a reader sees of a letter and a mailing system does not rewrite; see README, "Decisions"."""
+"""What a reader sees of a letter and a mailing system does not rewrite; see DECISIONS.md."""
 SIGNED_NAMES_MAX = 64
 """Names in a stamp's list; a letter with more fields of the six than that cannot be stamped."""
 

@@ -1,4 +1,4 @@
-"""What may happen to a stamp in a ledger: README's "states of a stamp" and their precedence, as ordered pure functions.
+"""What may happen to a stamp in a ledger: the states and their precedence (ARCHITECTURE.md), as ordered functions.
 
 Each `decide_*` answers for one stamp, from facts somebody else has read; the order of its lines is the order of
 precedence. Nothing here moves money or remembers anything: `office.ledger.batch` applies the answers, a back end stores

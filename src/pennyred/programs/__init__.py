@@ -12,5 +12,5 @@
     workers       several processes; systemd: the service manager
     checks        what `pennyred check` complains of
     demo          all of it, for a minute
-    template      what `init` writes; examples: the files of config/
+    template      what `init` writes; examples: the files of config/; papers: the pages of `pennyred help`
 """

@@ -196,7 +196,7 @@ class _Taking:
                 self._write(holds[place])
 
     def _decide(self, hold: Hold, asked: dict[tuple[str, str], int]) -> HoldOutcome:
-        """As the ledger decides (README, "The states of a stamp"), as far as this list knows."""
+        """As the ledger decides (ARCHITECTURE.md, "The states of a stamp"), as far as this list knows."""
         found = _rows(
             self._connection,
             "SELECT state, letter, tx, lease_until FROM accepted"
