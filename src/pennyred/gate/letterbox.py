@@ -125,7 +125,10 @@ class Delivered:
     @property
     def reply(self) -> Reply | None:
         """The first reply there is, for the log."""
-        return next((reply for reply in self.replies if reply is not None), None)
+        for reply in self.replies:
+            if reply is not None:
+                return reply
+        return None
 
 
 class Delivery(Protocol):

@@ -19,12 +19,12 @@ CONTEXT_DOMAIN = b"pennyred/1 domain\0"
 
 def signed_names(header: HeaderSection) -> tuple[bytes, ...]:
     """The names a stamp lists: each of the six as often as it occurs and once more, so that an added field fails."""
-    return tuple(name for name in SIGNED_NAMES for _ in range(len(header.named(name)) + 1))
+    return tuple([name for name in SIGNED_NAMES for _ in range(len(header.named(name)) + 1)])
 
 
 def qualifies(header: HeaderSection) -> bool:
     """Whether a stamp can be for a letter with this header: one From, and not too many of the six (STAMP.md 5.3)."""
-    names = sum(len(header.named(name)) + 1 for name in SIGNED_NAMES)
+    names = sum([len(header.named(name)) + 1 for name in SIGNED_NAMES])
     return len(header.named(b"from")) == 1 and names <= SIGNED_NAMES_MAX
 
 

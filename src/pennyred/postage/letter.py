@@ -16,6 +16,7 @@ HEADER_FIELDS_MAX = 20_000
 
 _FIELD_END = re.compile(rb"\n(?![ \t])")
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_END_OF = re.Match[bytes].end
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class HeaderSection:
     @property
     def raw(self) -> bytes:
         """The section byte for byte."""
-        return b"".join(one.raw for one in self.fields)
+        return b"".join([one.raw for one in self.fields])
 
 
 def parse_header(section: bytes) -> HeaderSection:
@@ -66,7 +67,7 @@ def parse_header(section: bytes) -> HeaderSection:
     # Cut where fields end: an expression for a whole field would keep a hundred octets for each of its folds.
     fields: list[Field] = []
     start = 0
-    for end in chain((found.end() for found in _FIELD_END.finditer(section)), (len(section),)):
+    for end in chain(map(_END_OF, _FIELD_END.finditer(section)), (len(section),)):
         if start < end:
             if len(fields) >= HEADER_FIELDS_MAX:
                 raise MalformedLetter(f"more than {HEADER_FIELDS_MAX} header fields")

@@ -29,7 +29,7 @@ def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: i
         raise Malformed(f"more than {tags_max} tags")
     tags = [(name.decode(), tag) for name, tag in _TAG.findall(text)]
     # Found one behind the other, they must leave nothing out.
-    if sum(len(name) + len(tag) + 2 for name, tag in tags) != len(text):
+    if sum([len(name) + len(tag) + 2 for name, tag in tags]) != len(text):
         raise Malformed("not a tag list")
     if len(dict(tags)) != len(tags):
         raise Malformed("a tag occurs twice")
@@ -38,7 +38,7 @@ def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: i
 
 def format_tag_list(tags: Sequence[Tag]) -> bytes:
     """The canonical text: every tag with a semicolon, no white space."""
-    return b"".join(name.encode() + b"=" + value + b";" for name, value in tags)
+    return b"".join([b"%s=%s;" % (name.encode(), value) for name, value in tags])
 
 
 def fold_field(name: bytes, tags: Sequence[Tag]) -> bytes:

@@ -56,6 +56,9 @@ class Session:
     transaction: Transaction | None = None
     """Between MAIL and the letter."""
     identity: ClientIdentity = field(default_factory=lambda: ClientIdentity(""))
+    """Who the client of this transaction is."""
+    source: Source = NOBODY
+    """On whose account its connections go, and what its letter takes."""
     sender: bytes = b""
     is_utf8: bool = False
     asked: int = 0
@@ -211,12 +214,14 @@ class Session:
 
     # The transaction
 
-    @property
-    def source(self) -> Source:
-        """On whose account its connections go: nobody's where a front does not say whose, or the network is exempt."""
+    async def identify(self) -> None:
+        """See for whom the next transaction is. It is on nobody's account where a front does not say, or the network is
+        exempt.
+        """
+        self.identity = await self.client.identity(self.house.name_lookup)
         address = self.identity.address
         is_counted = self.client.is_known and not is_within(address, self.house.options.uncounted_networks)
-        return source_of(address) if is_counted else NOBODY
+        self.source = source_of(address) if is_counted else NOBODY
 
     def forget(self) -> None:
         """End the transaction, whatever its state."""

@@ -54,6 +54,8 @@ class WantedBook:
         if not self.is_in_use:
             ((is_any,),) = connection.execute(_IS_ANY).fetchall()
             self.is_in_use = bool(is_any)
+        if not self.is_in_use:  # of one letter as of any other: it tells nobody's secret
+            return [[[] for _ in one.recipients] for one in questions]
         return [[self._of(connection, users, one) for users in one.recipients] for one in questions]
 
     def _of(self, connection: Connection, users: Sequence[str], question: _Question) -> list[Grant]:

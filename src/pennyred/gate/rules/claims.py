@@ -69,7 +69,7 @@ class Claims:
     @property
     def mailboxes(self) -> tuple[Recipient, ...]:
         """Author and sender, as far as they are known."""
-        return tuple(one for one in (self.author, self.sender) if one is not None)
+        return tuple([one for one in (self.author, self.sender) if one is not None])
 
 
 def read_claims(header: HeaderSection, sender: Recipient | None) -> Claims:

@@ -111,6 +111,8 @@ def sender_grants(
 
     An address counts in From where that is aligned, and in MAIL FROM where SPF proves its domain.
     """
+    if not rules:
+        return []
     grants = []
     for mailbox, is_author in ((claims.author, True), (claims.sender, False)):
         if mailbox is None:
@@ -134,7 +136,7 @@ def sender_grants(
 def parents(domain: str) -> tuple[str, ...]:
     """A domain and those above it, down to two labels."""
     labels = domain.split(".")
-    return tuple(".".join(labels[at:]) for at in range(max(1, len(labels) - 1)))[:8]
+    return tuple([".".join(labels[at:]) for at in range(max(1, len(labels) - 1))][:8])
 
 
 def users_of(recipient: Recipient, delimiter: str) -> tuple[str, ...]:

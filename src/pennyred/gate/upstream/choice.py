@@ -251,7 +251,10 @@ class Upstreams:
         self._down -= member.succeeded(self._clock(), self._log)
 
     def _pool_of(self, connection: Connection) -> UpstreamPool:
-        return next(member.pool for member in self._members if member.pool.options is connection.options)
+        first = self._members[0]
+        if len(self._members) == 1:
+            return first.pool
+        return next((one.pool for one in self._members if one.pool.options is connection.options), first.pool)
 
     def _probe_due(self) -> None:
         """See on the side whether those whose wait is over are back: no client has to wait for one that is not."""

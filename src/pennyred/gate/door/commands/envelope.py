@@ -67,7 +67,7 @@ async def rset(session: Session, line: bytes) -> None:  # noqa: ARG001
 
 
 async def _begin(session: Session, line: bytes, recipients: Sequence[Recipient]) -> None:
-    session.identity = await session.client.identity(session.house.name_lookup)
+    await session.identify()
     session.one_class = None
     recipients, waiting = await _of_one_class(session, recipients)
     transaction = Transaction(session.house.upstreams, session.identity, session.source)
