@@ -81,7 +81,7 @@ def edit(machine, lines):
 def reload(machine, times):
     """As step 6 says; a check before it, and it is over when the log says so for the so-many-th time."""
     assert machine.run("pennyred check").splitlines()[0] == "all is well"
-    machine.run(f"systemctl reload pennyred; for i in $(seq 100); do [ $(grep -c 'settings reread' /var/log/pennyred.journal) -ge {times} ] && exit; sleep 0.1; done; exit 1")  # fmt: skip
+    machine.run(f"systemctl reload pennyred; for i in $(seq 100); do [ $(grep -c 'settings.reread' /var/log/pennyred.journal) -ge {times} ] && exit; sleep 0.1; done; exit 1")  # fmt: skip
 
 
 def send_out(machine):

@@ -57,8 +57,8 @@ def test_what_does_not_go_to_the_disk_is_remembered_and_goes_there_in_order_once
 
     lines = run(story).lines
     assert [(line["event"], line["stamps"]) for line in lines] == [
-        ("settlement in memory only", 2),
-        ("settlement in memory only", 1),
+        ("outbox.in_memory_only", 2),
+        ("outbox.in_memory_only", 1),
     ]
 
 
@@ -72,8 +72,8 @@ def test_a_stop_writes_down_what_it_can_and_names_what_is_lost():
 
     [*_, one, two] = run(story).lines
     assert [(line["event"], line["account"]) for line in (one, two)] == [
-        ("not settled", ONE.account),
-        ("not settled", TWO.account),
+        ("stamp.not_settled", ONE.account),
+        ("stamp.not_settled", TWO.account),
     ]
 
 
@@ -94,7 +94,7 @@ def test_who_is_stopped_while_writing_down_has_forgotten_nothing(monkeypatch):
         await outbox.close()
         assert set(await waiting(outbox)) == {ONE, TWO, THREE}
 
-    assert [line["event"] for line in run(story).lines] == ["settlement in memory only"]
+    assert [line["event"] for line in run(story).lines] == ["outbox.in_memory_only"]
 
 
 def test_memory_has_an_end_too(monkeypatch):

@@ -108,7 +108,7 @@ def test_what_goes_wrong_in_learning_keeps_no_letter(trouble):
     answer, _, _, lines = sent(book=Book(trouble))
     assert isinstance(answer, Relay)
     assert answer.delivered.fates == (Fate.ACCEPTED,)
-    assert [line["event"] for line in lines] == ["correspondents not learned", "outgoing letter"]
+    assert [line["event"] for line in lines] == ["correspondents.not_learned", "letter.outgoing"]
 
 
 def test_nobody_needs_a_stamp_here():

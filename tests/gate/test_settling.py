@@ -44,7 +44,7 @@ def test_what_the_office_does_not_take_waits_and_is_seen_to_wait():
         desk.office.down = {"settle"}
         await deliver(desk)
         assert len(desk.outbox.entries) == 1
-        assert events(desk) == ["settlement waits"]
+        assert events(desk) == ["outbox.waiting"]
 
     run(story)
 
@@ -59,7 +59,7 @@ def test_where_neither_office_nor_outbox_writes_it_down_the_client_still_hears_2
         desk.office.down = {"settle"}
         desk.outbox.add = full
         await deliver(desk)
-        [line] = [one for one in desk.log.lines if one["event"] == "not settled"]
+        [line] = [one for one in desk.log.lines if one["event"] == "stamp.not_settled"]
         assert line["account"] == desk.stationery.account
         assert "down by script" in line["why"]
         assert "the disk is full" in line["why"]
@@ -75,7 +75,7 @@ def test_a_mistake_of_ours_in_settling_is_no_reason_to_have_the_letter_sent_agai
         desk.office.settle = broken
         await deliver(desk)
         assert len(desk.outbox.entries) == 1
-        [line] = [one for one in desk.log.lines if one["event"] == "settlement waits"]
+        [line] = [one for one in desk.log.lines if one["event"] == "outbox.waiting"]
         assert line["why"] == "RuntimeError('a mistake')"
 
     run(story)
@@ -86,7 +86,7 @@ def test_what_the_office_will_not_settle_is_written_down_and_not_asked_again():
         await desk.outbox.add([UNKNOWN], now=0)
         assert await drain_outbox(desk.office, desk.outbox, LetterLog(desk.log)) == 1
         assert desk.outbox.entries == {}
-        [line] = [one for one in desk.log.lines if one["event"] == "not settled"]
+        [line] = [one for one in desk.log.lines if one["event"] == "stamp.not_settled"]
         assert line["why"] == "no-such-hold"
 
     run(story)
@@ -103,7 +103,7 @@ def test_the_outbox_is_presented_again_until_the_office_answers():
         await eventually(lambda: not desk.outbox.entries)
         pumping.cancel()
         assert await desk.balance() == (9, 0)
-        assert events(desk) == ["settlement waits", "outbox settled"]
+        assert events(desk) == ["outbox.waiting", "outbox.settled"]
 
     run(story)
 
@@ -128,7 +128,7 @@ def test_an_office_that_takes_long_does_not_keep_the_client_waiting(monkeypatch)
         desk.office.settle = for_ever
         await deliver(desk)
         assert len(desk.outbox.entries) == 1
-        [line] = [one for one in desk.log.lines if one["event"] == "settlement waits"]
+        [line] = [one for one in desk.log.lines if one["event"] == "outbox.waiting"]
         assert line["why"] == "no answer within 0.01 s"
 
     run(story)

@@ -53,10 +53,10 @@ def test_who_comes_while_the_service_starts_anew_is_served_afterwards(town, list
 
 def test_a_worker_that_is_replaced_serves_on_it_too(town, listener):
     with Served(town.settings, ("--workers", "2"), (listener,)) as served:
-        served.wait_for(lambda line: line["event"] == "serving")
+        served.wait_for(lambda line: line["event"] == "service.serving")
         for worker in served.workers:
             os.kill(worker, signal.SIGKILL)
-        served.wait_for(lambda line: line["event"] == "serving")
+        served.wait_for(lambda line: line["event"] == "service.serving")
         assert greeting(listener).startswith(b"220")
 
 

@@ -97,7 +97,7 @@ def renew(folder) -> None:
 
 def reread(running: Served) -> None:
     running.process.send_signal(signal.SIGHUP)
-    running.wait_for(lambda line: line["event"] == "settings reread")
+    running.wait_for(lambda line: line["event"] == "settings.reread")
 
 
 def test_a_letter_that_comes_in_is_not_disturbed(tmp_path, mail_server):
@@ -125,7 +125,7 @@ def test_a_certificate_that_cannot_be_read_leaves_the_old_one_in_use(tmp_path, m
     with served(tmp_path, mail_server, TLS) as (town, running):
         (tmp_path / "mx.pem").write_text("half a certificate")
         running.process.send_signal(signal.SIGHUP)
-        assert "old ones stay" in running.wait_for(lambda line: "reread" in line["event"])["event"]
+        running.wait_for(lambda line: line["event"] == "settings.not_reread")
         with closing(Client(town.gate_port)) as client:
             client.start_tls()
             assert client.say(b"NOOP").startswith(b"250")
@@ -164,7 +164,7 @@ def test_what_waits_for_the_next_start_is_named_and_not_half_taken_over(tmp_path
             text = text.replace(old, new)
         town.settings.write_text(text)
         reread(running)
-        waits = running.wait_for(lambda line: line["event"] == "settings wait for the next start")
+        waits = running.wait_for(lambda line: line["event"] == "settings.waiting")
         assert waits["keys"] == ["gate.listen", "gate.hostname", "gate.max_size", "office.workers"]
         with closing(Client(town.gate_port)) as client:
             assert b"mx.example.org" in client.say(b"HELO x.example")
@@ -175,7 +175,7 @@ def test_what_waits_for_the_next_start_is_named_and_not_half_taken_over(tmp_path
             assert json.load(said)["price"] == 3
         town.write('mode = "monitor"')
         reread(running)
-    assert sum(line["event"] == "settings wait for the next start" for line in running.log) == 1
+    assert sum(line["event"] == "settings.waiting" for line in running.log) == 1
 
 
 def test_wrong_settings_are_taken_over_in_no_part(tmp_path, mail_server):
@@ -183,7 +183,7 @@ def test_wrong_settings_are_taken_over_in_no_part(tmp_path, mail_server):
         (tmp_path / "office.key").rename(tmp_path / "away.key")
         town.write('mode = "require"')
         running.process.send_signal(signal.SIGHUP)
-        assert "old ones stay" in running.wait_for(lambda line: "reread" in line["event"])["event"]
+        running.wait_for(lambda line: line["event"] == "settings.not_reread")
         assert town.send(letter(), BOB)[0] == 250, "it is in monitor still"
 
 
@@ -200,7 +200,7 @@ def test_the_offices_certificate_is_renewed_and_a_wrong_one_is_not_used(tmp_path
         assert second != first
         (tmp_path / "mx.pem").write_text("half a certificate")
         running.process.send_signal(signal.SIGHUP)
-        running.wait_for(lambda line: line["event"].startswith("settings not reread"))
+        running.wait_for(lambda line: line["event"] == "settings.not_reread")
         assert offices_serial(town) == second
 
 
@@ -219,9 +219,9 @@ def test_a_worker_killed_in_the_middle_of_a_letter_is_replaced_and_its_client_he
             client.begin()
             for worker in running.workers:  # which of them has the client is the kernel's choice
                 os.kill(worker, signal.SIGKILL)
-            assert running.wait_for(lambda line: line["event"] == "worker died")["status"] == -signal.SIGKILL
+            assert running.wait_for(lambda line: line["event"] == "worker.died")["status"] == -signal.SIGKILL
             assert last_word(client) == b""
-        running.wait_for(lambda line: line["event"] == "serving")
+        running.wait_for(lambda line: line["event"] == "service.serving")
         assert town.send(letter(), BOB)[0] == 250
     assert len(mail_server.letters) == 1
 
@@ -236,9 +236,9 @@ def test_a_worker_that_hangs_is_replaced_and_systemd_hears_signs_of_life_all_the
             systemd.until("READY=1")
             hanging = running.workers[0]
             os.kill(hanging, signal.SIGSTOP)
-            assert running.wait_for(lambda line: line["event"] == "worker hangs")["pid"] == hanging
-            assert running.wait_for(lambda line: line["event"] == "worker died")["pid"] == hanging
-            running.wait_for(lambda line: line["event"] == "serving")
+            assert running.wait_for(lambda line: line["event"] == "worker.hangs")["pid"] == hanging
+            assert running.wait_for(lambda line: line["event"] == "worker.died")["pid"] == hanging
+            running.wait_for(lambda line: line["event"] == "service.serving")
             systemd.until("WATCHDOG=1")
             assert hanging not in running.workers
 

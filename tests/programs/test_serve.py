@@ -62,5 +62,5 @@ def test_work_beside_the_mail_that_breaks_is_written_down_and_begun_again(capfd,
         asyncio.run(chores.Chores(make_log()).keep_at("sweep", work))
 
     said = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
-    assert [(one["event"], one["work"]) for one in said] == [("broken off", "sweep")] * 2
+    assert [(one["event"], one["work"]) for one in said] == [("service.broken_off", "sweep")] * 2
     assert len(runs) == 3

@@ -51,7 +51,7 @@ def test_a_letter_in_hand_is_broken_off_at_the_limit_and_its_sender_hears_no_yes
 def test_a_second_signal_does_not_wait_for_the_limit(tmp_path, workers):
     with letter_in_hand(tmp_path, "stop_timeout_seconds = 3600", "--workers", workers) as (_, served, answers):
         served.process.send_signal(signal.SIGTERM)
-        served.wait_for(lambda line: line["event"] == "stopping")
+        served.wait_for(lambda line: line["event"] == "service.stopping")
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(WAIT_SECONDS) == 0
     assert answers in ([None], [451])

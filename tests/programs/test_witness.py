@@ -85,7 +85,7 @@ def test_a_ledger_that_went_back_begins_a_new_epoch_and_says_so_once(books):
     assert [one.follows for one in begun.epochs] == [lost.number - 2]
     assert not lost.is_in_books_of(begun)
     assert books.look() == begun
-    assert books.events == ["ledger went back"]
+    assert books.events == ["ledger.went_back"]
 
 
 def test_one_that_has_since_grown_beyond_what_was_noted_is_noticed_by_its_hash(books):
@@ -113,7 +113,7 @@ def test_one_that_goes_back_behind_a_restore_is_noticed_too(books):
     assert second.epochs[-1].id not in {one.id for one in first.epochs}
     assert not lost.is_in_books_of(second)
     assert books.look() == second
-    assert books.events == ["ledger went back"] * 2
+    assert books.events == ["ledger.went_back"] * 2
 
 
 def test_one_that_was_restored_again_by_the_command_is_not_marked_again(books):
@@ -169,7 +169,7 @@ def test_where_nothing_can_be_noted_it_is_said_once_and_the_office_goes_on(tmp_p
             await witness.look()
 
     asyncio.run(story())
-    assert [line["event"] for line in log.lines] == ["signed heads not noted"]
+    assert [line["event"] for line in log.lines] == ["ledger.heads_not_noted"]
 
 
 def test_a_ledger_that_does_not_answer_is_not_taken_for_one_that_went_back(tmp_path):

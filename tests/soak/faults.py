@@ -125,7 +125,7 @@ def faults_for(stage: Stage) -> dict[str, Fault]:
         "program killed at the final dot": kill_all_at_the_dot,
         "worker killed": kill_a_worker,
         "worker held up": hold_a_worker,
-        "settings reread": reread,
+        "settings.reread": reread,
         "stopped and started": stop_and_start,
         "mail server hangs up on all": mail_server_leaves,
         "mail server hangs": _goes_wrong(HANG),

@@ -74,8 +74,8 @@ class Stage:
             served = Served(self.town.settings, ("--workers", "2"))
             try:
                 served.__enter__()
-                while not any(line.get("worker") == 0 for line in served.log if line["event"] == "serving"):
-                    served.wait_for(lambda line: line["event"] == "serving")  # the first one has the office
+                while not any(line.get("worker") == 0 for line in served.log if line["event"] == "service.serving"):
+                    served.wait_for(lambda line: line["event"] == "service.serving")  # the first one has the office
             except AssertionError:  # the disk is full, perhaps: as systemd does, once more
                 served.kill()
                 time.sleep(0.2)

@@ -73,7 +73,7 @@ class Served:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            self.wait_for(lambda line: line["event"] == "serving")
+            self.wait_for(lambda line: line["event"] == "service.serving")
         except BaseException:
             self.kill()
             raise

@@ -47,7 +47,7 @@ with log.open("ab") as said:
          *command], stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True, cwd="/", umask=0o077)
 Path(f"/var/log/{name}.pid").write_text(str(started.pid))
 for _ in range(600):
-    if b'"serving"' in log.read_bytes():
+    if b'"service.serving"' in log.read_bytes():
         sys.exit()
     if started.poll() is not None:
         break

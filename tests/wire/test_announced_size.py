@@ -69,7 +69,7 @@ def test_a_raised_limit_is_announced_within_seconds_after_sighup(tmp_path):
             main.write_text(main.read_text().replace("1000000", "3000000"))
             postfix._run("reload")
             served.process.send_signal(signal.SIGHUP)
-            served.wait_for(lambda line: line["event"] == "settings reread")
+            served.wait_for(lambda line: line["event"] == "settings.reread")
             end = time.monotonic() + 20
             while announced(town.gate_port) == before and time.monotonic() < end:
                 time.sleep(0.1)

@@ -28,7 +28,7 @@ CHANGES = {
 def reread(running) -> None:
     running.process.send_signal(signal.SIGHUP)
     running.wait_for(lambda line: line["event"].startswith("settings"))
-    assert running.log[-1]["event"] == "settings reread"
+    assert running.log[-1]["event"] == "settings.reread"
 
 
 @pytest.mark.parametrize(("gate", "more"), CHANGES.values(), ids=CHANGES)

@@ -23,7 +23,7 @@ def serving(town, clock):
 
 def looked(served):
     """The log lines about clocks, once the ledger and the state have been looked after."""
-    lines = [served.wait_for(lambda line: line["event"] == "clock unsure") for _ in range(2)]
+    lines = [served.wait_for(lambda line: line["event"] == "clock.unsure") for _ in range(2)]
     assert {line["database"] for line in lines} == {"ledger", "state"}
     return lines
 
@@ -64,11 +64,11 @@ def test_a_clock_that_is_set_while_the_service_runs_is_said(tmp_path, mail_serve
         lines = []
         for _ in range(3):
             try:
-                lines.append(served.wait_for(lambda line: line["event"] == "clock jumped"))
+                lines.append(served.wait_for(lambda line: line["event"] == "clock.jumped"))
             except AssertionError:  # a minute has not passed yet
                 continue
             break
         assert round(lines[0]["seconds"] / DAY) == 15
-        assert not [line for line in served.log if line["event"] == "swept"]
+        assert not [line for line in served.log if line["event"] == "housekeeping.swept"]
         clock.move(0)
         assert town.send(town.stamped(letter(), BOB), BOB)[0] == 250

@@ -233,18 +233,18 @@ def test_modes_are_reread_on_hup(found_town, letter, mail_server):
         assert b"x-postage=fail reason=no-stamp" in mail_server.letters[-1].letter
         town.write(f'mode = "bulk"\n[gate.allowance]\nper_day = 2\n{WITHOUT_DNS}')
         served.process.send_signal(signal.SIGHUP)
-        served.wait_for(lambda line: line["event"] == "settings reread")
+        served.wait_for(lambda line: line["event"] == "settings.reread")
         assert [town.send(letter(), BOB)[0] for _ in range(3)] == [250, 250, 550]
         town.write('mode = "nonsense"')
         served.process.send_signal(signal.SIGHUP)
-        assert "nonsense" in served.wait_for(lambda line: "not reread" in line["event"])["error"]
+        assert "nonsense" in served.wait_for(lambda line: "not_reread" in line["event"])["error"]
         assert town.send(letter(), BOB)[0] == 550
     assert served.process.returncode == 0
 
 
 def reread(served):
     served.process.send_signal(signal.SIGHUP)
-    served.wait_for(lambda line: line["event"] == "settings reread")
+    served.wait_for(lambda line: line["event"] == "settings.reread")
 
 
 def test_what_is_said_is_reread_with_what_is_asked(found_town, letter):
@@ -301,7 +301,7 @@ def test_sigterm_finishes_the_letter_in_hand(found_town, letter, mail_server):
         client.start()
         mail_server.until(lambda: b"DATA\r\n" in mail_server.fake.commands)
         served.process.terminate()
-        served.wait_for(lambda line: line["event"] == "stopping")
+        served.wait_for(lambda line: line["event"] == "service.stopping")
         let_it_answer()
         client.join()
         assert served.process.wait(30) == 0
@@ -313,7 +313,7 @@ def test_sigterm_finishes_the_letter_in_hand(found_town, letter, mail_server):
 def test_two_workers_share_ledger_and_allowances(found_town, letter, mail_server):
     town = found_town(f'mode = "bulk"\n[gate.allowance]\nper_day = 5\n{WITHOUT_DNS}')
     with town.serve("--workers", "2") as served:
-        served.wait_for(lambda line: line["event"] == "serving")
+        served.wait_for(lambda line: line["event"] == "service.serving")
         town.fund(100)
         codes = [town.send(letter(), BOB)[0] for _ in range(12)]
         assert codes == [250] * 5 + [550] * 7

@@ -72,7 +72,13 @@ def test_hundreds_of_silent_connections_stop_neither_the_api_nor_mail(tmp_path, 
                 assert town.send(town.stamped(letter(), BOB), BOB)[0] == 250
                 assert greets(town.gate_port)
             assert ask(town.office_port) == 200
-        assert {line["event"] for line in served.log} <= {"serving", "letter", "http.crowded", "stopping", "stopped"}
+        assert {line["event"] for line in served.log} <= {
+            "service.serving",
+            "letter",
+            "http.crowded",
+            "service.stopping",
+            "service.stopped",
+        }
 
 
 def localhost_certificate(folder):
@@ -113,7 +119,7 @@ def test_a_gate_elsewhere_is_not_silenced_so_nothing_is_sent_on_trust(tmp_path):
                 for _ in range(10):
                     assert town.send(town.stamped(letter(), BOB), BOB)[0] == 250
                 assert town.balance() == (11, 0)
-        assert not {line["event"] for line in served.log} & {"accepted on trust", "office down", "settlement waits"}
+        assert not {line["event"] for line in served.log} & {"trust.accepted", "office.down", "outbox.waiting"}
 
 
 @dataclass
@@ -129,7 +135,7 @@ def test_http_does_not_take_the_descriptors_that_mail_needs(tmp_path):
     with MailServer() as server:
         town = Town.found(tmp_path, server.port)
         with ServedWithFewFiles(town.settings) as served:
-            [few] = [line for line in served.log if line["event"] == "few descriptors"]
+            [few] = [line for line in served.log if line["event"] == "service.few_descriptors"]
             assert few["allowed"] == 600
             with ExitStack() as stack:
                 for said in (b"", HALF_BODY):
@@ -234,4 +240,6 @@ def test_a_request_that_is_broken_off_is_nobody_s_mistake(tmp_path):
                     assert ask(town.office_port) == 200
             assert ask(town.office_port) == 200
         office = served.office.log
-        assert {line["event"] for line in office} <= {"serving", "stopping", "stopped"}, json.dumps(office)
+        assert {line["event"] for line in office} <= {"service.serving", "service.stopping", "service.stopped"}, (
+            json.dumps(office)
+        )

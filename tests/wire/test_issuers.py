@@ -209,7 +209,7 @@ def test_a_dns_that_does_not_answer_is_named_in_the_log_and_by_check(country):
     with country.serve() as served:
         code, text = country.send(country.stamped("two.example"))
         assert (code, "office-unreachable" in text) == (451, True)
-        line = served.wait_for(lambda line: line["event"] == "office key not found")
+        line = served.wait_for(lambda line: line["event"] == "office.key_not_found")
         assert (line["office"], line["selector"]) == ("two.example", "s1")
         assert f"DNS does not answer for {name}" in line["why"]
 
@@ -232,7 +232,7 @@ def test_a_key_that_dns_has_not_is_named_in_the_log_once_a_minute(country):
         for _ in range(2):
             assert country.send(country.stamped("one.example"))[0] == 451
             served.wait_for_letter()
-        lines = [line for line in served.log if line["event"] == "office key not found"]
+        lines = [line for line in served.log if line["event"] == "office.key_not_found"]
         assert [line["why"] for line in lines] == ["DNS has no key at s1._postage.one.example"]
 
 

@@ -74,5 +74,5 @@ def test_nothing_is_left_of_those_who_leave(found_town, tmp_path, is_tls):
         assert left <= before + 8
         served.process.terminate()
         served.process.wait(30)
-        served.wait_for(lambda line: line["event"] == "stopped")
+        served.wait_for(lambda line: line["event"] == "service.stopped")
         assert [line for line in served.log if line["event"].endswith("failed") or "exception" in line] == []

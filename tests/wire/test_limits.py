@@ -110,7 +110,7 @@ def admitted(port: int, tries: int, source: str = "127.0.0.1") -> list[Client]:
 def test_all_workers_together_let_in_so_many_and_no_more(found_town):
     town = found_town("workers = 2\nmax_connections = 6")
     with town.serve() as served:
-        served.wait_for(lambda line: line["event"] == "serving")
+        served.wait_for(lambda line: line["event"] == "service.serving")
         with closing_all(admitted(town.gate_port, 30)) as clients:
             assert len(clients) == 6
             assert clients[0].say(b"QUIT").startswith(b"221 ")
@@ -122,7 +122,7 @@ def test_all_workers_together_let_in_so_many_and_no_more(found_town):
 def test_all_workers_together_let_in_so_many_of_one_network(found_town):
     town = found_town("workers = 2\nmax_connections_per_network = 4")
     with town.serve() as served:
-        served.wait_for(lambda line: line["event"] == "serving")
+        served.wait_for(lambda line: line["event"] == "service.serving")
         with closing_all(admitted(town.gate_port, 30)) as clients:
             assert len(clients) == 4
             others = admitted(town.gate_port, 5, "127.0.0.2")
@@ -135,7 +135,7 @@ def test_all_workers_together_let_in_so_many_whose_mail_goes_out(found_town, mai
     way = f'listen = ["127.0.0.1:{port}"]\nupstream = "smtp://127.0.0.1:{mail_server.port}"'
     town = found_town(f"workers = 2\nmax_connections = 6\n[gate.outgoing]\n{way}")
     with town.serve() as served:
-        served.wait_for(lambda line: line["event"] == "serving")
+        served.wait_for(lambda line: line["event"] == "service.serving")
         with closing_all(admitted(port, 30)) as clients:
             assert len(clients) == 6
             clients.extend(admitted(town.gate_port, 30))
@@ -153,13 +153,13 @@ def test_more_workers_than_there_may_be_connections_to_the_mail_server_do_not_st
 def test_a_killed_worker_leaves_none_of_its_counts_behind(found_town):
     town = found_town("workers = 2\nmax_connections = 12")
     with town.serve() as served:
-        served.wait_for(lambda line: line["event"] == "serving")
+        served.wait_for(lambda line: line["event"] == "service.serving")
         with closing_all(admitted(town.gate_port, 30)) as clients:
             assert len(clients) == 12
             for pid in children(served.process.pid):
                 os.kill(pid, signal.SIGKILL)
-                served.wait_for(lambda line: line["event"] == "worker died")
-                served.wait_for(lambda line: line["event"] == "serving")
+                served.wait_for(lambda line: line["event"] == "worker.died")
+                served.wait_for(lambda line: line["event"] == "service.serving")
                 new = admitted(town.gate_port, 30)
                 clients.extend(new)
                 assert sum(map(is_alive, clients)) == 12, f"{len(new)} were let in"
@@ -197,7 +197,7 @@ def eventually_admitted(port: int) -> Client:
 def test_the_stamps_of_a_source_of_bad_ones_wait_at_all_workers_and_nothing_else_does(found_town, letter, mail_server):
     town = found_town('workers = 2\nmax_bad_stamps_per_minute = 3\n[gate.exempt]\nrecipients = ["eve@example.org"]')
     with town.serve() as served:
-        served.wait_for(lambda line: line["event"] == "serving")
+        served.wait_for(lambda line: line["event"] == "service.serving")
         town.fund(10)
         known, stranger = town.stamped(letter(), BOB), town.stamped(letter(), BOB)
         said = [sent(town.gate_port, b"X-Postage-Stamp: nonsense\r\n" + letter()) for _ in range(12)]

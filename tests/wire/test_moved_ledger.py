@@ -58,7 +58,11 @@ def test_whoever_asks_it_hears_where_it_is_and_there_is_no_traceback(tmp_path, m
             assert b"Traceback" not in said.stderr
         check = run_json("--config", str(town.settings), "check", check=False)
         assert any("has moved to" in one["what"] for one in check["complaints"])
-    assert not [line for line in served.log if "exception" in line or line["event"] in ("broken off", "internal error")]
+    assert not [
+        line
+        for line in served.log
+        if "exception" in line or line["event"] in ("service.broken_off", "service.internal_error")
+    ]
 
     again = run("--config", str(town.settings), "serve", check=False)
     assert again.returncode == 2

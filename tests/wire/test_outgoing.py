@@ -36,7 +36,7 @@ def test_a_letter_goes_out_byte_for_byte_and_its_recipient_may_write_back(going_
         with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
             assert b"XPOSTAGE" not in client.ehlo("laptop.example")[1]
             client.sendmail(ANN, [CARL], LETTER)
-        served.wait_for(lambda line: line["event"] == "outgoing letter")
+        served.wait_for(lambda line: line["event"] == "letter.outgoing")
         [taken] = mail_server.letters
         assert taken.letter == LETTER, "fields that only claim to be the gate's included: nothing is judged here"
         known = town.admin("correspondents", "list", "--user", ANN, "--with", CARL)
@@ -73,7 +73,7 @@ def test_a_letter_in_hand_is_finished_when_the_gate_stops(going_out, mail_server
         client.send(LETTER.replace(b"\r\n.one", b"\r\n..one") + b".\r\n")
         mail_server.until(lambda: b"DATA\r\n" in mail_server.fake.commands)
         served.process.terminate()
-        served.wait_for(lambda line: line["event"] == "stopping")
+        served.wait_for(lambda line: line["event"] == "service.stopping")
         go_on()
         assert client.getreply()[0] == 250
     [taken] = mail_server.letters

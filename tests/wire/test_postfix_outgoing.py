@@ -44,7 +44,7 @@ def test_what_users_write_goes_out_untouched_and_their_friends_are_known(tmp_pat
         with smtplib.SMTP("127.0.0.1", submission, timeout=60) as client:
             client.sendmail(ANN, [FRIEND], text)
         mail_server.until(lambda: bool(mail_server.fake.letters))
-        served.wait_for(lambda line: line["event"] == "outgoing letter")
+        served.wait_for(lambda line: line["event"] == "letter.outgoing")
         known = town.admin("correspondents", "list", "--user", ANN, "--with", FRIEND)
     [taken] = mail_server.letters
     above, _, body = taken.letter.partition(text.encode())

@@ -82,10 +82,10 @@ def test_a_stranger_empties_no_quarantine_and_what_does_not_fit_is_said(found_to
         kept = [one["source"] for one in town.admin("refused", "list")["refused"]]
         assert {f"198.51.{number}.7" for number in range(20)} <= set(kept)
         assert kept.count("203.0.113.5") >= 18
-        pushed = served.wait_for(lambda line: line["event"] == "refused letters crowded out")
+        pushed = served.wait_for(lambda line: line["event"] == "quarantine.crowded_out")
         assert pushed["network"] == "203.0.113.0/24"
         assert brought(town, letter() + (b"z" * 998 + b"\r\n") * 2500, "203.0.113.6") == 451, "too long for a quarter"
-        said = served.wait_for(lambda line: line["event"] == "refused letter not kept")
+        said = served.wait_for(lambda line: line["event"] == "quarantine.not_kept")
         assert (said["copies"], said["most"]) == (1, 2_000_000)
         assert brought(town, letter(), "203.0.113.6") == 550
         with urlopen(f"http://127.0.0.1:{port}/metrics") as page:

@@ -47,6 +47,6 @@ def test_an_office_that_lost_what_it_had_signed_begins_an_epoch_before_it_signs_
             assert begun["hash"] != lost["hash"]
             assert [one["follows"] for one in begun["epochs"]] == [before["batch"]]
             assert spend(town)["epochs"] == begun["epochs"]
-        went_back = [line for line in served.log if line["event"] == "ledger went back"]
+        went_back = [line for line in served.log if line["event"] == "ledger.went_back"]
         assert len(went_back) == (means != "the command")
         assert town.audit()["balanced"]

@@ -96,12 +96,12 @@ def test_what_was_set_for_single_recipients_counts_after_a_reload(found_town, le
         (town.folder / "recipients.toml").write_text('["eve@example.org"]\nmode = "monitor"\n')
         town.write('recipient_rules = "recipients.toml"')
         served.process.send_signal(signal.SIGHUP)
-        served.wait_for(lambda line: line["event"] == "settings reread")
+        served.wait_for(lambda line: line["event"] == "settings.reread")
         assert "needs a 3-cent stamp" in town.send(letter(), US)[1]
         assert town.send(letter(), OTHER)[0] == 250
         (town.folder / "recipients.toml").write_text('["eve@example.org"]\nmode = "sometimes"\n')
         served.process.send_signal(signal.SIGHUP)
-        refused = served.wait_for(lambda line: line["event"].startswith("settings not reread"))
+        refused = served.wait_for(lambda line: line["event"] == "settings.not_reread")
         assert "recipients.toml" in refused["error"]
         assert town.send(letter(), OTHER)[0] == 250
 
@@ -114,7 +114,7 @@ def test_other_name_servers_are_asked_after_a_reload(found_town, dns, letter):
             assert town.send(signed(letter()), US)[0] == 550
             town.write(asking(dns))
             served.process.send_signal(signal.SIGHUP)
-            served.wait_for(lambda line: line["event"] == "settings reread")
+            served.wait_for(lambda line: line["event"] == "settings.reread")
             assert town.send(signed(letter()), US)[0] == 250
 
 
@@ -147,5 +147,5 @@ def test_who_sends_a_strangers_signed_letter_again_uses_up_nothing_of_that_stran
         dns.replace(FRIENDS_DOMAIN, "TXT", "v=spf1 ip4:127.0.0.1 -all")
         town.write(f'mode = "bulk"\n{asking(dns)}\n[gate.allowance]\nper_source_per_day = 3\n')
         served.process.send_signal(signal.SIGHUP)
-        served.wait_for(lambda line: line["event"] == "settings reread")
+        served.wait_for(lambda line: line["event"] == "settings.reread")
         assert town.send(signed(letter("Milk")), US)[0] == 250

@@ -42,59 +42,59 @@ class LetterLog:
 
     def unjudged(self, letter: Letter, envelope: Envelope, error: Exception) -> None:
         """In monitor mode, a letter could not be judged and went through all the same."""
-        self._logger.error("letter not judged", **_letter(letter, envelope), exc_info=error)
+        self._logger.error("letter.not_judged", **_letter(letter, envelope), exc_info=error)
 
     def uncounted(self, error: Exception) -> None:
         """A letter has its answer and could not be counted: a mistake of ours."""
-        self._logger.error("letter not counted", exc_info=error)
+        self._logger.error("letter.not_counted", exc_info=error)
 
     def went_out(self, letter: Letter, envelope: Envelope, answer: Answer) -> None:
         """A letter of our users' has gone on, or not."""
         to = [_text(mailbox) for mailbox in envelope.recipients[:RECIPIENTS_LOGGED_MAX]]
-        self._logger.info("outgoing letter", **_letter(letter, envelope), to=to, **_answer(answer))
+        self._logger.info("letter.outgoing", **_letter(letter, envelope), to=to, **_answer(answer))
 
     def unlearned(self, why: str) -> None:
         """An outgoing letter has gone on, but whom it went to could not be noted."""
-        self._logger.warning("correspondents not learned", why=why)
+        self._logger.warning("correspondents.not_learned", why=why)
 
     def crowded_out(self, letters: int, network: str) -> None:
         """Copies of refused letters went before their time, mostly those of a network."""
-        self._logger.warning("refused letters crowded out", letters=letters, network=network)
+        self._logger.warning("quarantine.crowded_out", letters=letters, network=network)
 
     def left_out(self, copies: int, letter_bytes: int, most_bytes: int) -> None:
         """A letter is too long for copies of it to be kept; its sender is told "later"."""
-        self._logger.error("refused letter not kept", copies=copies, bytes=letter_bytes, most=most_bytes)
+        self._logger.error("quarantine.not_kept", copies=copies, bytes=letter_bytes, most=most_bytes)
 
     def waiting(self, settles: Sequence[Settle], why: str) -> None:
         """Settlements wait in the outbox: once a letter, so that a growing outbox is seen."""
-        self._logger.warning("settlement waits", stamps=len(settles), why=why)
+        self._logger.warning("outbox.waiting", stamps=len(settles), why=why)
 
     def remembered(self, settles: Sequence[Settle], why: str) -> None:
         """Neither the office nor the outbox can be written: a disk is full, and a kill would cost what stands here."""
-        self._logger.error("settlement in memory only", stamps=len(settles), why=why)
+        self._logger.error("outbox.in_memory_only", stamps=len(settles), why=why)
 
     def made_up(self, stamps: int) -> None:
         """The office has answered what waited in the outbox."""
-        self._logger.info("outbox settled", stamps=stamps)
+        self._logger.info("outbox.settled", stamps=stamps)
 
     def unsettled(self, settles: Sequence[Settle], why: str) -> None:
         """Letters were delivered whose stamps were not settled: the receiver loses what they are worth."""
         for settle in settles:
-            self._logger.error("not settled", account=settle.account, serial=settle.serial.hex(), why=why)
+            self._logger.error("stamp.not_settled", account=settle.account, serial=settle.serial.hex(), why=why)
 
     def trusted(self, holds: Sequence[Hold], why: str) -> None:
         """Stamps are accepted though their office does not answer."""
         accounts = sorted({hold.stamp.account for hold in holds})
-        self._logger.warning("accepted on trust", stamps=len(holds), accounts=accounts, why=why)
+        self._logger.warning("trust.accepted", stamps=len(holds), accounts=accounts, why=why)
 
     def redeemed(self, issuer: str, stamps: int) -> None:
         """The office has paid what was accepted on trust."""
-        self._logger.info("trust redeemed", issuer=issuer, stamps=stamps)
+        self._logger.info("trust.redeemed", issuer=issuer, stamps=stamps)
 
     def unredeemed(self, settles: Sequence[Settle], why: str) -> None:
         """Letters were delivered on trust whose stamps the office will not pay."""
         for settle in settles:
-            self._logger.error("not redeemed", account=settle.account, serial=settle.serial.hex(), why=why)
+            self._logger.error("stamp.not_redeemed", account=settle.account, serial=settle.serial.hex(), why=why)
 
 
 def _letter(letter: Letter, envelope: Envelope) -> dict[str, Any]:

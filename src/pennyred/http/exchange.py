@@ -217,7 +217,7 @@ class _ToLog(logging.Handler):
         """Write it down, unless it is only the program's end."""
         error = record.exc_info[1] if record.exc_info else None
         if self._log is not None and not isinstance(error, asyncio.CancelledError):
-            self._log.error("internal error", detail=record.getMessage().strip(), exc_info=error)
+            self._log.error("service.internal_error", detail=record.getMessage().strip(), exc_info=error)
 
 
 def quiet_logger(log: Any) -> logging.Logger:

@@ -31,7 +31,7 @@ def allow_descriptors(settings: Settings, log: Any) -> int:
     left = http
     if allowed < needed:
         left = max(allowed // _HTTP_SHARE, min(http, allowed - mail - _SPARE))
-        log.warning("few descriptors", allowed=allowed, needed=needed, **({"http": left} if http else {}))
+        log.warning("service.few_descriptors", allowed=allowed, needed=needed, **({"http": left} if http else {}))
     return max(1, left // CROWDS)
 
 

@@ -174,7 +174,7 @@ def build_checker(gate: GateSettings, log: Any) -> Checker:
         timeout_seconds=how.timeout_seconds,
         trusted_sealers=how.arc_sealers,
         trusted_fronts=how.fronts,
-        on_error=lambda error: log.error("not authenticated", exc_info=error),
+        on_error=lambda error: log.error("letter.not_authenticated", exc_info=error),
     )
 
 

@@ -56,19 +56,19 @@ class PassedTime:
             try:
                 await self.look()
             except Unavailable as error:
-                self._log.warning("sweep failed", error=str(error))
+                self._log.warning("housekeeping.failed", error=str(error))
             await asyncio.sleep(LOOK_PAUSE_SECONDS)
 
     def _tell(self, found: Passed) -> None:
         facts = {"database": self._database, "clock": _shown(found.clock), "until": _shown(found.until)}
         if found.jumped_seconds:
-            self._log.warning("clock jumped", seconds=found.jumped_seconds, **facts, do=_JUMPED)
+            self._log.warning("clock.jumped", seconds=found.jumped_seconds, **facts, do=_JUMPED)
         if found.unseen_seconds:
-            self._log.warning("clock unsure", seconds=found.unseen_seconds, **facts, do=_JUMPED)
+            self._log.warning("clock.unsure", seconds=found.unseen_seconds, **facts, do=_JUMPED)
         now = time.monotonic()
         if found.clock - found.earliest > DIFFERENCE_SECONDS < now - self._said_to_differ_at:
             self._said_to_differ_at = now
-            self._log.warning("clocks differ", seconds=found.clock - found.earliest, **facts, do=_DIFFER)
+            self._log.warning("clock.differs", seconds=found.clock - found.earliest, **facts, do=_DIFFER)
 
 
 async def sweep_ledger(office: Office, passed: PassedTime, log: Any, meter: Meter) -> None:
@@ -78,11 +78,11 @@ async def sweep_ledger(office: Office, passed: PassedTime, log: Any, meter: Mete
             report = await office.ledger.sweep(now=clock(), until=await passed.look())
         except Unavailable as error:
             meter.sweep_failed()
-            log.warning("sweep failed", error=str(error))
+            log.warning("housekeeping.failed", error=str(error))
         else:
             meter.swept(report.voided, report.settled, len(report.dropped_days))
             if report.voided or report.settled or report.dropped_days:
-                log.info("swept", voided=report.voided, settled=report.settled, days=report.dropped_days)
+                log.info("housekeeping.swept", voided=report.voided, settled=report.settled, days=report.dropped_days)
             if report.is_more:
                 continue
         await asyncio.sleep(LOOK_PAUSE_SECONDS)

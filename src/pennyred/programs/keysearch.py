@@ -53,4 +53,4 @@ class KeySearch:
         now = self._clock()
         if now >= self._quiet_until.get(domain, now):
             self._quiet_until[domain] = now + QUIET_SECONDS
-            self._log.warning("office key not found", office=domain, selector=selector, why=why)
+            self._log.warning("office.key_not_found", office=domain, selector=selector, why=why)

@@ -60,7 +60,7 @@ class RefusedCopies:
         try:
             return (await quarantine.sweep(await self._passed.look())).is_done
         except Unavailable as error:
-            self._log.warning("sweep failed", error=str(error))
+            self._log.warning("housekeeping.failed", error=str(error))
             return True
 
     def _note_swept(self, swept: Swept) -> None:

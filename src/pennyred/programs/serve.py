@@ -48,7 +48,7 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     count = settings.gate.workers if settings.gate else settings.office.workers if settings.office else 1
     if settings.gate is not None and settings.gate.upstream_connections < count:  # of the file, or --workers
         few = f"fewer than there are workers, expected at least {count}"
-        make_log().error("cannot serve", error=f"gate.upstream_connections: {few}")
+        make_log().error("service.cannot_serve", error=f"gate.upstream_connections: {few}")
         return EX_SETTINGS
     try:
         passed = PassedSockets.from_environment(os.environ)
@@ -59,7 +59,7 @@ def serve(settings: Settings, workers: int | None = None) -> int:
         if settings.office is not None and not passed.office:
             require_free([settings.office.listen])
     except (OSError, ValueError) as error:
-        make_log().error("cannot serve", error=told(error))
+        make_log().error("service.cannot_serve", error=told(error))
         return EX_SETTINGS
     board = Board(count)
     herald = Herald(board, ServiceManager.from_environment(os.environ))
@@ -96,10 +96,10 @@ def _work(
     try:
         return uvloop.run(Worker(started, number, log, pulse, tallies, watch, passed, http_max).run(life))
     except Unavailable as error:
-        log.error("cannot serve", error=str(error))
+        log.error("service.cannot_serve", error=str(error))
         return EX_TEMPFAIL
     except (PennyRedError, OSError, ValueError) as error:
-        log.error("cannot serve", error=told(error))
+        log.error("service.cannot_serve", error=told(error))
         return EX_SETTINGS
 
 
@@ -170,12 +170,12 @@ class Worker:
                 self._reread()
             self._pulse.serving()
             self._watch.serving()
-            self._log.info("serving", worker=self._number, **self._addresses())
+            self._log.info("service.serving", worker=self._number, **self._addresses())
             await self._stop.wait()
             self._pulse.stopping()
             self._watch.stopping()
-            self._log.info("stopping", worker=self._number)
-        self._log.info("stopped", worker=self._number)
+            self._log.info("service.stopping", worker=self._number)
+        self._log.info("service.stopped", worker=self._number)
         return 0
 
     async def _start(self, parts: AsyncExitStack) -> None:
@@ -227,13 +227,13 @@ class Worker:
                 prepared.append(self._gate.prepare(rules.gate, rules.issuer))
         except (BadSettings, PennyRedError, OSError, ValueError) as error:
             is_refused = True
-            self._log.error("settings not reread; the old ones stay", error=told(error))
+            self._log.error("settings.not_reread", error=told(error))
         else:
             for take_over in prepared:
                 take_over()
-            self._log.info("settings reread", worker=self._number)
+            self._log.info("settings.reread", worker=self._number)
             if self._number == 0 and (waiting := self._started.waiting(new)):
-                self._log.warning("settings wait for the next start", keys=waiting)
+                self._log.warning("settings.waiting", keys=waiting)
         self._pulse.reread(is_refused=is_refused)
 
     def _in_hand(self) -> tuple[int, int]:

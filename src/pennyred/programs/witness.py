@@ -47,7 +47,7 @@ class Witness:
             head = await self._ledger.begin_epoch(
                 os.urandom(EPOCH_ID_BYTES), after=head.epochs if head is not None else (), now=self._clock()
             )
-            self._log.error("ledger went back", noted=noted.number, follows=head.epochs[-1].follows)
+            self._log.error("ledger.went_back", noted=noted.number, follows=head.epochs[-1].follows)
         if head is not None:
             self.note(head)
 
@@ -76,7 +76,7 @@ class Witness:
             replace_file(self._path, msgspec.json.encode(noted))
         except OSError as error:
             if not self._is_told:
-                self._log.warning("signed heads not noted", error=str(error))
+                self._log.warning("ledger.heads_not_noted", error=str(error))
             self._is_told = True
 
     def _read(self) -> _Noted | None:

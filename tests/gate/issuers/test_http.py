@@ -262,7 +262,7 @@ def test_an_office_that_does_not_answer_is_left_alone_and_heard_again():
                 except Unavailable:
                     await asyncio.sleep(0.05)
         assert answers == [HELD]
-        assert [line["event"] for line in way.log.lines] == ["office down", "office up"]
+        assert [line["event"] for line in way.log.lines] == ["office.down", "office.up"]
 
     tell(story, patience=Patience(deadline_seconds=5, attempt_seconds=60, pause_seconds=0.001))
 

@@ -89,7 +89,7 @@ def test_the_letter_of_a_known_sender_is_delivered_and_paid_when_the_office_answ
         assert await desk.audited() == (True, 1, 0)
         await desk.trusting.redeem()
         assert await desk.audited() == (True, 2, 0)
-        assert desk.events() == ["accepted on trust", "trust redeemed"]
+        assert desk.events() == ["trust.accepted", "trust.redeemed"]
         assert desk.outbox.entries == {}
         await desk.trusting.redeem()
         assert await desk.audited() == (True, 2, 0)
@@ -222,7 +222,7 @@ def test_what_the_office_will_not_pay_is_written_down_and_its_account_not_truste
             await desk.send()
             await desk.send()
         await desk.trusting.redeem()
-        [line] = [line for line in desk.log.lines if line["event"] == "not redeemed"]
+        [line] = [line for line in desk.log.lines if line["event"] == "stamp.not_redeemed"]
         assert (line["account"], line["why"]) == (desk.stationery.account, "insufficient-balance")
         async with outage(desk):
             answer, sent = await desk.send()
@@ -238,7 +238,7 @@ def test_a_sender_is_not_blamed_for_an_office_that_was_silent_too_long(tell):
             await desk.send()
         desk.office.now += 11 * DAY
         await desk.trusting.redeem()
-        [line] = [line for line in desk.log.lines if line["event"] == "not redeemed"]
+        [line] = [line for line in desk.log.lines if line["event"] == "stamp.not_redeemed"]
         assert line["why"] == "expired"
         async with outage(desk):
             letter = desk.stationery.stamped(LETTER, BOB, now=desk.office.now)
@@ -274,7 +274,7 @@ def test_it_goes_on_presenting_by_itself(tell):
             await desk.send()
             running = asyncio.create_task(desk.trusting.run(0.001))
             await eventually(lambda: desk.office.calls.count("hold") > 5)
-        await eventually(lambda: "trust redeemed" in desk.events())
+        await eventually(lambda: "trust.redeemed" in desk.events())
         await eventually(lambda: not desk.trusting._is_owing)
         running.cancel()
         assert await desk.audited() == (True, 2, 0)
@@ -356,7 +356,7 @@ class TestWhatWasSpentHereBefore:
             async with outage(desk):
                 assert await desk.send(letter) == (Duplicate(), 0)
             assert await desk.audited() == (True, 2, 0)
-            assert "accepted on trust" not in desk.events()
+            assert "trust.accepted" not in desk.events()
 
         tell(story)
 
@@ -492,7 +492,7 @@ class TestWhomToTrust:
             async with outage(desk):
                 assert (await desk.send(letter))[1] == 1
             await desk.trusting.redeem()
-            [line] = [line for line in desk.log.lines if line["event"] == "not redeemed"]
+            [line] = [line for line in desk.log.lines if line["event"] == "stamp.not_redeemed"]
             assert line["why"] == "spent"
             async with outage(desk):
                 assert (await desk.send())[1] == 1

@@ -360,4 +360,4 @@ def test_a_letter_that_cannot_be_counted_has_its_answer_all_the_same():
     desk.desk._note_facts = lambda _: 1 / 0
     answer, _, _ = presented(desk)
     assert isinstance(answer, Relay)
-    assert desk.log.lines[-1]["event"] == "letter not counted"
+    assert desk.log.lines[-1]["event"] == "letter.not_counted"

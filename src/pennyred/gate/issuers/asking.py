@@ -131,7 +131,7 @@ class Asker:
                     raise self._unavailable(str(failed)) from failed
             else:
                 if self._circuit.close():
-                    self._log.info("office up", office=self._url)
+                    self._log.info("office.up", office=self._url)
                 return answer
             await asyncio.sleep(pause_seconds * (0.5 + self._jitter()))
             pause_seconds *= 2
@@ -174,7 +174,7 @@ class Asker:
 
     def _failed(self, why: str) -> None:
         if self._circuit.failed():
-            self._log.warning("office down", office=self._url, why=why)
+            self._log.warning("office.down", office=self._url, why=why)
 
     def _say_loudly(self, event: str, status: int, text: str = "") -> None:
         """Somebody has to act; said once a minute, not with each letter."""

@@ -125,5 +125,5 @@ def _internal(request: Asked, error: Exception) -> Response[Any]:
     """Our own mistake: its text goes to the log, never to a stranger."""
     log = request.app.state.log
     if log is not None:
-        log.error("internal error", path=request.url.path, request=request_id(request.scope), exc_info=error)
+        log.error("service.internal_error", path=request.url.path, request=request_id(request.scope), exc_info=error)
     return _problem(request, 500, "internal", "Internal error", "something broke here; it has been written down")

@@ -143,7 +143,7 @@ class _Demo:
         """Mode "bulk": strangers have a small free allowance, and no more."""
         self._write_settings("bulk")
         program.send_signal(signal.SIGHUP)
-        await self._said(program, "settings reread")
+        await self._said(program, "settings.reread")
         before = len(self.mail_server.letters)
         said = [await self._send(_letter(f"win {number}"), sender="spam@bulk.example") for number in range(30)]
         passed = sum(one.is_accepted for one in said)
@@ -218,7 +218,7 @@ class _Demo:
             limit=2**20,
         )
         try:
-            await self._said(program, "serving")
+            await self._said(program, "service.serving")
         except BaseException:
             with suppress(ProcessLookupError):  # it has ended by itself
                 program.kill()

@@ -27,7 +27,7 @@ class Chores:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not end unseen
-                self._log.error("broken off", work=what, exc_info=error)
+                self._log.error("service.broken_off", work=what, exc_info=error)
             await asyncio.sleep(BROKEN_PAUSE_SECONDS)
 
 

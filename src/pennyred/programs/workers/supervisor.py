@@ -146,7 +146,7 @@ class Supervisor:
             return
         facts: dict[str, Any] = {"worker": number, "pid": pid, "status": exit_status}
         if exit_status == EX_SETTINGS and not self._herald.has_been_complete:  # starting it again would change nothing
-            self._log.error("worker died", **facts)
+            self._log.error("worker.died", **facts)
             self._worst = EX_SETTINGS
             self._stop()
             return
@@ -155,7 +155,7 @@ class Supervisor:
         doublings = max(0, self._young_deaths[number] - 1)
         pause = min(RESTART_PAUSE_SECONDS_MAX, RESTART_PAUSE_SECONDS * 2 ** min(doublings, 16))
         self._due[number] = now + pause
-        self._log.error("worker died", again_in_seconds=pause, **facts)
+        self._log.error("worker.died", again_in_seconds=pause, **facts)
 
     def _end_those_that_hang(self) -> None:
         """SIGABRT, which writes down where it hangs; SIGKILL for one that does not even hear that."""
@@ -167,7 +167,7 @@ class Supervisor:
             hung_seconds = now - max(worker.started_at, self._board.last_beat(worker.number))
             if hung_seconds > limit and not worker.is_told_to_die:
                 worker.is_told_to_die = True
-                self._log.error("worker hangs", worker=worker.number, pid=pid, seconds=round(hung_seconds, 1))
+                self._log.error("worker.hangs", worker=worker.number, pid=pid, seconds=round(hung_seconds, 1))
                 os.kill(pid, signal.SIGABRT)
             elif hung_seconds > 2 * limit:
                 os.kill(pid, signal.SIGKILL)
