@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from corpus import ABSENT
 from hypothesis import HealthCheck, settings
-from postgres import PostgresServer, binaries, why_not
+
+from tests.support.corpus import ABSENT
+from tests.support.postgres import PostgresServer, binaries, why_not
 
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import msgspec
 import pytest
-from readme import PAPERS
 
 import pennyred
 from pennyred.cli import main
@@ -31,6 +30,7 @@ from pennyred.config.settings import (
 )
 from pennyred.postage import errors
 from pennyred.postage.reasons import Kind, Reason
+from tests.support.readme import PAPERS
 
 ROOT = Path(__file__).parents[1]
 EVERY_SETTING = (ROOT / "config/pennyred.toml").read_text()

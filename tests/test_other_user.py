@@ -6,10 +6,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import other_user
 import pytest
-from other_user import as_other_user, may_enter, open_folder, reachable
-from postgres import PostgresServer, binaries
+
+from tests.support import other_user
+from tests.support.other_user import as_other_user, may_enter, open_folder, reachable
+from tests.support.postgres import PostgresServer, binaries
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: others run what they start as themselves")
 

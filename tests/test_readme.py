@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 import pytest
-from loopback_office import LoopbackOffice
-from program import run_json
-from readme import PAGES, PAPERS, PROGRAMS, block, blocks, shell
 
 import pennyred
 from pennyred.cli import main
 from pennyred.config import OutgoingSettings, read_settings
+from tests.support.loopback_office import LoopbackOffice
+from tests.support.program import run_json
+from tests.support.readme import PAGES, PAPERS, PROGRAMS, block, blocks, shell
 
 ROOT = Path(__file__).parents[1]
 TESTS = [Path(__file__), ROOT / "tests/test_readme_walk.py", ROOT / "tests/wire/test_many_machines.py"]

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 import trustme
-from readme import PAPERS, block
-from real_postfix import WHY_NOT, is_available
-from throwaway import Throwaway, why_not
+
+from tests.support.readme import PAPERS, block
+from tests.support.real_postfix import WHY_NOT, is_available
+from tests.support.throwaway import Throwaway, why_not
 
 ROOT = Path(__file__).parents[1]
 PYTHON = "/usr/bin/python3"
 TOML = "/etc/pennyred/pennyred.toml"
 NAME_SERVER = """
 import json, sys
-from dns_server import DnsServer
+from tests.support.dns_server import DnsServer
 with DnsServer(port=53) as server:
     print("ready", flush=True)
     for line in sys.stdin:
@@ -110,7 +111,7 @@ def test_a_gate_in_ten_minutes_and_a_stamped_letter_in_five(machine, tmp_path):
 
     machine.cut_off()
     machine.write("/etc/resolv.conf", b"nameserver 127.0.0.1\n")
-    names = machine.start(sys.executable, "-c", NAME_SERVER, PYTHONPATH=str(ROOT / "tests/support"))
+    names = machine.start(sys.executable, "-c", NAME_SERVER, PYTHONPATH=str(ROOT))
     assert names.stdout.readline() == "ready\n"
     mail_server(machine)
 

@@ -16,8 +16,3 @@ Run from the top of the checkout. How `gate` is made, from the wire up:
 
 `ledger` fills its tables by preloading.py.
 """
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -21,9 +20,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from postgres import PostgresServer, binaries
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -34,6 +30,7 @@ from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.postage.ledger_rules import HoldOrder, StampState
 from pennyred.postage.redemption import HoldOutcome, Settle, SettleOutcome
 from pennyred.programs.serve import collect_seldom
+from tests.support.postgres import PostgresServer, binaries
 
 from . import preloading
 

@@ -18,14 +18,9 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from postgres import PostgresServer, binaries
-from real_postfix import free_port
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from stationery import LETTER, Stationery
 
 from pennyred.config import OfficeSettings
 from pennyred.gate.issuers.asking import Asker, Patience
@@ -35,6 +30,9 @@ from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome
 from pennyred.postage.signing import CONTEXT_STAMP, verify
 from pennyred.programs.log import make_log
 from pennyred.programs.office import open_office
+from tests.support.postgres import PostgresServer, binaries
+from tests.support.real_postfix import free_port
+from tests.support.stationery import LETTER, Stationery
 
 from .processes import tree_cpu_ms
 from .sink import wait_for_port

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from real_postfix import free_port
+from tests.support.real_postfix import free_port
 
 SMTP_SINK = "/usr/sbin/smtp-sink"
 _BACKLOG = "1000"

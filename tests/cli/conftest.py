@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from loopback_office import LoopbackOffice
+from tests.support.loopback_office import LoopbackOffice
 
 from pennyred.cli import main
 

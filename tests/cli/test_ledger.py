@@ -5,7 +5,7 @@ import threading
 
 import apsw
 import pytest
-from program import run, run_json
+from tests.support.program import run, run_json
 
 from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.office.ledger.sqlite.backup import back_up

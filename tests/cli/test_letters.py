@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_upstream import KEYWORDS, FakeUpstream
-from stationery import DAY, ISSUER, LETTER, Stationery
+from tests.support.fake_upstream import KEYWORDS, FakeUpstream
+from tests.support.stationery import DAY, ISSUER, LETTER, Stationery
 
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.minting import mint_licence

@@ -7,7 +7,7 @@ import sys
 
 import click
 import pytest
-from stationery import LETTER
+from tests.support.stationery import LETTER
 
 from pennyred.cli import main
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from kept import copy, keep, quarantine
-from loopback_office import LoopbackOffice
-from program import run_json
-from stationery import NOW
+from tests.support.kept import copy, keep, quarantine
+from tests.support.loopback_office import LoopbackOffice
+from tests.support.program import run_json
+from tests.support.stationery import NOW
 
 from pennyred.config import read_settings
 from pennyred.gate.memory.store import GateState

@@ -4,9 +4,9 @@ import contextlib
 import time
 
 import pytest
-from kept import ORIGIN, copy, hash_of, keep, quarantine
-from mailserver import MailServer
-from stationery import LETTER, NOW
+from tests.support.kept import ORIGIN, copy, hash_of, keep, quarantine
+from tests.support.mailserver import MailServer
+from tests.support.stationery import LETTER, NOW
 
 from pennyred.programs import release
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from stationery import Stationery
+from tests.support.stationery import Stationery
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.sender.wallet import KEY_FILE, WALLET_FILE, load_account, load_wallet, save_key

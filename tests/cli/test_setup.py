@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import trustme
 from dns import resolver
-from dns_server import DnsServer
-from fake_upstream import FakeUpstream
+from tests.support.dns_server import DnsServer
+from tests.support.fake_upstream import FakeUpstream
 
 from pennyred.config import read_settings
 from pennyred.gate.issuers.discovery import key_name

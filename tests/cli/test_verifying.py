@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from stationery import LETTER, Stationery
+from tests.support.stationery import LETTER, Stationery
 
 from pennyred.cli.verifying import LOOKUPS_MAX
 from pennyred.postage.address import canonical_recipient

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from postgres import binaries
-from stationery import LETTER
+from tests.support.postgres import binaries
+from tests.support.stationery import LETTER
 
 PYTHONS_OWN = re.compile(
     r"Errno|Traceback|Expecting value|Connect call failed|ssl:default|_ssl\.c|\[SSL|Is a directory|No such file or dir"

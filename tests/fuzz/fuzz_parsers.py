@@ -19,10 +19,10 @@ from pathlib import Path
 import atheris
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS.parent / "src"), str(TESTS / "support")]
+sys.path[:0] = [str(TESTS.parent / "src"), str(TESTS.parent)]
 
 with atheris.instrument_imports(include=["pennyred", "idna"]):
-    from parsers import PARSERS, good_inputs
+    from tests.support.parsers import PARSERS, good_inputs
 
 NAMES = sorted(PARSERS)
 

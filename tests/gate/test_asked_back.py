@@ -8,8 +8,8 @@ import functools
 from dataclasses import replace
 
 import pytest
-from desk import DeskUnderTest, MailServer
-from stationery import DAY, ISSUER, LETTER
+from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.stationery import DAY, ISSUER, LETTER
 
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay
 from pennyred.gate.rules.policy import Allowances, Exemptions, Mode

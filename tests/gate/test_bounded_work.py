@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from stationery import LETTER, NOW, ReceivedLetter, Stationery
+from tests.support.stationery import LETTER, NOW, ReceivedLetter, Stationery
 
 from pennyred.gate.headers import kept_header
 from pennyred.gate.judging.standing import Judgement, judge

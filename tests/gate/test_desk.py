@@ -5,8 +5,8 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from desk import DeskUnderTest, MailServer
-from stationery import DAY, LETTER, NOW, ReceivedLetter
+from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.stationery import DAY, LETTER, NOW, ReceivedLetter
 
 from pennyred.gate.issuers.keyring import Prepared
 from pennyred.gate.judging.standing import free_recipients, judge

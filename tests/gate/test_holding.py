@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from desk import DeskUnderTest, MailServer
-from stationery import LETTER
+from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.stationery import LETTER
 
 from pennyred.gate.letterbox import Due, Fate, Later, Relay
 from pennyred.postage.reasons import Reason

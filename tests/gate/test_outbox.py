@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from desk import Lines, OutboxInMemory
+from tests.support.desk import Lines, OutboxInMemory
 
 from pennyred.gate import outbox
 from pennyred.gate.letterlog import LetterLog

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from desk import Lines, MailServer
-from stationery import LETTER, NOW, ReceivedLetter
+from tests.support.desk import Lines, MailServer
+from tests.support.stationery import LETTER, NOW, ReceivedLetter
 
 from pennyred.gate.letterbox import Envelope, Fate, Relay
 from pennyred.gate.letterlog import LetterLog

@@ -7,8 +7,8 @@ import hmac
 from ipaddress import ip_network
 
 import pytest
-from desk import DeskUnderTest, MailServer
-from stationery import DAY, LETTER, NOW
+from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.stationery import DAY, LETTER, NOW
 
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay
 from pennyred.gate.rules.grants import Grant

@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import replace
 
-from desk import DeskUnderTest, MailServer
-from smtp_gate import eventually
-from stationery import LETTER
+from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.smtp_gate import eventually
+from tests.support.stationery import LETTER
 
 from pennyred.gate.issuers.routing import IssuerRouter
 from pennyred.gate.letterbox import Fate, Relay

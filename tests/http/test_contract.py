@@ -9,9 +9,6 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loopback_office import ISSUER, LoopbackOffice
-from office_at_work import ANN
-from postgres import SERVER_VERSIONS
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -19,6 +16,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.support.loopback_office import ISSUER, LoopbackOffice
+from tests.support.office_at_work import ANN
+from tests.support.postgres import SERVER_VERSIONS
 
 from pennyred.http import tokens
 from pennyred.programs.office import migrate

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 import uvloop
-from http_door import BIG, get, open_door
+from tests.support.http_door import BIG, get, open_door
 
 from pennyred.gate.door.tally import Tally
 from pennyred.http.admission import Guest, Guests, LocalCounts, Room, network_of

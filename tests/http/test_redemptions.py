@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stationery import LETTER, Stationery
+from tests.support.stationery import LETTER, Stationery
 
 from pennyred.http import redemptions
 from pennyred.postage.errors import Malformed

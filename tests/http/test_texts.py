@@ -5,9 +5,9 @@ import json
 import os
 
 import pytest
-from office_at_work import ANN, OfficeAtWork
-from postgres import SERVER_VERSIONS
-from stationery import ISSUER, NOW
+from tests.support.office_at_work import ANN, OfficeAtWork
+from tests.support.postgres import SERVER_VERSIONS
+from tests.support.stationery import ISSUER, NOW
 
 from pennyred.http import tokens
 from pennyred.office.ledger.postgresql import PostgresLedger

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import OctKey
-from office_at_work import ANN, EVE
-from stationery import NOW
+from tests.support.office_at_work import ANN, EVE
+from tests.support.stationery import NOW
 
 from pennyred.http.tokens import BadToken, Request, check_token, make_token
 

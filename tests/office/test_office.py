@@ -5,8 +5,8 @@ import base64
 import hashlib
 
 import pytest
-from office_at_work import ANN, EVE, OfficeAtWork
-from stationery import DAY, ISSUER, NOW
+from tests.support.office_at_work import ANN, EVE, OfficeAtWork
+from tests.support.stationery import DAY, ISSUER, NOW
 
 from pennyred.office.keys import add_key
 from pennyred.office.ledger.protocol import AccountState

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
+from tests.support.ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
 
 from pennyred.office.keys import OfficeKeys, add_key
 from pennyred.office.ledger.memory import MemoryLedger

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from office_at_work import OfficeAtWork
-from stationery import DAY, ISSUER, LETTER, NOW, Stationery
+from tests.support.office_at_work import OfficeAtWork
+from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.office.checking import StampChecker
 from pennyred.office.keys import add_key

@@ -7,9 +7,9 @@ from email.errors import InvalidHeaderDefect
 from email.headerregistry import HeaderRegistry
 
 import pytest
-from corpus import corpus_letters
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.corpus import corpus_letters
 
 from pennyred.postage.addressfields import MAILBOX_BYTES_MAX, read_addresses
 from pennyred.postage.errors import MalformedAddress

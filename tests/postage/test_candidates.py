@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stationery import LETTER, NOW, Stationery
+from tests.support.stationery import LETTER, NOW, Stationery
 
 from pennyred.postage import candidates
 from pennyred.postage.address import Recipient, canonical_recipient

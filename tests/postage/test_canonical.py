@@ -4,10 +4,10 @@ import hashlib
 import tracemalloc
 
 import pytest
-from corpus import corpus_letters
 from dkim.canonicalization import Relaxed
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.support.corpus import corpus_letters
 
 from pennyred.postage.canonical import BodyHasher, RelaxedBody, body_hash, relaxed_body, relaxed_field
 from pennyred.postage.letter import Field, parse_header, split_letter

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stationery import LETTER
+from tests.support.stationery import LETTER
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.digest import (

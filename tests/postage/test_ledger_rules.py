@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgerworld import (
+from tests.support.ledgerworld import (
     DAY,
     DOMAIN,
     LEASE,

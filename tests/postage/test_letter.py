@@ -1,9 +1,9 @@
 """A letter is taken apart without losing or refusing anything."""
 
 import pytest
-from corpus import corpus_letters
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.corpus import corpus_letters
 
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, parse_header, split_letter

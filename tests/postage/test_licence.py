@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stationery import ISSUER, NOW, Stationery
+from tests.support.stationery import ISSUER, NOW, Stationery
 
 from pennyred.postage.errors import MalformedLicence
 from pennyred.postage.licence import parse_licence

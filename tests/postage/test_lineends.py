@@ -5,7 +5,7 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from letter_ends import by_postfix
+from tests.support.letter_ends import by_postfix
 
 from pennyred.postage.lineends import CR_RUN_MAX, file_with_crlf, with_crlf
 

@@ -1,10 +1,10 @@
 """What is minted holds, and what cannot hold is not minted."""
 
 import pytest
-from corpus import corpus_letters
 from hypothesis import given
 from hypothesis import strategies as st
-from stationery import DAY, LETTER, NOW, Stationery
+from tests.support.corpus import corpus_letters
+from tests.support.stationery import DAY, LETTER, NOW, Stationery
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parsers import PARSERS, good_inputs
+from tests.support.parsers import PARSERS, good_inputs
 
 
 @st.composite

@@ -9,7 +9,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.exceptions import RuntimeError as SodiumError
 from nacl.signing import SigningKey as SodiumKey
 from nacl.signing import VerifyKey
-from vector_cases import signature_with_null_r, signatures
+from tests.support.vector_cases import signature_with_null_r, signatures
 
 from pennyred.postage.errors import MalformedKey
 from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, SigningKey, is_sound, verify

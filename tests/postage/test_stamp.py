@@ -1,10 +1,10 @@
 """A stamp is read in every spelling of the wire and written in one; the wrong ones are in tests/vectors/stamps.json."""
 
 import pytest
-from corpus import corpus_letters
 from hypothesis import given
 from hypothesis import strategies as st
-from stationery import DAY, LETTER, NOW, Stationery
+from tests.support.corpus import corpus_letters
+from tests.support.stationery import DAY, LETTER, NOW, Stationery
 
 from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD, split_letter

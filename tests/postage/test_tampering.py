@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from stationery import DAY, ISSUER, LETTER, NOW, Stationery
+from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stationery import DAY, ISSUER, LETTER, NOW, Stationery
+from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.postage import verdict as verdict_module
 from pennyred.postage.address import canonical_recipient

@@ -9,9 +9,9 @@ import sys
 from contextlib import closing
 
 import pytest
-from mailserver import MailServer
-from program import Served
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.program import Served
+from tests.support.town import BOB, Town, letter
 
 from pennyred.programs.systemd.activation import PassedSockets
 

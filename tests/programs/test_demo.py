@@ -57,7 +57,9 @@ def test_a_program_that_does_not_start_is_told_with_its_last_words(monkeypatch):
 
     original = asyncio.create_subprocess_exec
     monkeypatch.setattr("asyncio.create_subprocess_exec", broken)
-    with pytest.raises(demo.DemoFailed, match=r"ended before it said 'service\.serving'; its last words: no such thing"):
+    with pytest.raises(
+        demo.DemoFailed, match=r"ended before it said 'service\.serving'; its last words: no such thing"
+    ):
         demo.run_demo(is_quiet=True)
 
 

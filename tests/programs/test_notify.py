@@ -6,10 +6,10 @@ import socket
 import time
 
 import pytest
-from mailserver import MailServer
-from program import WAIT_SECONDS, Served
-from systemd import Systemd
-from town import Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.program import WAIT_SECONDS, Served
+from tests.support.systemd import Systemd
+from tests.support.town import Town, letter
 
 from pennyred.programs.systemd.notify import ServiceManager
 

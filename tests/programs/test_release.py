@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from fake_upstream import CLOSE, KEEP_AND_CLOSE, FakeUpstream
-from kept import BOB, ORIGIN, copy, keep, quarantine, whole
-from smtp_gate import Notes
-from stationery import LETTER, NOW
+from tests.support.fake_upstream import CLOSE, KEEP_AND_CLOSE, FakeUpstream
+from tests.support.kept import BOB, ORIGIN, copy, keep, quarantine, whole
+from tests.support.smtp_gate import Notes
+from tests.support.stationery import LETTER, NOW
 
 from pennyred.config import GateSettings
 from pennyred.gate.letterbox import Fate

@@ -10,10 +10,10 @@ from urllib.request import urlopen
 
 import pytest
 import trustme
-from mailserver import MailServer
-from program import WAIT_SECONDS, Served
-from systemd import Systemd
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.program import WAIT_SECONDS, Served
+from tests.support.systemd import Systemd
+from tests.support.town import BOB, Town, letter
 
 CA = trustme.CA()
 TLS = 'mode = "monitor"\ntls_certificate = "mx.pem"\ntls_key = "mx.key"'

@@ -6,9 +6,9 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from mailserver import MailServer
-from program import WAIT_SECONDS
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.program import WAIT_SECONDS
+from tests.support.town import BOB, Town, letter
 
 
 @contextmanager

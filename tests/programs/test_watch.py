@@ -6,10 +6,10 @@ import urllib.error
 import urllib.request
 
 import pytest
-from mailserver import MailServer
 from prometheus_client.parser import text_string_to_metric_families
-from real_postfix import free_port
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.real_postfix import free_port
+from tests.support.town import BOB, Town, letter
 
 
 @pytest.fixture

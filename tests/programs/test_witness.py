@@ -4,7 +4,7 @@ import asyncio
 import shutil
 
 import pytest
-from desk import Lines
+from tests.support.desk import Lines
 
 from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.ledger.sqlite import SqliteLedger

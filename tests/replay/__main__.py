@@ -6,8 +6,6 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
 from .cast import cast
 from .stage import Stage
 from .week import Decision, make_rules, replay

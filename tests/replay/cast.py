@@ -7,10 +7,9 @@ name and the letter's own header, so that every run is the same.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from corpus import corpus_letters
-
 from pennyred.gate.rules.claims import Claims, read_claims
 from pennyred.postage.letter import parse_header, split_letter
+from tests.support.corpus import corpus_letters
 
 DAYS = 7
 OURS = "our.example"

@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from dkim_keys import DkimKey, ed25519_key, rsa_key, sign
-from dns_server import DnsServer
-from mailserver import MailServer
-from moving_clock import MovingClock
-from program import Served
-from real_postfix import free_port
-from town import Town
+from tests.support.dkim_keys import DkimKey, ed25519_key, rsa_key, sign
+from tests.support.dns_server import DnsServer
+from tests.support.mailserver import MailServer
+from tests.support.moving_clock import MovingClock
+from tests.support.program import Served
+from tests.support.real_postfix import free_port
+from tests.support.town import Town
 
 from .cast import ALLOWANCE, FORWARDER, FORWARDER_ADDRESS, OURS, Part
 

@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 
 import pytest
-from office_at_work import ANN, EVE, OfficeAtWork
+from tests.support.office_at_work import ANN, EVE, OfficeAtWork
 
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.licence import parse_licence

@@ -5,7 +5,7 @@ import os
 import re
 
 import pytest
-from stationery import LETTER, NOW, Stationery
+from tests.support.stationery import LETTER, NOW, Stationery
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.candidates import find_candidates

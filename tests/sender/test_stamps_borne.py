@@ -4,7 +4,7 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from stationery import DAY, LETTER, NOW, Stationery
+from tests.support.stationery import DAY, LETTER, NOW, Stationery
 
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.signing import SigningKey

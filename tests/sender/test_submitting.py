@@ -10,10 +10,10 @@ import pytest
 import trustme
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
-from fake_upstream import CLOSE, FakeUpstream
 from hypothesis import given
 from hypothesis import strategies as st
-from stationery import LETTER
+from tests.support.fake_upstream import CLOSE, FakeUpstream
+from tests.support.stationery import LETTER
 
 from pennyred.postage.errors import MalformedAddress, Unavailable
 from pennyred.postage.reasons import Reason

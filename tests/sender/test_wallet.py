@@ -4,7 +4,7 @@ import stat
 from dataclasses import replace
 
 import pytest
-from stationery import ISSUER, NOW, Stationery
+from tests.support.stationery import ISSUER, NOW, Stationery
 
 from pennyred.postage.signing import SigningKey
 from pennyred.sender.wallet import (

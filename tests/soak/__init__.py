@@ -7,8 +7,3 @@
     senders     mail servers that try again until they hear yes
     verdict     each letter delivered, each charged once, nothing held, every second delivery explained
 """
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from fake_upstream import CLOSE, HANG, KEEP_AND_CLOSE
+from tests.support.fake_upstream import CLOSE, HANG, KEEP_AND_CLOSE
 
 from .stage import Stage
 

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from town import ANN, BOB
+from tests.support.town import ANN, BOB
 
 RETRY_SECONDS = 0.2
 PATIENCE_SECONDS = 6

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mailserver import MailServer
-from moving_clock import MovingClock
-from program import Served
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.moving_clock import MovingClock
+from tests.support.program import Served
+from tests.support.town import BOB, Town, letter
 
 from .senders import Post, Sender
 

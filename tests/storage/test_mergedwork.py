@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from postgres import binaries
+from tests.support.postgres import binaries
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason

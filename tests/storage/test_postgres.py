@@ -4,7 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
-from postgres import PostgresServer, binaries
+from tests.support.postgres import PostgresServer, binaries
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason

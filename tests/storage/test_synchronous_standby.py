@@ -8,8 +8,8 @@ import asyncio
 
 import asyncpg
 import pytest
-from ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
-from postgres import PostgresServer, binaries
+from tests.support.ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
+from tests.support.postgres import PostgresServer, binaries
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.postage.errors import Unavailable

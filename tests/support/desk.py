@@ -7,8 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stationery import NOW, ReceivedLetter, Stationery
-
 from pennyred.gate.desk import Desk
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.judge import Judging
@@ -27,6 +25,7 @@ from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.postage.verdict import check_flawed, check_for_office
+from tests.support.stationery import NOW, ReceivedLetter, Stationery
 
 QUEUED = Reply(250, (b"2.0.0 Ok: queued as ABC123",))
 

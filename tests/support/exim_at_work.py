@@ -5,8 +5,8 @@ import socket
 import threading
 import time
 
-from chroots import Chroot
-from real_postfix import free_port
+from tests.support.chroots import Chroot
+from tests.support.real_postfix import free_port
 
 _CONFIGURATION = """\
 primary_hostname = mx.example.org

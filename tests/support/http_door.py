@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from desk import Lines
-
 from pennyred.http.admission import GUEST, Counts, Room
 from pennyred.http.exchange import Deadlines
 from pennyred.http.server import Reach, WebServer
+from tests.support.desk import Lines
 
 WAIT_SECONDS = 30
 PATIENT = Deadlines(600, 600, 600, 600)

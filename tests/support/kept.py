@@ -3,11 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from stationery import LETTER, NOW
-
 from pennyred.gate.quarantine.folder import Copy, Quarantine
 from pennyred.gate.quarantine.keptletter import KeptLetter, Origin
 from pennyred.postage.letter import split_letter
+from tests.support.stationery import LETTER, NOW
 
 BOB = b"bob@example.org"
 ORIGIN = Origin(

@@ -9,9 +9,8 @@ import itertools
 import sys
 from pathlib import Path
 
-from ledgerworld import NOW, RECEIVER, order, settle_of, void_of
-
 from pennyred.office.ledger.sqlite import SqliteLedger
+from tests.support.ledgerworld import NOW, RECEIVER, order, settle_of, void_of
 
 RACED = 20
 

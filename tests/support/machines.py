@@ -20,8 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
-from other_user import USER as OTHER_USER
-from other_user import as_other_user, open_folder
+
+from tests.support.other_user import USER as OTHER_USER
+from tests.support.other_user import as_other_user, open_folder
 
 CONFIG = Path(__file__).parents[2] / "config/many"
 WAIT_SECONDS = 120.0

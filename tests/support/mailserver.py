@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from fake_upstream import FakeUpstream, Taken
+from tests.support.fake_upstream import FakeUpstream, Taken
 
 WAIT_SECONDS = 60.0
 

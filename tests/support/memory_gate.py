@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from fake_upstream import CLOSE, HANG, KEYWORDS
-from smtp_gate import Gate
-
 from pennyred.gate.door.conversation import new_session
 from pennyred.gate.door.wire import Wire
+from tests.support.fake_upstream import CLOSE, HANG, KEYWORDS
+from tests.support.smtp_gate import Gate
 
 _STEPS_MAX = 100_000
 """Of the loop, for one thing that happened; beyond, something turns in a circle."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from stationery import ISSUER, NOW
 
 from pennyred.http.server import WebServer
 from pennyred.office.api.app import make_app
@@ -18,6 +17,7 @@ from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.office import Office
 from pennyred.postage.signing import SigningKey
 from pennyred.sender.client import OfficeClient
+from tests.support.stationery import ISSUER, NOW
 
 ANN = SigningKey.from_seed(b"\x0a" * 32)
 EVE = SigningKey.from_seed(b"\x0e" * 32)

@@ -55,6 +55,7 @@ from pennyred.postage.taglist import parse_tag_list
 from pennyred.sender.travel.addressforms import settled_field
 from pennyred.sender.travel.fields import fit_field, is_fit
 from pennyred.sender.travel.preparing import is_safe, make_safe
+from pennyred.sender.travel.transfer import LINE_OCTETS_MAX
 
 
 def _text(octets: bytes) -> str:
@@ -205,7 +206,8 @@ def read_field_to_send(octets: bytes) -> None:
     value = octets.replace(b"\r", b" ").replace(b"\n", b" ")
     for name in (b"Subject", b"To", b"Content-Type", b"List-Help", b"References", b"Date", b"Received", b"X-Y"):
         with suppress(MalformedLetter):
-            assert is_fit(fit_field(Field(name + b": " + value + b"\r\n", name.lower())), eight_bit=False)
+            fit = fit_field(Field(name + b": " + value + b"\r\n", name.lower()))
+            assert is_fit(fit, eight_bit=False, line_octets_max=LINE_OCTETS_MAX)
     assert b"".join(token.raw for token in tokens(value)) == value
 
 

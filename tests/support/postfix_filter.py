@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from program import Served
-from real_postfix import Postfix, free_port, services
-from town import Town
+from tests.support.program import Served
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import Town
 
 AUTHORIZED = {"smtpd_authorized_xclient_hosts": "127.0.0.1"}
 """A test may say who the client is."""

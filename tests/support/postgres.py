@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
-from other_user import USER, as_other_user, open_folder, reachable
+
+from tests.support.other_user import USER, as_other_user, open_folder, reachable
 
 SERVER_VERSIONS = (15, 16, 18)
 _ROOTS = ("/usr/lib/postgresql",)

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-import chroots
-from chroots import Chroot
-from real_postfix import free_port
+from tests.support import chroots
+from tests.support.chroots import Chroot
+from tests.support.real_postfix import free_port
 
 CONFIG = Path(__file__).parents[2] / "config/dovecot"
 USERS = """\

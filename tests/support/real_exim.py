@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import chroots
-from chroots import Chroot
-from real_postfix import free_port
+from tests.support import chroots
+from tests.support.chroots import Chroot
+from tests.support.real_postfix import free_port
 
 CONFIG = Path(__file__).parents[2] / "config/exim"
 DEBCONF = """\

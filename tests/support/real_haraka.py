@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Self
 
-from chroots import servers_folder
-from real_postfix import free_port
+from tests.support.chroots import servers_folder
+from tests.support.real_postfix import free_port
 
 CONFIG = Path(__file__).parents[2] / "config/haraka"
 WHY_NOT = "needs npm's Haraka (bash .ci/haraka)"

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from other_user import open_folder
+from tests.support.other_user import open_folder
 
 CONFIG = Path(__file__).parents[2] / "config/postfix"
 WHY_NOT = "needs root and Debian's postfix (apt-get install postfix)"

@@ -1,7 +1,7 @@
 """Debian's real sendmail in a tree of its own: a relay that hands on whatever it is given, in its own spelling."""
 
-from chroots import Chroot
-from real_postfix import free_port
+from tests.support.chroots import Chroot
+from tests.support.real_postfix import free_port
 
 DOMAIN = "relay.sender.example"
 _CONFIGURATION = """\

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from stationery import NOW, Stationery
 
 from pennyred.gate.ports import Redeemer
 from pennyred.http import redemptions as wire
@@ -21,6 +20,7 @@ from pennyred.office.checking import StampChecker
 from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.redeeming import LedgerRedeemer
 from pennyred.postage.errors import Malformed
+from tests.support.stationery import NOW, Stationery
 
 TOKEN = "a-token"
 RECEIVER = "acme"

@@ -9,10 +9,9 @@ A recipient that begins with `f` needs no stamp. `X-Desk: due` and `X-Desk: late
 import re
 from dataclasses import dataclass, field
 
-from fake_upstream import CLOSE, HANG
-from letter_ends import by_postfix, is_mended
-
 from pennyred.gate.door.gatehouse import GateOptions
+from tests.support.fake_upstream import CLOSE, HANG
+from tests.support.letter_ends import by_postfix, is_mended
 
 TROUBLE = re.compile(rb"close|hang|junk|421")
 _SCRIPTED = re.compile(

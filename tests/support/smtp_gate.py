@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from fake_upstream import FakeUpstream
-
 from pennyred.gate.door.gatehouse import GateOptions
 from pennyred.gate.door.server import GateServer, listening_socket
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Envelope, Letter, Relay
 from pennyred.gate.smtp.spool import SpoolLimits
 from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
+from tests.support.fake_upstream import FakeUpstream
 
 SECONDS_MAX = 20
 """No wait in these tests takes longer unless it is broken."""

@@ -2,7 +2,7 @@
 
 import socket
 
-from program import WAIT_SECONDS
+from tests.support.program import WAIT_SECONDS
 
 
 class Systemd:

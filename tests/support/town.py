@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from os import urandom
 from pathlib import Path
 
-from program import Served, run_json
-from real_postfix import free_port
-
 from pennyred.sender.franking import stamp_letter
 from pennyred.sender.wallet import Wallet, load_wallet
+from tests.support.program import Served, run_json
+from tests.support.real_postfix import free_port
 
 ANN = "ann@sender.example"
 BOB = "bob@example.org"

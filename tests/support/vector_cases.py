@@ -5,9 +5,6 @@ import hmac
 from collections.abc import Iterator
 from typing import Any
 
-from vector_letters import LETTERS
-from vector_stamps import IDENTITY, OFFICE, SEEDS, SENDER, licence
-
 from pennyred.gate.rules.passes import mint_pass
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.canonical import body_hash, relaxed_body, relaxed_field
@@ -19,6 +16,8 @@ from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
 from pennyred.postage.proofs.merkle import root_of
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
+from tests.support.vector_letters import LETTERS
+from tests.support.vector_stamps import IDENTITY, OFFICE, SEEDS, SENDER, licence
 
 Json = dict[str, Any]
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vector_letters import LETTERS
-
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.encoding import encode_base64
@@ -14,6 +12,7 @@ from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_licence, mint_stamp
 from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, SigningKey
 from pennyred.postage.taglist import Tag, format_tag_list
+from tests.support.vector_letters import LETTERS
 
 NOW = 1_795_000_000
 DAY = 86_400

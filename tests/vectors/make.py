@@ -1,4 +1,4 @@
-"""Writes the test vectors: `python tests/vectors/make.py [FOLDER]`. Nothing in them is random, so they come out the same.
+"""Writes the test vectors: `python -m tests.vectors.make [FOLDER]`. Nothing in them is random, so they come out the same.
 
 What is written here by the code under test is fixed by being committed: a change of a file is a change of the format.
 """
@@ -7,12 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "support"))
+from tests.support import vector_cases, vector_stamps
+from tests.support.vector_letters import LETTERS
 
-import vector_cases  # noqa: E402
-import vector_stamps  # noqa: E402
-from vector_letters import LETTERS  # noqa: E402
+HERE = Path(__file__).parent
 
 
 def make(folder: Path) -> None:

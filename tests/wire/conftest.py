@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from mailserver import MailServer
-from program import Served
-from town import Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.program import Served
+from tests.support.town import Town, letter
 
 
 @pytest.fixture(name="letter")

@@ -6,9 +6,9 @@ import time
 from contextlib import closing
 
 import pytest
-import real_postfix
-from real_postfix import Postfix, free_port, services
-from town import ANN, Town
+from tests.support import real_postfix
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import ANN, Town
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 

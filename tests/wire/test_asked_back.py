@@ -5,7 +5,7 @@ import time
 from os import urandom
 
 import pytest
-from town import BOB, Town, letter
+from tests.support.town import BOB, Town, letter
 
 from pennyred.office.keys import OfficeKeys
 from pennyred.postage.minting import mint_licence

@@ -4,13 +4,12 @@ import smtplib
 import subprocess
 from contextlib import closing, contextmanager
 
-import chroots
 import pytest
-import real_postfix
-from mailserver import MailServer
-from real_exim import Exim
-from real_postfix import Postfix, free_port
-from town import BOB, letter
+from tests.support import chroots, real_postfix
+from tests.support.mailserver import MailServer
+from tests.support.real_exim import Exim
+from tests.support.real_postfix import Postfix, free_port
+from tests.support.town import BOB, letter
 
 DAN = "dan@far.example"
 NOTHING_FREE = "[gate.allowance]\nbounces_per_day = 0\n"

@@ -6,16 +6,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import chroots
 import pytest
-import real_postfix
-from dns_server import DnsServer
-from policy_server import PolicyServer
-from program import Served, run_json
-from real_exim import Exim
-from real_opensmtpd import HOST, OpenSMTPD
-from real_postfix import Postfix, free_port, services
-from town import ANN, Town, letter
+from tests.support import chroots, real_postfix
+from tests.support.dns_server import DnsServer
+from tests.support.policy_server import PolicyServer
+from tests.support.program import Served, run_json
+from tests.support.real_exim import Exim
+from tests.support.real_opensmtpd import HOST, OpenSMTPD
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import ANN, Town, letter
 
 FREE = "postmaster@example.org"
 needs_postfix = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)

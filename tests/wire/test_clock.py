@@ -4,8 +4,8 @@ import json
 from contextlib import contextmanager
 
 import pytest
-from moving_clock import MovingClock
-from town import BOB, Town, letter
+from tests.support.moving_clock import MovingClock
+from tests.support.town import BOB, Town, letter
 
 DAY = 86_400
 

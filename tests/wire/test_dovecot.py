@@ -4,10 +4,10 @@ import smtplib
 import time
 from contextlib import closing
 
-import chroots
 import pytest
-from real_dovecot import Dovecot
-from town import ANN, BOB, Town, letter
+from tests.support import chroots
+from tests.support.real_dovecot import Dovecot
+from tests.support.town import ANN, BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(not chroots.is_available("dovecot"), reason=chroots.why_not("dovecot"))
 

@@ -6,13 +6,13 @@ import os
 import socket
 import time
 
-import chroots
 import pytest
-from authenticating import LETTER, authenticate, envelope
-from dkim_keys import key_name, rsa_key, sign_by_hand
-from dns_server import DnsServer
-from exim_at_work import EximAtWork
-from hostile_sink import HostileSink
+from tests.support import chroots
+from tests.support.authenticating import LETTER, authenticate, envelope
+from tests.support.dkim_keys import key_name, rsa_key, sign_by_hand
+from tests.support.dns_server import DnsServer
+from tests.support.exim_at_work import EximAtWork
+from tests.support.hostile_sink import HostileSink
 
 pytestmark = pytest.mark.skipif(not chroots.is_available("exim-heavy"), reason=chroots.why_not("exim-heavy"))
 

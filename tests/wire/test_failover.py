@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 import pytest
-import real_postfix
-from real_postfix import Postfix, free_port
-from town import BOB, Town, letter
+from tests.support import real_postfix
+from tests.support.real_postfix import Postfix, free_port
+from tests.support.town import BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import apsw
 import pytest
-from corpus import corpus_letters, with_crlf
-from town import Town
+from tests.support.corpus import corpus_letters, with_crlf
+from tests.support.town import Town
 
 BOB = "bob@example.org"
 EVE = "eve@example.org"

@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from mailserver import MailServer
-from real_postfix import free_port
 from tests.bench.sink import wait_for_port
-from town import ANN, BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.real_postfix import free_port
+from tests.support.town import ANN, BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs HAProxy (apt-get install haproxy)")
 

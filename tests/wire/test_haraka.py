@@ -4,12 +4,11 @@ import smtplib
 from contextlib import closing, contextmanager
 
 import pytest
-import real_haraka
-import real_postfix
-from program import run_json
-from real_haraka import Haraka
-from real_postfix import Postfix, free_port, services
-from town import ANN, BOB, Town, letter
+from tests.support import real_haraka, real_postfix
+from tests.support.program import run_json
+from tests.support.real_haraka import Haraka
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import ANN, BOB, Town, letter
 
 pytestmark = [
     pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT),

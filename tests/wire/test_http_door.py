@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 import trustme
-from mailserver import MailServer
-from program import Served
-from real_postfix import free_port
 from tests.bench.sink import wait_for_port
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.program import Served
+from tests.support.real_postfix import free_port
+from tests.support.town import BOB, Town, letter
 
 HALF_HEADER = b"GET /healthz HTTP/1.1\r\nHost: he"
 HALF_BODY = (

@@ -6,12 +6,12 @@ from contextlib import ExitStack, closing
 from os import urandom
 
 import pytest
-from dns_server import DnsServer
-from loopback_office import LoopbackOffice
-from mailserver import MailServer
-from program import Served, run_json
-from real_postfix import free_port
-from town import ANN, BOB, Town, letter
+from tests.support.dns_server import DnsServer
+from tests.support.loopback_office import LoopbackOffice
+from tests.support.mailserver import MailServer
+from tests.support.program import Served, run_json
+from tests.support.real_postfix import free_port
+from tests.support.town import ANN, BOB, Town, letter
 
 from pennyred.gate.issuers import keyquestions
 from pennyred.gate.issuers.discovery import key_name

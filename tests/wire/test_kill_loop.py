@@ -14,10 +14,10 @@ from collections import Counter
 from contextlib import ExitStack, closing
 
 import pytest
-from fake_upstream import CLOSE
-from mailserver import MailServer
-from program import Served
-from town import ANN, BOB, Town, letter
+from tests.support.fake_upstream import CLOSE
+from tests.support.mailserver import MailServer
+from tests.support.program import Served
+from tests.support.town import ANN, BOB, Town, letter
 
 KILLS = 40 if os.environ.get("PENNYRED_LONG") else 8
 LETTERS_PER_KILL = 6

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from real_postfix import free_port
+from tests.support.real_postfix import free_port
 
 BOB = "bob@example.org"
 SECONDS_MAX = 20

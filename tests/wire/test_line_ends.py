@@ -6,11 +6,11 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
-import real_postfix
-from letter_ends import by_postfix
-from program import run
-from real_postfix import Postfix, free_port, services
-from town import ANN, BOB, Town, letter
+from tests.support import real_postfix
+from tests.support.letter_ends import by_postfix
+from tests.support.program import run
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import ANN, BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 

@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from fake_upstream import CLOSE
-from mailserver import MailServer
-from town import BOB, Town, letter
+from tests.support.fake_upstream import CLOSE
+from tests.support.mailserver import MailServer
+from tests.support.town import BOB, Town, letter
 
 EVE, KIM = "eve@example.org", "kim@example.org"
 FREE = ("postmaster@example.org", "abuse@example.org")

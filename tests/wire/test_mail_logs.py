@@ -9,12 +9,11 @@ import re
 import smtplib
 from datetime import UTC, datetime
 
-import chroots
 import pytest
-import real_postfix
-from exim_at_work import EximAtWork
-from hostile_sink import HostileSink
-from real_postfix import Postfix
+from tests.support import chroots, real_postfix
+from tests.support.exim_at_work import EximAtWork
+from tests.support.hostile_sink import HostileSink
+from tests.support.real_postfix import Postfix
 
 from pennyred.gate.maillogs.reading import MailLog
 from pennyred.postage.address import canonical_recipient

@@ -4,13 +4,13 @@ import smtplib
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-import chroots
 import pytest
-from program import Served, run_json
-from real_dovecot import Dovecot
-from real_exim import Exim
-from real_opensmtpd import OpenSMTPD
-from town import ANN, BOB, Town, letter
+from tests.support import chroots
+from tests.support.program import Served, run_json
+from tests.support.real_dovecot import Dovecot
+from tests.support.real_exim import Exim
+from tests.support.real_opensmtpd import OpenSMTPD
+from tests.support.town import ANN, BOB, Town, letter
 
 CLIENT = "198.51.100.77"
 NOBODY = "nobody-of-that-name@example.org"

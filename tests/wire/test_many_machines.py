@@ -14,11 +14,11 @@ import time
 from collections import Counter
 
 import pytest
-from machines import Machines
-from mailserver import MailServer
-from program import run, run_json
-from readme import block, shell
-from town import ANN, BOB, letter
+from tests.support.machines import Machines
+from tests.support.mailserver import MailServer
+from tests.support.program import run, run_json
+from tests.support.readme import block, shell
+from tests.support.town import ANN, BOB, letter
 
 from pennyred.sender.franking import stamp_letter
 from pennyred.sender.wallet import load_wallet

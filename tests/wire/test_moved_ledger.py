@@ -5,8 +5,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from program import run, run_json
-from town import BOB, Town, letter
+from tests.support.program import run, run_json
+from tests.support.town import BOB, Town, letter
 
 pytestmark = pytest.mark.timeout(300)
 

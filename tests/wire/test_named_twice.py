@@ -3,13 +3,12 @@
 import smtplib
 from contextlib import closing
 
-import chroots
 import pytest
-import real_postfix
-from program import run
-from real_dovecot import Dovecot
-from real_postfix import Postfix, free_port, services
-from town import ANN, BOB, Town, letter
+from tests.support import chroots, real_postfix
+from tests.support.program import run
+from tests.support.real_dovecot import Dovecot
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import ANN, BOB, Town, letter
 
 
 def hand_over(town: Town, octets: bytes, *to: str) -> tuple[int, bytes]:

@@ -4,7 +4,7 @@ import smtplib
 from contextlib import closing, contextmanager
 
 import pytest
-from real_postfix import free_port
+from tests.support.real_postfix import free_port
 
 ANN, CARL = "ann@example.org", "carl@friends.example"
 LETTER = (

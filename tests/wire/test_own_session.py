@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
-import chroots
 import pytest
-import real_postfix
 import trustme
-from program import run
-from real_opensmtpd import OpenSMTPD
-from real_postfix import Postfix, free_port
-from town import BOB, Town, letter
+from tests.support import chroots, real_postfix
+from tests.support.program import run
+from tests.support.real_opensmtpd import OpenSMTPD
+from tests.support.real_postfix import Postfix, free_port
+from tests.support.town import BOB, Town, letter
 
 REFUSALS = {
     "TLS": ({"smtpd_tls_security_level": "encrypt"}, "530 5.7.0 Must issue a STARTTLS command first"),

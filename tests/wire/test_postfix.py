@@ -5,10 +5,10 @@ import smtplib
 import subprocess
 
 import pytest
-import real_postfix
-from program import run, run_json
-from real_postfix import Postfix, free_port, services
-from town import ANN, BOB, Town, letter
+from tests.support import real_postfix
+from tests.support.program import run, run_json
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import ANN, BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 

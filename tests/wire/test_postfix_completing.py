@@ -1,10 +1,10 @@
 """`pennyred check` reads the settings of the Postfix behind the gate: one that completes letters breaks their DKIM."""
 
 import pytest
-import real_postfix
-from program import run_json
-from real_postfix import Postfix, free_port, services
-from town import Town
+from tests.support import real_postfix
+from tests.support.program import run_json
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import Town
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 OPTION = "    -o local_header_rewrite_clients="

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-import real_postfix
-from postfix_filter import filtered
-from real_postfix import free_port
-from town import ANN, BOB, Town, letter
+from tests.support import real_postfix
+from tests.support.postfix_filter import filtered
+from tests.support.real_postfix import free_port
+from tests.support.town import ANN, BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 

@@ -3,9 +3,9 @@
 import smtplib
 
 import pytest
-import real_postfix
-from real_postfix import Postfix, free_port, services
-from town import Town
+from tests.support import real_postfix
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import Town
 
 ANN, FRIEND = "ann@example.org", "friend@elsewhere.example"
 LETTER = (

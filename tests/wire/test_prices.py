@@ -1,9 +1,9 @@
 """A price other than 1, by commands and a real gate: asked for in the greeting, by a recipient, and paid."""
 
 import pytest
-from mailserver import MailServer
-from program import run, run_json
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.program import run, run_json
+from tests.support.town import BOB, Town, letter
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from contextlib import closing
 from urllib.request import urlopen
 
 import pytest
-from dkim_keys import ed25519_key, key_name, sign
-from dns_server import DnsServer
-from program import run
-from real_postfix import free_port
-from town import ANN, BOB
+from tests.support.dkim_keys import ed25519_key, key_name, sign
+from tests.support.dns_server import DnsServer
+from tests.support.program import run
+from tests.support.real_postfix import free_port
+from tests.support.town import ANN, BOB
 
 KEY = ed25519_key()
 

@@ -1,13 +1,8 @@
 """A week of real mail through a started gate: real DNS answers, real DKIM keys, every decision by its named rule."""
 
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from tests.replay.cast import ALLOWANCE, Role, cast
 from tests.replay.stage import Stage
 from tests.replay.week import make_rules, replay

@@ -5,8 +5,8 @@ import shutil
 import urllib.request
 
 import pytest
-from mailserver import MailServer
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.town import BOB, Town, letter
 
 
 def totals(town):

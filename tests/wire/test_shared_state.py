@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from mailserver import MailServer
-from program import run_json
-from town import BOB, Town, letter
+from tests.support.mailserver import MailServer
+from tests.support.program import run_json
+from tests.support.town import BOB, Town, letter
 
 
 def test_a_database_that_is_new_is_no_reason_to_complain(tmp_path, postgres_database):

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import pytest
-import real_postfix
-from real_postfix import Postfix, free_port, services
-from town import ANN, Town, letter
+from tests.support import real_postfix
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import ANN, Town, letter
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 

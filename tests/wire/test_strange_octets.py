@@ -3,8 +3,8 @@
 import smtplib
 from contextlib import closing
 
-from real_postfix import free_port
-from town import ANN, BOB, Town
+from tests.support.real_postfix import free_port
+from tests.support.town import ANN, BOB, Town
 
 STRANGE = (b"a\0b", b"\xff", b"\xed\xa0\x80", "\U0010ffff".encode())
 """Of these PostgreSQL takes no NUL in a text, and nothing that is no UTF-8."""

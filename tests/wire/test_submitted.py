@@ -11,15 +11,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-import chroots
 import pytest
-import real_postfix
-from mailserver import MailServer
-from real_exim import Exim
-from real_postfix import Postfix, free_port
-from real_sendmail import Sendmail
-from stationery import NOW, Stationery
-from strange_addresses import LEFT_ALONE, WRITTEN_ANEW
+from tests.support import chroots, real_postfix
+from tests.support.mailserver import MailServer
+from tests.support.real_exim import Exim
+from tests.support.real_postfix import Postfix, free_port
+from tests.support.real_sendmail import Sendmail
+from tests.support.stationery import NOW, Stationery
+from tests.support.strange_addresses import LEFT_ALONE, WRITTEN_ANEW
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.candidates import find_candidates

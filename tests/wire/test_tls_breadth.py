@@ -7,10 +7,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-import real_postfix
 import trustme
-from real_postfix import Postfix, free_port
-from town import Town
+from tests.support import real_postfix
+from tests.support.real_postfix import Postfix, free_port
+from tests.support.town import Town
 
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,

@@ -8,17 +8,16 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import chroots
 import dkim
 import pytest
-import real_postfix
-from dkim_keys import key_name, rsa_key, sign
-from postfix_filter import filtered
-from real_dovecot import Dovecot
-from real_exim import Exim
-from real_opensmtpd import OpenSMTPD
-from real_postfix import Postfix, free_port, services
-from town import ANN, BOB, Town
+from tests.support import chroots, real_postfix
+from tests.support.dkim_keys import key_name, rsa_key, sign
+from tests.support.postfix_filter import filtered
+from tests.support.real_dovecot import Dovecot
+from tests.support.real_exim import Exim
+from tests.support.real_opensmtpd import OpenSMTPD
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import ANN, BOB, Town
 
 CLIENT = "198.51.100.77"
 DATE, ID = b"Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n", b"Message-ID: <tea@sender.example>\r\n"

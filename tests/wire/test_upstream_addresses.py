@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-import real_postfix
-from mailserver import MailServer
-from program import Served
-from real_postfix import Postfix, free_port, services
-from town import Town, letter
+from tests.support import real_postfix
+from tests.support.mailserver import MailServer
+from tests.support.program import Served
+from tests.support.real_postfix import Postfix, free_port, services
+from tests.support.town import Town, letter
 
 NAME, ILL, WELL = "mail.house.test", "127.0.0.2", "127.0.0.3"
 FREE = "postmaster@example.org"

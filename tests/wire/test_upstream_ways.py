@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import real_postfix
 import trustme
-from program import run_json
-from real_postfix import Postfix, free_port
-from town import ANN, BOB, Town, letter
+from tests.support import real_postfix
+from tests.support.program import run_json
+from tests.support.real_postfix import Postfix, free_port
+from tests.support.town import ANN, BOB, Town, letter
 
 pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_postfix.WHY_NOT)
 

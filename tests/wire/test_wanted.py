@@ -4,9 +4,9 @@ import signal
 import smtplib
 
 import pytest
-from dkim_keys import ed25519_key, key_name, sign
-from dns_server import DnsServer
-from town import ANN as FRIEND
+from tests.support.dkim_keys import ed25519_key, key_name, sign
+from tests.support.dns_server import DnsServer
+from tests.support.town import ANN as FRIEND
 
 US, OTHER = "bob@example.org", "eve@example.org"
 FRIENDS_DOMAIN = "sender.example"

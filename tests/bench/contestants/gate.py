@@ -5,11 +5,10 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from program import run_json
-from real_postfix import free_port
-from tests.bench.sink import wait_for_port
-
 from pennyred.sender.wallet import Wallet, load_wallet
+from tests.bench.sink import wait_for_port
+from tests.support.program import run_json
+from tests.support.real_postfix import free_port
 
 from .base import Contestant, end
 

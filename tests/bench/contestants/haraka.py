@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import ClassVar
 
-from chroots import servers_folder
-from real_postfix import free_port
 from tests.bench.sink import wait_for_port
+from tests.support.chroots import servers_folder
+from tests.support.real_postfix import free_port
 
 from .base import Contestant, end
 

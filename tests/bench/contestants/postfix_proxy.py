@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from real_postfix import WHY_NOT, Postfix, free_port, is_available
 from tests.bench.sink import wait_for_port
+from tests.support.real_postfix import WHY_NOT, Postfix, free_port, is_available
 
 from .base import Contestant
 

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 from typing import ClassVar
 
-from real_postfix import free_port
 from tests.bench.sink import wait_for_port
+from tests.support.real_postfix import free_port
 
 from .postfix_proxy import PostfixProxy
 

@@ -1,9 +1,9 @@
 """Whose domain is whose: nothing below a public suffix belongs together but what one owner has there."""
 
 import pytest
-from authenticating import LETTER, authenticate, envelope, results
-from dkim_keys import key_name, rsa_key, sign
-from dns_server import DnsServer
+from tests.support.authenticating import LETTER, authenticate, envelope, results
+from tests.support.dkim_keys import key_name, rsa_key, sign
+from tests.support.dns_server import DnsServer
 
 from pennyred.gate.authentication.registered import Registered
 

@@ -1,9 +1,9 @@
 """ARC: the word of a forwarder that is trusted, through a chain that holds, and no other's."""
 
 import pytest
-from authenticating import LETTER, authenticate, envelope, results
-from dkim_keys import key_name, rsa_key, seal, seal_by_hand, sign_by_hand
-from dns_server import DnsServer
+from tests.support.authenticating import LETTER, authenticate, envelope, results
+from tests.support.dkim_keys import key_name, rsa_key, seal, seal_by_hand, sign_by_hand
+from tests.support.dns_server import DnsServer
 
 PASSED = "dmarc=pass header.from=example.org; spf=pass smtp.mailfrom=example.org"
 LISTS = "lists.example"

@@ -6,10 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from authenticating import LETTER, received
 from dkim.canonicalization import Simple
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.authenticating import LETTER, received
 
 from pennyred.gate.authentication.bodies import simple_body_hash
 from pennyred.postage.canonical import SimpleBody

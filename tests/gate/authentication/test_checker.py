@@ -3,11 +3,20 @@
 import asyncio
 
 import pytest
-from authenticating import AUTHOR, CLIENT, LETTER, authenticate, authenticate_all, envelope, received, results
-from dkim_keys import ed25519_key, key_name, rsa_key, sign
-from dns_server import DnsServer
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.authenticating import (
+    AUTHOR,
+    CLIENT,
+    LETTER,
+    authenticate,
+    authenticate_all,
+    envelope,
+    received,
+    results,
+)
+from tests.support.dkim_keys import ed25519_key, key_name, rsa_key, sign
+from tests.support.dns_server import DnsServer
 
 from pennyred.gate.authentication.checker import Checker
 from pennyred.gate.rules.origin import Authentication

@@ -6,13 +6,13 @@ import re
 
 import dkim
 import pytest
-from authenticating import LETTER, authenticate, envelope, received, results
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
-from dkim_keys import DkimKey, ed25519_key, key_name, rsa_key, rsa_record, sign, sign_by_hand
-from dns_server import DnsServer
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.authenticating import LETTER, authenticate, envelope, received, results
+from tests.support.dkim_keys import DkimKey, ed25519_key, key_name, rsa_key, rsa_record, sign, sign_by_hand
+from tests.support.dns_server import DnsServer
 
 from pennyred.gate.authentication.dkim import SIGNATURES_MAX
 

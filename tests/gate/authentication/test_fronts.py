@@ -1,8 +1,8 @@
 """What a named front says is believed, where a front has brought the letter, and nobody else's word is."""
 
 import pytest
-from authenticating import LETTER, authenticate, envelope, results
-from dns_server import DnsServer
+from tests.support.authenticating import LETTER, authenticate, envelope, results
+from tests.support.dns_server import DnsServer
 
 from pennyred.gate.authentication import fronts
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from dns_server import DnsServer
+from tests.support.dns_server import DnsServer
 
 from pennyred.gate.authentication import lookups
 from pennyred.gate.authentication.lookups import Cache, Lookups, Servers, Temporary, TooMany

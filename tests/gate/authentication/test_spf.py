@@ -1,10 +1,10 @@
 """SPF: which clients may send for a domain, and what a hostile record may cost."""
 
 import pytest
-from authenticating import LETTER, authenticate, envelope, results
-from dns_server import DnsServer
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.authenticating import LETTER, authenticate, envelope, results
+from tests.support.dns_server import DnsServer
 
 from pennyred.gate.authentication.spf import QUESTIONS_MAX
 

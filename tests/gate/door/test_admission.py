@@ -3,7 +3,7 @@
 from ipaddress import ip_network
 
 import pytest
-from memory_gate import MemoryClient, MemoryGate
+from tests.support.memory_gate import MemoryClient, MemoryGate
 
 from pennyred.gate.door.admission import CountedBadStamps
 from pennyred.gate.door.tally import Tally

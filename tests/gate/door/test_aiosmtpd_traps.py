@@ -5,9 +5,9 @@ import socket
 
 import pytest
 from aiosmtpd.smtp import SMTP
-from fake_upstream import FakeUpstream
-from passing_time import let_pass
-from smtp_gate import FakeDesk, Gate, eventually
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.passing_time import let_pass
+from tests.support.smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.gate.door.wire import Wire
 from pennyred.postage.errors import Unavailable

@@ -4,8 +4,8 @@ import asyncio
 from ipaddress import ip_network
 
 import pytest
-from fake_upstream import KEYWORDS, FakeUpstream
-from smtp_gate import FakeDesk, Gate, eventually
+from tests.support.fake_upstream import KEYWORDS, FakeUpstream
+from tests.support.smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.config.settings import GateSettings, OutgoingSettings
 from pennyred.gate.door.trace import received_field

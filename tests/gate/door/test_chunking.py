@@ -5,11 +5,11 @@ import itertools
 import random
 
 import pytest
-from fake_upstream import CLOSE, FakeUpstream
 from hypothesis import example, given
 from hypothesis import strategies as st
-from letter_ends import by_postfix
-from smtp_gate import FakeDesk, Gate, eventually
+from tests.support.fake_upstream import CLOSE, FakeUpstream
+from tests.support.letter_ends import by_postfix
+from tests.support.smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.gate.door.chunking import Chunk, ChunkStream, parse_chunk
 from pennyred.gate.smtp.newlines import LetterStream

@@ -5,8 +5,8 @@ from ipaddress import ip_network
 
 import pytest
 import trustme
-from fake_upstream import KEYWORDS
-from memory_gate import MemoryGate, MemoryUpstream
+from tests.support.fake_upstream import KEYWORDS
+from tests.support.memory_gate import MemoryGate, MemoryUpstream
 
 from pennyred.gate.upstream.endpoint import IdentityMode
 

@@ -4,8 +4,8 @@ import asyncio
 import ssl
 
 import pytest
-from fake_upstream import FakeUpstream
-from smtp_gate import Gate, eventually
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.smtp_gate import Gate, eventually
 
 STATES = {
     "before hello": [],

@@ -1,8 +1,8 @@
 """Kept connections to the mail server: closed by us before it does, and replaced unseen where it was first."""
 
 import pytest
-from fake_upstream import CLOSE
-from memory_gate import MemoryGate
+from tests.support.fake_upstream import CLOSE
+from tests.support.memory_gate import MemoryGate
 
 from pennyred.gate.upstream.endpoint import Endpoint, UpstreamOptions
 

@@ -4,9 +4,9 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from desk import DeskUnderTest
-from memory_gate import MemoryClient, MemoryGate
-from stationery import LETTER, Stationery
+from tests.support.desk import DeskUnderTest
+from tests.support.memory_gate import MemoryClient, MemoryGate
+from tests.support.stationery import LETTER, Stationery
 
 from pennyred.gate.smtp.newlines import LetterStream
 from pennyred.postage import candidates, letter, verdict

@@ -6,12 +6,12 @@ import io
 import re
 
 import pytest
-from corpus import corpus_letters
-from fake_upstream import FakeUpstream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from letter_ends import FALSE_ENDS, TRUE_ENDS
-from smtp_gate import FakeDesk, Gate
+from tests.support.corpus import corpus_letters
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.letter_ends import FALSE_ENDS, TRUE_ENDS
+from tests.support.smtp_gate import FakeDesk, Gate
 
 from pennyred.gate.smtp.spool import SpoolLimits
 

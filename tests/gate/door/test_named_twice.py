@@ -1,9 +1,9 @@
 """A mailbox that a client names twice is one recipient: one stamp pays it, and the mail server gets one copy to hand on."""
 
 import pytest
-from desk import DeskUnderTest
-from memory_gate import MemoryGate
-from stationery import LETTER
+from tests.support.desk import DeskUnderTest
+from tests.support.memory_gate import MemoryGate
+from tests.support.stationery import LETTER
 
 BOB, CARL, POSTMASTER = b"bob@example.org", b"carl@example.org", b"postmaster@example.org"
 TWICE = {

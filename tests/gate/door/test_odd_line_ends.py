@@ -3,10 +3,10 @@
 from unittest.mock import patch
 
 import pytest
-from desk import DeskUnderTest
-from letter_ends import by_postfix
-from memory_gate import MemoryClient, MemoryGate
-from stationery import LETTER
+from tests.support.desk import DeskUnderTest
+from tests.support.letter_ends import by_postfix
+from tests.support.memory_gate import MemoryClient, MemoryGate
+from tests.support.stationery import LETTER
 
 from pennyred.gate.smtp import newlines
 

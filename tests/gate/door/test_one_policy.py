@@ -4,8 +4,8 @@ import asyncio
 from ipaddress import ip_network
 
 import pytest
-from fake_upstream import FakeUpstream
-from smtp_gate import FakeDesk, Gate, eventually
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.gate.door.one_policy import GivenUp
 

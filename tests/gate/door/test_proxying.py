@@ -6,10 +6,10 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from fake_upstream import FakeUpstream
 from hypothesis import given
 from hypothesis import strategies as st
-from smtp_gate import Gate, eventually
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.smtp_gate import Gate, eventually
 
 from pennyred.gate.door import arrival
 from pennyred.gate.door.proxying import MalformedHeader, parse_header

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 import trustme
-from fake_upstream import FakeUpstream
-from smtp_gate import FakeDesk, Gate, eventually
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.gate.door.server import listening_socket, require_free
 

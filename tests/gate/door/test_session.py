@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
-from smtp_gate import FakeDesk, Gate
+from tests.support.fake_upstream import CLOSE, KEYWORDS, FakeUpstream
+from tests.support.smtp_gate import FakeDesk, Gate
 
 from pennyred.gate.letterbox import Due, Duplicate, Later
 from pennyred.gate.smtp.spool import SpoolLimits

@@ -15,9 +15,9 @@ import trustme
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from memory_gate import MemoryClient, MemoryGate, MemoryUpstream
-from session_oracle import Oracle, replies_in, scripted
-from smtp_gate import FakeDesk
+from tests.support.memory_gate import MemoryClient, MemoryGate, MemoryUpstream
+from tests.support.session_oracle import Oracle, replies_in, scripted
+from tests.support.smtp_gate import FakeDesk
 
 from pennyred.gate.letterbox import Answer, Delivery, Due, Envelope, Later, Letter
 from pennyred.gate.smtp.spool import SpoolLimits

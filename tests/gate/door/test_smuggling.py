@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from fake_upstream import FakeUpstream
-from lax_readers import LAX, STRICT
-from letter_ends import FALSE_ENDS, TRUE_ENDS, by_postfix, is_mended
-from memory_gate import MemoryGate
-from smtp_gate import Gate
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.lax_readers import LAX, STRICT
+from tests.support.letter_ends import FALSE_ENDS, TRUE_ENDS, by_postfix, is_mended
+from tests.support.memory_gate import MemoryGate
+from tests.support.smtp_gate import Gate
 
 ENVELOPE = b"MAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"
 SECOND = b"MAIL FROM:<ceo@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\nSubject: smuggled\r\n\r\npay\r\n"

@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 import trustme
-from fake_upstream import KEYWORDS, FakeUpstream
-from smtp_gate import Gate, eventually
+from tests.support.fake_upstream import KEYWORDS, FakeUpstream
+from tests.support.smtp_gate import Gate, eventually
 
 LETTER = b"Subject: x\r\n\r\n" + b"hello\r\n" * 20_000
 _CA = trustme.CA()

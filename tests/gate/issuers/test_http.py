@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from desk import Lines
-from passing_time import let_pass
-from redeeming_office import TOKEN, RedeemingOffice
-from stationery import DAY, LETTER
+from tests.support.desk import Lines
+from tests.support.passing_time import let_pass
+from tests.support.redeeming_office import TOKEN, RedeemingOffice
+from tests.support.stationery import DAY, LETTER
 
 from pennyred.gate.issuers.abilities import read_abilities
 from pennyred.gate.issuers.asking import Asker, Patience, RequestRefused

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from stationery import Stationery
+from tests.support.stationery import Stationery
 
 from pennyred.gate.issuers import revocations
 from pennyred.gate.issuers.revocations import RevocationList

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from desk import DeskUnderTest, OfficeInMemory
-from stationery import LETTER, Stationery
+from tests.support.desk import DeskUnderTest, OfficeInMemory
+from tests.support.stationery import LETTER, Stationery
 
 from pennyred.gate.issuers.routing import IssuerRouter, void_of
 from pennyred.gate.letterbox import Later, Relay

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from desk import DeskUnderTest, MailServer
-from smtp_gate import eventually
-from stationery import DAY, ISSUER, LETTER, NOW
+from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.smtp_gate import eventually
+from tests.support.stationery import DAY, ISSUER, LETTER, NOW
 
 from pennyred.gate.issuers.trusting import NOTE_SECONDS, POSTPONE_SECONDS, TrustingRedeemer, TrustLimits
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from desk import DeskUnderTest, MailServer
-from stationery import LETTER
+from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.stationery import LETTER
 
 from pennyred.gate.letterbox import Due, Fate, Later, Relay
 from pennyred.gate.rules.policy import Allowances, Mode

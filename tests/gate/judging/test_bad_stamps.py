@@ -6,8 +6,8 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from desk import DeskUnderTest
-from stationery import LETTER, Stationery
+from tests.support.desk import DeskUnderTest
+from tests.support.stationery import LETTER, Stationery
 
 from pennyred.gate.judging.bad_stamps import LUCKY_ONE_IN
 from pennyred.gate.letterbox import Due, Later, Relay

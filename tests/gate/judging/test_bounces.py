@@ -4,8 +4,8 @@ import asyncio
 import functools
 
 import pytest
-from desk import DeskUnderTest, MailServer, Witness
-from stationery import DAY, LETTER, NOW
+from tests.support.desk import DeskUnderTest, MailServer, Witness
+from tests.support.stationery import DAY, LETTER, NOW
 
 from pennyred.gate.letterbox import Due, Fate, Later, Relay
 from pennyred.gate.memory.correspondents import Learned

@@ -5,8 +5,8 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
-from desk import DeskUnderTest, MailServer
-from stationery import LETTER
+from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.stationery import LETTER
 
 from pennyred.gate.letterbox import Due, Fate, Later, Relay
 from pennyred.gate.policy import Check

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from desk import DeskUnderTest, Witness
-from dkim_keys import rsa_key, sign
-from dns_server import DnsServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stationery import NOW, Stationery
+from tests.support.desk import DeskUnderTest, Witness
+from tests.support.dkim_keys import rsa_key, sign
+from tests.support.dns_server import DnsServer
+from tests.support.stationery import NOW, Stationery
 
 from pennyred.gate.authentication.checker import Checker
 from pennyred.gate.letterbox import Due, Later

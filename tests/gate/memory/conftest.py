@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from postgres import SERVER_VERSIONS
+from tests.support.postgres import SERVER_VERSIONS
 
 VERSIONS = SERVER_VERSIONS if os.environ.get("PENNYRED_LONG") else SERVER_VERSIONS[:1]
 

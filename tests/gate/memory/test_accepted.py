@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from state_file import teller_of, time_passes
-from stationery import DAY, ISSUER, LETTER, NOW, Stationery
+from tests.support.state_file import teller_of, time_passes
+from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.gate.issuers.routing import void_of
 from pennyred.gate.issuers.trusting import _settle as settle

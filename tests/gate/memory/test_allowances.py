@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from state_file import NOW, teller_of, time_passes
+from tests.support.state_file import NOW, teller_of, time_passes
 
 from pennyred.gate.memory.store import GateState
 from pennyred.postage.errors import Unavailable

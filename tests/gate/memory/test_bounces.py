@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from state_file import NOW
+from tests.support.state_file import NOW
 
 from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.store import GateState

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from state_file import NOW, teller_of, time_passes
+from tests.support.state_file import NOW, teller_of, time_passes
 
 from pennyred.gate.memory import figures as kept
 from pennyred.gate.memory.figures import DAYS_KEPT, read_database

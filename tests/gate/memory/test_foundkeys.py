@@ -1,6 +1,6 @@
 """Keys of offices as DNS had them, in the gate's state."""
 
-from state_file import NOW, teller_of
+from tests.support.state_file import NOW, teller_of
 
 from pennyred.gate.memory import foundkeys
 

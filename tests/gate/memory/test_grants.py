@@ -4,7 +4,7 @@ import asyncio
 
 import apsw
 import pytest
-from state_file import NOW, time_passes
+from tests.support.state_file import NOW, time_passes
 
 from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.permits import PERMITS_MAX, WINDOWS_MAX, Kind, Permit, TooMany

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import apsw
 import pytest
-from postgres import binaries
+from tests.support.postgres import binaries
 
 from pennyred.gate.memory.moving import InUse, NotAState, NotEmpty, move
 from pennyred.gate.memory.permits import Kind, Permit

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from state_file import NOW, teller_of
+from tests.support.state_file import NOW, teller_of
 
 from pennyred.postage.redemption import Settle
 

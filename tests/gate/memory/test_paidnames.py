@@ -1,6 +1,6 @@
 """Under which other names recipients were paid for lately."""
 
-from state_file import NOW, teller_of, time_passes
+from tests.support.state_file import NOW, teller_of, time_passes
 
 from pennyred.gate.memory.paidnames import DAYS_KEPT, NAMES_MAX
 

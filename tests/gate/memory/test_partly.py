@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from state_file import NOW, teller_of, time_passes
+from tests.support.state_file import NOW, teller_of, time_passes
 
 from pennyred.gate.memory.partly import DAYS_KEPT
 from pennyred.gate.memory.store import GateState

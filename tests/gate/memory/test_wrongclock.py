@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from state_file import NOW
-from stationery import ISSUER, LETTER, Stationery
+from tests.support.state_file import NOW
+from tests.support.stationery import ISSUER, LETTER, Stationery
 
 from pennyred.gate.issuers.trusting import _settle as settle
 from pennyred.gate.memory.correspondents import Learned

@@ -13,8 +13,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kept import BOB, ORIGIN, copy, files, hash_of, keep, quarantine, whole
-from stationery import DAY, LETTER, NOW
+from tests.support.kept import BOB, ORIGIN, copy, files, hash_of, keep, quarantine, whole
+from tests.support.stationery import DAY, LETTER, NOW
 
 from pennyred.gate.quarantine import maildir
 from pennyred.gate.quarantine.folder import AmbiguousLetter, Quarantine, UnknownLetter

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from kept import quarantine, whole
-from stationery import LETTER, NOW
+from tests.support.kept import quarantine, whole
+from tests.support.stationery import LETTER, NOW
 
 from pennyred.gate.letterbox import Envelope
 from pennyred.gate.ports import Refusals, Refused

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from kept import BOB, ORIGIN
-from stationery import LETTER, NOW
+from tests.support.kept import BOB, ORIGIN
+from tests.support.stationery import LETTER, NOW
 
 from pennyred.gate.quarantine.keptletter import HEAD_BYTES_MAX, MAILBOX_BYTES_MAX, format_head, parse_head
 from pennyred.postage.errors import Malformed

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from stationery import LETTER
+from tests.support.stationery import LETTER
 
 from pennyred.gate.quarantine.text import CHARACTERS_MAX, beginning_of_text
 

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from fake_upstream import FakeUpstream
 from hypothesis import given
 from hypothesis import strategies as st
-from smtp_gate import FakeDesk, Gate
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.smtp_gate import FakeDesk, Gate
 
 from pennyred.gate.smtp.disk_budget import BY_RIGHT_OCTETS, SpoolDisk
 from pennyred.gate.smtp.sources import NOBODY, source_of

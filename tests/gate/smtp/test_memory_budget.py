@@ -5,13 +5,13 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from desk import DeskUnderTest
-from fake_upstream import HANG
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_gate import MemoryGate
-from smtp_gate import Notes
-from stationery import LETTER
+from tests.support.desk import DeskUnderTest
+from tests.support.fake_upstream import HANG
+from tests.support.memory_gate import MemoryGate
+from tests.support.smtp_gate import Notes
+from tests.support.stationery import LETTER
 
 from pennyred.config.document import MEMORY_BYTES_MIN
 from pennyred.gate.smtp.memory_budget import BY_RIGHT_OCTETS, OCTETS_MIN, LetterMemory, octets_of_header

@@ -5,7 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from letter_ends import FALSE_ENDS, TRUE_ENDS, by_postfix
+from tests.support.letter_ends import FALSE_ENDS, TRUE_ENDS, by_postfix
 
 from pennyred.gate.smtp.newlines import LetterStream, stuffed
 

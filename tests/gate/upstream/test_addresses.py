@@ -6,10 +6,10 @@ import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from fake_upstream import CLOSE, HANG, KEYWORDS, FakeUpstream
 from hypothesis import given
 from hypothesis import strategies as st
-from smtp_gate import Gate, eventually
+from tests.support.fake_upstream import CLOSE, HANG, KEYWORDS, FakeUpstream
+from tests.support.smtp_gate import Gate, eventually
 
 from pennyred.gate.letterbox import Reply
 from pennyred.gate.upstream import addresses, racing

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 
 import pytest
-from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
-from smtp_gate import Gate, RawClient, eventually
+from tests.support.fake_upstream import CLOSE, KEYWORDS, FakeUpstream
+from tests.support.smtp_gate import Gate, RawClient, eventually
 
 from pennyred.gate.letterbox import Fate
 from pennyred.gate.upstream import choice

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from fake_upstream import HANG, FakeUpstream
-from smtp_gate import Gate
+from tests.support.fake_upstream import HANG, FakeUpstream
+from tests.support.smtp_gate import Gate
 
 from pennyred.config.settings import GateSettings
 from pennyred.gate.upstream import deadlines

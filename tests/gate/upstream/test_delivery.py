@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from fake_upstream import CLOSE, HANG, KEYWORDS, FakeUpstream
-from smtp_gate import FakeDesk, Gate
+from tests.support.fake_upstream import CLOSE, HANG, KEYWORDS, FakeUpstream
+from tests.support.smtp_gate import FakeDesk, Gate
 
 from pennyred.gate.letterbox import Fate
 from pennyred.gate.smtp.spool import SpoolLimits

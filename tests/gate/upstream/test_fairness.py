@@ -4,9 +4,9 @@ import asyncio
 from ipaddress import ip_network
 
 import pytest
-from fake_upstream import CLOSE, FakeUpstream
-from passing_time import let_pass
-from smtp_gate import FakeDesk, Gate, eventually
+from tests.support.fake_upstream import CLOSE, FakeUpstream
+from tests.support.passing_time import let_pass
+from tests.support.smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.config import GateSettings
 from pennyred.gate.upstream import slots, transaction

@@ -5,10 +5,10 @@ import contextlib
 from ipaddress import ip_network
 
 import pytest
-from fake_upstream import FakeUpstream
 from hypothesis import given
 from hypothesis import strategies as st
-from smtp_gate import Gate
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.smtp_gate import Gate
 
 from pennyred.gate.letterbox import HostName
 from pennyred.gate.upstream.identity import ClientIdentity, MalformedIdentity, parse_attributes, plain_address, told_of

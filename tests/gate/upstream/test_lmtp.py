@@ -9,10 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from desk import DeskUnderTest
-from fake_upstream import CLOSE, HANG, FakeUpstream
-from smtp_gate import Gate
-from stationery import LETTER
+from tests.support.desk import DeskUnderTest
+from tests.support.fake_upstream import CLOSE, HANG, FakeUpstream
+from tests.support.smtp_gate import Gate
+from tests.support.stationery import LETTER
 
 from pennyred.gate.desk import Desk
 from pennyred.gate.letterbox import Fate

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from fake_upstream import FakeUpstream
-from smtp_gate import Gate
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.smtp_gate import Gate
 
 from pennyred.gate.letterbox import Fate
 from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url

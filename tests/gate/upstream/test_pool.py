@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
-from smtp_gate import Gate, eventually
+from tests.support.fake_upstream import CLOSE, KEYWORDS, FakeUpstream
+from tests.support.smtp_gate import Gate, eventually
 
 from pennyred.gate.upstream.addresses import Address
 from pennyred.gate.upstream.connection import Connection

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from fake_upstream import CLOSE, HANG, FakeUpstream
+from tests.support.fake_upstream import CLOSE, HANG, FakeUpstream
 
 from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
 from pennyred.gate.upstream.probing import STRANGER, STRANGERS, Probe, probe_upstream

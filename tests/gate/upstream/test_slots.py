@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from smtp_gate import eventually
+from tests.support.smtp_gate import eventually
 
 from pennyred.gate.smtp.sources import NOBODY, Source, source_of
 from pennyred.gate.upstream import slots

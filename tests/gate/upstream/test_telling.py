@@ -4,8 +4,8 @@ import asyncio
 from ipaddress import ip_network
 
 import pytest
-from fake_upstream import CLOSE, KEYWORDS, FakeUpstream
-from smtp_gate import Gate
+from tests.support.fake_upstream import CLOSE, KEYWORDS, FakeUpstream
+from tests.support.smtp_gate import Gate
 
 from pennyred.gate.letterbox import HostName
 from pennyred.gate.upstream.endpoint import IdentityMode

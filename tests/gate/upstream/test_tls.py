@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trustme
-from smtp_gate import SECONDS_MAX, Notes
+from tests.support.smtp_gate import SECONDS_MAX, Notes
 
 from pennyred.gate.upstream import addresses
 from pennyred.gate.upstream.endpoint import IdentityMode, Security, UpstreamOptions, parse_url

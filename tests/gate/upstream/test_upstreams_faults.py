@@ -7,12 +7,12 @@ that this was never heard of), it is charged once, and nobody hears a refusal.
 from dataclasses import dataclass, field
 from typing import Any
 
-from desk import DeskUnderTest
-from fake_upstream import CLOSE, HANG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from memory_gate import MemoryClient, MemoryGate, MemoryTransport, MemoryUpstream
-from stationery import LETTER, NOW
+from tests.support.desk import DeskUnderTest
+from tests.support.fake_upstream import CLOSE, HANG
+from tests.support.memory_gate import MemoryClient, MemoryGate, MemoryTransport, MemoryUpstream
+from tests.support.stationery import LETTER, NOW
 
 PORTS = (25, 26)
 VERBS = (b"220", b"EHLO", b"XCLIENT", b"MAIL", b"RCPT", b"DATA", b".", b"RSET")

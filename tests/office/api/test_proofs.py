@@ -4,8 +4,8 @@ import asyncio
 import json
 
 import pytest
-from office_at_work import ANN, EVE, OfficeAtWork
-from stationery import ISSUER, NOW
+from tests.support.office_at_work import ANN, EVE, OfficeAtWork
+from tests.support.stationery import ISSUER, NOW
 
 from pennyred.http import tokens
 from pennyred.office.ledger.protocol import StampKey

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from desk import Lines
-from office_at_work import ANN, OfficeAtWork
-from stationery import LETTER, NOW, Stationery
+from tests.support.desk import Lines
+from tests.support.office_at_work import ANN, OfficeAtWork
+from tests.support.stationery import LETTER, NOW, Stationery
 
 from pennyred.gate.issuers.asking import Asker, Patience
 from pennyred.gate.issuers.http import HttpRedeemer

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from office_at_work import ANN, EVE, OfficeAtWork
-from stationery import ISSUER, NOW
+from tests.support.office_at_work import ANN, EVE, OfficeAtWork
+from tests.support.stationery import ISSUER, NOW
 
 from pennyred.http import messages, redemptions, tokens
 from pennyred.office.api import senders

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from ledgerworld import NOW, LedgerWorld
-from postgres import SERVER_VERSIONS
+from tests.support.ledgerworld import NOW, LedgerWorld
+from tests.support.postgres import SERVER_VERSIONS
 
 from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.ledger.postgresql import PostgresLedger

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from ledgerworld import (
+from tests.support.ledgerworld import (
     DOMAIN,
     NOW,
     OTHER_RECEIVER,

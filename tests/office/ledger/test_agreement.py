@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from ledgerworld import (
+from tests.support.ledgerworld import (
     DAY,
     DOMAIN,
     LEASE,
@@ -31,7 +31,7 @@ from ledgerworld import (
     settle_of,
     void_of,
 )
-from postgres import PostgresServer, binaries
+from tests.support.postgres import PostgresServer, binaries
 
 from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.ledger.postgresql import PostgresLedger

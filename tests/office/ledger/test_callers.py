@@ -1,7 +1,7 @@
 """Every back end knows who may ask, and what it has told them."""
 
 import pytest
-from ledgerworld import DAY, DOMAIN, NOW, OTHER_DOMAIN, RECEIVER, order, some_bytes
+from tests.support.ledgerworld import DAY, DOMAIN, NOW, OTHER_DOMAIN, RECEIVER, order, some_bytes
 
 from pennyred.office.ledger import callers
 from pennyred.office.ledger.callers import ANSWER_LIFE_SECONDS, KeptAnswer

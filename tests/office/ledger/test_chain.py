@@ -4,7 +4,7 @@ import asyncio
 
 import apsw
 import pytest
-from ledgerworld import DAY, DOMAIN, NOW, RECEIVER, SENDER, TODAY, LedgerWorld, order, settle_of
+from tests.support.ledgerworld import DAY, DOMAIN, NOW, RECEIVER, SENDER, TODAY, LedgerWorld, order, settle_of
 
 from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.postage.proofs.chain import Totals, Use

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 
-from ledgerworld import DAY, NOW, RECEIVER, order, settle_of
+from tests.support.ledgerworld import DAY, NOW, RECEIVER, order, settle_of
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.sqlite import SqliteLedger
@@ -128,7 +128,7 @@ def test_the_audit_sees_an_epoch_that_was_altered(tmp_path):
 
 
 def test_a_move_takes_the_epochs_along_and_the_next_link_is_the_same(tmp_path, postgres_database):
-    from postgres import SERVER_VERSIONS
+    from tests.support.postgres import SERVER_VERSIONS
 
     from pennyred.office.ledger.moving import move
 
@@ -155,7 +155,7 @@ def test_a_move_takes_the_epochs_along_and_the_next_link_is_the_same(tmp_path, p
 
 
 def test_a_trial_copy_is_marked_as_two_ledgers_go_on(tmp_path, postgres_database):
-    from postgres import SERVER_VERSIONS
+    from tests.support.postgres import SERVER_VERSIONS
 
     from pennyred.office.ledger.moving import move
 

@@ -4,7 +4,7 @@ import asyncio
 
 import apsw
 import asyncpg
-from ledgerworld import (
+from tests.support.ledgerworld import (
     DAY,
     NOW,
     OTHER_RECEIVER,
@@ -17,7 +17,7 @@ from ledgerworld import (
     order,
     settle_of,
 )
-from postgres import SERVER_VERSIONS
+from tests.support.postgres import SERVER_VERSIONS
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import EntryKind, receiver_account

@@ -4,7 +4,7 @@ import asyncio
 
 import apsw
 import pytest
-from ledgerworld import (
+from tests.support.ledgerworld import (
     DAY,
     NOW,
     OTHER_SENDER,
@@ -16,7 +16,7 @@ from ledgerworld import (
     some_bytes,
     void_of,
 )
-from postgres import binaries
+from tests.support.postgres import binaries
 
 from pennyred.office.ledger.callers import KeptAnswer
 from pennyred.office.ledger.moving import NotEmpty, NotTheSame, differences, move

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ledgerworld import (
+from tests.support.ledgerworld import (
     DAY,
     DOMAIN,
     LEASE,

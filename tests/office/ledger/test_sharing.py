@@ -5,8 +5,8 @@ import random
 from collections import Counter
 
 import pytest
-from ledgerworld import DAY, NOW, RECEIVER, SENDER, TODAY, LedgerWorld, key_of, order, settle_of, void_of
-from postgres import SERVER_VERSIONS
+from tests.support.ledgerworld import DAY, NOW, RECEIVER, SENDER, TODAY, LedgerWorld, key_of, order, settle_of, void_of
+from tests.support.postgres import SERVER_VERSIONS
 
 OFFICES = 3
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from ledgerworld import NOW, RECEIVER, SENDER, TODAY, LedgerWorld, order, settle_of
+from tests.support.ledgerworld import NOW, RECEIVER, SENDER, TODAY, LedgerWorld, order, settle_of
 
 from pennyred.office.ledger.sqlite import SqliteLedger, migrate_ledger
 from pennyred.postage.errors import Unavailable

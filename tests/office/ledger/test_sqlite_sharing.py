@@ -7,9 +7,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import ledger_worker
 import pytest
-from ledgerworld import NOW, RECEIVER, SENDER, LedgerWorld, order, settle_of
+from tests.support import ledger_worker
+from tests.support.ledgerworld import NOW, RECEIVER, SENDER, LedgerWorld, order, settle_of
 
 from pennyred.office.ledger.sqlite import SqliteLedger
 
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 def worker(what: str, path: Path, name: str) -> subprocess.Popen[str]:
     source = Path(sys.modules["pennyred.office.ledger.sqlite"].__file__).parents[3]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(source), str(SUPPORT)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(source), str(SUPPORT.parents[1])])}
     command = [sys.executable, str(SUPPORT / "ledger_worker.py"), what, str(path), name]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 

@@ -1,6 +1,6 @@
 """What time does to a ledger, told to every back end."""
 
-from ledgerworld import DAY, LEASE, NOW, OTHER_SENDER, RECEIVER, SENDER, TODAY, key_of, order, settle_of
+from tests.support.ledgerworld import DAY, LEASE, NOW, OTHER_SENDER, RECEIVER, SENDER, TODAY, key_of, order, settle_of
 
 from pennyred.office.ledger.protocol import HOLDS_PER_SWEEP_MAX, EntryKind, receiver_account
 from pennyred.storage.passing import Looker

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from other_readers import people
-from strange_addresses import LEFT_ALONE, WRITTEN_ANEW
+from tests.support.other_readers import people
+from tests.support.strange_addresses import LEFT_ALONE, WRITTEN_ANEW
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.addressfields import read_addresses

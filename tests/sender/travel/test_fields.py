@@ -10,7 +10,7 @@ from email.message import EmailMessage
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from other_readers import file_names, people, subject
+from tests.support.other_readers import file_names, people, subject
 
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.letter import parse_header

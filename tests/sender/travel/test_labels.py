@@ -1,7 +1,7 @@
 """A letter that is ASCII says so, for servers that go by what it says (tests/wire/test_submitted.py asks one)."""
 
 import pytest
-from other_readers import parts
+from tests.support.other_readers import parts
 
 from pennyred.sender.travel.labels import relabelled
 from pennyred.sender.travel.preparing import is_safe, make_safe

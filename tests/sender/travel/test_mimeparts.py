@@ -3,7 +3,7 @@
 import email
 
 import pytest
-from other_readers import parts
+from tests.support.other_readers import parts
 
 from pennyred.postage.errors import MalformedLetter
 from pennyred.sender.travel.preparing import is_safe, make_safe

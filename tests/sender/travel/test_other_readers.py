@@ -7,10 +7,10 @@ nothing is left out, and nothing is shown that was not there.
 import contextlib
 
 import pytest
-from corpus import corpus_letters
 from hypothesis import given, settings
-from other_readers import WHY_NO_MIME_TOOLS, MimeTools, file_names, parts, people, subject
-from written_letters import letters
+from tests.support.corpus import corpus_letters
+from tests.support.other_readers import WHY_NO_MIME_TOOLS, MimeTools, file_names, parts, people, subject
+from tests.support.written_letters import letters
 
 from pennyred.postage.errors import MalformedLetter
 from pennyred.sender.travel.preparing import is_safe, make_safe

@@ -4,10 +4,10 @@ import email
 import re
 
 import pytest
-from corpus import corpus_letters
 from hypothesis import given
 from hypothesis import strategies as st
-from other_readers import parts
+from tests.support.corpus import corpus_letters
+from tests.support.other_readers import parts
 
 from pennyred.postage.errors import MalformedLetter
 from pennyred.sender.travel.preparing import is_safe, make_safe

@@ -1,0 +1,1 @@
+"""The tests; README.md beside says what is where and how to run them."""

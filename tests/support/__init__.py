@@ -1,0 +1,1 @@
+"""What tests share: servers, clients, letters, and the world around a gate."""
