@@ -4,9 +4,9 @@ import asyncio
 import os
 
 from tests.support.ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
+from tests.support.memory_ledger import MemoryLedger
 
 from pennyred.office.keys import OfficeKeys, add_key
-from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.receipts import Receipts
 from pennyred.postage.proofs.receipt import holds, parse_receipt
 

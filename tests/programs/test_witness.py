@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 from tests.support.desk import Lines
+from tests.support.memory_ledger import MemoryLedger
 
-from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason

@@ -19,12 +19,12 @@ from pennyred.gate.rules.figures import Fact
 from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.gate.rules.policy import AllowanceClaim
-from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.postage.verdict import check_flawed, check_for_office
+from tests.support.memory_ledger import MemoryLedger
 from tests.support.stationery import NOW, ReceivedLetter, Stationery
 
 QUEUED = Reply(250, (b"2.0.0 Ok: queued as ABC123",))

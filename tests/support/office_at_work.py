@@ -13,10 +13,10 @@ import aiohttp
 from pennyred.http.server import WebServer
 from pennyred.office.api.app import make_app
 from pennyred.office.keys import OfficeKeys, add_key
-from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.office import Office
 from pennyred.postage.signing import SigningKey
 from pennyred.sender.client import OfficeClient
+from tests.support.memory_ledger import MemoryLedger
 from tests.support.stationery import ISSUER, NOW
 
 ANN = SigningKey.from_seed(b"\x0a" * 32)

@@ -17,9 +17,9 @@ from pennyred.gate.ports import Redeemer
 from pennyred.http import redemptions as wire
 from pennyred.http.messages import ABILITIES, INTRODUCTION_PATH
 from pennyred.office.checking import StampChecker
-from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.redeeming import LedgerRedeemer
 from pennyred.postage.errors import Malformed
+from tests.support.memory_ledger import MemoryLedger
 from tests.support.stationery import NOW, Stationery
 
 TOKEN = "a-token"

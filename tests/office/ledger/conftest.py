@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.support.ledgerworld import NOW, LedgerWorld
+from tests.support.memory_ledger import MemoryLedger
 from tests.support.postgres import SERVER_VERSIONS
 
-from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger
 from pennyred.office.ledger.sqlite import SqliteLedger

@@ -31,9 +31,9 @@ from tests.support.ledgerworld import (
     settle_of,
     void_of,
 )
+from tests.support.memory_ledger import MemoryLedger
 from tests.support.postgres import PostgresServer, binaries
 
-from pennyred.office.ledger.memory import MemoryLedger
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger, receiver_account
 from pennyred.office.ledger.sqlite import SqliteLedger

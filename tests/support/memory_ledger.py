@@ -1,4 +1,4 @@
-"""The ledger in dictionaries: the plain model the other back ends must agree with, and a quick one for tests.
+"""The ledger in dictionaries: the plain model both back ends must agree with, and a quick one for tests.
 
 It keeps the whole protocol; only that nothing survives the process, and that one event loop uses it.
 """
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from pennyred.office.ledger.batch import Batch, Pair, use_of
 from pennyred.office.ledger.chaining import Moved
-from pennyred.office.ledger.memory_offices import MemoryOffices
 from pennyred.office.ledger.protocol import (
     HOLDS_PER_SWEEP_MAX,
     AccountState,
@@ -34,6 +33,7 @@ from pennyred.postage.proofs.merkle import Tree
 from pennyred.postage.proofs.receipt import SealedUse, seal
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.storage.passing import Looker, Passed
+from tests.support.memory_offices import MemoryOffices
 
 
 class MemoryLedger(MemoryOffices):

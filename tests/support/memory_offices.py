@@ -12,7 +12,6 @@ from pennyred.office.ledger.callers import (
     ReceiverOutcome,
     require_short,
 )
-from pennyred.office.ledger.memory_journal import Journal
 from pennyred.office.ledger.protocol import (
     OFFICE_SALES,
     OFFICE_VOUCHERS,
@@ -34,6 +33,7 @@ from pennyred.office.ledger.protocol import (
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Revocations, fingerprint
 from pennyred.postage.reasons import Reason
+from tests.support.memory_journal import Journal
 
 
 class MemoryOffices:
@@ -115,7 +115,7 @@ class MemoryOffices:
         self._journal.credit(EntryKind.CREDIT, reason, payer=source, payee=account, stamps=stamps, at=now)
         return CreditOutcome.CREDITED
 
-    async def create_vouchers(self, hashes: Sequence[bytes], stamps: int, *, now: int) -> None:  # noqa: ARG002
+    async def create_vouchers(self, hashes: Sequence[bytes], stamps: int, *, now: int) -> None:
         """See `Ledger.create_vouchers`."""
         self._require_open()
         require_stamps(stamps)
