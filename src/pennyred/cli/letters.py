@@ -17,7 +17,6 @@ from pennyred.cli.paying import MAX_PRICE_OPTION, PRICE_OPTION, Paid, price_at, 
 from pennyred.gate.rules.claims import author_of
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.reasons import Reason
 from pennyred.sender.franking import (
@@ -31,6 +30,7 @@ from pennyred.sender.franking import (
     stamp_letter,
     without_blind,
 )
+from pennyred.sender.parsedletter import ParsedLetter, parse_letter
 from pennyred.sender.submitting import Submission
 from pennyred.sender.travel.preparing import make_safe
 from pennyred.sender.travel.serverlimits import told_limits
@@ -62,8 +62,8 @@ def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, a
     Example:  pennyred stamp letter.eml > stamped.eml
     """
     wallet = _licensed(_own_wallet())
-    letter = make_safe(read_letter(file), eight_bit=eight_bit, say=_say)
-    if not to and any(parse_header(split_letter(letter)[0]).named(key) for key in BLIND):
+    letter = parse_letter(make_safe(read_letter(file), eight_bit=eight_bit, say=_say))
+    if not to and any(letter.header.named(key) for key in BLIND):
         raise click.UsageError("the letter has a Bcc field: name the recipients of this copy with --to")
     recipients = distinct(to or recipients_of(letter).visible)
     if not recipients:
@@ -73,9 +73,9 @@ def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, a
     stamped = _stamped(letter, dict.fromkeys(recipients, price), wallet)
     _tell_of_limits(stamped)
     if as_json:
-        print_json({"recipients": recipients, "letter": stamped.decode("utf-8", "surrogateescape")})
+        print_json({"recipients": recipients, "letter": stamped.raw.decode("utf-8", "surrogateescape")})
     else:
-        click.echo(stamped, nl=False)
+        click.echo(stamped.raw, nl=False)
 
 
 @click.command()
@@ -102,9 +102,10 @@ def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file
     host, port = _host_and_port(via)
     wallet = _licensed(_own_wallet())
     origin = wallet.address if sender is None else sender
-    letter = read_letter(file)
+    written = read_letter(file)
     with Submission(host, port) as submission:
-        letter = make_safe(letter, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8, say=_say)
+        safe = make_safe(written, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8, say=_say)
+        letter = parse_letter(safe)
         recipients = _recipients(letter, to)
         _tell_of_repeats(to)
         letter = _completed(letter, wallet)
@@ -121,7 +122,7 @@ def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file
         _report_sent(paid, as_json=as_json)
 
 
-def _recipients(letter: bytes, to: Sequence[str]) -> Recipients:
+def _recipients(letter: ParsedLetter, to: Sequence[str]) -> Recipients:
     """Who gets a copy, and who of them gets it alone: whoever the letter does not name."""
     found = apart(recipients_of(letter).visible, to) if to else recipients_of(letter)
     if not found.visible and not found.bcc:
@@ -161,10 +162,10 @@ def _own_wallet() -> Wallet:
     return load_wallet(default_home(os.environ))
 
 
-def _completed(letter: bytes, wallet: Wallet) -> bytes:
+def _completed(letter: ParsedLetter, wallet: Wallet) -> ParsedLetter:
     """With the fields every letter has, in a spelling that no server alters."""
     own = canonical_recipient(wallet.address).domain
-    author = author_of(parse_header(split_letter(letter)[0]))
+    author = author_of(letter.header)
     return completed(
         letter,
         now=int(time.time()),
@@ -174,7 +175,7 @@ def _completed(letter: bytes, wallet: Wallet) -> bytes:
     )
 
 
-def _tell_of_limits(letter: bytes) -> None:
+def _tell_of_limits(letter: ParsedLetter) -> None:
     for text in told_limits(letter):
         _say(text)
 
@@ -184,7 +185,7 @@ def _say(text: str) -> None:
     click.echo(printable(f"pennyred: {text}"), err=True)
 
 
-def _stamped(letter: bytes, prices: Mapping[str, int], wallet: Wallet) -> bytes:
+def _stamped(letter: ParsedLetter, prices: Mapping[str, int], wallet: Wallet) -> ParsedLetter:
     """The letter with a stamp for each recipient that is worth what is to be paid for it; none for 0."""
     for price in sorted(set(prices.values()) - {0}):
         recipients = [address for address, own in prices.items() if own == price]

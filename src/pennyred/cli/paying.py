@@ -13,6 +13,7 @@ from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import PRICE_MAX
 from pennyred.sender.franking import Copy
+from pennyred.sender.parsedletter import ParsedLetter
 from pennyred.sender.submitting import Sent, Submission
 
 MAX_PRICE = 10
@@ -39,8 +40,8 @@ _UNDERPAID = re.compile(
     rf"Postage due:{_CODE} (.{{1,1100}}):{_CODE} [^:]* (\d{{1,7}}){_CODE} stamps?{_CODE} \({Reason.UNDERPAID}\)"
 )
 
-Stamp = Callable[[bytes, Mapping[str, int]], bytes]
-"""A letter, and what each recipient is to be paid, stamped."""
+Stamp = Callable[[ParsedLetter, Mapping[str, int]], ParsedLetter]
+"""Takes a letter and what each recipient is to be paid, in stamps; gives the stamped letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def send_paid(submission: Submission, origin: str, copy: Copy, price: int, max_p
     prices = dict.fromkeys(copy.recipients, price)
     raised: set[str] = set()
     while True:
-        said = submission.send(origin, copy.recipients, stamp(copy.letter, prices))
+        said = submission.send(origin, copy.recipients, stamp(copy.parsed, prices).raw)
         address, asked = asked_of(said)
         if not price or address in raised or not prices.get(address, max_price) < asked <= max_price:
             return Paid(said, prices)

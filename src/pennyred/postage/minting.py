@@ -1,5 +1,7 @@
 """Make licences and stamps: what offices and senders do. Keys, serials, salts and the time are arguments."""
 
+from dataclasses import dataclass
+
 from pennyred.postage.address import Recipient
 from pennyred.postage.digest import domain_hash, header_hash, qualifies, recipient_hash, signed_names
 from pennyred.postage.encoding import encode_base64, encode_integer
@@ -38,6 +40,28 @@ def mint_licence(
     return parse_licence(format_tag_list([*tags, ("b", encode_base64(signature))]))
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What binds a stamp to its letter: the same for all stamps of the letter, so it is reckoned once."""
+
+    names: bytes
+    """The tag `h`: the signed header fields' names, a colon between them."""
+    header_hash: bytes
+    body_hash: bytes
+
+
+def bind_letter(header: HeaderSection, body_digest: bytes) -> Binding:
+    """The binding of one letter; `body_digest` is its `body_hash`, 32 bytes.
+
+    Raises `MalformedLetter` where the letter does not qualify for a stamp (STAMP.md 5.3).
+    """
+    if not qualifies(header):
+        raise MalformedLetter(
+            "a letter to be stamped has exactly one From field, and not dozens of To, Cc, Subject, Date and Message-ID"
+        )
+    return Binding(b":".join(signed_names(header)), header_hash(header), body_digest)
+
+
 def mint_stamp(
     key: SigningKey,
     licence: Licence,
@@ -51,16 +75,37 @@ def mint_stamp(
     lifetime_seconds: int,
     price: int = 1,
 ) -> Stamp:
+    """A stamp for the only recipient of a letter: `bind_letter`, then `mint_bound_stamp`, and what both raise."""
+    return mint_bound_stamp(
+        key,
+        licence,
+        bind_letter(header, body_digest),
+        recipient,
+        serial=serial,
+        salt=salt,
+        now=now,
+        lifetime_seconds=lifetime_seconds,
+        price=price,
+    )
+
+
+def mint_bound_stamp(
+    key: SigningKey,
+    licence: Licence,
+    binding: Binding,
+    recipient: Recipient,
+    *,
+    serial: bytes,
+    salt: bytes,
+    now: int,
+    lifetime_seconds: int,
+    price: int = 1,
+) -> Stamp:
     """A stamp for one recipient of one letter; `serial` and `salt` are 16 random bytes each, never used again.
 
     `now` is seconds since 1970 UTC, `lifetime_seconds` at most 14 days, `price` in whole stamps. The key must be the
-    licence's. Raises `MalformedLetter` where the letter does not qualify (STAMP.md 5.3), `MalformedStamp` for values
-    no stamp can have.
+    licence's. Raises `MalformedStamp` for values no stamp can have.
     """
-    if not qualifies(header):
-        raise MalformedLetter(
-            "a letter to be stamped has exactly one From field, and not dozens of To, Cc, Subject, Date and Message-ID"
-        )
     tags = [
         ("v", b"1"),
         ("a", ALGORITHM),
@@ -72,9 +117,9 @@ def mint_stamp(
         ("p", encode_integer(price)),
         ("rh", encode_base64(recipient_hash(salt, recipient))),
         ("dh", encode_base64(domain_hash(serial, recipient.domain))),
-        ("h", b":".join(signed_names(header))),
-        ("hh", encode_base64(header_hash(header))),
-        ("bh", encode_base64(body_digest)),
+        ("h", binding.names),
+        ("hh", encode_base64(binding.header_hash)),
+        ("bh", encode_base64(binding.body_hash)),
         ("l", encode_base64(licence.encoded)),
     ]
     signature = key.sign(CONTEXT_STAMP, format_tag_list(tags))

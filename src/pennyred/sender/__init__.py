@@ -2,6 +2,7 @@
 
 ::
 
+    parsedletter  a letter parsed once, for all steps that follow
     franking      a copy for each domain, a stamp for each recipient; stamps_borne: those it has already
     travel        a letter made fit to travel before it is stamped
     submitting    copies sent to a mail server

@@ -12,13 +12,13 @@ from email.utils import format_datetime
 
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.addressfields import read_addresses
-from pennyred.postage.canonical import body_hash
 from pennyred.postage.errors import MalformedAddress
-from pennyred.postage.letter import STAMP_FIELD, HeaderSection, parse_header, split_letter
+from pennyred.postage.letter import STAMP_FIELD, HeaderSection
 from pennyred.postage.licence import Licence
-from pennyred.postage.minting import mint_stamp
+from pennyred.postage.minting import mint_bound_stamp
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
+from pennyred.sender.parsedletter import AnyLetter, ParsedLetter, as_given, parse_letter
 from pennyred.sender.stamps_borne import paid_already, without_others
 from pennyred.sender.travel.addressforms import settled_field
 
@@ -49,12 +49,17 @@ class Copy:
     """One copy of a letter, with those who get it."""
 
     recipients: tuple[str, ...]
-    letter: bytes
+    parsed: ParsedLetter
+
+    @property
+    def letter(self) -> bytes:
+        """The copy byte for byte; made at each use, so that a thousand copies do not fill memory."""
+        return self.parsed.raw
 
 
-def recipients_of(letter: bytes) -> Recipients:
+def recipients_of(letter: bytes | ParsedLetter) -> Recipients:
     """Read To, Cc and Bcc (Resent-Bcc too); raises `MalformedAddress` for an address that is none, or for too many."""
-    header = parse_header(split_letter(letter)[0])
+    header = parse_letter(letter).header
     visible = distinct([*_addresses(header, b"to"), *_addresses(header, b"cc")])
     return apart(visible, itertools.chain(visible, *(_addresses(header, key) for key in BLIND)))
 
@@ -78,8 +83,8 @@ def distinct(addresses: Iterable[str]) -> list[str]:
 
 
 def completed(
-    letter: bytes, *, now: int, message_id: str, domain: str = "", say: Callable[[str], None] = lambda _: None
-) -> bytes:
+    letter: AnyLetter, *, now: int, message_id: str, domain: str = "", say: Callable[[str], None] = lambda _: None
+) -> AnyLetter:
     """The letter with what servers on its way would put into the header that a stamp is bound to (RFC 6409 section 8).
 
     Date and Message-ID are added on top where they are missing or empty; and unless it is signed, or stamped already, a
@@ -87,7 +92,8 @@ def completed(
     `message_id`), and the spelling of addresses that servers would give them: see `addressforms`. `say` is told what is
     guessed. Raises `MalformedAddress`.
     """
-    header = parse_header(split_letter(letter)[0])
+    parsed = parse_letter(letter)
+    header = parsed.header
     is_sealed = any(header.named(key) for key in _SEALS)
     missing = {key for key in _NEVER_EMPTY if not any(field.value.strip() for field in header.named(key))}
     added = b""
@@ -103,34 +109,33 @@ def completed(
             added += b"To: undisclosed-recipients:;\r\n"
         domain = domain or message_id.rpartition("@")[2].rstrip(">")
         raws = [settled_field(one, domain, say) if one.key in _OF_ADDRESSES else one.raw for one in fields]
-    return added + b"".join(raws) + letter[len(header.raw) :]
+    return as_given(letter, parsed.with_header(added + b"".join(raws)))
 
 
-def without_blind(letter: bytes) -> bytes:
+def without_blind(letter: AnyLetter) -> AnyLetter:
     """The letter without its Bcc fields: nobody who gets it is to learn who else does."""
-    header, _ = split_letter(letter)
-    kept = b"".join(field.raw for field in parse_header(header).fields if field.key not in BLIND)
-    return kept + letter[len(header) :]
+    parsed = parse_letter(letter)
+    kept = b"".join(field.raw for field in parsed.header.fields if field.key not in BLIND)
+    return as_given(letter, parsed.with_header(kept))
 
 
-def make_copies(letter: bytes, visible: Sequence[str], bcc: Sequence[str] = ()) -> list[Copy]:
+def make_copies(letter: bytes | ParsedLetter, visible: Sequence[str], bcc: Sequence[str] = ()) -> list[Copy]:
     """One copy for each recipient domain and one for each Bcc recipient; none has a Bcc field or another's stamps.
 
     Whoever is in both gets the visible copy only: two would be paid twice.
     """
-    header, _ = split_letter(letter)
+    parsed = parse_letter(letter)
     found = apart(visible, [*visible, *bcc])
-    kept = [field for field in parse_header(header).fields if field.key not in BLIND]
-    rest = letter[len(header) :]
+    kept = [field for field in parsed.header.fields if field.key not in BLIND]
     by_domain: dict[str, list[str]] = {}
     for address in found.visible:
         by_domain.setdefault(canonical_recipient(address).domain, []).append(address)
     groups = [*by_domain.values(), *([address] for address in found.bcc)]
-    return [Copy(tuple(group), without_others(kept, _canonical(group)) + rest) for group in groups]
+    return [Copy(tuple(group), parsed.with_header(without_others(kept, _canonical(group)))) for group in groups]
 
 
 def stamp_letter(
-    letter: bytes,
+    letter: AnyLetter,
     recipients: Sequence[str],
     key: SigningKey,
     licence: Licence,
@@ -139,22 +144,23 @@ def stamp_letter(
     random_bytes: Callable[[int], bytes],
     price: int = 1,
     lifetime_seconds: int = LIFETIME_SECONDS_MAX,
-) -> bytes:
+) -> AnyLetter:
     """The letter with one stamp for each distinct recipient on top, above any signature; the rest byte for byte.
 
     A recipient for whom this account has stamped this very letter gets no second stamp: that would pay twice. Raises
     `MalformedLetter` where it has not exactly one From, and `MalformedAddress`.
     """
-    head, body = split_letter(letter)
-    header, digest = parse_header(head), body_hash(body)
-    canonical = _canonical(recipients)
-    paid = paid_already(header, digest, canonical, licence, now=now, price=price)
+    parsed, canonical = parse_letter(letter), _canonical(recipients)
+    paid = paid_already(parsed, canonical, licence, now=now, price=price)
+    unpaid = [recipient for recipient in canonical if recipient not in paid]
+    if not unpaid:
+        return letter
+    binding = parsed.binding()
     stamps = [
-        mint_stamp(
+        mint_bound_stamp(
             key,
             licence,
-            header,
-            digest,
+            binding,
             recipient,
             serial=random_bytes(16),
             salt=random_bytes(16),
@@ -162,10 +168,9 @@ def stamp_letter(
             lifetime_seconds=lifetime_seconds,
             price=price,
         ).field()
-        for recipient in canonical
-        if recipient not in paid
+        for recipient in unpaid
     ]
-    return b"".join(stamps) + letter
+    return as_given(letter, parsed.with_header(b"".join(stamps) + parsed.header.raw))
 
 
 def _canonical(recipients: Sequence[str]) -> list[Recipient]:

@@ -10,18 +10,18 @@ from pennyred.postage.address import Recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.digest import header_hash, recipient_hash
 from pennyred.postage.errors import MalformedStamp
-from pennyred.postage.letter import STAMP_FIELD, Field, HeaderSection
+from pennyred.postage.letter import STAMP_FIELD, Field
 from pennyred.postage.licence import Licence
 from pennyred.postage.signing import CONTEXT_STAMP, verify
 from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.sender.parsedletter import ParsedLetter
 
 LIFE_LEFT_SECONDS = 3600
 """A stamp with less than this to live is not worth sending."""
 
 
 def paid_already(
-    header: HeaderSection,
-    body_digest: bytes,
+    letter: ParsedLetter,
     recipients: Sequence[Recipient],
     licence: Licence,
     *,
@@ -29,15 +29,16 @@ def paid_already(
     price: int,
 ) -> set[Recipient]:
     """The recipients for whom the letter bears a stamp that this account has made for it as it is, still good."""
+    header = letter.header
     if not header.named(STAMP_FIELD.lower()):
         return set()
-    digest = header_hash(header)
+    hashes = header_hash(header), letter.below.body_hash
 
     def is_good(stamp: Stamp) -> bool:
         return (
             (stamp.issuer, stamp.account) == (licence.issuer, licence.account)
             and stamp.licence.public_key == licence.public_key
-            and (stamp.header_hash, stamp.body_hash) == (digest, body_digest)
+            and (stamp.header_hash, stamp.body_hash) == hashes
             and stamp.price >= price
             and min(stamp.expires_at, stamp.licence.valid_until) >= now + LIFE_LEFT_SECONDS
             and verify(licence.public_key, CONTEXT_STAMP, stamp.signed_bytes, stamp.signature)

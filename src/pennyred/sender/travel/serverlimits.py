@@ -7,7 +7,7 @@ other ways it arrives; so its sender is told, and decides.
 import re
 from collections.abc import Iterator
 
-from pennyred.postage.letter import parse_header, split_letter
+from pennyred.sender.parsedletter import ParsedLetter, parse_letter
 
 FIELD_OCTETS_MAX = 102_400
 """Postfix's `header_size_limit`: it drops the lines of a field behind so many octets."""
@@ -27,10 +27,11 @@ _LONG_MIME_FIELD = re.compile(
 )
 
 
-def told_limits(letter: bytes) -> Iterator[str]:
+def told_limits(letter: bytes | ParsedLetter) -> Iterator[str]:
     """A sentence for the sender on each limit that a letter is beyond."""
-    section = split_letter(letter)[0]
-    for field in parse_header(section).fields:
+    parsed = parse_letter(letter)
+    section = parsed.header.raw
+    for field in parsed.header.fields:
         name = field.key[:40].decode("ascii").capitalize()
         if len(field.raw) > FIELD_OCTETS_MAX:
             yield f"the {name} field has {len(field.raw):,} octets: Postfix drops what is beyond {FIELD_OCTETS_MAX:,}"
@@ -39,7 +40,7 @@ def told_limits(letter: bytes) -> Iterator[str]:
                 f"the {name} field has {count:,} words and signs: a sender's own Postfix may drop those beyond"
                 f" {ADDRESS_TOKENS_MAX:,}, and the stamps are void then; write to fewer people at once, or by Bcc"
             )
-    if found := _LONG_MIME_FIELD.search(letter):
+    if found := _LONG_MIME_FIELD.search(parsed.raw):
         yield (
             f"a {found[1].decode('ascii')} field, such as with a file's long name, has more than"
             f" {MIME_FIELD_OCTETS_MAX:,} octets, and sendmail cuts off the rest"
