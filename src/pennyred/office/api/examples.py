@@ -28,7 +28,7 @@ HOLD = _only(
             {
                 "tx": _TX,
                 "group": 0,
-                "stamp": "v=1; a=ed25519; i=post.example.org; ... (the field without its salt, STAMP.md 11)",
+                "stamp": "v=1;a=ed25519-sha256;i=post.example.org;... (the field without its salt, STAMP.md 3.7)",
                 "domain": "example.net",
                 "letter": _LETTER,
             }

@@ -1,0 +1,81 @@
+"""What developers.md shows does what the page says: from an empty folder, in the page's order, as it stands there."""
+
+import base64
+import importlib.util
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.readme import block, shell
+
+VECTORS = Path(__file__).parent / "vectors"
+IN_ORDER = ("developers: office", "developers: frank", "developers: verify", "developers: redeem", "developers: end")
+FILES = {"frank.py": "developers: frank.py", "verify.py": "developers: verify.py"}
+LEFT_OUT = {
+    "alias",
+    "quoted",
+    "postmaster",
+    "international",
+    "no recipient",
+    "too cheap",
+    "footer",
+    "expired and altered",
+}
+"""Vectors of what the page says its program leaves out: other addresses, aliases, prices, altered bodies that count."""
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (apt-get install curl)")
+def test_a_letter_is_stamped_verified_and_redeemed_by_what_the_page_says(tmp_path):
+    for name, mark in FILES.items():
+        (tmp_path / name).write_text(block(mark, "python"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # Others may have the page's port; and what fails on the way leaves no office behind.
+    script = "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n" + "\n".join(map(block, IN_ORDER))
+    done = shell(script.replace("8025", str(port)), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert '{"outcomes":[{"outcome":"held"}]}{"outcomes":[{"outcome":"settled","receipt":"v=1;' in done.stdout
+    assert '"available": 9' in done.stdout
+    [hold] = json.loads((tmp_path / "hold.json").read_text())["holds"]
+    assert "z=" not in hold["stamp"]
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """The page's program as a module."""
+    (tmp_path / "shown.py").write_text(block("developers: verify.py", "python"))
+    spec = importlib.util.spec_from_file_location("shown", tmp_path / "shown.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+STAMPS = json.loads((VECTORS / "stamps.json").read_text())
+OFFICE = {
+    "issuer": "post.example.org",
+    "keys": [
+        {"selector": selector, "key": base64.b64encode(bytes.fromhex(key)).decode()}
+        for selector, key in STAMPS["issuers"]["post.example.org"].items()
+    ],
+}
+
+
+def test_what_the_page_says_that_it_leaves_out_is_among_the_vectors():
+    assert {case["name"] for case in STAMPS["cases"]} >= LEFT_OUT
+
+
+@pytest.mark.parametrize(
+    "case", [one for one in STAMPS["cases"] if one["name"] not in LEFT_OUT], ids=lambda case: case["name"]
+)
+def test_the_program_written_from_stamp_md_alone_says_what_the_vectors_say(case, shown):
+    letter = (VECTORS / case["letter"]).read_bytes()
+    try:
+        hold, settle = shown.judge(letter, case["stamp"], case["recipients"][0], OFFICE, case["now"])
+    except SystemExit as said:
+        assert said.code == case["verdict"] or {said.code, case["verdict"]} == {"malformed", "unknown-version"}  # noqa: PT017
+    else:
+        assert case["verdict"] == "stamped"
+        assert hold["holds"][0]["letter"] == settle["settles"][0]["letter"]
