@@ -201,9 +201,10 @@ class Witness:
         self.asked.append(is_vital)
         return self.found
 
-    async def is_sender_proven(self, envelope: Envelope) -> bool:
+    async def is_sender_proven(self, envelope: Envelope) -> bool | None:
         domain = envelope.sender.decode().rpartition("@")[2]
-        return bool(domain) and domain == self.found.sender_domain
+        is_proven = bool(domain) and domain == self.found.sender_domain
+        return None if domain and not is_proven and self.found.is_unsure else is_proven
 
 
 @dataclass

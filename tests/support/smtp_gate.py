@@ -51,10 +51,12 @@ class FakeDesk:
     letters: list[bytes] = field(default_factory=list)
     delivered: list[Delivered] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
-    is_free: Callable[[bytes], bool] | None = None
-    """Which recipients need no stamp; None: it makes no difference."""
+    is_free: Callable[[bytes], bool | None] | None = None
+    """Which recipients need no stamp, as far as that is known; None: it makes no difference."""
 
-    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> list[bool] | None:
+    async def free_recipients(
+        self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]
+    ) -> list[bool | None] | None:
         return None if self.is_free is None else [self.is_free(mailbox) for mailbox in mailboxes]
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:

@@ -84,7 +84,9 @@ class Desk:
         self._tell(letter, envelope, case.judgement, answer, times)
         return answer
 
-    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+    async def free_recipients(
+        self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]
+    ) -> Sequence[bool | None] | None:
         """Which recipients take unstamped mail, as far as is known before the letter is; see `letterbox.GateDesk`."""
         policy, now = self.policy, self._clock()
         is_free = free_recipients(policy, sender, source_ip, now)

@@ -199,8 +199,11 @@ class GateDesk(Protocol):
         """
         ...
 
-    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+    async def free_recipients(
+        self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]
+    ) -> Sequence[bool | None] | None:
         """Which of these mailboxes take unstamped mail by a rule, and which need a stamp, as far as is known before the
-        letter is; None where this sender, from this source, finds no such difference. Asks nobody but the state.
+        letter is; None for a mailbox of which that cannot be known now. None altogether where this sender, from this
+        source, finds no such difference.
         """
         ...

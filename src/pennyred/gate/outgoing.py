@@ -79,7 +79,9 @@ class OutgoingDesk:
         self._log.went_out(letter, envelope, answer)
         return answer
 
-    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+    async def free_recipients(
+        self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]
+    ) -> Sequence[bool | None] | None:
         """Nobody needs a stamp here."""
 
     async def _learn(self, letter: Letter, envelope: Envelope, taken: Sequence[bytes]) -> None:

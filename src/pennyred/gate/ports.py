@@ -161,8 +161,8 @@ class Authenticator(Protocol):
         """
         ...
 
-    async def is_sender_proven(self, envelope: Envelope) -> bool:
-        """Whether SPF proves the domain of MAIL FROM, before there is a letter; False where that is not known now."""
+    async def is_sender_proven(self, envelope: Envelope) -> bool | None:
+        """Whether SPF proves the domain of MAIL FROM, before there is a letter; None where that is not known now."""
         ...
 
 

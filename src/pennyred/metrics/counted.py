@@ -26,6 +26,8 @@ class CountedDesk:
             self._meter.failed(Reason.INTERNAL, len(envelope.recipients))
             raise
 
-    async def free_recipients(self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]) -> Sequence[bool] | None:
+    async def free_recipients(
+        self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]
+    ) -> Sequence[bool | None] | None:
         """See `letterbox.GateDesk`."""
         return await self._desk.free_recipients(sender, source_ip, mailboxes)

@@ -257,6 +257,43 @@ def test_what_spf_proves_before_the_letter_is_asked_once_for_many_recipients():
     assert questions["example.org", "TXT"] == questions["nowhere.example", "TXT"] == 1
 
 
+@pytest.mark.parametrize("domain", ["Example.ORG", "bücher.example", "xn--bcher-kva.example"])
+def test_a_domain_is_proven_before_the_letter_however_it_is_spelt(domain):
+    async def story(server):
+        checker = Checker(nameservers=[server.address])
+        try:
+            return await checker.is_sender_proven(envelope(f"ann@{domain}".encode()))
+        finally:
+            checker.close()
+
+    with world() as server:
+        server.add("xn--bcher-kva.example", "TXT", SPF)
+        assert asyncio.run(story(server)) is True
+
+
+@pytest.mark.parametrize("trouble", ["fails", "silent", "no thread", "no way to spell it"])
+def test_where_spf_cannot_be_asked_before_the_letter_the_sender_is_neither_proven_nor_not(trouble, monkeypatch):
+    async def story(server):
+        threads = 1 if trouble == "no thread" else 4  # half of one is none
+        checker = Checker(nameservers=[server.address], timeout_seconds=0.2, threads=threads)
+        try:
+            return [await checker.is_sender_proven(envelope(one)) for one in (AUTHOR, b"", AUTHOR)]
+        finally:
+            checker.close()
+
+    def broken(*_):
+        raise RuntimeError("a mistake of ours")
+
+    with world() as server:
+        if trouble == "fails":
+            server.fail("example.org")
+        elif trouble == "silent":
+            server.fall_silent("example.org")
+        elif trouble == "no way to spell it":
+            monkeypatch.setattr("pennyred.gate.authentication.checker.check_spf", broken)
+        assert asyncio.run(story(server)) == [None, False, None]
+
+
 def test_servers_that_are_silent_about_spf_hide_nothing_that_a_signature_proves():
     """Relaxed alignment takes a walk up the DNS: it is done before SPF has used up what a letter may wait for."""
     with world(example_org="v=DMARC1") as server:

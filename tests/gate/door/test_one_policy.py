@@ -79,6 +79,35 @@ def test_pipelined_recipients_are_answered_in_order(recipients, refused, codes):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("is_pipelined", [False, True])
+@pytest.mark.parametrize(
+    ("recipients", "codes"),
+    [
+        ([b"dan", b"eve", b"dan"], [b"250", b"452", b"250"]),
+        ([b"dan", b"postmaster", b"bob"], [b"250", b"452", b"452"]),
+        ([b"postmaster", b"dan", b"postmaster"], [b"250", b"452", b"250"]),
+        ([b"bob", b"dan", b"bob"], [b"250", b"452", b"250"]),
+    ],
+)
+def test_a_recipient_whose_class_is_not_known_yet_goes_alone(recipients, codes, is_pipelined):
+    """Where the DNS is silent at RCPT and answers at DATA, nobody hears 550 for another who does not know the sender."""
+    classes = {b"postmaster": True, b"bob": False}
+
+    async def story():
+        desk = FakeDesk(is_free=lambda mailbox: classes.get(mailbox.partition(b"@")[0]))
+        async with FakeUpstream() as upstream, Gate(upstream, desk) as gate:
+            client = await gate.connect()
+            mailboxes = [b"%s@example.org" % one for one in recipients]
+            if not is_pipelined:
+                await client.say(b"MAIL FROM:<a@example.com>")
+                assert await codes_of(client, *mailboxes) == codes
+                return
+            client.send(b"MAIL FROM:<a@example.com>\r\n" + b"".join(b"RCPT TO:<%s>\r\n" % one for one in mailboxes))
+            assert [(await client.reply())[:3] for _ in range(len(codes) + 1)] == [b"250", *codes]
+
+    asyncio.run(story())
+
+
 def test_where_mail_is_refused_nobody_is_asked_for_and_everybody_is_answered():
     async def story():
         async with FakeUpstream() as upstream, Gate(upstream, splitting()) as gate:

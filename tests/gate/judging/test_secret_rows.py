@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.desk import DeskUnderTest, Witness
+from tests.support.desk import DeskUnderTest, Wants, Witness
 from tests.support.dkim_keys import rsa_key, sign
 from tests.support.dns_server import DnsServer
 from tests.support.stationery import NOW, Stationery
@@ -22,6 +22,7 @@ from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.permits import Kind, Permit
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.permitaddress import mint_tag
 from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
@@ -212,14 +213,17 @@ def test_and_who_is_proven_comes_free_where_he_is_known(tmp_path, name):
 
 
 class TestAtRcpt:
-    async def told(self, state, sender: str, is_proven: bool) -> tuple[list[bool], list[Any]]:
+    async def told(
+        self, state, sender: str, is_proven: bool, *users: bytes, is_unsure: bool = False
+    ) -> tuple[list[bool | None], list[Any]]:
         events: list[Any] = []
         desk = DeskUnderTest()
         desk.judging.wanted = Heard(state.wanted, events)
         domain = sender.rpartition("@")[2] if is_proven else ""
-        desk.desk.authenticator = Heard(Witness(Authentication(sender_domain=domain)), events)
-        users = [b"bob@example.org", b"dan@example.org"]
-        return await desk.desk.free_recipients(sender.encode(), "198.51.100.7", users), events
+        found = Authentication(sender_domain=domain, is_unsure=is_unsure)
+        desk.desk.authenticator = Heard(Witness(found), events)
+        asked = users or (b"bob@example.org", b"dan@example.org")
+        return await desk.desk.free_recipients(sender.encode(), "198.51.100.7", asked), events
 
     def test_who_is_proven_is_told_who_knows_him_and_of_nobody_else(self, story):
         async def asked(state):
@@ -244,6 +248,30 @@ class TestAtRcpt:
             ]
 
         assert story(asked) == [["is_sender_proven", "grants"], ["is_sender_proven"]] * 2
+
+    def test_where_spf_cannot_be_asked_nobody_but_who_is_always_free_is_of_a_known_class(self, story):
+        """At DATA the DNS may answer: then a friend of Bob's must not hear 550 for Dan, who does not know him."""
+
+        async def asked(state):
+            users = (b"bob@example.org", b"postmaster@example.org", b"dan@example.org")
+            return [
+                await self.told(state, sender, False, *users, is_unsure=True)
+                for sender in ("ann@friend.example", "x@evil.example")
+            ]
+
+        friend, stranger = story(asked)
+        assert friend == stranger == ([None, True, None], [("is_sender_proven", None, None)])
+
+    def test_nor_where_the_book_cannot_be_asked(self):
+        async def asked():
+            desk = DeskUnderTest()
+            wants = Wants({"bob@example.org": [Grant(Reason.CORRESPONDENT)]}, is_down=True)
+            desk.judging.wanted = wants
+            desk.desk.authenticator = Witness(Authentication(sender_domain="friend.example"))
+            users = [b"bob@example.org", b"postmaster@example.org"]
+            return await desk.desk.free_recipients(b"ann@friend.example", "198.51.100.7", users)
+
+        assert asyncio.run(asked()) == [None, True]
 
     def test_where_nobody_has_written_anything_down_no_dns_is_asked(self, tmp_path):
         async def asked():

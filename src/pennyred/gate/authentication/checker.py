@@ -67,8 +67,8 @@ class Checker:
         self._on_error = on_error
         self._registered = Registered()
         self._turns = Turns(threads)
-        self._proven: OrderedDict[tuple[bytes, str], tuple[float, bool]] = OrderedDict()
-        """Of MAIL FROM and client: until when it is known, and whether SPF proves it."""
+        self._proven: OrderedDict[tuple[bytes, str], tuple[float, bool | None]] = OrderedDict()
+        """Of MAIL FROM and client: until when the answer is kept, and the answer of `is_sender_proven`."""
         self._asking = ThreadPoolExecutor(threads, thread_name_prefix="authentication")
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="body-hash")
 
@@ -97,25 +97,28 @@ class Checker:
                 self._on_error(error)
             return UNSURE
 
-    async def is_sender_proven(self, envelope: Envelope) -> bool:
-        """Whether SPF proves the domain of MAIL FROM, before there is a letter. Raises nothing; what is not known now
-        is not proven. The answer is kept for a while: a client asks with each RCPT.
+    async def is_sender_proven(self, envelope: Envelope) -> bool | None:
+        """Whether SPF proves the domain of MAIL FROM, before there is a letter; None where that is not known now: the
+        DNS is silent, or no thread is free to ask it. Raises nothing. The answer is kept for a while: a client asks
+        with each RCPT.
         """
-        domain = envelope.sender.rpartition(b"@")[2].decode("utf-8", "replace").lower()
         network = _network(envelope)
         known = self._proven.get((envelope.sender, envelope.source_ip))
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        if not domain or not self._turns.is_open(network, is_vital=False):
+        if not envelope.sender:
             return False
+        if not self._turns.is_open(network, is_vital=False):
+            return None
+        is_proven: bool | None = None
         try:
             async with self._turns.turn(network, self._timeout_seconds, client=_client(envelope)):
                 spf = await self._in_thread(lambda deadline: check_spf(envelope, Lookups(self._servers, deadline)))
-            is_proven = spf.proven == domain
+            if spf.finding.result is not Result.TEMPERROR:
+                is_proven = bool(spf.proven)
         except Exception as error:  # noqa: BLE001 - as above
             if self._on_error is not None and not isinstance(error, TimeoutError):
                 self._on_error(error)
-            is_proven = False
         self._proven[envelope.sender, envelope.source_ip] = (time.monotonic() + KEEP_PROVEN_SECONDS, is_proven)
         while len(self._proven) > PROVEN_MAX:
             self._proven.popitem(last=False)

@@ -2,9 +2,10 @@
 
 A letter is refused whole where one recipient has no stamp. So that nobody loses mail by another's rule, a RCPT of
 another class than the first accepted recipient's is answered "too many recipients" (RFC 5321 section 4.5.3.1.10), and
-the client comes again for the rest. Behind a proxy that has the whole letter before it asks for recipients (Haraka's
-smtp_forward, Postfix's `speed_adjust`) this should be off: it cannot come again for a part, gives the letter up, and
-would hear the same as often as its own client tries. Whoever does that is noticed, and not divided the third time.
+the client comes again for the rest. A recipient whose class cannot be known now (the DNS is silent) goes alone. Behind
+a proxy that has the whole letter before it asks for recipients (Haraka's smtp_forward, Postfix's `speed_adjust`) this
+should be off: it cannot come again for a part, gives the letter up, and would hear the same as often as its own client
+tries. Whoever does that is noticed, and not divided the third time.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +34,7 @@ class OneClass:
         self._given_up = given_up
         self._sender = sender
         self._source_ip = source_ip
-        self._free: dict[bytes, bool] = {}
+        self._free: dict[bytes, bool | None] = {}  # None: nobody knows now
         self._is_alike = False  # to this sender all recipients are
         self.put_off: list[bytes] = []
         """Mailboxes that were told to come again."""
@@ -50,15 +51,19 @@ class OneClass:
             return recipients, ()
         if not accepted:
             return self._of_one_kind(recipients)
-        is_first_free = self._free[accepted[0]]
-        return [self._put_off(item, is_first_free) for item in recipients], ()
+        return [self._put_off(item, accepted[0]) for item in recipients], ()
 
     def give_up(self) -> None:
         """The client has ended the transaction without a letter, though some of its recipients were accepted."""
         self._given_up.note(self._source_ip, self._sender, self.put_off)
 
-    def _put_off(self, item: Recipient, is_first_free: bool) -> Recipient:
-        if not isinstance(item, tuple) or self._free[item[1]] is is_first_free:
+    def _goes_with(self, mailbox: bytes, first: bytes) -> bool:
+        """Whether both are known to be of one class."""
+        is_free = self._free[first]
+        return mailbox == first or (is_free is not None and self._free[mailbox] is is_free)
+
+    def _put_off(self, item: Recipient, first: bytes) -> Recipient:
+        if not isinstance(item, tuple) or self._goes_with(item[1], first):
             return item
         if self._given_up.has(self._source_ip, self._sender, item[1]):
             return item
@@ -74,13 +79,12 @@ class OneClass:
 
     def _of_one_kind(self, recipients: Sequence[Recipient]) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
         """Cut before the first recipient of another class: nobody knows yet which class it will be."""
-        first: bool | None = None
+        first: bytes | None = None
         for place, item in enumerate(recipients):
             if isinstance(item, tuple):
-                is_free = self._free[item[1]]
                 if first is None:
-                    first = is_free
-                elif is_free is not first:
+                    first = item[1]
+                elif not self._goes_with(item[1], first):
                     return recipients[:place], recipients[place:]
         return recipients, ()
 

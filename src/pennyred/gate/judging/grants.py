@@ -196,11 +196,13 @@ async def wanted_too(
     free: list[bool],
     *,
     now: int,
-) -> list[bool]:
+) -> Sequence[bool | None]:
     """`free`, and who else wants mail of whom MAIL FROM names, before the letter proves it.
 
     Nothing is let in by that: it only keeps those who know a sender apart from those who do not. SPF must prove the
     sender first, whoever knows him: else anybody could ask by RCPT, and by the time it takes, whom our users write to.
+    Where SPF or the book cannot be asked now it is None for all that are not free: what is not known yet may be known
+    when the letter is there, and then one recipient must not have another's refused.
     """
     claimed = canonical_or_none(envelope.sender) if envelope.sender else None
     recipients = [
@@ -210,18 +212,22 @@ async def wanted_too(
     asked = [(place, recipient) for place, recipient in enumerate(recipients) if recipient is not None]
     if claimed is None or not asked:
         return free
+    unknown = [is_free or None for is_free in free]
     was_in_use = book.is_in_use
-    if was_in_use and not await authenticator.is_sender_proven(envelope):
-        return free
+    if was_in_use and not (is_proven := await authenticator.is_sender_proven(envelope)):
+        return unknown if is_proven is None else free
     delimiter = policy.recipients.delimiter
     users = [[*users_of(recipient, delimiter), recipient.domain, ANYBODY] for _, recipient in asked]
     claims = Claims(author=claimed, sender=claimed)
     try:
         noted = await book.grants(users, claims, now=now)
     except Unavailable:
-        return free
-    if not was_in_use and not (book.is_in_use and await authenticator.is_sender_proven(envelope)):
-        return free
+        return unknown
+    if not was_in_use:
+        if not book.is_in_use:
+            return free
+        if not (is_proven := await authenticator.is_sender_proven(envelope)):
+            return unknown if is_proven is None else free
     proven = Authentication(
         domains=frozenset({claimed.domain}), sender_domain=claimed.domain, author_domain=claimed.domain
     )
