@@ -20,6 +20,7 @@ from pennyred.programs.checks import certificates
 from pennyred.programs.checks.dnsprobes import dns_complaints
 from pennyred.programs.checks.officeprobes import KEYS_MAX, issuer_complaints
 from pennyred.programs.checks.ownerprobes import owner_complaints
+from pennyred.programs.checks.programprobes import program_complaints
 from pennyred.programs.gate_parts import tls_context, try_spool, upstream_options, upstream_tls
 from pennyred.programs.office import clock, open_ledger
 from pennyred.programs.office_worker import require_certificate
@@ -42,7 +43,8 @@ async def all_complaints(settings: Settings) -> list[Complaint]:
     if settings.office is not None:
         found += await _office_files(settings, settings.office)
         found += await _published(settings, settings.office)
-    return found + owner_complaints(settings) + await dns_complaints(settings)
+    found += owner_complaints(settings) + program_complaints(settings)
+    return found + await dns_complaints(settings)
 
 
 def _gate_files(settings: Settings, gate: GateSettings) -> list[Complaint]:
