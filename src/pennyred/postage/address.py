@@ -1,4 +1,4 @@
-"""The one canonical form of a recipient (STAMP.md 4): what a stamp is made out to, whoever spelled it how."""
+"""The canonical form of a recipient (STAMP.md 4): however an address is spelled, a stamp is made out to this form."""
 
 import re
 import unicodedata
@@ -15,7 +15,7 @@ DOMAIN_OCTETS_MAX = 253
 """RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters in text."""
 _MAILBOX_CHARACTERS_MAX = 1024
 _REMEMBERED = 5_000
-"""Mailboxes and domains: the same few thousand come again and again."""
+"""How many results each of the two caches keeps: the same few thousand mailboxes and domains come again and again."""
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"@(.*)', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
@@ -42,8 +42,9 @@ class Recipient:
 
 @lru_cache(maxsize=_REMEMBERED)
 def canonical_recipient(mailbox: str) -> Recipient:
-    """Read an RFC 5321 mailbox (RFC 6531 too): local part unquoted, NFC, ASCII lower case; domain in A-labels.
+    """Bring an RFC 5321 or RFC 6531 mailbox into canonical form.
 
+    The local part is unquoted, in Unicode form NFC, with ASCII letters in lower case; the domain is in A-labels.
     Raises `MalformedAddress`.
     """
     if len(mailbox) > _MAILBOX_CHARACTERS_MAX:
@@ -66,7 +67,7 @@ def canonical_recipient(mailbox: str) -> Recipient:
 
 
 def canonical_sender(mailbox: str) -> Recipient:
-    """A mailbox that an account may have: one with a domain. Raises `MalformedAddress`."""
+    """Bring the address of a sender's account into canonical form. Raises `MalformedAddress`, also without a domain."""
     sender = canonical_recipient(mailbox)
     if not sender.domain:
         raise MalformedAddress("a sender's address has a domain")
@@ -75,9 +76,10 @@ def canonical_sender(mailbox: str) -> Recipient:
 
 @lru_cache(maxsize=_REMEMBERED)
 def canonical_domain(domain: str) -> str:
-    """A domain as lower-case A-labels (IDNA 2008, mapped as UTS 46 does), or an address literal in lower case.
+    """Bring a domain into canonical form: lower-case A-labels (IDNA 2008, mapped by UTS 46). Raises `MalformedAddress`.
 
-    ASCII labels are taken as they are, underscores too, for such domains exist. Raises `MalformedAddress`.
+    An address literal is put in lower case. ASCII labels are not checked against IDNA, and underscores are allowed:
+    such domains exist.
     """
     if _LITERAL.fullmatch(domain):
         return domain.lower()
@@ -91,7 +93,10 @@ def canonical_domain(domain: str) -> str:
 
 
 def _canonical_local(local: str) -> str:
-    """NFC around the lower-casing: the Kelvin sign's NFC is a K, and H with a macron below composes only as h."""
+    """Apply NFC before and after the lower-casing; one of them is not enough.
+
+    Before: NFC turns the Kelvin sign into a K. After: "H with a macron below" has a composed form only in lower case.
+    """
     normal = unicodedata.normalize("NFC", local).translate(_ASCII_LOWER)
     normal = unicodedata.normalize("NFC", normal)
     if not normal or len(normal.encode()) > LOCAL_OCTETS_MAX:

@@ -1,8 +1,8 @@
-"""Read the addresses of a field in time that grows with its length alone, whoever wrote it.
+"""Read the addresses of a header field in linear time, whatever it contains.
 
-The standard library reads one mailbox well, but a long field takes it time that grows with the square of its length:
-minutes for 100,000 commas. So the field is taken apart here. A mailbox that is plain to see is read here as well: of
-those, the library refuses some that are legal, and some that many programs write. It gets the others one at a time.
+The standard library reads one mailbox well. But for a whole field its time grows with the square of the length: minutes
+for 100,000 commas. So the field is split into mailboxes here. Simple mailboxes are also read here, because the library
+refuses some that are legal and some that many programs write. The others go to the library one at a time.
 """
 
 import re
@@ -16,7 +16,7 @@ from pennyred.postage.letter import Field
 from pennyred.postage.structured import Token, joined, segments
 
 MAILBOX_BYTES_MAX = 2_000
-"""Of one mailbox with its name and comments."""
+"""The longest single mailbox that is read, with its display name and comments."""
 GROUPS_MAX = 100
 
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
@@ -24,14 +24,16 @@ _ADDRESS = re.compile(
     rb"""(?!.*=\?)(?:[^()<>\[\]:;@\\,"\x00-\x20\x7f]+|"(?:[^"\\]|\\.)*")@(?:[\w.\x80-\xff-]+|\[[^\[\]\\\s]*\])""",
     re.DOTALL,
 )
-"""Dots may stand in any place of a local part: RFC 5322 forbids "a..b", but such mailboxes exist and get mail."""
+"""An address that is simple enough to be read here. Dots may stand anywhere in the local part: RFC 5322 forbids "a..b",
+but such mailboxes exist and get mail."""
 _IN_NO_NAME = re.compile(rb"[@()<>\[\]\\]")
 
 
 def read_addresses(field: Field) -> Iterator[str]:
-    """The addresses of an address field in order, out of groups too (RFC 5322 section 3.4).
+    """All addresses of an address field in order, those inside groups too (RFC 5322 section 3.4).
 
-    Raises `MalformedAddress` where part of the field is no address: to send to some only would be worse than to none.
+    Raises `MalformedAddress` if any part of the field is not an address: to send to some of the recipients only would
+    be worse than to send to none.
     """
     name = field.key.decode("ascii").capitalize()
     for pieces, is_group in _mailboxes(_FOLDING.sub(b"", field.value), name):
@@ -45,8 +47,9 @@ def read_addresses(field: Field) -> Iterator[str]:
 
 
 def plain_address(pieces: Sequence[Token]) -> Sequence[Token]:
-    """Those of a mailbox's tokens that are its address, where that is plain to see: in angle brackets behind a name, or
-    alone but for comments. Else none.
+    """The tokens of a mailbox that are its address; empty if the mailbox is not simple enough to tell.
+
+    Simple means: an address in angle brackets after a name, or an address with nothing else but comments.
     """
     said = [at for at, token in enumerate(pieces) if token.kind not in {"space", "comment"}]
     if not said:
@@ -56,7 +59,7 @@ def plain_address(pieces: Sequence[Token]) -> Sequence[Token]:
         found = pieces[first : last + 1]
         return found if _ADDRESS.fullmatch(joined(found)) else ()
     address = pieces[last].raw[1:-1].strip(b" \t")
-    # Many programs show the address itself where they know no name.
+    # Many programs repeat the address as the name when they know no name.
     is_again = joined(pieces[first:last]).strip(b" \t'").lower() == address.lower()
     is_name = is_again or all(_may_be_in_name(token) for token in pieces[:last])
     is_whole = pieces[last].raw.endswith(b">") and _ADDRESS.fullmatch(address)
@@ -70,7 +73,10 @@ def _may_be_in_name(token: Token) -> bool:
 
 
 def _mailboxes(value: bytes, name: str) -> Iterator[tuple[list[Token], bool]]:
-    """What stands between commas, empty places left out; and whether it is a group's name, a group by itself."""
+    """Split a field at its commas; yields the tokens of each mailbox, or of a group's name and then True.
+
+    Empty places between commas are left out. Raises `MalformedAddress` for groups that are not well formed.
+    """
     groups = 0
     is_in_group = False
     before = b","
@@ -78,14 +84,14 @@ def _mailboxes(value: bytes, name: str) -> Iterator[tuple[list[Token], bool]]:
         is_name = end == b":"
         if end in (b":", b";"):
             if is_in_group == is_name:
-                raise _no_address(name)  # a group in a group, or the end of none
+                raise _no_address(name)  # a group inside a group, or an end without a beginning
             is_in_group = is_name
             groups += is_name
         if groups > GROUPS_MAX:
             raise MalformedAddress(f"the {name} field has more than {GROUPS_MAX} groups")
         is_empty = all(token.kind == "space" for token in pieces)
         if before == b";" and not is_empty:
-            raise _no_address(name)  # no comma behind a group
+            raise _no_address(name)  # the comma after a group is missing
         if is_name or not is_empty:
             yield pieces, is_name
         before = end
@@ -97,7 +103,7 @@ def _read_mailbox(mailbox: bytes, name: str) -> list[str]:
     try:
         read: Any = HeaderRegistry()("To", mailbox.decode("utf-8", "surrogateescape"))
         addresses: list[str] = [address.addr_spec for address in read.addresses]
-    except Exception as error:  # the library's parser has raised about everything once
+    except Exception as error:  # the library's parser is known to raise many kinds of exceptions
         raise MalformedAddress(f"the {name} field cannot be read; name the recipients with --to") from error
     if any(isinstance(defect, InvalidHeaderDefect) for defect in read.defects):
         raise _no_address(name)

@@ -16,23 +16,23 @@ from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp, parse_stamp
 
 STAMPS_TRIED_MAX = 4
-"""For one recipient: more are a waste of the gate's time, and no honest sender has more than a second one."""
+"""How many stamps are tried for one recipient. More would waste the gate's time; an honest sender has two at most."""
 
 STAMPS_READ_BASE = 100
 STAMPS_READ_PER_RECIPIENT = 4
 STAMPS_READ_MAX = 2_000
-"""How many stamp fields of a letter are looked at. A letter to a hundred recipients may reach us in a hundred
-transactions of one recipient each, with all its stamps each time."""
+"""How many stamp fields of a letter are read: the base, plus some for each recipient, up to this maximum. The base is
+for letters to a hundred recipients that come in a hundred transactions of one recipient, with all stamps each time."""
 
 TRIES_MAX = 300_000
-"""Hashes, for all stamps and recipients of a letter: about half a second, in which a worker serves nobody else. The
-stamps of a thousand recipients take 2000 at most where they stand in order, from either end, and 250,000 where they are
-shuffled, or where half of the recipients come in another transaction."""
+"""How many recipient hashes are computed for one letter: about half a second, in which a worker serves nobody else.
+The stamps of a thousand recipients need at most 2000 if they stand in the recipients' order or in reverse. They need
+250,000 if they are shuffled, or if half of the recipients come in another transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """For one recipient: the stamps made out to it, and what to say if none of them counts."""
+    """The stamps made out to one recipient, and the reason to give if there are none."""
 
     stamps: tuple[Stamp, ...]
     otherwise: Reason
@@ -44,11 +44,12 @@ def find_candidates(
     recipients: Sequence[Recipient | None],
     names: Sequence[Sequence[Recipient]] = (),
 ) -> list[Candidates]:
-    """For each recipient the stamps that may pay it, in the order of the letter, at most `STAMPS_TRIED_MAX`.
+    """For each recipient, the stamps that may pay it: in the letter's order, at most `STAMPS_TRIED_MAX`.
 
-    `names` are, for each recipient, those a stamp for it may be made out to; without them, itself alone. A stamp made
-    out to another recipient of the envelope is not held against this one ("no-stamp", not "wrong-recipient"). None
-    stands for a recipient without a canonical form: no stamp can be made out to it.
+    `names` gives for each recipient the addresses that a stamp for it may be made out to: itself first, then its
+    aliases. Without `names` it is the recipient alone. None in `recipients` stands for a recipient without a canonical
+    form: no stamp can be made out to it. If a letter has stamps for others of its recipients only, the reason is
+    "no-stamp", not "wrong-recipient".
     """
     fields = header.named(STAMP_FIELD.lower())[: _stamps_read_max(len(recipients))]
     stamps, unreadable = _read_stamps(field.value for field in fields)
@@ -67,9 +68,9 @@ def _deal(
     recipients: Iterable[Recipient | None],
     names: Mapping[Recipient, Sequence[Recipient]],
 ) -> tuple[dict[Recipient, list[Stamp]], int]:
-    """Each recipient's stamps, and how many are nobody's; after `TRIES_MAX` tries the others are not looked at.
+    """The stamps of each recipient, and how many stamps belong to nobody. Stops after `TRIES_MAX` hashes.
 
-    What is made out to a recipient itself is its own; what is left may be made out to an alias that led to it.
+    Stamps made out to the recipients themselves are dealt out first; the rest are tried against their aliases.
     """
     matches: dict[Recipient, list[Stamp]] = {recipient: [] for recipient in recipients if recipient is not None}
     left, tries = _deal_exactly(stamps, matches)
@@ -90,7 +91,7 @@ def _deal(
 def _by_alias(
     stamp: Stamp, aliased: Iterable[Recipient], names: Mapping[Recipient, Sequence[Recipient]]
 ) -> tuple[Recipient | None, int]:
-    """Who has the other name that a stamp is made out to, if anybody; and how many tries it took."""
+    """The recipient whose alias a stamp is made out to, or None; and how many hashes that took."""
     tries = 0
     for recipient in aliased:
         for name in names[recipient][1:]:
@@ -101,9 +102,9 @@ def _by_alias(
 
 
 def _deal_exactly(stamps: Iterable[Stamp], matches: Mapping[Recipient, list[Stamp]]) -> tuple[list[Stamp], int]:
-    """Put stamps to the recipients they are made out to; those that are left, and how many tries it took."""
+    """Add each stamp to the recipient in `matches` that it names; returns the stamps left and the hashes it took."""
     waiting, served = list(matches), list[Recipient]()  # those who have none yet are asked first
-    is_backwards = False  # stamps stand in the order of the recipients, or, put on top one by one, in the other
+    is_backwards = False  # stamps stand in the recipients' order, or in reverse if each was put on top
     left: list[Stamp] = []
     tries = 0
     for stamp in stamps:
@@ -124,7 +125,7 @@ def _deal_exactly(stamps: Iterable[Stamp], matches: Mapping[Recipient, list[Stam
 
 
 def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
-    """The stamps that can be read, each once, and why the first that cannot be read cannot."""
+    """The stamps that parse, without repetitions, and the reason for the first that does not parse."""
     stamps: dict[tuple[str, str, int, bytes], Stamp] = {}
     unreadable: Reason | None = None
     for value in values:
@@ -144,7 +145,7 @@ def _is_for(stamp: Stamp, recipient: Recipient) -> bool:
 def _shares(
     matches: Mapping[Recipient, Sequence[Stamp]], recipients: Sequence[Recipient | None]
 ) -> Iterator[tuple[Stamp, ...]]:
-    """Each place's share of the stamps: places with the same recipient deal them out among themselves."""
+    """The stamps for each place in the envelope; a recipient that occurs several times shares its stamps out evenly."""
     if len(matches) == len(recipients):  # no recipient occurs twice, and none is unknown
         yield from (tuple(matches[recipient][:STAMPS_TRIED_MAX]) for recipient in matches)
         return

@@ -1,4 +1,7 @@
-"""The canonical forms of RFC 6376 section 3.4 (STAMP.md 5.1, 5.2): any chunks, linear time, bounded memory."""
+"""The canonical forms of RFC 6376 section 3.4 (STAMP.md 5.1, 5.2), in linear time and bounded memory.
+
+A body may come in chunks of any size; the result does not depend on how it was cut.
+"""
 
 import hashlib
 import re
@@ -7,7 +10,7 @@ from collections.abc import Callable
 from pennyred.postage.letter import Field
 
 _SPACES = re.compile(rb"  +")
-"""Two literal spaces in front are searched for as fast as memory is read; ` {2,}` takes four times as long."""
+"""A run of spaces. Two literal spaces first are found at the speed of memory; ` {2,}` takes four times as long."""
 _PIECE_BYTES = 32 * 1024
 _BLANK_LINES = b"\r\n" * 4096
 
@@ -17,13 +20,13 @@ def relaxed_field(field: Field) -> bytes:
     name, _, value = field.raw.partition(b":")
     unfolded = value.replace(b"\r\n", b"").replace(b"\n", b"")
     spaced = unfolded.replace(b"\t", b" ")
-    while b"  " in spaced:  # each turn halves every run; an expression would cost a call for each of a million
+    while b"  " in spaced:  # each turn halves every run; an expression would cost a call for each of a million runs
         spaced = spaced.replace(b"  ", b" ")
     return name.rstrip(b" \t").lower() + b":" + spaced.strip(b" ") + b"\r\n"
 
 
 class _Body:
-    """What both forms of a body have in common: CRLFs at its end wait until something follows."""
+    """The common part of both body forms: CRLFs at the end are held back until something follows them."""
 
     __slots__ = ("_blank_lines", "_carry", "_is_empty", "_sink")
 
@@ -31,13 +34,13 @@ class _Body:
         self._sink = sink
         """Takes the canonical bytes, in pieces of bounded size."""
         self._carry = b""
-        """A last space, CR or both: the next chunk decides what becomes of them."""
+        """A space, CR or both at the end of the last chunk: what they mean depends on the next chunk."""
         self._blank_lines = 0
         """CRLFs not passed on yet: they count only if something follows."""
         self._is_empty = True
 
     def _pass_on(self, data: bytes) -> None:
-        """Everything up to the CRLFs at the end, which wait."""
+        """Give the data to the sink, but only count the CRLFs at its end."""
         end = _end_of_text(data)
         if end:
             if self._blank_lines:
@@ -60,11 +63,11 @@ class _Body:
 
 
 class RelaxedBody(_Body):
-    """A body in relaxed form (RFC 6376 section 3.4.4), piece by piece: a run of white space is one space, there is none
-    before CRLF, no empty line at the end, and a CRLF at the end where there is anything at all.
+    """Turns a body into relaxed form (RFC 6376 section 3.4.4), chunk by chunk.
 
-    Works on whole buffers, several times the speed of going line by line. Whatever the chunks, the same bytes come out.
-    Between chunks it keeps two bytes and a number, however many blank lines are waiting for something to follow.
+    A run of white space becomes one space, and none is left before CRLF. Empty lines at the end are dropped; a body
+    that is not empty ends with CRLF. It works on whole buffers, several times as fast as line by line. Between chunks
+    it keeps two bytes and the number of blank lines that are waiting.
     """
 
     __slots__ = ()
@@ -89,7 +92,7 @@ class RelaxedBody(_Body):
 
 
 class SimpleBody(_Body):
-    """A body in simple form (RFC 6376 section 3.4.3), piece by piece: it ends with one CRLF, even if empty."""
+    """Turns a body into simple form (RFC 6376 section 3.4.3), chunk by chunk: it ends with one CRLF, even if empty."""
 
     __slots__ = ()
 
@@ -107,7 +110,7 @@ class SimpleBody(_Body):
 
 
 class BodyHasher:
-    """SHA-256 of a body in relaxed form: what DKIM calls `bh` with `c=*/relaxed` and no `l`."""
+    """Computes the SHA-256 of a body in relaxed form: DKIM's `bh` with `c=*/relaxed` and without `l`."""
 
     __slots__ = ("_body", "_digest", "_hash")
 
@@ -121,7 +124,7 @@ class BodyHasher:
         self._body.update(chunk)
 
     def digest(self) -> bytes:
-        """The hash of all that came, 32 bytes; nothing may be added afterwards."""
+        """The hash of the whole body, 32 bytes; no `update` may follow."""
         if not self._digest:
             self._body.finish()
             self._digest = self._hash.digest()
@@ -129,14 +132,14 @@ class BodyHasher:
 
 
 def body_hash(body: bytes) -> bytes:
-    """The hash of a whole body."""
+    """The hash of a whole body, 32 bytes, as `BodyHasher` computes it."""
     hasher = BodyHasher()
     hasher.update(body)
     return hasher.digest()
 
 
 def relaxed_body(body: bytes) -> bytes:
-    """A whole body in relaxed form: for those who want to look at it."""
+    """A whole body in relaxed form, for people and tests that want to look at it."""
     pieces: list[bytes] = []
     relaxed = RelaxedBody(pieces.append)
     relaxed.update(body)
@@ -145,10 +148,10 @@ def relaxed_body(body: bytes) -> bytes:
 
 
 def _end_of_text(data: bytes) -> int:
-    """Where the CRLFs at the end begin: the longest ending that is nothing but CRLFs."""
+    """The index where the CRLFs at the end begin: the longest ending that is nothing but CRLFs."""
     if not data.endswith(b"\r\n"):
         return len(data)
     start = len(data.rstrip(b"\r\n"))
-    # A CR or LF by itself among them is text: behind the last of those, CR and LF alternate to the end.
+    # A lone CR or LF among them is text: after the last such one, CR and LF alternate to the end.
     start = max(start, data.rfind(b"\r\r", start) + 1, data.rfind(b"\n\n", start) + 1)
     return start + data.startswith(b"\n", start)

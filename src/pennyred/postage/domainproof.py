@@ -1,4 +1,4 @@
-"""Whose gates may redeem for a domain: a TXT record at `_postage.<domain>` (STAMP.md 7.5)."""
+"""The TXT record at `_postage.<domain>` that says which receiver may redeem stamps for a domain (STAMP.md 7.5)."""
 
 from pennyred.postage.errors import Malformed
 from pennyred.postage.taglist import parse_tag_list
@@ -7,7 +7,7 @@ RECORD_BYTES_MAX = 1024
 
 
 def proof_name(domain: str) -> str:
-    """Where the record stands."""
+    """The DNS name of the record for this domain."""
     return f"_postage.{domain}"
 
 
@@ -17,7 +17,10 @@ def format_domain_proof(issuer: str, receiver: str) -> str:
 
 
 def is_domain_proof(text: str, issuer: str, receiver: str) -> bool:
-    """Whether a record says so; `text` is its strings joined without anything between. Anything else is no proof."""
+    """Whether a record allows this receiver to redeem at this office.
+
+    `text` is the TXT record's strings, joined with nothing between. A record that cannot be read is no proof.
+    """
     try:
         tags = parse_tag_list(text.encode("ascii"), bytes_max=RECORD_BYTES_MAX)
     except (Malformed, UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Canonical base64 and integers: one value, one spelling, so that nothing signed has two (STAMP.md 2)."""
+"""Canonical base64 and integers (STAMP.md 2): each value has exactly one spelling, so nothing signed has two."""
 
 import base64
 import binascii
@@ -7,17 +7,20 @@ import re
 from pennyred.postage.errors import Malformed
 
 INTEGER_MAX = 2**53 - 1
-"""What JSON numbers carry exactly everywhere."""
+"""The largest integer that every JSON implementation carries exactly (RFC 8259 section 6)."""
 _INTEGER = re.compile(rb"0|[1-9][0-9]{0,15}")
 
 
 def encode_base64(value: bytes) -> bytes:
-    """RFC 4648 section 4, with padding, on one line."""
+    """Base64 of RFC 4648 section 4, with padding, on one line."""
     return base64.b64encode(value)
 
 
 def decode_base64(text: bytes, *, length: int | None = None, length_max: int = 4096) -> bytes:
-    """The bytes of a canonical base64 text; raises `Malformed` for any other spelling, or another length in bytes."""
+    """The bytes of a canonical base64 text.
+
+    Raises `Malformed` for any other spelling, for other than `length` bytes, or for more than `length_max`.
+    """
     if len(text) > 4 * (length_max // 3 + 1):
         raise Malformed("base64 value too long")
     try:

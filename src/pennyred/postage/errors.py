@@ -1,27 +1,27 @@
-"""What can go wrong that is not an outcome.
+"""The exceptions of Penny Red: one tree, with two families, Malformed and Unavailable.
 
-Here are the two families, and what they are of by default; a room that has a kind of its own names it there::
+This module defines the general ones. A package that needs its own kind defines it there; all are in this tree::
 
     PennyRedError
     ├── Malformed            the input is not what it claims to be; nothing was done. Never retried.
     │   ├── MalformedStamp, MalformedLicence, MalformedLetter, MalformedAddress, MalformedReceipt
-    │   ├── MalformedKey         KeyWithdrawn: the record says that it counts no more
+    │   ├── MalformedKey         KeyWithdrawn: the record says that the key is no longer valid
     │   ├── MalformedHeader      of the PROXY protocol; MalformedIdentity: of XCLIENT, XFORWARD
-    │   ├── BadToken, KeyReused  a request to an office
+    │   ├── BadToken, KeyReused  in a request to an office
     │   ├── NoWallet, DamagedWallet, LostKey
-    │   └── AmbiguousLetter      in the quarantine: more than one has this name
-    ├── Unavailable          the world did not answer; always "later" (4xx, EX_TEMPFAIL), never "no"
+    │   └── AmbiguousLetter      more than one letter in the quarantine has this name
+    ├── Unavailable          something outside did not answer; always "later" (4xx, EX_TEMPFAIL), never "no"
     │   ├── Unreachable, PoolExhausted, NotTold
     │   │                        the mail server
     │   └── RequestRefused       an office did not do what a gate asked
-    ├── SchemaError          a database that this version cannot work on
+    ├── SchemaError          a database that this version cannot use
     │   └── SchemaTooOld, SchemaTooNew, MigrationAltered, LedgerMoved
     ├── NotEmpty, NotTheSame, InUse, NotAState
-    │                        a ledger, or a gate's state, that cannot be moved
-    ├── OfficeRefused        an office did not do what a sender asked; Refused: the office's own word for it
+    │                        a ledger, or a gate's state, cannot be moved
+    ├── OfficeRefused        an office did not do what a sender asked; Refused: the same inside the office
     ├── RuleRefused, UnknownLetter
-    │                        a command that asks for what is not there
-    ├── Untold               a command has done what it was to, and could not say so
+    │                        a command asks for something that does not exist or is not allowed
+    ├── Untold               a command has done its work, but could not print the result
     └── DemoFailed
 
 Expected outcomes (a stamp is spent, a balance is empty) are values, not exceptions: see `reasons` and `redemption`.
@@ -32,7 +32,7 @@ from pennyred.postage.reasons import Reason
 
 
 class PennyRedError(Exception):
-    """The base of all; never raised itself."""
+    """The base class of all; never raised itself."""
 
 
 class Malformed(PennyRedError, ValueError):  # noqa: N818 - it names a family of inputs
@@ -52,7 +52,7 @@ class MalformedLicence(Malformed):
 
 
 class MalformedLetter(Malformed):
-    """Bytes that are no letter, or that exceed a limit of one."""
+    """Bytes that are no letter, or a letter beyond a limit."""
 
 
 class MalformedAddress(Malformed):
@@ -60,7 +60,7 @@ class MalformedAddress(Malformed):
 
 
 class MalformedReceipt(Malformed):
-    """Not a receipt (STAMP.md 13)."""
+    """A receipt that does not follow STAMP.md 13."""
 
 
 class MalformedKey(Malformed):
@@ -68,14 +68,14 @@ class MalformedKey(Malformed):
 
 
 class KeyWithdrawn(MalformedKey):
-    """A key record that says that the key counts no more (RFC 6376 section 3.6.1, an empty `p`)."""
+    """A key record that withdraws its key by an empty `p` (as in RFC 6376 section 3.6.1)."""
 
 
 class Unavailable(PennyRedError):  # noqa: N818 - it is a state of the world, not a mistake
     """Something outside did not answer: try again later. `reason` is one of the "later" reasons.
 
-    `is_silence` is False where that may be the doing of whoever wants something, as he asks for too much or for what
-    nobody understands: then nothing is given on trust for it.
+    `is_silence` is False where the one who asks may have caused it, for example by asking too much or by a request that
+    cannot be understood. Then a gate accepts nothing on trust because of it.
     """
 
     def __init__(self, reason: Reason, detail: str, *, is_silence: bool = True) -> None:

@@ -9,15 +9,15 @@ RECORD_BYTES_MAX = 1024
 
 
 def format_key_record(public: bytes) -> str:
-    """The record's text, at most 255 bytes: one string of a TXT record."""
+    """The text of a key record: at most 255 bytes, so that it fits into one string of a TXT record."""
     return f"v=pennyred1; k=ed25519; p={encode_base64(public).decode()}"
 
 
 def parse_key_record(text: str) -> bytes:
-    """The public key, 32 bytes; `text` is the record's strings joined without anything between.
+    """Read the public key, 32 bytes, from a key record.
 
-    Unknown tags are ignored. Raises `MalformedKey`, also for a key that was withdrawn (an empty `p`, as in RFC 6376
-    section 3.6.1) or is unsound.
+    `text` is the TXT record's strings, joined with nothing between. Unknown tags are ignored. Raises `MalformedKey`,
+    also for an unsound key, and its subclass `KeyWithdrawn` for an empty `p`.
     """
     try:
         tags = parse_tag_list(text.encode("ascii"), bytes_max=RECORD_BYTES_MAX)

@@ -1,8 +1,8 @@
-"""What may happen to a stamp in a ledger: the states and their precedence (ARCHITECTURE.md), as ordered functions.
+"""The rules of a ledger: which states a stamp can have and which answer an operation gets (ARCHITECTURE.md).
 
-Each `decide_*` answers for one stamp, from facts somebody else has read; the order of its lines is the order of
-precedence. Nothing here moves money or remembers anything: `office.ledger.batch` applies the answers, a back end stores
-them.
+Each `decide_*` answers for one stamp, from facts that the caller has read. The order of its lines is the order of
+precedence. Nothing here moves money or stores anything: `office.ledger.batch` applies the answers, and a back end
+stores them.
 """
 
 from collections.abc import Iterable
@@ -15,20 +15,22 @@ from pennyred.postage.redemption import FirstUse, HoldAnswer, HoldOutcome, Settl
 
 DAY_SECONDS = 86_400
 EXPIRY_DAYS_AHEAD_MAX = 15
-"""A stamp lives 14 days at most and clocks differ, so a later day is of a stamp not valid yet; it bounds the tables."""
+"""How many days ahead a stamp may expire. A stamp lives at most 14 days, and clocks differ by less than a day; a later
+day belongs to a stamp that is not valid yet. The limit also bounds the size of the tables."""
 DAYS_KEPT_AFTER_EXPIRY = 7
-"""So long after it ends a day's stamps are remembered; the sweep below and every retry are over by then."""
+"""How long stamps are remembered after their expiry day. By then every retry and the sweep below are over."""
 LEASE_SECONDS_MAX = 4 * 3600
 """The longest a gate may reserve a stamp for one delivery attempt."""
 SWEEP_AFTER_SECONDS = 5 * DAY_SECONDS
-"""A hold whose lease ended so long ago is given up: SMTP clients retry for 5 days at most (RFC 5321 4.5.4.1)."""
+"""How long after the end of its lease a hold is given up: SMTP clients retry for about 5 days (RFC 5321 4.5.4.1)."""
 IN_DOUBT_DAYS = 30
 IN_DOUBT_HOLDS_MIN = 100
 IN_DOUBT_PERCENT_MAX = 1
+"""When abandoned holds are settled and not voided; see `decide_sweep`."""
 
 
 class StampState(IntEnum):
-    """What a ledger remembers of a stamp; one it does not know is unseen. The numbers are stored: never reuse one."""
+    """The state of a stamp in a ledger; a stamp without a record is unseen. The numbers are stored: never reuse one."""
 
     HELD = 1
     VOIDED = 2
@@ -37,34 +39,34 @@ class StampState(IntEnum):
 
 
 class StampRecord(NamedTuple):
-    """One stamp as stored. A tuple, not a dataclass: it is a table's row, made by the hundred thousand."""
+    """One stamp as it is stored. It is a tuple, not a dataclass, because it is made for every row that is read."""
 
     state: int
-    """A `StampState`; a plain integer as it comes from the row."""
+    """A `StampState`, as the plain integer from the row."""
     receiver: str
     domain: str
     letter: bytes
     tx: bytes
-    """Of the attempt that holds it; empty when none does."""
+    """The delivery attempt that holds the stamp, 16 bytes; empty if none does."""
     price: int
     cap_day: int
-    """The UTC day whose cap it was counted on."""
+    """The UTC day on whose cap the stamp was counted, days since 1970-01-01."""
     lease_until: int
-    """0 when not held."""
+    """When the lease of the hold ends, seconds since 1970 UTC; 0 if the stamp is not held."""
     settled_at: int
-    """0 until settled."""
+    """When the stamp was settled, seconds since 1970 UTC; 0 if it was not."""
     place: int = 0
-    """Of its settlement in the journal's chain (`chain.place_of`); 0 where there is none."""
+    """Where its settlement stands in the journal's chain (`chain.place_of`); 0 if nowhere."""
 
     @property
     def first_use(self) -> FirstUse:
-        """The evidence that it is spent."""
+        """The evidence that the stamp is spent, for the answer to another letter."""
         return FirstUse(self.receiver, self.domain, self.letter, self.settled_at)
 
 
 @dataclass(slots=True)
 class AccountFigures:
-    """A sender's account as one batch works on it; mutable, because each stamp of a batch sees those before it."""
+    """A sender's account while a batch is decided, in stamps. Mutable: each stamp must see what others took before."""
 
     is_open: bool
     public_key: bytes
@@ -72,19 +74,19 @@ class AccountFigures:
     balance: int
     held: int
     used_today: int
-    """Stamps held or settled on the office's UTC day, those given back deducted."""
+    """Stamps held or settled on this UTC day, without those that were given back."""
 
     @property
     def available(self) -> int:
-        """What may be held."""
+        """How many stamps may still be held."""
         return self.balance - self.held
 
 
 @dataclass(frozen=True, slots=True)
 class HoldOrder:
-    """One stamp to be held, as the office read it from the stamp itself.
+    """One stamp to be held, with what the office has read from the stamp itself.
 
-    Raises ValueError where the price is not positive or a length is wrong: parsing a stamp rules that out.
+    Raises ValueError for a price below 1 or a wrong length; a parsed stamp never has these.
     """
 
     tx: bytes
@@ -94,14 +96,14 @@ class HoldOrder:
     expiry_day: int
     price: int
     public_key: bytes
-    """The licence's; the account's own must be the same, else the licence is revoked."""
+    """The key in the licence. If the account has another key now, the licence is revoked."""
     domain: str
     letter: bytes
     lease_until: int
     flaw: Reason | None = None
-    """What the office's own check found wrong, or the gate itself (`Hold.flaw`). It comes after what was settled or
-    held before, so the ledger is asked all the same: an honest retry of a stamp that has expired meanwhile, or that the
-    gate would not take any more, is told that it was settled. But with a flaw nothing is held that is not held yet."""
+    """What the office's own check, or the gate (`Hold.flaw`), found wrong. The ledger is asked all the same, because an
+    earlier hold or settlement comes first: an honest retry is told that the stamp was settled, even if it has expired
+    since or the gate would not take it any more. But a stamp with a flaw is never held anew."""
 
     def __post_init__(self) -> None:
         if self.price < 1 or len(self.serial) != 16 or len(self.tx) != 16 or len(self.letter) != 32:
@@ -109,18 +111,18 @@ class HoldOrder:
 
 
 class HoldFacts(NamedTuple):
-    """What a whole list of holds of one receiver is judged by."""
+    """The facts that are the same for all holds in a list from one receiver."""
 
     receiver: str
     domains: frozenset[str]
-    """Registered to the receiver; `*` is any; empty where it is unknown or closed."""
+    """The domains registered to the receiver; `*` means any. Empty if the receiver is unknown or closed."""
     floor_day: int
-    """The last day whose stamps were forgotten."""
+    """The latest expiry day whose stamps were forgotten, days since 1970-01-01."""
     now: int
 
 
 class RefundOutcome(StrEnum):
-    """What a refund can answer."""
+    """The possible answers to a refund."""
 
     REFUNDED = "refunded"
     ALREADY_REFUNDED = "already-refunded"
@@ -131,7 +133,7 @@ class RefundOutcome(StrEnum):
 
 
 class SweepDecision(Enum):
-    """What becomes of a hold that nobody settled or voided."""
+    """What to do with a hold that nobody settled or voided."""
 
     VOID = "void"
     SETTLE = "settle"
@@ -143,7 +145,7 @@ def utc_day(now: int) -> int:
 
 
 def may_redeem_for(domains: frozenset[str], domain: str) -> bool:
-    """Whether a receiver with these registered domains may redeem a stamp for this one."""
+    """Whether a receiver with these registered domains may redeem stamps for `domain`."""
     return domain in domains or "*" in domains
 
 
@@ -153,13 +155,13 @@ _ANSWERS = {outcome: HoldAnswer(outcome) for outcome in HoldOutcome}
 def decide_hold(
     order: HoldOrder, stamp: StampRecord | None, account: AccountFigures | None, facts: HoldFacts
 ) -> HoldAnswer:
-    """Answer one hold as if it were alone in its group; the first line that applies is the answer."""
+    """Answer one hold as if it were alone in its group. The first line that applies is the answer."""
     if order.flaw is Reason.WRONG_RECEIVER or not may_redeem_for(facts.domains, order.domain):
         return _ANSWERS[HoldOutcome.WRONG_RECEIVER]
     if stamp is not None and stamp.state != StampState.VOIDED:
         is_same = stamp.receiver == facts.receiver and stamp.letter == order.letter
         if stamp.state == StampState.HELD:
-            # A tx is a delivery attempt of one letter: the same one for another letter is no repetition.
+            # A tx is a delivery attempt of one letter: the same tx with another letter is not a repetition.
             is_renewed = is_same and (stamp.tx == order.tx or not is_leased(stamp.lease_until, facts.now))
             return _ANSWERS[HoldOutcome.RENEWED if is_renewed else HoldOutcome.IN_PROGRESS]
         if is_same:
@@ -171,7 +173,7 @@ def decide_hold(
 def _decide_new_hold(  # noqa: PLR0911 - one ordered list, each line a rule
     order: HoldOrder, used: StampRecord | None, account: AccountFigures | None, facts: HoldFacts
 ) -> HoldAnswer:
-    """Answer a hold that repeats nothing; `used` is the stamp's record where it was settled for something else."""
+    """Answer a hold that is not a repetition; `used` is the stamp's record if it was settled for another letter."""
     if order.flaw is not None and order.flaw is not Reason.EXPIRED:
         return HoldAnswer(HoldOutcome.INVALID, reason=order.flaw.value)
     today = utc_day(facts.now)
@@ -195,19 +197,21 @@ def _decide_new_hold(  # noqa: PLR0911 - one ordered list, each line a rule
 
 
 def is_leased(lease_until: int, now: int) -> bool:
-    """Whether a delivery may still be under way. A lease that would last longer than any was given while the clock was
-    ahead, and would keep an honest retry waiting until its sender gives up.
+    """Whether the delivery that holds a stamp may still be under way; both times are seconds since 1970 UTC.
+
+    A lease longer than `LEASE_SECONDS_MAX` was given while the clock was ahead. It does not count: an honest retry
+    would have to wait until its sender gives up.
     """
     return now < lease_until <= now + LEASE_SECONDS_MAX
 
 
 def fails_group(outcome: HoldOutcome) -> bool:
-    """Whether the other stamps of the letter are not held because of this answer; one settled before harms no other."""
+    """Whether this answer stops the other stamps of its group from being held. A stamp settled before does not."""
     return not outcome.is_held and outcome is not HoldOutcome.ALREADY_SETTLED
 
 
 def decide_settle(settle: Settle, receiver: str, stamp: StampRecord | None, available: int) -> SettleOutcome:
-    """Answer one settle; `available` is what the sender's account has that is not held."""
+    """Answer one settle; `available` is how many stamps of the sender's account are not held."""
     if stamp is None or stamp.receiver != receiver or stamp.letter != settle.letter:
         return SettleOutcome.NO_SUCH_HOLD
     if stamp.state == StampState.HELD:
@@ -225,7 +229,7 @@ def decide_void(void: Void, receiver: str, stamp: StampRecord | None) -> VoidOut
 
 
 def decide_refund(refund: Settle, receiver: str, stamp: StampRecord | None, receiver_balance: int) -> RefundOutcome:
-    """Answer one refund, paid out of the receiver's balance."""
+    """Answer one refund, which is paid from the receiver's balance (in stamps)."""
     if stamp is None or stamp.receiver != receiver or stamp.letter != refund.letter:
         return RefundOutcome.NOT_SETTLED
     if stamp.state == StampState.REFUNDED:
@@ -236,15 +240,15 @@ def decide_refund(refund: Settle, receiver: str, stamp: StampRecord | None, rece
 
 
 def is_to_be_swept(lease_until: int, now: int) -> bool:
-    """Whether a hold's lease ended so long ago that no delivery can still be under way."""
+    """Whether a lease ended so long ago that no delivery can still be under way."""
     return lease_until + SWEEP_AFTER_SECONDS < now
 
 
 def decide_sweep(holds: int, in_doubt: int) -> SweepDecision:
-    """Void, unless more than a hundredth of this sender's holds at this receiver would have been voided in doubt.
+    """Void an abandoned hold, or settle it if this sender's holds at this receiver are abandoned too often.
 
-    `holds` and `in_doubt` are the counts of the last 30 days without this one. A receiver that never settles would read
-    for nothing: below 1% it is an accident, above it is a habit.
+    `holds` counts the holds of the last 30 days, `in_doubt` those of them that were swept, both without this one. With
+    more than 1% it is settled: else a receiver that never settles would get this sender's letters for nothing.
     """
     if holds >= IN_DOUBT_HOLDS_MIN and (in_doubt + 1) * 100 > holds * IN_DOUBT_PERCENT_MAX:
         return SweepDecision.SETTLE
@@ -252,14 +256,15 @@ def decide_sweep(holds: int, in_doubt: int) -> SweepDecision:
 
 
 def oldest_day_kept(now: int) -> int:
-    """The earliest expiry day whose stamps are still remembered; earlier ones may go, once nothing of them is held."""
+    """The earliest expiry day whose stamps must be remembered. Earlier days may be forgotten once none is held."""
     return utc_day(now) - DAYS_KEPT_AFTER_EXPIRY
 
 
 def droppable_days(days: Iterable[int], oldest_open_day: int | None, now: int) -> list[int]:
-    """Which of the remembered days may be forgotten, oldest first: 7 days after they end, never with open holds.
+    """Which of the remembered expiry days may be forgotten, oldest first: 7 days after they end.
 
-    None behind a day that may not: the floor must not pass a day in use. `oldest_open_day` is that of an open hold.
+    `oldest_open_day` is the earliest expiry day with an open hold, or None. That day and all later ones are kept, so
+    that the floor never passes a day in use.
     """
     first_kept = oldest_day_kept(now) if oldest_open_day is None else min(oldest_day_kept(now), oldest_open_day)
     return sorted(day for day in days if day < first_kept)

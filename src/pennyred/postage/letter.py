@@ -1,4 +1,4 @@
-"""A letter taken apart: header fields as they came, byte for byte, and body (RFC 5322 section 2.1, STAMP.md 3.1)."""
+"""Split a letter into header fields and body, byte for byte as it came (RFC 5322 section 2.1, STAMP.md 3.1)."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ PASS_FIELD = b"X-Postage-Pass"
 
 HEADER_BYTES_MAX = 4 * 2**20
 HEADER_FIELDS_MAX = 20_000
-"""Real letters have dozens of fields, mailing-list digests a few hundred; beyond this it is an attack on memory."""
+"""Real letters have dozens of fields, mailing-list digests a few hundred; more than this is an attack on memory."""
 
 _FIELD_END = re.compile(rb"\n(?![ \t])")
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
@@ -35,11 +35,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class HeaderSection:
-    """All fields in their order."""
+    """The header of a letter: all its fields, from top to bottom."""
 
     fields: tuple[Field, ...]
     _by_key: Mapping[bytes, tuple[Field, ...]] = field(init=False, repr=False, compare=False)
-    """An index: `named` is asked for every stamp that is judged, and a header may have thousands of fields."""
+    """The fields by name: `named` is called for every stamp judged, and a header may have thousands of fields."""
 
     def __post_init__(self) -> None:
         by_key: dict[bytes, list[Field]] = {}
@@ -53,18 +53,18 @@ class HeaderSection:
 
     @property
     def raw(self) -> bytes:
-        """The section byte for byte."""
+        """The header section, byte for byte as it came."""
         return b"".join([one.raw for one in self.fields])
 
 
 def parse_header(section: bytes) -> HeaderSection:
-    """Take apart everything before the empty line. Real mail is never refused: a line that is no field stays as it is.
+    """Split the section before the empty line into fields; a line that is no field is kept as it is.
 
-    Raises `MalformedLetter` only past `HEADER_BYTES_MAX` and `HEADER_FIELDS_MAX`.
+    Raises `MalformedLetter` only beyond `HEADER_BYTES_MAX` or `HEADER_FIELDS_MAX`, so real mail is never refused.
     """
     if len(section) > HEADER_BYTES_MAX:
         raise MalformedLetter(f"header section of more than {HEADER_BYTES_MAX} bytes")
-    # Cut where fields end: an expression for a whole field would keep a hundred octets for each of its folds.
+    # Cut where fields end: an expression that matches a whole field would use a hundred octets for each fold.
     fields: list[Field] = []
     start = 0
     for end in chain(map(_END_OF, _FIELD_END.finditer(section)), (len(section),)):
@@ -79,7 +79,7 @@ def parse_header(section: bytes) -> HeaderSection:
 
 
 def split_letter(letter: bytes) -> tuple[bytes, bytes]:
-    """The header section with its last CRLF, and the body behind the empty line (which belongs to neither)."""
+    """The header section with its last CRLF, and the body; the empty line between them is in neither."""
     if letter.startswith(b"\r\n"):
         return b"", letter[2:]
     header, separator, body = letter.partition(b"\r\n\r\n")

@@ -10,38 +10,38 @@ from pennyred.postage.errors import Malformed, MalformedLicence
 from pennyred.postage.taglist import format_tag_list, parse_tag_list
 
 ALGORITHM = b"ed25519-sha256"
-"""Signatures by Ed25519, hashes by SHA-256."""
+"""The value of the tag `a`: signatures by Ed25519, hashes by SHA-256."""
 ACCOUNT = re.compile(r"[a-z2-7]{16}")
-"""A sender's account: 80 random bits in lower-case base32 (RFC 4648 section 6)."""
+"""The name of a sender's account: 80 random bits in lower-case base32 (RFC 4648 section 6)."""
 SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-"""One LDH label in lower case (RFC 5890 section 2.3.1)."""
+"""The name of an office's key: one LDH label in lower case (RFC 5890 section 2.3.1)."""
 LICENCE_BYTES_MAX = 1024
 
 _TAGS = ("v", "a", "i", "s", "c", "k", "cap", "f", "x")
 _SIGNATURE_TAG_BYTES = len(b"b=;") + 88
-"""The signature stands last and always has the same length."""
+"""The length of the signature's tag, which is always the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """An account, its public key and its daily cap, from and until: said by an office with one of its keys."""
+    """An office's signed statement: this account has this public key and daily cap, for this time."""
 
     issuer: str
     """The office's domain, canonical."""
     selector: str
-    """Which of its keys signed."""
+    """Which of the office's keys signed it."""
     account: str
     public_key: bytes
-    """The sender's, 32 bytes."""
+    """The sender's public key, 32 bytes."""
     daily_cap: int
-    """Stamps a UTC day."""
+    """How many stamps the account may use on one UTC day."""
     valid_from: int
-    """The first second, since 1970 UTC, at which a stamp may be issued under it."""
+    """The first second (since 1970 UTC) at which a stamp may be issued under it."""
     valid_until: int
-    """The first second at which none may be any more."""
+    """The first second (since 1970 UTC) at which no stamp may be issued under it any more."""
     signature: bytes
     encoded: bytes
-    """The canonical text, signature included."""
+    """The canonical text, with the signature."""
 
     @property
     def signed_bytes(self) -> bytes:
@@ -94,7 +94,7 @@ def read_domain(value: bytes) -> str:
 
 
 def read_text(value: bytes, pattern: re.Pattern[str]) -> str:
-    """A value of a given form; raises `Malformed`."""
+    """The text of a tag's value that must match `pattern` as a whole; raises `Malformed`."""
     text = value.decode("ascii")
     if not pattern.fullmatch(text):
         raise Malformed("a value is not of its form")
@@ -102,15 +102,15 @@ def read_text(value: bytes, pattern: re.Pattern[str]) -> str:
 
 
 def fingerprint(account: str, public_key: bytes) -> bytes:
-    """The name of all licences of an account with this key; in a list of revoked ones it tells a stranger nothing."""
+    """The name under which all licences of this account and key are revoked, 32 bytes: it tells a stranger nothing."""
     return hashlib.sha256(b"pennyred/1 revocation\0" + account.encode() + b"\0" + public_key).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """Some of the licences that count no more."""
+    """One page of the list of revoked licences."""
 
     fingerprints: tuple[bytes, ...]
-    """`fingerprint` of each."""
+    """The `fingerprint` of each revoked licence."""
     last: int
-    """What to ask `after` for those that come later."""
+    """The number of the last one: pass it as `after` to get those that follow."""

@@ -1,4 +1,4 @@
-"""Make licences and stamps: what offices and senders do. Keys, serials, salts and the time are arguments."""
+"""Make licences (for offices) and stamps (for senders). Keys, serials, salts and the time are arguments."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ def mint_licence(
     valid_from: int,
     valid_until: int,
 ) -> Licence:
-    """A licence signed by an office's key; raises `MalformedLicence` for values no licence can have."""
+    """Make a licence, signed by the office's `key`. Raises `MalformedLicence` for values that no licence can have."""
     tags = [
         ("v", b"1"),
         ("a", ALGORITHM),
@@ -42,18 +42,18 @@ def mint_licence(
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What binds a stamp to its letter: the same for all stamps of the letter, so it is reckoned once."""
+    """What binds a stamp to its letter. It is the same for all stamps of a letter, so it is computed once."""
 
     names: bytes
-    """The tag `h`: the signed header fields' names, a colon between them."""
+    """The value of the tag `h`: the names of the signed header fields, with colons between them."""
     header_hash: bytes
     body_hash: bytes
 
 
 def bind_letter(header: HeaderSection, body_digest: bytes) -> Binding:
-    """The binding of one letter; `body_digest` is its `body_hash`, 32 bytes.
+    """Compute the binding of a letter; `body_digest` is its `body_hash`, 32 bytes.
 
-    Raises `MalformedLetter` where the letter does not qualify for a stamp (STAMP.md 5.3).
+    Raises `MalformedLetter` if the letter cannot be stamped (STAMP.md 5.3).
     """
     if not qualifies(header):
         raise MalformedLetter(
@@ -75,7 +75,7 @@ def mint_stamp(
     lifetime_seconds: int,
     price: int = 1,
 ) -> Stamp:
-    """A stamp for the only recipient of a letter: `bind_letter`, then `mint_bound_stamp`, and what both raise."""
+    """A stamp for the only recipient of a letter: `bind_letter`, then `mint_bound_stamp`; raises what they raise."""
     return mint_bound_stamp(
         key,
         licence,
@@ -101,10 +101,10 @@ def mint_bound_stamp(
     lifetime_seconds: int,
     price: int = 1,
 ) -> Stamp:
-    """A stamp for one recipient of one letter; `serial` and `salt` are 16 random bytes each, never used again.
+    """Make a stamp for one recipient of the letter that `binding` is of, signed by the licence's `key`.
 
-    `now` is seconds since 1970 UTC, `lifetime_seconds` at most 14 days, `price` in whole stamps. The key must be the
-    licence's. Raises `MalformedStamp` for values no stamp can have.
+    `serial` and `salt` are 16 fresh random bytes each. `now` is seconds since 1970 UTC, `lifetime_seconds` at most 14
+    days, `price` in stamps. Raises `MalformedStamp` for values that no stamp can have.
     """
     tags = [
         ("v", b"1"),

@@ -1,4 +1,4 @@
-"""Under which names a source is counted: gate and office mean the same by a network."""
+"""The network names under which a client's address is counted; gate and office use the same ones."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -9,12 +9,12 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 _REMEMBERED = 5_000
-"""Sources: a client comes again."""
+"""How many results each of the two caches keeps: the same clients come again and again."""
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def parse_source(text: str) -> Address:
-    """The address of a client; an IPv4 address mapped into IPv6 is the IPv4 address. Raises `MalformedAddress`."""
+    """Read a client's address; an IPv4 address mapped into IPv6 becomes the IPv4 address. Raises `MalformedAddress`."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError as error:
@@ -25,9 +25,10 @@ def parse_source(text: str) -> Address:
 
 @lru_cache(maxsize=_REMEMBERED)
 def source_networks(source: Address) -> tuple[str, ...]:
-    """The names a source is counted under: its IPv4 /24, or its IPv6 /64 and /48.
+    """The names a client is counted under: its IPv4 /24, or its IPv6 /64 and /48.
 
-    A /64 is one customer's; a /48 is what one customer can be given (RFC 6177), so that changing the /64 buys little.
+    A /64 is the network of one customer. A customer may be given a whole /48 (RFC 6177), so it is counted as well, and
+    to change the /64 helps him little.
     """
     lengths = (24,) if isinstance(source, IPv4Address) else (64, 48)
     return tuple(str(ip_network((source, length), strict=False)) for length in lengths)

@@ -1,6 +1,6 @@
-"""The names of everything that can be said of a recipient of a letter.
+"""The reasons why a recipient of a letter is accepted, refused or deferred.
 
-One list, in the order of their classes: exempt, paid, due, later. The names are on the wire (replies, log, header,
+One list, in the order of the classes: exempt, paid, due, later. The names are seen outside (replies, log, header,
 `--json`), so a name is never reused and never changes its meaning.
 """
 
@@ -9,26 +9,26 @@ from typing import Self
 
 
 class Kind(Enum):
-    """What follows from a reason."""
+    """The class of a reason: it decides what happens to the recipient."""
 
     EXEMPT = "exempt"
-    """Free, by a rule that has a name."""
+    """Accepted without a stamp, by the rule that the reason names."""
     PAID = "paid"
-    """A stamp counts for it."""
+    """Accepted, because a stamp counts."""
     DUE = "due"
-    """Postage is due: refused with what to do."""
+    """Postage is due: refused (5xx), with a text that says what to do."""
     LATER = "later"
-    """The world did not answer: deferred, never refused."""
+    """Something outside did not answer: deferred (4xx), never refused."""
 
 
 class Reason(StrEnum):
-    """Why a recipient passes, is refused or is deferred. `kind` tells the class, `sentence` says it in words."""
+    """Why a recipient is accepted, refused or deferred. `kind` is the class, `sentence` says it in words."""
 
     kind: Kind
     sentence: str
 
     def __new__(cls, name: str, kind: Kind, sentence: str) -> Self:
-        """A member is its name on the wire and carries its class and its words."""
+        """Make a member from its name, which is its value, its class and its sentence."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.kind = kind
@@ -83,5 +83,5 @@ class Reason(StrEnum):
 
     @property
     def is_cured_by_time(self) -> bool:
-        """Whether the sender need only try again: a 4xx reply, not a 5xx."""
+        """Whether it is enough that the sender tries again later: then the reply is a 4xx, not a 5xx."""
         return self.kind is Kind.LATER or self in (Reason.OVER_CAP, Reason.NOT_YET_VALID)

@@ -1,7 +1,7 @@
-"""The words between a gate and an office: what is asked of a stamp, and what can be answered.
+"""The questions a gate asks an office about stamps, and the possible answers.
 
-Pure values; how they travel (a call inside the process, HTTP between machines) is not known here. All operations take
-a list and answer with a list of the same length and order, and every operation may be repeated without harm.
+These are plain values; how they travel (a call inside the process, or HTTP) is not known here. All operations take a
+list and answer with a list of the same length and order. Every operation may be repeated without harm.
 """
 
 from dataclasses import dataclass
@@ -13,42 +13,42 @@ from pennyred.postage.stamp import Stamp
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Reserve the price of one stamp for one recipient of one letter."""
+    """A question: reserve the price of one stamp for one recipient of one letter."""
 
     tx: bytes
-    """16 random bytes the gate chose for this delivery attempt."""
+    """16 random bytes, chosen by the gate for this delivery attempt."""
     group: int
-    """Holds of one list with the same group are all held or none: the stamps of one letter."""
+    """Holds of one list with the same group are held together or not at all. A group is the stamps of one letter."""
     stamp: Stamp
-    """The stamp as signed; the salt never reaches an office (`Stamp.for_office`)."""
+    """The stamp. Its salt is never sent to an office (`Stamp.for_office`)."""
     domain: str
     """The recipient's domain, canonical (A-labels, lower case)."""
     letter: bytes
-    """The letter hash: 32 bytes, over what was received, naming the recipient."""
+    """The letter hash, 32 bytes (`digest.letter_hash`)."""
     flaw: Reason | None = None
-    """Why the gate would not take the stamp as its settings and keys are now. It is bound to this letter all the same,
-    and may have paid it when they were others: so it is asked whether it has, and can never be held anew. Such a stamp
-    is a group of its own."""
+    """Why the gate does not take the stamp under its present settings and keys. The stamp is bound to this letter all
+    the same, and may have paid it under earlier settings. So the office is asked whether it did; it is never held anew.
+    Such a stamp is a group of its own."""
     is_altered: bool = False
-    """Whether the body is not the one that was stamped. It does not travel: only where nobody else can be asked, on
-    trust, does it matter."""
+    """Whether the body differs from the stamped one. It is not sent to an office; it matters only where the office
+    cannot be asked and the gate must decide on trust."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Take the price: the mail server has said 250. Matches the letter, whatever the tx."""
+    """A question: take the price, because the mail server has said 250. It matches by the letter, whatever the tx."""
 
     issuer: str
     account: str
     expiry_day: int
-    """The stamp's expiry, days since 1970-01-01 UTC."""
+    """The stamp's expiry day, days since 1970-01-01 UTC."""
     serial: bytes
     letter: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """Give the price back: the letter was not delivered. Matches the tx, so a late one harms nothing."""
+    """A question: give the price back, the letter was not delivered. It matches by the tx: a late one harms nothing."""
 
     issuer: str
     account: str
@@ -59,15 +59,16 @@ class Void:
 
 
 class HoldOutcome(StrEnum):
-    """What a hold can answer, in descending precedence: the first that applies is the answer."""
+    """The possible answers to a hold, in order of precedence: the first that applies is the answer."""
 
     WRONG_RECEIVER = "wrong-receiver"
     ALREADY_SETTLED = "already-settled"
     IN_PROGRESS = "in-progress"
     RENEWED = "renewed"
-    """One's own hold, repeated (same tx) or taken over after its lease (same receiver and letter): no new charge."""
+    """Held before by this receiver for this letter: repeated with the same tx, or taken over after the lease ended. No
+    new charge."""
     INVALID = "invalid"
-    """The office's own check of the stamp failed; `Held.reason` says why."""
+    """The office's own check of the stamp failed; `HoldAnswer.reason` says why."""
     UNKNOWN_ACCOUNT = "unknown-account"
     ACCOUNT_CLOSED = "account-closed"
     REVOKED = "revoked"
@@ -81,13 +82,13 @@ class HoldOutcome(StrEnum):
 
     @property
     def is_held(self) -> bool:
-        """Whether the price is now reserved under the asked tx."""
+        """Whether the price is now reserved under the tx of the question."""
         return self in (HoldOutcome.HELD, HoldOutcome.RENEWED)
 
 
 @dataclass(frozen=True, slots=True)
 class FirstUse:
-    """Evidence with `spent`: what the stamp was used for first."""
+    """What a stamp was used for first: the evidence that comes with `spent`."""
 
     receiver: str
     domain: str
@@ -103,24 +104,24 @@ class HoldAnswer:
     outcome: HoldOutcome
     first_use: FirstUse | None = None
     reason: str = ""
-    """With `invalid`: the reason name of the office's own check."""
+    """With `invalid`: the name of the `Reason` that the office's own check found."""
 
 
 class SettleOutcome(StrEnum):
-    """What a settle can answer."""
+    """The possible answers to a settle."""
 
     SETTLED = "settled"
     ALREADY_SETTLED = "already-settled"
     """Settled or refunded before, for this receiver and letter: no change."""
     NO_FUNDS = "no-funds"
-    """It had been voided and the balance no longer allows taking it."""
+    """The hold was voided before, and the sender's balance is now too low to take the price."""
     NO_SUCH_HOLD = "no-such-hold"
     """Nothing is held for this receiver and letter: no change."""
 
 
 class VoidOutcome(StrEnum):
-    """What a void can answer."""
+    """The possible answers to a void."""
 
     VOIDED = "voided"
     NOT_HELD = "not-held"
-    """Not held under this tx (unseen, voided, settled, or another attempt's): no change."""
+    """Not held under this tx: it is unseen, voided, settled, or held by another attempt. No change."""

@@ -1,8 +1,8 @@
-"""Ed25519 signatures (RFC 8032), each under a context of its own; the only module that knows the libraries behind them:
-`cryptography` for keys and signing, PyNaCl (libsodium) for verifying.
+"""Ed25519 signatures (RFC 8032), each under a context of its own.
 
-Implementations differ about keys and signatures that nobody makes by honest means. STAMP.md 7.2 says which count; this
-module refuses the others itself, so that it does not depend on the library's opinion.
+Only this module uses the libraries: `cryptography` for keys and signing, PyNaCl (libsodium) for verifying. Libraries
+differ about keys and signatures that nobody makes honestly. STAMP.md 7.2 says which of them count; this module refuses
+the others itself, so that the answer does not depend on the library.
 """
 
 from functools import lru_cache
@@ -40,11 +40,11 @@ _SMALL_ORDER_Y = frozenset(
         _FIELD_PRIME - 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
     )
 )
-"""The y coordinates of the eight points under which a signature says nothing about who signed."""
+"""The y coordinates of the eight points of small order: under such a key, a signature does not show who signed."""
 
 
 class SigningKey:
-    """A private key; never shown by `repr`."""
+    """A private Ed25519 key; `repr` never shows it."""
 
     __slots__ = ("_key", "public")
 
@@ -57,7 +57,7 @@ class SigningKey:
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "SigningKey":
-        """The key of 32 random bytes; raises `MalformedKey` for another length."""
+        """The key made from 32 random bytes; raises `MalformedKey` for another length."""
         if len(seed) != 32:
             raise MalformedKey("a key's seed has 32 bytes")
         return cls(Ed25519PrivateKey.from_private_bytes(seed))
@@ -76,22 +76,22 @@ class SigningKey:
         return cls(key)
 
     def to_pem(self) -> bytes:
-        """As an unencrypted PKCS#8 PEM file."""
+        """The key as an unencrypted PKCS#8 PEM file."""
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def sign(self, context: bytes, message: bytes) -> bytes:
-        """The signature, 64 bytes."""
+        """The signature of `message` under `context` (one of the `CONTEXT_` constants), 64 bytes."""
         return self._key.sign(context + message)
 
 
 def verify(public: bytes, context: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether the signature holds under this key and context; an unsound key or signature never does (STAMP.md 7.2)."""
+    """Whether the signature holds under this key and context; with an unsound key or signature never (STAMP.md 7.2)."""
     if len(signature) != SIGNATURE_BYTES or not is_sound(public) or _is_small_order(signature[:32]):
         return False
     if int.from_bytes(signature[32:], "little") >= _GROUP_ORDER:
         return False
     try:
-        # libsodium takes half the time of OpenSSL, and this is the dearest step on a letter's way.
+        # libsodium takes half the time of OpenSSL, and this is the most expensive step for a letter.
         crypto_sign_open(signature + context + message, public)
     except BadSignatureError:
         return False
@@ -100,12 +100,12 @@ def verify(public: bytes, context: bytes, message: bytes, signature: bytes) -> b
 
 @lru_cache(maxsize=10_000)
 def is_sound(public: bytes) -> bool:
-    """Whether a public key is 32 bytes in the one spelling of RFC 8032 and no point of small order."""
+    """Whether a public key is 32 bytes, in the only spelling that RFC 8032 allows, and no point of small order."""
     return len(public) == 32 and _y(public) < _FIELD_PRIME and not _is_small_order(public)
 
 
 def _y(point: bytes) -> int:
-    """An encoded point's y coordinate as it is written, without the sign of x."""
+    """The y coordinate of an encoded point as it is written, without the bit for the sign of x."""
     return int.from_bytes(point, "little") & (2**255 - 1)
 
 

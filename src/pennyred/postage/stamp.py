@@ -19,18 +19,18 @@ _TAGS = ("v", "a", "i", "c", "n", "t", "x", "p", "rh", "dh", "h", "hh", "bh", "l
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A stamp that parses, made by `parse_stamp` only; whether it counts is for `verdict` to say."""
+    """A stamp that parses, made by `parse_stamp` only. Whether it counts is decided in `verdict`."""
 
     issuer: str
     account: str
     serial: bytes
-    """16 random bytes; with the account and the expiry day, what a ledger knows it by."""
+    """16 random bytes. A ledger knows a stamp by account, expiry day and serial."""
     issued_at: int
     """Seconds since 1970 UTC, by the sender's clock."""
     expires_at: int
-    """The first second at which it counts no more."""
+    """The first second (since 1970 UTC) at which it no longer counts."""
     price: int
-    """What it is worth, in whole stamps (cents)."""
+    """What it is worth, in stamps (cents)."""
     recipient_hash: bytes
     domain_hash: bytes
     signed_names: tuple[bytes, ...]
@@ -39,22 +39,22 @@ class Stamp:
     licence: Licence
     signature: bytes
     salt: bytes | None
-    """16 random bytes that stay with the letter; None in what an office is given."""
+    """16 random bytes that stay with the letter; None in a stamp that came from a gate to an office."""
     tags: tuple[Tag, ...]
-    """As they stand, unknown ones included: they are signed too."""
+    """All tags in their order, also unknown ones: they are signed too."""
 
     @property
     def expiry_day(self) -> int:
-        """The UTC day it expires on, days since 1970-01-01."""
+        """The UTC day on which it expires, days since 1970-01-01."""
         return self.expires_at // 86_400
 
     @property
     def signed_bytes(self) -> bytes:
-        """What the sender signed, under `CONTEXT_STAMP`: every tag but signature and salt, in canonical form."""
+        """What the sender signed, under `CONTEXT_STAMP`: all tags except signature and salt, in canonical form."""
         return format_tag_list(self.tags[: -1 if self.salt is None else -2])
 
     def field(self) -> bytes:
-        """The whole header field, folded, with its CRLF."""
+        """The whole header field, folded, with its last CRLF."""
         return fold_field(STAMP_FIELD, self.tags)
 
     def value(self) -> bytes:
@@ -62,7 +62,7 @@ class Stamp:
         return format_tag_list(self.tags)
 
     def for_office(self) -> bytes:
-        """The canonical text without the salt: an office must not be able to try recipients."""
+        """The canonical text without the salt: with the salt, an office could find the recipient by trying names."""
         return format_tag_list(self.tags if self.salt is None else self.tags[:-1])
 
 
@@ -106,12 +106,12 @@ def _parse(value: bytes) -> Stamp:
 
 @lru_cache(maxsize=_LICENCES_REMEMBERED)
 def _read_licence(encoded: bytes) -> Licence:
-    """The same one comes with every stamp of its sender."""
+    """Read a licence. The results are cached: a sender's licence comes with each of his stamps."""
     return parse_licence(decode_base64(encoded))
 
 
 def _check_order(names: list[str], values: dict[str, bytes]) -> None:
-    """Version first, the known tags in their order, signature and salt last (STAMP.md 3.3)."""
+    """Check that the version is first, the known tags are in order, and signature and salt are last (STAMP.md 3.3)."""
     if names[:1] != ["v"]:
         raise MalformedStamp("a stamp begins with its version")
     if values["v"] != b"1":

@@ -1,6 +1,6 @@
-"""A structured field's value taken apart (RFC 5322 section 3.2), in time that grows with its length, whoever wrote it.
+"""Split the value of a structured header field into tokens (RFC 5322 section 3.2), in linear time.
 
-What is joined again is the value, octet for octet: nothing is dropped, and what follows no grammar is text.
+The tokens, joined again, are the value, octet for octet. Nothing is dropped; what follows no grammar is text.
 """
 
 import re
@@ -14,23 +14,23 @@ _TOKEN = re.compile(
     rb'|(?P<space>[ \t]+)|(?P<mark>[,:;])|(?P<open>\()|(?P<text>(?:\\.|[^ \t"<\[,:;(\\])+|.)',
     re.DOTALL,
 )
-# A quoted text that never ends takes all the rest, a last backslash too: else each quote would be tried to the end.
+# A quoted text that never ends takes all the rest, also a last backslash: otherwise each quote would be tried again.
 _IN_COMMENT = re.compile(rb"\\.|[()]|[^\\()]+|.", re.DOTALL)
-"""Quotes and brackets mean nothing there."""
+"""A piece of a comment; quotes and angle brackets mean nothing inside one."""
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 
 
 class Token(NamedTuple):
-    """A piece of a value as it stands there."""
+    """A piece of a value, exactly as it is written there."""
 
     kind: Kind
-    """`mark` is a comma, colon or semicolon; `angle` has its brackets, `quoted` its quotes, `comment` its parentheses,
-    and those within it."""
+    """`mark` is a comma, colon or semicolon. `angle` includes its brackets, `quoted` its quotes, and `comment` its
+    parentheses and the comments inside it."""
     raw: bytes
 
 
 def tokens(value: bytes) -> Iterator[Token]:
-    """The tokens of an unfolded value. A parenthesis that is never closed begins no comment: it is text."""
+    """The tokens of an unfolded value. A parenthesis that is never closed does not begin a comment: it is text."""
     at = 0
     may_comment = True
     while found := _TOKEN.match(value, at):
@@ -45,7 +45,7 @@ def tokens(value: bytes) -> Iterator[Token]:
 
 
 def segments(value: bytes) -> Iterator[tuple[list[Token], bytes]]:
-    """What stands between commas, colons and semicolons, and which of them ends it; the last is ended by none."""
+    """Split at commas, colons and semicolons; yields each segment's tokens and the mark behind it (b"" at the end)."""
     between: list[Token] = []
     for token in tokens(value):
         if token.kind == "mark":
@@ -57,12 +57,12 @@ def segments(value: bytes) -> Iterator[tuple[list[Token], bytes]]:
 
 
 def joined(pieces: Iterable[Token]) -> bytes:
-    """The tokens as they stood."""
+    """The tokens joined to the octets they were read from."""
     return b"".join(token.raw for token in pieces)
 
 
 def unquoted(raw: bytes) -> bytes:
-    """What a quoted text says; any other text without its backslashes."""
+    """The content of a quoted text, without quotes and backslashes; another text just without its backslashes."""
     return _QUOTED_PAIR.sub(rb"\1", raw[1:].removesuffix(b'"') if raw.startswith(b'"') else raw)
 
 

@@ -1,4 +1,4 @@
-"""Tag lists of RFC 6376 section 3.2, read strictly and written in one way (STAMP.md 2.3)."""
+"""Tag lists as in RFC 6376 section 3.2, but read strictly and written in one way only (STAMP.md 2.3)."""
 
 import re
 from collections.abc import Sequence
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from pennyred.postage.errors import Malformed
 
 LIST_BYTES_MAX = 4096
-"""As received, white space included; a stamp has about 900."""
+"""The longest list that is read, with its white space; a stamp has about 900 bytes."""
 TAGS_MAX = 40
 
 _TAG = re.compile(rb"([A-Za-z][A-Za-z0-9_]{0,31})=([!-:<-~]*);")
 _LINE_OCTETS = 78
-"""RFC 5322 section 2.1.1: lines should be no longer, CRLF not counted."""
+"""The length at which lines are folded, CRLF not counted (RFC 5322 section 2.1.1)."""
 
 Tag = tuple[str, bytes]
 """A tag's name, case-sensitive, and its value without any white space."""
 
 
 def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: int = TAGS_MAX) -> list[Tag]:
-    """The tags in their order, white space and folding taken out; raises `Malformed`, for a duplicate too."""
+    """The tags in their order, without white space and folding. Raises `Malformed`, also if a tag occurs twice."""
     if len(value) > bytes_max:
         raise Malformed(f"tag list of more than {bytes_max} bytes")
     unfolded = value.replace(b"\r\n ", b"").replace(b"\r\n\t", b"")
@@ -28,7 +28,7 @@ def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: i
     if text.count(b";") > tags_max:
         raise Malformed(f"more than {tags_max} tags")
     tags = [(name.decode(), tag) for name, tag in _TAG.findall(text)]
-    # Found one behind the other, they must leave nothing out.
+    # `findall` skips what it cannot read; if the lengths add up, nothing was skipped.
     if sum([len(name) + len(tag) + 2 for name, tag in tags]) != len(text):
         raise Malformed("not a tag list")
     if len(dict(tags)) != len(tags):
@@ -37,12 +37,15 @@ def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: i
 
 
 def format_tag_list(tags: Sequence[Tag]) -> bytes:
-    """The canonical text: every tag with a semicolon, no white space."""
+    """The canonical text: each tag followed by a semicolon, without white space."""
     return b"".join([b"%s=%s;" % (name.encode(), value) for name, value in tags])
 
 
 def fold_field(name: bytes, tags: Sequence[Tag]) -> bytes:
-    """A whole header field, folded between tags, and inside values too long for a line, to 78 octets; CRLF included."""
+    """A whole header field in lines of at most 78 octets, with its last CRLF.
+
+    It is folded between tags, and inside a value only where the value is too long for a line.
+    """
     lines: list[bytes] = []
     line = name + b":"
     for index, (tag, value) in enumerate(tags, 1):

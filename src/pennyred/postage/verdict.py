@@ -1,4 +1,4 @@
-"""Whether a stamp counts for a letter, as far as can be told without a ledger (STAMP.md 8). Cheapest check first."""
+"""Decide whether a stamp counts for a letter, as far as possible without a ledger (STAMP.md 8), cheap checks first."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, verify
 from pennyred.postage.stamp import Stamp, parse_stamp
 
 CLOCK_SKEW_SECONDS = 600
-"""By so much a sender's clock may be ahead of ours."""
+"""How far a sender's clock may be ahead of ours."""
 
 _BY_SETTINGS = (Reason.UNDERPAID, Reason.ISSUER_NOT_ACCEPTED, Reason.BAD_LICENCE)
 
@@ -24,18 +24,18 @@ Keys = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a stamp is worth to a recipient: STAMPED, STAMPED_MODIFIED, or the first reason why nothing."""
+    """Whether a stamp counts for a recipient: STAMPED, STAMPED_MODIFIED, or the first reason why it does not."""
 
     reason: Reason
     stamp: Stamp | None = None
-    """None where it does not even parse."""
+    """None if the stamp does not parse."""
     detail: str = ""
 
 
 class LicenceCache:
-    """The licences whose signature was verified lately, so that each stamp costs one signature check and not two.
+    """Remembers the licences that were verified lately, so that a stamp costs one signature check and not two.
 
-    Only those that hold are remembered: nobody can push them out with forgeries. For one thread.
+    Only licences that hold are remembered, so forgeries cannot push them out. For use by one thread.
     """
 
     def __init__(self, size_max: int = 10_000) -> None:
@@ -43,11 +43,11 @@ class LicenceCache:
         self._verified: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
 
     def knows(self, licence: Licence, office_key: bytes) -> bool:
-        """Whether the signature was found to hold lately; verifies nothing."""
+        """Whether the licence is remembered as one that holds under this key; verifies nothing."""
         return (licence.encoded, office_key) in self._verified
 
     def holds(self, licence: Licence, office_key: bytes) -> bool:
-        """Whether the office's signature on the licence holds."""
+        """Whether the office's signature on the licence holds under this key; the answer yes is remembered."""
         known = (licence.encoded, office_key)
         if known in self._verified:
             self._verified.move_to_end(known)
@@ -73,7 +73,7 @@ def judge_stamp(
     licences: LicenceCache,
     strict_body: bool = False,
 ) -> Verdict:
-    """Judge the value of one stamp field, as `judge_parsed` does; `recipients`: the envelope's and its aliases."""
+    """Parse the value of one stamp field and judge it as `judge_parsed` does; a `Verdict` also if it does not parse."""
     try:
         stamp = parse_stamp(value)
     except MalformedStamp as error:
@@ -107,7 +107,8 @@ def judge_parsed(
 ) -> Verdict:
     """Judge one stamp; the order of the checks is the precedence of the reasons.
 
-    Only EXPIRED comes last of all: everything else holds then, and an office may know that the stamp paid this letter.
+    `recipients` are the envelope recipient and its aliases, `header_hash` and `body_hash` the received letter's.
+    EXPIRED comes last of all: everything else holds then, and the office may know that the stamp paid for this letter.
     """
     reason = (
         _acceptance(stamp, issuers, price, now)
@@ -132,28 +133,28 @@ def is_bound(
     issuers: Mapping[str, Keys],
     retired: Collection[str] = (),
 ) -> bool:
-    """Whether a stamp that was judged due was made for this very letter and recipient all the same.
+    """Whether a stamp that was judged due was nevertheless made for this letter and recipient.
 
-    Then only what the gate's own settings and keys say now speaks against it: the price, the offices it accepts, their
-    keys, the rule for altered bodies. They may have been others when the letter came first, so its office is asked
-    whether it was paid for then (`Hold.flaw`), if it is signed as well (`is_signed`). `retired` are offices that are
-    not accepted and can still be asked. Costs no check of a signature.
+    Then only the gate's present settings and keys speak against it: the price, the accepted offices, their keys, the
+    rule for altered bodies. These may have been different when the letter first came. So if the stamp is also signed
+    (`is_signed`), its office is asked whether the letter was paid then (`Hold.flaw`). `retired` are offices that are no
+    longer accepted but can still be asked. No signature is checked here.
     """
     stamp = verdict.stamp
-    if verdict.reason is Reason.ALTERED_BODY:  # which comes after all else
+    if verdict.reason is Reason.ALTERED_BODY:  # all other checks come before this one
         return True
     if stamp is None or verdict.reason not in _BY_SETTINGS or not _is_own_licence(stamp):
         return False
     keys = issuers.get(stamp.issuer)
     if keys is None and stamp.issuer not in retired:
         return False
-    if verdict.reason is Reason.BAD_LICENCE and stamp.licence.selector in (keys or {}):  # the key says that it is none
+    if verdict.reason is Reason.BAD_LICENCE and stamp.licence.selector in (keys or {}):  # the key did not sign
         return False
     return _address(stamp, recipients) is None and _header(stamp, header, header_hash) is None
 
 
 def is_signed(stamp: Stamp, *, issuers: Mapping[str, Keys], licences: LicenceCache) -> bool:
-    """Whether the signature holds under the licence, and the licence under its office's key where that is known."""
+    """Whether the licence's key signed the stamp, and the office's key, if it is known, signed the licence."""
     keys = issuers.get(stamp.issuer, {})
     is_licensed = stamp.licence.selector not in keys or _licence(stamp, keys, licences) is None
     return is_licensed and _signature(stamp) is None
@@ -162,10 +163,10 @@ def is_signed(stamp: Stamp, *, issuers: Mapping[str, Keys], licences: LicenceCac
 def check_for_office(
     stamp: Stamp, *, issuer: str, keys: Keys, now: int, domain: str, licences: LicenceCache | None = None
 ) -> Reason | None:
-    """An office's own check of a stamp a gate presents for a recipient's domain; None where it holds (STAMP.md 8.5).
+    """An office's own check of a stamp that a gate presents for a domain; None if it holds (STAMP.md 8.5).
 
-    The gate's word is not needed for any of it: issuer, domain hash, times, licence and signature. EXPIRED comes last:
-    everything else holds then, and the ledger may know that the stamp was settled for this letter before.
+    It does not rely on the gate: issuer, domain hash, times, licence and signature are all checked again. EXPIRED comes
+    last: everything else holds then, and the ledger may know that the stamp was settled for this letter before.
     """
     if stamp.issuer != issuer:
         return Reason.ISSUER_NOT_ACCEPTED
@@ -180,9 +181,9 @@ def check_for_office(
 
 
 def check_flawed(stamp: Stamp, flaw: Reason, *, issuer: str, domain: str) -> Reason:
-    """What stands in the place of `check_for_office` where a gate itself says what is wrong.
+    """Takes the place of `check_for_office` where the gate itself says what is wrong (`flaw`).
 
-    Nothing is verified: such a stamp is never held, and whether it has paid this letter only the ledger knows.
+    No signature is verified: such a stamp is never held, and only the ledger knows whether it has paid this letter.
     """
     is_ours = stamp.issuer == issuer and stamp.domain_hash == domain_hash(stamp.serial, domain)
     return flaw if is_ours else Reason.WRONG_RECEIVER
@@ -215,7 +216,7 @@ def _licence(stamp: Stamp, keys: Keys, licences: LicenceCache) -> Reason | None:
 
 
 def _is_own_licence(stamp: Stamp) -> bool:
-    """Whether the licence, if it is one, is for this stamp."""
+    """Whether the licence is for the stamp's issuer, account and time; its signature is not checked."""
     licence = stamp.licence
     return (
         licence.issuer == stamp.issuer

@@ -1,11 +1,11 @@
-"""What a sender runs: stamps on a letter, and the account that pays for them.
+"""What a sender runs: it puts stamps on a letter, and manages the account that pays for them.
 
 ::
 
-    parsedletter  a letter parsed once, for all steps that follow
-    franking      a copy for each domain, a stamp for each recipient; stamps_borne: those it has already
-    travel        a letter made fit to travel before it is stamped
-    submitting    copies sent to a mail server
-    wallet        the account's key and licence
-    client        the office, asked over HTTP
+    parsedletter  a letter parsed once, for all later steps
+    franking      makes a copy for each domain, a stamp for each recipient; stamps_borne: the stamps it has already
+    travel        makes a letter safe to travel, before it is stamped
+    submitting    sends the copies to a mail server
+    wallet        keeps the account's key and licence
+    client        asks the office over HTTP
 """

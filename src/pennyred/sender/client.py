@@ -1,4 +1,4 @@
-"""A sender's side of the office's HTTP API."""
+"""The client of the office's HTTP API for senders."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from pennyred.postage.signing import SigningKey
 TIMEOUT_SECONDS = 20
 ANSWER_BYTES_MAX = 16 * 2**20
 PAGES_MAX = 10_000
-"""Of a statement, a thousand entries each."""
+"""How many pages of a statement are read, a thousand entries each."""
 
 T = TypeVar("T")
 
 
 class OfficeRefused(PennyRedError):  # noqa: N818 - a refusal, with its name
-    """The office says no; `reason` is its name for why."""
+    """The office refused; `reason` is the name it gave for why."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -34,7 +34,7 @@ class OfficeRefused(PennyRedError):  # noqa: N818 - a refusal, with its name
 
 @dataclass(frozen=True, slots=True)
 class IssuerInfo:
-    """Which office it is."""
+    """What an office says of itself: its domain, its public keys by selector, and its price in stamps."""
 
     issuer: str
     keys: dict[str, bytes]
@@ -42,9 +42,9 @@ class IssuerInfo:
 
 
 class OfficeClient:
-    """Asks one office, as the owner of `key`; use as an asynchronous context manager.
+    """Asks one office as the owner of `key`; an asynchronous context manager.
 
-    Every method raises `Unavailable` where the office does not answer and `OfficeRefused` where it says no.
+    Every method raises `Unavailable` if the office does not answer, and `OfficeRefused` if it refuses.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class OfficeClient:
         random_bytes: Callable[[int], bytes],
         allow_http: bool = False,
     ) -> None:
-        """`url` is https, or http on this machine; raises `Malformed` for any other, unless the settings allow it."""
+        """`url` must be https, or http to this machine; raises `Malformed` for others. `allow_http` allows any http."""
         self._url = _checked(url, allow_http=allow_http)
         self._key = key
         self._clock = clock
@@ -73,7 +73,7 @@ class OfficeClient:
             await self._session.close()
 
     async def info(self) -> IssuerInfo:
-        """Which office this is, its keys and price."""
+        """Ask which office this is, for its keys and its price."""
         said = await self._ask("GET", "/.well-known/pennyred", messages.Issuer, is_signed=False)
         self._issuer = said.issuer
         try:
@@ -83,13 +83,13 @@ class OfficeClient:
         return IssuerInfo(said.issuer, keys, said.price)
 
     async def open_account(self, address: str) -> messages.Opened:
-        """Open an account for the key; the one it has, where it has one."""
+        """Open an account for the key and this mail address. If the key has an account already, that is the answer."""
         key = self._own_key()
         body = messages.OpenRequest(address, encode_base64(key.public).decode())
         return await self._ask("POST", "/v1/accounts", messages.Opened, body)
 
     async def account(self) -> messages.AccountView:
-        """What the account has."""
+        """Ask for the account's state: balance, cap and the like."""
         return await self._ask("GET", "/v1/accounts/me", messages.AccountView)
 
     async def entries(self) -> list[messages.EntryView]:
@@ -105,16 +105,16 @@ class OfficeClient:
         raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: a statement without end")
 
     async def renew_licence(self) -> bytes:
-        """A fresh licence's canonical text."""
+        """Ask for a fresh licence; returns its canonical text."""
         return (await self._ask("POST", "/v1/accounts/me/licence", messages.LicenceView)).licence.encode()
 
     async def redeem_voucher(self, code: str, stamps: int) -> messages.Purchase:
-        """Buy postage with a voucher; repeating it is harmless."""
+        """Buy stamps with a voucher. It may be repeated without harm."""
         body = messages.PurchaseRequest("voucher", code, stamps)
         return await self._ask("POST", "/v1/purchases", messages.Purchase, body)
 
     async def receipts(self, stamps: Sequence[tuple[int, bytes]]) -> list[str]:
-        """What stamps of the account, each by expiry day and serial, were used for; empty where there is no receipt."""
+        """The receipts of the account's stamps (expiry day, serial), in the same order; "" where there is none."""
         found: list[str] = []
         for start in range(0, len(stamps), messages.RECEIPTS_MAX):
             some = stamps[start : start + messages.RECEIPTS_MAX]
@@ -180,7 +180,7 @@ def _checked(url: str, *, allow_http: bool) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
-        (parts.hostname or "").encode("idna")  # as the socket will: an empty label, or one too long, is no name
+        (parts.hostname or "").encode("idna")  # as the socket will do; it fails for an empty or too long label
     except ValueError as error:
         raise Malformed(expected) from error
     is_plain = not (parts.query or parts.fragment or parts.username or parts.password or port == 0)

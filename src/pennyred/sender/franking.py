@@ -1,7 +1,7 @@
 """Frank a letter: find its recipients, make one copy for each domain, put a stamp for each recipient on top.
 
-Whoever holds a letter can confirm a guess of its stamps' recipients, so a copy holds the stamps of its own domain only,
-and a Bcc recipient gets a copy alone.
+Whoever holds a letter can guess a recipient and check the guess against its stamps. So a copy holds only the stamps for
+its own domain, and each Bcc recipient gets a separate copy.
 """
 
 import itertools
@@ -23,22 +23,22 @@ from pennyred.sender.stamps_borne import paid_already, without_others
 from pennyred.sender.travel.addressforms import settled_field
 
 RECIPIENTS_MAX = 1000
-"""Of one letter; each costs a stamp."""
+"""How many recipients one letter may have; each costs a stamp."""
 FIELD_BYTES_MAX = 200_000
-"""Of all address fields of one name."""
+"""How long all address fields with the same name may be together."""
 BLIND = (b"bcc", b"resent-bcc")
-"""Fields that no copy of a letter may have."""
+"""Fields that are removed from every copy of a letter."""
 _SEALS = (STAMP_FIELD.lower(), b"dkim-signature")
-"""Whoever has signed a letter's header has had the last word on how it is spelt."""
+"""Signatures over a header: with one of these fields, the header's spelling is not changed any more."""
 _NEVER_EMPTY = (b"date", b"message-id")
-"""Servers take empty ones away, and add some where there is none."""
+"""Fields that servers add where they are missing; empty ones they remove."""
 _OF_ADDRESSES = (b"from", b"to", b"cc")
-"""Fields that a stamp is bound to and servers spell in their own way."""
+"""Fields that a stamp is bound to and that servers may write in another spelling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """Whom a letter names: each once, by its canonical form."""
+    """The recipients that a letter names, each once; two spellings with the same canonical form are one."""
 
     visible: tuple[str, ...]
     bcc: tuple[str, ...]
@@ -46,7 +46,7 @@ class Recipients:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One copy of a letter, with those who get it."""
+    """One copy of a letter, and the recipients who get it."""
 
     recipients: tuple[str, ...]
     parsed: ParsedLetter
@@ -58,14 +58,17 @@ class Copy:
 
 
 def recipients_of(letter: bytes | ParsedLetter) -> Recipients:
-    """Read To, Cc and Bcc (Resent-Bcc too); raises `MalformedAddress` for an address that is none, or for too many."""
+    """Read To, Cc, Bcc and Resent-Bcc. Raises `MalformedAddress` for something that is no address, or for too many."""
     header = parse_letter(letter).header
     visible = distinct([*_addresses(header, b"to"), *_addresses(header, b"cc")])
     return apart(visible, itertools.chain(visible, *(_addresses(header, key) for key in BLIND)))
 
 
 def apart(visible: Sequence[str], addresses: Iterable[str]) -> Recipients:
-    """The addresses, each once, told apart: those that the letter names for all to see, and the others, as if Bcc."""
+    """Sort addresses, each once: those that are among the `visible` ones of the letter, and the others, as Bcc.
+
+    Raises `MalformedAddress` for an address that is none, or for more than `RECIPIENTS_MAX`.
+    """
     known = {canonical_recipient(address) for address in visible}
     once = distinct(addresses)
     if len(once) > RECIPIENTS_MAX:
@@ -75,7 +78,7 @@ def apart(visible: Sequence[str], addresses: Iterable[str]) -> Recipients:
 
 
 def distinct(addresses: Iterable[str]) -> list[str]:
-    """The addresses, each once: the same mailbox in another spelling is the same."""
+    """The addresses without repetitions; two spellings with the same canonical form are one."""
     once: dict[Recipient, str] = {}
     for address in addresses:
         once.setdefault(canonical_recipient(address), address)
@@ -85,12 +88,12 @@ def distinct(addresses: Iterable[str]) -> list[str]:
 def completed(
     letter: AnyLetter, *, now: int, message_id: str, domain: str = "", say: Callable[[str], None] = lambda _: None
 ) -> AnyLetter:
-    """The letter with what servers on its way would put into the header that a stamp is bound to (RFC 6409 section 8).
+    """Add now what servers would add later to the header fields that a stamp is bound to (RFC 6409 section 8).
 
-    Date and Message-ID are added on top where they are missing or empty; and unless it is signed, or stamped already, a
-    To that names nobody where there is neither To nor Cc, `domain` to an address without one (without it, that of
-    `message_id`), and the spelling of addresses that servers would give them: see `addressforms`. `say` is told what is
-    guessed. Raises `MalformedAddress`.
+    Date and Message-ID are added on top if they are missing or empty. Unless the letter is signed or stamped already,
+    it also gets a To that names nobody, if it has neither To nor Cc; `domain` (or else the domain of `message_id`) for
+    addresses without one; and addresses in the spelling that servers use, see `addressforms`. `now` is seconds since
+    1970 UTC. `say` is called with a sentence for each guess. Raises `MalformedAddress`.
     """
     parsed = parse_letter(letter)
     header = parsed.header
@@ -113,16 +116,16 @@ def completed(
 
 
 def without_blind(letter: AnyLetter) -> AnyLetter:
-    """The letter without its Bcc fields: nobody who gets it is to learn who else does."""
+    """The letter without its Bcc fields, so that no recipient learns who else gets it."""
     parsed = parse_letter(letter)
     kept = b"".join(field.raw for field in parsed.header.fields if field.key not in BLIND)
     return as_given(letter, parsed.with_header(kept))
 
 
 def make_copies(letter: bytes | ParsedLetter, visible: Sequence[str], bcc: Sequence[str] = ()) -> list[Copy]:
-    """One copy for each recipient domain and one for each Bcc recipient; none has a Bcc field or another's stamps.
+    """One copy for each recipient domain and one for each Bcc recipient, without Bcc fields and stamps for others.
 
-    Whoever is in both gets the visible copy only: two would be paid twice.
+    An address in both lists gets the visible copy only: two copies would be paid twice.
     """
     parsed = parse_letter(letter)
     found = apart(visible, [*visible, *bcc])
@@ -145,10 +148,11 @@ def stamp_letter(
     price: int = 1,
     lifetime_seconds: int = LIFETIME_SECONDS_MAX,
 ) -> AnyLetter:
-    """The letter with one stamp for each distinct recipient on top, above any signature; the rest byte for byte.
+    """Put one stamp for each distinct recipient on top of the letter, above any signature; the rest is not changed.
 
-    A recipient for whom this account has stamped this very letter gets no second stamp: that would pay twice. Raises
-    `MalformedLetter` where it has not exactly one From, and `MalformedAddress`.
+    A recipient for whom this account has already stamped this letter gets no second stamp: that would pay twice. `now`
+    is seconds since 1970 UTC, `price` in stamps. Raises `MalformedLetter` if the letter cannot be stamped, for example
+    without exactly one From, and `MalformedAddress`.
     """
     parsed, canonical = parse_letter(letter), _canonical(recipients)
     paid = paid_already(parsed, canonical, licence, now=now, price=price)
@@ -178,7 +182,7 @@ def _canonical(recipients: Sequence[str]) -> list[Recipient]:
 
 
 def _addresses(header: HeaderSection, key: bytes) -> list[str]:
-    """The addresses of the fields of one name, in order, out of groups too; raises `MalformedAddress`."""
+    """All addresses in the fields of one name, in order, also those inside groups; raises `MalformedAddress`."""
     fields = header.named(key)
     if sum(len(field.raw) for field in fields) > FIELD_BYTES_MAX:
         raise MalformedAddress(f"the {key.decode().capitalize()} field has more than {FIELD_BYTES_MAX:,} bytes")

@@ -1,7 +1,7 @@
-"""The stamps a letter bears already: so that sending it again does not pay again, and no copy shows another's stamp.
+"""The stamps that a letter has already: sending it again must not pay again, and no copy may show others' stamps.
 
-A stamp pays for its letter once, however often that is sent: the gate knows it and does not charge it again. A second
-stamp on the same letter would be a second payment and a second delivery.
+A stamp pays for its letter once, however often the letter is sent: the gate recognises it and does not charge again. A
+second stamp on the same letter would be a second payment and a second delivery.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from pennyred.postage.stamp import Stamp, parse_stamp
 from pennyred.sender.parsedletter import ParsedLetter
 
 LIFE_LEFT_SECONDS = 3600
-"""A stamp with less than this to live is not worth sending."""
+"""How long a stamp must still be valid to be used again."""
 
 
 def paid_already(
@@ -28,7 +28,10 @@ def paid_already(
     now: int,
     price: int,
 ) -> set[Recipient]:
-    """The recipients for whom the letter bears a stamp that this account has made for it as it is, still good."""
+    """The recipients for whom the letter has a stamp of this account that matches the letter as it is and still counts.
+
+    `now` is seconds since 1970 UTC, `price` in stamps.
+    """
     header = letter.header
     if not header.named(STAMP_FIELD.lower()):
         return set()
@@ -49,7 +52,7 @@ def paid_already(
 
 
 def without_others(fields: Iterable[Field], recipients: Sequence[Recipient]) -> bytes:
-    """The fields, less the stamps made out to anybody but these recipients."""
+    """The fields joined, without the stamps made out to others than these recipients."""
     return b"".join(field.raw for field in fields if not _is_for_others(field, recipients))
 
 

@@ -1,7 +1,7 @@
-"""Send copies of a letter to one mail server, as a sender's command does; each answer is kept as it was said.
+"""Send copies of a letter to one mail server; each answer is kept word for word.
 
-What the server offers is known before a letter is made safe and stamped: enter the session, look, then send. Uses the
-standard library's client: one connection, a few letters, nobody to share the loop with.
+Enter the session first, see what the server offers, then make the letter safe, stamp it and send it. This uses the
+standard library's client, which blocks: a command has one connection and a few letters, and nothing else to do.
 """
 
 import re
@@ -23,11 +23,11 @@ from pennyred.postage.stamp import PRICE_MAX
 
 CONNECT_SECONDS = 30.0
 ADDRESSES_MAX = 8
-"""Of a name, tried one after the other."""
+"""How many addresses of a host name are tried, one after the other."""
 TIMEOUT_SECONDS = 900.0
-"""A server may take ten minutes for the final dot (RFC 5321 section 4.5.3.2.6)."""
+"""How long to wait for an answer: a server may take ten minutes after the final dot (RFC 5321 section 4.5.3.2.6)."""
 SAID_NOTHING = 0
-"""The code of a copy about which the server said nothing: the connection failed."""
+"""The code of a copy that got no answer, because the connection failed or the copy was not sent."""
 REPLY_CHARACTERS_MAX = 10_000
 _PARAMETERS_CHARACTERS_MAX = 5000
 _ISSUERS_MAX = 100
@@ -36,50 +36,50 @@ _REASON = re.compile(r"\(([a-z-]{3,40})\)")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What the server said of one copy."""
+    """The server's answer to one copy."""
 
     recipients: tuple[str, ...]
     code: int
-    """Three digits, or `SAID_NOTHING`."""
+    """The reply code of three digits, or `SAID_NOTHING`."""
     reply: str
     reason: str
-    """The name in brackets at the end, where it is one of Penny Red's; else empty."""
+    """The name of a `Reason` in brackets at the end of the reply; empty if there is none."""
 
     @property
     def is_accepted(self) -> bool:
-        """Whether the server has taken it."""
+        """Whether the server has accepted the copy."""
         return self.code // 100 == 2
 
     @property
     def is_temporary(self) -> bool:
-        """Whether trying later may help."""
+        """Whether it may help to try again later."""
         return self.code // 100 == 4 or self.reason == Reason.UPSTREAM_UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
 class Postage:
-    """What a server's EHLO asks for: `XPOSTAGE <price> <issuer>...`."""
+    """The postage that a server asks for in its EHLO reply: `XPOSTAGE <price> <issuer>...`."""
 
     price: int
-    """Stamps for each recipient, at least 1."""
+    """How many stamps for each recipient, at least 1."""
     issuers: tuple[str, ...]
-    """Whose stamps count, in canonical form; none where it does not say."""
+    """The offices whose stamps count, as canonical domains; empty if the server does not name any."""
 
 
 class Submission:
-    """A session with one server; a context manager. Entering raises `Unavailable` where it cannot be reached.
+    """A session with one server; a context manager. Entering it raises `Unavailable` if the server cannot be reached.
 
-    Raises `MalformedAddress` where `host` cannot be a name.
+    Raises `MalformedAddress` if `host` cannot be a host name.
     """
 
     def __init__(self, host: str, port: int, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         self.host = host
-        self._host = host.removesuffix(".")  # as DNS tools print names; no certificate has it (RFC 6066 section 3)
+        self._host = host.removesuffix(".")  # DNS tools print a last dot; certificates have none (RFC 6066 section 3)
         self._port = port
         self._connect_seconds = connect_seconds
         self._smtp: smtplib.SMTP | None = None
         try:
-            host.encode("idna")  # as the socket will: an empty label, or one too long, is no name
+            host.encode("idna")  # as the socket will do; it fails for an empty or too long label
         except UnicodeError as error:
             raise MalformedAddress(f"{host!r} is not the name of a server") from error
 
@@ -102,18 +102,18 @@ class Submission:
 
     @property
     def takes_utf8(self) -> bool:
-        """Whether it offers SMTPUTF8: headers and addresses in UTF-8 (RFC 6531)."""
+        """Whether the server offers SMTPUTF8: headers and addresses in UTF-8 (RFC 6531)."""
         return self._connected().has_extn("smtputf8")
 
     @property
     def postage(self) -> Postage | None:
-        """What it asks for; None where it asks for nothing, or nobody could read it."""
+        """The postage that the server asks for; None if it asks for none, or in a form that cannot be read."""
         return read_postage(self._connected().esmtp_features.get("xpostage", ""))
 
     def send(self, sender: str, recipients: Sequence[str], letter: bytes) -> Sent:
-        """Send one copy, to all of its recipients or to none; what the server said, whatever it was.
+        """Send one copy, to all of its recipients or to none, and return what the server said.
 
-        Never raises: a connection that breaks concerns this copy, and the next one gets a new one.
+        It never raises: if the connection breaks, that is this copy's result, and the next copy gets a new connection.
         """
         try:
             code, text = self._transaction(self._connected(), sender, recipients, letter)
@@ -134,7 +134,7 @@ class Submission:
         return self._smtp
 
     def _connect(self) -> smtplib.SMTP:
-        """At the first of the name's addresses that lets us in (RFC 5321 section 5.1); raises what the first said."""
+        """Connect to the first address of the name that works (RFC 5321 section 5.1); raises the first one's error."""
         first: Exception | None = None
         for place in addresses_of(self._host, self._port):
             try:
@@ -144,7 +144,7 @@ class Submission:
         raise first or OSError("the name has no address")
 
     def _connect_at(self, place: str) -> smtplib.SMTP:
-        # Given to the constructor and not to `connect`, the host is the name its certificate is verified for.
+        # The host must be given to the constructor, not to `connect`: its certificate is verified for that name.
         smtp = _Client(place, self._host, self._port, self._connect_seconds)
         try:
             smtp.ehlo_or_helo_if_needed()
@@ -166,7 +166,7 @@ class Submission:
     def _transaction(
         self, smtp: smtplib.SMTP, sender: str, recipients: Sequence[str], letter: bytes
     ) -> tuple[int, bytes]:
-        """MAIL, RCPT, DATA, up to the first answer that is no yes."""
+        """Send MAIL, RCPT and DATA, and stop at the first answer that is not 2xx; returns the last answer."""
         utf8 = smtp.has_extn("smtputf8")
         people = [_spelt(address, utf8=utf8) for address in recipients]
         origin = _spelt(sender, utf8=utf8)
@@ -174,7 +174,7 @@ class Submission:
         options = [f"SIZE={len(letter)}"] if smtp.has_extn("size") else []
         options += ["BODY=8BITMIME"] if smtp.has_extn("8bitmime") and not letter.isascii() else []
         options += ["SMTPUTF8"] if utf8 and not (origin + "".join(people) + header.decode("latin-1")).isascii() else []
-        # Not the library's `mail` and `rcpt`: they read an address in their own way and may send another one.
+        # Not the library's `mail` and `rcpt`: they parse the address and may send a different one.
         smtp.command_encoding = "utf-8" if "SMTPUTF8" in options else "ascii"
         code, text = smtp.docmd("MAIL", " ".join([f"FROM:<{origin}>", *options]))
         for person in people:
@@ -191,7 +191,7 @@ class Submission:
         return code, text
 
     def _reset(self, smtp: smtplib.SMTP) -> None:
-        """After a no; a server that has said 421 is gone, and its answer is known all the same."""
+        """Send RSET after a refusal. A server that has said 421 closes the connection; its answer is kept."""
         try:
             smtp.rset()
         except (OSError, smtplib.SMTPException):
@@ -210,7 +210,7 @@ class Submission:
 
 
 class _Client(smtplib.SMTP):
-    """The library's, connected to one address of its host."""
+    """The library's client, but connected to one given address of its host."""
 
     def __init__(self, place: str, host: str, port: int, timeout_seconds: float) -> None:
         self._place = place
@@ -227,7 +227,7 @@ def addresses_of(host: str, port: int) -> list[str]:
 
 
 def read_postage(parameters: str) -> Postage | None:
-    """The parameters of XPOSTAGE; what follows a price and cannot be an issuer is passed over."""
+    """Read the parameters of XPOSTAGE; None without a valid price. Names that cannot be an issuer are ignored."""
     price, *names = parameters[:_PARAMETERS_CHARACTERS_MAX].split()[: 1 + _ISSUERS_MAX] or [""]
     if not re.fullmatch(r"[0-9]{1,7}", price) or not 1 <= int(price) <= PRICE_MAX:
         return None
@@ -239,9 +239,9 @@ def read_postage(parameters: str) -> Postage | None:
 
 
 def _spelt(address: str, *, utf8: bool) -> str:
-    """The address as this server takes it; raises `MalformedAddress` where it cannot, or where it is none."""
+    """The address in a form that this server takes; raises `MalformedAddress` if there is none, or for no address."""
     if not address:
-        return ""  # nobody: the sender of a bounce
+        return ""  # the empty sender of a bounce
     canonical_recipient(address)
     if address.isascii():
         return address
@@ -258,13 +258,13 @@ def _reason(reply: str) -> str:
 
 
 def _own_name() -> str:
-    """For EHLO, without asking DNS: a name with a dot, or an address literal (RFC 5321 section 4.1.4)."""
+    """Our name for EHLO, found without DNS: a name with a dot, or an address literal (RFC 5321 section 4.1.4)."""
     name = socket.gethostname()
     return name if "." in name else "[127.0.0.1]"
 
 
 def _tls_context(host: str) -> ssl.SSLContext:
-    """Verified, as what is sent is a stranger's to read otherwise; on this machine there is nobody in between."""
+    """TLS with a verified certificate, else somebody in between could read the letter; unverified on this machine."""
     context = ssl.create_default_context()
     if _is_loopback(host):
         context.check_hostname = False

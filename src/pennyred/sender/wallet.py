@@ -1,4 +1,4 @@
-"""A sender's own: the account's key, licence and office, in a folder that only its owner can read."""
+"""The sender's wallet: the account's key, licence and office, in a folder that only its owner can read."""
 
 import contextlib
 import errno
@@ -26,20 +26,22 @@ FILE_BYTES_MAX = 256 * 1024
 
 
 class NoWallet(Malformed):
-    """There is no account yet."""
+    """The folder holds no account yet."""
 
 
 class DamagedWallet(Malformed):
-    """The files are there and cannot be read as what they should be."""
+    """The wallet's files exist but cannot be read, or do not fit together."""
 
 
 class LostKey(DamagedWallet):
-    """The account is known and its key is not there: it can be had again with a new one, and is never opened anew."""
+    """The account is known, but its key file is missing. The account can be recovered with a new key; no second account
+    may be opened instead.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """One account at one office."""
+    """One account at one office, with its key."""
 
     office: str
     """The office's URL."""
@@ -49,12 +51,12 @@ class Wallet:
     key: SigningKey
     licence: Licence
     office_keys: Mapping[str, bytes]
-    """The office's public keys by selector, as it told them."""
+    """The office's public keys by selector, as the office gave them."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """A wallet without its key."""
+    """A wallet without its key: the content of `wallet.json`."""
 
     office: str
     issuer: str
@@ -64,7 +66,7 @@ class StoredAccount:
     office_keys: Mapping[str, bytes]
 
     def with_key(self, key: SigningKey) -> Wallet:
-        """The whole wallet."""
+        """The whole wallet, made from this account and its key."""
         return Wallet(self.office, self.issuer, self.account, self.address, key, self.licence, self.office_keys)
 
 
@@ -78,7 +80,7 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
-    """`$PENNYRED_HOME`, else the platform's folder for a user's data."""
+    """The wallet's folder: `$PENNYRED_HOME`, else the platform's folder for a user's data."""
     return Path(environment.get("PENNYRED_HOME") or platformdirs.user_data_path("pennyred"))
 
 
@@ -105,13 +107,13 @@ def load_wallet(home: Path) -> Wallet:
 
 
 def recovery(account: StoredAccount) -> str:
-    """The command that gets an account again whose key is gone."""
+    """The command line that recovers an account whose key is lost."""
     address = shlex.quote(account.address)
     return f"pennyred open --office {account.office} --address {address} --account {account.account}"
 
 
 def load_account(home: Path) -> StoredAccount | None:
-    """What is stored besides the key; None where there is nothing. Raises `DamagedWallet`, OSError."""
+    """Read everything but the key; None if nothing is stored. Raises `DamagedWallet`, OSError."""
     try:
         text = _content(home / WALLET_FILE)
     except FileNotFoundError:
@@ -136,7 +138,7 @@ def _require_same_account(stored: _Stored, licence: Licence) -> None:
 
 
 def load_key(home: Path) -> SigningKey | None:
-    """The key alone, where opening an account was begun; raises `DamagedWallet`, OSError."""
+    """Read the key alone; None if there is none. It may be older than the account. Raises `DamagedWallet`, OSError."""
     try:
         return SigningKey.from_pem(_content(home / KEY_FILE))
     except FileNotFoundError:
@@ -149,9 +151,9 @@ def load_key(home: Path) -> SigningKey | None:
 
 
 def save_key(home: Path, key: SigningKey) -> None:
-    """Keep the key before any office hears of it: an account whose key is lost cannot be used.
+    """Store the key, before any office is told of it: an account whose key is lost cannot be used.
 
-    Never over another: raises FileExistsError. Call it within `locked`.
+    It never replaces another key: raises FileExistsError. Call it inside `locked`.
     """
     private.make_folder(home)
     path = home / KEY_FILE
@@ -161,7 +163,7 @@ def save_key(home: Path, key: SigningKey) -> None:
 
 
 def save_wallet(home: Path, wallet: Wallet) -> None:
-    """Write everything but the key, which `save_key` has written; never over another account (`DamagedWallet`)."""
+    """Store everything but the key (see `save_key`). Raises `DamagedWallet` rather than replace another account."""
     private.make_folder(home)
     there = load_account(home)
     if there is not None and there.account != wallet.account:
@@ -178,7 +180,9 @@ def save_wallet(home: Path, wallet: Wallet) -> None:
 
 
 def keep_renewed(home: Path, wallet: Wallet) -> None:
-    """Store a fresh licence, unless the wallet has another key or account by now; best effort, as it can be fetched."""
+    """Store a fresh licence, unless the wallet now has another key or account. Errors are ignored: a licence can be
+    fetched again.
+    """
     with contextlib.suppress(OSError, DamagedWallet), locked(home):
         there = load_account(home)
         if there is not None and there.licence.public_key == wallet.key.public:
@@ -187,14 +191,14 @@ def keep_renewed(home: Path, wallet: Wallet) -> None:
 
 @contextlib.contextmanager
 def locked(home: Path) -> Iterator[None]:
-    """Nobody else opens or recovers an account here meanwhile; makes the folder. Raises OSError."""
+    """Lock the folder, so that nobody else opens or recovers an account in it; creates the folder. Raises OSError."""
     private.make_folder(home)
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(folder)  # and with it goes the lock, as it does when the program is killed
+        os.close(folder)  # this also releases the lock, as does the end of the program
 
 
 def _content(path: Path) -> bytes:
@@ -203,7 +207,10 @@ def _content(path: Path) -> bytes:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file 0600, whole or not at all: beside it first, then in its place, then the folder to disk."""
+    """Replace a file (mode 0600) as a whole or not at all: write it beside the old one, rename it, sync the folder.
+
+    Raises OSError.
+    """
     beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(private.create(beside), "wb") as opened:

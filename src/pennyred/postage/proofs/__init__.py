@@ -2,7 +2,7 @@
 
 ::
 
-    chain    every batch commits to all before it
-    merkle   one hash for a list
-    receipt  an office's signature under where a stamp stands
+    chain    the chain of batches: each commits to all batches before it
+    merkle   one hash that commits to a list
+    receipt  an office's signed statement of what a stamp was used for
 """

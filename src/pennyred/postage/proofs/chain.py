@@ -1,12 +1,12 @@
 """The chain of a ledger's journal: every batch of changes commits to its details and to all batches before it.
 
-A batch is what one transaction changed. Its details (who paid whom for which letter) are forgotten with their day; what
-stays for ever is one head for each batch: running totals, the Merkle root of the details and the hash of the head
-before. So nothing in the past can be altered, left out or put in without every later head changing, and no contact
-graph is kept to prove it (STAMP.md 13).
+A batch is what one transaction changed. Its details (who paid whom for which letter) are forgotten with their day. One
+head for each batch stays for ever: running totals, the Merkle root of the details and the hash of the head before. So
+nothing in the past can be altered, left out or inserted without a change in every later head. And no list of who
+writes to whom is kept to prove that (STAMP.md 13).
 
-A ledger that was restored from a backup has lost links that were signed, and gives their numbers to others. So it
-begins a new epoch, to which every later head commits: nobody can take the two for one chain whose past was changed.
+A ledger restored from a backup has lost heads that were signed, and gives their numbers to new ones. So it begins a new
+epoch, to which every later head commits. This shows that it is not one chain whose past was changed.
 """
 
 import struct
@@ -22,14 +22,14 @@ from pennyred.postage.proofs.merkle import HASH_BYTES, leaf_hash
 
 CONTEXT_CHAIN = b"pennyred/1 chain\0"
 CONTEXT_EPOCH = b"pennyred/1 epoch\0"
-"""Of heads after a restore."""
+"""The context of a head's hash after a restore; `CONTEXT_CHAIN` is for ledgers never restored."""
 GENESIS = bytes(HASH_BYTES)
-"""What stands before the first batch."""
+"""The `previous` hash of the first head."""
 PLACE_BITS = 20
-"""Of a place: the index within its batch; the batch's number is above them."""
+"""How many low bits of a place are the index within the batch; the bits above are the batch's number."""
 EPOCH_ID_BYTES = 16
 EPOCHS_MAX = 32
-"""A head names the last so many; an office is restored once in years."""
+"""How many epochs a head names, the latest ones; an office is restored once in years."""
 _HEAD = struct.Struct(">QqqqqI")
 _EPOCH = struct.Struct(f">{EPOCH_ID_BYTES}sQQ")
 EPOCHS_BYTES_MAX = EPOCHS_MAX * _EPOCH.size
@@ -37,62 +37,63 @@ EPOCHS_BYTES_MAX = EPOCHS_MAX * _EPOCH.size
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What has gone through a ledger since it was made, in stamps."""
+    """How many stamps have gone through a ledger since it was created."""
 
     sold: int = 0
-    """Credited to anybody from `office:*` accounts."""
+    """Stamps credited from `office:*` accounts to any other account."""
     settled: int = 0
     refunded: int = 0
 
     @property
     def outstanding(self) -> int:
-        """What senders have and have not spent; held stamps are among them."""
+        """Stamps that senders have and have not spent, with those that are held."""
         return self.sold - self.settled + self.refunded
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """A new beginning of the chain, after the ledger was restored."""
+    """A new beginning of the chain, made when the ledger was restored from a backup."""
 
     id: bytes
-    """16 random octets: whoever restores the same backup twice begins two epochs."""
+    """16 random octets, so that two restores of the same backup are two epochs."""
     follows: int
-    """The number of the last head of before that is in the books; what was signed behind it is not."""
+    """The number of the last head that the restored ledger still has; later ones, though signed, are lost."""
     at: int
     """When it began, seconds since 1970 UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchHead:
-    """One link of the chain."""
+    """One link of the chain: what is kept of a batch for ever."""
 
     number: int
-    """1 is the first; no number is left out."""
+    """1 for the first, then without gaps."""
     at: int
     """When it was written, seconds since 1970 UTC by the office's clock."""
     totals: Totals
-    """With this batch."""
+    """The running totals after this batch."""
     count: int
-    """How many details it has."""
+    """How many details the batch has."""
     root: bytes
-    """The Merkle root of their hashes."""
+    """The Merkle root of the details' hashes, 32 bytes."""
     previous: bytes
-    """The hash of the head before."""
+    """The hash of the head before, 32 bytes."""
     epochs: tuple[Epoch, ...] = ()
-    """Those begun so far, the last `EPOCHS_MAX`; none where the ledger was never restored."""
+    """The epochs begun so far, at most the last `EPOCHS_MAX`; empty if the ledger was never restored."""
 
     @property
     def hash(self) -> bytes:
-        """What the next head, and a receipt's signature, commits to."""
+        """The head's hash, 32 bytes: the next head and the signature of a receipt commit to it."""
         totals = self.totals
         packed = _HEAD.pack(self.number, self.at, totals.sold, totals.settled, totals.refunded, self.count)
         context = CONTEXT_EPOCH if self.epochs else CONTEXT_CHAIN
         return sha256(context + packed + self.root + self.previous + pack_epochs(self.epochs)).digest()
 
     def is_in_books_of(self, other: "BatchHead") -> bool:
-        """Whether a ledger whose chain has `other` has this link too, or says so: a link behind it counts as well.
+        """Whether the ledger that made `other` still has this head, by the epochs that `other` names.
 
-        Where not, it was lost by a restore, or by several of which `other` does not know.
+        If not, this head was lost by a restore, or `other` does not know the restores that came after it. A head later
+        than `other` counts as present.
         """
         ids = [epoch.id for epoch in other.epochs]
         mine = self.epochs[-1].id if self.epochs else None
@@ -103,12 +104,12 @@ class BatchHead:
 
 
 def pack_epochs(epochs: Sequence[Epoch]) -> bytes:
-    """As heads commit to them: 32 octets each."""
+    """The epochs in the form that heads commit to: 32 octets each."""
     return b"".join(_EPOCH.pack(epoch.id, epoch.follows, epoch.at) for epoch in epochs)
 
 
 def unpack_epochs(packed: bytes) -> tuple[Epoch, ...]:
-    """Raises `Malformed` for what is no list of at most `EPOCHS_MAX`, each behind the one before."""
+    """Read what `pack_epochs` made. Raises `Malformed` for more than `EPOCHS_MAX`, or for epochs out of order."""
     if len(packed) % _EPOCH.size or len(packed) > EPOCHS_BYTES_MAX:
         raise Malformed("epochs: no whole number of them, or too many")
     epochs = tuple(Epoch(*fields) for fields in _EPOCH.iter_unpack(packed))
@@ -121,7 +122,7 @@ def unpack_epochs(packed: bytes) -> tuple[Epoch, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a stamp was used for: one detail of a batch, and what a receipt is about."""
+    """What a stamp was used for: one detail of a batch, and the content of a receipt."""
 
     account: str
     expiry_day: int
@@ -134,7 +135,7 @@ class Use:
 
     @property
     def detail(self) -> bytes:
-        """The hash of this payment among the details of its batch."""
+        """The hash of this payment, a leaf among the details of its batch."""
         stamp = (self.account, self.expiry_day, self.serial)
         return use_detail(b"settle", stamp, self.letter, self.receiver, self.domain, self.price, self.at)
 
@@ -144,8 +145,8 @@ def use_detail(
 ) -> bytes:
     """The hash of a payment (`settle`) or of its return (`refund`); `stamp` is account, expiry day and serial.
 
-    The serial's 128 random bits are in it, so that nobody can find out by trying what a hash stands for. Plain
-    arguments and one expression, because every stamp that is settled comes by here while the ledger's lock is held.
+    It contains the serial's 128 random bits, so that nobody can find out by trying what a hash stands for. Plain
+    arguments and one expression, for speed: it runs for every settled stamp while the ledger's lock is held.
     """
     account, expiry_day, serial = stamp
     return sha256(
@@ -158,18 +159,18 @@ def use_detail(
 
 
 def credit_detail(kind: bytes, account: str, source: str, stamps: int, reason: str, at: int) -> bytes:
-    """The hash of stamps that came to an account from another."""
+    """The hash of a credit: `stamps` that came to `account` from `source`, another account."""
     parts = (kind, account.encode(), source.encode(), encode_integer(stamps), encode_integer(at), reason.encode())
     return leaf_hash(b"".join(b"%d:%s" % (len(part), part) for part in parts))
 
 
 def place_of(number: int, index: int) -> int:
-    """A detail's place in the chain as one whole number, 0 for none; raises ValueError for an index out of bounds."""
+    """A detail's place in the chain as one integer; 0 means none. Raises ValueError for an index out of bounds."""
     if index >> PLACE_BITS:
         raise ValueError(f"a batch has at most {1 << PLACE_BITS} details")
     return (number << PLACE_BITS) | index
 
 
 def split_place(place: int) -> tuple[int, int]:
-    """The batch's number and the index within it."""
+    """The batch's number and the index within the batch, from what `place_of` made."""
     return place >> PLACE_BITS, place & ((1 << PLACE_BITS) - 1)

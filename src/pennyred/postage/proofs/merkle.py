@@ -1,8 +1,7 @@
-"""Merkle trees as of RFC 6962 section 2.1 (Certificate Transparency): one hash that commits to a list, and the short
-path that proves one item's place in it.
+"""Merkle trees as in RFC 6962 section 2.1 (Certificate Transparency).
 
-Leaves and inner nodes are hashed under different prefixes, so that neither can pass for the other. Pure functions of
-leaf hashes, which `leaf_hash` makes.
+One hash, the root, commits to a list; a short path of hashes proves one item's place in it. Leaves and inner nodes are
+hashed under different prefixes, so that neither can pass for the other. All functions take leaf hashes (32 bytes).
 """
 
 import hashlib
@@ -10,17 +9,17 @@ from collections.abc import Sequence
 
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
-"""The root of no leaves."""
+"""The root of an empty list."""
 DEPTH_MAX = 32
 
 
 def leaf_hash(content: bytes) -> bytes:
-    """The hash of one item."""
+    """The leaf hash of one item, 32 bytes."""
     return hashlib.sha256(b"\x00" + content).digest()
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root over these leaf hashes."""
+    """The root over these leaf hashes, 32 bytes."""
     if not leaves:
         return EMPTY_ROOT
     level = list(leaves)
@@ -30,7 +29,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 
 class Tree:
-    """All nodes over some leaves, hashed once: for many paths of one tree."""
+    """All nodes of a tree, hashed once, to make many paths from it."""
 
     __slots__ = ("_levels",)
 
@@ -40,9 +39,9 @@ class Tree:
             self._levels.append(_next_level(self._levels[-1]))
 
     def path(self, index: int) -> list[bytes]:
-        """What proves that the leaf stands there: the sibling of each node on the way up, the lowest first.
+        """The path that proves a leaf's place: the sibling of each node on the way up, the lowest first.
 
-        Raises IndexError where there is no such leaf.
+        Raises IndexError if there is no such leaf.
         """
         if not 0 <= index < len(self._levels[0]):
             raise IndexError(f"no leaf {index} of {len(self._levels[0])}")
@@ -56,12 +55,12 @@ class Tree:
 
 
 def path_of(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """One path; see `Tree.path`."""
+    """One path of the tree over these leaves; see `Tree.path`."""
     return Tree(leaves).path(index)
 
 
 def root_from(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:
-    """The root that a path leads to, or None where no path of a tree of `count` leaves has this length."""
+    """The root to which a path leads from the leaf at `index`; None if no path in a tree of `count` leaves fits."""
     if not 0 <= index < count:
         return None
     node, rest = leaf, list(path)
@@ -77,7 +76,7 @@ def root_from(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> byt
 
 
 def _next_level(level: list[bytes]) -> list[bytes]:
-    """The nodes above; the last of an odd number rises as it is."""
+    """The nodes one level up; a last node without a partner goes up unchanged."""
     sha256 = hashlib.sha256
     above = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
     if len(level) & 1:

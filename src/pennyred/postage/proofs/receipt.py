@@ -1,8 +1,8 @@
-"""An office's receipt for a stamp it has settled: what for, and where that stands in the chain of its journal.
+"""An office's receipt for a settled stamp: what it was used for, and where that stands in the journal's chain.
 
-A sender who is told `spent` can be shown one for the first use, signed by the office; an office that invents double
-spends cannot produce it, and one that denies having settled a stamp is contradicted by it. One signature covers a whole
-batch: a receipt carries the path from its detail to the batch's root (STAMP.md 13).
+A sender who is told `spent` can ask for the receipt of the first use, signed by the office. An office that invents a
+double spend cannot produce it; an office that denies having settled a stamp is contradicted by it. One signature covers
+a whole batch: a receipt carries the path from its detail to the batch's root (STAMP.md 13).
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ _TAGS = (
     "cn", "ct", "cs", "cu", "cr", "cc", "ci", "cm", "cp", "b",
 )  # fmt: skip
 _TAGS_RESTORED = (*_TAGS[:-1], "ce", "b")
-"""Of an office that was restored from a backup."""
+"""The tags of a receipt from an office that was restored from a backup."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedUse:
-    """A use with its place in the chain and the proof of it."""
+    """A use, with its place in the chain and the Merkle path that proves it."""
 
     use: Use
     head: BatchHead
@@ -37,7 +37,7 @@ class SealedUse:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A sealed use, signed."""
+    """A sealed use, signed by the office."""
 
     issuer: str
     selector: str
@@ -47,17 +47,17 @@ class Receipt:
 
 
 def seal(use: Use, head: BatchHead, index: int, details: Tree) -> SealedUse:
-    """Prove a use's place among the details of its batch."""
+    """Add the proof of a use's place among the `details` of its batch. Raises IndexError for an index out of bounds."""
     return SealedUse(use, head, index, tuple(details.path(index)))
 
 
 def sign_head(key: SigningKey, issuer: str, selector: str, head: BatchHead) -> bytes:
-    """The office's signature over a batch, one for all its receipts."""
+    """The office's signature over a batch's head, 64 bytes: the same for all receipts of the batch."""
     return key.sign(CONTEXT_RECEIPT, _signed(issuer, selector, head.hash))
 
 
 def format_receipt(issuer: str, selector: str, sealed: SealedUse, signature: bytes) -> bytes:
-    """The canonical text, on one line."""
+    """The canonical text of a receipt, on one line."""
     use, head = sealed.use, sealed.head
     tags: list[Tag] = [
         ("v", b"1"),
@@ -88,7 +88,7 @@ def format_receipt(issuer: str, selector: str, sealed: SealedUse, signature: byt
 
 
 def parse_receipt(text: bytes) -> Receipt:
-    """Read a receipt's text; raises `MalformedReceipt`. Whether it holds is `holds`' business."""
+    """Read a receipt's text; raises `MalformedReceipt`. It does not check the signature: see `holds`."""
     try:
         return _parse(text.strip())
     except MalformedReceipt:
@@ -98,12 +98,12 @@ def parse_receipt(text: bytes) -> Receipt:
 
 
 def holds(receipt: Receipt, keys: Mapping[str, bytes]) -> bool:
-    """Whether one of the issuer's keys (by selector) has signed it."""
+    """Whether the receipt is signed by the key it names; `keys` are the issuer's by selector."""
     return signs_head(keys, receipt.issuer, receipt.selector, receipt.sealed.head, receipt.signature)
 
 
 def signs_head(keys: Mapping[str, bytes], issuer: str, selector: str, head: BatchHead, signature: bytes) -> bool:
-    """Whether the issuer's key of that name has signed this link of the chain, as `sign_head` does."""
+    """Whether `signature` is what `sign_head` makes for this head with the issuer's key of this selector."""
     key = keys.get(selector)
     return key is not None and verify(key, CONTEXT_RECEIPT, _signed(issuer, selector, head.hash), signature)
 

@@ -1,13 +1,13 @@
-"""A letter made fit to travel before it is stamped: afterwards nobody may have a reason to alter it. Pure.
+"""Make a letter safe to travel before it is stamped, so that no server has a reason to alter it afterwards. Pure.
 
 ::
 
     preparing      the whole letter
-    fields         header fields; fieldgrammar: what each may hold
-    addressforms   addresses, as every mail server leaves them
-    phrases        names, comments, free text; encodedwords: in RFC 2047's words
-    parameters     of Content-Type and Content-Disposition
-    mimeparts      how a letter is made of parts; labels: of transfer encodings
-    transfer       eight bits carried in seven; leaves: parts that may be altered; closing: the last boundary
-    serverlimits   what servers on the way would cut or drop
+    fields         header fields; fieldgrammar: which grammar each follows
+    addressforms   addresses in a spelling that no mail server changes
+    phrases        names, comments and free text; encodedwords: the encoded words of RFC 2047
+    parameters     the parameters of Content-Type and Content-Disposition
+    mimeparts      the parts of a letter; labels: their Content-Transfer-Encoding
+    transfer       quoted-printable and base64; leaves: parts without parts; closing: the last boundary line
+    serverlimits   limits of servers on the way
 """

@@ -1,7 +1,7 @@
-"""Address fields in the spelling in which every mail server leaves them: none has a reason to alter what is stamped.
+"""Write address fields in a spelling that no mail server changes, because a stamp is bound to the spelling.
 
-Some servers take the addresses of a letter apart and write them anew: sendmail always, Postfix where it completes one.
-What they would write was found by sending letters through both (tests/wire/test_submitted.py). It says the same.
+Some servers parse the addresses of a letter and write them again: sendmail always, Postfix if it completes one. The
+spelling they use was found by sending letters through both (tests/wire/test_submitted.py). The meaning stays the same.
 """
 
 import re
@@ -24,21 +24,22 @@ _DOMAIN = re.compile(rb"[\w\x80-\xff-]+(?:\.[\w\x80-\xff-]+)*\.?|\[[^\[\]\\\s]*\
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _DOT_ATOM = re.compile(rb"[^\s.()<>\[\]:;@\\,\"]+(?:\.[^\s.()<>\[\]:;@\\,\"]+)*")
 _MUST_BE_QUOTED = re.compile(rb"[.'@\[\]]")
-"""In a name, by sendmail's setting MustQuoteChars; RFC 5322 has it without the apostrophe."""
+"""Characters of a name that sendmail puts in quotes (its MustQuoteChars); RFC 5322 does not ask it for the apostrophe.
+"""
 _IN_NO_NAME = re.compile(rb"[()<>\\]")
 _SPECIAL = re.compile(rb"""[.'@,;:\\()<>\[\]"]""")
 
 
 class _StrangeError(Exception):
-    """Something that is no address, or that nobody spells so."""
+    """Something that is no address, or in a spelling that is not understood here."""
 
 
 def settled_field(field: Field, domain: str, say: Say) -> bytes:
-    """An address field as no server alters it: itself where that is so already.
+    """The whole address field in a spelling that no server changes; unchanged if it has one already.
 
-    An address without a domain gets `domain`, as the sender's own server would give it one, and `say` is told. What
-    is no address stays as it is, and `say` is told that too. Raises `MalformedAddress` for an address without a domain
-    that servers turn into different ones.
+    An address without a domain gets `domain`, as the sender's own server would do, and `say` is told. If something is
+    no address, the field stays as it is, and `say` is told too. Raises `MalformedAddress` for an address without a
+    domain that different servers complete in different ways.
     """
     name = field.key.decode("ascii").capitalize()
     value = _FOLDING.sub(b"", field.value)
@@ -53,7 +54,7 @@ def settled_field(field: Field, domain: str, say: Say) -> bytes:
 
 
 def _settled(value: bytes, domain: str, say: Say) -> bytes:
-    """Mailboxes and groups with a comma and a blank between them, and nothing between two commas."""
+    """The value with ", " between mailboxes and groups, and without empty places between commas."""
     whole: list[bytes] = []
     group: list[bytes] | None = None
     start = b""
@@ -102,7 +103,7 @@ def _mailbox(pieces: Sequence[Token], domain: str, say: Say) -> bytes:
 
 
 def _address(raw: bytes, domain: str, say: Say) -> bytes:
-    """Without white space, route, needless quotes, and the dot at the end; with a domain."""
+    """The address without white space, route, unnecessary quotes and a last dot, and with a domain."""
     text = _ROUTE.sub(b"", raw.strip(b" \t"), count=1)
     if b'"' not in text:
         text = _AROUND.sub(rb"\1", text)
@@ -126,7 +127,7 @@ def _address(raw: bytes, domain: str, say: Say) -> bytes:
 
 
 def _name(pieces: Sequence[Token]) -> bytes:
-    """A name in which every character stands in quotes that some server would put there."""
+    """The name with quotes around each character that some server would put in quotes."""
     mended = [Token(token.kind, _with_q_escapes(token.raw)) if token.kind == "text" else token for token in pieces]
     outside = b"".join(token.raw for token in mended if token.kind in {"text", "literal"})
     if _IN_NO_NAME.search(outside) or any(token.kind == "angle" for token in mended):
@@ -139,7 +140,7 @@ def _name(pieces: Sequence[Token]) -> bytes:
 
 
 def _words(pieces: Sequence[Token]) -> list[tuple[bytes, bool]]:
-    """Words, and what stands between them, each with whether it must be quoted."""
+    """The words, and what stands between them, each with a flag: must it be put in quotes?"""
     words: list[tuple[bytes, bool]] = []
     is_open = False
     for token in pieces:
@@ -160,7 +161,7 @@ def _in_quotes(text: bytes) -> bytes:
 
 
 def _with_q_escapes(text: bytes) -> bytes:
-    """Encoded words in which no character stands that may not in a name (RFC 2047 section 5)."""
+    """Escape those characters inside encoded words that are not allowed there in a name (RFC 2047 section 5)."""
 
     def escape(found: re.Match[bytes]) -> bytes:
         if found[2] not in b"qQ":
@@ -172,7 +173,7 @@ def _with_q_escapes(text: bytes) -> bytes:
 
 
 def _trimmed(pieces: Sequence[Token]) -> Sequence[Token]:
-    """Without white space at both ends."""
+    """The tokens without white space at both ends."""
     start, end = 0, len(pieces)
     while start < end and pieces[start].kind == "space":
         start += 1

@@ -1,7 +1,7 @@
-"""Multipart letters that end without their last boundary line (RFC 2046 section 5.1.1), with it.
+"""Add the last boundary line to multipart letters that lack it (RFC 2046 section 5.1.1).
 
-Mail programs show them all the same. But sendmail puts the line there on the way, and then the body is not the one that
-was stamped.
+Mail programs show such letters all the same. But sendmail adds the line on the way, and then the body is not the one
+that was stamped.
 """
 
 from pennyred.postage.errors import MalformedLetter
@@ -9,13 +9,13 @@ from pennyred.sender.travel.mimeparts import LETTERS, NESTING_MAX, SEALED, Entit
 
 
 def closed(letter: bytes) -> bytes:
-    """A letter that can travel, with the last boundary line of each of its multipart parts; itself where it has them.
+    """The letter with the last boundary line of each of its multipart parts; unchanged if it has them all.
 
-    Signed and encrypted parts stay as they are. Each part's content stays to the last octet.
+    Signed and encrypted parts are not changed. The content of every part stays the same, to the last octet.
     """
     try:
         return _closed(letter, b"text/plain", 0)
-    except MalformedLetter:  # programs differ in how to read it; as it is, it can travel
+    except MalformedLetter:  # programs differ in how they read it; it can travel unchanged
         return letter
 
 
@@ -40,6 +40,6 @@ def _body(entity: Entity, depth: int) -> bytes:
             return b"".join(pieces)
         pieces[at] = pieces[at][:2] + _closed(pieces[at][2:], default_type, depth + 1)
     if len(pieces) == 1 or any(delimiter.lstrip(b"\r\n") != b"--" + boundary for delimiter in pieces[1::2]):
-        return entity.body  # programs differ in whether a blank at the end of a line belongs to the boundary
+        return entity.body  # programs differ about a blank at the end of a boundary line
     end = b"\r\n" if pieces[-1].endswith(b"\r\n") else b""
     return b"".join(pieces) + b"\r\n--" + boundary + b"--" + end

@@ -1,4 +1,4 @@
-"""Encoded words (RFC 2047): eight-bit text of a header carried in seven, said once and in the right charset."""
+"""Encoded words (RFC 2047): eight-bit text of a header written in ASCII, in the right charset."""
 
 import base64
 import binascii
@@ -11,13 +11,13 @@ from typing import NamedTuple
 from pennyred.postage.errors import MalformedLetter
 
 WORD_OCTETS_MAX = 900
-"""A word of more would fill a line of its own, which may have 998 octets."""
+"""The longest word that is left as it is: it must fit on a line, which may have 998 octets."""
 _ENCODED_OCTETS_MAX = 75
-"""RFC 2047 section 2."""
+"""The longest encoded word (RFC 2047 section 2)."""
 FALLBACK = "windows-1252"
 
 Assume = Callable[[bytes], str]
-"""What says in which charset raw eight-bit octets are."""
+"""A function that says in which charset some raw eight-bit octets are."""
 
 EIGHT_BIT = re.compile(rb"[\x80-\xff]")
 ENCODED_WORD = re.compile(rb"=\?([!->@-~]+)\?([bBqQ])\?([!->@-~]*)\?=")
@@ -28,16 +28,19 @@ _KNOWN = re.compile(
     r"|ks_c_5601-1987|tis-620|macintosh|ibm[0-9]{3,5}|cp[0-9]{3,5}",
     re.IGNORECASE,
 )
-"""Charsets of mail that have eight bits and hold ASCII."""
+"""Charsets used in mail that have eight bits and include ASCII."""
 _MARKS = (b"@", b"[", b"\\", b"]")
-"""Of a header's grammar; in Shift_JIS, Big5 and GBK the second octet of a character may be one of them."""
+"""Octets with a meaning in a header's grammar. In Shift_JIS, Big5 and GBK the second octet of a character may look like
+one of them."""
 _WIDER = {"iso-8859-1": "windows-1252", "iso-8859-9": "windows-1254", "gb2312": "gbk", "shift_jis": "windows-31j"}
-"""What programs say, and what they mean where that does not hold it (WHATWG Encoding Standard section 4.2)."""
+"""Charsets that programs name, and the larger one they mean if the text does not fit (WHATWG Encoding Standard 4.2)."""
 
 
 def assumed_charset(octets: bytes, letters: str) -> str:
-    """The charset that mail programs take raw octets of a header for: UTF-8 where they are that, else the letter's own
-    (`letters`, as its Content-Type says it; may be empty) where they are that, else `FALLBACK`.
+    """The charset in which mail programs read raw eight-bit octets of a header.
+
+    It is UTF-8 if they are valid UTF-8, else the letter's own charset (`letters`, as in its Content-Type; may be empty)
+    if they are valid in that, else `FALLBACK`.
     """
     if _holds(octets, "utf-8"):
         return "utf-8"
@@ -50,12 +53,12 @@ def assumed_charset(octets: bytes, letters: str) -> str:
 
 
 def always(charset: str) -> Assume:
-    """Says one charset of whatever it is asked of: the words of a name, or of a text, have one in common."""
+    """An `Assume` that always answers this charset: all words of a name, or of a text, have the same."""
     return lambda _: charset
 
 
 def with_marks_apart(octets: bytes, charset: str) -> bytes:
-    """The same text in UTF-8 where a character of this charset has an octet that looks like a mark; else as it is."""
+    """The text in UTF-8, if a character of this charset contains an octet that looks like a mark; else unchanged."""
     try:
         plain = octets.decode(charset).encode()
     except (LookupError, ValueError):
@@ -64,7 +67,7 @@ def with_marks_apart(octets: bytes, charset: str) -> bytes:
 
 
 def with_words_in(charset: str, spelt: bytes) -> bytes:
-    """The encoded words in UTF-8 in another charset, where it holds what they say."""
+    """The value with its UTF-8 base64 words rewritten in another charset, where that charset has the characters."""
 
     def anew(found: re.Match[bytes]) -> bytes:
         if found[1].lower() != b"utf-8" or found[2] not in b"bB":
@@ -78,7 +81,7 @@ def with_words_in(charset: str, spelt: bytes) -> bytes:
 
 
 def encoded_words(octets: bytes, charset: str) -> bytes:
-    """Octets as encoded words separated by single spaces, which a reader joins again to the same octets."""
+    """Octets as encoded words with single spaces between them; a reader joins them to the same octets."""
     name = charset.encode("ascii")
     pieces = _characters_together(octets, charset, (_ENCODED_OCTETS_MAX - 7 - len(name)) // 4 * 3)
     return b" ".join(b"=?%s?b?%s?=" % (name, base64.b64encode(piece)) for piece in pieces)
@@ -88,28 +91,28 @@ class Word(NamedTuple):
     """A word of a text or of a name."""
 
     space: bytes
-    """White space before it."""
+    """The white space before it."""
     raw: bytes
-    """As it stands."""
+    """The word as it is written."""
     text: bytes
-    """What it says: without quotes and backslashes."""
+    """Its meaning: the word without quotes and backslashes."""
 
     @property
     def is_encoded(self) -> bool:
-        """Whether it is an encoded word already."""
+        """Whether it is already an encoded word."""
         return ENCODED_WORD.fullmatch(self.raw) is not None
 
     @property
     def must_be_encoded(self) -> bool:
-        """Whether it cannot travel as it is."""
+        """Whether it cannot travel as it is: it has eight-bit octets, or is too long."""
         return EIGHT_BIT.search(self.raw) is not None or len(self.raw) > WORD_OCTETS_MAX
 
 
 def spell_words(words: Iterable[Word], assume: Assume) -> bytes:
-    """The words, those that cannot travel as encoded words; all others stay as they are.
+    """Join the words again; those that cannot travel become encoded words, the others stay as they are.
 
-    A reader drops the white space between two encoded words, so there it goes into the new one. Some do not drop it in
-    a name: so where both are UTF-8, encoded words beside a new one become part of it.
+    A reader drops the white space between two encoded words, so that space goes into the new word. Some readers do not
+    drop it in a name. So if both are UTF-8, old encoded words beside a new one become part of it.
     """
     chains = [list(chain) for _, chain in groupby(words, lambda word: word.must_be_encoded or word.is_encoded)]
     runs: list[list[Word]] = []
@@ -134,7 +137,7 @@ def spell_words(words: Iterable[Word], assume: Assume) -> bytes:
 
 
 def _in_one(chain: list[Word], assume: Assume) -> list[Word]:
-    """Encoded words and words to be encoded that follow each other as one word, where all of them are UTF-8."""
+    """Make one word of encoded words and words to be encoded that follow each other, if all of them are UTF-8."""
     encoded = [word for word in chain if word.is_encoded and not word.must_be_encoded]
     raw = b"".join(word.raw for word in chain if word not in encoded)
     if not encoded or not raw or assume(raw) != "utf-8":
@@ -150,7 +153,7 @@ def _in_one(chain: list[Word], assume: Assume) -> list[Word]:
 
 
 def with_whole_words(value: bytes) -> bytes:
-    """Encoded words that hold raw eight-bit octets, as some programs write them, with those encoded as well."""
+    """Escape raw eight-bit octets inside encoded words; some programs write such words."""
 
     def mend(found: re.Match[bytes]) -> bytes:
         start, text, end = found.groups()
@@ -162,7 +165,7 @@ def with_whole_words(value: bytes) -> bytes:
 
 
 def decoded_words(value: bytes) -> str | None:
-    """What a value with encoded words in it says, raw text in UTF-8; None where nobody can tell."""
+    """The text of a value that has encoded words in it, raw octets read as UTF-8; None if it cannot be decoded."""
     said: list[str] = []
     try:
         for text, found in _pieces(value):
@@ -175,7 +178,7 @@ def decoded_words(value: bytes) -> str | None:
 
 
 def _pieces(value: bytes) -> list[tuple[bytes, re.Match[bytes] | None]]:
-    """Each encoded word with the text before it, last the text behind them; white space between two is none."""
+    """Each encoded word with the text before it, then the text after the last; white space between two is dropped."""
     found = list(ENCODED_WORD.finditer(value))
     starts = [0, *(one.end() for one in found)]
     pieces = [(value[start : one.start()], one) for start, one in zip(starts, found, strict=False)]
@@ -184,7 +187,7 @@ def _pieces(value: bytes) -> list[tuple[bytes, re.Match[bytes] | None]]:
 
 
 def _encoded_once(octets: bytes, assume: Assume) -> bytes:
-    """Octets as encoded words, but for those among them that are encoded words already."""
+    """Octets as encoded words, without encoding a second time what is an encoded word already."""
     if len(pieces := _pieces(octets)) > 1 and assume(octets) == "utf-8" and (text := decoded_words(octets)):
         return encoded_words(text.encode(), "utf-8")
     spelt: list[bytes] = []
@@ -197,7 +200,7 @@ def _encoded_once(octets: bytes, assume: Assume) -> bytes:
 
 
 def _cut(word: re.Match[bytes]) -> bytes:
-    """An encoded word of any length as words of a proper one."""
+    """Cut an encoded word that is too long into several; raises `MalformedLetter` if it cannot be read."""
     try:
         return encoded_words(_decoded(word), _charset(word))
     except (LookupError, ValueError) as error:
@@ -205,7 +208,7 @@ def _cut(word: re.Match[bytes]) -> bytes:
 
 
 def _charset(word: re.Match[bytes]) -> str:
-    """As it says, less a language (RFC 2231 section 5); raises `LookupError` for one that has states, or none here."""
+    """The charset a word names, without a language (RFC 2231 section 5). Raises LookupError if it is not known here."""
     name = word[1].partition(b"*")[0].decode("ascii")
     if name.lower() not in {"utf-8", "us-ascii"} and not _KNOWN.fullmatch(name):
         raise LookupError(name)
@@ -219,7 +222,7 @@ def _decoded(word: re.Match[bytes]) -> bytes:
 
 
 def _characters_together(octets: bytes, charset: str, size: int) -> list[bytes]:
-    """Pieces of at most so many octets that end between characters (RFC 2047 section 5)."""
+    """Cut octets into pieces of at most `size` that end between characters (RFC 2047 section 5)."""
     decoder = codecs.getincrementaldecoder(charset)("replace")
     ends = [0]
     for at, octet in enumerate(octets, 1):

@@ -1,15 +1,14 @@
-"""Which grammar a header field's value follows: what may become an encoded word in it, and where it may be folded.
+"""Which grammar the value of a header field follows: it decides what may become an encoded word, and where to fold.
 
-An encoded word may stand in unstructured text, in a phrase and in a comment, and nowhere else (RFC 2047 section 5); so
-it is the field's own grammar that says, and not what its value looks like. The names are those of the IANA registry of
-message header fields.
+An encoded word may stand only in unstructured text, in a phrase and in a comment (RFC 2047 section 5). So the field's
+grammar decides, not what the value looks like. The field names are from the IANA registry of message header fields.
 """
 
 from enum import Enum
 
 
 class Grammar(Enum):
-    """What a value is made of."""
+    """The grammars that header fields follow."""
 
     TEXT = "unstructured text, for people"
     ADDRESSES = "addresses with names, groups and comments (RFC 5322 section 3.4)"
@@ -65,10 +64,9 @@ _KEPT_BEHIND_X = frozenset((Grammar.URIS, Grammar.RIGID))
 
 
 def grammar_of(key: bytes) -> Grammar:
-    """The grammar of the field with this name in lower case.
+    """The grammar of the field with this name (in lower case).
 
-    A field of somebody's own (X-) is text, as RFC 2047 has it, but where it is a known one of a machine's with X- in
-    front of its name.
+    A private field (X-) is text, as in RFC 2047, unless it is a known machine-readable field with X- before its name.
     """
     prefix = next((one for one in _PREFIXES if key.startswith(one)), b"")
     if not prefix or key in _GRAMMARS:

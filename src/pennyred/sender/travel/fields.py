@@ -1,8 +1,8 @@
-"""Header fields made fit to travel: raw eight-bit text as encoded words, lines of more than 990 octets folded.
+"""Make header fields fit to travel: encode raw eight-bit text, fold lines of more than 990 octets.
 
-What a field means stays: unstructured text, names before addresses and comments become encoded words (RFC 2047),
-parameters become RFC 2231's, URIs get percent signs. Where no such spelling exists (an address, a message id, what a
-machine signed) there is nothing to be done, and the letter is refused.
+The meaning of a field stays the same. Unstructured text, names before addresses and comments become encoded words (RFC
+2047), parameters take the form of RFC 2231, URIs get percent signs. For some things no such spelling exists (an
+address, a message id, a signed field); then the letter is refused.
 """
 
 import re
@@ -23,12 +23,12 @@ from pennyred.sender.travel.transfer import LINE_OCTETS_MAX, UNCUT_OCTETS_MAX
 _FOLD_OCTETS = 76
 
 _TRACE = frozenset((b"received", b"x-received"))
-"""No encoded word may stand in these, not even in a comment (RFC 2047 section 5). What servers wrote of a stranger's
-strange name is kept as text, under the name that RFC 6857 has for fields without a spelling of their own."""
+"""Fields in which no encoded word may stand, not even in a comment (RFC 2047 section 5). If a server wrote eight-bit
+text into one, the field is kept as text under the name "Downgraded-..." (RFC 6857)."""
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
 _SPACE_AND_WORD = re.compile(rb"[^ \t]+|[ \t]+")
 _KEY_DATA = re.compile(rb"((?:\A|;)\s*keydata\s*=)([A-Za-z0-9+/=]+)")
-"""Autocrypt's key, in which its readers leave white space out (Autocrypt 1.1 section 2.1)."""
+"""The key in an Autocrypt field; its readers ignore white space in it (Autocrypt 1.1 section 2.1)."""
 _AUTHORITY = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*)(.*)", re.DOTALL)
 _MAILTO = re.compile(rb"(mailto:[^?]*@)([^?]*)(.*)", re.DOTALL | re.IGNORECASE)
 
@@ -41,21 +41,21 @@ _ROOM: dict[Grammar, bytes | str] = {
     Grammar.COMMENTS: b";",
     Grammar.PARAMETERS: b";",
 }
-"""Behind which token white space may be added."""
+"""After which token of each grammar white space may be added."""
 
 
 def is_fit(raw: bytes, *, eight_bit: bool, line_octets_max: int = UNCUT_OCTETS_MAX) -> bool:
-    """Whether a field, CRLF included, can travel as it is; `eight_bit`: raw eight-bit text may."""
+    """Whether a field (with its CRLF), or other octets, can travel as it is. `eight_bit` allows raw eight-bit text."""
     return b"\0" not in raw and (eight_bit or raw.isascii()) and not has_long_line(raw, line_octets_max)
 
 
 def has_long_line(octets: bytes, line_octets_max: int = UNCUT_OCTETS_MAX) -> bool:
-    """Whether a line between CRLFs has more octets than that."""
+    """Whether a line has more octets than that, its CRLF not counted."""
     return len(octets) > line_octets_max and any(len(line) > line_octets_max for line in octets.split(b"\r\n"))
 
 
 def fit_field(field: Field, assume: Assume = lambda octets: assumed_charset(octets, "")) -> bytes:
-    """The whole field in a spelling that can travel; raises `MalformedLetter` where there is none."""
+    """The whole field in a spelling that can travel; raises `MalformedLetter` if there is none."""
     name, _, value = field.raw.removesuffix(b"\r\n").partition(b":")
     name = name.rstrip(b" \t")
     value = _FOLDING.sub(b"", value)
@@ -80,7 +80,7 @@ def fit_field(field: Field, assume: Assume = lambda octets: assumed_charset(octe
 
 
 def fold_field(field: Field, value: bytes) -> bytes:
-    """The whole field with this value, in lines of at most 76 octets where there is white space to fold at."""
+    """The whole field with this value, folded to lines of at most 76 octets where it has white space to fold at."""
     return _fold(field.raw.partition(b":")[0].rstrip(b" \t") + b":", value, grammar_of(field.key)) + b"\r\n"
 
 
@@ -89,9 +89,9 @@ def _shown(key: bytes) -> str:
 
 
 def _fold(start: bytes, value: bytes, grammar: Grammar) -> bytes:
-    """Lines of at most 76 octets where there is white space to fold at; none is of white space only.
+    """Fold to lines of at most 76 octets where there is white space; no line is of white space only.
 
-    White space in quotes and brackets is left alone where that does: some programs show the fold in a file's name.
+    It does not fold inside quotes and brackets if that is possible: some programs show such a fold in a file name.
     """
     if grammar not in {Grammar.TEXT, Grammar.UNKNOWN}:
         folded = _folded(start, _unbroken(value))
@@ -101,7 +101,7 @@ def _fold(start: bytes, value: bytes, grammar: Grammar) -> bytes:
 
 
 def _unbroken(value: bytes) -> list[bytes]:
-    """White space and what stands between, with quoted texts and angle brackets in one piece."""
+    """Split a value at white space, but keep quoted texts and angle brackets in one piece."""
     pieces: list[list[bytes]] = []
     was_space = True
     for token in tokens(value):
@@ -133,7 +133,7 @@ def _folded(start: bytes, pieces: Iterable[bytes]) -> bytes:
 
 
 def _loosened(value: bytes, grammar: Grammar, assume: Assume) -> bytes:
-    """The value with white space where its grammar has room for it, or in words of a length that can travel."""
+    """The value with white space added where its grammar allows it, or too long words encoded, so it can be folded."""
     if grammar is Grammar.TEXT:
         return _loosened_text(value, assume)
     if grammar is Grammar.RIGID:
@@ -147,7 +147,7 @@ def _loosened(value: bytes, grammar: Grammar, assume: Assume) -> bytes:
 
 
 def _loosened_text(value: bytes, assume: Assume) -> bytes:
-    """Words that are too long as encoded words, or all of it, where white space is."""
+    """Text with its too long words as encoded words; all of it, if a run of white space is still too long."""
     spelt = spell_text(value, assume)
     if has_long_line(_folded(b"", _SPACE_AND_WORD.findall(spelt))) and not ENCODED_WORD.search(value):
         text = value.strip(b" \t")
@@ -156,7 +156,7 @@ def _loosened_text(value: bytes, assume: Assume) -> bytes:
 
 
 def _spell_uris(value: bytes, assume: Assume) -> bytes:
-    """What is in angle brackets with percent signs, comments as encoded words."""
+    """The value with percent signs in what is in angle brackets, and with encoded words in comments."""
     raws = (
         _ascii_uri(token.raw) if token.kind == "angle" else spell_comments(token.raw, assume) for token in tokens(value)
     )
@@ -164,8 +164,9 @@ def _spell_uris(value: bytes, assume: Assume) -> bytes:
 
 
 def _ascii_uri(uri: bytes) -> bytes:
-    """An IRI as the URI that it stands for (RFC 3987 section 3.1), its host in A-labels; octets of another charset than
-    UTF-8 stay the octets they are.
+    """An IRI as the URI that it stands for (RFC 3987 section 3.1), its host in A-labels.
+
+    Octets in another charset than UTF-8 are escaped as they are.
     """
     for host in (_AUTHORITY, _MAILTO):
         if found := host.fullmatch(uri[1:-1]):
@@ -176,7 +177,7 @@ def _ascii_uri(uri: bytes) -> bytes:
 
 
 def _a_labels(host: bytes) -> bytes:
-    """A host, and a port behind it, in A-labels; as it is where that is no name."""
+    """A host, perhaps with a port, in A-labels; unchanged if it is no host name."""
     name, colon, port = host.partition(b":")
     if not EIGHT_BIT.search(name):
         return host

@@ -1,7 +1,7 @@
-"""Labels of transfer encodings that say more than is there, taken back: a part that is ASCII need not say 8bit.
+"""Correct the label Content-Transfer-Encoding of parts that say 8bit or binary but are ASCII: they become 7bit.
 
-Postfix goes by the label (findings/postfix-eight-bit-label.sh): where the next server lacks 8BITMIME it encodes
-whatever says 8bit, and then the body is not the one that was stamped.
+Postfix trusts the label (findings/postfix-eight-bit-label.sh). If the next server lacks 8BITMIME, it encodes every part
+that says 8bit, and then the body is not the one that was stamped.
 """
 
 import re
@@ -16,15 +16,15 @@ _SEVEN_BIT = b"Content-Transfer-Encoding: 7bit\r\n"
 
 
 def relabelled(letter: bytes) -> bytes:
-    """An ASCII letter that can travel, with labels of seven bits; itself where they are that.
+    """The ASCII letter with 7bit in all its labels; unchanged if they say so already.
 
-    Signed and encrypted parts keep theirs, and so does a letter with a DKIM signature, which may be over them.
+    Signed and encrypted parts keep their labels. So does a letter with a DKIM signature, which may cover them.
     """
     if not _LABEL.search(letter) or _DKIM_SIGNATURE.match(letter):
         return letter
     try:
         return _relabelled(letter, b"text/plain", 0)
-    except MalformedLetter:  # programs differ in how to read it; as it is, it can travel
+    except MalformedLetter:  # programs differ in how they read it; it can travel unchanged
         return letter
 
 

@@ -1,7 +1,7 @@
-"""How a letter is made of parts (RFC 2046): header and body of one, and where one ends.
+"""Read the parts of a letter (RFC 2046): the header and body of each, and where it ends.
 
-Read as mail servers and programs read it. Where they would differ, or one of them would lose something, nothing is
-guessed: it is repaired as all of them would, or `MalformedLetter` names the line.
+They are read as mail servers and mail programs read them. Where programs differ, or one would lose something, nothing
+is guessed: the part is repaired in the way all of them would, or `MalformedLetter` names the line.
 """
 
 import re
@@ -15,56 +15,58 @@ from pennyred.sender.travel.parameters import values_of
 
 NESTING_MAX = 30
 MAILBOX_LINES = re.compile(rb"\A(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
-"""What a mailbox in one file puts before a letter (RFC 4155): no field, and below a stamp it would end the header."""
+"""The "From " lines that a mailbox file puts before a letter (RFC 4155). They are no fields: below a stamp, such a line
+would end the header."""
 IDENTITY = frozenset((b"", b"7bit", b"8bit", b"binary"))
 SEALED = frozenset((b"multipart/signed", b"multipart/encrypted"))
-"""Of these, each octet of each part is part of what is signed or encrypted."""
+"""Media types in which every octet of every part is signed or encrypted, so nothing may be changed."""
 LETTERS = frozenset((b"message/rfc822", b"message/global", b"message/news"))
-"""Parts that are letters; of the other kinds of message/* nothing is known but that they have lines."""
+"""Media types of parts that are letters. Other message/* types are not known to be letters."""
 
 _MEDIA_TYPE = re.compile(rb"\s*([^\s/;()]+)\s*/\s*([^\s/;()]+)")
 _NO_FIELD = re.compile(rb"(?:\A|\r\n)(?![!-9;-~]+[ \t]*:|[ \t]|\r\n|\Z)|\A[ \t]")
 _FOLDING = re.compile(rb"\r\n(?=[ \t])")
 _CHARSETS_SOUGHT = 50
 _WIDE_CHARSET = re.compile(r"utf-?(?:16|32)|ucs-?[24]|(?:cs)?iso-?10646|(?:cs)?unicode", re.IGNORECASE)
-"""The octets of CR and LF are halves of other characters there: no text of mail without an encoding (RFC 2781)."""
+"""Charsets in which CR and LF octets may be halves of other characters: no mail text without an encoding (RFC 2781)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What Content-Type says."""
+    """What Content-Type says about a part."""
 
     media_type: bytes
-    """In lower case."""
+    """Type and subtype, in lower case."""
     boundaries: tuple[bytes, ...]
-    """What programs take for the boundary: one, or none, or several where they differ."""
+    """What programs take for the boundary: none, one, or several if programs differ."""
     charset: str
     is_certain: bool = True
-    """Whether there is one such field at most."""
+    """Whether all programs read the same: there is at most one such field, and it is not half a multipart."""
 
     @property
     def is_multipart(self) -> bool:
-        """Whether it is made of parts."""
+        """Whether the part is itself made of parts."""
         return self.media_type.startswith(b"multipart/")
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A letter, or a part of one, as it is read."""
+    """A letter, or a part of one, split into header and body."""
 
     above: bytes
-    """Lines of a mailbox file, where it is a letter within a letter."""
+    """"From " lines of a mailbox file above a letter within a letter; else empty."""
     fields: tuple[Field, ...]
     separator: bytes
-    """The empty line, or nothing where there is no body."""
+    """The empty line below the header; empty if there is no body."""
     body: bytes
     content: Content
     is_repaired: bool = False
-    """Whether the empty line was missing."""
+    """Whether the empty line was missing and has been added."""
 
     def encoding(self) -> bytes:
-        """The transfer encoding in lower case, without comments; "" where none is named. Raises `MalformedLetter` where
-        two are.
+        """The transfer encoding in lower case, without comments; b"" if none is named.
+
+        Raises `MalformedLetter` if two different ones are named.
         """
         fields = [field for field in self.fields if field.key == b"content-transfer-encoding"]
         named = {_head(_unfolded(field)).strip().lower() for field in fields}
@@ -78,8 +80,10 @@ class Entity:
         return sum(text.count(b"\n") for text in (self.above, *(field.raw for field in self.fields), self.separator))
 
     def split(self) -> tuple[bytes, list[bytes]]:
-        """The boundary, and preamble, delimiter, part, delimiter, part ..., epilogue, each part with the CRLF that ends
-        its delimiter; all of it preamble where there is no delimiter. Raises `MalformedLetter` where programs differ.
+        """The boundary, and the body split into preamble, delimiter, part, delimiter, part ... delimiter, epilogue.
+
+        Each part begins with the CRLF that ends its delimiter. Without a delimiter, the whole body is preamble. Raises
+        `MalformedLetter` if programs differ about the boundary.
         """
         found = {boundary: split for boundary in self.content.boundaries if (split := _split(self.body, boundary))[1:]}
         if len(found) > 1:
@@ -88,12 +92,12 @@ class Entity:
 
 
 def has_strange_line(header: bytes) -> bool:
-    """Whether a line of a header section is neither a field nor one that goes on: there, all mail servers end it."""
+    """Whether a header section has a line that is no field and continues none: there, mail servers end the header."""
     return _NO_FIELD.search(header) is not None
 
 
 def take_apart(entity: bytes) -> tuple[bytes, bytes, bytes]:
-    """Header section, the empty line, body; joined they are the entity again."""
+    """Split into header section, empty line and body; joined, they are the entity again."""
     if entity.startswith(b"\r\n"):
         return b"", b"\r\n", entity[2:]
     end = entity.find(b"\r\n\r\n")
@@ -101,10 +105,11 @@ def take_apart(entity: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def read_entity(raw: bytes, default_type: bytes, *, is_letter: bool) -> Entity:
-    """A letter or a part; where the empty line below its header is missing, it has it afterwards.
+    """Read a letter or a part; if the empty line below its header is missing, it is added.
 
-    The header ends at the first line that is no field, as for every mail server, and the body begins with it. Raises
-    `MalformedLetter` where fields stand below such a line: programs differ in whether these count.
+    The header ends at the first line that is no field, as for every mail server, and the body begins with that line.
+    `default_type` counts if no Content-Type is given. Raises `MalformedLetter` if there are fields below such a line:
+    programs differ about whether they count.
     """
     above = MAILBOX_LINES.match(raw)
     start = above.end() if above and not is_letter else 0
@@ -120,23 +125,23 @@ def read_entity(raw: bytes, default_type: bytes, *, is_letter: bool) -> Entity:
 
 
 def closes(delimiter: bytes, boundary: bytes) -> bool:
-    """Whether a delimiter line is the last one."""
+    """Whether a delimiter line is the last one of its multipart (it ends with "--")."""
     return delimiter.rstrip(b" \t").endswith(b"--" + boundary + b"--")
 
 
 def names_boundary(body: bytes, boundary: bytes) -> bool:
-    """Whether something in a body says to have this boundary too."""
+    """Whether something inside a body declares the same boundary."""
     named = rb"boundary[ \t]*=[ \t]*\"?" + re.escape(boundary) + rb"(?:[\s\";]|\Z)"
     return re.search(named, body, re.IGNORECASE) is not None
 
 
 def type_of_parts(media_type: bytes) -> bytes:
-    """What a part of a multipart is that does not say it (RFC 2046 section 5.1.5)."""
+    """The media type of a part without Content-Type inside this multipart (RFC 2046 section 5.1.5)."""
     return b"message/rfc822" if media_type == b"multipart/digest" else b"text/plain"
 
 
 def first_charset(entity: Entity, depth: int = 0) -> str:
-    """The charset that a letter's Content-Type names, or the first of its parts that names one; "" where none does."""
+    """The charset that the letter's Content-Type names, or else the first part that names one; "" if none does."""
     if entity.content.charset or not entity.content.is_multipart or depth >= NESTING_MAX:
         return entity.content.charset
     if len(entity.content.boundaries) != 1:
@@ -146,7 +151,10 @@ def first_charset(entity: Entity, depth: int = 0) -> str:
 
 
 def has_binary_part(entity: Entity, depth: int = 0) -> bool:
-    """Whether a part, however deep, is binary: where line ends were changed, it is not what it was."""
+    """Whether any part, at any depth, is binary: such a part is damaged when line ends are changed.
+
+    Raises `MalformedLetter` for parts nested deeper than `NESTING_MAX`.
+    """
     if depth > NESTING_MAX:
         raise MalformedLetter(f"a letter of more than {NESTING_MAX} parts in parts")
     media_type = entity.content.media_type
@@ -162,7 +170,7 @@ def has_binary_part(entity: Entity, depth: int = 0) -> bool:
 
 
 def _as_it_is(part: bytes, default_type: bytes = b"text/plain") -> Entity:
-    """A part without repairs."""
+    """Read a part without repairs."""
     header, separator, body = take_apart(part)
     fields = parse_header(header).fields
     return Entity(b"", fields, separator, body, _content(fields, default_type))
@@ -181,7 +189,7 @@ def _content(fields: tuple[Field, ...], default: bytes) -> Content:
 
 
 def _head(value: bytes) -> bytes:
-    """What stands before the first semicolon, without comments."""
+    """The value up to its first semicolon, without comments."""
     kept: list[bytes] = []
     for token in tokens(value):
         if token.raw == b";":
@@ -200,7 +208,10 @@ def _split(body: bytes, boundary: bytes) -> list[bytes]:
 
 
 def _want_no_field_below(fields: tuple[Field, ...], strange: int, content: Content, *, is_letter: bool) -> None:
-    """A line that is no field may end the header; a delimiter does, whatever is below it."""
+    """Raise `MalformedLetter` if programs may differ about the line that is no field and ends the header.
+
+    A delimiter line always ends it, whatever is below.
+    """
     first = fields[strange].raw.removesuffix(b"\r\n")
     if any(_split(first, boundary)[1:] for boundary in content.boundaries if content.is_multipart):
         return

@@ -1,8 +1,7 @@
-"""The parameters of Content-Type and Content-Disposition (RFC 2045 section 5.1), as RFC 2231 has extended them.
+"""Read and rewrite the parameters of Content-Type and Content-Disposition (RFC 2045 section 5.1, RFC 2231).
 
-They are read, and spelt anew where they cannot travel; a value stays the value that it is.
-
-Read as programs that show file names do: a value without quotes goes on to the next semicolon, blanks and all.
+They are rewritten only where they cannot travel, and their values stay the same. They are read as programs that show
+file names do: a value without quotes goes on to the next semicolon, with its blanks.
 """
 
 import re
@@ -17,7 +16,7 @@ from pennyred.sender.travel.phrases import spell_comment, spell_comments
 
 _SECTION_OCTETS = 60
 _NO_OTHER_SPELLING = frozenset((b"boundary", b"charset"))
-"""Programs read these in the plain form only."""
+"""Parameters that programs read in the plain form only."""
 
 _PIECE = re.compile(rb'(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^";]+)*', re.DOTALL)
 _PARAMETER = re.compile(rb"\s*([^\s*=\"]+)(?:\*([0-9]{1,4}))?(\*)?\s*=\s*", re.DOTALL)
@@ -28,27 +27,27 @@ _PERCENT = re.compile(rb"(?:%[0-9A-Fa-f]{2}|[^%]){1,20}")
 
 
 class _Piece(NamedTuple):
-    """What stands between two semicolons."""
+    """The text between two semicolons: one parameter, or one section of a long one."""
 
     raw: bytes
     name: bytes
-    """Of the parameter, in lower case, without stars; empty for what is no parameter."""
+    """The parameter's name in lower case, without stars; empty if this is no parameter."""
     section: int | None
-    """RFC 2231 section 3."""
+    """The section's number (RFC 2231 section 3); None if the value is in one piece."""
     is_extended: bool
-    """RFC 2231 section 4: with charset, language and percent signs."""
+    """Whether it has charset, language and percent signs (RFC 2231 section 4)."""
     value: bytes
-    """Quotes and all, without a comment behind a quoted one."""
+    """The value with its quotes, without a comment after the quotes."""
     comment: bytes = b""
 
     @property
     def is_fit(self) -> bool:
-        """Whether it can travel as it is."""
+        """Whether it can travel as it is: ASCII, and not too long."""
         return len(self.raw) <= WORD_OCTETS_MAX and not EIGHT_BIT.search(self.raw)
 
     @property
     def readings(self) -> list[bytes]:
-        """What programs take the value for; none where it has no end."""
+        """The values that programs may read here, one or two; empty if a quotation mark is never closed."""
         if not self.value.startswith(b'"'):
             return list(dict.fromkeys([self.value, *self.value.split()[:1]]))[: 1 if self.is_extended else 2]
         if not _QUOTED.match(self.value):
@@ -57,16 +56,16 @@ class _Piece(NamedTuple):
 
 
 class _Said(NamedTuple):
-    """What one spelling of a parameter says."""
+    """The value that one spelling of a parameter has."""
 
     octets: bytes
     charset: str
-    """Empty where it is plain ASCII and nobody has said."""
+    """The charset of the octets; empty if they are ASCII and no charset was named."""
     language: bytes = b""
 
     @property
     def text(self) -> str | bytes:
-        """To compare it by."""
+        """The value as text, to compare two spellings; the octets if they cannot be decoded."""
         try:
             return self.octets.decode(self.charset or "ascii")
         except (LookupError, ValueError):
@@ -74,9 +73,7 @@ class _Said(NamedTuple):
 
 
 def values_of(value: bytes, name: bytes) -> list[bytes]:
-    """What programs take one parameter for, as octets: one thing, or none where it is not there; where more, they
-    differ.
-    """
+    """The values (octets) that programs may read for one parameter: none if it is missing, several if they differ."""
     found: dict[bytes, None] = {}
     for spelling in _spellings([piece for piece in _pieces(value) if piece.name == name]):
         if len(spelling) == 1 and not spelling[0].is_extended and spelling[0].section is None:
@@ -87,9 +84,9 @@ def values_of(value: bytes, name: bytes) -> list[bytes]:
 
 
 def spell_parameters(value: bytes, assume: Assume) -> bytes:
-    """The value with each parameter that cannot travel in the form of RFC 2231, once; the others stay as they are.
+    """Rewrite each parameter that cannot travel in the form of RFC 2231, once; the others stay as they are.
 
-    Raises `MalformedLetter` where a parameter says two things, or programs differ in what it says.
+    Raises `MalformedLetter` if a parameter has two values, or programs differ about its value.
     """
     pieces = list(_pieces(value))
     spelt: dict[int, bytes] = {}
@@ -122,13 +119,13 @@ def _piece(raw: bytes) -> _Piece:
 
 
 def _spellings(pieces: list[_Piece]) -> list[list[_Piece]]:
-    """One parameter's pieces: each by itself, but for the sections of a long value."""
+    """Group the pieces of one parameter by spelling: each piece alone, but the sections of a long value together."""
     sections = sorted((piece for piece in pieces if piece.section is not None), key=lambda piece: piece.section or 0)
     return [[piece] for piece in pieces if piece.section is None] + ([sections] if sections else [])
 
 
 def _spelt_anew(name: bytes, pieces: list[_Piece], assume: Assume) -> list[bytes]:
-    """One parameter in a spelling that can travel, or two: a plain one stays, for programs that know no other."""
+    """One parameter in a spelling that can travel; a plain one beside it stays, for programs that know only that."""
     plain = [piece for piece in pieces if piece.section is None and not piece.is_extended]
     others = [one for one in _spellings(pieces) if one[:1] != plain[:1]]
     if name in _NO_OTHER_SPELLING or len(plain) > 1 or len(others) > 1:
@@ -151,7 +148,7 @@ def _spelt_anew(name: bytes, pieces: list[_Piece], assume: Assume) -> list[bytes
 
 
 def _plain(piece: _Piece, assume: Assume) -> _Said:
-    """What a plain parameter says; encoded words in it, which should not be there, are read as programs do."""
+    """The value of a plain parameter. Encoded words should not be there, but are decoded, as programs do."""
     octets, *differing = piece.readings or [b""]
     if not octets or (differing and piece.value.startswith(b'"')):
         raise _uncertain(piece.name)
@@ -164,7 +161,7 @@ def _plain(piece: _Piece, assume: Assume) -> _Said:
 
 
 def _extended(pieces: list[_Piece], assume: Assume | None = None) -> _Said | None:
-    """What an extended parameter says, or the sections of one; None where that cannot be told."""
+    """The value of an extended parameter, or of the sections of one; None if it cannot be read."""
     if pieces[0].section is not None and [piece.section for piece in pieces] != list(range(len(pieces))):
         return None
     charset, language = "", b""
@@ -185,7 +182,7 @@ def _extended(pieces: list[_Piece], assume: Assume | None = None) -> _Said | Non
 
 
 def _form(name: bytes, said: _Said) -> list[bytes]:
-    """A parameter in one piece, or in sections where that is too long for a line."""
+    """A parameter in the form of RFC 2231: in one piece, or in sections if that is too long for a line."""
     if not said.charset:
         plain = [said.octets[at : at + _SECTION_OCTETS] for at in range(0, len(said.octets), _SECTION_OCTETS)]
         return [b' %s*%d="%s"' % (name, at, re.sub(rb'["\\]', rb"\\\g<0>", one)) for at, one in enumerate(plain)]

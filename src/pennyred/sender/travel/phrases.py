@@ -1,5 +1,6 @@
-"""Names, comments and free text spelt in ASCII: the three places of a header where an encoded word may stand (RFC 2047
-section 5), each by its own rules.
+"""Write names, comments and free text in ASCII, with encoded words.
+
+These are the three places of a header where an encoded word may stand (RFC 2047 section 5); each has its own rules.
 """
 
 import re
@@ -23,7 +24,7 @@ _IN_COMMENT = re.compile(rb"[()]|[ \t]+|(?:\\.|[^\\() \t])+|\\", re.DOTALL)
 
 
 def spell_text(value: bytes, assume: Assume) -> bytes:
-    """Unstructured text: its eight-bit words, and the white space between them, as encoded words; all else stays."""
+    """Unstructured text with its eight-bit words, and the white space between them, as encoded words."""
     value = with_whole_words(value)
     text = value.rstrip(b" \t")
     charset = assume(text)
@@ -32,13 +33,13 @@ def spell_text(value: bytes, assume: Assume) -> bytes:
 
 
 def spell_comments(value: bytes, assume: Assume) -> bytes:
-    """A structured value: what is in parentheses; all else stays."""
+    """A structured value with eight-bit text in its comments as encoded words; all else stays as it is."""
     raws = (spell_comment(token.raw, assume) if token.kind == "comment" else token.raw for token in tokens(value))
     return b"".join(raws)
 
 
 def spell_comment(comment: bytes, assume: Assume) -> bytes:
-    """One comment with its parentheses, those within it in their places."""
+    """One comment, with its parentheses, in ASCII; comments inside it stay in their places."""
     if not EIGHT_BIT.search(comment):
         return comment
     charset = assume(comment)
@@ -58,17 +59,20 @@ def spell_comment(comment: bytes, assume: Assume) -> bytes:
 
 
 def spell_addresses(value: bytes, assume: Assume, spell_address: Callable[[bytes], bytes]) -> bytes:
-    """Addresses, groups, lists of names: names and comments; an address itself is `spell_address`'s."""
+    """Addresses, groups or lists of names with encoded words in names and comments.
+
+    `spell_address` rewrites the addresses themselves. Raises `MalformedLetter`.
+    """
     spelt: list[bytes] = []
     for pieces, mark in segments(with_whole_words(value)):
-        # Whatever stands before the last angle brackets is a name to all who show it, an address among it too.
+        # Programs show everything before the last angle brackets as a name, even an address.
         last = next((token for token in reversed(pieces) if token.kind == "angle"), None)
         spelt += [_spell_segment(pieces, mark, assume, [last] if last else [], spell_address), mark]
     return b"".join(spelt)
 
 
 def spell_ids(value: bytes, assume: Assume) -> bytes:
-    """Message ids, and phrases between them in old letters: names and comments; an id stays."""
+    """Message ids, unchanged, with encoded words in comments and in the phrases that old letters have between them."""
     spelt: list[bytes] = []
     for pieces, mark in segments(with_whole_words(value)):
         angles = [token for token in pieces if token.kind == "angle"]
@@ -79,12 +83,12 @@ def spell_ids(value: bytes, assume: Assume) -> bytes:
 def _spell_segment(
     pieces: list[Token], mark: bytes, assume: Assume, angles: list[Token], spell_address: Callable[[bytes], bytes]
 ) -> bytes:
-    """What stands between two marks; in its words, the octets of all are in one charset."""
+    """The text between two marks in ASCII; one charset is assumed for all of it."""
     raw = joined(pieces)
     if not EIGHT_BIT.search(raw) and len(raw) <= WORD_OCTETS_MAX:
         return raw
     if any(token.kind == "quoted" and not _WHOLE_QUOTE.fullmatch(token.raw) for token in pieces):
-        # What stands behind it, the address among it, would be taken for a name.
+        # Everything after it, also the address, would be taken for a name.
         raise MalformedLetter("it has a quotation mark that never ends")
     spelt = _spell_mailbox(pieces, always(assume(raw)), angles, spell_address)
     return (b" " if spelt.startswith(b"=?") else b"") + spelt + (b" " if spelt.endswith(b"?=") and mark else b"")
@@ -93,13 +97,13 @@ def _spell_segment(
 def _spell_mailbox(
     pieces: list[Token], assume: Assume, angles: list[Token], spell_address: Callable[[bytes], bytes]
 ) -> bytes:
-    """One address with its name and comments, or a group's name; its address is in `angles`, or stands by itself."""
+    """One address with its name and comments, or a group's name. `angles` holds the address, if it is in brackets."""
     spelt: list[bytes] = []
     words: list[Word] = []
     space = b""
 
     def add(raw: bytes) -> None:
-        """Something that is no word; an encoded word has white space on both sides of it."""
+        """Add something that is no word, after the words so far; an encoded word gets white space on both sides."""
         nonlocal words, space
         phrase = spell_words(words, assume)
         if phrase.startswith(b"=?") and spelt:
@@ -128,7 +132,7 @@ def _spell_mailbox(
 
 
 def _clusters(pieces: Iterable[Token]) -> list[list[Token]]:
-    """What stands together without white space is one; a comment and angle brackets are ones of their own."""
+    """Group tokens that have no white space between them; a comment or angle brackets always stand alone."""
     clusters: list[list[Token]] = []
     was_alone = True
     for token in pieces:

@@ -1,10 +1,10 @@
-"""A letter made safe to travel before it is stamped: afterwards nobody may have a reason to alter it.
+"""Make a letter safe to travel before it is stamped, so that no server has a reason to alter it afterwards.
 
-Safe is what RFC 5321 lets every server pass on untouched: CRLF line ends, lines of at most 998 octets (990 where that
-can be had, as sendmail cuts longer ones), no NUL, a header of fields only, and eight-bit octets, or a label that speaks
-of some, only where the next hop has said 8BITMIME (bodies) or SMTPUTF8 (the header). A safe letter stays as it is, byte
-for byte. In others the transfer encoding of the parts that need it is changed (RFC 2045 section 6), never their
-content: what cannot be spelt in another way is refused, and nothing is left out.
+Safe is what every server can pass on unchanged by RFC 5321: CRLF line ends, lines of at most 998 octets (990 if
+possible, as sendmail cuts longer ones), no NUL, and a header of fields only. Eight-bit octets, or a label that says
+8bit, are safe only if the next server offers 8BITMIME (for bodies) or SMTPUTF8 (for the header). A safe letter is not
+changed at all. In other letters the transfer encoding of some parts is changed (RFC 2045 section 6), never their
+content. What cannot be written in another way is refused; nothing is left out.
 """
 
 import codecs
@@ -42,14 +42,14 @@ from pennyred.sender.travel.transfer import LINE_OCTETS_MAX, UNCUT_OCTETS_MAX, e
 PARTS_MAX = 10_000
 
 Say = Callable[[str], None]
-"""Told, in a sentence for the sender, what was taken for granted."""
+"""Called with a sentence for the sender about something that had to be assumed or changed."""
 
 _DKIM_SIGNATURE = re.compile(rb"^dkim-signature[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _SPACE_BEFORE_COLON = re.compile(rb"\A([!-9;-~]+)[ \t]+:")
 
 
 def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, line_octets_max: int = LINE_OCTETS_MAX) -> bool:
-    """Whether a letter can travel as it is; `eight_bit`: the next hop has 8BITMIME, `utf8`: it has SMTPUTF8 too."""
+    """Whether a letter can travel as it is, to a server with 8BITMIME (`eight_bit`) and also SMTPUTF8 (`utf8`)."""
     if not letter.endswith(b"\r\n") or _has_bare_newline(letter) or MAILBOX_LINES.match(letter):
         return False
     header, _, body = take_apart(letter)
@@ -61,13 +61,13 @@ def is_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, line_octets_m
 
 
 def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = lambda _: None) -> bytes:
-    """The letter as it can travel: itself where it is safe already, else with the same content in other encodings.
+    """The letter in a form that can travel: unchanged if it is safe, else the same content in other encodings.
 
-    Every line end becomes CRLF, a CR that belongs to none a blank, as at the gate, a mailbox's "From " lines go, and an
-    empty line that is missing below a header is put there. Lines have 990 octets at most, or 998 where something signed
-    has such. Raises `MalformedLetter`, in a sentence for the sender, where that cannot be done: a signed or encrypted
-    part would have to be altered, an address needs SMTPUTF8, a limit is exceeded, programs differ in how the letter is
-    to be read.
+    Every line end becomes CRLF, and a CR elsewhere becomes a blank, as at the gate. The "From " lines of a mailbox file
+    are removed, and an empty line missing below a header is added. Lines have at most 990 octets, or 998 if something
+    signed has such lines. Raises `MalformedLetter`, with a sentence for the sender, if that is not possible: a signed
+    or encrypted part would have to be altered, an address needs SMTPUTF8, a limit is exceeded, or programs differ in
+    how they read the letter.
     """
     if is_safe(letter, eight_bit=eight_bit, utf8=utf8, line_octets_max=UNCUT_OCTETS_MAX):
         return letter
@@ -76,7 +76,7 @@ def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = 
         try:
             made = _made_safe(letter, _Parts(eight_bit, utf8, said.append, UNCUT_OCTETS_MAX))
         except MalformedLetter:
-            pass  # with the longer lines that the RFC allows it may do
+            pass  # try again below, with the longer lines that the RFC allows
         else:
             for text in said:
                 say(text)
@@ -93,14 +93,14 @@ def _is_signed(letter: bytes) -> bool:
 def _made_safe(letter: bytes, parts: "_Parts") -> bytes:
     if parts.is_safe(letter):
         return letter
-    # A byte order mark, which some editors put first, is none of the letter either.
+    # A byte order mark, which some editors put first, is not part of the letter.
     normal = file_with_crlf(letter.removeprefix(codecs.BOM_UTF8))
     above = MAILBOX_LINES.match(normal)
     normal = normal[above.end() :] if above else normal
     if _has_bare_newline(letter) and has_binary_part(read_entity(normal, b"text/plain", is_letter=True)):
         raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
     lines_above = above[0].count(b"\n") if above else 0
-    # The last line gets its end when all is encoded: a file in it may have none.
+    # The last line gets its line end after encoding: an attached file may have none.
     safe = _ended(parts.entity(normal, b"text/plain", 0, 1 + lines_above, ""))
     safe = _spelt_as_servers_do(safe, eight_bit=parts.eight_bit)
     if not parts.is_safe(safe):
@@ -111,7 +111,7 @@ def _made_safe(letter: bytes, parts: "_Parts") -> bytes:
 
 
 def _spelt_as_servers_do(letter: bytes, *, eight_bit: bool) -> bytes:
-    """A letter that can travel, with what some servers would mend; itself below a signature, which may be over it."""
+    """The letter with those repairs that some servers would make; unchanged if it has a DKIM signature."""
     if _is_signed(letter):
         return letter
     return closed(letter if eight_bit else relabelled(letter))
@@ -122,12 +122,12 @@ def _ended(letter: bytes) -> bytes:
 
 
 class _PlacedError(MalformedLetter):
-    """It says already where in the letter."""
+    """An error whose text already says where in the letter it is."""
 
 
 @dataclass(slots=True)
 class _Parts:
-    """One walk through the parts of a letter."""
+    """One pass over all parts of a letter; it counts them and knows what the next server can take."""
 
     eight_bit: bool
     utf8: bool
@@ -136,15 +136,18 @@ class _Parts:
     count: int = 0
 
     def is_safe(self, letter: bytes) -> bool:
-        """Whether all of it can travel as it is."""
+        """Whether a whole letter can travel as it is."""
         return is_safe(letter, eight_bit=self.eight_bit, utf8=self.utf8, line_octets_max=self.line_octets_max)
 
     def is_fit(self, raw: bytes) -> bool:
-        """Whether a part, or something in one, can travel as it is."""
+        """Whether a part, or a piece of one, can travel as it is."""
         return is_fit(raw, eight_bit=self.eight_bit, line_octets_max=self.line_octets_max)
 
     def entity(self, raw: bytes, default_type: bytes, depth: int, line: int, charset: str) -> bytes:
-        """The letter, or a part that begins in this line of it, in a letter of this charset; itself where it is fit."""
+        """The letter, or a part, in a form that can travel; unchanged if it can travel already.
+
+        `line` is the line of the letter in which the part begins, `charset` the letter's. Raises `MalformedLetter`.
+        """
         self.count += 1
         if depth > NESTING_MAX or self.count > PARTS_MAX:
             raise MalformedLetter(f"a letter of more than {NESTING_MAX} parts in parts, or {PARTS_MAX} parts")
@@ -175,7 +178,7 @@ class _Parts:
             if depth == 0 and body != entity.body and not any(field.key == b"mime-version" for field in entity.fields):
                 header.append(b"MIME-Version: 1.0\r\n")  # without it some programs decode no part
             if entity.content.media_type in LETTERS and not any(one.key == b"content-type" for one in entity.fields):
-                # In a digest, that need not be said, but not all programs know.
+                # In a digest this type is the default, but not all programs know that.
                 header = [*header, b"Content-Type: " + entity.content.media_type + b"\r\n"]
             if encoding != entity.encoding():
                 header = with_encoding(entity.fields, header, encoding)
@@ -210,7 +213,7 @@ class _Parts:
         return with_words_in(assume(field.raw), fit_field(apart, assume))
 
     def _assume(self, field: Field, charset: str) -> Assume:
-        """What is assumed of a field's octets is said, where they do not say themselves that they are UTF-8."""
+        """An `Assume` for this field that tells the sender which charset was assumed, unless it is UTF-8."""
 
         def assume(octets: bytes) -> str:
             assumed = assumed_charset(octets, charset)
@@ -222,7 +225,7 @@ class _Parts:
         return assume
 
     def _body(self, entity: Entity, depth: int, line: int, charset: str) -> tuple[bytes, bytes]:
-        """The new transfer encoding, and the body."""
+        """The new transfer encoding and the new body of an entity that cannot travel as it is."""
         media_type, encoding = entity.content.media_type, entity.encoding()
         if not entity.content.is_multipart and media_type not in LETTERS:
             return encode_leaf(entity.body, media_type, encoding)
@@ -233,7 +236,7 @@ class _Parts:
             body = self._multipart(entity, depth, line, charset)
         else:
             body = self.entity(entity.body, b"text/plain", depth + 1, line, "")
-        # What holds parts is 7bit once they all are.
+        # A multipart or letter is 7bit once all its parts are.
         return (b"7bit" if encoding in (b"8bit", b"binary") and not self.eight_bit else encoding), body
 
     def _multipart(self, entity: Entity, depth: int, line: int, charset: str) -> bytes:
@@ -248,7 +251,7 @@ class _Parts:
         default_type = type_of_parts(media_type)
         for at in range(0 if len(pieces) > 1 and not closes(pieces[1], boundary) else 2, len(pieces), 2):
             if at and closes(pieces[at - 1], boundary):
-                # Some programs take a last boundary straight below another for none, and show what follows.
+                # Some programs do not see a last boundary directly below another one, and show what follows.
                 is_clear = len(pieces) == at + 1 and bool(pieces[at - 2])
                 pieces[at:] = [self._unread(b"".join(pieces[at:]), is_clear=is_clear)]
                 break
@@ -263,7 +266,7 @@ class _Parts:
         return body
 
     def _unread(self, text: bytes, *, is_clear: bool = True) -> bytes:
-        """What stands before the first part or behind the last one, where no program shows it: kept, though encoded."""
+        """Text before the first part or after the last one, which no program shows: it is kept, but encoded."""
         if self.is_fit(text):
             return text
         if not is_clear:
@@ -275,12 +278,12 @@ class _Parts:
 
 
 def _has_bare_newline(letter: bytes) -> bool:
-    """Whether a CR or an LF is no half of a CRLF."""
+    """Whether there is a CR or an LF that does not belong to a CRLF."""
     return not letter.count(b"\r") == letter.count(b"\r\n") == letter.count(b"\n")
 
 
 def _is_fit_header(raw: bytes, *, utf8: bool, line_octets_max: int) -> bool:
-    """As `is_fit`, for the letter's own header: eight-bit text may only be UTF-8 there (RFC 6532 section 3)."""
+    """Like `is_fit`, for the letter's own header: eight-bit text must be UTF-8 there (RFC 6532 section 3)."""
     if not is_fit(raw, eight_bit=utf8, line_octets_max=line_octets_max):
         return False
     try:

@@ -1,7 +1,7 @@
-"""What servers on a letter's way do not take whole, though no RFC limits it.
+"""Limits of mail servers on the way that no RFC sets: beyond them, a server cuts or refuses a letter.
 
-Found by sending letters through them (tests/wire/test_submitted.py). Nothing of a letter can be spelt shorter, and by
-other ways it arrives; so its sender is told, and decides.
+They were found by sending letters through servers (tests/wire/test_submitted.py). Such a letter cannot be made shorter,
+and through other servers it arrives. So the sender is told, and decides.
 """
 
 import re
@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pennyred.sender.parsedletter import ParsedLetter, parse_letter
 
 FIELD_OCTETS_MAX = 102_400
-"""Postfix's `header_size_limit`: it drops the lines of a field behind so many octets."""
+"""Postfix's `header_size_limit`: it drops the lines of a field after so many octets."""
 ADDRESS_TOKENS_MAX = 10_240
-"""Postfix's `header_address_token_limit`: where it writes an address field anew, it drops what is behind so many."""
+"""Postfix's `header_address_token_limit`: when it rewrites an address field, it drops everything after so many tokens.
+"""
 MIME_FIELD_OCTETS_MAX = 2048
-"""sendmail's `MaxMimeHeaderLength`: it cuts a Content- field of a letter, or of a part in it, to so many octets."""
+"""sendmail's `MaxMimeHeaderLength`: it cuts a Content- field, also of a part, to so many octets."""
 HEADER_OCTETS_MAX = 32_768
-"""sendmail's `MaxHeadersLength`: it refuses a letter with more."""
+"""sendmail's `MaxHeadersLength`: it refuses a letter with a longer header."""
 
 _OF_ADDRESSES = (b"from", b"to", b"cc")
 _TOKEN = re.compile(
@@ -28,7 +29,7 @@ _LONG_MIME_FIELD = re.compile(
 
 
 def told_limits(letter: bytes | ParsedLetter) -> Iterator[str]:
-    """A sentence for the sender on each limit that a letter is beyond."""
+    """A sentence for the sender for each limit that the letter exceeds."""
     parsed = parse_letter(letter)
     section = parsed.header.raw
     for field in parsed.header.fields:

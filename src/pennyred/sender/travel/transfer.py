@@ -1,47 +1,48 @@
-"""Transfer encodings of RFC 2045 section 6: eight bits carried in seven."""
+"""The transfer encodings quoted-printable and base64 (RFC 2045 section 6)."""
 
 import base64
 import re
 
 LINE_OCTETS_MAX = 998
-"""RFC 5321 section 4.5.3.1.6, RFC 5322 section 2.1.1; CRLF not counted."""
+"""The longest line, CRLF not counted (RFC 5321 section 4.5.3.1.6, RFC 5322 section 2.1.1)."""
 UNCUT_OCTETS_MAX = 990
-"""The longest line that sendmail hands on (its mailers' L=990): a longer one it cuts, with a "!" at the end."""
+"""The longest line that sendmail passes on (its mailers' L=990); it cuts longer ones, with a "!" at the end."""
 QUOTED_LINE_OCTETS = 76
-"""RFC 2045 section 6.7: the longest line of quoted-printable, soft break included."""
+"""The longest line of quoted-printable, with its soft break (RFC 2045 section 6.7)."""
 QUOTED_SHARE_MAX = 0.18
-"""More octets to escape than this, and base64 is the shorter of the two."""
+"""If a larger share of the octets must be escaped, base64 is shorter than quoted-printable."""
 
 _ESCAPED = re.compile(rb"[^!-<>-~ \t]")
 _UNESCAPED = bytes(octet for octet in range(256) if not _ESCAPED.match(bytes((octet,))))
 _UNQUOTED = re.compile(rb"[\x80-\xff\0]|(?<!=)=++(?=[\x80-\xff\0])")
-"""Octets that quoted-printable may not have, and each "=" before one, which would begin another escape."""
+"""Octets that quoted-printable may not have, and each "=" before one, which would begin a new escape."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/= \t]")
 _MISTAKEN = (b"From ", b"--")
-"""Mailboxes in one file put ">" before the first; the other may look like a boundary."""
+"""Beginnings of lines that may be mistaken: mailbox files put ">" before the first, the second looks like a boundary.
+"""
 
 
 def encode_quoted_printable(content: bytes) -> bytes:
-    """Content with CRLF line ends as quoted-printable; a CR or LF by itself is escaped, so every octet comes back."""
+    """Content with CRLF line ends as quoted-printable; a lone CR or LF is escaped, so every octet comes back."""
     return b"\r\n".join(_quoted_line(line) for line in content.split(b"\r\n"))
 
 
 def requote(encoded: bytes) -> bytes:
-    """Quoted-printable with octets or lines that it may not have, as quoted-printable that is read as before.
+    """Repair quoted-printable that has forbidden octets or too long lines; it decodes to the same content as before.
 
-    What can stay stays, an escape that is none too. White space behind the "=" of a soft break is none of the text
-    (RFC 2045 section 6.7, rule 3), and goes.
+    Everything else stays as it is, even an invalid escape. White space after the "=" of a soft break is not part of the
+    text (RFC 2045 section 6.7, rule 3) and is removed.
     """
     return b"\r\n".join(map(_requoted_line, encoded.split(b"\r\n")))
 
 
 def encode_base64_lines(content: bytes) -> bytes:
-    """Content as base64 in lines of 76, CRLF between them and none at the end."""
+    """Content as base64 in lines of 76 octets, with CRLF between them and none at the end."""
     return _in_lines(base64.b64encode(content))
 
 
 def rewrap_base64(encoded: bytes) -> bytes | None:
-    """Base64 with its too long lines cut; None where one of them, or an octet anywhere, can be no base64."""
+    """Base64 with its too long lines cut; None if such a line is not base64, or any octet is NUL or eight-bit."""
     lines = encoded.split(b"\r\n")
     if (
         not encoded.isascii()
@@ -53,7 +54,7 @@ def rewrap_base64(encoded: bytes) -> bytes | None:
 
 
 def is_shorter_quoted(content: bytes) -> bool:
-    """Whether quoted-printable is the better of the two encodings for it."""
+    """Whether quoted-printable is shorter than base64 for this content."""
     escapes = len(content.replace(b"\r\n", b"").translate(None, _UNESCAPED))
     return escapes <= QUOTED_SHARE_MAX * len(content)
 
@@ -82,13 +83,13 @@ def _escape(octets: re.Match[bytes]) -> bytes:
 
 
 def _soft_broken(encoded: bytes) -> bytes:
-    """A line of quoted-printable in lines of 76, none of which others would take for something else."""
+    """Cut a line of quoted-printable into lines of 76 octets; none of them can be mistaken (see `_MISTAKEN`)."""
     pieces: list[bytes] = []
     start = 0
     while len(encoded) - start + 2 * encoded.startswith(_MISTAKEN, start) > QUOTED_LINE_OCTETS:
         end = start + QUOTED_LINE_OCTETS - 1 - 2 * encoded.startswith(_MISTAKEN, start)
         end -= next((back for back in (1, 2) if encoded[end - back : end - back + 1] == b"="), 0)
-        end = start + (len(encoded[start:end].rstrip(b"=")) or end - start)  # "==" is read in two ways
+        end = start + (len(encoded[start:end].rstrip(b"=")) or end - start)  # programs read "==" in two ways
         pieces.append(_not_mistaken(encoded[start:end]) + b"=")
         start = end
     pieces.append(_not_mistaken(encoded[start:]))
