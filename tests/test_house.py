@@ -38,6 +38,8 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LINES_MAX = 320
 FUNCTION_LINES_MAX = 60
 FILES_MAX = 22
+KNOWN_WORDS = {"check", "init", "serve", "pennyred"}
+"""Commands, which stand in maps too."""
 
 
 def test_arrows_point_inward():
@@ -208,6 +210,20 @@ def test_each_room_has_a_map_of_what_is_in_it(room):
     within = {path.stem for path in room.glob("*.py")} | {path.parent.name for path in room.glob("*/__init__.py")}
     told = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
     assert {name for name in within - {"__init__"} if not re.search(rf"\b{name}\b", told)} == set()
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_no_map_names_a_module_that_is_not_there(room):
+    """One that has got another name is found by nobody: `name`, `room.name` and the columns of a map are looked at."""
+    told = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
+    named = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)*)`", told)) | set(
+        re.findall(r"^    ([a-z_]+)  ", told, re.MULTILINE)
+    )
+    around = [room, room.parent, ROOT / "src/pennyred"]
+    places = [place / name.replace(".", "/") for name in named for place in around]
+    there = {str(place) for place in places if place.is_dir() or place.with_suffix(".py").exists()}
+    missing = {name for name in named if not any(str(place / name.replace(".", "/")) in there for place in around)}
+    assert missing - KNOWN_WORDS == set()
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(ROOT / "src")))

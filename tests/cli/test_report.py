@@ -16,8 +16,8 @@ from pennyred.gate.counting import facts
 from pennyred.gate.letterbox import Delivered, Due, Fate, Later, Relay
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.reporting import report_of
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import Figures, Recorded, SourceTotal
-from pennyred.gate.rules.policy import Mode
 from pennyred.postage.reasons import Reason
 
 NOW = 1_790_000_000

@@ -12,7 +12,7 @@ from tests.support.desk import DeskUnderTest, MailServer
 from tests.support.stationery import DAY, ISSUER, LETTER
 
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
+from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.gate.rules.recipients import Aliases, RecipientRule, RecipientRules
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.reasons import Reason

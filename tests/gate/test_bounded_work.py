@@ -13,11 +13,11 @@ from pennyred.gate.letterbox import Envelope
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules import authres
 from pennyred.gate.smtp.spool import Problem, Spool, SpoolLimits
-from pennyred.postage import candidates, verdict
+from pennyred.postage import candidates, verification
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.letter import HEADER_FIELDS_MAX
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verdict import LicenceCache
+from pennyred.postage.verification import LicenceCache
 
 BOB = "bob@example.org"
 STATIONERY = Stationery()
@@ -57,7 +57,7 @@ def forged(stamp: Stamp) -> bytes:
 
 
 def test_forged_stamps_cost_four_checks_a_recipient_and_one_for_the_licence(counted):
-    checks = counted(verdict, "verify")
+    checks = counted(verification, "verify")
     letter = b"".join(forged(STATIONERY.stamp(LETTER, BOB)) for _ in range(90)) + LETTER
     assert judged(letter, BOB).bad_stamps == 4
     assert checks.calls == 4 + 1
@@ -65,7 +65,7 @@ def test_forged_stamps_cost_four_checks_a_recipient_and_one_for_the_licence(coun
 
 def test_stamps_for_others_cost_a_hash_each_and_no_check(counted):
     checks, hashes, parses = (
-        counted(verdict, "verify"),
+        counted(verification, "verify"),
         counted(candidates, "recipient_hash"),
         counted(candidates, "parse_stamp"),
     )

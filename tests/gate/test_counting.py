@@ -6,8 +6,8 @@ import pytest
 
 from pennyred.gate.counting import DAYS_GATHERED_MAX, SOURCES_GATHERED_MAX, FigureTally, facts
 from pennyred.gate.letterbox import Delivered, Due, Duplicate, Fate, Later, Relay
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import NAME_CHARACTERS_MAX, OTHERS, UNKNOWN, Figures, Outcome
-from pennyred.gate.rules.policy import Mode
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 

@@ -13,12 +13,12 @@ from pennyred.gate.judging.standing import free_recipients, judge
 from pennyred.gate.letterbox import Due, Duplicate, Envelope, Fate, Later, Relay
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules import passes
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
+from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.gate.settling import drain_outbox
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
-from pennyred.postage.verdict import LicenceCache
+from pennyred.postage.verification import LicenceCache
 
 BOB = "bob@example.org"
 EVE = "eve@example.org"

@@ -11,9 +11,9 @@ from tests.support.desk import DeskUnderTest, MailServer
 from tests.support.stationery import DAY, LETTER, NOW
 
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay
+from pennyred.gate.rules.exemptions import Exemptions, Mode
 from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.origin import Authentication
-from pennyred.gate.rules.policy import Exemptions, Mode
 from pennyred.gate.rules.recipients import RecipientRule, RecipientRules
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash

@@ -12,7 +12,7 @@ from pennyred.postage.digest import SIGNED_NAMES_MAX, domain_hash, header_hash, 
 from pennyred.postage.errors import MalformedLetter, MalformedStamp
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
-from pennyred.postage.verdict import LicenceCache, judge_stamp
+from pennyred.postage.verification import LicenceCache, judge_stamp
 
 STATIONERY = Stationery()
 

@@ -17,7 +17,7 @@ from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.taglist import format_tag_list
-from pennyred.postage.verdict import CLOCK_SKEW_SECONDS, LicenceCache, Verdict, judge_stamp
+from pennyred.postage.verification import CLOCK_SKEW_SECONDS, LicenceCache, Verdict, judge_stamp
 
 BOB, EVE = "bob@example.org", "eve@example.org"
 LIFETIME = 10 * DAY

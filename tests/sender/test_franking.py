@@ -15,7 +15,7 @@ from pennyred.postage.errors import MalformedAddress, MalformedLetter
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import parse_stamp
-from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.postage.verification import LicenceCache, judge_parsed
 from pennyred.sender.franking import (
     RECIPIENTS_MAX,
     apart,

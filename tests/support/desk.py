@@ -15,15 +15,15 @@ from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import Refused
 from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.exemptions import AllowanceClaim
 from pennyred.gate.rules.figures import Fact
 from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.origin import UNPROVEN, Authentication
-from pennyred.gate.rules.policy import AllowanceClaim
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
-from pennyred.postage.verdict import check_flawed, check_for_office
+from pennyred.postage.verification import check_flawed, check_for_office
 from tests.support.memory_ledger import MemoryLedger
 from tests.support.stationery import NOW, ReceivedLetter, Stationery
 

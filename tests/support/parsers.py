@@ -23,9 +23,9 @@ from pennyred.gate.rules.passes import pass_holds
 from pennyred.gate.rules.permitaddress import is_tag_for
 from pennyred.gate.rules.recipients import Aliases, read_alias_map
 from pennyred.gate.rules.reports import looks_automatic, read_report
-from pennyred.gate.smtp.newlines import LetterStream
+from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.upstream.identity import ClientIdentity
-from pennyred.gate.upstream.telling import proxy_header
+from pennyred.gate.upstream.xclient import proxy_header
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.candidates import find_candidates

@@ -20,7 +20,7 @@ from pennyred.postage.licence import parse_licence
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
 from pennyred.postage.proofs.merkle import root_of
 from pennyred.postage.signing import verify
-from pennyred.postage.verdict import LicenceCache, judge_stamp
+from pennyred.postage.verification import LicenceCache, judge_stamp
 
 HERE = Path(__file__).parent
 

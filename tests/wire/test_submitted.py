@@ -27,7 +27,7 @@ from pennyred.postage.digest import header_hash
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Reason
-from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.postage.verification import LicenceCache, judge_parsed
 from pennyred.sender.franking import completed, stamp_letter, without_blind
 from pennyred.sender.travel.preparing import make_safe
 from pennyred.sender.travel.serverlimits import told_limits

@@ -17,7 +17,7 @@ from pennyred.cli.common import (
 from pennyred.cli.correspondents import open_state
 from pennyred.config import GateSettings
 from pennyred.gate.memory.recipientrules import StoredRule
-from pennyred.gate.rules.policy import Mode
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.postage.address import canonical_domain, canonical_recipient
 
 

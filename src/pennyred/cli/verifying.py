@@ -23,7 +23,7 @@ from pennyred.postage.letter import STAMP_FIELD, Field, HeaderSection, parse_hea
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import parse_stamp
-from pennyred.postage.verdict import LicenceCache, judge_parsed
+from pennyred.postage.verification import LicenceCache, judge_parsed
 from pennyred.sender.franking import distinct, recipients_of
 from pennyred.sender.wallet import DamagedWallet, NoWallet, default_home, load_wallet
 

@@ -5,7 +5,7 @@
     settings    what can be set, with its default and what it is for
     values      a setting's text to what it means: sizes, addresses, networks, URLs
     kinds       the kinds of value TOML has, as converters
-    document    one document: its keys, what each means, what they say of each other
+    validation  one document: its keys, what each means, what they say of each other
     tables      one table of it, as a struct
     issuers     what those of offices elsewhere say together with the gate's
     recipients  the file of rules for single recipients

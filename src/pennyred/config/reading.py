@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pennyred.config.complaints import BadSettings, Complaint
-from pennyred.config.document import Reader
 from pennyred.config.settings import Settings
+from pennyred.config.validation import Reader
 from pennyred.failures import said, what
 
 SETTINGS_BYTES_MAX = 4 * 2**20

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from pennyred.gate.judging.standing import Judgement
 from pennyred.gate.letterbox import Answer, Due, Duplicate, Envelope, Fate, Later, Relay
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import UNKNOWN, Fact, Figures, Outcome, plain_name
-from pennyred.gate.rules.policy import Mode
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 

@@ -24,9 +24,9 @@ from pennyred.gate.partly import PartlyHad
 from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.ports import AllowanceBook, Authenticator, PartlyBook, Redeemer, Refusals, Refused, SettlementOutbox
 from pennyred.gate.quarantine.approval import proven as in_words
+from pennyred.gate.rules.exemptions import Mode, canonical_or_none
 from pennyred.gate.rules.figures import Fact
 from pennyred.gate.rules.origin import UNPROVEN
-from pennyred.gate.rules.policy import Mode, canonical_or_none
 from pennyred.gate.settling import settle_durably
 from pennyred.gate.timing import Phase, Stopwatch
 from pennyred.postage.errors import Unavailable

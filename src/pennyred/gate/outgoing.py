@@ -10,8 +10,8 @@ from typing import Protocol
 from pennyred.gate.letterbox import Answer, Delivery, Envelope, Fate, Letter, Relay
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.rules.claims import author_of, is_automatic, message_ids
+from pennyred.gate.rules.exemptions import canonical_or_none
 from pennyred.gate.rules.grants import is_bounce_address, users_of
-from pennyred.gate.rules.policy import canonical_or_none
 from pennyred.postage.address import Recipient
 from pennyred.postage.errors import Unavailable
 

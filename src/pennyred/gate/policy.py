@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
+from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.gate.rules.recipients import Aliases, RecipientRules
 from pennyred.postage.networks import Network
 

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.exemptions import AllowanceClaim
 from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.origin import Authentication
-from pennyred.gate.rules.policy import AllowanceClaim
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 

@@ -8,8 +8,8 @@ from enum import Enum
 from typing import TypeVar
 
 from pennyred.gate.judging.standing import SECONDS_PER_DAY
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import Count, Outcome, Recorded
-from pennyred.gate.rules.policy import Mode
 from pennyred.postage.reasons import Kind, Reason
 
 Named = TypeVar("Named", Reason, tuple[Outcome, Reason])

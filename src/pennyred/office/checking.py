@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold
-from pennyred.postage.verdict import LicenceCache, check_flawed, check_for_office
+from pennyred.postage.verification import LicenceCache, check_flawed, check_for_office
 
 STAMPS_AT_ONCE = 16
 """What one thread takes at a time: so that a letter does not wait for another's thousand."""

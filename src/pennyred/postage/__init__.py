@@ -10,7 +10,7 @@ Everything here is pure: no clock, no randomness, no files, no network. STAMP.md
                 the stamp and the licence, how they are written and signed
     keyrecord, domainproof
                 the TXT records in the DNS
-    candidates, verdict, redemption, ledger_rules
+    candidates, verification, redemption, ledger_rules
                 when a stamp counts, and what the ledger does with it
     proofs      how a journal proves what a stamp was used for
     networks    the network names under which a client is counted

@@ -10,7 +10,7 @@ from pennyred.config import GateSettings
 from pennyred.config.settings import RecipientSettings
 from pennyred.gate.memory.recipientrules import stored_rules
 from pennyred.gate.policy import Check, GatePolicy
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
+from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.gate.rules.recipients import Aliases, RecipientRule, RecipientRules, read_alias_map
 
 PASS_KEY_BYTES_MIN = 16

@@ -12,7 +12,7 @@ from tests.support.letter_ends import by_postfix
 from tests.support.smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.gate.door.chunking import Chunk, ChunkStream, parse_chunk
-from pennyred.gate.smtp.newlines import LetterStream
+from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.smtp.spool import SpoolLimits
 
 ENVELOPE = b"MAIL FROM:<alice@example.com>\r\nRCPT TO:<bob@example.org>\r\n"

@@ -8,8 +8,8 @@ from tests.support.desk import DeskUnderTest
 from tests.support.memory_gate import MemoryClient, MemoryGate
 from tests.support.stationery import LETTER, Stationery
 
-from pennyred.gate.smtp.newlines import LetterStream
-from pennyred.postage import candidates, letter, verdict
+from pennyred.gate.smtp.letter_end import LetterStream
+from pennyred.postage import candidates, letter, verification
 from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX
 from pennyred.postage.lineends import CR_RUN_MAX
 
@@ -104,7 +104,7 @@ def test_of_many_good_stamps_for_one_recipient_few_are_verified_and_one_is_taken
     with Court() as court:
         stationery = court.bench.stationery
         stamps = b"".join(stationery.stamp(LETTER, BOB.decode()).field() for _ in range(100))
-        verified = Calls(monkeypatch, verdict, "verify")
+        verified = Calls(monkeypatch, verification, "verify")
         assert court.say(stamps + LETTER).startswith(b"250")
         # The gate: its licence once and each stamp; the office: licence and stamp of each.
         assert verified.count == 1 + 3 * candidates.STAMPS_TRIED_MAX

@@ -8,7 +8,7 @@ from tests.support.letter_ends import by_postfix
 from tests.support.memory_gate import MemoryClient, MemoryGate
 from tests.support.stationery import LETTER
 
-from pennyred.gate.smtp import newlines
+from pennyred.gate.smtp import letter_end
 
 BOB = b"bob@example.org"
 ENVELOPE = b"MAIL FROM:<ann@sender.example>\r\nRCPT TO:<%s>\r\n" % BOB
@@ -145,11 +145,11 @@ def test_where_bare_newlines_are_refused_these_are_too(octets):
 def test_a_letter_with_proper_line_ends_costs_what_it_did():
     """Each piece is searched for what is odd, and not touched where nothing is."""
     letter = b"Subject: x\r\n\r\n" + b"a line like any other\r\n" * 5000
-    with patch.object(newlines, "with_crlf", wraps=newlines.with_crlf) as mending:
-        stream = newlines.LetterStream()
+    with patch.object(letter_end, "with_crlf", wraps=letter_end.with_crlf) as mending:
+        stream = letter_end.LetterStream()
         taken = b"".join(stream.feed(letter[at : at + 1000]) for at in range(0, len(letter), 1000))
         assert taken + stream.feed(b".\r\n") == letter
         assert stream.is_complete
         assert mending.call_count == 0
-        newlines.LetterStream().feed(b"x\r\r\ny")
+        letter_end.LetterStream().feed(b"x\r\r\ny")
         assert mending.call_count == 1

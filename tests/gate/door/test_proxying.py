@@ -14,7 +14,7 @@ from tests.support.smtp_gate import Gate, eventually
 from pennyred.gate.door import arrival
 from pennyred.gate.door.proxying import MalformedHeader, parse_header
 from pennyred.gate.upstream.identity import ClientIdentity
-from pennyred.gate.upstream.telling import proxy_header
+from pennyred.gate.upstream.xclient import proxy_header
 
 V1 = b"PROXY TCP4 198.51.100.7 192.0.2.25 40000 25\r\n"
 V2 = proxy_header(ClientIdentity("198.51.100.7", 40000, destination="192.0.2.25", destination_port=25))

@@ -6,7 +6,7 @@ from tests.support.desk import DeskUnderTest, MailServer
 from tests.support.stationery import LETTER
 
 from pennyred.gate.letterbox import Due, Fate, Later, Relay
-from pennyred.gate.rules.policy import Allowances, Mode
+from pennyred.gate.rules.exemptions import Allowances, Mode
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 

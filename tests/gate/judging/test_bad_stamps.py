@@ -11,8 +11,8 @@ from tests.support.stationery import LETTER, Stationery
 
 from pennyred.gate.judging.bad_stamps import LUCKY_ONE_IN
 from pennyred.gate.letterbox import Due, Later, Relay
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
-from pennyred.postage import verdict
+from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
+from pennyred.postage import verification
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import SigningKey
@@ -57,8 +57,8 @@ async def misbehave(desk: DeskUnderTest, make=lambda number: unlicensed(number) 
 def checks(monkeypatch):
     """How many signatures were checked."""
     counted = []
-    verify = verdict.verify
-    monkeypatch.setattr(verdict, "verify", lambda *arguments: counted.append(1) or verify(*arguments))
+    verify = verification.verify
+    monkeypatch.setattr(verification, "verify", lambda *arguments: counted.append(1) or verify(*arguments))
     return counted
 
 

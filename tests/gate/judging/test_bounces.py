@@ -10,9 +10,9 @@ from tests.support.stationery import DAY, LETTER, NOW
 from pennyred.gate.letterbox import Due, Fate, Later, Relay
 from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.store import GateState
+from pennyred.gate.rules.exemptions import ANSWERS_FACTOR, UNKNOWN_FACTOR, WIDE_FACTOR, Allowances, Exemptions, Mode
 from pennyred.gate.rules.grants import BOUNCES_MAX, BOUNCES_PER_LETTER, EXPECTED_PER_SOURCE_MAX, Grant
 from pennyred.gate.rules.origin import Authentication
-from pennyred.gate.rules.policy import ANSWERS_FACTOR, UNKNOWN_FACTOR, WIDE_FACTOR, Allowances, Exemptions, Mode
 from pennyred.postage.reasons import Reason
 
 BOB, EVE = "bob@example.org", "eve@example.org"

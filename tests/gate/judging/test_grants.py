@@ -10,10 +10,10 @@ from tests.support.stationery import LETTER
 
 from pennyred.gate.letterbox import Due, Fate, Later, Relay
 from pennyred.gate.policy import Check
+from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.permitaddress import mint_tag
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
 from pennyred.gate.rules.recipients import Aliases, RecipientRule, RecipientRules
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.reasons import Reason

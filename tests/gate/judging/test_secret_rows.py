@@ -22,10 +22,10 @@ from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.permits import Kind, Permit
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.permitaddress import mint_tag
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.reasons import Reason
 

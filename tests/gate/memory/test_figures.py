@@ -9,8 +9,8 @@ from tests.support.state_file import NOW, teller_of, time_passes
 from pennyred.gate.memory import figures as kept
 from pennyred.gate.memory.figures import DAYS_KEPT, read_database
 from pennyred.gate.memory.store import GateState
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import OTHERS, SEVERAL, Fact, Figures, Outcome, SourceTotal
-from pennyred.gate.rules.policy import Mode
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.database import open_database

@@ -11,8 +11,8 @@ from pennyred.gate.issuers.trusting import _settle as settle
 from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.exemptions import AllowanceClaim, Mode
 from pennyred.gate.rules.figures import Fact, Figures, Outcome
-from pennyred.gate.rules.policy import AllowanceClaim, Mode
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldOutcome

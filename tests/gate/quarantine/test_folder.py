@@ -20,7 +20,7 @@ from pennyred.gate.quarantine import maildir
 from pennyred.gate.quarantine.folder import AmbiguousLetter, Quarantine, UnknownLetter
 from pennyred.gate.quarantine.keptletter import HEAD_BYTES_USUAL
 from pennyred.gate.quarantine.maildir import folder_name
-from pennyred.gate.rules.policy import canonical_or_none
+from pennyred.gate.rules.exemptions import canonical_or_none
 from pennyred.postage.errors import Malformed, Unavailable
 
 TRICKS = [

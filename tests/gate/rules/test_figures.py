@@ -5,8 +5,8 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import NAME_CHARACTERS_MAX, OTHERS, SEVERAL, Fact, Figures, Outcome, plain_name
-from pennyred.gate.rules.policy import Mode
 from pennyred.postage.reasons import Reason
 
 FLAGS = st.sampled_from([None, True, False])

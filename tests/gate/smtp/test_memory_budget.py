@@ -13,7 +13,7 @@ from tests.support.memory_gate import MemoryGate
 from tests.support.smtp_gate import Notes
 from tests.support.stationery import LETTER
 
-from pennyred.config.document import MEMORY_BYTES_MIN
+from pennyred.config.validation import MEMORY_BYTES_MIN
 from pennyred.gate.smtp.memory_budget import BY_RIGHT_OCTETS, OCTETS_MIN, LetterMemory, octets_of_header
 from pennyred.gate.smtp.spool import Problem, Spool, SpoolLimits
 from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, parse_header, split_letter

@@ -12,7 +12,7 @@ from tests.support.smtp_gate import Gate
 
 from pennyred.gate.letterbox import HostName
 from pennyred.gate.upstream.identity import ClientIdentity, MalformedIdentity, parse_attributes, plain_address, told_of
-from pennyred.gate.upstream.telling import is_host_name, xclient_commands, xforward_commands
+from pennyred.gate.upstream.xclient import is_host_name, xclient_commands, xforward_commands
 
 LOOPBACK = {"trusted_fronts": (ip_network("127.0.0.0/8"),)}
 ALL = frozenset(("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT", "REVERSE_NAME"))

@@ -16,7 +16,7 @@ from tests.support.stationery import LETTER
 
 from pennyred.gate.desk import Desk
 from pennyred.gate.letterbox import Fate
-from pennyred.gate.rules.policy import Allowances, Exemptions, Mode
+from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 
 OK = b"250 2.0.0 Saved\r\n"
 NO = b"552 5.2.2 Quota exceeded\r\n"

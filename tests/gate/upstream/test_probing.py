@@ -8,7 +8,7 @@ from tests.support.fake_upstream import CLOSE, HANG, FakeUpstream
 
 from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
 from pennyred.gate.upstream.probing import STRANGER, STRANGERS, Probe, probe_upstream
-from pennyred.gate.upstream.telling import proxy_header
+from pennyred.gate.upstream.xclient import proxy_header
 
 FOREIGN = "postmaster@open-relay-test.example.net"
 DENIED = b"554 5.7.1 Relay access denied\r\n"

@@ -7,8 +7,8 @@ from rich.text import Text
 
 from pennyred.cli.common import printable
 from pennyred.gate.reporting import DayFigures, Group, Judged, Report
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import SourceTotal
-from pennyred.gate.rules.policy import Mode
 
 SOURCES_SHOWN = 10
 REASONS_SHOWN = 3

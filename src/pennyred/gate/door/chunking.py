@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pennyred.gate.door.gatehouse import Gatehouse
 from pennyred.gate.door.reception import LetterSink
 from pennyred.gate.smtp import replies
-from pennyred.gate.smtp.newlines import LetterStream, last_crs
+from pennyred.gate.smtp.letter_end import LetterStream, last_crs
 from pennyred.gate.smtp.sources import Source
 from pennyred.gate.smtp.spool import ReceivedLetter
 

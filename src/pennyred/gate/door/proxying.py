@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from pennyred.gate.upstream.identity import plain_address
-from pennyred.gate.upstream.telling import PROXY_SIGNATURE
+from pennyred.gate.upstream.xclient import PROXY_SIGNATURE
 from pennyred.postage.errors import Malformed
 
 V1_OCTETS_MAX = 107

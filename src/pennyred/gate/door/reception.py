@@ -5,7 +5,7 @@ import secrets
 from pennyred.gate.door.gatehouse import Gatehouse
 from pennyred.gate.letterbox import Answer, Due, Duplicate, Envelope, Later, Relay
 from pennyred.gate.smtp import replies
-from pennyred.gate.smtp.newlines import LetterStream
+from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.smtp.sources import Source
 from pennyred.gate.smtp.spool import Problem, ReceivedLetter, Spool
 from pennyred.gate.upstream.delivery import LetterDelivery

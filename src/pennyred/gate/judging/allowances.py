@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from pennyred.gate.judging.standing import Judgement, Standing
 from pennyred.gate.letterbox import Envelope
 from pennyred.gate.ports import AllowanceBook
-from pennyred.gate.rules.grants import EXPECTED_PER_SOURCE_MAX, Grant
-from pennyred.gate.rules.policy import (
+from pennyred.gate.rules.exemptions import (
     AllowanceClaim,
     Allowances,
     address_claims,
@@ -22,6 +21,7 @@ from pennyred.gate.rules.policy import (
     reply_claims,
     window_claims,
 )
+from pennyred.gate.rules.grants import EXPECTED_PER_SOURCE_MAX, Grant
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from pennyred.gate.policy import GatePolicy
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verdict import LicenceCache
+from pennyred.postage.verification import LicenceCache
 
 LUCKY_ONE_IN = 4
 """A look costs a check or two of a signature, a tenth of what the rest of its letter costs."""

@@ -21,10 +21,10 @@ from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.ports import Authenticator, WantedBook
 from pennyred.gate.rules.claims import Claims, read_claims
+from pennyred.gate.rules.exemptions import Mode, canonical_or_none
 from pennyred.gate.rules.grants import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
 from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.gate.rules.permitaddress import has_tag, is_tag_for
-from pennyred.gate.rules.policy import Mode, canonical_or_none
 from pennyred.gate.rules.reports import BEGINNING_BYTES, read_report
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.networks import Network, parse_source

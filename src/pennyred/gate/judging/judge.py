@@ -12,7 +12,7 @@ from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing,
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import AllowanceBook, Authenticator, WantedBook
-from pennyred.postage.verdict import LicenceCache
+from pennyred.postage.verification import LicenceCache
 
 
 class Judging:

@@ -13,7 +13,7 @@ from pennyred.gate.policy import GatePolicy
 from pennyred.postage.address import Recipient
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verdict import LicenceCache, Verdict, is_bound, is_signed, judge_parsed
+from pennyred.postage.verification import LicenceCache, Verdict, is_bound, is_signed, judge_parsed
 
 BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
 """What counts as a bad stamp: what costs a check of a signature for nothing, and what is no stamp at all.

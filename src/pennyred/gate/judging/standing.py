@@ -12,10 +12,7 @@ from pennyred.gate.judging.bad_stamps import NOBODY_KNOWN, Barring
 from pennyred.gate.judging.stamps import Examiner, Found, Offer, flaw_of, selector_of
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
-from pennyred.gate.rules.origin import UNPROVEN, Authentication
-from pennyred.gate.rules.passes import Passes
-from pennyred.gate.rules.permitaddress import PREFIX, is_tag_for
-from pennyred.gate.rules.policy import (
+from pennyred.gate.rules.exemptions import (
     Mode,
     canonical_or_none,
     counted_sources,
@@ -23,6 +20,9 @@ from pennyred.gate.rules.policy import (
     is_surely_due,
     source_rule,
 )
+from pennyred.gate.rules.origin import UNPROVEN, Authentication
+from pennyred.gate.rules.passes import Passes
+from pennyred.gate.rules.permitaddress import PREFIX, is_tag_for
 from pennyred.gate.rules.reports import looks_automatic
 from pennyred.postage.address import Recipient
 from pennyred.postage.candidates import Candidates, find_candidates
@@ -31,7 +31,7 @@ from pennyred.postage.letter import PASS_FIELD, Field
 from pennyred.postage.networks import parse_source, source_networks
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verdict import LicenceCache
+from pennyred.postage.verification import LicenceCache
 
 SECONDS_PER_DAY = 86_400
 _TAG = PREFIX.encode()

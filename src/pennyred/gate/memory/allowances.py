@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pennyred.gate.rules.policy import AllowanceClaim
+from pennyred.gate.rules.exemptions import AllowanceClaim
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection
 

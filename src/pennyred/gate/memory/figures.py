@@ -11,8 +11,8 @@ import apsw
 
 from pennyred.failures import told
 from pennyred.gate.memory import shared
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import OTHERS, SEVERAL, Count, Figures, Outcome, Recorded, SourceTotal, Trouble
-from pennyred.gate.rules.policy import Mode
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database

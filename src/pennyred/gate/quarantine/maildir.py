@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from pennyred.gate.rules.policy import canonical_or_none
+from pennyred.gate.rules.exemptions import canonical_or_none
 from pennyred.storage import private
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 from pennyred.gate.quarantine.maildir import Found
-from pennyred.gate.rules.policy import WIDE_FACTOR, WIDE_PREFIX
+from pennyred.gate.rules.exemptions import WIDE_FACTOR, WIDE_PREFIX
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.networks import parse_source
 

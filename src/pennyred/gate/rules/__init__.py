@@ -2,7 +2,7 @@
 
 ::
 
-    policy         who needs no stamp, and by which rule
+    exemptions     who needs no stamp (postmaster first), and by which rule; what comes free a day
     recipients     what single recipients have of their own, and their other names
     claims         what a letter says of itself: nothing of it is proven
     origin         what is proven of where it comes from

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from pennyred.gate.rules.policy import Mode
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.postage.reasons import Reason
 
 OTHERS = "(others)"

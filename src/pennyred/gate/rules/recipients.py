@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pennyred.gate.rules.exemptions import Exemptions, Mode
 from pennyred.gate.rules.grants import users_of
-from pennyred.gate.rules.policy import Exemptions, Mode
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 

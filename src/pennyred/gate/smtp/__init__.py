@@ -4,7 +4,7 @@
 
     replies         every reply in the gate's own words: the only file with three-digit codes
     path            the arguments of MAIL and RCPT
-    newlines        where a letter ends, its dots and newlines
+    letter_end      where a letter ends (CRLF.CRLF), its dots, its line ends
     spool           a letter as it comes: hashed, kept in memory or in a file
     memory_budget   how much memory letters may take; disk_budget: how much disk
     sources         whose a connection is, where things are shared out

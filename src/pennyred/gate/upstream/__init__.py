@@ -9,7 +9,7 @@
     pool          connections, used again; slots: who may use how many
     connection    one of them; dialogue: what is said over it; reply_reader: the answers
     deadlines     how long an answer may take; tls: TLS to the mail server
-    identity      who a client is, as a front tells it; telling: telling it by XCLIENT, XFORWARD, PROXY
+    identity      who a client is, as a front tells it; xclient: saying it by XCLIENT, XFORWARD, PROXY
     transaction   MAIL to DATA; delivery: the letter
     probing       what `pennyred check` asks
 """

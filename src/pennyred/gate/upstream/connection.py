@@ -11,7 +11,7 @@ from pennyred.gate.upstream.dialogue import Dialogue, require_word_on_letter, un
 from pennyred.gate.upstream.endpoint import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.slots import Slot
-from pennyred.gate.upstream.telling import proxy_header, xclient_commands, xforward_commands
+from pennyred.gate.upstream.xclient import proxy_header, xclient_commands, xforward_commands
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 

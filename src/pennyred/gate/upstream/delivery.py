@@ -10,7 +10,7 @@ from itertools import chain
 
 from pennyred.gate.letterbox import Delivered, Fate, Reply
 from pennyred.gate.smtp import replies
-from pennyred.gate.smtp.newlines import stuffed
+from pennyred.gate.smtp.letter_end import stuffed
 from pennyred.gate.smtp.spool import ReceivedLetter
 from pennyred.gate.upstream.connection import Connection, Refused
 from pennyred.gate.upstream.transaction import Transaction

@@ -1,4 +1,4 @@
-"""Who a client is, as a trusted front tells it by XCLIENT or XFORWARD; `telling` says it to the mail server.
+"""Who a client is, as a trusted front tells it by XCLIENT or XFORWARD; `xclient` says it to the mail server.
 
 Both as Postfix documents them (XCLIENT_README, XFORWARD_README): attributes `NAME=value`, values in xtext (RFC 3461
 section 4), IPv6 addresses with the prefix `IPV6:`, `[UNAVAILABLE]` and `[TEMPUNAVAIL]` for what is not known.

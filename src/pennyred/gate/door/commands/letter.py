@@ -10,9 +10,9 @@ from pennyred.gate.door.reception import LetterSink, take_to_desk
 from pennyred.gate.door.session import Session, argument_of
 from pennyred.gate.door.trace import protocol_name, received_field
 from pennyred.gate.letterbox import Envelope
-from pennyred.gate.rules.policy import canonical_or_none
+from pennyred.gate.rules.exemptions import canonical_or_none
 from pennyred.gate.smtp import replies
-from pennyred.gate.smtp.newlines import LetterStream
+from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.smtp.spool import ReceivedLetter
 from pennyred.gate.upstream.delivery import LetterDelivery
 from pennyred.gate.upstream.transaction import Transaction

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
-from pennyred.postage import verdict as verdict_module
+from pennyred.postage import verification as verdict_module
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.digest import header_hash
@@ -17,7 +17,7 @@ from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verdict import LicenceCache, Verdict, check_for_office, judge_parsed, judge_stamp
+from pennyred.postage.verification import LicenceCache, Verdict, check_for_office, judge_parsed, judge_stamp
 
 STATIONERY = Stationery()
 STAMP = STATIONERY.stamp(LETTER, "bob@example.org")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.letter_ends import FALSE_ENDS, TRUE_ENDS, by_postfix
 
-from pennyred.gate.smtp.newlines import LetterStream, stuffed
+from pennyred.gate.smtp.letter_end import LetterStream, stuffed
 
 wire_text = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"a", b"\0", b"\r\n."]), max_size=30).map(b"".join)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.gate.rules.policy import (
+from pennyred.gate.rules.exemptions import (
     OTHERS_FACTOR,
     UNKNOWN_FACTOR,
     WIDE_FACTOR,
