@@ -1,36 +1,17 @@
-"""The back end: one pool of connections a process, work of many callers merged; the protocol, method by method."""
+"""The back end: one pool of connections a process, work of many callers merged."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
-from pennyred.office.ledger.callers import KeptAnswer, Receiver, ReceiverOutcome
-from pennyred.office.ledger.postgresql import accounts as offices
-from pennyred.office.ledger.postgresql import audit, chain, days, receivers, redemption, sweep
-from pennyred.office.ledger.protocol import (
-    OFFICE_SALES,
-    Account,
-    AccountOutcome,
-    Audit,
-    CreditOutcome,
-    Entry,
-    OpenAnswer,
-    StampKey,
-    SweepReport,
-    VoucherAnswer,
-    require_stamps,
-)
-from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, SettleRequest, VoidRequest
+from pennyred.office.ledger.postgresql import accounts, audit, chain, days, receivers, redemption, sweep
+from pennyred.office.ledger.protocol import Audit, SweepReport
+from pennyred.office.ledger.requests import RefundRequest, Request
+from pennyred.office.ledger.sql import SqlLedger
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
-from pennyred.postage.licence import Revocations
-from pennyred.postage.proofs.chain import BatchHead, Epoch
-from pennyred.postage.proofs.receipt import SealedUse
 from pennyred.postage.reasons import Reason
-from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.storage.mergedwork import MergedWork
 from pennyred.storage.migrations import Migration, load_migrations
 from pennyred.storage.noting import NoteBatch
-from pennyred.storage.passing import Looker, Passed
 from pennyred.storage.postgres import (
     CONNECTIONS_MAX,
     Connection,
@@ -74,8 +55,13 @@ def _translated(url: str, error: BaseException) -> BaseException:
     return unavailable(Reason.LEDGER_UNAVAILABLE, url, error) if is_world(error) else error
 
 
-class PostgresLedger:
+class PostgresLedger(SqlLedger):
     """A `Ledger` in a database. Made by `open`; belongs to one event loop."""
+
+    _accounts: ClassVar[Any] = accounts
+    _receivers: ClassVar[Any] = receivers
+    _chain: ClassVar[Any] = chain
+    _passing: ClassVar[Any] = sweep
 
     def __init__(self, url: str, pool: Pool, note_batch: NoteBatch | None = None) -> None:
         self._url = url
@@ -107,129 +93,6 @@ class PostgresLedger:
             raise _translated(url, error) from error
         return cls(url, pool, note_batch)
 
-    async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
-        """See `Ledger.hold`."""
-        answers: list[HoldAnswer] = await self._redeem(HoldRequest(receiver, orders, now))
-        return answers
-
-    async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
-        """See `Ledger.settle`."""
-        outcomes: list[SettleOutcome] = await self._redeem(SettleRequest(receiver, settles, now))
-        return outcomes
-
-    async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:
-        """See `Ledger.void`."""
-        outcomes: list[VoidOutcome] = await self._redeem(VoidRequest(receiver, voids, now))
-        return outcomes
-
-    async def refund(self, receiver: str, refunds: Sequence[Settle], *, now: int) -> list[RefundOutcome]:
-        """See `Ledger.refund`."""
-
-        async def answer(connection: Connection, requests: Sequence[RefundRequest]) -> list[list[RefundOutcome]]:
-            return await redemption.refund(connection, requests, self._days)
-
-        return await self._with_days(lambda: self._work.answer(answer, RefundRequest(receiver, refunds, now)))
-
-    async def open_account(
-        self, account: str, address: str, public_key: bytes, daily_cap: int, *, now: int
-    ) -> OpenAnswer:
-        """See `Ledger.open_account`."""
-        return await self._run(
-            lambda db: offices.open_account(db, account, address, public_key, daily_cap=daily_cap, now=now)
-        )
-
-    async def close_account(self, account: str) -> AccountOutcome:
-        """See `Ledger.close_account`."""
-        return await self._run(lambda db: offices.close_account(db, account))
-
-    async def replace_key(self, account: str, public_key: bytes) -> AccountOutcome:
-        """See `Ledger.replace_key`."""
-        return await self._run(lambda db: offices.replace_key(db, account, public_key))
-
-    async def account(self, account: str) -> Account | None:
-        """See `Ledger.account`."""
-        return await self._run(lambda db: offices.account(db, account))
-
-    async def account_by_key(self, public_key: bytes) -> Account | None:
-        """See `Ledger.account_by_key`."""
-        return await self._run(lambda db: offices.account_by_key(db, public_key))
-
-    async def accounts(self, *, after: str = "", limit: int = 100) -> list[Account]:
-        """See `Ledger.accounts`."""
-        return await self._run(lambda db: offices.accounts(db, after, limit))
-
-    async def entries(self, account: str, *, after: int = 0, limit: int = 100) -> list[Entry]:
-        """See `Ledger.entries`."""
-        return await self._run(lambda db: offices.entries(db, account, after, limit))
-
-    async def credit(
-        self, account: str, stamps: int, reason: str, *, now: int, source: str = OFFICE_SALES
-    ) -> CreditOutcome:
-        """See `Ledger.credit`."""
-        require_stamps(stamps)
-        return await self._run(
-            lambda db: offices.credit(db, account, stamps, reason, source=source, now=now), is_repeatable=False
-        )
-
-    async def create_vouchers(self, hashes: Sequence[bytes], stamps: int, *, now: int) -> None:
-        """See `Ledger.create_vouchers`."""
-        require_stamps(stamps)
-        await self._run(lambda db: offices.create_vouchers(db, hashes, stamps, now), is_repeatable=False)
-
-    async def redeem_voucher(self, account: str, voucher_hash: bytes, *, now: int) -> VoucherAnswer:
-        """See `Ledger.redeem_voucher`."""
-        return await self._run(lambda db: offices.redeem_voucher(db, account, voucher_hash, now))
-
-    async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
-        """See `Ledger.add_receiver`."""
-        return await self._run(lambda db: receivers.add_receiver(db, name, domains, token_hash, now))
-
-    async def receiver_by_token(self, token_hash: bytes) -> Receiver | None:
-        """See `Ledger.receiver_by_token`."""
-        return await self._run(lambda db: receivers.receiver_by_token(db, token_hash))
-
-    async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
-        """See `Ledger.remember_jti`."""
-        return await self._run(lambda db: receivers.remember_jti(db, jti, expires_at, now), is_repeatable=False)
-
-    async def add_domain(self, name: str, domain: str) -> ReceiverOutcome:
-        """See `Ledger.add_domain`."""
-        return await self._run(lambda db: receivers.add_domain(db, name, domain))
-
-    async def keep_answer(self, name: bytes, kept: KeptAnswer, *, now: int) -> None:
-        """See `Ledger.keep_answer`."""
-        await self._run(lambda db: receivers.keep_answer(db, name, kept, now))
-
-    async def revocations(self, *, after: int = 0) -> Revocations:
-        """See `Ledger.revocations`."""
-        return await self._run(lambda db: offices.revocations(db, after))
-
-    async def kept_answer(self, name: bytes, *, now: int) -> KeptAnswer | None:
-        """See `Ledger.kept_answer`."""
-        return await self._run(lambda db: receivers.kept_answer(db, name, now))
-
-    async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:
-        """See `Ledger.uses`."""
-        return await self._run(lambda db: chain.uses(db, keys))
-
-    async def head(self) -> BatchHead | None:
-        """See `Ledger.head`."""
-        return await self._run(chain.last_head)
-
-    async def head_of(self, number: int) -> BatchHead | None:
-        """See `Ledger.head_of`."""
-        return await self._run(lambda db: chain.head_of(db, number))
-
-    async def begin_epoch(self, epoch_id: bytes, *, after: Sequence[Epoch] | None = None, now: int) -> BatchHead:
-        """See `Ledger.begin_epoch`."""
-        return await self._run(lambda db: chain.begin_epoch(db, epoch_id, after, now), is_repeatable=False)
-
-    async def passed(self, looker: Looker) -> Passed:
-        """See `Ledger.passed`."""
-        found, memory = await self._run(lambda db: sweep.look(db, looker))
-        looker.keep(memory)
-        return found
-
     async def sweep(self, *, now: int, until: int) -> SweepReport:
         """See `Ledger.sweep`. Makes the partitions of the days to come, too."""
         await self._make_days(days.ahead(now))
@@ -253,13 +116,26 @@ class PostgresLedger:
         if not self._pool.is_closing():
             await self._pool.close()
 
-    async def _redeem(self, request: Request) -> list[Any]:
-        return await self._with_days(
-            lambda: self._work.answer(self._answer_redemptions, request, weight=1 + len(request.items))
+    async def _read(self, work: Callable[[Connection], Any]) -> Any:
+        """See `SqlLedger._read`."""
+        return await self._run(work)
+
+    async def _write(self, work: Callable[[Connection], Any], *, is_repeatable: bool = True) -> Any:
+        """See `SqlLedger._write`."""
+        return await self._run(work, is_repeatable=is_repeatable)
+
+    async def _redeem(self, request: Request | RefundRequest) -> list[Any]:
+        """See `SqlLedger._redeem`."""
+        answer: Callable[..., Awaitable[list[list[Any]]]] = (
+            self._answer_refunds if isinstance(request, RefundRequest) else self._answer_redemptions
         )
+        return await self._with_days(lambda: self._work.answer(answer, request, weight=1 + len(request.items)))
 
     async def _answer_redemptions(self, connection: Connection, requests: Sequence[Request]) -> list[list[Any]]:
         return await redemption.redeem(connection, requests, self._days)
+
+    async def _answer_refunds(self, connection: Connection, requests: Sequence[RefundRequest]) -> list[list[Any]]:
+        return await redemption.refund(connection, requests, self._days)
 
     async def _with_days(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask; where a partition is missing, make it and ask again."""

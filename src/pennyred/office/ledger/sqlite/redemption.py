@@ -14,7 +14,7 @@ import apsw
 from pennyred.office.ledger.batch import Batch, Changes
 from pennyred.office.ledger.chaining import Moved
 from pennyred.office.ledger.protocol import EntryKind, receiver_account
-from pennyred.office.ledger.requests import HoldRequest, Request, answer_all
+from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, answer_all
 from pennyred.office.ledger.sqlite import chain, journal, stamps
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, utc_day
 from pennyred.postage.redemption import Settle, Void
@@ -39,8 +39,12 @@ def _redeem_same_day(connection: apsw.Connection, requests: Sequence[Request]) -
     return answers
 
 
-def refund(connection: apsw.Connection, receiver: str, refunds: Sequence[Settle], now: int) -> list[RefundOutcome]:
-    """Answer refunds, and pay back."""
+def refund(connection: apsw.Connection, requests: Sequence[RefundRequest]) -> list[list[RefundOutcome]]:
+    """Answer refunds, one request after the other, and pay back."""
+    return [_refund(connection, request.receiver, request.items, request.now) for request in requests]
+
+
+def _refund(connection: apsw.Connection, receiver: str, refunds: Sequence[Settle], now: int) -> list[RefundOutcome]:
     batch = _read(connection, refunds, now)
     row = connection.execute("SELECT balance FROM account WHERE id = ?", (receiver_account(receiver),)).fetchone()
     outcomes = batch.refund(receiver, refunds, row[0] if row else 0)

@@ -1,0 +1,175 @@
+"""A ledger in an SQL database: each operation, named once with the function of a connection that does it.
+
+Both back ends are this class with connections of their own kind. Their modules `accounts`, `receivers`, `chain` and
+`passing` have functions of the same names and shapes, whose first argument is a connection inside a transaction; those
+of PostgreSQL are coroutines. What is done in another way on each (`sweep`, `audit`, `close`) is in the back ends.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from pennyred.office.ledger.callers import KeptAnswer, Receiver, ReceiverOutcome
+from pennyred.office.ledger.protocol import (
+    OFFICE_SALES,
+    Account,
+    AccountOutcome,
+    CreditOutcome,
+    Entry,
+    OpenAnswer,
+    StampKey,
+    VoucherAnswer,
+    require_stamps,
+)
+from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, SettleRequest, VoidRequest
+from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
+from pennyred.postage.licence import Revocations
+from pennyred.postage.proofs.chain import BatchHead, Epoch
+from pennyred.postage.proofs.receipt import SealedUse
+from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.storage.passing import Looker, Passed
+
+T = TypeVar("T")
+
+
+class SqlLedger(ABC):
+    """What both back ends do alike of a `Ledger`, where each operation is described."""
+
+    # The back end's modules. Their types differ with its connection, so no checker of types sees through these four:
+    # that both have what is called here, in one shape, is held by tests/office/ledger/test_sql.py.
+    _accounts: ClassVar[Any]
+    _receivers: ClassVar[Any]
+    _chain: ClassVar[Any]
+    _passing: ClassVar[Any]
+
+    @abstractmethod
+    async def _read(self, work: Callable[[Any], T]) -> T:
+        """Give `work` a connection, in a transaction that need not write."""
+
+    @abstractmethod
+    async def _write(self, work: Callable[[Any], T], *, is_repeatable: bool = True) -> T:
+        """Give `work` a connection; when this returns, what it did is committed.
+
+        `is_repeatable`: whether to do it once more harms nothing where it may have been done.
+        """
+
+    @abstractmethod
+    async def _redeem(self, request: Request | RefundRequest) -> list[Any]:
+        """Answer a request by the list its kind promises, together with those of other callers."""
+
+    async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
+        """See `Ledger.hold`."""
+        return await self._redeem(HoldRequest(receiver, orders, now))
+
+    async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
+        """See `Ledger.settle`."""
+        return await self._redeem(SettleRequest(receiver, settles, now))
+
+    async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:
+        """See `Ledger.void`."""
+        return await self._redeem(VoidRequest(receiver, voids, now))
+
+    async def refund(self, receiver: str, refunds: Sequence[Settle], *, now: int) -> list[RefundOutcome]:
+        """See `Ledger.refund`."""
+        return await self._redeem(RefundRequest(receiver, refunds, now))
+
+    async def open_account(
+        self, account: str, address: str, public_key: bytes, daily_cap: int, *, now: int
+    ) -> OpenAnswer:
+        """See `Ledger.open_account`."""
+        return await self._write(
+            lambda db: self._accounts.open_account(db, account, address, public_key, daily_cap=daily_cap, now=now)
+        )
+
+    async def close_account(self, account: str) -> AccountOutcome:
+        """See `Ledger.close_account`."""
+        return await self._write(lambda db: self._accounts.close_account(db, account))
+
+    async def replace_key(self, account: str, public_key: bytes) -> AccountOutcome:
+        """See `Ledger.replace_key`."""
+        return await self._write(lambda db: self._accounts.replace_key(db, account, public_key))
+
+    async def account(self, account: str) -> Account | None:
+        """See `Ledger.account`."""
+        return await self._read(lambda db: self._accounts.account(db, account))
+
+    async def account_by_key(self, public_key: bytes) -> Account | None:
+        """See `Ledger.account_by_key`."""
+        return await self._read(lambda db: self._accounts.account_by_key(db, public_key))
+
+    async def accounts(self, *, after: str = "", limit: int = 100) -> list[Account]:
+        """See `Ledger.accounts`."""
+        return await self._read(lambda db: self._accounts.accounts(db, after, limit))
+
+    async def entries(self, account: str, *, after: int = 0, limit: int = 100) -> list[Entry]:
+        """See `Ledger.entries`."""
+        return await self._read(lambda db: self._accounts.entries(db, account, after, limit))
+
+    async def credit(
+        self, account: str, stamps: int, reason: str, *, now: int, source: str = OFFICE_SALES
+    ) -> CreditOutcome:
+        """See `Ledger.credit`."""
+        require_stamps(stamps)
+        return await self._write(
+            lambda db: self._accounts.credit(db, account, stamps, reason, source=source, now=now), is_repeatable=False
+        )
+
+    async def create_vouchers(self, hashes: Sequence[bytes], stamps: int, *, now: int) -> None:
+        """See `Ledger.create_vouchers`."""
+        require_stamps(stamps)
+        await self._write(lambda db: self._accounts.create_vouchers(db, hashes, stamps, now), is_repeatable=False)
+
+    async def redeem_voucher(self, account: str, voucher_hash: bytes, *, now: int) -> VoucherAnswer:
+        """See `Ledger.redeem_voucher`."""
+        return await self._write(lambda db: self._accounts.redeem_voucher(db, account, voucher_hash, now))
+
+    async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
+        """See `Ledger.add_receiver`."""
+        return await self._write(lambda db: self._receivers.add_receiver(db, name, domains, token_hash, now))
+
+    async def receiver_by_token(self, token_hash: bytes) -> Receiver | None:
+        """See `Ledger.receiver_by_token`."""
+        return await self._read(lambda db: self._receivers.receiver_by_token(db, token_hash))
+
+    async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
+        """See `Ledger.remember_jti`."""
+        return await self._write(lambda db: self._receivers.remember_jti(db, jti, expires_at, now), is_repeatable=False)
+
+    async def add_domain(self, name: str, domain: str) -> ReceiverOutcome:
+        """See `Ledger.add_domain`."""
+        return await self._write(lambda db: self._receivers.add_domain(db, name, domain))
+
+    async def keep_answer(self, name: bytes, kept: KeptAnswer, *, now: int) -> None:
+        """See `Ledger.keep_answer`."""
+        await self._write(lambda db: self._receivers.keep_answer(db, name, kept, now))
+
+    async def revocations(self, *, after: int = 0) -> Revocations:
+        """See `Ledger.revocations`."""
+        return await self._read(lambda db: self._accounts.revocations(db, after))
+
+    async def kept_answer(self, name: bytes, *, now: int) -> KeptAnswer | None:
+        """See `Ledger.kept_answer`."""
+        return await self._read(lambda db: self._receivers.kept_answer(db, name, now))
+
+    async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:
+        """See `Ledger.uses`."""
+        return await self._read(lambda db: self._chain.uses(db, keys))
+
+    async def head(self) -> BatchHead | None:
+        """See `Ledger.head`."""
+        return await self._read(self._chain.last_head)
+
+    async def head_of(self, number: int) -> BatchHead | None:
+        """See `Ledger.head_of`."""
+        return await self._read(lambda db: self._chain.head_of(db, number))
+
+    async def begin_epoch(self, epoch_id: bytes, *, after: Sequence[Epoch] | None = None, now: int) -> BatchHead:
+        """See `Ledger.begin_epoch`."""
+        return await self._write(lambda db: self._chain.begin_epoch(db, epoch_id, after, now), is_repeatable=False)
+
+    async def passed(self, looker: Looker) -> Passed:
+        """See `Ledger.passed`."""
+        found: Passed
+        found, memory = await self._write(lambda db: self._passing.look(db, looker))
+        looker.keep(memory)
+        return found
