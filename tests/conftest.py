@@ -1,7 +1,9 @@
-"""What every test shares: Hypothesis profiles, and the rule that a machine which should skip nothing skips nothing."""
+"""What every test shares: Hypothesis profiles, what a plain run leaves out, and that nothing is skipped where all is there."""
 
 import os
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,7 +13,37 @@ from tests.support.postgres import PostgresServer, binaries, why_not
 
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("long" if os.environ.get("PENNYRED_LONG") else "short")
+IS_LONG = bool(os.environ.get("PENNYRED_LONG"))
+settings.load_profile("long" if IS_LONG else "short")
+left_out = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[left_out] = 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A plain run is for a newcomer: what is marked `long` is left out, and counted."""
+    long = [] if IS_LONG else [item for item in items if item.get_closest_marker("long")]
+    if long:
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
+        config.stash[left_out] = len(long)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """With -n it is the workers that collect, each of them everything; the summary is written where they report to."""
+    config = node.config
+    count = getattr(node, "workeroutput", {}).get("left_out", 0)
+    if count and not config.stash[left_out]:
+        config.stash[left_out] = count
+        config.pluginmanager.get_plugin("terminalreporter").stats["deselected"] = [SimpleNamespace()] * count
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if count := config.stash[left_out]:
+        terminalreporter.write_line(f"left out {count} long tests; PENNYRED_LONG=1 runs them too (tests/README.md)")
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +82,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     The real letters cannot, as they are not ours to hand on.
     """
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash[left_out]
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not os.environ.get("PENNYRED_NO_SKIPS") or reporter is None or hasattr(session.config, "workerinput"):
         return

@@ -99,6 +99,7 @@ def letters_of_bob(machine, count):
     return machine.run("ls /home/bob/Maildir/new 2>/dev/null | wc -l").strip()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_a_gate_in_ten_minutes_and_a_stamped_letter_in_five(machine, tmp_path):
     # A checkout, in root's own folder.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.support.postgres import binaries
+from tests.support.postgres import any_version
 from tests.support.stationery import LETTER
 
 PYTHONS_OWN = re.compile(
@@ -232,7 +232,7 @@ def test_a_database_that_is_not_there_or_no_database_is_said_so_without_its_pass
 
 
 def test_the_words_of_a_real_database_are_understood(at, tmp_path, postgres_servers):
-    server = postgres_servers(min(binaries(), default=15))
+    server = postgres_servers(any_version())
     settings = tmp_path / "post/pennyred.toml"
     url = server.url.replace("/postgres", "/nosuch")
     settings.write_text(settings.read_text().replace("sqlite:///ledger.db", url))

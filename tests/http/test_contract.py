@@ -18,13 +18,13 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.support.loopback_office import ISSUER, LoopbackOffice
 from tests.support.office_at_work import ANN
-from tests.support.postgres import SERVER_VERSIONS
+from tests.support.postgres import any_version
 
 from pennyred.http import tokens
 from pennyred.programs.office import migrate
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = 150 if os.environ.get("PENNYRED_LONG") else 15
+EXAMPLES = 150
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -33,7 +33,7 @@ def office(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("office")
     ledger = folder / "ledger.db"
     if request.param == "postgresql":
-        ledger = request.getfixturevalue("postgres_servers")(SERVER_VERSIONS[0]).new_database()
+        ledger = request.getfixturevalue("postgres_servers")(any_version()).new_database()
     asyncio.run(migrate(ledger))
     with LoopbackOffice(folder, ledger=ledger) as running:
 
@@ -82,6 +82,7 @@ def each_case(described, examples, check):
         one_route()
 
 
+@pytest.mark.long
 def test_nothing_that_is_sent_breaks_it_or_its_description(described, office):
     each_case(
         described,

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.support.postgres import binaries
+from tests.support.postgres import any_version, binaries
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def tell(postgres_database):
     def run(story):
-        url = postgres_database(next(iter(binaries())))
+        url = postgres_database(any_version())
 
         async def whole_story():
             pool = await open_pool(url, application="test")

@@ -9,7 +9,7 @@ import asyncio
 import asyncpg
 import pytest
 from tests.support.ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
-from tests.support.postgres import PostgresServer, binaries
+from tests.support.postgres import PostgresServer, any_version, binaries
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.postage.errors import Unavailable
@@ -26,7 +26,7 @@ SILENT, NONE = "nobody", ""
 
 @pytest.fixture(scope="module")
 def server():
-    server = PostgresServer(next(iter(binaries())))
+    server = PostgresServer(any_version())
     yield server
     server.end()
 

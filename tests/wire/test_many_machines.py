@@ -25,6 +25,7 @@ from pennyred.sender.wallet import load_wallet
 
 MISSING = [name for name in ("patroni", "etcd", "haproxy") if shutil.which(name) is None]
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(
         bool(MISSING), reason=f"needs {', '.join(MISSING)} (apt-get install patroni etcd-server haproxy)"
     ),

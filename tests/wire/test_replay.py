@@ -7,6 +7,8 @@ from tests.replay.cast import ALLOWANCE, Role, cast
 from tests.replay.stage import Stage
 from tests.replay.week import make_rules, replay
 
+pytestmark = pytest.mark.long
+
 FREE_BY = {
     Role.CORRESPONDENT: "correspondent",
     Role.REPLY: "reply",

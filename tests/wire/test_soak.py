@@ -1,15 +1,15 @@
 """A short soak (tests/soak): every kind of fault while mail flows, and every promise kept."""
 
-import os
 import random
 
 import pytest
 from tests.soak.__main__ import LETTERS_PER_FAULT, soak
 from tests.soak.stage import Stage
 
-FAULTS = 80 if os.environ.get("PENNYRED_LONG") else 25
+FAULTS = 80
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_no_fault_loses_a_letter_or_charges_one_twice(tmp_path):
     seed = random.SystemRandom().randrange(2**32)

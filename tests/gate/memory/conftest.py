@@ -1,11 +1,7 @@
 """What the tests of the gate's state share: the back ends that every story is told to."""
 
-import os
-
 import pytest
-from tests.support.postgres import SERVER_VERSIONS
-
-VERSIONS = SERVER_VERSIONS if os.environ.get("PENNYRED_LONG") else SERVER_VERSIONS[:1]
+from tests.support.postgres import back_ends
 
 
 @pytest.fixture
@@ -14,7 +10,7 @@ def file(tmp_path):
     return tmp_path / "gate.db"
 
 
-@pytest.fixture(params=["sqlite", *(f"postgresql-{version}" for version in VERSIONS)])
+@pytest.fixture(params=["sqlite", *back_ends()])
 def path(request, file):
     """A state that is new: a file, or a URL."""
     if request.param == "sqlite":

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import apsw
 import pytest
-from tests.support.postgres import binaries
+from tests.support.postgres import any_version
 
 from pennyred.gate.memory.moving import InUse, NotAState, NotEmpty, move
 from pennyred.gate.memory.permits import Kind, Permit
@@ -21,7 +21,7 @@ DAY = NOW // 86_400
 
 @pytest.fixture
 def url(postgres_database):
-    return postgres_database(next(iter(binaries()), 15))
+    return postgres_database(any_version())
 
 
 @asynccontextmanager

@@ -1,14 +1,13 @@
 """The back ends under test: every story is told to each."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from tests.support.ledgerworld import NOW, LedgerWorld
 from tests.support.memory_ledger import MemoryLedger
-from tests.support.postgres import SERVER_VERSIONS
+from tests.support.postgres import back_ends
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger
@@ -16,10 +15,9 @@ from pennyred.office.ledger.sqlite import SqliteLedger
 
 Story = Callable[[LedgerWorld], Awaitable[None]]
 NewLedger = Callable[[], Awaitable[Ledger]]
-VERSIONS = SERVER_VERSIONS if os.environ.get("PENNYRED_LONG") else SERVER_VERSIONS[:1]
 
 
-@pytest.fixture(params=["memory", "sqlite", *(f"postgresql-{version}" for version in VERSIONS)])
+@pytest.fixture(params=["memory", "sqlite", *back_ends()])
 def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> NewLedger:
     """Opens an empty ledger of the back end's kind."""
     if request.param.startswith("postgresql"):

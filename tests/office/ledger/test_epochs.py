@@ -128,11 +128,11 @@ def test_the_audit_sees_an_epoch_that_was_altered(tmp_path):
 
 
 def test_a_move_takes_the_epochs_along_and_the_next_link_is_the_same(tmp_path, postgres_database):
-    from tests.support.postgres import SERVER_VERSIONS
+    from tests.support.postgres import any_version
 
     from pennyred.office.ledger.moving import move
 
-    url = postgres_database(SERVER_VERSIONS[0])
+    url = postgres_database(any_version())
 
     async def story():
         ledger = SqliteLedger.open(tmp_path / "ledger.db", now=NOW)
@@ -155,11 +155,11 @@ def test_a_move_takes_the_epochs_along_and_the_next_link_is_the_same(tmp_path, p
 
 
 def test_a_trial_copy_is_marked_as_two_ledgers_go_on(tmp_path, postgres_database):
-    from tests.support.postgres import SERVER_VERSIONS
+    from tests.support.postgres import any_version
 
     from pennyred.office.ledger.moving import move
 
-    url = postgres_database(SERVER_VERSIONS[0])
+    url = postgres_database(any_version())
 
     async def story():
         ledger = SqliteLedger.open(tmp_path / "ledger.db", now=NOW)

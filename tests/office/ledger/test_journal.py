@@ -17,7 +17,7 @@ from tests.support.ledgerworld import (
     order,
     settle_of,
 )
-from tests.support.postgres import SERVER_VERSIONS
+from tests.support.postgres import any_version
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import EntryKind, receiver_account
@@ -148,7 +148,7 @@ def test_who_paid_whom_is_forgotten(tmp_path):
 
 
 def test_who_paid_whom_is_forgotten_in_postgresql(postgres_database):
-    url = postgres_database(SERVER_VERSIONS[0])
+    url = postgres_database(any_version())
 
     async def story():
         await forget_who_paid_whom(await PostgresLedger.open(url, now=NOW), lambda: all_rows_of(url))

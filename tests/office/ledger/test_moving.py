@@ -16,7 +16,7 @@ from tests.support.ledgerworld import (
     some_bytes,
     void_of,
 )
-from tests.support.postgres import binaries
+from tests.support.postgres import any_version
 
 from pennyred.office.ledger.callers import KeptAnswer
 from pennyred.office.ledger.moving import NotEmpty, NotTheSame, differences, move
@@ -52,7 +52,7 @@ async def a_life(world):
 
 @pytest.fixture
 def url(postgres_database):
-    return postgres_database(next(iter(binaries()), 15))
+    return postgres_database(any_version())
 
 
 def told(tmp_path, story):
