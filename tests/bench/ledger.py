@@ -171,7 +171,7 @@ def main() -> None:
     back_ends = (wanted.back_end,) if wanted.back_end else BACK_ENDS
     server = None
     if "postgresql" in back_ends:
-        server = PostgresServer(min(binaries()), {"shared_buffers": "1GB", "max_wal_size": "4GB"})
+        server = PostgresServer(min(binaries()), {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"})
     with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
         cases = [Case(back_end, shape) for back_end in back_ends for shape in SHAPES]
         cases += [Case(back_end, SPREAD, rows) for back_end in back_ends for rows in (few, wanted.rows)]

@@ -105,7 +105,7 @@ def main() -> None:
     wanted = parser.parse_args()
     if wanted.short:
         wanted.rounds, wanted.letters = 1, 400
-    server = PostgresServer(min(binaries())) if wanted.back_end == "postgresql" else None
+    server = PostgresServer(min(binaries()), {"fsync": "on"}) if wanted.back_end == "postgresql" else None
     with tempfile.TemporaryDirectory(dir=wanted.folder) as name:
         folder = Path(name)
         database = server.new_database() if server else folder / "ledger.db"

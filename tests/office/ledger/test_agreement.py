@@ -44,7 +44,7 @@ from pennyred.postage.redemption import HoldOutcome
 @cache
 def server() -> PostgresServer:
     """One for all examples; it ends with the process."""
-    return PostgresServer(any_version(), options={"fsync": "off", "synchronous_commit": "off"})
+    return PostgresServer(any_version(), options={"synchronous_commit": "off"})
 
 
 ACCOUNTS = (SENDER, OTHER_SENDER)
