@@ -6,6 +6,9 @@ from http import HTTPStatus
 
 from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from pennyred.http.heads import answering_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,11 @@ Pages = Mapping[str, Callable[[], Awaitable[Page]]]
 """By path."""
 
 
-def watching(pages: Pages) -> Litestar:
-    """An application of these pages and nothing else."""
+def watching(pages: Pages) -> ASGIApp:
+    """An application of these pages, for GET and HEAD, and nothing else."""
     routes = [_route(path, page) for path, page in pages.items()]
-    return Litestar(routes, openapi_config=None, logging_config=None, request_max_body_size=1)
+    app = Litestar(routes, openapi_config=None, logging_config=None, request_max_body_size=1)
+    return answering_head(app, pages)  # type: ignore[no-any-return]
 
 
 def _route(path: str, page: Callable[[], Awaitable[Page]]) -> HTTPRouteHandler:

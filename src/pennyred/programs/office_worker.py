@@ -14,7 +14,7 @@ from pennyred.http.exchange import Deadlines
 from pennyred.http.server import Reach, WebServer
 from pennyred.metrics.exposition import CONTENT_TYPE
 from pennyred.office.api.app import make_app
-from pennyred.office.api.measured import ApiMetrics, measured
+from pennyred.office.api.measured import ApiMetrics
 from pennyred.office.office import Office
 from pennyred.programs.housekeeping import PassedTime, sweep_ledger
 from pennyred.programs.office import clock, open_office
@@ -89,10 +89,13 @@ class OfficeWork:
 
     def _app(self, office: Office) -> Any:
         asked = self._tallies.asked.of(self._number)
-        app = make_app(
-            office, self._log, openings=SharedMinute(asked, b"opening "), lookups=SharedMinute(asked, b"look-up ")
+        return make_app(
+            office,
+            self._log,
+            openings=SharedMinute(asked, b"opening "),
+            lookups=SharedMinute(asked, b"look-up "),
+            metrics=self._metrics,
         )
-        return measured(app, self._metrics)
 
 
 def require_certificate(settings: OfficeSettings) -> None:

@@ -2,33 +2,60 @@
 
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request, Router, get
 from litestar.config.app import AppConfig
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.enums import OpenAPIMediaType
+from litestar.exceptions import NotFoundException
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp
 
+from pennyred.http.heads import answering_head
 from pennyred.office.api import proofs, receivers, senders, signers
 from pennyred.office.api.limits import Minute, PerMinute
+from pennyred.office.api.measured import ApiMetrics, measured
 from pennyred.office.api.problems import handlers
 from pennyred.office.api.requestid import naming
 from pennyred.office.office import Office
 
 BODY_BYTES_MAX = 64 * 1024
 """Of a request, where its route does not say otherwise."""
+DESCRIPTION = "/v1/openapi.json"
+SEEN_BY_ALL = frozenset((DESCRIPTION, "/.well-known/pennyred", "/healthz", "/metrics"))
+"""What HEAD may ask for; elsewhere the method is signed."""
 
 
 def make_app(
-    office: Office, log: Any = None, *, openings: Minute | None = None, lookups: Minute | None = None
-) -> Litestar:
+    office: Office,
+    log: Any = None,
+    *,
+    openings: Minute | None = None,
+    lookups: Minute | None = None,
+    metrics: ApiMetrics | None = None,
+) -> ASGIApp:
     """The application of one office; `log` hears of our own mistakes.
 
     `openings` and `lookups` count of all workers together what strangers may ask for so often a minute.
     """
+    app: ASGIApp = _routes(office, log, openings, lookups)
+    named = naming(office.random_bytes)(app if metrics is None else measured(app, metrics))
+    return answering_head(named, SEEN_BY_ALL)  # type: ignore[no-any-return]
+
+
+def _routes(office: Office, log: Any, openings: Minute | None, lookups: Minute | None) -> Litestar:
     return Litestar.from_config(
         AppConfig(
-            route_handlers=[*senders.ROUTES, *proofs.ROUTES, receivers.prove_domain, receivers.redemption_routes()],
+            route_handlers=[
+                *senders.ROUTES,
+                *proofs.ROUTES,
+                receivers.prove_domain,
+                receivers.redemption_routes(),
+                describe,
+            ],
             state=State(
                 {
                     "office": office,
@@ -38,17 +65,30 @@ def make_app(
                 }
             ),
             request_max_body_size=BODY_BYTES_MAX,
-            middleware=[naming(office.random_bytes)],
             openapi_config=OpenAPIConfig(
                 title="Penny Red post office",
                 version="1",
-                path="/v1",
+                # Litestar's own pages, HTML where there is none: nobody finds them, so that all below /v1 is ours.
+                openapi_router=Router("/-", route_handlers=[], include_in_schema=False, guards=[_nobody]),
                 render_plugins=[JsonRenderPlugin()],
                 components=Components(security_schemes=_security_schemes()),
             ),
             exception_handlers=handlers(),
         )
     )
+
+
+@get(DESCRIPTION, media_type=OpenAPIMediaType.OPENAPI_JSON, include_in_schema=False, sync_to_thread=False)
+def describe(request: Request[Any, Any, State], state: State) -> bytes:
+    """The API's description of itself."""
+    if "description" not in state:
+        state["description"] = JsonRenderPlugin.render_json(request, request.app.openapi_schema.to_schema())
+    description: bytes = state["description"]
+    return description
+
+
+def _nobody(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
+    raise NotFoundException
 
 
 def _security_schemes() -> dict[str, Any]:

@@ -16,12 +16,14 @@ _STATE = "request_id"
 
 
 def request_id(scope: Scope) -> str:
-    """The name of the request that this scope is of; empty before the middleware has seen it."""
+    """The name of the request that this scope is of."""
     return str(scope.get("state", {}).get(_STATE, ""))
 
 
 def naming(random_bytes: Callable[[int], bytes]) -> Callable[[ASGIApp], ASGIApp]:
-    """The middleware; new names are of 16 random bytes."""
+    """The middleware, around the whole application: what has no route, and what breaks before it is found, is named
+    too. New names are of 16 random bytes.
+    """
 
     def middleware(app: ASGIApp) -> ASGIApp:
         async def named(scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,7 +31,7 @@ def naming(random_bytes: Callable[[int], bytes]) -> Callable[[ASGIApp], ASGIApp]
                 await app(scope, receive, send)
                 return
             name = _asked(scope) or random_bytes(16).hex()
-            scope["state"][_STATE] = name
+            scope.setdefault("state", {})[_STATE] = name
 
             async def answer(message: Message) -> None:
                 if message["type"] == "http.response.start":
