@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.support.judged import judge
 from tests.support.stationery import LETTER, NOW, ReceivedLetter, Stationery
 
 from pennyred.gate.headers import kept_header
-from pennyred.gate.judging.standing import Judgement, judge
 from pennyred.gate.letterbox import Envelope
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules import authres
@@ -17,7 +17,6 @@ from pennyred.postage import candidates, verification
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.letter import HEADER_FIELDS_MAX
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verification import LicenceCache
 
 BOB = "bob@example.org"
 STATIONERY = Stationery()
@@ -45,10 +44,11 @@ def counted(monkeypatch):
     return count
 
 
-def judged(letter: bytes, *to: str) -> Judgement:
+def bad_stamps(letter: bytes, *to: str) -> int:
+    """How many are found in judging it."""
     envelope = Envelope(b"ann@sender.example", tuple(one.encode() for one in to), "198.51.100.7", True)
     policy = GatePolicy("mx.example.org", STATIONERY.issuers)
-    return judge(ReceivedLetter(letter), envelope, policy, LicenceCache(), now=NOW)
+    return judge(ReceivedLetter(letter), envelope, policy, now=NOW)[1]
 
 
 def forged(stamp: Stamp) -> bytes:
@@ -59,7 +59,7 @@ def forged(stamp: Stamp) -> bytes:
 def test_forged_stamps_cost_four_checks_a_recipient_and_one_for_the_licence(counted):
     checks = counted(verification, "verify")
     letter = b"".join(forged(STATIONERY.stamp(LETTER, BOB)) for _ in range(90)) + LETTER
-    assert judged(letter, BOB).bad_stamps == 4
+    assert bad_stamps(letter, BOB) == 4
     assert checks.calls == 4 + 1
 
 
@@ -70,14 +70,14 @@ def test_stamps_for_others_cost_a_hash_each_and_no_check(counted):
         counted(candidates, "parse_stamp"),
     )
     strays = [STATIONERY.stamp(LETTER, f"r{number}@example.org").field() for number in range(300)]
-    judged(b"".join(strays) + LETTER, BOB)
+    bad_stamps(b"".join(strays) + LETTER, BOB)
     most = candidates.STAMPS_READ_BASE + candidates.STAMPS_READ_PER_RECIPIENT
     assert (checks.calls, hashes.calls, parses.calls) == (0, most, most)
 
 
 def test_of_as_many_fields_as_a_header_may_have_few_are_read_as_stamps(counted):
     parses = counted(candidates, "parse_stamp")
-    judged(b"X-Postage-Stamp: x\r\n" * (HEADER_FIELDS_MAX - 10) + LETTER, BOB)
+    bad_stamps(b"X-Postage-Stamp: x\r\n" * (HEADER_FIELDS_MAX - 10) + LETTER, BOB)
     assert parses.calls == candidates.STAMPS_READ_BASE + candidates.STAMPS_READ_PER_RECIPIENT
 
 

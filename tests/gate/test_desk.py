@@ -6,10 +6,11 @@ from ipaddress import ip_network
 
 import pytest
 from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.judged import judge
 from tests.support.stationery import DAY, LETTER, NOW, ReceivedLetter
 
 from pennyred.gate.issuers.keyring import Prepared
-from pennyred.gate.judging.standing import free_recipients, judge
+from pennyred.gate.judging.standing import free_recipients
 from pennyred.gate.letterbox import Due, Duplicate, Envelope, Fate, Later, Relay
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules import passes
@@ -18,7 +19,6 @@ from pennyred.gate.settling import drain_outbox
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
-from pennyred.postage.verification import LicenceCache
 
 BOB = "bob@example.org"
 EVE = "eve@example.org"
@@ -600,7 +600,7 @@ class TestWhatIsKnownAtRcpt:
         policy = GatePolicy("mx.example.org", {}, exemptions=Exemptions(recipients=recipients))
         is_free = free_recipients(policy, sender.encode(), "198.51.100.7", NOW)
         envelope = Envelope(sender.encode(), (mailbox.encode(),), "198.51.100.7", source_known=True)
-        [standing] = judge(ReceivedLetter(LETTER), envelope, policy, LicenceCache(), now=NOW).standings
+        [standing] = judge(ReceivedLetter(LETTER), envelope, policy, now=NOW)[0].standings
         assert is_free is not None
         assert is_free(mailbox.encode()) is (standing.reason.kind is Kind.EXEMPT)
 

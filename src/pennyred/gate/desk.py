@@ -17,7 +17,7 @@ from pennyred.gate.headers import added_fields, kept_header
 from pennyred.gate.holding import Holding, give_back, hold_all, settlement
 from pennyred.gate.judging.grants import NoAuthenticator, wanted_too
 from pennyred.gate.judging.judge import Judging
-from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing, free_recipients
+from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Ruling, Standing, free_recipients
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.partly import PartlyHad
@@ -106,11 +106,11 @@ class Desk:
 
     async def _charge(self, case: Case, delivery: Delivery) -> Answer:
         """Refuse, or hold and deliver. Until the letter is sent, whatever fails gives back all that was taken."""
-        holding = Holding(case.tx)
+        holding, standings = Holding(case.tx), case.standings
         try:
-            await case.freebies.take_bounce(case.standings)
+            case.judgement.rule(await case.freebies.take_bounce(standings))
             refusal = await self._refusal(case)
-            if refusal is None and not await case.freebies.take_passes(case.standings):
+            if refusal is None and not await case.freebies.take_passes(standings):
                 # Later, not no: an honest letter whose answers were all lost is let through tomorrow.
                 refusal = Later(Reason.IN_PROGRESS)
             if refusal is None:
@@ -118,11 +118,10 @@ class Desk:
         except BaseException:
             await case.give_back()
             raise
-        for one in case.standings:
-            if one.went_through and one.reason is Reason.DUPLICATE:
-                # A sister gate was paid for this very letter, and it is still on its way: 250 here would lose it.
-                one.reason = Reason.PASS
-        if refusal is None and all(one.reason is Reason.DUPLICATE for one in case.standings):
+        # A sister gate was paid for this very letter, and it is still on its way: 250 here would lose it.
+        on_its_way = [one for one in standings if one.went_through and one.reason is Reason.DUPLICATE]
+        case.judgement.rule([Ruling(one.index, Reason.PASS) for one in on_its_way])
+        if refusal is None and all(one.reason is Reason.DUPLICATE for one in standings):
             refusal = Duplicate()
         case.times.lap(Phase.HOLD)
         if refusal is not None:
@@ -135,11 +134,15 @@ class Desk:
         unstamped = [one for one in case.standings if one.is_due]
         if not unstamped or await self._allow(case, unstamped):
             return None
-        for one in unstamped:
-            if one.mode is Mode.BULK:
-                one.reason = Reason.BULK if one.reason is Reason.NO_STAMP else one.reason
-                # A domain that the DNS could have proven has an allowance of its own.
-                one.doubt = one.doubt or case.judgement.doubt_of_origin
+        # A domain that the DNS could have proven has an allowance of its own.
+        doubt = case.judgement.authentication.doubt
+        case.judgement.rule(
+            [
+                Ruling(one.index, Reason.BULK if one.reason is Reason.NO_STAMP else None, one.doubt or doubt)
+                for one in unstamped
+                if one.mode is Mode.BULK
+            ]
+        )
         surely = [one for one in unstamped if one.doubt is None]
         if not surely:
             return Later(unstamped[0].doubt or Reason.INTERNAL)
@@ -149,7 +152,11 @@ class Desk:
 
     async def _allow(self, case: Case, unstamped: Sequence[Standing]) -> bool:
         """Whether all of them are in mode "bulk", and within the allowance of whoever writes."""
-        return all(one.mode is Mode.BULK for one in unstamped) and await case.freebies.take_bulk(unstamped)
+        if not all(one.mode is Mode.BULK for one in unstamped):
+            return False
+        rulings = await case.freebies.take_bulk(unstamped)
+        case.judgement.rule(rulings)
+        return not any(one.is_over_allowance for one in rulings)
 
     async def _pay(self, case: Case) -> tuple[Holding, Answer | None]:
         """Hold a stamp for every recipient that needs one, or say why not; with a refusal, nothing is held.
@@ -159,6 +166,7 @@ class Desk:
         """
         while payable := [one for one in case.standings if one.stamps and not one.is_watched]:
             holding = await hold_all(self._redeemer, payable, tx=case.tx, lease_seconds=case.policy.lease_seconds)
+            case.judgement.rule(holding.rulings)
             if holding.in_progress:
                 return holding, Later(Reason.IN_PROGRESS)
             if holding.unanswered is not None:
@@ -222,8 +230,8 @@ class Desk:
         try:
             case = await self._open(letter, envelope, times)
             standings = case.standings
-            await case.freebies.take_bounce(standings)
-            await case.freebies.watch_bulk(standings)
+            case.judgement.rule(await case.freebies.take_bounce(standings))
+            case.judgement.rule(await case.freebies.watch_bulk(standings))
             fields = added_fields(case.policy, standings, case.judgement.authentication, day=case.freebies.day)
             header = kept_header(case.policy, letter.header, envelope, case.judgement.passes)
         except Exception as error:  # noqa: BLE001 - nothing may keep a letter from going through here

@@ -12,8 +12,7 @@ flaw, so that nothing is held by them that was not held before.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pennyred.gate.judging.stamps import Offer, flaw_of
-from pennyred.gate.judging.standing import Standing
+from pennyred.gate.judging.standing import Offer, Ruling, Standing, flaw_of
 from pennyred.gate.ports import Redeemer
 from pennyred.postage.digest import domain_hash
 from pennyred.postage.errors import Unavailable
@@ -51,10 +50,18 @@ class Holding:
     """Why the office could not be asked; then nothing is held."""
     in_progress: bool = False
     """Another delivery of this very letter is under way; then nothing is held."""
+    left: dict[int, list[Offer]] = field(default_factory=dict)
+    """The stamps that may still be asked about, for each recipient."""
+    reasons: dict[int, Reason] = field(default_factory=dict)
+    """What the office's answers make of a recipient, so far."""
+    rulings: list[Ruling] = field(default_factory=list)
+    """And in the end."""
 
-    def is_hopeless(self, standings: Sequence[Standing]) -> bool:
+    def is_hopeless(self) -> bool:
         """Whether some recipient has no stamp left to ask about."""
-        return any(not one.stamps and one.index not in self.settled for one in standings)
+        return not all(self.left.values()) and any(
+            not offers and index not in self.settled for index, offers in self.left.items()
+        )
 
     def is_open(self, standings: Sequence[Standing]) -> bool:
         """Whether some recipient is neither paid nor known to have had the letter."""
@@ -62,19 +69,20 @@ class Holding:
 
 
 async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: bytes, lease_seconds: int) -> Holding:
-    """Hold one stamp for each of `standings`; those that cannot be paid are left without stamps and with their reason.
+    """Hold one stamp for each of `standings`; those that cannot be paid are left without stamps and with their reason
+    (`rulings`).
 
     When a recipient cannot be paid, or the letter is in progress elsewhere, nothing stays held.
     """
-    holding = Holding(tx)
+    holding = Holding(tx, left={one.index: list(one.stamps) for one in standings})
     try:
         if any(one.has_flawed_stamp for one in standings):
             await _ask_back(redeemer, standings, holding, lease_seconds)
         for _ in range(ROUNDS_MAX):
-            if holding.in_progress or holding.is_hopeless(standings):
+            if holding.in_progress or holding.is_hopeless():
                 break
             dropped = await _round(redeemer, standings, holding, lease_seconds)
-            if holding.in_progress or not holding.is_open(standings) or holding.is_hopeless(standings):
+            if holding.in_progress or not holding.is_open(standings) or holding.is_hopeless():
                 break
             if not dropped:  # a group that failed though none of it did: this office cannot be understood
                 holding.unanswered = Reason.OFFICE_UNREACHABLE
@@ -83,8 +91,10 @@ async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: byt
         holding.unanswered = unavailable.reason
     if holding.in_progress or holding.unanswered or holding.is_open(standings):
         holding.held.clear()
-    for standing in standings:
-        standing.paid_by = holding.held.get(standing.index)
+    holding.rulings = [
+        Ruling(index, holding.reasons.get(index), stamps=tuple(offers), paid_by=holding.held.get(index))
+        for index, offers in holding.left.items()
+    ]
     spare = [(index, stamp) for index, stamp in holding.reserved if holding.held.get(index) is not stamp]
     await give_back(redeemer, standings, spare, tx=tx)
     return holding
@@ -116,12 +126,12 @@ def settlement(standing: Standing) -> Settle:
 
 async def _ask_back(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> None:
     """Whether a stamp that would not be taken any more has paid this letter before; one that has not is no stamp."""
-    asked = [(one, stamp, flaw) for one in standings for stamp, flaw in one.stamps if flaw_of(flaw) is not None]
+    asked = [(one, *offer) for one in standings for offer in holding.left[one.index] if flaw_of(offer[1]) is not None]
     holds = [_hold(holding.tx, place, standing, stamp, flaw) for place, (standing, stamp, flaw) in enumerate(asked, 1)]
     answers = await redeemer.hold(holds, lease_seconds=lease_seconds)
     for (standing, stamp, flaw), answer in zip(asked, answers, strict=True):
         _read(answer, standing, (stamp, flaw), holding)
-    _note_settled(standings, holding)
+    _note_settled(holding)
 
 
 async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> int:
@@ -131,7 +141,7 @@ async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Hol
         (standing, rank, stamp, paid)
         for standing in standings
         if standing.index not in holding.settled
-        for rank, (stamp, paid) in enumerate(standing.stamps)
+        for rank, (stamp, paid) in enumerate(holding.left[standing.index])
     ]
     asked.sort(key=lambda item: item[1] > 0)  # the letter's group first: spare stamps must not use up its balance
     holds = [
@@ -142,16 +152,14 @@ async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Hol
     holding.held.clear()
     for (standing, _, stamp, paid), answer in zip(asked, answers, strict=True):
         _read(answer, standing, (stamp, paid), holding)
-    _note_settled(standings, holding)
-    return len(asked) - sum(len(one.stamps) for one in standings if one.index not in before)
+    _note_settled(holding)
+    return len(asked) - sum(len(offers) for index, offers in holding.left.items() if index not in before)
 
 
-def _note_settled(standings: Sequence[Standing], holding: Holding) -> None:
+def _note_settled(holding: Holding) -> None:
     for index in holding.settled:
         holding.held.pop(index, None)
-    for standing in standings:
-        if standing.index in holding.settled:
-            standing.reason = Reason.DUPLICATE
+        holding.reasons[index] = Reason.DUPLICATE
 
 
 def _hold(tx: bytes, group: int, standing: Standing, stamp: Stamp, paid: Reason) -> Hold:
@@ -183,7 +191,7 @@ def _read(answer: HoldAnswer, standing: Standing, offer: Offer, holding: Holding
         # One's own hold of an earlier attempt is the one to settle: that attempt may have delivered the letter.
         if answer.outcome is HoldOutcome.RENEWED or standing.index not in holding.held:
             holding.held[standing.index] = stamp
-            standing.reason = _paid(paid)
+            holding.reasons[standing.index] = _paid(paid)
     elif answer.outcome is HoldOutcome.ALREADY_SETTLED:
         holding.settled.add(standing.index)
     elif answer.outcome is HoldOutcome.IN_PROGRESS:
@@ -193,9 +201,9 @@ def _read(answer: HoldAnswer, standing: Standing, offer: Offer, holding: Holding
 
 
 def _drop(standing: Standing, offer: Offer, reason: Reason, holding: Holding) -> None:
-    standing.stamps.remove(offer)
+    holding.left[standing.index].remove(offer)
     if standing.index not in holding.held:
-        standing.reason = reason
+        holding.reasons[standing.index] = reason
 
 
 def _paid(offline: Reason) -> Reason:

@@ -3,10 +3,10 @@
 ::
 
     judge           the order
-    standing        where each recipient stands: exempt, payable by stamps that hold, or due
+    standing        where each recipient stands: exempt, payable by stamps that hold, or due; all that changes it
     grants          who wants the letter: correspondents, replies, permits, forwarders
     allowances      what comes free today, taken and given back
-    stamps          the stamps a letter offers for one recipient
+    stamps          the stamps a letter offers for its recipients
     bad_stamps      beyond so many a minute of one source, no more are looked at
     former_aliases  aliases that are no more, but were paid for
 """

@@ -7,7 +7,7 @@ Counted before the letter goes on, so that no two deliveries at once can go over
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pennyred.gate.judging.standing import Judgement, Standing
+from pennyred.gate.judging.standing import Judgement, Ruling, Standing
 from pennyred.gate.letterbox import Envelope
 from pennyred.gate.ports import AllowanceBook
 from pennyred.gate.rules.exemptions import (
@@ -17,11 +17,13 @@ from pennyred.gate.rules.exemptions import (
     answer_claims,
     bounce_claims,
     bulk_claims,
+    counted_sources,
     pass_claims,
     reply_claims,
     window_claims,
 )
 from pennyred.gate.rules.grants import EXPECTED_PER_SOURCE_MAX, Grant
+from pennyred.gate.rules.origin import Authentication
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 
@@ -37,24 +39,24 @@ class Freebies:
     day: int
     claims: list[AllowanceClaim] = field(default_factory=list)
 
-    async def take_bounce(self, standings: Sequence[Standing]) -> None:
+    async def take_bounce(self, standings: Sequence[Standing]) -> list[Ruling]:
         """A report or an automatic answer (RFC 5321 section 4.5.5) to one recipient is free within daily allowances.
 
         What only comes from `<>`, and looks like anybody's letter, is one.
         """
         if not self.judgement.is_answer or len(standings) != 1:
-            return
+            return []
         (standing,) = standings
         if standing.reason.kind is Kind.EXEMPT or standing.recipient is None:
-            return
-        if await self._take(bounce_claims(self.limits, standing.recipient, self.judgement.networks)):
-            _set_free(standing, Reason.BOUNCE)
+            return []
+        is_free = await self._take(bounce_claims(self.limits, standing.recipient, self.judgement.networks))
+        return [_free(standing, Reason.BOUNCE)] if is_free else []
 
-    async def take_counted(self, grant: Grant) -> bool:
+    async def take_counted(self, grant: Grant, proven: Authentication) -> bool:
         """Count a letter that comes free by what is counted by itself, for its source as well: else whoever gathers
         many Message-IDs of ours has free mail without end.
         """
-        sources = self.judgement.sources
+        sources = self._sources(proven)
         match grant.reason:
             case Reason.REPLY:
                 claims = reply_claims(self.limits, sources)
@@ -77,30 +79,33 @@ class Freebies:
         claims = [claim for one in bearers for claim in pass_claims(one.letter_hash)]
         return not claims or await self._take(claims)
 
-    async def take_bulk(self, unstamped: Sequence[Standing]) -> bool:
-        """Unstamped recipients are free within the allowances of their source and sender: all of them or none.
+    async def take_bulk(self, unstamped: Sequence[Standing]) -> list[Ruling]:
+        """Unstamped recipients are free within the allowances of their source and sender: all of them or none, and
+        each is told which.
 
         `<>` is a sender like any other here, of each source for itself: who wants one can have any name.
         """
         is_free = await self._take(self._bulk_claims(len(unstamped)))
-        for standing in unstamped:
-            standing.is_over_allowance = not is_free
-            if is_free:
-                _set_free(standing, Reason.ALLOWANCE)
-        return is_free
+        if is_free:
+            return [_free(one, Reason.ALLOWANCE, is_over_allowance=False) for one in unstamped]
+        return [Ruling(one.index, is_over_allowance=True) for one in unstamped]
 
-    async def watch_bulk(self, standings: Sequence[Standing]) -> None:
+    async def watch_bulk(self, standings: Sequence[Standing]) -> list[Ruling]:
         """In mode "monitor": count what mode "bulk" would, apart from it, and note whether it would refuse."""
         unstamped = [one for one in standings if one.reason.kind is Kind.DUE and not one.has_good_stamp]
-        if unstamped:
-            claims = [replace(claim, key=f"watched {claim.key}") for claim in self._bulk_claims(len(unstamped))]
-            is_free = await self._take(claims)
-            for standing in unstamped:
-                standing.is_over_allowance = not is_free
+        if not unstamped:
+            return []
+        claims = [replace(claim, key=f"watched {claim.key}") for claim in self._bulk_claims(len(unstamped))]
+        is_free = await self._take(claims)
+        return [Ruling(one.index, is_over_allowance=not is_free) for one in unstamped]
 
     def _bulk_claims(self, recipients: int) -> list[AllowanceClaim]:
         sender = self.envelope.sender.decode("utf-8", "backslashreplace").lower()
-        return bulk_claims(self.limits, sender, self.judgement.sources, recipients)
+        return bulk_claims(self.limits, sender, self._sources(self.judgement.authentication), recipients)
+
+    def _sources(self, proven: Authentication) -> tuple[str, ...]:
+        """Under which names a sender's own allowance is counted."""
+        return counted_sources(proven.organisation, proven.sending_organisation, self.judgement.networks)
 
     async def give_back(self) -> None:
         """Uncount it all, as well as can be: a count too high is cured by the next day."""
@@ -119,7 +124,5 @@ class Freebies:
         return taken
 
 
-def _set_free(standing: Standing, reason: Reason) -> None:
-    standing.reason = reason
-    standing.is_counted = True
-    standing.stamps.clear()
+def _free(standing: Standing, reason: Reason, *, is_over_allowance: bool | None = None) -> Ruling:
+    return Ruling(standing.index, reason, stamps=(), is_counted=True, is_over_allowance=is_over_allowance)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from pennyred.gate.judging.stamps import Examiner
-from pennyred.gate.judging.standing import Judgement, Standing
+from pennyred.gate.judging.standing import Judgement, Ruling, Standing
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.digest import recipient_hash
@@ -39,7 +39,7 @@ class FormerNames:
         self._book = book
         self._noted: OrderedDict[tuple[str, str], int] = OrderedDict()
 
-    async def recall(self, judgement: Judgement, examiner: Examiner) -> None:
+    async def recall(self, judgement: Judgement, examiner: Examiner) -> list[Ruling]:
         """Find the stamps of those who have only stamps for nobody that is known, and were paid for under that name."""
         asked = [
             (one, one.recipient)
@@ -47,24 +47,24 @@ class FormerNames:
             if one.reason is Reason.WRONG_RECIPIENT and one.recipient is not None and not one.is_watched
         ]
         if not asked:
-            return
+            return []
         try:
             names = await self._book.of([recipient.canonical for _, recipient in asked])
         except Unavailable:
-            for standing, _ in asked:
-                standing.doubt = Reason.INTERNAL
-            return
+            return [Ruling(standing.index, doubt=Reason.INTERNAL) for standing, _ in asked]
         if not any(names):
-            return
+            return []
         recipients = [recipient for _, recipient in asked]
         known = [
             (recipient, *map(canonical_recipient, former)) for recipient, former in zip(recipients, names, strict=True)
         ]
         candidates = find_candidates(examiner.letter.header, recipients, known)
+        rulings = []
         for (standing, _), own, offered in zip(asked, known, candidates, strict=True):
             found = examiner.examine(offered.stamps, own, standing.price, Reason.WRONG_RECIPIENT)
-            standing.names = own
-            standing.stamps = [(stamp, Reason.WRONG_RECIPIENT) for stamp, _ in found.good] + found.flawed
+            good = [(stamp, Reason.WRONG_RECIPIENT) for stamp, _ in found.good]
+            rulings.append(Ruling(standing.index, stamps=(*good, *found.flawed), names=own))
+        return rulings
 
     async def note(self, paid: Sequence[Standing], day: int) -> None:
         """Remember under which names these were paid for; as well as can be, as their letters were delivered."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pennyred.gate.judging.allowances import Freebies
-from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing
+from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Ruling, Standing
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.ports import Authenticator, WantedBook
@@ -44,25 +44,33 @@ class Wanting:
     now: int
     used: list[bytes] = field(default_factory=list)
 
-    async def look(self, judgement: Judgement) -> None:
-        """Set those free whom a rule makes free, and note what was proven of the sender."""
+    async def look(self, judgement: Judgement) -> tuple[Authentication, list[Ruling]]:
+        """What is proven of the sender, as far as that matters, and whom a rule makes free or may make free."""
         unsettled = [one for one in judgement.standings if one.is_open and one.recipient is not None]
         if not unsettled and self.policy.check is not Check.ALWAYS:
-            return
+            return UNPROVEN, []
         claims, source = self._claims(), parse_source(self.envelope.source_ip)
-        offers = await self._offers(unsettled, claims) if unsettled else []
+        offers, silent = await self._offers(unsettled, claims) if unsettled else ([], None)
+        rulings, left = [], []
         for standing, grants in offers:
             # What is counted waits for what is proven, which costs no use.
-            await self._take(standing, [one for one in grants if not one.is_counted and holds_by_network(one, source)])
-        offers = [(standing, grants) for standing, grants in offers if standing.is_open]
-        proven, is_vital = UNPROVEN, self._may_hang_on_origin(offers)
-        if is_vital or self._is_origin_counted(offers, judgement):
+            free = [one for one in grants if not one.is_counted and holds_by_network(one, source)]
+            if free:
+                rulings.append(Ruling(standing.index, free[0].reason, silent))
+            else:
+                left.append((standing, grants))
+        proven, is_vital = UNPROVEN, self._may_hang_on_origin(left)
+        if is_vital or self._is_origin_counted(left, judgement):
             proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=is_vital)
-            judgement.authentication = proven
-        for standing, grants in offers:
-            await self._take(standing, [grant for grant in grants if holds(grant, claims, proven, source)])
-            if standing.is_open and is_vital:
-                standing.doubt = judgement.doubt_of_origin or standing.doubt
+        for standing, grants in left:
+            held = [grant for grant in grants if holds(grant, claims, proven, source)]
+            grant, doubt = await self._take(held, proven) if held else (None, None)
+            doubt = doubt or silent
+            if grant is not None:
+                rulings.append(Ruling(standing.index, grant.reason, doubt, is_counted=grant.is_counted))
+            elif doubt := (proven.doubt if is_vital else None) or doubt:
+                rulings.append(Ruling(standing.index, doubt=doubt))
+        return proven, rulings
 
     async def give_back(self) -> None:
         """Uncount what was taken, as well as can be: a reply too many is the worst of it."""
@@ -81,24 +89,28 @@ class Wanting:
         named = read_report(_beginning(self.letter))
         return replace(read_claims(header, None), is_null=True, returned=named.letters, reported=named.recipients)
 
-    async def _offers(self, standings: Sequence[Standing], claims: Claims) -> list[tuple[Standing, list[Grant]]]:
-        """What may let the letter in free for each recipient, the names of the rules in their order."""
+    async def _offers(
+        self, standings: Sequence[Standing], claims: Claims
+    ) -> tuple[list[tuple[Standing, list[Grant]]], Reason | None]:
+        """What may let the letter in free for each recipient, the names of the rules in their order; and why that may
+        not be all: the state does not answer.
+        """
         everybodys = [
             *sender_grants(Reason.SENDER, self.policy.exemptions.senders, claims),
             *sender_grants(Reason.FORWARDER, self.policy.forwarders, claims),
             *self._forwarding_networks(),
         ]
+        silent: Reason | None = None
+        noted: Sequence[Sequence[Grant]] = [()] * len(standings)
         try:
             noted = await self.book.grants([self._users(one) for one in standings], claims, now=self.now)
         except Unavailable:
-            noted = [()] * len(standings)
-            for one in standings:
-                one.doubt = Reason.INTERNAL
+            silent = Reason.INTERNAL
         offers = []
         for standing, own in zip(standings, noted, strict=True):
             grants = [*everybodys, *own, *self._own_grants(standing, claims)]
             offers.append((standing, sorted(grants, key=lambda grant: _ORDER[grant.reason])))
-        return offers
+        return offers, silent
 
     def _users(self, standing: Standing) -> list[str]:
         """The names under which rules of a recipient may stand: its own, its aliases', its domain, everybody's."""
@@ -154,20 +166,18 @@ class Wanting:
             for standing, _ in offers
         )
 
-    async def _take(self, standing: Standing, grants: Sequence[Grant]) -> None:
-        """Use the first of these that is not used up."""
+    async def _take(self, grants: Sequence[Grant], proven: Authentication) -> tuple[Grant | None, Reason | None]:
+        """The first of these that is not used up, its use counted; and why it may be another: the state is silent."""
+        doubt: Reason | None = None
         for grant in grants:
-            if not standing.is_open:
-                return
-            if grant.is_counted:
-                try:
-                    if not (await self.freebies.take_counted(grant) and await self._use(grant)):
-                        continue
-                except Unavailable:
-                    standing.doubt = Reason.INTERNAL
-                    continue
-                standing.is_counted = True
-            standing.reason = grant.reason
+            if not grant.is_counted:
+                return grant, doubt
+            try:
+                if await self.freebies.take_counted(grant, proven) and await self._use(grant):
+                    return grant, doubt
+            except Unavailable:
+                doubt = Reason.INTERNAL
+        return None, doubt
 
     async def _use(self, grant: Grant) -> bool:
         """Count it by itself, where it is so counted; False where it is used up."""

@@ -7,8 +7,8 @@ from pennyred.gate.judging.allowances import Freebies
 from pennyred.gate.judging.bad_stamps import BadStamps, Barring
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.grants import NothingWanted, Wanting
-from pennyred.gate.judging.stamps import Examiner
-from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing, begin, judge_stamps, stamps_to_judge
+from pennyred.gate.judging.stamps import Examiner, judge_stamps, stamps_to_judge
+from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing, begin
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import AllowanceBook, Authenticator, WantedBook
@@ -44,20 +44,24 @@ class Judging:
         *,
         now: int,
     ) -> tuple[Judgement, Wanting, Freebies]:
-        """Where each recipient stands before an office is asked; and what was used up of what is counted."""
+        """Where each recipient stands before an office is asked; and what was used up of what is counted.
+
+        Each phase says what it has found out, which is written down before the next one is asked.
+        """
         judgement = begin(letter, envelope, policy, now=now)
         freebies = Freebies(allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
         wanting = Wanting(self.wanted, authenticator, policy, letter, envelope, freebies, now)
-        await wanting.look(judgement)
+        judgement.authentication, rulings = await wanting.look(judgement)
+        judgement.rule(rulings)
         source = envelope.source_ip if envelope.source_known else ""
         barring = Barring(policy, self._licences, self._bad_stamps, source, self._draw)
         stamps = barring.worth_asking(stamps_to_judge(judgement))
         # By the widest that one customer has: of an IPv6 /48 he could ask under 65,536 names.
         keys = await self._prepare_keys(stamps, judgement.networks[-1] if judgement.networks else "")
-        judge_stamps(judgement, letter, policy, self._licences, now=now, keys=keys, barring=barring)
+        examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now, barring, keys.undecided)
+        judgement.rule(judge_stamps(judgement, examiner, keys.unpublished))
         if self._former is not None:
-            examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now, barring, keys.undecided)
-            await self._former.recall(judgement, examiner)
+            judgement.rule(await self._former.recall(judgement, examiner))
         barring.close()
         return judgement, wanting, freebies
 

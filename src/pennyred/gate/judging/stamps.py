@@ -4,14 +4,15 @@ All that can be said of them offline. Whether one was spent, or has paid this ve
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pennyred.gate.issuers.keyring import Selector
-from pennyred.gate.judging.bad_stamps import Barring
+from pennyred.gate.judging.bad_stamps import NOBODY_KNOWN, Barring
+from pennyred.gate.judging.standing import Judgement, Offer, Ruling, Standing, flaw_of
 from pennyred.gate.letterbox import Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.postage.address import Recipient
-from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verification import LicenceCache, Verdict, is_bound, is_signed, judge_parsed
 
@@ -21,17 +22,6 @@ BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
 Not what happens to honest letters: those too late or too early, paid too little, made out to somebody else, altered
 on the way (mailing lists do that), or of a version, or an office, that only others know.
 """
-
-Offer = tuple[Stamp, Reason]
-"""A stamp to ask an office about, and what the recipient is called once it has paid; or what is wrong with it."""
-
-
-def flaw_of(reason: Reason) -> Reason | None:
-    """What is wrong with a stamp that is only asked about because it may have paid this very letter before.
-
-    None where it may be held anew. So may one that has expired by this gate's clock: its office has a clock, too.
-    """
-    return reason if reason.kind is Kind.DUE and reason is not Reason.EXPIRED else None
 
 
 def selector_of(stamp: Stamp) -> Selector:
@@ -51,6 +41,15 @@ class Found:
     """Whether one hangs on an office's key of which nobody can say just now whether it counts."""
     is_barred: bool = False
     """Whether one was not looked at, or found bad, when too many bad ones had come: then the letter has to wait."""
+
+    @property
+    def doubt(self) -> Reason | None:
+        """Why the recipient has to wait rather than to be told the reason."""
+        if self.good:
+            return None
+        if self.is_barred:
+            return Reason.TOO_MANY_BAD_STAMPS
+        return Reason.OFFICE_UNREACHABLE if self.is_undecided else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +121,48 @@ class Examiner:
             issuers=self.policy.issuers,
             retired=self.policy.retired,
         )
+
+
+def stamps_to_judge(judgement: Judgement) -> list[Stamp]:
+    """Those that `judge_stamps` will look at."""
+    return [stamp for standing in judgement.standings if _has_to_pay(standing) for stamp in standing.offered]
+
+
+def judge_stamps(
+    judgement: Judgement, examiner: Examiner, unpublished: frozenset[Selector] = frozenset()
+) -> list[Ruling]:
+    """Judge the stamps of those who are not free; of forwarded letters only to write down what they are.
+
+    What depends on keys of which nobody can say just now whether they count is "later". Whoever has DNS asked for one
+    that is not there (`unpublished`) has brought a bad stamp all the same, once: such names cost nothing to invent.
+    The examiner's `barring` is told of those of this letter.
+    """
+    barring, rulings = examiner.barring, []
+    is_garbled = False
+    missing: frozenset[Selector] = frozenset()
+    forgiving: Examiner | None = None
+    for standing in judgement.standings:
+        if not _has_to_pay(standing):
+            continue
+        asked = (standing.offered, standing.names, standing.price, standing.otherwise)
+        if standing.reason is Reason.FORWARDER:  # who is not held to account for what others have put into its letters
+            forgiving = forgiving or replace(examiner, barring=Barring(examiner.policy, examiner.licences))
+            rulings.append(Ruling(standing.index, seen=forgiving.examine(*asked).reason))
+            continue
+        found = examiner.examine(*asked)
+        rulings.append(Ruling(standing.index, found.reason, found.doubt, (*found.good, *found.flawed)))
+        is_garbled |= found.reason is Reason.MALFORMED
+        if unpublished:
+            missing |= unpublished & {selector_of(stamp) for stamp in standing.offered}
+    if is_garbled and barring.is_barred(NOBODY_KNOWN):
+        told = {one.index: one.reason for one in rulings}
+        garbled = [one for one in judgement.standings if (told.get(one.index) or one.reason) is Reason.MALFORMED]
+        rulings += [Ruling(one.index, doubt=Reason.TOO_MANY_BAD_STAMPS) for one in garbled]
+    # Fields that are no stamps were read once for all recipients, and none at all for those who are free.
+    barring.note(NOBODY_KNOWN, is_garbled + len(missing))
+    return rulings
+
+
+def _has_to_pay(standing: Standing) -> bool:
+    is_forwarded = standing.reason is Reason.FORWARDER
+    return standing.recipient is not None and (standing.is_open or is_forwarded)

@@ -4,18 +4,14 @@ All that can be said without asking an office, a ledger, the state or the DNS. C
 an exempt rule never costs a signature check.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from pennyred.gate.issuers.keyring import ALL_DECIDED, Prepared, Selector
-from pennyred.gate.judging.bad_stamps import NOBODY_KNOWN, Barring
-from pennyred.gate.judging.stamps import Examiner, Found, Offer, flaw_of, selector_of
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules.exemptions import (
     Mode,
     canonical_or_none,
-    counted_sources,
     exempt_rule,
     is_surely_due,
     source_rule,
@@ -25,21 +21,46 @@ from pennyred.gate.rules.passes import Passes
 from pennyred.gate.rules.permitaddress import PREFIX, is_tag_for
 from pennyred.gate.rules.reports import looks_automatic
 from pennyred.postage.address import Recipient
-from pennyred.postage.candidates import Candidates, find_candidates
+from pennyred.postage.candidates import find_candidates
 from pennyred.postage.digest import header_hash, letter_hash
 from pennyred.postage.letter import PASS_FIELD, Field
 from pennyred.postage.networks import parse_source, source_networks
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verification import LicenceCache
 
 SECONDS_PER_DAY = 86_400
 _TAG = PREFIX.encode()
 
+Offer = tuple[Stamp, Reason]
+"""A stamp to ask an office about, and what the recipient is called once it has paid; or what is wrong with it."""
+
+
+def flaw_of(reason: Reason) -> Reason | None:
+    """What is wrong with a stamp that is only asked about because it may have paid this very letter before.
+
+    None where it may be held anew. So may one that has expired by this gate's clock: its office has a clock, too.
+    """
+    return reason if reason.kind is Kind.DUE and reason is not Reason.EXPIRED else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What one phase of judging has found out about one recipient; None where it says nothing. See `Standing`."""
+
+    index: int
+    reason: Reason | None = None
+    doubt: Reason | None = None
+    stamps: tuple[Offer, ...] | None = None
+    paid_by: Stamp | None = None
+    names: tuple[Recipient, ...] | None = None
+    seen: Reason | None = None
+    is_counted: bool = False
+    is_over_allowance: bool | None = None
+
 
 @dataclass(slots=True)
 class Standing:
-    """One envelope recipient while its letter is judged. `reason` is the answer so far."""
+    """One envelope recipient while its letter is judged. `reason` is the answer so far. See `Judgement.rule`."""
 
     index: int
     recipient: Recipient | None
@@ -54,9 +75,9 @@ class Standing:
     """Stamps made out to one of them, not yet judged."""
     otherwise: Reason = Reason.NO_STAMP
     """What it is told where there are none."""
-    stamps: list[Offer] = field(default_factory=list)
+    stamps: tuple[Offer, ...] = ()
     """Those to ask an office about: that hold offline, with what to call the recipient once it is paid by one; and
-    behind them those that can only have paid this very letter before (`offered.flaw_of`)."""
+    behind them those that can only have paid this very letter before (`flaw_of`)."""
     paid_by: Stamp | None = None
     seen: Reason | None = None
     """What its stamp is, where that is only written down: of a forwarded letter."""
@@ -115,21 +136,24 @@ class Judgement:
     header_hash: bytes
     is_answer: bool = False
     """Whether it comes from `<>` and looks like what should: a report, an automatic answer."""
-    bad_stamps: int = 0
-    """How many stamps were judged that nobody makes by mistake."""
     authentication: Authentication = UNPROVEN
 
-    @property
-    def doubt_of_origin(self) -> Reason | None:
-        """Why more may be proven of its origin another time, if that is so: the DNS does not answer."""
-        proven = self.authentication
-        return Reason.DNS_UNAVAILABLE if proven.is_unsure and not proven.is_final else None
+    def rule(self, rulings: Sequence[Ruling]) -> None:
+        """Write down what a phase has found out: nothing else changes a standing.
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Under which names a sender's own allowance is counted."""
-        proven = self.authentication
-        return counted_sources(proven.organisation, proven.sending_organisation, self.networks)
+        The later word counts, so the order in which the phases are asked is the precedence of what they say.
+        """
+        for one in rulings:
+            standing = self.standings[one.index]
+            standing.reason = one.reason or standing.reason
+            standing.doubt = one.doubt or standing.doubt
+            standing.stamps = standing.stamps if one.stamps is None else one.stamps
+            standing.paid_by = one.paid_by or standing.paid_by
+            standing.names = one.names or standing.names
+            standing.seen = one.seen or standing.seen
+            standing.is_counted |= one.is_counted
+            if one.is_over_allowance is not None:
+                standing.is_over_allowance = one.is_over_allowance
 
 
 def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -> Judgement:
@@ -142,92 +166,38 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
     valid_passes: set[Field] = set()
     names = [policy.aliases.names_of(recipient) if recipient else () for recipient in recipients]
     standings = []
-    for index, (recipient, offered) in enumerate(
-        zip(recipients, find_candidates(letter.header, recipients, names), strict=True)
-    ):
-        standing = _standing(index, recipient, offered, policy)
-        standings.append(standing)
+    offers = find_candidates(letter.header, recipients, names)
+    for index, (recipient, offered) in enumerate(zip(recipients, offers, strict=True)):
+        reason = offered.otherwise
         if recipient is None:
+            standings.append(Standing(index, None, b"", reason, policy.mode, policy.price, otherwise=reason))
             continue
-        standing.names = names[index]
-        standing.letter_hash = letter_hash(hashed, letter.body_hash, recipient)
-        own_passes = passes.holding(standing.letter_hash) if passes else []
-        valid_passes.update(own_passes)
-        standing.went_through = passes is not None and not own_passes and passes.has_ended_one(standing.letter_hash)
-        rules = policy.recipients.of(recipient).exemptions
+        own = policy.recipients.of(recipient)
         rule = (
             exempt_rule(policy.exemptions, recipient, sender, source)
-            or (exempt_rule(rules, recipient, sender, source) if rules else None)
+            or (exempt_rule(own.exemptions, recipient, sender, source) if own.exemptions else None)
             or _tag_rule(policy, recipient, now)
         )
-        if rule or own_passes:
-            standing.reason = rule or Reason.PASS
+        named = letter_hash(hashed, letter.body_hash, recipient)
+        own_passes = passes.holding(named) if passes else []
+        valid_passes.update(own_passes)
+        standings.append(
+            Standing(
+                index,
+                recipient,
+                named,
+                rule or (Reason.PASS if own_passes else reason),
+                own.mode or policy.mode,
+                policy.price if own.price is None else own.price,
+                names[index],
+                offered.stamps,
+                reason,
+                went_through=passes is not None and not own_passes and passes.has_ended_one(named),
+            )
+        )
     networks = source_networks(source) if envelope.source_known else ()
     is_answer = not envelope.sender and looks_automatic(letter.header)
     return Judgement(tuple(standings), networks, frozenset(valid_passes), hashed, is_answer)
-
-
-def stamps_to_judge(judgement: Judgement) -> list[Stamp]:
-    """Those that `judge_stamps` will look at."""
-    return [stamp for standing in judgement.standings if _has_to_pay(standing) for stamp in standing.offered]
-
-
-def judge_stamps(
-    judgement: Judgement,
-    letter: Letter,
-    policy: GatePolicy,
-    licences: LicenceCache,
-    *,
-    now: int,
-    keys: Prepared = ALL_DECIDED,
-    barring: Barring | None = None,
-) -> None:
-    """Judge the stamps of those who are not free; of forwarded letters only to write down what they are.
-
-    What depends on keys of which nobody can say just now whether they count is "later". Whoever has DNS asked for one
-    that is not there has brought a bad stamp all the same, once: such names cost nothing to invent. `barring` says what
-    is looked at of a source that has brought bad ones, and is told of those of this letter.
-    """
-    barring = barring or Barring(policy, licences)
-    is_garbled = False
-    unpublished: frozenset[Selector] = frozenset()
-    examiner = Examiner(letter, judgement.header_hash, policy, licences, now, barring, keys.undecided)
-    forgiving: Examiner | None = None
-    for standing in judgement.standings:
-        if not _has_to_pay(standing):
-            continue
-        if standing.reason is Reason.FORWARDER:  # who is not held to account for what others have put into its letters
-            forgiving = forgiving or replace(examiner, barring=Barring(policy, licences))
-            standing.seen = _examined(standing, forgiving).reason
-            continue
-        found = _examined(standing, examiner)
-        if found.is_undecided and not found.good:
-            standing.doubt = Reason.OFFICE_UNREACHABLE
-        if found.is_barred and not found.good:
-            standing.doubt = Reason.TOO_MANY_BAD_STAMPS
-        if keys.unpublished:
-            unpublished |= keys.unpublished & {selector_of(stamp) for stamp in standing.offered}
-        standing.stamps = found.good + found.flawed
-        standing.reason = found.reason
-        is_garbled |= standing.reason is Reason.MALFORMED
-    if is_garbled and barring.is_barred(NOBODY_KNOWN):
-        for standing in judgement.standings:
-            if standing.reason is Reason.MALFORMED:
-                standing.doubt = Reason.TOO_MANY_BAD_STAMPS
-    # Fields that are no stamps were read once for all recipients, and none at all for those who are free.
-    barring.note(NOBODY_KNOWN, is_garbled + len(unpublished))
-    judgement.bad_stamps = sum(barring.own.values())
-
-
-def _examined(standing: Standing, examiner: Examiner) -> Found:
-    return examiner.examine(standing.offered, standing.names, standing.price, standing.otherwise)
-
-
-def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, licences: LicenceCache, *, now: int) -> Judgement:
-    """All that can be judged without asking anybody."""
-    judgement = begin(letter, envelope, policy, now=now)
-    judge_stamps(judgement, letter, policy, licences, now=now)
-    return judgement
 
 
 def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str, now: int) -> Callable[[bytes], bool] | None:
@@ -254,21 +224,6 @@ def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str, now: int)
         )
 
     return is_free
-
-
-def _has_to_pay(standing: Standing) -> bool:
-    is_forwarded = standing.reason is Reason.FORWARDER
-    return standing.recipient is not None and (standing.is_open or is_forwarded)
-
-
-def _standing(index: int, recipient: Recipient | None, offered: Candidates, policy: GatePolicy) -> Standing:
-    standing = Standing(index, recipient, b"", offered.otherwise, policy.mode, policy.price)
-    standing.offered, standing.otherwise = offered.stamps, offered.otherwise
-    if recipient is not None and policy.recipients.rules:
-        rule = policy.recipients.of(recipient)
-        standing.mode = rule.mode or policy.mode
-        standing.price = policy.price if rule.price is None else rule.price
-    return standing
 
 
 def _tag_rule(policy: GatePolicy, recipient: Recipient, now: int) -> Reason | None:

@@ -7,6 +7,8 @@ Nothing is looked up here; who asks the DNS is decided by `programs`. Domains ar
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pennyred.postage.reasons import Reason
+
 
 class Result(StrEnum):
     """What a method has found: the words of RFC 8601 section 2.7."""
@@ -55,6 +57,11 @@ class Authentication:
     """Whether the DNS did not answer: what is not proven now may be tomorrow."""
     is_final: bool = False
     """Of an unsure answer: whether what got no answer could have proven no author and no domain besides."""
+
+    @property
+    def doubt(self) -> Reason | None:
+        """Why more may be proven another time, if that is so: the DNS does not answer."""
+        return Reason.DNS_UNAVAILABLE if self.is_unsure and not self.is_final else None
 
 
 UNPROVEN = Authentication()
