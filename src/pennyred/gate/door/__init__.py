@@ -1,4 +1,4 @@
-"""The client's side: SMTP as a server. It judges nothing: a letter goes to the desk, and the answer comes back.
+"""The client's side: SMTP as a server. It judges nothing. A letter goes to the desk, and the desk's answer goes back.
 
 ::
 

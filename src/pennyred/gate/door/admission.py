@@ -1,7 +1,7 @@
 """Who may come in: connections in all and of one network (`gate.smtp.sources`), bad stamps of one source.
 
-The wider network of an IPv6 client has a limit as well, of four times as many. Addresses cannot be forged: there is a
-TCP connection, or the word of a trusted front.
+The wider network of an IPv6 client has a limit too: four times as many connections. An address cannot be forged here:
+either it has completed a TCP connection, or a trusted front has named it.
 """
 
 from typing import Any, Protocol
@@ -10,14 +10,14 @@ from pennyred.gate.door.tally import WorkerTally
 from pennyred.gate.smtp.sources import Networks, is_within, network_of, wider_network_of
 
 Ticket = tuple[int, int]
-"""Where a client is counted."""
+"""Where a client is counted: its place in the table of networks, and the place of its wider network (0: nowhere)."""
 _LOG_PAUSE_SECONDS = 60.0
 _WIDER = 4
-"""Times as many connections as a network a /48 may have."""
+"""A /48 may have this many times the connections of a single network."""
 
 
 class Limits(Protocol):
-    """What an admission goes by."""
+    """The settings that an `Admission` reads at each decision, so that new settings count at once."""
 
     @property
     def connections_max(self) -> int: ...  # noqa: D102
@@ -28,7 +28,7 @@ class Limits(Protocol):
 
 
 class Admission:
-    """The doorkeeper of one worker."""
+    """Decides for one worker whether a client may come in; all workers count together in the tally."""
 
     def __init__(self, tally: WorkerTally, log: Any) -> None:
         self._tally = tally
@@ -37,32 +37,32 @@ class Admission:
         self._log_after = 0.0
 
     def is_full(self, limits: Limits) -> bool:
-        """Whether there is no room for anybody."""
+        """Whether all workers together have `connections_max` connections, so that nobody may come in."""
         return self._tally.connections >= limits.connections_max
 
     def enter(self, address: str, limits: Limits, *, is_trusted: bool) -> Ticket | None:
-        """Count a client in and return what `leave` is to be told; None: its network has too many connections.
+        """Count a client in. Returns the ticket for `leave`, or None if its network has too many connections.
 
-        Fronts speak for the whole world and are not counted by network.
+        A trusted front is not counted by network, because it speaks for clients of all networks.
         """
         if is_trusted:
             return self._tally.enter(0), 0
         network, count = self._tally.network(network_of(address))
         wider, wider_count = self._tally.network(name) if (name := wider_network_of(address)) else (0, 0)
         limit = limits.connections_per_network_max
-        # Whether it is one of those that are not counted is only asked of those it would make a difference to.
+        # The list of uncounted networks is searched only for a client that would be refused without it.
         if count < limit and wider_count < _WIDER * limit:
             return self._tally.enter(network), self._tally.count(wider)
         return (self._tally.enter(0), 0) if is_within(address, limits.uncounted_networks) else None
 
     def leave(self, ticket: Ticket) -> None:
-        """A client that was let in has gone."""
+        """Uncount a client that was let in and has gone."""
         place, wider_place = ticket
         self._tally.leave(place)
         self._tally.uncount(wider_place)
 
     def note_refusal(self, reply: bytes, address: str, now: float) -> None:
-        """Write down that clients are turned away; once a minute, as they may be very many."""
+        """Log that clients are turned away, at most once a minute: there may be very many of them."""
         self._refused += 1
         if now >= self._log_after:
             self._log.warning("smtp.crowded", reply=reply.decode().rstrip(), client=address, refused=self._refused)
@@ -71,7 +71,7 @@ class Admission:
 
 
 class CountedBadStamps:
-    """Bad stamps by network and account, of all workers. Implements `gate.judging.bad_stamps.BadStamps`."""
+    """Counts bad stamps by network and account, for all workers (implements `gate.judging.bad_stamps.BadStamps`)."""
 
     def __init__(self, tally: WorkerTally) -> None:
         self._tally = tally

@@ -1,4 +1,4 @@
-"""A connection where fronts speak PROXY, until it is known whose it is."""
+"""A new connection where fronts speak PROXY, until the header has said who the client is."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,16 +9,17 @@ from pennyred.gate.door.proxying import MalformedHeader, Peer, parse_header
 from pennyred.gate.upstream.identity import plain_address
 
 HEADER_SECONDS_MAX = 10.0
-"""A front sends the header with its first packet; who takes longer is none."""
+"""A front sends the header in its first packet, so whoever takes longer is no front."""
 
 NewSession = Callable[[Peer | None], asyncio.Protocol]
-"""Makes the session of a client whom a front has named; None: of whoever has connected."""
+"""Makes a session for the client that a front has named; with None, for whoever has connected."""
 
 
 class Arrival(asyncio.Protocol):
-    """Hears the header of a trusted front and hands the connection on; everybody else is handed on at once.
+    """Reads the header of a trusted front and hands the connection on. Anybody else is handed on at once.
 
-    The greeting comes after the header. A front without one is hung up on without a word: what it sends is not SMTP.
+    The greeting is sent after the header. A front that sends no header is cut off without a reply, as it does not
+    speak SMTP.
     """
 
     def __init__(self, house: Gatehouse, new_session: NewSession) -> None:
@@ -27,7 +28,7 @@ class Arrival(asyncio.Protocol):
         self._heard = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See who has connected."""
+        """Read the peer's address; start waiting for the header if it is a trusted front."""
         self._transport = cast("asyncio.Transport", transport)
         address, *_ = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
         self._front = plain_address(address)
@@ -38,7 +39,7 @@ class Arrival(asyncio.Protocol):
             self._hand_on(None, b"")
 
     def data_received(self, data: bytes) -> None:
-        """The header, cut anywhere, and perhaps what comes behind it."""
+        """Take a piece of the header, cut anywhere; what follows the header goes to the session."""
         self._heard += data
         try:
             found = parse_header(self._heard)
@@ -50,7 +51,7 @@ class Arrival(asyncio.Protocol):
             self._hand_on(peer or Peer(self._front, 0), self._heard[octets:])
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Gone before it had said anything."""
+        """Stop waiting: the peer has gone before its header was complete."""
         self._timer.cancel()
 
     def _hand_on(self, peer: Peer | None, rest: bytes) -> None:

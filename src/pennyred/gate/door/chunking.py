@@ -1,10 +1,10 @@
-"""A letter in chunks (BDAT, RFC 3030): octets are counted, nothing ends them early, and no dot is doubled.
+"""A letter in chunks (BDAT, RFC 3030): its octets are counted, so no end mark is searched for and no dot is doubled.
 
-Taken as DATA is: newlines become CRLF and NULs are dropped, wherever the chunks are cut, so that the same letter has
-the same hash whichever way it came; and it goes on to the mail server by DATA, with its dots doubled. BINARYMIME is not
-offered, for such a letter could not go on so.
+Newlines become CRLF and NULs are dropped, as for DATA, wherever the chunks are cut. So a letter has the same hash by
+either way. It goes on to the mail server by DATA, with its dots doubled. BINARYMIME is not offered, because such a
+letter cannot go on by DATA.
 
-A chunk is always taken to its last octet, whatever its answer: what follows must not be taken for a command.
+A chunk is always read to its last octet, even if it is refused: otherwise its rest would be read as commands.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ from pennyred.gate.smtp.sources import Source
 from pennyred.gate.smtp.spool import ReceivedLetter
 
 OCTETS_SMALL = 512
-"""A chunk of fewer hardly brings a letter nearer, unless it is the last: it is counted with NOOP and the like."""
+"""A smaller chunk that is not the last is counted as an idle command, like NOOP: it hardly brings a letter nearer."""
 _CHUNK = re.compile(rb"([0-9]{1,20})(?:[ ]+(LAST))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What BDAT announces."""
+    """The arguments of BDAT: how many octets follow, and whether they end the letter."""
 
     octets: int
     is_last: bool
 
 
 def parse_chunk(argument: bytes) -> Chunk | None:
-    """Read what follows `BDAT `; None where it is not RFC 3030's."""
+    """Read the argument of BDAT; None if it does not have the form of RFC 3030 section 2."""
     found = _CHUNK.fullmatch(argument)
     return None if found is None else Chunk(int(found[1]), found[2] is not None)
 
 
 class ChunkStream(LetterStream):
-    """The letter out of its chunks, cut anywhere."""
+    """Makes the letter's bytes out of chunks, which may be cut anywhere."""
 
     __slots__ = ("_tail", "is_last")
 
@@ -47,31 +47,31 @@ class ChunkStream(LetterStream):
         self._held = b""
         self._tail = b""
         self.is_last = False
-        """Whether nothing comes after what is fed next."""
+        """Set to True before the last piece is fed."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take a piece off the wire; give back what is certain of the letter so far."""
+        """Take a piece off the wire; return the bytes of the letter that are certain by now."""
         raw = self._held + data
-        # CRs may be a part of a line end, though the cut goes through it.
+        # CRs at the end are held back: the next piece may begin with the LF of the same line end.
         held = 0 if self.is_last else last_crs(raw, len(raw))
         self._held = raw[len(raw) - held :]
         piece = self._normal(raw[: len(raw) - held])
         self._tail = (self._tail + piece[-2:])[-2:]
         if self.is_last and self._tail not in (b"", b"\r\n"):
-            piece += b"\r\n"  # what is sent on ends so, and that is what is judged
+            piece += b"\r\n"  # the letter is sent on with a CRLF at its end, so it is judged and hashed with it
         return piece
 
 
 class ChunkedLetter:
-    """One letter in the making, chunk by chunk (implements `occupant.Sink`). What is refused is heard and not kept."""
+    """One letter that comes in chunk by chunk (implements `occupant.Sink`). A refused one is read and not kept."""
 
     __slots__ = ("_left", "_octets", "_octets_max", "_sink", "_stream", "_unpin", "begun", "refusal")
 
     def __init__(self, house: Gatehouse, source: Source, begun: float) -> None:
         self.begun = begun
-        """When its first chunk was announced, by the loop's clock."""
+        """When the first chunk was announced, in seconds of the event loop's clock."""
         self.refusal: bytes | None = None
-        """What its chunks are answered, where it is not taken."""
+        """The reply to each of its chunks if the letter is refused; None while it is not."""
         self._octets = self._left = 0
         self._octets_max = house.options.spool.letter_bytes_max
         self._stream = ChunkStream()
@@ -79,18 +79,18 @@ class ChunkedLetter:
         self._unpin: asyncio.TimerHandle | None = None
 
     def unpin_later(self, timer: asyncio.TimerHandle) -> None:
-        """Something that is to happen while the letter comes in, if that takes long, and not after."""
+        """Take a timer that is cancelled when the letter has come in: it gives the mail server's connection back."""
         self._unpin = timer
 
     def expect(self, chunk: Chunk) -> None:
-        """A chunk has been announced."""
+        """Count an announced chunk; the letter is refused once it is longer than the limit."""
         self._left = chunk.octets
         self._octets += chunk.octets
         if self._octets > self._octets_max and self.refusal is None:
             self.refuse(replies.TOO_BIG)
 
     def take(self, data: bytes) -> bytes | None:
-        """Take a piece; see `occupant.Sink`."""
+        """Take a piece of the chunk, as `occupant.Sink.take` says."""
         own = data[: self._left]
         self._left -= len(own)
         if self.refusal is None:
@@ -99,12 +99,12 @@ class ChunkedLetter:
         return None if self._left else data[len(own) :]
 
     def refuse(self, reply: bytes) -> None:
-        """Take no more of it."""
+        """Refuse the letter with this reply, and forget what has come of it."""
         self.refusal = reply
         self._sink.discard()
 
     def finish(self, milliseconds: int) -> ReceivedLetter | bytes:
-        """The letter, or the reply that refuses it."""
+        """The whole letter, or the reply that refuses it; `milliseconds` is how long it took to come."""
         if self.refusal is not None:
             return self.refusal
         self._stream.is_last = True
@@ -112,7 +112,7 @@ class ChunkedLetter:
         return self._sink.finish(milliseconds)
 
     def discard(self) -> None:
-        """Forget what has come, unless it was finished."""
+        """Stop the timer, and forget what has come unless `finish` has given it away."""
         if self._unpin is not None:
             self._unpin.cancel()
         self._sink.discard()

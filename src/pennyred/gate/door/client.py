@@ -9,43 +9,43 @@ from pennyred.gate.upstream.identity import ClientIdentity, told_of
 
 
 class Client:
-    """Who is on the line; asked anew for each transaction, as a front may speak for many."""
+    """Who the client is. It is asked for each transaction, because a trusted front may speak for many clients."""
 
     __slots__ = ("_ahead", "_name", "_named", "_peer", "_xclient", "_xforward", "helo", "is_extended", "is_trusted")
 
     def __init__(self, peer: Peer, *, is_trusted: bool) -> None:
         self.is_trusted = is_trusted
-        """Whether it is a front that may speak for others."""
+        """Whether the client is a front that may speak for others (setting `trusted_fronts`)."""
         self.helo = ""
-        """What it called itself; empty before HELO or EHLO."""
+        """The name it gave with HELO or EHLO; empty before."""
         self.is_extended = False
-        """Whether that was EHLO."""
+        """Whether it greeted with EHLO, not HELO."""
         self._peer = peer
         self._xclient: dict[str, str | None] = {}
-        self._ahead: dict[str, str | None] = {}  # told since the last address
+        self._ahead: dict[str, str | None] = {}  # what XCLIENT has told since it last told an address
         self._xforward: dict[str, str | None] = {}
         self._name: HostName | None = None
-        self._named = ""  # the address it is of
+        self._named = ""  # the address that `_name` belongs to
 
     @property
     def address(self) -> str:
-        """Where the connection comes from."""
+        """The IP address that the connection comes from."""
         return self._peer.address
 
     @property
     def is_known(self) -> bool:
-        """Whether the client itself is known: False where a front has not said for whom it speaks."""
+        """Whether the client itself is known; False if a front has not said for whom it speaks."""
         is_told = self._xclient.get("ADDR") is not None or self._xforward.get("ADDR") is not None
         return is_told or not self.is_trusted
 
     def begin_anew(self) -> None:
-        """After STARTTLS and XCLIENT it has to greet again."""
+        """Forget the greeting: after STARTTLS and XCLIENT the client has to greet again."""
         self.helo = ""
 
     def tell_session(self, attributes: dict[str, str | None]) -> None:
-        """XCLIENT: holds for the session, or until the front speaks for another address.
+        """Take what XCLIENT tells: it holds for the session, or until the front tells another address.
 
-        What is told of a client ends with its address (XCLIENT_README): of the next one nothing is known from before.
+        The address is the last thing told of a client (XCLIENT_README), so a new one ends what was told before it.
         """
         if attributes.get("ADDR") is None:
             self._ahead |= attributes
@@ -55,18 +55,18 @@ class Client:
         self.begin_anew()
 
     def tell_transaction(self, attributes: dict[str, str | None]) -> None:
-        """XFORWARD: holds until the end of the next transaction."""
+        """Take what XFORWARD tells: it holds until the end of the next transaction."""
         self._xforward |= attributes
 
     def end_transaction(self) -> None:
-        """Forget what XFORWARD said."""
+        """Forget what XFORWARD has told."""
         if self._xforward:
             self._xforward = {}
 
     async def identity(self, name_lookup: NameLookup | None) -> ClientIdentity:
-        """The client as the mail server should see it; `name_lookup` is asked where no front has told a name.
+        """The client as the mail server should see it. `name_lookup` is asked for its name if no front has told one.
 
-        A front that has told that there is none which leads back has not told what the address is called all the same.
+        A front may say that no confirmed name exists. Then the DNS may still have an unconfirmed name (PTR alone).
         """
         peer, protocol = self._peer, "ESMTP" if self.is_extended else "SMTP"
         client = ClientIdentity(
@@ -81,7 +81,7 @@ class Client:
             client = told_of(client, self._xclient)
         if self._xforward:
             if self._xforward.get("ADDR") is not None:
-                client = replace(client, helo="", login="")  # the front's own greeting is not its client's
+                client = replace(client, helo="", login="")  # the greeting came from the front, not from its client
             client = told_of(client, self._xforward)
         if client.is_reverse_known or name_lookup is None:
             return client

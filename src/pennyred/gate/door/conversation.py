@@ -1,4 +1,4 @@
-"""A session as a conversation: greeting, commands one after another, the end."""
+"""The course of a session: the greeting, then one command after another, then the end."""
 
 from pennyred.gate.door.commands import COMMANDS
 from pennyred.gate.door.gatehouse import Gatehouse
@@ -15,12 +15,12 @@ _BROWSERS = frozenset((b"GET", b"POST", b"CONNECT", b"PUT", b"HEAD", b"OPTIONS")
 
 
 def new_session(house: Gatehouse, peer: Peer | None = None) -> Session:
-    """The session of whoever connects, or of whom a front has named; its `wire` is the protocol for the event loop."""
+    """A session for whoever connects, or for the `peer` that a front has named. Its `wire` is what asyncio calls."""
     return Session(house, peer, converse)
 
 
 async def converse(session: Session) -> None:
-    """From the greeting to the end. Nothing a client does ends it before a letter in hand has its answer."""
+    """Serve a client from the greeting to the end. Nothing it does ends this before its letter has an answer."""
     house, wire = session.house, session.wire
     wire.say(replies.greeting(house.options.hostname))
     try:
@@ -59,7 +59,7 @@ async def _execute(session: Session, line: bytes) -> None:
             facts = {"command": verb.decode(), "client": session.client.address}
             session.answer(internal(session.house, error, "smtp.command_failed", **facts))
     elif verb in _BROWSERS:
-        # A browser was talked into it: what follows is nobody's command (Postfix smtpd_forbidden_commands).
+        # A web browser was tricked into connecting here: no command follows (Postfix smtpd_forbidden_commands).
         session.leave_with(replies.WRONG_PROTOCOL)
     else:
         session.answer(replies.UNRECOGNISED)

@@ -1,4 +1,4 @@
-"""What all sessions of one gate share: options, the ways in and out, what EHLO says."""
+"""What all sessions of one gate share: options, limits, the desk, the mail servers, the answer to EHLO."""
 
 import asyncio
 import ssl
@@ -21,19 +21,19 @@ from pennyred.gate.upstream.endpoint import Capabilities
 from pennyred.gate.upstream.identity import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
 
 _OFFERED_WITH_UPSTREAM = ("8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN")
-"""Keywords that promise what only the mail server can keep."""
+"""EHLO keywords whose promise only the mail server can keep: the gate offers them if the mail server does."""
 
 _REASONS_MAX = 50
-"""OpenSSL has many, but a client can cause a few only."""
+"""Reasons of TLS failures that are told apart in the log. OpenSSL has many, but a client can cause only a few."""
 _ROOM_PAUSE_SECONDS = 1.0
 _NETWORKS_MAX = 1000
-"""For which it is remembered when room was made for them."""
+"""For how many networks the gate remembers when it last made room."""
 
 HOPS_MAX = 100
-"""What RFC 5321 section 6.3 asks for at least."""
+"""The least that RFC 5321 section 6.3 asks for."""
 
 NameLookup = Callable[[str], Awaitable[HostName]]
-"""What the DNS calls an address."""
+"""Finds the host name of an IP address in the DNS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,44 +47,44 @@ class GateOptions:
     help_url: str = ""
     is_bare_newline_refused: bool = False
     is_mixed_split: bool = True
-    """Whether a transaction takes recipients of one policy class only; else a letter is judged whole."""
+    """Whether a transaction takes recipients of one policy class only. If not, a letter is judged as a whole."""
     is_named_once: bool = True
-    """Whether a mailbox that a client names twice is one recipient: one copy of the letter, one stamp."""
+    """Whether a mailbox that is named twice counts as one recipient: it gets one copy and needs one stamp."""
     is_trace_added: bool = False
-    """Whether letters get a Received field of the gate's: where the mail server is not told who the client is."""
+    """Whether the gate adds a Received field: needed where the mail server cannot be told who the client is."""
     added_octets: int = 0
-    """What the fields that the gate adds may take at most: so much less than the mail server's SIZE is announced."""
+    """The most that the gate's own fields may take. The gate announces the mail server's SIZE less this."""
     is_priced: bool = True
-    """Whether EHLO tells a price; no, where outgoing mail passes."""
+    """Whether EHLO tells the price of a letter; False where outgoing mail passes."""
     clients: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Whose mail is taken; none: anybody's."""
+    """Networks whose mail is taken; empty: anybody's."""
     trusted_fronts: tuple[IPv4Network | IPv6Network, ...] = ()
     is_proxied: bool = False
-    """Whether they speak PROXY, instead of SMTP with XCLIENT and XFORWARD."""
+    """Whether trusted fronts speak PROXY; if not, they speak SMTP with XCLIENT and XFORWARD."""
     transfer_timeout_seconds: float = 600
     read_timeout_seconds: float = 300
-    """For the next command or the next piece of a letter (RFC 5321 section 4.5.3.2: 5 minutes)."""
+    """How long to wait for the next command or the next piece of a letter (RFC 5321 section 4.5.3.2: 5 minutes)."""
     session_timeout_seconds: float = 3600
-    """For all of a session but the letter in hand."""
+    """The longest that a session may last; a letter in hand is finished first."""
     upstream_pin_seconds: float = 5
-    """A letter that takes longer to come in gives the mail server's connection back meanwhile."""
+    """If a letter takes longer than this to come in, the mail server's connection is given back meanwhile."""
     connections_max: int = 2000
-    """Of all workers."""
+    """For all workers together."""
     connections_per_network_max: int = 50
-    """Of all workers; Postfix has the same limit for one address."""
+    """For all workers together; Postfix has the same limit for one address."""
     uncounted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Without a limit of their own: those that need no stamp."""
+    """Networks without a limit of their own: those whose mail needs no stamp."""
     recipients_max: int = 1000
     hops_max: int = HOPS_MAX
-    """Received fields of a letter; beyond, it goes round in a circle. 0: any number."""
+    """The most Received fields of a letter. A letter with more goes round in a circle. 0: no limit."""
     errors_max: int = 20
-    """Refused commands since the last letter taken; Postfix hangs up at 20 too."""
+    """The most refused commands since the last letter taken; Postfix also hangs up at 20."""
     idle_commands_max: int = 100
-    """NOOP, RSET and the like since the last letter taken."""
+    """The most idle commands (NOOP, RSET and the like) since the last letter taken."""
 
 
 class Guest(Protocol):
-    """A session, as the house sees it."""
+    """What the gatehouse needs of a session: to know it is there, and to end it."""
 
     @property
     def task(self) -> asyncio.Task[None] | None: ...  # noqa: D102
@@ -97,7 +97,7 @@ class Guest(Protocol):
 
 @dataclass(slots=True)
 class Gatehouse:
-    """One gate, as its sessions see it."""
+    """What the sessions of one worker share; belongs to one event loop."""
 
     options: GateOptions
     desk: GateDesk
@@ -112,18 +112,18 @@ class Gatehouse:
     is_stopping: bool = False
     sessions: set[Guest] = field(default_factory=set)
     letters: int = 0
-    """How many are being judged and delivered."""
+    """How many letters are being judged and delivered now."""
     _room_made_at: dict[bytes, float] = field(default_factory=dict)
-    """For all, and for networks."""
+    """When room was last made, in seconds of the loop's clock: for everybody under b"", else by network."""
     _tls_failures: dict[str, Seldom] = field(default_factory=dict)
     _hellos: dict[tuple[Capabilities | None, bool, bool], bytes] = field(default_factory=dict)
 
     def is_trusted(self, address: str) -> bool:
-        """Whether a client is a front that may speak for others."""
+        """Whether an IP address is that of a front that may speak for others."""
         return is_within(address, self.options.trusted_fronts)
 
     def replace_rules(self, options: GateOptions) -> None:
-        """Take over all but what is counted on by what runs already: the lease, descriptors, memory, tables."""
+        """Use new options, except those that cannot change while the gate runs: lease, descriptors, memory, tables."""
         self.options = replace(
             self.options,
             issuers=options.issuers,
@@ -135,7 +135,7 @@ class Gatehouse:
             clients=options.clients,
             trusted_fronts=options.trusted_fronts,
             added_octets=options.added_octets,
-            is_proxied=options.is_proxied,  # whom to believe and how he says it are one rule
+            is_proxied=options.is_proxied,  # it belongs to `trusted_fronts`: whom to believe, and how he speaks
             uncounted_networks=options.uncounted_networks,
             connections_per_network_max=options.connections_per_network_max,
             recipients_max=options.recipients_max,
@@ -147,9 +147,9 @@ class Gatehouse:
         self._hellos.clear()
 
     def make_room(self, now: float, address: str = "") -> None:
-        """Nobody can come in, or nobody more of an address's network: those of them leave who say nothing.
+        """End silent sessions, because nobody else can come in; with `address`, only those of its network.
 
-        Looked at once a second, as they may be thousands.
+        The sessions are searched at most once a second, because there may be thousands.
         """
         network, wider = (network_of(address), wider_network_of(address)) if address else (b"", b"")
         if now < self._room_made_at.get(network, -_ROOM_PAUSE_SECONDS) + _ROOM_PAUSE_SECONDS:
@@ -163,7 +163,7 @@ class Gatehouse:
                 session.make_room()
 
     def note_tls_failure(self, error: OSError, client: str) -> None:
-        """Write down that TLS has failed with a client; each reason once a minute, as they are few and clients many."""
+        """Log that TLS has failed with a client: each reason at most once a minute, as there may be many clients."""
         reason = (error.reason if isinstance(error, ssl.SSLError) else "") or str(error) or type(error).__name__
         seldom = self._tls_failures.get(reason)
         if seldom is None:
@@ -174,7 +174,7 @@ class Gatehouse:
         seldom.note(reason=reason, client=client)
 
     def hello(self, offered: Capabilities | None, *, is_tls: bool, is_trusted: bool) -> bytes:
-        """The answer to EHLO: what we can do, less what the mail server cannot (None: it has not been reached)."""
+        """The reply to EHLO: what the gate offers, less what the mail server lacks (None: it was not reached yet)."""
         key = (offered, is_tls, is_trusted)
         found = self._hellos.get(key)
         if found is None:
@@ -184,7 +184,7 @@ class Gatehouse:
         return found
 
     def _size_max(self, offered: Capabilities | None) -> int:
-        """The longest letter that both take: to the mail server it comes with the gate's fields above it (RFC 1870)."""
+        """The longest letter that both take (RFC 1870), in octets; the gate's own fields are added on the way."""
         own = self.options.spool.letter_bytes_max
         if offered is None or not offered.size_max:
             return own
@@ -194,13 +194,13 @@ class Gatehouse:
         options = self.options
         keywords = ["PIPELINING", "CHUNKING", f"SIZE {self._size_max(offered)}"]
         if offered is None:
-            # MAIL will hear "later". What a letter cannot do without is offered, or its sender would give it up now.
+            # MAIL will be answered "later". Offer what a letter may need, or its sender would give it up now.
             keywords += ["8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", *(["REQUIRETLS"] if is_tls else [])]
         else:
             keywords += [keyword for keyword in _OFFERED_WITH_UPSTREAM if keyword in offered.keywords]
             if "MT-PRIORITY" in offered.keywords:
                 keywords.append(f"MT-PRIORITY {offered.priorities}".rstrip())
-            if is_tls and "REQUIRETLS" in offered.keywords:  # RFC 8689 section 3: only on a session with TLS
+            if is_tls and "REQUIRETLS" in offered.keywords:  # offered only on a session with TLS (RFC 8689 section 3)
                 keywords.append("REQUIRETLS")
         if self.tls is not None and not is_tls:
             keywords.append("STARTTLS")

@@ -1,8 +1,8 @@
 """The host name of a client, for the mail server behind the gate: PTR, confirmed by A or AAAA (RFC 8601 section 3).
 
-Mail servers judge clients by it (Postfix's `reject_unknown_client_hostname`, and by what stands in PTR alone
-`reject_unknown_reverse_client_hostname`), and behind a gate they cannot ask themselves. Answers are kept for a while,
-in a bounded cache; one question is asked once at a time.
+Mail servers judge clients by it: Postfix with `reject_unknown_client_hostname`, and by the name in PTR alone with
+`reject_unknown_reverse_client_hostname`. Behind a gate they cannot look it up themselves. Answers are kept for a while,
+in a bounded cache. While one question is under way, others with the same question wait for its answer.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from pennyred.gate.answercache import AnswerCache
 from pennyred.gate.letterbox import HostName
 
 LIFETIME_SECONDS = 4.0
-"""For all questions about one address: the client waits."""
+"""The time for all questions about one address together: the client waits for them."""
 KEEP_SECONDS = 600.0
 KEEP_UNKNOWN_SECONDS = 60.0
 NAMES_MAX = 10_000
-"""And a quarter as many addresses that have none."""
+"""The most names kept; and a quarter as many addresses that have none are kept too."""
 PTR_MAX = 5
-"""Names tried of an address that has many."""
+"""The most names that are tried of an address that has many."""
 
 
 class HostNames:
-    """Looks names up; belongs to one event loop. Use `lookup` as `gate.door.gatehouse.NameLookup`."""
+    """Looks host names up, for one event loop; its `lookup` is a `gate.door.gatehouse.NameLookup`."""
 
     def __init__(self, resolver: dns.asyncresolver.Resolver | None = None) -> None:
         self._resolver = resolver
@@ -37,7 +37,7 @@ class HostNames:
         self._asking: dict[str, asyncio.Future[HostName]] = {}
 
     async def lookup(self, address: str) -> HostName:
-        """What an address is called; raises nothing."""
+        """The host name of an IP address, as far as the DNS tells it in time; raises nothing."""
         known = self._known.get(address)
         if known is not None:
             return known
@@ -67,7 +67,7 @@ class HostNames:
 
 
 class _Question:
-    """What is known of an address so far: its time may end at any moment."""
+    """What is known of an address so far; the time for asking may end at any moment."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -75,7 +75,7 @@ class _Question:
         self.reverse: str | None = None
 
     async def ask(self, resolver: dns.asyncresolver.Resolver) -> None:
-        """Find out; raises TimeoutError, DNSException, OSError, ValueError where the DNS does not answer."""
+        """Ask for PTR, then for A and AAAA. Raises TimeoutError, DNSException, OSError, ValueError if the DNS fails."""
         ip = ip_address(self._address)
         if ip.is_loopback:
             self.verified = self.reverse = "localhost"
@@ -92,7 +92,7 @@ class _Question:
             except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
                 continue
             except dns.exception.DNSException as error:
-                trouble = error  # another of its names may lead back all the same
+                trouble = error  # another of its names may still lead back to it
                 continue
             if any(ip_address(record.address) == ip for record in forward):
                 self.verified = self.reverse = _plain(pointer.target)

@@ -1,4 +1,4 @@
-"""What a wire needs of those it serves: the session, the letter coming in, and the limits on a client's time."""
+"""What a `Wire` needs of others: the session it serves, the letter that comes in, the limits on a client's time."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,32 +15,32 @@ class Clock(Protocol):
 
 
 class Sink(Protocol):
-    """Takes what comes instead of the command reader: a letter."""
+    """Takes the bytes of a letter; while it does, they are not read as commands."""
 
     def take(self, data: bytes) -> bytes | None:
-        """Take a piece; the bytes after the end once there is one, None before."""
+        """Take a piece. Returns None before the letter's end; at its end, the bytes that follow it."""
         ...
 
 
 class Occupant(Protocol):
-    """Whom a wire serves: the session."""
+    """The session, as its wire calls it."""
 
     def let_in(self, transport: asyncio.BaseTransport) -> bool:
-        """Somebody has connected; False where he has been turned away."""
+        """Called when a client has connected; False if it was turned away."""
         ...
 
     def converse(self) -> Coroutine[Any, Any, None]:
-        """The whole conversation."""
+        """The coroutine that serves the client from the greeting to the end."""
         ...
 
     def note_timeout(self, *, is_session: bool) -> None:
-        """The client has been silent for too long, or here for too long: say why and hang up."""
+        """Called when the client was silent, or (`is_session`) stayed, for too long: say why and hang up."""
         ...
 
     def note_tls_failure(self, error: OSError) -> None:
-        """The handshake has come to nothing, or what came after it was no TLS."""
+        """Called when the TLS handshake has failed, or what came after it was no TLS."""
         ...
 
     def note_much_input(self, octets: int) -> None:
-        """So much has come that reading pauses (a single read may bring 256 KiB); 0: it has been taken."""
+        """Called when reading pauses, as so many octets wait (one read may bring 256 KiB); with 0 once all are read."""
         ...

@@ -1,11 +1,11 @@
-"""One policy class a transaction: recipients that are free apart from those that need a stamp.
+"""One policy class in each transaction: free recipients are kept apart from those that need a stamp.
 
-A letter is refused whole where one recipient has no stamp. So that nobody loses mail by another's rule, a RCPT of
-another class than the first accepted recipient's is answered "too many recipients" (RFC 5321 section 4.5.3.1.10), and
-the client comes again for the rest. A recipient whose class cannot be known now (the DNS is silent) goes alone. Behind
-a proxy that has the whole letter before it asks for recipients (Haraka's smtp_forward, Postfix's `speed_adjust`) this
-should be off: it cannot come again for a part, gives the letter up, and would hear the same as often as its own client
-tries. Whoever does that is noticed, and not divided the third time.
+A letter is refused as a whole if one recipient has no stamp. Nobody should lose mail by another recipient's rule. So a
+RCPT of another class than the first accepted one is answered "too many recipients" (RFC 5321 section 4.5.3.1.10), and
+the client comes again for the rest. A recipient whose class cannot be known now (the DNS is silent) goes alone. This
+should be off behind a proxy that has the whole letter before it asks for recipients (Haraka's smtp_forward, Postfix's
+`speed_adjust`). Such a proxy cannot come again for a part: it gives the letter up, each time its own client tries. A
+client that does so is noticed, and not divided the third time.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,16 +16,16 @@ from pennyred.gate.smtp import replies
 from pennyred.gate.smtp.seldom import Seldom
 
 TIMES = 2
-"""Once may be an accident: a connection that broke."""
+"""Letters given up before a client is no longer divided: one may be an accident, such as a broken connection."""
 GIVEN_UP_MAX = 10_000
-"""Of one worker's memory; beyond, the oldest is forgotten, and hears once more what it heard before."""
+"""Entries in one worker's memory. Beyond, the oldest is forgotten, and that client is divided again."""
 
 Recipient = tuple[bytes, bytes] | bytes
-"""A RCPT to be asked for (line and mailbox), or the reply that spares the mail server the question."""
+"""A RCPT for the mail server (line and mailbox), or the gate's own reply, with which the mail server is not asked."""
 
 
 class OneClass:
-    """Holds one transaction to the class of its first accepted recipient."""
+    """Keeps one transaction to the policy class of its first accepted recipient."""
 
     __slots__ = ("_desk", "_free", "_given_up", "_is_alike", "_sender", "_source_ip", "put_off")
 
@@ -35,16 +35,16 @@ class OneClass:
         self._sender = sender
         self._source_ip = source_ip
         self._free: dict[bytes, bool | None] = {}  # None: nobody knows now
-        self._is_alike = False  # to this sender all recipients are
+        self._is_alike = False  # True once all recipients have one class for this sender
         self.put_off: list[bytes] = []
-        """Mailboxes that were told to come again."""
+        """Mailboxes that were answered "too many recipients", to be named again in the next transaction."""
 
     async def ready(
         self, recipients: Sequence[Recipient], accepted: Sequence[bytes]
     ) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
-        """Those that can be asked for, or answered, now; and those that wait for what is said of the first ones.
+        """Two parts: recipients to ask for or to answer now, and those that wait for the answers to the first part.
 
-        `accepted` are the mailboxes the mail server has taken so far in this transaction.
+        `accepted` are the mailboxes that the mail server has taken so far in this transaction.
         """
         await self._learn([*accepted[:1], *(item[1] for item in recipients if isinstance(item, tuple))])
         if self._is_alike:
@@ -54,7 +54,7 @@ class OneClass:
         return [self._put_off(item, accepted[0]) for item in recipients], ()
 
     def give_up(self) -> None:
-        """The client has ended the transaction without a letter, though some of its recipients were accepted."""
+        """Note that the client has ended the transaction without a letter, though some recipients were accepted."""
         self._given_up.note(self._source_ip, self._sender, self.put_off)
 
     def _goes_with(self, mailbox: bytes, first: bytes) -> bool:
@@ -78,7 +78,7 @@ class OneClass:
             self._free.update(zip(asked, free or (), strict=free is not None))
 
     def _of_one_kind(self, recipients: Sequence[Recipient]) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
-        """Cut before the first recipient of another class: nobody knows yet which class it will be."""
+        """Cut before the first recipient of another class: which class counts is known when one is accepted."""
         first: bytes | None = None
         for place, item in enumerate(recipients):
             if isinstance(item, tuple):
@@ -90,21 +90,21 @@ class OneClass:
 
 
 class GivenUp:
-    """Those who have given whole letters up because a part of them was told to come again, as far as a worker knows.
+    """Remembers, for one worker, who has given whole letters up because some recipients were put off.
 
-    They are named by source, sender and recipient, so that nobody can have another's letter judged whole.
+    An entry is of a source, a sender and a recipient, so that nobody can change how another's letter is judged.
     """
 
     def __init__(self, log: Any) -> None:
-        self._times: dict[int, int] = {}  # by a keyed hash: names may be long, and are nobody's business
+        self._times: dict[int, int] = {}  # by a keyed hash: names may be long, and need not be kept
         self._seldom = Seldom(log, "smtp.split_given_up")
 
     def has(self, source_ip: str, sender: bytes, mailbox: bytes) -> bool:
-        """Whether this one was, often enough to be no accident."""
+        """Whether letters of these three were given up at least `TIMES` times: no accident."""
         return self._times.get(hash((source_ip, sender, mailbox)), 0) >= TIMES
 
     def note(self, source_ip: str, sender: bytes, mailboxes: Iterable[bytes]) -> None:
-        """These were told to come again, and the letter was given up."""
+        """Count a letter that was given up after these mailboxes had been put off."""
         for mailbox in mailboxes:
             name = hash((source_ip, sender, mailbox))
             self._times[name] = self._times.pop(name, 0) + 1
@@ -112,5 +112,5 @@ class GivenUp:
             del self._times[next(iter(self._times))]
 
     def warn(self, front: str) -> None:
-        """It was a front: its admin has to know that it takes whole letters."""
+        """Log that a trusted front gives letters up, so that its admin sets `mixed = "reject"`."""
         self._seldom.note(front=front, set='mixed = "reject"')

@@ -1,7 +1,7 @@
-"""The PROXY protocol, as a front speaks it to the gate: who the client is, in a header before anything else.
+"""The PROXY protocol: before anything else a front sends a header that says who its client is.
 
-Versions 1 and 2 as HAProxy documents them (proxy-protocol.txt, sections 2.1 and 2.2). Believed from `trusted_fronts`
-only: from anybody else it is a line like any other, and no command.
+Versions 1 and 2 as HAProxy documents them (proxy-protocol.txt, sections 2.1 and 2.2). The header is read from
+`trusted_fronts` only. From anybody else it is an unknown command.
 """
 
 import re
@@ -15,7 +15,7 @@ from pennyred.postage.errors import Malformed
 
 V1_OCTETS_MAX = 107
 V2_OCTETS_MAX = 4096
-"""Of all that follows the fixed part: addresses and TLVs (a client certificate may be among them)."""
+"""The most that may follow the fixed part: addresses and TLVs (a client certificate may be among them)."""
 _V1 = re.compile(rb"PROXY (TCP4|TCP6) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) ([0-9]{1,5}) ([0-9]{1,5})")
 _V1_START = b"PROXY "
 _V2_FIXED_OCTETS = 16
@@ -24,7 +24,7 @@ _TCP4, _TCP6 = 0x11, 0x21
 
 
 class Peer(NamedTuple):
-    """A client's end of a connection, and the end that it has connected to; that is empty where nobody has told it."""
+    """Both ends of a client's connection. `destination`, the end it connected to, is empty if nobody has told it."""
 
     address: str
     port: int
@@ -33,14 +33,14 @@ class Peer(NamedTuple):
 
 
 class MalformedHeader(Malformed):
-    """What a front said is no PROXY header."""
+    """What a front has sent is no PROXY header; the text says why."""
 
 
 def parse_header(data: bytes) -> tuple[Peer | None, int] | None:
-    """Read the header at the beginning of what has come so far: the client, and how many octets the header has.
+    """Read the header at the beginning of what has come so far: returns the client and the header's length in octets.
 
-    None in place of the client: the front speaks for itself (its health check), or cannot say. None in place of it all:
-    more must come. Raises `MalformedHeader`.
+    The client is None if the front speaks for itself (a health check) or cannot say. The result is None if the header
+    is not complete yet. Raises `MalformedHeader`.
     """
     if data.startswith(PROXY_SIGNATURE):
         return _parse_v2(data)

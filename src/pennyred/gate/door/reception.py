@@ -1,4 +1,4 @@
-"""A letter on its way from the wire to the desk, and the desk's answer on its way to the wire."""
+"""Takes a letter from the wire to the desk, and makes the desk's answer a reply."""
 
 import secrets
 
@@ -21,7 +21,7 @@ _PROBLEMS = {
 
 
 class LetterSink:
-    """Takes a letter off the wire (implements `occupant.Sink`)."""
+    """Takes a letter off the wire into a `Spool` (implements `occupant.Sink`)."""
 
     __slots__ = ("_house", "_spool", "_stream", "_trouble")
 
@@ -32,24 +32,24 @@ class LetterSink:
         self._trouble: OSError | None = None
 
     def take(self, data: bytes) -> bytes | None:
-        """Take a piece; see `occupant.Sink`."""
+        """Take a piece of the letter, as `occupant.Sink.take` says."""
         piece = self._stream.feed(data)
         if self._trouble is None:
             try:
                 self._spool.write(piece)
             except OSError as error:
-                # A full disk, say. The letter is heard to its end, so that the client hears "later" and nothing else.
+                # The disk may be full. The letter is read to its end, so that the client is answered "later".
                 self._trouble = error
                 self._spool.discard()
         return self._stream.rest if self._stream.is_complete else None
 
     @property
     def refusal(self) -> bytes | None:
-        """The reply that refuses the letter, where that is known already."""
+        """The reply that refuses the letter, if that is known already; else None."""
         return _PROBLEMS[self._spool.problem] if self._spool.problem is not None else None
 
     def finish(self, milliseconds: int) -> ReceivedLetter | bytes:
-        """The letter, or the reply that refuses it."""
+        """The whole letter, or the reply that refuses it; `milliseconds` is how long it took to come."""
         if self._trouble is None:
             try:
                 letter = self._spool.finish(milliseconds)
@@ -76,16 +76,16 @@ class LetterSink:
         return b""
 
     def discard(self) -> None:
-        """Forget what has come, unless it was finished."""
+        """Forget what has come, unless `finish` has given it away."""
         self._spool.discard()
 
 
 async def take_to_desk(
     house: Gatehouse, letter: ReceivedLetter, envelope: Envelope, transaction: Transaction, delivery: LetterDelivery
 ) -> bytes:
-    """Have the letter judged and delivered; the reply.
+    """Have the letter judged and delivered; returns the reply for the client, ready for the wire.
 
-    Closes letter and transaction, and raises nothing.
+    Closes the letter and the transaction. Raises nothing: an unexpected error is logged and answered "later".
     """
     house.letters += 1
     try:
@@ -102,7 +102,7 @@ async def take_to_desk(
 
 
 def internal(house: Gatehouse, error: Exception, event: str, **facts: str) -> bytes:
-    """Write an unexpected exception down; the reply has the reference to it and nothing else."""
+    """Log an unexpected exception. The reply has a reference to the log line and tells nothing else."""
     reference = secrets.token_hex(4)
     house.log.error(event, ref=reference, exc_info=error, **facts)
     return replies.later(Reason.INTERNAL, reference)

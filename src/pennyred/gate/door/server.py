@@ -1,4 +1,4 @@
-"""The gate's front door: listens, lets sessions in, and closes in good order."""
+"""The SMTP server: listens, starts a session for each client, and stops without losing a letter."""
 
 import asyncio
 import errno
@@ -23,13 +23,13 @@ from pennyred.gate.upstream.choice import Upstreams
 
 _BACKLOG = 1024
 MEMORY_OCTETS = 128_000_000
-"""For the letters of a server that has no budget in common with others."""
+"""Memory for the letters of a server that is given no budget of its own."""
 
 
 def require_free(addresses: Sequence[tuple[str, int]]) -> None:
-    """Raises OSError where somebody else listens there already.
+    """Check that nobody else listens at these addresses; raises OSError if somebody does.
 
-    Sockets shared by workers do not notice: the system shares them with whoever else asks for that as the same user,
+    Shared sockets (SO_REUSEPORT) do not notice it. The system would share them with another program of the same user,
     and every other letter would go past the gate.
     """
     for host, port in addresses:
@@ -37,9 +37,9 @@ def require_free(addresses: Sequence[tuple[str, int]]) -> None:
 
 
 def listening_socket(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
-    """A socket that listens on host and port (0: any); `is_shared` lets several workers listen there (SO_REUSEPORT).
+    """A socket that listens on host and port (0: any free). `is_shared`: several workers may listen (SO_REUSEPORT).
 
-    Raises OSError where that is not possible.
+    Raises OSError if the system refuses it.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -67,7 +67,7 @@ def _why_not(error: OSError, port: int) -> str:
 
 
 class GateServer:
-    """One worker's gate; belongs to one event loop. The ways to the mail servers are closed with it."""
+    """The SMTP server of one worker, for one event loop. `stop` also closes its connections to the mail servers."""
 
     def __init__(
         self,
@@ -91,14 +91,14 @@ class GateServer:
         self._hurry = asyncio.Event()
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve on these listening sockets, which are closed by `stop`."""
+        """Serve on these listening sockets; `stop` closes them."""
         loop = asyncio.get_running_loop()
         for listener in sockets:
             server = await loop.create_server(self._arrival, sock=listener, backlog=_BACKLOG)
             self._servers.append(server)
 
     async def stop(self, finish_seconds: float) -> None:
-        """Let nobody in any more, finish the letters in hand, hang up. What is not done by then is broken off."""
+        """Let nobody in, wait up to `finish_seconds` for letters in hand, hang up. What is not done is cancelled."""
         house = self._house
         house.is_stopping = True
         for server in self._servers:
@@ -110,40 +110,40 @@ class GateServer:
             session.cut_off()
         tasks = self._tasks()
         for task in tasks:
-            task.cancel()  # its letter is not done yet, or it would have ended with its connection
+            task.cancel()  # its letter is not done yet: else the session would have ended with its connection
         if tasks:
             await asyncio.wait(tasks)
         await house.upstreams.close()
 
     @property
     def upstreams(self) -> Upstreams:
-        """The ways to the mail servers."""
+        """The mail servers that letters go to."""
         return self._house.upstreams
 
     def hurry(self) -> None:
-        """Finish no letter in hand when stopping, now or later."""
+        """Make `stop` wait for no letter in hand, whether it is running or is called later."""
         self._hurry.set()
 
     @property
     def sessions(self) -> int:
-        """How many clients are connected."""
+        """How many clients are connected now."""
         return len(self._house.sessions)
 
     @property
     def letters(self) -> int:
-        """How many letters are being judged and delivered."""
+        """How many letters are being judged and delivered now."""
         return self._house.letters
 
     def replace_rules(self, options: GateOptions) -> None:
-        """Ask for and refuse by other rules from now on; see `Gatehouse.replace_rules` for what stays."""
+        """Use new options from now on; `Gatehouse.replace_rules` says which old ones stay."""
         self._house.replace_rules(options)
 
     def replace_names(self, name_lookup: NameLookup | None) -> None:
-        """Have clients' host names looked up so from now on."""
+        """Look clients' host names up in this way from now on; None: not at all."""
         self._house.name_lookup = name_lookup
 
     def replace_tls(self, tls: ssl.SSLContext | None) -> None:
-        """Use another certificate from now on; sessions under way keep theirs."""
+        """Use another certificate from now on (None: no TLS); sessions under way keep theirs."""
         self._house.tls = tls
 
     def _arrival(self) -> asyncio.Protocol:
@@ -156,7 +156,7 @@ class GateServer:
         return {session.task for session in self._house.sessions if session.task is not None}
 
     async def _finish(self, seconds: float) -> None:
-        """Wait for the letters in hand, so long and until told to hurry."""
+        """Wait for the letters in hand, for at most so many seconds, or until `hurry` is called."""
         tasks = self._tasks()
         if tasks:
             finished, hurry = asyncio.ensure_future(asyncio.wait(tasks)), asyncio.ensure_future(self._hurry.wait())

@@ -1,7 +1,7 @@
-"""One client's session: all that is known of it, and what its commands do with that.
+"""One client's session: all that is known of it, and the steps that its commands have in common.
 
-It holds its wire (bytes, deadlines, TLS); `conversation` reads commands and looks them up in the one table there is,
-`commands` are functions of a session and a line.
+A session has a wire (bytes, deadlines, TLS). `conversation` reads commands and looks them up in a table; each command
+is a function of a session and a line (`commands`).
 """
 
 import asyncio
@@ -26,49 +26,49 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 
 _SILENT_SECONDS = 10.0
-"""How long a client may say nothing where there is no room for others; Postfix gives as much under stress."""
+"""How long a client may be silent when there is no room for others; Postfix allows as much under stress."""
 _ENVELOPE_OCTETS = 32 * 1024
-"""What the recipients of a letter may take in memory by right: at least a dozen, of usual length sixty."""
+"""Memory that a letter's recipients always get: enough for a dozen at least, for sixty of usual length."""
 
 Command = Callable[["Session", bytes], Awaitable[None]]
-"""What to do with a command, given as the line it came in."""
+"""Carries a command out; the line is the whole command without its CRLF."""
 
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """A client's session (implements `occupant.Occupant`); `talk` is its conversation."""
+    """A client's session (implements `occupant.Occupant`). `talk` reads its commands and carries them out."""
 
     house: Gatehouse
     peer: Peer | None
-    """Whom a front has named by PROXY."""
+    """The client that a front has named by PROXY; None if none has."""
     talk: Callable[["Session"], Coroutine[Any, Any, None]]
     wire: Wire = field(init=False)
     client: Client = field(default_factory=lambda: Client(Peer("", 0), is_trusted=False))
     errors: int = 0
     """Refused commands since the last letter taken."""
     idle_commands: int = 0
-    """Commands since then that have brought no letter nearer."""
+    """Idle commands since the last letter taken: those that bring no letter nearer."""
     is_leaving: bool = False
-    """Whether the last words have been said."""
+    """Whether the last reply has been said: no further command is read."""
     is_overfull: bool = False
-    """Whether it has said more than there is memory for."""
+    """Whether the client has sent more than there is memory for."""
 
     transaction: Transaction | None = None
-    """Between MAIL and the letter."""
+    """The transaction with the mail server: there is one from MAIL until the letter goes to the desk."""
     identity: ClientIdentity = field(default_factory=lambda: ClientIdentity(""))
-    """Who the client of this transaction is."""
+    """The client of this transaction, as the mail server is told."""
     source: Source = NOBODY
-    """On whose account its connections go, and what its letter takes."""
+    """The network that connections, memory and disk of this transaction are counted for."""
     sender: bytes = b""
     is_utf8: bool = False
     asked: int = 0
-    """Recipients that the mail server was asked for."""
+    """How many recipients this transaction has named that the mail server was asked for."""
     asked_at: float = 0.0
     spared: int = 0
-    """Recipients told to come again, which was no mistake of the client's."""
+    """How many recipients were put off: these refusals are not counted as the client's errors."""
     one_class: OneClass | None = None
     chunked: ChunkedLetter | None = None
-    """A letter of which some chunks have come: it is too late for recipients."""
+    """A letter of which some chunks (BDAT) have come: no recipient is taken any more."""
     envelope_share: Share = field(init=False)
 
     _ticket: Ticket = (0, 0)
@@ -80,10 +80,10 @@ class Session:
         self.envelope_share = self.house.memory.share(_ENVELOPE_OCTETS)
         self._input_share = self.house.memory.share(by_right=0)
 
-    # What the wire calls
+    # Called by the wire
 
     def let_in(self, transport: asyncio.BaseTransport) -> bool:
-        """Take the client in, or say at once that there is no room."""
+        """Admit the client, or refuse it at once and return False."""
         house = self.house
         peer = self.peer or _peer_of(transport)
         address = peer.address
@@ -95,7 +95,7 @@ class Session:
             house.make_room(self.wire.loop.time())
             self._turn_away(replies.TOO_BUSY, address)
         else:
-            # Whom a front has named by PROXY is a client, never a front: XCLIENT is not for it.
+            # Whoever a front has named by PROXY is a client, never a front: it may not use XCLIENT.
             is_trusted = self.peer is None and house.is_trusted(address)
             ticket = house.admission.enter(address, house.options, is_trusted=is_trusted)
             if ticket is not None:
@@ -108,41 +108,41 @@ class Session:
         return False
 
     def _turn_away(self, reply: bytes, address: str = "") -> None:
-        """Say why and close, without a task or anything of the mail server's."""
+        """Send this reply and close: no task is started, and the mail server is not asked."""
         self.wire.say(reply)
         self.wire.hang_up()
         if address:
             self.house.admission.note_refusal(reply, address, self.wire.loop.time())
 
     def converse(self) -> Coroutine[Any, Any, None]:
-        """The whole conversation."""
+        """The coroutine that serves the client from the greeting to the end."""
         return self.talk(self)
 
     def note_timeout(self, *, is_session: bool) -> None:
-        """Say why, and hang up."""
+        """Say which time is over, and hang up."""
         self.wire.say(replies.SESSION_TOO_LONG if is_session else replies.TOO_SLOW)
         self.wire.hang_up()
 
     def note_tls_failure(self, error: OSError) -> None:
-        """Write it down, unless it was we who closed."""
+        """Log that TLS has failed, unless the gate itself has closed the connection."""
         if not self.house.is_stopping:
             self.house.note_tls_failure(error, self.client.address)
 
     def note_much_input(self, octets: int) -> None:
-        """What waits has its place in the memory for letters, or the client has to go."""
+        """Count waiting input in the memory for letters; if that has no room, the session ends."""
         if self._input_share.hold(octets):
             self.is_overfull = False
         elif self.wire.is_stuck:
             self.house.memory.note_shortage("commands")
-            self.wire.cut_off()  # it says more and more, and does not read what it is told
+            self.wire.cut_off()  # it sends more and more, and does not read its replies
         else:
-            self.is_overfull = True  # what is in hand has its answer first
+            self.is_overfull = True  # the command or letter in hand is answered first
 
-    # What the house calls
+    # Called by the gatehouse
 
     @property
     def task(self) -> asyncio.Task[None] | None:
-        """The session at work."""
+        """The task that serves the client; None before it has begun."""
         return self.wire.task
 
     @property
@@ -151,7 +151,7 @@ class Session:
         return self.client.address
 
     def wind_up(self) -> None:
-        """The gate is shutting down: say so at once to a client that is not being served; others hear it afterwards."""
+        """Tell the client that the gate is shutting down: at once if it is idle, else after its command or letter."""
         if self.wire.is_waiting:
             self.wire.say(replies.SHUTTING_DOWN)
             self.wire.hang_up()
@@ -159,7 +159,7 @@ class Session:
             self.wire.cut_off()
 
     def make_room(self) -> None:
-        """Others cannot come in: one that says nothing leaves, unless it is a front."""
+        """Hang up if the client has been silent, because others cannot come in; a front stays."""
         wire = self.wire
         if wire.silent_seconds < _SILENT_SECONDS or self.client.is_trusted:
             return
@@ -170,13 +170,13 @@ class Session:
             wire.hang_up()
 
     def cut_off(self) -> None:
-        """Close at once."""
+        """Close at once, without a reply."""
         self.wire.cut_off()
 
     # Answers
 
     def answer(self, reply: bytes) -> None:
-        """Say it, and count it where it is a refusal."""
+        """Say a reply; a refusal counts as an error, and too many errors end the session."""
         self.wire.say(reply)
         if replies.is_error(reply):
             self.errors += 1
@@ -184,29 +184,29 @@ class Session:
                 self.leave_with(replies.TOO_MANY_ERRORS)
 
     def relay(self, reply: Reply) -> None:
-        """Say what the mail server said; where it said goodbye, so do we."""
+        """Say the mail server's reply; if it closes the connection, the session ends too."""
         self.is_leaving |= replies.is_closing(reply)
         self.answer(reply.encoded)
 
     def answer_idle(self, reply: bytes) -> None:
-        """Answer a command that brings no letter nearer."""
+        """Say the reply to an idle command, and count the command."""
         self.answer(reply)
         self.count_idle()
 
     def count_idle(self) -> None:
-        """A command has brought no letter nearer; too many of them end the session."""
+        """Count a command that has brought no letter nearer; too many of them end the session."""
         self.idle_commands += 1
         if self.idle_commands >= self.house.options.idle_commands_max:
             self.leave_with(replies.TOO_MANY_COMMANDS)
 
     def leave_with(self, reply: bytes) -> None:
-        """Say the last words of this session."""
+        """Say the last reply of this session."""
         if not self.is_leaving:
             self.wire.say(reply)
             self.is_leaving = True
 
     def later(self, trouble: Unavailable, command: str) -> bytes:
-        """The reply to what did not answer; written down."""
+        """The temporary reply for when something did not answer while `command` was carried out; it is logged."""
         is_untold = trouble.reason is Reason.IDENTITY_REFUSED
         event = "smtp.identity_refused" if is_untold else "smtp.unavailable"
         self.house.log.warning(event, command=command, detail=str(trouble))
@@ -215,8 +215,8 @@ class Session:
     # The transaction
 
     async def identify(self) -> None:
-        """See for whom the next transaction is. It is on nobody's account where a front does not say, or the network is
-        exempt.
+        """Find out who the client of the next transaction is. It is counted for nobody if a front does not name it, or
+        if its network is exempt.
         """
         self.identity = await self.client.identity(self.house.name_lookup)
         address = self.identity.address
@@ -224,7 +224,7 @@ class Session:
         self.source = source_of(address) if is_counted else NOBODY
 
     def forget(self) -> None:
-        """End the transaction, whatever its state."""
+        """End the transaction, in whatever state it is."""
         chunked, self.chunked = self.chunked, None
         if chunked is not None:
             chunked.discard()
@@ -238,7 +238,7 @@ class Session:
         self.envelope_share.release()
 
     def leave(self) -> None:
-        """The conversation is over: nothing of it stays."""
+        """End the session: give back its transaction, its memory and its place."""
         self.forget()
         self._input_share.release()
         self.house.sessions.discard(self)
@@ -246,7 +246,7 @@ class Session:
         self.wire.hang_up()
 
     def end_class(self, *, is_letter_taken: bool) -> None:
-        """There will be no more recipients; where no letter is taken either, they were given up."""
+        """Note that no more recipients come; without a letter, the client has given the transaction up."""
         one_class, self.one_class = self.one_class, None
         if one_class is not None and one_class.put_off and not is_letter_taken:
             one_class.give_up()
@@ -254,14 +254,14 @@ class Session:
                 self.house.given_up.warn(self.client.address)
 
     def unpin_later(self, seconds: float | None) -> None:
-        """Look in so many seconds whether the client says nothing; None: no more."""
+        """Start a timer that gives back the mail server's connection if the client is silent then; None: stop it."""
         if self._unpin is not None:
             self._unpin.cancel()
         self._unpin = None if seconds is None else self.wire.loop.call_later(seconds, self._unpin_if_idle)
 
     def _unpin_if_idle(self) -> None:
-        """A client that begins a transaction and is silent must not pin a process of the mail server's: with as many
-        as there are connections, nobody else's letter would get through. MAIL and RCPT are said again when it goes on.
+        """Give the mail server's connection back if the client is silent. Silent clients could else hold all of them,
+        and nobody's letter would get through. MAIL and RCPT are said again when the client goes on.
         """
         if self.transaction is None:
             return
@@ -274,12 +274,12 @@ class Session:
 
 
 def argument_of(line: bytes) -> bytes:
-    """What follows the verb."""
+    """What follows the verb in a command line, without the space between."""
     return line.partition(b" ")[2].strip(b" ")
 
 
 def _peer_of(transport: asyncio.BaseTransport) -> Peer:
-    """Both ends of a connection, as the system has them."""
+    """Both ends of a connection, as the operating system tells them."""
     address, port, *_ = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104 - nobody listens there
     destination, destination_port, *_ = transport.get_extra_info("sockname") or ("", 0)
     return Peer(plain_address(address), port, plain_address(destination) if destination else "", destination_port)

@@ -1,13 +1,13 @@
-"""How many: counted by all workers of one gate together, in memory they share.
+"""Counts that all workers of one gate keep together, in shared memory.
 
-Each worker writes words of its own and reads everybody's. There is no lock, so none that a killed worker could keep;
-what it had counted is cleared when it is replaced. A word is one machine word, read as it was written. Workers that
-let somebody in at the very same moment do not see each other: a limit may be passed by the number of workers less one.
+Each worker writes its own words and reads those of all. There is no lock that a killed worker could keep. When a
+worker is replaced, its counts are cleared. A word is one machine word, so it is read as it was written. Workers that
+let clients in at the same moment do not see each other: a limit may be passed by the number of workers less one.
 
-Counts by name (a network, a source in a minute) are found by a keyed hash: a part of it chooses a bucket, 48 bits stand
-beside the count. So nobody is counted for another. (In a count-min sketch names share counters, and whoever holds many
-addresses makes strangers look busy: a way to lock them out.) The error there is goes the other way: a name whose bucket
-is full is not counted. As the key is secret nobody can aim at a bucket, and the tables have room for four times as many
+Counts by name (a network, or a source in a minute) are found by a keyed hash: one part chooses a bucket, and 48 bits
+stand beside the count. So nobody is counted for another. In a count-min sketch names would share counters: whoever
+holds many addresses could make strangers look busy, and lock them out. Here the only error is that a name whose bucket
+is full is not counted. The key is secret, so nobody can aim at a bucket. The tables have room for four times as many
 names as there may be connections.
 """
 
@@ -23,16 +23,16 @@ _COUNT_BITS = 16
 _WORD_BYTES = 8
 _TAG_BYTES = 6
 _WAYS = 8
-"""Names of one worker in one bucket."""
+"""How many names of one worker fit into one bucket."""
 _ROOM = 4
-"""Times as many words as names are expected."""
+"""How many words there are for each name that is expected."""
 _SOURCES = 4096
-"""With bad stamps in one minute; of more, some are not counted."""
+"""Sources with bad stamps that are counted in one minute; if there are more, some are not counted."""
 _MINUTE_SECONDS = 60
 
 
 class Table:
-    """Counts by name, a column of words for each worker."""
+    """Counts by name; each worker has a column of words of its own."""
 
     def __init__(self, workers: int, names: int) -> None:
         buckets = 16
@@ -40,11 +40,11 @@ class Table:
             buckets *= 2
         self._row = workers * _WAYS
         self._mask = buckets - 1
-        self._cells = _words(self._row + buckets * self._row)  # the first row stays empty: no name is at place 0
+        self._cells = _words(self._row + buckets * self._row)  # the first row stays empty: place 0 is "nowhere"
         self._blank = _words(1 + buckets)
 
     def count(self, key: int) -> int:
-        """What all workers have counted."""
+        """The sum of what all workers have counted for this key."""
         start, tag = (1 + (key & self._mask)) * self._row, key >> _COUNT_BITS
         row = self._cells[start : start + self._row].tobytes()
         pattern = tag.to_bytes(_TAG_BYTES, sys.byteorder)
@@ -52,14 +52,14 @@ class Table:
         at = row.find(pattern)
         while at >= 0:
             place = at // _WORD_BYTES
-            word = self._cells[start + place]  # it may have changed since, and what was found may lie across two words
+            word = self._cells[start + place]  # it may have changed, or the match lay across two words
             if word >> _COUNT_BITS == tag:
                 total += word & COUNT_MAX
             at = row.find(pattern, (place + 1) * _WORD_BYTES)
         return total
 
     def add(self, worker: int, key: int, count: int = 1) -> int:
-        """Count so many more in a worker's column; where they stand, 0 where there is no room for the name."""
+        """Add to a worker's count. Returns the place of the word, or 0 if there is no room for the name."""
         cells, tag = self._cells, key >> _COUNT_BITS
         start = (1 + (key & self._mask)) * self._row + worker * _WAYS
         free = 0
@@ -76,48 +76,48 @@ class Table:
         return free
 
     def take_back(self, place: int) -> None:
-        """Count one less there: a worker's own word, which no other name has as long as something is counted in it."""
+        """Count one less at a place that `add` has returned. No other name gets that word while its count is not 0."""
         word = self._cells[place]
         self._cells[place] = word - 1 if word & COUNT_MAX > 1 else 0
 
     def clear(self, worker: int) -> None:
-        """Forget all that a worker has counted."""
+        """Set all counts of a worker to 0."""
         for way in range(_WAYS):
             self._cells[worker * _WAYS + way :: self._row] = self._blank
 
 
 class Tally:
-    """All counts of one gate; made before its workers are forked."""
+    """All counts of one gate. It must be made before the workers are forked, so that they share its memory."""
 
     def __init__(self, workers: int, connections_max: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.connections = _words(workers)
-        """Of each worker."""
+        """The number of connections of each worker."""
         self.networks = Table(workers, 2 * connections_max)
-        """Connections, by network, and of IPv6 by the wider one too."""
+        """The number of connections by network; for IPv6 by the wider network too."""
         self.bad_stamps = Table(workers, _SOURCES)
-        """By source and minute."""
+        """The number of bad stamps, by source and minute."""
         self.bad_minutes = _words(workers)
-        """The last minute, counted from 1, in which each worker has seen bad stamps."""
+        """The last minute in which each worker has seen bad stamps; minutes are counted from 1."""
         self.clock = clock
         self._secret = os.urandom(16)
 
     def of(self, worker: int) -> "WorkerTally":
-        """The counts as one worker sees and adds to them."""
+        """The counts as the worker with this number uses them."""
         return WorkerTally(self, worker)
 
     def clear(self, worker: int) -> None:
-        """Forget a worker that has died."""
+        """Set all counts of a worker that has died to 0."""
         self.connections[worker] = self.bad_minutes[worker] = 0
         self.networks.clear(worker)
         self.bad_stamps.clear(worker)
 
     def key(self, name: bytes) -> int:
-        """Where a name is found; never 0."""
+        """The key of a name: its keyed hash, never 0."""
         return int.from_bytes(blake2b(name, digest_size=8, key=self._secret).digest()) or 1 << _COUNT_BITS
 
 
 class WorkerTally:
-    """What one worker counts."""
+    """The counts as one worker uses them: it adds to its own, and reads those of all."""
 
     def __init__(self, tally: Tally, worker: int) -> None:
         self._tally = tally
@@ -125,7 +125,7 @@ class WorkerTally:
 
     @property
     def connections(self) -> int:
-        """Of all workers."""
+        """The number of connections of all workers together."""
         return sum(self._tally.connections)
 
     def network(self, name: bytes) -> tuple[int, int]:
@@ -134,33 +134,33 @@ class WorkerTally:
         return key, self._tally.networks.count(key)
 
     def enter(self, network: int) -> int:
-        """Count a connection, of a network too where its key is not 0; returns what `leave` is to be told."""
+        """Count a connection, also for its network if the key is not 0. Returns the ticket for `leave`."""
         self._tally.connections[self._worker] += 1
         return self.count(network)
 
     def leave(self, ticket: int) -> None:
-        """Uncount a connection."""
+        """Uncount a connection; `ticket` is what `enter` has returned."""
         self._tally.connections[self._worker] -= 1
         self.uncount(ticket)
 
     def count(self, network: int) -> int:
-        """Count a connection of a wider network too, where its key is not 0; what `uncount` is to be told."""
+        """Count a connection for its wider network, if the key is not 0. Returns the ticket for `uncount`."""
         return self._tally.networks.add(self._worker, network) if network else 0
 
     def uncount(self, ticket: int) -> None:
-        """Uncount it."""
+        """Uncount a connection for its wider network; `ticket` is what `count` has returned."""
         if ticket:
             self._tally.networks.take_back(ticket)
 
     def bad_stamps(self, source: bytes) -> int:
-        """How many a source has brought to all workers in this minute of the clock."""
+        """How many bad stamps a source has brought to all workers in this minute of the clock."""
         minute = self._minute()
-        if minute not in self._tally.bad_minutes:  # as nearly always
+        if minute not in self._tally.bad_minutes:  # the usual case: nobody has brought bad stamps in this minute
             return 0
         return self._tally.bad_stamps.count(self._tally.key(b"%b %d" % (source, minute)))
 
     def add_bad_stamps(self, source: bytes, count: int) -> None:
-        """A source has brought so many; what was counted in other minutes is forgotten."""
+        """Count bad stamps of a source in this minute; the counts of other minutes are cleared."""
         minute = self._minute()
         if minute != self._tally.bad_minutes[self._worker]:
             self._tally.bad_stamps.clear(self._worker)
@@ -172,5 +172,5 @@ class WorkerTally:
 
 
 def _words(count: int) -> "memoryview[int]":
-    """Words that are 0, in memory that stays shared with processes forked from this one."""
+    """So many words, all 0, in memory that is shared with processes forked from this one."""
     return memoryview(mmap.mmap(-1, count * _WORD_BYTES)).cast("Q")

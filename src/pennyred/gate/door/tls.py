@@ -1,8 +1,8 @@
-"""TLS with a client: a thin layer between its transport and the session, on OpenSSL's memory buffers.
+"""TLS with a client: a thin layer between transport and session, with OpenSSL's memory buffers.
 
-In place of the event loop's own, because that keeps a quarter of a megabyte for each connection once it has been used:
-some thousand idle clients would fill the machine. Here nothing is kept between two records; what comes is fed to
-OpenSSL in small pieces, as its buffers never shrink again.
+The event loop's own TLS keeps a quarter of a megabyte for each connection that it was used on: some thousand idle
+clients would fill the machine. Here nothing is kept between two records. Input is fed to OpenSSL in small pieces,
+because its buffers never shrink.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ import ssl
 from typing import Any
 
 _PIECE_BYTES = 16 * 1024
-"""As large as a record may be (RFC 8446 section 5.1)."""
+"""The largest record (RFC 8446 section 5.1)."""
 
 
 class LeftBefore(ConnectionAbortedError):  # noqa: N818 - no error: it has changed its mind
-    """The client has gone before it had said anything of a handshake."""
+    """The client has gone before it sent anything of a handshake."""
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
@@ -33,7 +33,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._has_begun = False
 
     async def shake_hands(self, timeout_seconds: float) -> None:
-        """Raises OSError (ssl.SSLError and TimeoutError are) where that comes to nothing; it is closed then."""
+        """Wait for the handshake. If it fails, close and raise OSError (ssl.SSLError and TimeoutError are OSErrors)."""
         loop = asyncio.get_running_loop()
         self._shaken = loop.create_future()
         timer = loop.call_later(timeout_seconds, self._give_up, TimeoutError("no handshake in time"))
@@ -46,10 +46,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 self._below.abort()
             self._shaken = None
 
-    # What the transport below calls
+    # Called by the transport below
 
     def data_received(self, data: bytes) -> None:
-        """Records, cut anywhere."""
+        """Take TLS records, cut anywhere, and hand what they hold to the session."""
         self._has_begun = True
         view = memoryview(data)
         for start in range(0, len(view), _PIECE_BYTES):
@@ -60,7 +60,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 self._read()
 
     def eof_received(self) -> bool:
-        """With or without TLS's own goodbye: a letter has an end of its own, so nothing can be cut short unseen."""
+        """End the input, whether TLS's close_notify came or not: a letter has its own end mark, so a cut is noticed."""
         if self._shaken is not None and not self._shaken.done():
             self._give_up(self._gone())
         else:
@@ -68,31 +68,31 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """To whoever waits."""
+        """Tell whoever waits for the handshake, and the session."""
         if self._shaken is not None and not self._shaken.done():
             self._shaken.set_exception(exc if isinstance(exc, OSError) and self._has_begun else self._gone())
         self._session.connection_lost(exc or self._error)
 
     def pause_writing(self) -> None:
-        """The client reads too slowly."""
+        """Tell the session to pause: the client reads too slowly."""
         self._session.pause_writing()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """Tell the session to go on: the client has read."""
         self._session.resume_writing()
 
-    # What the session calls
+    # Called by the session
 
     def write(self, data: Any) -> None:
-        """Encrypt and send."""
+        """Encrypt these bytes and send them."""
         if not self._below.is_closing():
             self._tls.write(data)
             self._flush()
 
     def close(self) -> None:
-        """Say goodbye by TLS too, so that the client knows that nothing is missing."""
+        """Send TLS's close_notify and close, so that the client knows that nothing is missing."""
         if not self._below.is_closing():
-            with contextlib.suppress(ssl.SSLError):  # it has yet to say goodbye itself, for which nobody waits
+            with contextlib.suppress(ssl.SSLError):  # nobody waits for the client's own close_notify
                 self._tls.unwrap()
             self._flush()
         self._below.close()
@@ -106,18 +106,18 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return self._below.is_closing()
 
     def pause_reading(self) -> None:
-        """Take no more for now."""
+        """Read no more until `resume_reading`."""
         self._below.pause_reading()
 
     def resume_reading(self) -> None:
-        """Go on."""
+        """Read on."""
         self._below.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As the transport below; `ssl_object` is the connection's TLS."""
+        """What the transport below tells; "ssl_object" is the TLS object of this connection."""
         return self._tls if name == "ssl_object" else self._below.get_extra_info(name, default)
 
-    # Inside
+    # Internal steps
 
     @property
     def _is_shaken(self) -> bool:
@@ -133,7 +133,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         except ssl.SSLWantReadError:
             self._flush()
         except OSError as error:
-            self._flush()  # it says why, in TLS's words
+            self._flush()  # OpenSSL has an alert ready that says why
             self._give_up(error)
         else:
             self._flush()
@@ -154,12 +154,12 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         except ssl.SSLError as error:
             self._error = error
             self._flush()
-            self._below.abort()  # what does not decrypt was not said
+            self._below.abort()  # bytes that do not decrypt did not come from the client
             return
         self._flush()
 
     def _end(self) -> None:
-        """The client says no more, which by TLS means that it is gone."""
+        """The client sends no more; in TLS that means that it is gone."""
         if not self._has_eof:
             self._has_eof = True
             self._session.eof_received()
@@ -178,7 +178,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 async def start_tls(
     below: asyncio.Transport, session: asyncio.Protocol, context: ssl.SSLContext, timeout_seconds: float
 ) -> TlsTransport:
-    """Shake hands with a client, as its server; what to write to from now on. Raises OSError."""
+    """Shake hands as the server; returns the transport to use from now on. Raises OSError if that fails."""
     transport = TlsTransport(below, session, context)
     await transport.shake_hands(timeout_seconds)
     return transport

@@ -1,4 +1,4 @@
-"""The gate's Received field (RFC 5321 section 4.4), for a mail server that could not be told who the client is."""
+"""The gate's Received field (RFC 5321 section 4.4): used where the mail server cannot be told who the client is."""
 
 import re
 
@@ -11,9 +11,9 @@ _NAME_CHARACTERS_MAX = 255
 def received_field(
     client: ClientIdentity, by: str, protocol: str, identifier: str, recipient: bytes | None, date: str
 ) -> bytes:
-    """Folded, CRLF at its end. `recipient` where there is only one (RFC 5321 section 7.6); `date` as RFC 5322 has it.
+    """The field, folded, CRLF at its end. `recipient` if there is only one (RFC 5321 section 7.6); `date`: RFC 5322.
 
-    Names come from strangers: what no host name has is a question mark.
+    Names come from strangers: a character that cannot be in a host name becomes a question mark.
     """
     address = f"IPv6:{client.address}" if ":" in client.address else client.address
     name = f"{_plain(client.name)} " if client.name else ""
@@ -25,7 +25,7 @@ def received_field(
 
 
 def protocol_name(client: ClientIdentity, *, is_tls: bool, is_utf8: bool) -> str:
-    """What stands behind "with" (RFC 3848, RFC 6531 section 4.3)."""
+    """The protocol's name behind "with" (RFC 3848, RFC 6531 section 4.3)."""
     if is_utf8:
         return "UTF8SMTPS" if is_tls else "UTF8SMTP"
     return f"{client.protocol}S" if is_tls and client.protocol == "ESMTP" else client.protocol

@@ -1,7 +1,7 @@
-"""The client's side of the wire: bytes in and out, deadlines, TLS, the end of it. It knows no command.
+"""A client's connection: bytes in and out, deadlines, TLS, hanging up. It knows no command.
 
-Input goes into one buffer, commands are answered in batches (PIPELINING), a letter is handed over in the pieces in
-which it came, and a client that hangs up cancels nothing.
+Input goes into one buffer. Replies are sent in batches (PIPELINING). A letter is handed over in the pieces in which it
+came. If the client hangs up, nothing that is in hand is cancelled.
 """
 
 import asyncio
@@ -12,29 +12,29 @@ from pennyred.gate.door import tls
 from pennyred.gate.door.occupant import Clock, Occupant, Sink
 
 LINE_OCTETS_MAX = 2048
-"""Of a command. RFC 5321 asks for 512, its extensions for up to 1,600 more; Postfix takes 2,048."""
+"""The longest command. RFC 5321 asks for 512, its extensions for up to 1,600 more; Postfix takes 2,048."""
 _INPUT_BYTES_MAX = 32 * 1024
-"""Commands waiting to be executed, or what has come of a letter with them; beyond, reading pauses."""
+"""Input that waits: commands, and what came of a letter with them. When there is more, reading pauses."""
 _LINGER_SECONDS = 10.0
-"""How long a closed connection may take to deliver its last reply."""
+"""How long a connection that is being closed may take to deliver its last reply."""
 _NEVER = float("inf")
 
 
 class LineTooLong(Exception):  # noqa: N818 - told to the client, not to the log
-    """A command longer than allowed; it has been skipped to its end."""
+    """A command is longer than `LINE_OCTETS_MAX`; it has been skipped to its end."""
 
 
 class Wire(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection, as asyncio calls it and the session uses it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, occupant: Occupant) -> None:
         self.loop = loop
         self.transport: asyncio.Transport | None = None
         self.task: asyncio.Task[None] | None = None
-        """The conversation."""
+        """The task that serves the client."""
         self.is_tls = False
         self.is_shaking_hands = False
-        """Whether it changes to TLS just now: there is nothing to be said to it, and no letter in hand."""
+        """Whether the connection is changing to TLS now: nothing may be sent, and no letter is in hand."""
         self._occupant = occupant
         self._clock = clock
         self._input = bytearray()
@@ -53,18 +53,18 @@ class Wire(asyncio.Protocol):
         self._session_deadline = _NEVER
         self._watch: asyncio.TimerHandle | None = None
 
-    # What the transport calls
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the session. (STARTTLS does not call it: `start_tls` keeps the session and changes the transport.)"""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclasses
         if self._occupant.let_in(transport):
             self._session_deadline = self.loop.time() + self._clock.session_timeout_seconds
             self._give_time()
             self.task = self.loop.create_task(self._occupant.converse())
 
     def data_received(self, data: bytes) -> None:
-        """Into the letter being received, or to the commands waiting."""
+        """Give input to the letter that comes in, or else add it to the waiting commands."""
         if self._sink is not None:
             self._time_given_at = self.loop.time()
             self._deadline = min(self._time_given_at + self._clock.read_timeout_seconds, self._transfer_deadline)
@@ -78,13 +78,13 @@ class Wire(asyncio.Protocol):
             self._occupant.note_much_input(len(self._input))
 
     def eof_received(self) -> bool:
-        """The client says no more but may still listen: what it has said is answered; a half-close cancels nothing."""
+        """The client sends no more but may still listen. What it has sent is answered: a half-close cancels nothing."""
         self._has_eof = True
         self._wake()
         return not self.is_tls
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client is gone; the session notices when it next reads, and what it is committing goes on."""
+        """The client is gone. The session notices when it next reads; a letter that is being delivered goes on."""
         if isinstance(error, ssl.SSLError) and not self.is_shaking_hands:
             self._occupant.note_tls_failure(error)
         self.transport = None
@@ -96,24 +96,24 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def pause_writing(self) -> None:
-        """The client reads too slowly."""
+        """Make `flush` wait: the client reads too slowly."""
         if self._writable is None:
             self._writable = self.loop.create_future()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """Let `flush` go on: the client has read."""
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
 
-    # What the session calls
+    # Called by the session
 
     def say(self, reply: bytes) -> None:
-        """Put a reply into the next batch."""
+        """Add a reply to the next batch."""
         self._output.append(reply)
 
     async def flush(self) -> None:
-        """Send the batch."""
+        """Send the batch of replies."""
         output, self._output = self._output, []
         if self.transport is None or self._is_closing or not output:
             return
@@ -124,7 +124,7 @@ class Wire(asyncio.Protocol):
             self._deadline = _NEVER
 
     async def next_line(self) -> bytes | None:
-        """The next command line without its newline, None when there will be no more. Raises `LineTooLong`."""
+        """The next command line without its newline; None when no more will come. Raises `LineTooLong`."""
         while (line := self.line_at_hand()) is None:
             if self._output:
                 await self.flush()
@@ -138,7 +138,7 @@ class Wire(asyncio.Protocol):
         return line
 
     def line_at_hand(self) -> bytes | None:
-        """The next command line if it has come already."""
+        """The next command line if the whole of it has come, else None."""
         end = self.line_end()
         if end < 0:
             if len(self._input) > LINE_OCTETS_MAX:
@@ -153,20 +153,20 @@ class Wire(asyncio.Protocol):
         return line.removesuffix(b"\r")
 
     def line_end(self) -> int:
-        """Where the next command line ends in the input, -1 where it has not come whole."""
+        """Where the next command line ends in the input; -1 if the whole of it has not come."""
         return self._input.find(b"\n")
 
     def begins_with(self, verb: bytes) -> bool:
-        """Whether this is what the next command begins with, as far as it has come; `verb` in capitals."""
+        """Whether the next command, as far as it has come, begins with `verb` (in capitals)."""
         return self._input[: len(verb)].upper() == verb
 
     @property
     def octets_at_hand(self) -> int:
-        """How much has come that nobody has taken yet."""
+        """How many octets have come that nobody has taken yet."""
         return len(self._input)
 
     async def pour_into(self, sink: Sink, transfer_timeout_seconds: float) -> bool:
-        """Hand all that comes to `sink` until it has its end; False when the client has gone before."""
+        """Hand input to `sink` until the letter's end; False if the client has gone before."""
         self._sunk = self.loop.create_future()
         self._sink = sink
         self._transfer_deadline = self.loop.time() + transfer_timeout_seconds
@@ -184,7 +184,7 @@ class Wire(asyncio.Protocol):
         return is_complete
 
     async def start_tls(self, context: ssl.SSLContext, ready: bytes) -> bool:
-        """Say `ready` and change to TLS; False when the handshake fails.
+        """Say `ready` and change to TLS; False if the handshake fails.
 
         What the client has sent in plain text behind STARTTLS is thrown away (RFC 3207 section 4.2; CVE-2024-34083).
         """
@@ -193,7 +193,7 @@ class Wire(asyncio.Protocol):
         if self.transport is None or self._has_eof:
             return False
         self._resume_reading()
-        # From here on nothing in plain text reaches us; what is in the input when the handshake is done came by TLS.
+        # From here on nothing in plain text is read: what is in the input after the handshake came by TLS.
         self._input.clear()
         self.is_shaking_hands = True
         self._time_given_at = self.loop.time()
@@ -210,7 +210,7 @@ class Wire(asyncio.Protocol):
         return True
 
     def hang_up(self) -> None:
-        """Send what is to be said and close; a client that does not take it is cut off after a while."""
+        """Send the last replies and close. A client that does not read them is cut off after `_LINGER_SECONDS`."""
         if self._is_closing:
             return
         self._is_closing = True
@@ -223,7 +223,7 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def cut_off(self) -> None:
-        """Close at once."""
+        """Close at once, and send nothing more."""
         self._is_closing = True
         if self.transport is not None:
             self.transport.abort()
@@ -236,16 +236,16 @@ class Wire(asyncio.Protocol):
 
     @property
     def silent_seconds(self) -> float:
-        """How long the client has done nothing, where it is waited for; else 0."""
+        """How long the session has waited for the client; 0 if it is not waiting."""
         is_its_turn = self.is_waiting or self._sink is not None or self.is_stuck or self.is_shaking_hands
         return self.loop.time() - self._time_given_at if is_its_turn else 0.0
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the client does not take what it was told."""
+        """Whether the client does not read its replies."""
         return self._writable is not None
 
-    # Time
+    # Deadlines
 
     def _give_time(self, latest: float | None = None) -> None:
         self._time_given_at = now = self.loop.time()
@@ -258,7 +258,7 @@ class Wire(asyncio.Protocol):
             self._arm()
 
     def _arm(self) -> None:
-        """One timer a connection, looked at when it fires; putting a deadline off costs nothing."""
+        """Set the connection's one timer. It looks at the deadlines when it fires, so to put one off costs nothing."""
         if self._watch is not None:
             self._watch.cancel()
         when = min(self._deadline, self.loop.time() + self._clock.read_timeout_seconds)
@@ -272,11 +272,11 @@ class Wire(asyncio.Protocol):
         if now < self._deadline:
             self._arm()
         elif self._is_closing or self._writable is not None:
-            self.cut_off()  # it does not even take what it was told before
+            self.cut_off()  # it has not even read earlier replies, so another would not arrive
         else:
             self._occupant.note_timeout(is_session=now >= self._session_deadline)
 
-    # Waiting
+    # How the session waits
 
     async def _more(self) -> None:
         self._arrived = self.loop.create_future()

@@ -1,4 +1,4 @@
-"""What each command does: functions of a session and the line, in one table.
+"""What each command does: a function of the session and the command line. One table names them all.
 
 ::
 
@@ -35,4 +35,4 @@ COMMANDS: Mapping[bytes, Command] = {
     b"ETRN": expn,
     b"QUIT": quit_,
 }
-"""By verb, in capitals."""
+"""The commands by verb, in capitals; a verb that is not here is answered "not understood"."""

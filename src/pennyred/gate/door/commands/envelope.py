@@ -1,5 +1,5 @@
-"""The envelope (RFC 5321 section 4.1.1): MAIL and RCPT go to the mail server as they came, and its replies come back as
-it gave them; RSET.
+"""The envelope (RFC 5321 section 4.1.1): MAIL, RCPT and RSET. MAIL and RCPT go to the mail server as they came, and its
+replies go back as it gave them.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from pennyred.gate.upstream.transaction import TooSlow, Transaction
 from pennyred.postage.errors import MalformedAddress, Unavailable
 
 _BATCH_MAX = 100
-"""RCPT commands sent on together."""
+"""The most RCPT commands that are sent on together."""
 _RECIPIENT_OCTETS = 400
-"""What each takes beside its line and its mailbox, until its letter is answered."""
+"""Memory that a recipient takes beside its line and mailbox, until its letter is answered."""
 _SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS)
-"""Refusals that do not count as errors, as many in a transaction as there may be recipients."""
+"""Replies that are no errors of the client's: in each transaction as many as it may have recipients."""
 
 
 async def mail(session: Session, line: bytes) -> None:
-    """Begin a transaction with the mail server; RCPTs that have come along go with it."""
+    """Begin a transaction with the mail server. RCPT commands that have come already are sent on with MAIL."""
     if not session.client.helo:
         session.answer(replies.HELO_FIRST)
     elif session.transaction is not None:
@@ -50,7 +50,7 @@ async def mail(session: Session, line: bytes) -> None:
 
 
 async def rcpt(session: Session, line: bytes) -> None:
-    """Ask the mail server for one more recipient, or for as many as have come along."""
+    """Ask the mail server for this recipient, and for those of the RCPT commands that have come already."""
     transaction = session.transaction
     if transaction is None:
         session.answer(replies.MAIL_FIRST)
@@ -61,7 +61,7 @@ async def rcpt(session: Session, line: bytes) -> None:
 
 
 async def rset(session: Session, line: bytes) -> None:  # noqa: ARG001
-    """Forget the transaction."""
+    """End the transaction (RFC 5321 section 4.1.1.5)."""
     session.forget()
     session.answer_idle(replies.RESET)
 
@@ -112,7 +112,7 @@ async def _add(session: Session, transaction: Transaction, recipients: Sequence[
 async def _of_one_class(
     session: Session, recipients: Sequence[Recipient], accepted: Sequence[bytes] = ()
 ) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
-    """Those to ask for now and those to ask for next; see `OneClass.ready`. A single recipient costs nothing."""
+    """Recipients to ask for now, and those to ask for next, as `OneClass.ready` says. One alone costs nothing."""
     house = session.house
     if not house.options.is_mixed_split or len(recipients) + len(accepted) < 2:
         return recipients, ()
@@ -122,7 +122,7 @@ async def _of_one_class(
 
 
 def _recipients_at_hand(session: Session) -> list[Recipient]:
-    """The RCPT commands that directly follow and have come already."""
+    """The recipients of RCPT commands that follow directly and have come already."""
     wire = session.wire
     found: list[Recipient] = []
     while len(found) < _BATCH_MAX and wire.begins_with(b"RCPT "):
@@ -157,7 +157,7 @@ def _answer_recipients(session: Session, recipients: Sequence[Recipient], said: 
         if session.is_leaving:
             return
         if item in _SPARED and session.spared < session.house.options.recipients_max:
-            # No mistake of an honest client's, which says all it has and keeps these for its next letter.
+            # An honest client names all its recipients, and keeps those that are put off for its next letter.
             session.spared += 1
             session.wire.say(item)
         elif isinstance(item, bytes):

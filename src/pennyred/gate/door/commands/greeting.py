@@ -1,4 +1,4 @@
-"""Who is on the line (RFC 5321 section 4.1.1.1): HELO, EHLO, STARTTLS, and what a trusted front tells of its client."""
+"""Who the client is: HELO, EHLO (RFC 5321 section 4.1.1.1), STARTTLS, and what a trusted front tells of its client."""
 
 from pennyred.gate.door.session import Session, argument_of
 from pennyred.gate.smtp import replies
@@ -6,7 +6,7 @@ from pennyred.gate.upstream.identity import MalformedIdentity, parse_attributes
 
 
 async def ehlo(session: Session, line: bytes) -> None:
-    """Greet, and say what is offered."""
+    """Greet, and list the extensions that the gate and the mail server both offer."""
     if name := _name_in(session, line):
         house = session.house
         offered = house.upstreams.capabilities or await house.upstreams.learn()
@@ -15,7 +15,7 @@ async def ehlo(session: Session, line: bytes) -> None:
 
 
 async def helo(session: Session, line: bytes) -> None:
-    """Greet."""
+    """Greet, without extensions."""
     if name := _name_in(session, line):
         _greet(session, name, replies.hello(session.house.options.hostname), is_extended=False)
 
@@ -32,12 +32,12 @@ def _greet(session: Session, name: str, reply: bytes, *, is_extended: bool) -> N
     session.forget()
     session.answer(reply)
     if client.helo:
-        session.count_idle()  # the first time it is how mail begins; again and again it is a way to keep us busy
+        session.count_idle()  # the first greeting begins a session; more of them only cost time
     client.helo, client.is_extended = name, is_extended
 
 
 async def starttls(session: Session, line: bytes) -> None:
-    """Change to TLS; the session begins anew (RFC 3207 section 4.2)."""
+    """Change to TLS. The client has to greet again (RFC 3207 section 4.2)."""
     if argument_of(line):
         session.answer(replies.NO_ARGUMENT_ALLOWED)
     elif session.wire.is_tls:
@@ -51,14 +51,14 @@ async def starttls(session: Session, line: bytes) -> None:
 
 
 async def xclient(session: Session, line: bytes) -> None:
-    """A trusted front says who its client is; the session begins anew (XCLIENT_README)."""
+    """Take from a trusted front who its client is, for the session. It has to greet again (XCLIENT_README)."""
     if (attributes := _attributes(session, argument_of(line))) is not None:
         session.client.tell_session(attributes)
         session.answer(replies.greeting(session.house.options.hostname))
 
 
 async def xforward(session: Session, line: bytes) -> None:
-    """A trusted front says who its client is, for one transaction (XFORWARD_README)."""
+    """Take from a trusted front who its client is, for one transaction (XFORWARD_README)."""
     if (attributes := _attributes(session, argument_of(line))) is not None:
         session.client.tell_transaction(attributes)
         session.answer(replies.OK)

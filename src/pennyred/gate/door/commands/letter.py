@@ -1,4 +1,4 @@
-"""The letter comes in, by DATA or in chunks by BDAT (RFC 3030), goes to the desk, and the desk's answer goes back."""
+"""The letter: it comes by DATA, or in chunks by BDAT (RFC 3030), and goes to the desk. The desk's answer goes back."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from pennyred.postage.address import Recipient
 
 
 async def data(session: Session, line: bytes) -> None:
-    """Take a letter and have it judged and delivered."""
+    """Take a letter (RFC 5321 section 4.1.1.4), and have it judged and delivered."""
     transaction = session.transaction
     if argument_of(line):
         session.answer(replies.NO_ARGUMENT_ALLOWED)
@@ -39,17 +39,17 @@ async def data(session: Session, line: bytes) -> None:
 
 
 async def bdat(session: Session, line: bytes) -> None:
-    """Take a chunk of a letter (RFC 3030); with the last one it is judged and delivered."""
+    """Take a chunk of a letter (RFC 3030 section 2). After the last one it is judged and delivered."""
     wire = session.wire
     chunk = parse_chunk(argument_of(line))
     if chunk is None:
-        # Where its octets end nobody can tell: to go on would be to take somebody's letter for commands.
+        # Nobody can tell where the chunk ends. If the session went on, the letter would be read as commands.
         session.leave_with(replies.CHUNK_SYNTAX)
         return
     letter = session.chunked or _begin_chunked(session)
     letter.expect(chunk)
     if chunk.octets > wire.octets_at_hand:
-        await wire.flush()  # who is still sending it may already be told of its recipients
+        await wire.flush()  # the client may read the replies to RCPT while it still sends
     left_seconds = letter.begun + session.house.options.transfer_timeout_seconds - wire.loop.time()
     if left_seconds <= 0:
         session.leave_with(replies.TOO_SLOW)
@@ -57,7 +57,7 @@ async def bdat(session: Session, line: bytes) -> None:
         if chunk.is_last:
             await _end_chunked(session, letter)
         elif letter.refusal is not None:
-            # Counted with NOOP, not as an error: a client may have sent many chunks before it hears of the first.
+            # An idle command, not an error: a client may have sent many chunks before it reads the first reply.
             wire.say(letter.refusal)
             session.count_idle()
         else:
@@ -71,14 +71,14 @@ def _no_recipients(session: Session) -> bytes:
 
 
 async def _receive(session: Session, transaction: Transaction) -> ReceivedLetter | bytes | None:
-    """The letter, or the reply that refuses it, or None: the client has gone."""
+    """Read the letter. Returns it, or the reply that refuses it, or None if the client has gone."""
     wire, options = session.wire, session.house.options
     session.end_class(is_letter_taken=True)
     wire.say(replies.START_MAIL_INPUT)
     await wire.flush()
     sink = LetterSink(session.house, LetterStream(), session.source)
     begun = wire.loop.time()
-    # A slow client must not pin a process of the mail server's.
+    # A slow client must not hold a connection to the mail server.
     unpin = wire.loop.call_later(options.upstream_pin_seconds, transaction.let_go)
     try:
         if not await wire.pour_into(sink, options.transfer_timeout_seconds):
@@ -90,7 +90,7 @@ async def _receive(session: Session, transaction: Transaction) -> ReceivedLetter
 
 
 def _begin_chunked(session: Session) -> ChunkedLetter:
-    """A letter that is taken, or refused from its first chunk to its last; then the transaction ends too."""
+    """Begin a letter in chunks. A refused one is refused in every chunk, and the last one ends the transaction."""
     transaction, loop = session.transaction, session.wire.loop
     letter = session.chunked = ChunkedLetter(session.house, session.source, loop.time())
     if transaction is None:
@@ -100,7 +100,7 @@ def _begin_chunked(session: Session) -> ChunkedLetter:
         letter.refuse(_no_recipients(session))
     else:
         session.end_class(is_letter_taken=True)
-        # As for DATA: a slow client must not pin a process of the mail server's.
+        # As for DATA: a slow client must not hold a connection to the mail server.
         letter.unpin_later(loop.call_later(session.house.options.upstream_pin_seconds, transaction.let_go))
     return letter
 
@@ -119,7 +119,7 @@ async def _end_chunked(session: Session, chunked: ChunkedLetter) -> None:
 
 
 async def _commit(session: Session, letter: ReceivedLetter, transaction: Transaction) -> None:
-    """The letter's life goes on to its end, whatever becomes of the client: nothing it does ends this task."""
+    """Hand the letter to the desk and answer. Nothing the client does ends this task, not even if it hangs up."""
     identity, client = session.identity, session.client
     places = _places(transaction.mailboxes, is_named_once=session.house.options.is_named_once)
     recipients = tuple(transaction.mailboxes[place] for place in places)
@@ -132,7 +132,7 @@ async def _commit(session: Session, letter: ReceivedLetter, transaction: Transac
         identity.name or "",
         is_from_front=client.is_trusted,
     )
-    session.transaction = None  # it is ended at the desk
+    session.transaction = None  # the desk ends the transaction
     session.unpin_later(None)
     delivery = LetterDelivery(transaction, letter, _trace(session, recipients), places)
     reply = await take_to_desk(session.house, letter, envelope, transaction, delivery)
@@ -146,7 +146,7 @@ async def _commit(session: Session, letter: ReceivedLetter, transaction: Transac
 
 
 def _places(mailboxes: Sequence[bytes], *, is_named_once: bool) -> Sequence[int]:
-    """Where each recipient is named for the first time: who is named twice, in whatever spelling, is one."""
+    """The places where each recipient is first named. A mailbox in another spelling is the same recipient."""
     places = range(len(mailboxes))
     if len(mailboxes) < 2 or not is_named_once:
         return places
