@@ -1,4 +1,4 @@
-"""What both sides of the gate need of SMTP.
+"""What both sides of the gate need of SMTP: replies, addresses, the letter as it comes, limits.
 
 ::
 
@@ -7,6 +7,6 @@
     letter_end      where a letter ends (CRLF.CRLF), its dots, its line ends
     spool           a letter as it comes: hashed, kept in memory or in a file
     memory_budget   how much memory letters may take; disk_budget: how much disk
-    sources         whose a connection is, where things are shared out
+    sources         the network that a connection is counted for
     seldom          a log line that strangers can cause, written at most once a minute
 """

@@ -1,7 +1,7 @@
-"""How much of the disk letters that are under way may take: nobody's network more than a quarter of what there is.
+"""How much of the disk letters under way may take: one network at most a quarter of what is free.
 
-Letters that do not fit into memory go to files. On a small disk, or where temporary files are memory after all, a few
-sessions with long letters would else have everybody's long letters told "later".
+Letters that do not fit into memory go to files. On a small disk, or where temporary files are kept in memory (tmpfs), a
+few sessions could else fill it, and all other long letters would be answered "later".
 """
 
 import os
@@ -13,12 +13,12 @@ from pathlib import Path
 from pennyred.gate.smtp.sources import NOBODY, Source
 
 BY_RIGHT_OCTETS = 1024 * 1024
-"""Of one letter, whatever others have; how much there is, is looked at once for so many."""
+"""A letter always gets this much. Free space is asked again each time this much was taken."""
 _SHARE = 4
 
 
 class SpoolDisk:
-    """Of one worker, in one folder; `free_octets` is asked how much room is left there."""
+    """The disk space of one worker, in one folder. `free_octets` tells how many octets are free there."""
 
     def __init__(self, folder: Path | None = None, free_octets: Callable[[], int] | None = None) -> None:
         self._folder = folder
@@ -26,15 +26,15 @@ class SpoolDisk:
         self._used: Counter[bytes] = Counter()
 
     def share(self, source: Source) -> "DiskShare":
-        """What one letter has of it: nothing yet."""
+        """A new, empty share for one letter of this source."""
         return DiskShare(self, source)
 
     def used(self, source: Source) -> int:
-        """How much letters of its network have."""
+        """How many octets the letters of this source's network take."""
         return self._used[_name(source)]
 
     def take(self, source: Source, octets: int, *, is_by_right: bool) -> bool:
-        """Take so much more, or give it back; False, and nothing done, where that is too much."""
+        """Take so many octets more (negative: give back). If that is too much, take nothing and return False."""
         name = _name(source)
         used = self._used[name]
         is_counted = bool(name) and not is_by_right
@@ -51,7 +51,7 @@ class SpoolDisk:
 
 
 class DiskShare:
-    """What one letter has of the disk."""
+    """The disk space that one letter takes."""
 
     __slots__ = ("_disk", "_source", "_sure", "held")
 
@@ -62,7 +62,7 @@ class DiskShare:
         self.held = 0
 
     def hold(self, octets: int) -> bool:
-        """Hold so much in all from now on; False, and everything as before, where that is too much."""
+        """Hold so many octets in all from now on. If that is too much, change nothing and return False."""
         is_sure = octets <= self._sure
         if not self._disk.take(self._source, octets - self.held, is_by_right=is_sure):
             return False
@@ -72,14 +72,14 @@ class DiskShare:
         return True
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Give everything back."""
         self._disk.take(self._source, -self.held, is_by_right=True)
         self.held = 0
         self._sure = BY_RIGHT_OCTETS
 
 
 def unlimited() -> DiskShare:
-    """Of a disk that has no end: for letters of nobody else's."""
+    """A share without a limit, for a letter that competes with no other."""
     return SpoolDisk().share(NOBODY)
 
 

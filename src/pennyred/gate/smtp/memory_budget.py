@@ -1,8 +1,8 @@
-"""How much memory may stand for letters that are under way or in hand: one budget for all of a worker's.
+"""How much memory letters may take while they come in and are judged: one budget for each worker.
 
-How long a letter takes to come, and how long it is judged (a DNS that is slow is its sender's own), is a stranger's to
-choose. So what each holds is counted, and what does not fit goes to a file, or is "later". Two rules keep one client
-from shutting out others: a little is every letter's by right, and nobody has more than a quarter of what is left.
+A stranger chooses how long a letter takes to come, and how long it is judged (by a slow DNS of his own). So the memory
+of each letter is counted. What does not fit goes to a file, or is answered "later". Two rules keep one client from
+shutting out others: every letter gets a little by right, and nobody gets more than a quarter of what is left.
 """
 
 from typing import Any, Final
@@ -11,35 +11,35 @@ from pennyred.gate.smtp.seldom import Seldom
 from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX
 
 BY_RIGHT_OCTETS = 64 * 1024
-"""Of one holder, whatever others hold: nearly all header sections, and the shorter letters, need no more."""
+"""A holder always gets this much. Nearly all header sections, and most short letters, need no more."""
 _SHARE_OF_THE_REST = 4
 _FIELD_OCTETS = 210
-"""What a header field takes beside its octets, as measured."""
+"""Memory that a parsed header field takes beside its octets (measured)."""
 
 
 class LetterMemory:
-    """The budget of one worker."""
+    """The memory budget of one worker."""
 
     def __init__(self, octets_max: int, log: Any) -> None:
         self.octets_max: Final = octets_max
         self.used: int = 0
-        """By all; what is held by right may bring it beyond `octets_max`."""
+        """Octets that all shares hold. What is held by right may bring it above `octets_max`."""
         self.deferred: int = 0
-        """How many were told "later" for want of it, ever."""
+        """How many requests were answered "later" for lack of memory since the start."""
         self._shortage = Seldom(log, "smtp.memory_short")
 
     def share(self, by_right: int = BY_RIGHT_OCTETS) -> "Share":
-        """What one holder has of it: nothing yet."""
+        """A new, empty share for one holder; `by_right` octets of it are always granted."""
         return Share(self, by_right)
 
     def note_shortage(self, what: str) -> None:
-        """Somebody was told "later": write it down, at most once a minute."""
+        """Count a "later" for lack of memory, and log it at most once a minute."""
         self.deferred += 1
         self._shortage.note(what=what, used=self.used, allowed=self.octets_max)
 
 
 class Share:
-    """What one letter, or whatever else a client can make stand in memory, holds of the budget."""
+    """The memory that one holder takes of the budget: a letter, or anything else that a client can fill memory with."""
 
     __slots__ = ("_by_right", "_memory", "held")
 
@@ -49,7 +49,7 @@ class Share:
         self.held = 0
 
     def hold(self, octets: int) -> bool:
-        """Hold so many in all from now on; False, and everything as before, where that is too much."""
+        """Hold so many octets in all from now on. If that is too much, change nothing and return False."""
         memory = self._memory
         others = memory.used - self.held
         is_more = octets > self.held and octets > self._by_right
@@ -60,19 +60,19 @@ class Share:
         return True
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Give everything back."""
         self.hold(0)
 
 
 def octets_of_header(octets: int, lines: int) -> int:
-    """What a header section takes while its letter is judged and sent on: taken apart, and joined again."""
+    """Memory, in octets, that a header section takes while its letter is judged and sent on (parsed, and joined)."""
     return 2 * octets + _FIELD_OCTETS * lines
 
 
 OCTETS_MIN = _SHARE_OF_THE_REST * octets_of_header(HEADER_BYTES_MAX, HEADER_FIELDS_MAX)
-"""With less there would be letters that are told to come again for ever."""
+"""The smallest budget. With less, a letter with the largest header would be answered "later" for ever."""
 
 
 def unbounded() -> Share:
-    """A share of a budget that has no end: for letters of nobody else's."""
+    """A share without a limit, for a letter that competes with no other."""
     return LetterMemory(2**62, None).share()

@@ -1,8 +1,8 @@
-"""The arguments of MAIL and RCPT: read for what the gate must know, kept as they came for the mail server to judge.
+"""The arguments of MAIL and RCPT: the gate reads what it needs, and the mail server gets them as they came.
 
-Accepts more than RFC 5321 section 4.1.2 does, as the one behind may (dots in odd places, no angle brackets, a space
-after the colon), but nothing that two readers could read in two ways: no unclosed bracket, no second unquoted `@`, no
-control character. Parameters are not judged here, only those that concern the gate are understood.
+More is accepted than RFC 5321 section 4.1.2 allows, because the mail server may accept it: dots in odd places, no angle
+brackets, a space after the colon. But nothing is accepted that two programs could read in two ways: no unclosed
+bracket, no second unquoted `@`, no control character. Only the parameters that concern the gate are understood here.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pennyred.postage.errors import MalformedAddress
 
 CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
-"""What no command may hold."""
+"""Control characters, which no command may hold."""
 _LOCAL = rb'(?:"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"|[^\x00-\x20"\\<>@,:;()\[\]\x7f])+'
 _DOMAIN = rb'(?:\[[^\x00-\x20\[\]\\<>@\x7f]+\]|[^\x00-\x20"\\<>@,:;()\[\]\x7f]+)'
 _ROUTE = rb"(?:@" + _DOMAIN + rb"(?:,@" + _DOMAIN + rb")*:)?"
@@ -22,32 +22,32 @@ _MAIL = re.compile(rb"FROM:[ ]*(?:<>|" + _PATH + rb")" + _PARAMETERS, re.IGNOREC
 _RCPT = re.compile(rb"TO:[ ]*" + _PATH + _PARAMETERS, re.IGNORECASE)
 _SIZE_PARAMETER = re.compile(rb"[ ]+SIZE=[0-9]+(?=[ ]|$)", re.IGNORECASE)
 _SIZE_DIGITS_MAX = 20
-"""RFC 1870 section 4."""
+"""The most digits of SIZE= (RFC 1870 section 4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathArgument:
-    """What follows MAIL or RCPT."""
+    """The argument of MAIL or RCPT, parsed."""
 
     mailbox: bytes
-    """As received, without brackets and source route; empty for the null reverse-path `<>`."""
+    """The mailbox as received, without brackets and source route; empty for the null reverse-path `<>`."""
     parameters: tuple[tuple[bytes, bytes | None], ...]
-    """Keyword in upper case and value as received, None where there is no `=`."""
+    """Pairs of keyword (in upper case) and value (as received; None if there is no `=`)."""
     size: int | None = None
-    """What SIZE= says, in bytes (RFC 1870)."""
+    """The value of SIZE=, in octets (RFC 1870); None without it."""
     is_utf8: bool = False
     """Whether SMTPUTF8 is among the parameters (RFC 6531)."""
     is_binary: bool = False
-    """Whether BODY=BINARYMIME is among them (RFC 3030 section 3)."""
+    """Whether BODY=BINARYMIME is among the parameters (RFC 3030 section 3)."""
 
     @property
     def is_tls_required(self) -> bool:
-        """Whether REQUIRETLS is among them (RFC 8689 section 3)."""
+        """Whether REQUIRETLS is among the parameters (RFC 8689 section 3)."""
         return any(keyword == b"REQUIRETLS" for keyword, _ in self.parameters)
 
     @property
     def is_ascii(self) -> bool:
-        """Whether mailbox and parameters are plain ASCII."""
+        """Whether mailbox and parameters are ASCII only."""
         return self.mailbox.isascii() and all((value or b"").isascii() for _, value in self.parameters)
 
 
@@ -62,9 +62,9 @@ def parse_rcpt(argument: bytes) -> PathArgument:
 
 
 def without_size(line: bytes) -> bytes:
-    """The MAIL line less its SIZE parameter, for a mail server that has not offered it.
+    """The MAIL line without its SIZE parameter, for a mail server that does not offer SIZE.
 
-    Only what follows the path is looked at: a quoted local part may hold the very same words (RFC 5321 section 4.1.2).
+    Only what follows the path is searched: a quoted local part may hold the same words (RFC 5321 section 4.1.2).
     """
     argument = line.partition(b" ")[2].lstrip(b" ")
     found = _MAIL.fullmatch(argument)

@@ -1,7 +1,7 @@
-"""Every reply the gate gives in its own words: the only file with three-digit codes.
+"""All replies in the gate's own words, and what replies mean. No other file has three-digit codes.
 
-All are bytes ready for the wire, each line at most 512 octets (RFC 5321 section 4.5.3.1.5). What strangers sent is
-shown back only as printable ASCII; what went wrong inside is shown as a reference to the log and nothing more.
+Replies are bytes ready for the wire; a line has at most 512 octets (RFC 5321 section 4.5.3.1.5). What strangers have
+sent is shown back only as printable ASCII. Of an error inside, only a reference to the log is shown.
 """
 
 import re
@@ -12,10 +12,10 @@ from pennyred.gate.letterbox import Delivered, Fate, Reply
 from pennyred.postage.reasons import Kind, Reason
 
 _TEXT_OCTETS_MAX = 490
-"""Of one line: 512 less code, separator, enhanced code and CRLF."""
+"""The most text in one line: 512 octets less code, separator, enhanced code and CRLF."""
 _ADDRESS_OCTETS_MAX = 200
 _NAMED_LINES_MAX = 100
-"""Of a reply that names recipients; some clients read no more than a hundred or so."""
+"""The most lines of a reply that names recipients: some clients read only about a hundred."""
 
 _ABOUT_SESSION = frozenset((500, 502, 503, 530, 534, 535, 538))
 _ENHANCED_ABOUT_SESSION = re.compile(rb"5\.(?:5\.1|7\.(?:[89]|1[01]))(?!\d)")
@@ -70,30 +70,30 @@ WRONG_PROTOCOL = b"421 4.7.0 This is SMTP, closing\r\n"
 
 
 def greeting(hostname: str) -> bytes:
-    """The first line of a session, and the answer to XCLIENT."""
+    """The first reply of a session, and the reply to XCLIENT."""
     return _reply(220, "", f"{hostname} ESMTP")
 
 
 def hello(hostname: str, keywords: Sequence[str] = ()) -> bytes:
-    """The answer to HELO, and with keywords to EHLO (RFC 5321 section 4.1.1.1)."""
+    """The reply to HELO; with keywords, the reply to EHLO (RFC 5321 section 4.1.1.1)."""
     *firsts, last = (hostname, *keywords)
     return "".join([f"250-{line}\r\n" for line in firsts] + [f"250 {last}\r\n"]).encode()
 
 
 def bad_address(why: str) -> bytes:
-    """A path or its parameters do not parse; `why` is the text of a `MalformedAddress`."""
+    """The reply to a path or parameters that do not parse; `why` is the text of a `MalformedAddress`."""
     return _reply(501, "5.1.3", printable(why.encode()))
 
 
 def bad_attributes(why: str) -> bytes:
-    """XCLIENT or XFORWARD do not parse."""
+    """The reply to XCLIENT or XFORWARD that does not parse; `why` is the text of a `MalformedIdentity`."""
     return _reply(501, "5.5.4", printable(why.encode()))
 
 
 def postage_due(recipient: bytes, reason: Reason, *, price: int, issuers: Sequence[str], help_url: str = "") -> bytes:
-    """The letter needs a stamp that counts for `recipient`; `reason`, of kind DUE, says why there is none.
+    """The letter needs a stamp for `recipient`, and none on it counts; `reason` (of kind DUE) says why.
 
-    Temporary where time cures it (over the daily cap, not yet valid), else permanent.
+    It is temporary if time cures it (over the daily cap, not yet valid), else permanent.
     """
     assert reason.kind is Kind.DUE
     shown = printable(recipient)
@@ -110,7 +110,7 @@ def postage_due(recipient: bytes, reason: Reason, *, price: int, issuers: Sequen
 
 
 def later(reason: Reason, reference: str = "") -> bytes:
-    """The world did not answer, or something broke inside: always temporary. `reference` points into the log."""
+    """Something else did not answer, or the gate has an error: always temporary. `reference` is to the log."""
     assert reason.kind is Kind.LATER
     enhanced = {Reason.UPSTREAM_UNAVAILABLE: "4.4.1", Reason.IDENTITY_REFUSED: "4.3.5"}.get(reason, "4.3.0")
     suffix = f"(ref {reference})" if reference else f"({reason})"
@@ -118,11 +118,11 @@ def later(reason: Reason, reference: str = "") -> bytes:
 
 
 def relayed(delivered: Delivered, everyone: Sequence[bytes] = ()) -> bytes:
-    """What the mail server said of the whole letter, verbatim where it speaks with one voice.
+    """The mail server's answer to the letter: word for word if it is the same for all recipients.
 
-    Where LMTP recipients differ: anything temporary makes it temporary (the retry skips who has had it), else it is
-    refused by a reply that names who has it, who has not and why. `everyone` are the envelope's recipients: those
-    whom the letter was not sent to this time have had it before, and a refusal of the rest must not deny that.
+    By LMTP the answers may differ. If one is temporary, the reply is (the retry skips those who have had the letter).
+    Else the reply refuses, and names who has it, who has not and why. `everyone` are the envelope's recipients: those
+    to whom it was not sent this time have had it before, and are named among those who have it.
     """
     for fate, reply in zip(delivered.fates, delivered.replies, strict=True):
         if fate is Fate.REFUSED_TEMPORARY and reply is not None and not is_about_session(reply):
@@ -138,7 +138,7 @@ def relayed(delivered: Delivered, everyone: Sequence[bytes] = ()) -> bytes:
 
 
 def _named(delivered: Delivered, had: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Lines that name who has not got the letter and why, then who has; those told the same share a line."""
+    """Lines that name who has not got the letter and why, then who has it. The same answer shares a line."""
     told: dict[str, list[str]] = {}
     has_it = [printable(mailbox) for mailbox in had]
     for mailbox, fate, reply in zip(delivered.recipients, delivered.fates, delivered.replies, strict=True):
@@ -161,7 +161,7 @@ def _named(delivered: Delivered, had: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def _listed(prefix: str, mailboxes: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """A list on as many lines as the limit asks for, each with how many it names."""
+    """A list of mailboxes on as many lines as needed; each comes with the number of mailboxes that it names."""
     line, count = prefix, 0
     for mailbox in mailboxes:
         if count and len(line) + len(mailbox) + 2 > _TEXT_OCTETS_MAX:
@@ -174,20 +174,20 @@ def _listed(prefix: str, mailboxes: Sequence[str]) -> Iterator[tuple[str, int]]:
 
 
 def is_closing(reply: Reply) -> bool:
-    """Whether the one who said this closes the connection (RFC 5321 section 3.8)."""
+    """Whether the server closes the connection after this reply (RFC 5321 section 3.8)."""
     return reply.code == 421
 
 
 def is_about_syntax(reply: Reply) -> bool:
-    """Whether it says that a command was not understood, not that it was disliked (x0z, RFC 5321 section 4.2.1)."""
+    """Whether it says that a command was not understood (x0z, RFC 5321 section 4.2.1): that refuses nobody."""
     return reply.code // 10 % 10 == 0
 
 
 def is_about_session(reply: Reply) -> bool:
-    """Whether it is about the gate's own session with the mail server, and says nothing of a client or a letter.
+    """Whether it is about the gate's own session with the mail server, and not about a client or a letter.
 
-    Not understood or out of turn (RFC 5321 section 4.2.1; 5.5.1 of RFC 3463), TLS wanted first (RFC 3207 section 4), a
-    login wanted or not believed (RFC 4954 section 6): somebody's settings are wrong, and no mail may be lost by that.
+    A command was not understood or out of turn (RFC 5321 section 4.2.1; X.5.1 of RFC 3463); TLS comes first (RFC 3207
+    section 4); a login is needed or is wrong (RFC 4954 section 6). Then a setting is wrong, and no mail may be lost.
     """
     return reply.code in _ABOUT_SESSION or (
         reply.code // 100 == 5 and _ENHANCED_ABOUT_SESSION.match(reply.lines[0]) is not None
@@ -195,8 +195,8 @@ def is_about_session(reply: Reply) -> bool:
 
 
 def is_about_client(reply: Reply) -> bool:
-    """Whether an answer to XCLIENT is the mail server's word on this client, and not on the command: not now, or "no
-    service" (RFC 5321 section 3.1, RFC 7504), or "not authorised" in the sense of RFC 3463 (X.7.1).
+    """Whether a reply to XCLIENT refuses this client, and not the command: "not now", or "no service" (RFC 5321
+    section 3.1, RFC 7504), or "not authorised" (X.7.1 of RFC 3463).
     """
     if reply.code // 100 == 4:
         return not is_closing(reply)
@@ -204,45 +204,45 @@ def is_about_client(reply: Reply) -> bool:
 
 
 def is_own_trouble(reply: Reply) -> bool:
-    """Whether the one who said this says that its own system is what fails (X.3.Z, RFC 3463 section 3.4)."""
+    """Whether the server says that its own system fails (X.3.Z, RFC 3463 section 3.4)."""
     return reply.lines[0].startswith((b"4.3.", b"5.3."))
 
 
 def is_about_service(reply: Reply) -> bool:
-    """Whether a goodbye is the mail server's to everybody: its own trouble, or it says nothing else of why."""
+    """Whether a reply that closes the connection concerns all clients: own trouble, or no other cause given."""
     return is_own_trouble(reply) or not reply.lines[0].startswith((b"4.", b"5."))
 
 
 def is_success(reply: Reply) -> bool:
-    """Whether it is a 2xx."""
+    """Whether the reply is a success (2xx)."""
     return reply.code // 100 == 2
 
 
 def is_refusal(reply: Reply) -> bool:
-    """Whether it is a 4xx or 5xx."""
+    """Whether the reply is a refusal (4xx or 5xx)."""
     return reply.code // 100 in (4, 5)
 
 
 def is_temporary(reply: Reply) -> bool:
-    """Whether it is a 4xx."""
+    """Whether the reply is a temporary refusal (4xx)."""
     return reply.code // 100 == 4
 
 
 def is_denial(reply: Reply) -> bool:
-    """Whether it refuses by a rule of the house (5.7.Z, RFC 3463 section 3.8) and not for an address that is not there.
+    """Whether it refuses by a policy (5.7.Z, RFC 3463 section 3.8), and not because the address does not exist.
 
-    Without such a code (Exim) by the word that all of them have for it.
+    If there is no such code (Exim), the word that all mail servers use for it decides.
     """
     return reply.code // 100 == 5 and (reply.lines[0].startswith(b"5.7.") or "relay" in reply.text.lower())
 
 
 def is_data_wanted(reply: Reply) -> bool:
-    """Whether it is the go-ahead for the letter."""
+    """Whether the server waits for the letter now (354)."""
     return reply.code == 354
 
 
 def fate_of(reply: Reply) -> Fate:
-    """What a final answer means for the letter; anything that is no answer leaves it in doubt."""
+    """What a final reply means for the letter. A reply that is neither yes nor no leaves it in doubt."""
     if reply.code in _ABOUT_SESSION:
         return Fate.REFUSED_TEMPORARY
     fates = {2: Fate.ACCEPTED, 4: Fate.REFUSED_TEMPORARY, 5: Fate.REFUSED_PERMANENT}
@@ -250,23 +250,23 @@ def fate_of(reply: Reply) -> Fate:
 
 
 def is_error(encoded: bytes) -> bool:
-    """Whether an encoded reply counts as an error of the client's: 4xx and 5xx."""
+    """Whether an encoded reply counts as an error of the client: 4xx and 5xx."""
     return encoded[:1] in (b"4", b"5")
 
 
 def is_goodbye(encoded: bytes) -> bool:
-    """Whether an encoded reply ends the session."""
+    """Whether the session ends with this encoded reply."""
     return encoded[:3] == b"421"
 
 
 def printable(text: bytes, octets_max: int = _ADDRESS_OCTETS_MAX) -> str:
-    """Bytes of a stranger's as they may stand in a reply: printable ASCII, limited; anything else is `?`."""
+    """A stranger's bytes as they may stand in a reply: printable ASCII, cut to a limit; `?` for anything else."""
     shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in text[:octets_max])
     return shown + "..." if len(text) > octets_max else shown
 
 
 def _reply(code: int, enhanced: str, text: str) -> bytes:
-    """Encode, breaking at words into as many lines as the limit asks for; each repeats the enhanced code (RFC 2034)."""
+    """Encode a reply. Long text is broken between words; each line repeats the enhanced code (RFC 2034)."""
     prefix = f"{enhanced} ".encode() if enhanced else b""
     rest = text.encode("ascii", "replace")
     lines = []

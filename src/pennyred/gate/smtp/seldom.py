@@ -7,7 +7,7 @@ PAUSE_SECONDS = 60.0
 
 
 class Seldom:
-    """One event; what was passed over is in the next line's count."""
+    """One log event. Occurrences that were not logged are in the next line's count."""
 
     __slots__ = ("_count", "_event", "_log", "_quiet_until")
 
@@ -18,7 +18,7 @@ class Seldom:
         self._quiet_until = 0.0
 
     def note(self, **facts: Any) -> None:
-        """It has happened: a line with these facts and how often it has since the last line, unless that was lately."""
+        """Count an occurrence. Log it with these facts, and the count since the last line, if that is a minute old."""
         self._count += 1
         now = time.monotonic()
         if now >= self._quiet_until:

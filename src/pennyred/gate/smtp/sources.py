@@ -1,8 +1,8 @@
-"""Whose a connection is, where connections, memory and disk are shared out.
+"""The network that a connection is counted for, where connections, memory and disk are shared out.
 
-A network is one IPv4 address, or a /64 of IPv6. One IPv4 address is what one customer has: a wider net would let a
-neighbour at the same hoster lock another out. Of IPv6 every customer has a /64 at least, whose addresses cost nothing,
-and many have a /48, whose 65,536 networks cost nothing either: so that is counted as well, as the wider network.
+A network is one IPv4 address, or an IPv6 /64. A customer has one IPv4 address; in a wider network, a neighbour at the
+same hoster could lock him out. With IPv6 each customer has at least a /64, whose addresses cost nothing. Many have a
+/48, whose 65,536 networks cost nothing either. So the /48 is counted too, as the wider network.
 """
 
 import socket
@@ -15,7 +15,7 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """On whose behalf a connection is used; `NOBODY` has no share of its own, as it is many, or one of the house."""
+    """The network on whose behalf a connection is used. `NOBODY`: a front's, as it speaks for many, or exempt."""
 
     network: bytes = b""
     wider: bytes = b""
@@ -25,22 +25,22 @@ NOBODY = Source()
 
 
 def source_of(address: str) -> Source:
-    """Of a client's IP address in text."""
+    """The source of a client; `address` is its IP address in text."""
     return Source(network_of(address), wider_network_of(address))
 
 
 def network_of(address: str) -> bytes:
-    """What counts as one client, see above; of an IP address in text without zone."""
+    """The network that counts as one client, as a name; `address` is an IP address in text, without a zone."""
     return socket.inet_pton(socket.AF_INET6, address)[:8] if ":" in address else address.encode()
 
 
 def wider_network_of(address: str) -> bytes:
-    """What an IPv6 address's network is a part of: the /48 that one customer may have whole. Of IPv4: nothing."""
+    """The /48 around an IPv6 address, as a name: one customer may have all of it. Empty for IPv4."""
     return b"/48" + socket.inet_pton(socket.AF_INET6, address)[:6] if ":" in address else b""
 
 
 def is_within(address: str, networks: Networks) -> bool:
-    """Whether an address in text, or none, is in one of the networks."""
+    """Whether an IP address in text is in one of the networks; an empty one is in none."""
     if not networks:
         return False
     try:

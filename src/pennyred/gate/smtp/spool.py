@@ -1,7 +1,7 @@
-"""Takes a letter as it comes: header section apart, body hashed, in memory up to a limit and then in a file.
+"""Takes a letter as it comes: keeps its header section, hashes its body, and moves to a file beyond a limit.
 
-Whatever a letter looks like (no header, no body, no empty line) its bytes come out as they went in. A letter that
-cannot be kept is taken to its end all the same, without being stored, and `Spool.problem` says why.
+A letter's bytes come out as they went in, even if it has no header, no body or no empty line. A letter that cannot be
+kept is read to its end without being stored, and `Spool.problem` says why.
 """
 
 import contextlib
@@ -21,53 +21,53 @@ from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, HeaderS
 
 _READ_BYTES = 256 * 1024
 _BUFFER_BYTES = 16 * 1024
-"""Of a file, in memory too: pieces off the wire are larger, and go past it."""
+"""The buffer of a file. Pieces off the wire are larger, and are written without it."""
 _TAIL_OCTETS = 3
-"""Of a header section that is in the file, what may be the beginning of the empty line."""
+"""How many octets of a header section stay in memory: they may begin the empty line."""
 _NOBODYS = unbounded()
 _NO_DISK = unlimited()
 
 
 class Problem(Enum):
-    """Why a letter was not kept."""
+    """Why a letter was not kept, though it was read to its end."""
 
     TOO_BIG = auto()
     HEADER_TOO_BIG = auto()
     NO_MEMORY = auto()
-    """Its header section takes more memory than there is just now."""
+    """Its header section needs more memory than is free now."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolLimits:
-    """What a letter may cost while it waits."""
+    """The limits of a letter's size, memory and disk."""
 
     letter_bytes_max: int
     memory_bytes_max: int = 1024 * 1024
-    """Of the body; beyond, it goes to a file, and sooner where memory is short."""
+    """The most of a body that is kept in memory. A longer one goes to a file; it goes sooner if memory is short."""
     header_bytes_max: int = HEADER_BYTES_MAX
     directory: Path | None = None
-    """For the files; None: the system's folder for temporary ones."""
+    """The folder for the files; None: the system's folder for temporary files."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedLetter:
-    """A letter, readable as often as needed until it is closed (implements `letterbox.Letter`)."""
+    """A letter that can be read any number of times until it is closed (implements `letterbox.Letter`)."""
 
     header: HeaderSection
     body_hash: bytes
     size: int
     milliseconds: int
     separator: bytes
-    """The empty line between header and body, empty where the letter has none."""
+    """The empty line between header and body (CRLF); empty if the letter has none."""
     chunks: tuple[bytes, ...] = field(repr=False)
     file: IO[bytes] | None = field(default=None, repr=False)
     file_offset: int = 0
-    """Where the body begins in the file."""
+    """The octet of the file at which the body begins."""
     share: Share | None = field(default=None, repr=False)
     disk: DiskShare | None = field(default=None, repr=False)
 
     def body(self) -> Iterator[bytes]:
-        """The bytes below the header section, its empty line first."""
+        """The bytes below the header section, in pieces; the empty line comes first."""
         if self.separator:
             yield self.separator
         if self.file is None:
@@ -78,7 +78,7 @@ class ReceivedLetter:
             yield chunk
 
     def close(self) -> None:
-        """Forget the letter."""
+        """Delete the letter and give back its memory and disk space."""
         if self.file is not None:
             self.file.close()
         if self.share is not None:
@@ -88,9 +88,9 @@ class ReceivedLetter:
 
 
 class Spool:
-    """One letter in the making: `write` pieces, then `finish`; or `discard`.
+    """Takes one letter: `write` each piece, then `finish`, or else `discard`.
 
-    Of `share` it holds what is in memory, of `disk` what is in its file.
+    `share` counts what it has in memory, `disk` what it has in its file.
     """
 
     __slots__ = (
@@ -102,19 +102,19 @@ class Spool:
         self._limits = limits
         self._share = unbounded() if share is None else share
         self._disk = unlimited() if disk is None else disk
-        self._header = bytearray()  # what is not in the file
-        self._written = 0  # octets of the header section that are in the file
-        self._lines = 0  # of those
+        self._header = bytearray()  # the part of the header section that is in memory
+        self._written = 0  # octets of the header section that are in the file already
+        self._lines = 0  # line ends in that part
         self._in_body = False
         self._separator = b""
         self._hasher = BodyHasher()
-        self._body = bytearray()  # not a list of pieces: a client may send them octet by octet
+        self._body = bytearray()  # no list of pieces: a client may send single octets
         self._file: IO[bytes] | None = None
         self.problem: Problem | None = None
         self.size = 0
 
     def write(self, piece: bytes) -> None:
-        """Take the next bytes (CRLF newlines only). Raises OSError where the file cannot be written."""
+        """Take the next bytes (newlines are CRLF only). Raises OSError if the file cannot be written."""
         self.size += len(piece)
         if self.size > self._limits.letter_bytes_max:
             self._refuse(Problem.TOO_BIG)
@@ -126,7 +126,7 @@ class Spool:
             self._write_header(piece)
 
     def finish(self, milliseconds: int) -> ReceivedLetter | Problem:
-        """The letter, or why it cannot be taken. Raises OSError where the file cannot be written or read."""
+        """The letter, or why it cannot be taken. Raises OSError if the file cannot be written or read."""
         if self.problem is not None:
             return self.problem
         octets = self._written + len(self._header)
@@ -139,7 +139,7 @@ class Spool:
                 return Problem.NO_MEMORY
         section = bytes(self._header)
         if self._file is not None:
-            self._file.flush()  # now, and not when half of the letter has gone to the mail server
+            self._file.flush()  # so that an error comes now, not when half of the letter is sent
             if self._written:
                 self._file.seek(0)
                 section = self._file.read(self._written) + section
@@ -153,7 +153,7 @@ class Spool:
             header, self._hasher.digest(), self.size, milliseconds, self._separator, chunks, self._file, self._written,
             self._share, self._disk,
         )  # fmt: skip
-        self._file, self._share, self._disk = None, _NOBODYS, _NO_DISK  # they are the letter's now
+        self._file, self._share, self._disk = None, _NOBODYS, _NO_DISK  # the letter owns them now
         return letter
 
     def discard(self) -> None:
@@ -163,7 +163,7 @@ class Spool:
         self._share.release()
         self._disk.release()
         if self._file is not None:
-            with contextlib.suppress(OSError):  # closing writes what is left in its buffer, and the disk may be full
+            with contextlib.suppress(OSError):  # closing writes its buffer, and the disk may be full
                 self._file.close()
             self._file = None
 
@@ -193,12 +193,12 @@ class Spool:
             if body:
                 self._write_body(body)
         elif len(header) > BY_RIGHT_OCTETS:
-            # Whoever lets a long one drip takes room on the disk and not in memory.
+            # A client that sends a long header section slowly takes disk space, not memory.
             self._spill(len(header) - _TAIL_OCTETS)
-        self._share.hold(len(header) + len(self._body))  # which is by right, or was there for the body
+        self._share.hold(len(header) + len(self._body))  # never refused: it is by right, or the body held it before
 
     def _spill(self, octets: int) -> None:
-        """Write the first octets of the header section that are in memory to the file."""
+        """Write so many octets of the header section, the oldest in memory, to the file."""
         first = bytes(self._header[:octets])
         self._keep(first)
         self._written += octets
@@ -222,7 +222,7 @@ class Spool:
             self._body.clear()
 
     def _keep(self, octets: bytes | bytearray) -> None:
-        """Write to the file; raises OSError."""
+        """Write these octets to the file, which is made if needed; raises OSError."""
         if not self._disk.hold(self._disk.held + len(octets)):
             raise OSError(errno.ENOSPC, "letters of that network have a quarter of the disk already")
         if self._file is None:
