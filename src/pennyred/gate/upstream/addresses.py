@@ -1,8 +1,8 @@
-"""The addresses that a mail server's name has: all of them count (RFC 5321 section 5.1), and each has a health.
+"""The addresses of a mail server's name. All of them are used (RFC 5321 section 5.1), and each has a health.
 
-They are tried as RFC 8305 has it: as the system orders them, the families in turn; those that did not answer last time
-come last. The name is looked up again every now and then, on the side: what was known serves as long as nothing else
-is.
+They are tried in the order of RFC 8305: as the system orders them, IPv4 and IPv6 in turn. Those that did not answer
+last time come last. The name is looked up again from time to time, in the background. Until a new answer is there, the
+old one is used.
 """
 
 import asyncio
@@ -17,40 +17,40 @@ from pennyred.gate.upstream.endpoint import Endpoint
 from pennyred.gate.upstream.health import Health
 
 ADDRESSES_MAX = 16
-"""Of one name."""
+"""The most addresses of one name that are used."""
 LOOKUP_SECONDS = 10.0
 _DOUBT_SECONDS = 1.0
 REFRESH_SECONDS = 30.0
-"""How long an answer serves. The system's resolver (which knows /etc/hosts) tells no TTL, and keeps its own answers."""
+"""How long an answer is used. The system's resolver (which reads /etc/hosts) tells no TTL, and has its own cache."""
 
 
 @dataclass(eq=False, slots=True)
 class Address:
-    """Where a mail server may answer; a unix socket is one, too."""
+    """One address of a mail server, and how it is doing; a unix socket is an address too."""
 
     host: str
     port: int
     health: Health = field(default_factory=Health)
     slow: int = 0
-    """Attempts under way there that another address has overtaken."""
+    """How many attempts at this address are still under way though another address was faster."""
     is_probed: bool = False
     is_gone: bool = False
-    """Whether the name has it no more."""
+    """Whether the name no longer has this address."""
     doubted_until: float = 0.0
-    """By the caller's clock: until then others are liked better, as it let the gate in and then took no mail."""
+    """Until then (caller's clock, seconds) others are tried first: it let the gate in, and then took no mail."""
 
     def __str__(self) -> str:
         return place_name(self.host, self.port)
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name, as the system has them; raises OSError."""
+    """The addresses of a name, in the order of the system's resolver; raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
     return list(dict.fromkeys(str(place[0]) for *_, place in found))
 
 
 class AddressBook:
-    """Of one mail server; belongs to one event loop."""
+    """The addresses of one mail server's name; belongs to one event loop."""
 
     def __init__(self, endpoint: Endpoint, clock: Callable[[], float]) -> None:
         self._endpoint = endpoint
@@ -64,11 +64,11 @@ class AddressBook:
 
     @property
     def known(self) -> Sequence[Address]:
-        """Those that are known by now."""
+        """The addresses that are known now; empty before the first look-up."""
         return self._known
 
     async def in_order(self) -> list[Address]:
-        """All of them, in the order in which to try them; raises OSError where the name has none."""
+        """All addresses, in the order in which to try them; raises OSError if the name has none."""
         if not self._is_fixed and (not self._known or self._clock() >= self._asked_at + REFRESH_SECONDS):
             asking = self.refresh()
             if not self._known:
@@ -81,16 +81,16 @@ class AddressBook:
         return [*interleaved(liked), *others]
 
     def liked(self) -> list[Address]:
-        """Those that have given no reason to try them after the others."""
+        """The addresses that are up and not in doubt: they are tried first."""
         now = self._clock()
         return [one for one in self._known if one.health.is_up and not one.slow and one.doubted_until <= now]
 
     def doubt(self) -> None:
-        """None of them answers: they may be out of date, so the name is looked up again, once a second."""
+        """Note that no address answers: they may be out of date. Look the name up again, at most once a second."""
         self._asked_at = min(self._asked_at, self._clock() - REFRESH_SECONDS + _DOUBT_SECONDS)
 
     def refresh(self) -> "asyncio.Task[None]":
-        """Look the name up again, on the side."""
+        """Start to look the name up again, in the background; returns the task."""
         if self._asking is None:
             self._asked_at = self._clock()
             self._asking = asyncio.get_running_loop().create_task(self._ask())
@@ -98,7 +98,7 @@ class AddressBook:
         return self._asking
 
     async def close(self) -> None:
-        """End what runs on the side."""
+        """End the look-up that runs in the background."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
@@ -115,11 +115,11 @@ class AddressBook:
     def _asked(self, asking: "asyncio.Task[None]") -> None:
         self._asking = None
         if not asking.cancelled():
-            asking.exception()  # whoever waits has it; and what was known still serves
+            asking.exception()  # whoever awaits the task gets it; the known addresses stay
 
 
 def interleaved(addresses: Iterable[Address]) -> list[Address]:
-    """The families in turn, that of the first address first (RFC 8305 section 4)."""
+    """The addresses with IPv4 and IPv6 in turn, beginning with the family of the first (RFC 8305 section 4)."""
     by_family: dict[bool, list[Address]] = {}
     for one in addresses:
         by_family.setdefault(":" in one.host, []).append(one)

@@ -1,4 +1,4 @@
-"""What several mail servers offer together, and which of them a letter's envelope asks for what."""
+"""What several mail servers offer together, and what an envelope needs of a mail server."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ _PARAMETERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an envelope asks for by its parameters (RFC 1870, 3461, 6152, 6531, 6710, 8689)."""
+    """What the parameters of MAIL and RCPT need (RFC 1870, 3461, 6152, 6531, 6710, 8689)."""
 
     keywords: frozenset[str] = frozenset()
     size: int = 0
 
     def are_met_by(self, offered: Capabilities) -> bool:
-        """Whether such an envelope may be said there."""
+        """Whether a mail server that offers this can take such an envelope."""
         return self.keywords <= offered.keywords and (not offered.size_max or self.size <= offered.size_max)
 
 
@@ -29,7 +29,7 @@ NO_NEEDS = Needs()
 
 
 def needs_of(lines: Iterable[bytes]) -> Needs:
-    """What these MAIL and RCPT lines ask for. A quoted mailbox that looks like a parameter only makes it choosier."""
+    """What these MAIL and RCPT lines need. A quoted mailbox that looks like a parameter only adds a need."""
     keywords = set()
     size = 0
     for line in lines:
@@ -42,7 +42,7 @@ def needs_of(lines: Iterable[bytes]) -> Needs:
 
 
 def meeting(offers: Sequence[Capabilities]) -> Capabilities:
-    """What each of them offers: which one will have the letter is not known before MAIL."""
+    """What all of them offer. Before MAIL it is not known which one gets the letter."""
     first, *others = offers
     keywords, xclient, xforward = first.keywords, first.xclient, first.xforward
     for one in others:

@@ -1,11 +1,11 @@
 """The mail servers behind the gate, one or several: the first that is healthy in the order of the settings is used.
 
-Not one after another, unless that is asked for: a first one that does all the work while the second waits is what MX
-preference means, and what a second one that is smaller, or further away, needs. Another one is tried only as long as
-MAIL has not been accepted; no letter's content ever goes to two within one attempt (`delivery`).
+The load is not spread, unless a setting asks for it: the first does all the work while the second waits. MX preference
+means that too, and a second server that is smaller or further away needs it. Another server is tried only until MAIL is
+accepted. The content of a letter never goes to two servers within one attempt (`delivery`).
 
-A mail server is down when it cannot be reached (no connection, no greeting, no EHLO). That only makes it less liked: it
-is asked again on the side once its wait is over, and where all are down, the one whose wait ends first is tried.
+A mail server is down if it cannot be reached (no connection, no greeting, no EHLO). Then it is tried after the others.
+When its wait is over, it is asked again in the background. If all are down, the one whose wait ends first is tried.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from pennyred.gate.upstream.slots import PoolExhausted
 from pennyred.postage.errors import Unavailable
 
 _FIRST_ANSWERS_SECONDS = 2.0
-"""At the start, for what all of them offer; after that, whoever has answered is enough."""
+"""How long to wait at the start until all have said what they offer; then those that have answered are enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """For whom a connection is, and on whose account."""
+    """What `acquire` was asked for: the client, the source it is counted for, and so on."""
 
     client: ClientIdentity
     source: Source
@@ -40,7 +40,7 @@ class _Wanted:
 
 
 class Upstreams:
-    """Lends connections that have said EHLO and know their client. Belongs to one event loop."""
+    """Lends connections on which EHLO is said and the client is told. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -67,27 +67,27 @@ class Upstreams:
 
     @property
     def is_lmtp(self) -> bool:
-        """Whether they answer for each recipient; they are all alike in that."""
+        """Whether the mail servers speak LMTP, and so answer for each recipient; either all do, or none."""
         return self._members[0].pool.options.endpoint.is_lmtp
 
     @property
     def is_choice(self) -> bool:
-        """Whether there is more than one."""
+        """Whether there is more than one mail server."""
         return len(self._members) > 1
 
     @property
     def open_count(self) -> int:
-        """Connections open or being opened, idle ones included."""
+        """How many connections are open or being opened, with the idle ones."""
         return sum(member.pool.open_count for member in self._members)
 
     @property
     def idle_count(self) -> int:
-        """Connections ready to be used."""
+        """How many connections are idle, ready to be used."""
         return sum(member.pool.idle_count for member in self._members)
 
     @property
     def capabilities(self) -> Capabilities | None:
-        """What each of those that are up offers, as far as it is known; None where nothing is."""
+        """What all servers that are up offer, as far as it is known; None if nothing is known."""
         if not self.is_choice:
             return self._members[0].pool.capabilities
         of_all = [(one.health, one.pool.capabilities) for one in self._members]
@@ -102,8 +102,8 @@ class Upstreams:
     ) -> Connection:
         """A connection on which MAIL may be said for `client`; `is_fresh` asks for a new one.
 
-        It goes on the account of `source`. Raises `Unavailable` where none can be had, or `connection.Refused` where a
-        mail server refuses the client.
+        It is counted for `source`. Raises `Unavailable` if there is none, or `connection.Refused` if a mail server
+        refuses the client.
         """
         wanted = _Wanted(client, source, is_fresh=is_fresh)
         if not self._down and not self.is_choice:
@@ -114,7 +114,7 @@ class Upstreams:
             self._probe_due()
         for member in self._in_order():
             try:
-                # Each has a part of the client's patience: else one that is silent would leave the next ones none.
+                # Each server gets a part of the client's time: a silent one must leave time for the others.
                 async with asyncio.timeout(deadlines.CLIENTS_SECONDS / len(self._members)):
                     connection = await self._acquire_from(member, wanted, is_modest=True)
             except PoolExhausted as error:
@@ -133,7 +133,7 @@ class Upstreams:
             member.pool.release(connection)
             trouble = unavailable(f"{member.name} does not offer what the envelope asks for")
         if busy is not None:
-            # None of them has one to spare: somebody has to make room at the one that is liked best.
+            # No server has a free connection: somebody has to make room at the one that is tried first.
             connection = await self._acquire_from(busy, wanted)
             if self._may_have(connection, needs):
                 return connection
@@ -142,15 +142,15 @@ class Upstreams:
         raise trouble
 
     def pass_over(self, connection: Connection, trouble: Unavailable) -> bool:
-        """What was asked came to nothing, by no fault of its client's: whether there is another address to try."""
+        """Note trouble that is not the client's fault; returns whether there is another address to try."""
         return self._pool_of(connection).pass_over(connection, trouble)
 
     def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
-        """Whoever uses it waits for its client; `recall` tells that somebody else has its place, perhaps at once."""
+        """The user waits for its client. `recall` is called, perhaps at once, if somebody else gets its place."""
         self._pool_of(connection).rest(connection, recall)
 
     def resume(self, connection: Connection) -> None:
-        """Its user goes on."""
+        """The user of a resting connection goes on."""
         self._pool_of(connection).resume(connection)
 
     def release(self, connection: Connection) -> None:
@@ -166,7 +166,7 @@ class Upstreams:
         self._pool_of(connection).discard(connection)
 
     async def learn(self) -> Capabilities | None:
-        """What they offer; asks them where nothing is known. None where nobody answers, or is worth asking just now."""
+        """What the servers offer; asks them if nothing is known. None if none answers, or none is due to be asked."""
         if self.capabilities is None:
             if self._learning is None:
                 self._learning = self._spawn(self._ask())
@@ -174,19 +174,19 @@ class Upstreams:
         return self.capabilities
 
     def relearn(self) -> None:
-        """Ask them on the side what they offer now; what was known counts until they have answered."""
+        """Ask the servers again, in the background, what they offer; until they answer, the old answer counts."""
         for member in self._members:
             self._spawn(self._renew(member))
 
     def status(self) -> list[UpstreamStatus]:
-        """How it stands with each of them, as far as this worker knows."""
+        """The status of each mail server, as far as this worker knows."""
         return [
             UpstreamStatus(one.name, one.health.is_up, one.pool.open_count, one.pool.idle_count)
             for one in self._members
         ]
 
     def look(self) -> None:
-        """See on the side whether they can be reached, those of which no open connection says so already."""
+        """Check in the background whether servers can be reached; one with an open connection need not be checked."""
         now = self._clock()
         for member in self._members:
             is_unknown = member.health.is_up and not member.pool.open_count
@@ -196,7 +196,7 @@ class Upstreams:
                 member.pool.look()
 
     async def close(self) -> None:
-        """Close what is idle and end what runs in the background; what is lent is closed when it comes back."""
+        """Close idle connections and end background work; lent connections are closed when they come back."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -205,7 +205,7 @@ class Upstreams:
             await member.pool.close()
 
     def _in_order(self) -> Iterator[Member]:
-        """Whom to try: those that are up, then of the others the one that is soonest worth it."""
+        """The servers to try, in order: those that are up, then the one of the others whose wait ends first."""
         tried = []
         for member in self._liked():
             if member.health.is_up:
@@ -216,7 +216,7 @@ class Upstreams:
             yield min(left, key=lambda member: member.health.retry_at)
 
     def _liked(self) -> list[Member]:
-        """All of them, as the settings say; to spread, each is the first in turn."""
+        """All servers in the order of the settings; if the load is spread, each one is first in turn."""
         if not self._is_spread:
             return self._members
         self._turn = (self._turn + 1) % len(self._members)
@@ -235,9 +235,9 @@ class Upstreams:
         return connection
 
     def _may_have(self, connection: Connection, needs: Needs) -> bool:
-        """Whether an envelope may go there: else another that could take it would be what the client hears of.
+        """Whether an envelope may go to this server: not if another could take it and this one cannot.
 
-        What nobody offers is passed on all the same: then the refusal is the truth.
+        What no server offers is passed on all the same: then the refusal that the client gets is true.
         """
         if needs is NO_NEEDS or needs.are_met_by(connection.capabilities):
             return True
@@ -257,21 +257,21 @@ class Upstreams:
         return next((one.pool for one in self._members if one.pool.options is connection.options), first.pool)
 
     def _probe_due(self) -> None:
-        """See on the side whether those whose wait is over are back: no client has to wait for one that is not."""
+        """Check in the background the servers whose wait is over, so that no client waits for one that is down."""
         now = self._clock()
         for member in self._members:
             if member.health.is_due(now):
                 self._probe(member)
 
     def _probe(self, member: Member) -> asyncio.Task[None]:
-        """Whoever sees to it already, or now begins to."""
+        """The task that checks this server: the one that runs, or a new one."""
         if member.probe is None:
             member.probe = self._spawn(self._reach(member))
         return member.probe
 
     async def _renew(self, member: Member) -> None:
         if member.probe is not None:
-            await asyncio.wait([member.probe])  # it may have been told what counts no more
+            await asyncio.wait([member.probe])  # a check that runs already may get an answer that is out of date
         member.pool.renew()
         await asyncio.wait([self._probe(member)])
 
@@ -281,7 +281,7 @@ class Upstreams:
         except Unreachable as error:
             self._failed(member, error)
         except Unavailable:
-            pass  # all its connections are in use, or the gate is shutting down: nothing is known
+            pass  # all connections are in use, or the gate shuts down: that tells nothing
         else:
             self._succeeded(member)
         finally:

@@ -1,4 +1,4 @@
-"""One connection to the mail server behind the gate, spoken to as a client. Nothing is ever said twice here."""
+"""One connection to the mail server, with the gate as the client. No command is ever repeated here."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from pennyred.postage.reasons import Reason
 
 
 class Refused(Exception):  # noqa: N818 - the mail server's word, not a mistake
-    """The mail server refuses this client as such; its reply goes to the client verbatim."""
+    """The mail server refuses this client itself. Its reply goes to the client word for word."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.text)
@@ -25,7 +25,7 @@ class Refused(Exception):  # noqa: N818 - the mail server's word, not a mistake
 
 
 class NotTold(Unavailable):
-    """The mail server does not understand who this client is: other clients' mail may pass all the same."""
+    """The mail server does not understand who this client is; the mail of other clients may still pass."""
 
     def __init__(self, client: ClientIdentity, detail: str, where: str) -> None:
         family = "IPv6" if ":" in client.address else "IPv4"
@@ -33,45 +33,45 @@ class NotTold(Unavailable):
 
 
 class Connection(Dialogue):
-    """Made by `connect`; used by one transaction at a time."""
+    """A connection that `connect` has made; one transaction at a time uses it."""
 
     def __init__(self, options: UpstreamOptions, address: Address) -> None:
         super().__init__(options, str(address))
         self.address = address
         self.offered: Capabilities | None = None
-        """What it offered when it was opened; None where nobody was offered anything, as it was greeted by HELO."""
+        """What the server offered when the connection was opened; None after HELO, to which nothing is offered."""
         self.capabilities = Capabilities(frozenset())
-        """What it offers now: to the client it has been told of."""
+        """What the server offers now, to the client that it was told of."""
         self.is_greeted = False
-        """Whether it has let somebody in."""
+        """Whether the mail server has greeted (220)."""
         self.refusal: Reply | None = None
-        """What it has said instead."""
+        """The reply with which the server has refused instead; None if it has not."""
         self.opened_at = 0.0
         self.idle_since = 0.0
         self.slot: Slot | None = None
-        """The right by which somebody uses it."""
+        """The right to use this connection; None while nobody uses it."""
         self.is_reused = False
-        """Whether it has come from the pool: the mail server may have left it meanwhile."""
-        self._told: tuple[bytes, ...] = ()  # the last XCLIENT lines, and the greeting behind them
+        """Whether it was idle in the pool before: the mail server may have closed it meanwhile."""
+        self._told: tuple[bytes, ...] = ()  # the last XCLIENT lines, and the EHLO line after them
 
     @property
     def is_for_good(self) -> bool:
-        """Whether it has been told of somebody, and may be told of nobody else: Postfix hears XCLIENT from those only
-        whom it believes, and now takes this for a stranger's.
+        """Whether it was told of a client and cannot be told of another. Postfix takes XCLIENT from trusted hosts only,
+        and after XCLIENT this connection is a stranger's.
         """
         return bool(self._told) and "ADDR" not in self.capabilities.xclient
 
     def is_told_of(self, client: ClientIdentity) -> bool:
-        """Whether it has been told of this client, in all that this mail server can be told."""
+        """Whether it was told of this client, in all attributes that this mail server takes."""
         return bool(self._told) and self._lines_about(client) == self._told
 
-    # What callers do
+    # For callers
 
     async def open(self, client: ClientIdentity | None) -> None:
-        """Hear the greeting and say EHLO; `client` is for the PROXY header, where that is the way.
+        """Wait for the greeting and say EHLO. `client` is for the PROXY header, if clients are told by PROXY.
 
-        Such a connection is that client's alone, so EHLO goes out in its name: in the gate's own it would look like a
-        stranger who pretends to be this host. Raises `Unavailable`, or `Refused` where the name is disliked.
+        A connection by PROXY is for one client, so EHLO gives that client's name. With the gate's name it would look
+        like a stranger who pretends to be this host. Raises `Unavailable`, or `Refused` if the name is refused.
         """
         if self.options.identity is IdentityMode.PROXY:
             self._write(proxy_header(client))
@@ -89,7 +89,7 @@ class Connection(Dialogue):
         [hello] = self._send(self._hello_line(client if is_the_clients else None))
         reply = await self._reply(hello, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply):
-            # One that knows nothing of PROXY took the header for commands, and answers those: unknown, out of turn.
+            # A server without PROXY has read the header as commands, and says "unknown" or "out of turn".
             if is_the_clients and not replies.is_closing(reply) and not replies.is_about_session(reply):
                 raise Refused(reply)
             raise self.trouble(f"EHLO: {reply.text}")
@@ -99,7 +99,7 @@ class Connection(Dialogue):
         self.opened_at = self._loop.time()
 
     async def _start_tls(self) -> None:
-        """RFC 3207; EHLO is said anew afterwards. Nothing that came in plain text is believed."""
+        """Change to TLS (RFC 3207), then say EHLO again. Nothing that came in plain text counts."""
         [hello] = self._send(self._hello_line(None))
         reply = await self._reply(hello, self.options.greeting_timeout_seconds)
         if not replies.is_success(reply) or "STARTTLS" not in parse_capabilities(reply).keywords:
@@ -111,16 +111,16 @@ class Connection(Dialogue):
         await self._change_to_tls()
 
     async def tell(self, client: ClientIdentity) -> None:
-        """Say who the client is, unless it was the last one too. Raises `Refused` where the server will not have it.
+        """Tell who the client is, unless it is told already. Raises `Refused` if the server refuses the client.
 
-        After XCLIENT the session is as new, so EHLO follows (XCLIENT_README), in the client's own name, once XCLIENT is
-        answered: Postfix takes EHLO behind it in one go for unauthorised pipelining (smtpd_forbid_unauth_pipelining,
-        reject_unauth_pipelining) and refuses the client for it.
+        After XCLIENT the session is new, so EHLO follows, with the client's own name (XCLIENT_README). It is sent after
+        the reply to XCLIENT. Sent together, Postfix would refuse the client for unauthorised pipelining
+        (smtpd_forbid_unauth_pipelining, reject_unauth_pipelining).
         """
         if self.options.identity is not IdentityMode.XCLIENT:
             return
         if self.offered is None or "ADDR" not in self.offered.xclient:
-            # Fail closed: without it the mail server would take everybody for a neighbour.
+            # Fail closed: without XCLIENT the mail server would trust every client as it trusts the gate.
             raise self.trouble("XCLIENT is not offered to the gate, but upstream_identity is xclient")
         *told, hello = lines = self._lines_about(client)
         if lines == self._told:
@@ -141,9 +141,9 @@ class Connection(Dialogue):
         self._told = lines
 
     async def begin(self, client: ClientIdentity, lines: Sequence[bytes]) -> list[Reply]:
-        """Say MAIL and RCPTs, behind XFORWARD where the client is told of so: it holds for one transaction.
+        """Say MAIL and RCPTs. If clients are told by XFORWARD, that goes first: it holds for one transaction.
 
-        Raises `Unavailable` where an answer is about the gate's own session.
+        Raises `Unavailable` if a reply is about the gate's own session.
         """
         told: list[bytes] = []
         if self.options.identity is IdentityMode.XFORWARD:
@@ -156,15 +156,15 @@ class Connection(Dialogue):
             if not replies.is_success(answer):
                 raise self._not_told(client, "XFORWARD", answer)
         del answers[: len(told)]
-        # RCPTs behind a MAIL that was refused are out of turn, and told so.
+        # RCPT after a refused MAIL is out of turn, and is answered so.
         require_word_on_letter("MAIL and RCPT", answers if replies.is_success(answers[0]) else answers[:1])
         return answers
 
     async def exchange(self, lines: Sequence[bytes], *, is_first_needed: bool = True) -> list[Reply]:
-        """Send commands, all at once where the server allows it, and wait for their replies.
+        """Send commands and wait for their replies; all at once if the server offers PIPELINING.
 
-        Without PIPELINING it stops when the first one is refused, if the others need it (MAIL before its RCPTs): they
-        are then answered as that one was.
+        Without PIPELINING, if the first is refused and the others need it (MAIL before its RCPTs), the others are not
+        sent, and get the same reply.
         """
         if len(lines) == 1 or "PIPELINING" in self.capabilities.keywords:
             asked = zip(self._send(*lines), lines, strict=True)
@@ -178,21 +178,21 @@ class Connection(Dialogue):
         return answers
 
     def end_letter(self, last: bytes, count: int) -> list[asyncio.Future[Reply]]:
-        """Send the last piece, which ends with the final dot; the replies (LMTP: one a recipient) come later."""
+        """Send the last piece, with the final dot. Returns `count` futures of replies (LMTP: one a recipient)."""
         self._check()
         futures = [self._expect() for _ in range(count)]
         self._write(last)
         return futures
 
     async def final_reply(self, future: asyncio.Future[Reply], deadline: float) -> Reply:
-        """Wait for an answer to the final dot, until `deadline` of the loop's clock."""
+        """Wait for a reply to the final dot until `deadline`, in seconds of the loop's clock."""
         reply = await self._reply(future, max(0.0, deadline - self._loop.time()))
         if replies.is_success(reply):
             self.refusals = 0
         return reply
 
     async def reset(self) -> bool:
-        """RSET; whether the connection may be used again."""
+        """Say RSET; returns whether the connection may be used again."""
         try:
             [reply] = await self.exchange([b"RSET"])
         except Unavailable:
@@ -200,15 +200,15 @@ class Connection(Dialogue):
         return replies.is_success(reply)
 
     def quit(self) -> None:
-        """Take leave without waiting for the answer, and close."""
+        """Say QUIT and close without waiting for the reply."""
         if self._failure is None:
             self._write(b"QUIT\r\n")
         self.close("closed by the gate")
 
-    # Inside
+    # Internal steps
 
     def _seconds_for(self, line: bytes) -> float:
-        """How long the answer to a command may take."""
+        """How many seconds the reply to a command may take."""
         match line[:4].upper():
             case b"RCPT":
                 return self.options.recipient_timeout_seconds
@@ -221,24 +221,24 @@ class Connection(Dialogue):
         return *xclient_commands(client, self.offered.xclient), self._hello_line(client)
 
     def _is_plain(self, client: ClientIdentity | None) -> bool:
-        """Whether it is greeted by HELO: who has said that is no ESMTP client, and mail servers tell."""
+        """Whether to say HELO: the client has said HELO, and mail servers note in their trace who has."""
         return client is not None and client.protocol == "SMTP" and not self.options.endpoint.is_lmtp
 
     def _hello_line(self, client: ClientIdentity | None) -> bytes:
-        """In the client's name and by its verb, or the gate's own."""
+        """The greeting line: with the client's name and verb, or else the gate's name."""
         name = client.helo if client is not None and client.helo.isascii() else ""
         verb = b"LHLO" if self.options.endpoint.is_lmtp else b"HELO" if self._is_plain(client) else b"EHLO"
         return b"%b %b" % (verb, (name or self.options.hostname).encode("ascii"))
 
     def _not_told(self, client: ClientIdentity, command: str, answer: Reply) -> Unavailable:
-        """Later, whatever the code: what is refused is the gate's right to speak for others, or its words."""
+        """A temporary error, whatever the code: the server refuses the gate's right to speak for others."""
         if replies.is_about_syntax(answer):
             return NotTold(client, f"{command}: {answer.text}", self.where)
         return self.trouble(f"{command}: {answer.text}")
 
 
 async def connect(options: UpstreamOptions, address: Address) -> Connection:
-    """Reach the mail server at one of its addresses; raises `Unavailable`."""
+    """Connect to the mail server at one of its addresses; raises `Unavailable`."""
     loop = asyncio.get_running_loop()
 
     def made() -> Connection:

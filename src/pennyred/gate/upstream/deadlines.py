@@ -1,19 +1,19 @@
-"""How long an answer may take: one timer a connection, looked at when it fires, so that to put it off costs nothing."""
+"""How long a reply may take. Each connection has one timer, which looks at the deadline when it fires."""
 
 import asyncio
 from collections.abc import Callable
 
 CLIENTS_SECONDS = 285.0
-"""A client waits five minutes for the answer to MAIL, and to RCPT (RFC 5321 section 4.5.3.2); within that it must have
-heard "later", whatever the mail server's greeting, TLS, EHLO, XCLIENT and MAIL take one after the other. Some of it
-goes to look-ups of our own, and to the way there and back.
+"""A client waits five minutes for the reply to MAIL and to RCPT (RFC 5321 section 4.5.3.2). Within that time it must be
+answered "later", however long the mail server's greeting, TLS, EHLO, XCLIENT and MAIL take together. The 15 s less are
+for the gate's own look-ups, and for the network.
 """
 HELLO_SECONDS = 60.0
-"""So long a client's EHLO may wait for what the mail server offers, before it hears what is usual."""
+"""How long EHLO may wait for what the mail server offers; after that it is answered with what is usual."""
 
 
 class Patience:
-    """Calls `give_up` with the seconds that were given when they are over and nobody has ended the wait."""
+    """Calls `give_up` when a wait has lasted too long, with the number of seconds that it was given."""
 
     __slots__ = ("_give_up", "_loop", "_seconds", "_timer", "_until")
 
@@ -22,22 +22,22 @@ class Patience:
         self._give_up = give_up
         self._timer: asyncio.TimerHandle | None = None
         self._until: float | None = None
-        """When patience ends, by the loop's clock; None: nothing is awaited."""
+        """When the wait has lasted too long (loop's clock, seconds); None: nobody waits."""
         self._seconds = 0.0
 
     def give(self, seconds: float) -> None:
-        """A wait begins that may last so long."""
+        """Begin a wait that may last so many seconds."""
         self._seconds = seconds
         self._until = until = self._loop.time() + seconds
         if self._timer is None or until < self._timer.when():
             self._arm(until)
 
     def end(self) -> None:
-        """The wait is over; the timer stays for the next one."""
+        """End the wait; the timer stays for the next one."""
         self._until = None
 
     def cancel(self) -> None:
-        """There will be no more waits."""
+        """Stop the timer for good."""
         self._until = None
         if self._timer is not None:
             self._timer.cancel()

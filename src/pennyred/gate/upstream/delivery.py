@@ -1,6 +1,6 @@
-"""A letter on its way to the mail server, in the transaction that it came with, and the answer to it.
+"""Sends a letter to the mail server, in the transaction that it came with, and waits for the reply.
 
-Once the final dot is out, no answer means in doubt.
+If no reply comes after the final dot, it is in doubt whether the mail server has the letter.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from pennyred.gate.upstream.transaction import Transaction
 from pennyred.postage.errors import Unavailable
 
 _WRITE_BYTES = 128 * 1024
-"""A letter up to this size goes out in one write, its dot included."""
+"""A letter up to this size is sent in one write, together with its final dot."""
 
 _MBOX_LINES = re.compile(rb"(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
-"""One or several, as Postfix knows them. Not `From :`, which is the field in its obsolete form (RFC 5322 section 4.5)
-and may go on in the next line."""
+"""One or more "From " lines of an mbox file, as Postfix knows them. `From :` is none: it is the field in its obsolete
+form (RFC 5322 section 4.5), and may be folded."""
 
 
 class LetterDelivery:
-    """Implements `letterbox.Delivery` for one letter and the transaction it came with."""
+    """Sends one letter in the transaction that it came with (implements `letterbox.Delivery`)."""
 
     def __init__(
         self,
@@ -34,8 +34,8 @@ class LetterDelivery:
         trace: bytes = b"",
         places: Sequence[int] | None = None,
     ) -> None:
-        """`trace` is a field to put above the letter; `places` are those of the transaction's recipients that the
-        envelope has: a mailbox named twice is there once. None: all of them.
+        """`trace` is a field to put above the letter. `places` numbers the transaction's recipients that are in the
+        envelope, where a mailbox named twice is once; None: all of them.
         """
         self._transaction = transaction
         self._places = places
@@ -44,7 +44,7 @@ class LetterDelivery:
         self.answers_each = transaction.is_lmtp
 
     async def send(self, recipients: Sequence[int], fields: bytes, header: bytes, *, dot_before: float) -> Delivered:
-        """Send the letter; see `letterbox.Delivery`."""
+        """Send the letter and return the reply for each recipient; see `letterbox.Delivery`."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         count = len(recipients)
@@ -82,11 +82,11 @@ class LetterDelivery:
             self._transaction.finish(connection, is_clean=is_clean, trouble=trouble)
 
     async def _send_all_but_the_end(self, connection: Connection, fields: bytes, header: bytes) -> bytes:
-        """Send the letter but for what ends it; the rest goes out in one write with the dot."""
+        """Send the letter except its end, and return that: it goes out in one write with the dot."""
         first, header = _split_off_mbox_lines(header)
         fields += self._trace
         if fields and header[:1] in (b" ", b"\t"):
-            # A letter that begins with a folded line would continue the gate's own field in the sender's words.
+            # If the letter begins with a folded line, the sender's words would continue the gate's own field.
             fields += b"\r\n"
         pending = bytearray()
         for piece in stuffed(chain((first + fields, header), self._letter.body())):
@@ -95,7 +95,7 @@ class LetterDelivery:
                 pending.clear()
             pending += piece
         if len(pending) > _WRITE_BYTES:
-            # All but the dot, until the kernel has it: the time is looked at when the dot can really go out.
+            # The kernel takes all but the dot first: the deadline is checked when the dot can really go out.
             cut = len(pending) - 3
             await connection.write_letter(bytes(pending[:cut]))
             return bytes(pending[cut:])
@@ -123,7 +123,7 @@ class LetterDelivery:
 
 
 def _split_off_mbox_lines(header: bytes) -> tuple[bytes, bytes]:
-    """What some programs leave at the top of a letter, which mail servers pass over there and nowhere else."""
+    """Split off the "From " lines that some programs leave on top: mail servers skip them there, nowhere else."""
     found = _MBOX_LINES.match(header)
     end = found.end() if found else 0
     return header[:end], header[end:]

@@ -1,7 +1,7 @@
-"""What is said over one connection to the mail server: lines out, replies in, in order, within limits; TLS.
+"""One connection to the mail server as lines out and replies in, in order and within limits; TLS.
 
-Everything that can go wrong (refused, silent, closed, nonsense, more than it should say) is `Unavailable`, and the
-connection is then broken for good.
+If anything goes wrong (refused, silent, closed, nonsense, too long), `Unavailable` is raised, and the connection is
+not used again.
 """
 
 import asyncio
@@ -23,31 +23,31 @@ OWN_SESSION = "does not like the gate's own session"
 
 
 def unavailable(detail: str, where: str = "") -> Unavailable:
-    """The mail server does not answer as it should; `where` names the address."""
+    """The error for a mail server that does not answer as it should; `where` names the address, for the log."""
     return Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"upstream {where}: {detail}" if where else f"upstream: {detail}")
 
 
 def require_word_on_letter(command: str, answers: Iterable[Reply]) -> None:
-    """Raise `Unavailable` where an answer is about the gate's own session and not about what was asked."""
+    """Raise `Unavailable` if a reply is about the gate's own session, and not about what was asked."""
     for answer in answers:
         if replies.is_about_session(answer):
             raise unavailable(f"{OWN_SESSION}: {command}: {answer.text}")
 
 
 class Dialogue(asyncio.Protocol):
-    """One connection, without knowing what the lines mean."""
+    """Sends lines and matches replies to them; it does not know what the lines mean."""
 
     def __init__(self, options: UpstreamOptions, where: str = "") -> None:
         """`where` names the address, for the log."""
         self.options = options
         self.where = where
         self.refusals = 0
-        """Refused commands since the last letter it accepted."""
+        """How many commands were refused since the last letter was accepted."""
         self.unasked: Reply | None = None
-        """What the mail server said without having been asked: a refusal in the middle of a letter, perhaps."""
+        """A reply that no command asked for, such as a refusal in the middle of a letter; None if there was none."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        # Expected from the first moment: it may come before anybody has had time to ask.
+        # The greeting is expected from the first moment: it may come before anybody waits for it.
         self._greeting: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting: deque[asyncio.Future[Reply]] = deque((self._greeting,))
         self._reader = ReplyReader()
@@ -58,20 +58,20 @@ class Dialogue(asyncio.Protocol):
 
     @property
     def is_broken(self) -> bool:
-        """Whether it can be used no more."""
+        """Whether the connection can no longer be used."""
         return self._failure is not None
 
     @property
     def is_clean(self) -> bool:
-        """Whether it owes no answer and has not begun one: fit to be kept."""
+        """Whether no reply is owed or begun, so that the connection may be kept."""
         return self._failure is None and not self._waiting and self._reader.is_empty
 
     def trouble(self, detail: str) -> Unavailable:
-        """It does not answer as it should."""
+        """The error to raise when this mail server does not answer as it should."""
         return unavailable(detail, self.where)
 
     async def write_letter(self, piece: bytes) -> None:
-        """Send a part of a letter and wait until the kernel has it; raises `Unavailable` if the connection is gone."""
+        """Send a part of a letter, and wait until the kernel has it. Raises `Unavailable` if the connection is gone."""
         self._write(piece)
         if self._writable is not None:
             timer = self._loop.call_later(self.options.block_timeout_seconds, self.abort, "takes no more of a letter")
@@ -80,48 +80,48 @@ class Dialogue(asyncio.Protocol):
         self._check()
 
     def close(self, why: str) -> None:
-        """Close; whoever still waits gets `Unavailable`."""
+        """Close the connection; whoever waits for a reply gets `Unavailable` with `why`."""
         self._fail(why, is_abort=False)
 
     def abort(self, why: str) -> None:
-        """Close at once, throwing away what has not been sent: a letter without its dot is no letter."""
+        """Close at once and drop what is not sent, so that no end of a letter can still go out."""
         self._fail(why, is_abort=True)
 
     async def wait_closed(self) -> None:
         """Wait until the socket is closed."""
         await asyncio.shield(self._closed)
 
-    # What the transport calls
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; nothing buffered counts as sent, so the high-water mark is zero."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
+        """Keep the transport. What is buffered does not count as sent, so the high-water mark is 0."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclasses
         self._transport.set_write_buffer_limits(high=0)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever waits is told."""
+        """Raise `Unavailable` in all who wait for a reply."""
         self._fail("connection lost" if exc is None else f"connection lost: {what(exc)}", is_abort=False)
         if not self._closed.done():
             self._closed.set_result(None)
 
     def eof_received(self) -> bool:
-        """It has hung up: close our side too."""
+        """Close this side too: the mail server has hung up."""
         self._fail("connection closed by the mail server", is_abort=False)
         return False
 
     def pause_writing(self) -> None:
-        """The kernel takes no more for now."""
+        """Make writers wait: the kernel takes no more for now."""
         if self._writable is None:
             self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        """The kernel has it all."""
+        """Let writers go on: the kernel has everything."""
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        """Give each reply to the first who waits for one."""
+        """Give each reply to the one who has waited longest."""
         self._reader.feed(data)
         try:
             while self._failure is None and (reply := self._reader.next()) is not None:
@@ -129,7 +129,7 @@ class Dialogue(asyncio.Protocol):
         except NotSmtp as error:
             self._fail(str(error), is_abort=True)
 
-    # Inside
+    # Internal steps
 
     def _take(self, reply: Reply) -> None:
         if not self._waiting:
@@ -146,7 +146,7 @@ class Dialogue(asyncio.Protocol):
             self._transport = await change_to_tls(self._transport, self, self.options)
         except OSError as error:
             self._fail(f"TLS: {error}", is_abort=True)
-            self.connection_lost(None)  # nobody else says so: the transport is the handshake's
+            self.connection_lost(None)  # nobody else calls this: the transport belongs to the handshake now
         self._check()
         self._transport.set_write_buffer_limits(high=0)
 
@@ -190,7 +190,7 @@ class Dialogue(asyncio.Protocol):
         for future in self._waiting:
             if not future.done():
                 future.set_exception(self.trouble(why))
-                future.exception()  # whoever waits is told all the same; nobody may wait, and that is well too
+                future.exception()  # marks it as seen: whoever awaits it still gets it, and perhaps nobody does
         self._waiting.clear()
         self.resume_writing()
         if self._transport is not None:

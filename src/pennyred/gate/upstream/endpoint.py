@@ -1,4 +1,4 @@
-"""The mail server behind the gate: where it is, how it is told who the client is, what it offers."""
+"""The mail server behind the gate: its address, how to connect, how to tell it who the client is, what it offers."""
 
 import ssl
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ _PORTS = {"smtp": 25, "lmtp": 24, "smtps": 465, "smtp+starttls": 25}
 
 
 class Security(StrEnum):
-    """How the way to it is kept from others."""
+    """How the connection is protected by TLS."""
 
     NONE = "none"
     IMPLICIT = "implicit"
     """TLS from the first octet (RFC 8314 section 3.3)."""
     STARTTLS = "starttls"
-    """RFC 3207; never without."""
+    """STARTTLS (RFC 3207); without it nothing is sent."""
 
 
 class IdentityMode(StrEnum):
@@ -32,57 +32,57 @@ class IdentityMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where it listens and what it speaks."""
+    """Where the mail server listens and which protocol it speaks."""
 
     host: str
     port: int
     path: str = ""
-    """Of a unix socket; empty for TCP."""
+    """The path of a unix socket; empty for TCP."""
     is_lmtp: bool = False
     security: Security = Security.NONE
 
     @property
     def name(self) -> str:
-        """What the mail server is called in the log and in the metrics."""
+        """The mail server's name in the log and in the metrics."""
         return self.path or place_name(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamOptions:
-    """How to deal with it."""
+    """The settings for one mail server."""
 
     endpoint: Endpoint
     hostname: str
-    """What the gate calls itself in EHLO."""
+    """The name of the gate in EHLO."""
     identity: IdentityMode = IdentityMode.XCLIENT
     tls: ssl.SSLContext | None = None
-    """Whom to believe that it is the one; needed where the endpoint has `security`."""
+    """Which certificates to accept; needed if the endpoint has `security`."""
     connections_max: int = 50
     connections_per_network_max: int = 20
-    """Of them, in use for clients of one network."""
+    """The most connections in use for clients of one network."""
     answer_timeout_seconds: float = 600
-    """For the answer to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
+    """How long to wait for the reply to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
     connect_timeout_seconds: float = 10
     greeting_timeout_seconds: float = 300
-    """For its greeting, TLS and EHLO: a mail server with much to do may let one wait (RFC 5321 section 4.5.3.2.1)."""
+    """For the greeting, TLS and EHLO: a busy mail server may make clients wait (RFC 5321 section 4.5.3.2.1)."""
     command_timeout_seconds: float = 300
-    """For MAIL (section 4.5.3.2.2), and for XCLIENT, EHLO behind it, RSET."""
+    """For MAIL (section 4.5.3.2.2), XCLIENT, the EHLO after it, and RSET."""
     recipient_timeout_seconds: float = 300
     """For RCPT (section 4.5.3.2.3)."""
     data_timeout_seconds: float = 120
     """For the go-ahead to DATA (section 4.5.3.2.4)."""
     block_timeout_seconds: float = 180
-    """To take the next piece of a letter (section 4.5.3.2.5)."""
+    """How long the mail server may need to take the next piece of a letter (section 4.5.3.2.5)."""
     idle_seconds_max: float = 60
-    """An unused connection is closed after this, long before the mail server does it: Postfix, Exim, OpenSMTPD and
-    Dovecot's LMTP wait 300 s. Under stress Postfix waits 10 s; what it has closed then is seen and replaced.
+    """An idle connection is closed after this, before the mail server does it: Postfix, Exim, OpenSMTPD and Dovecot's
+    LMTP wait 300 s. Under stress Postfix waits 10 s; a connection that it has closed is noticed and replaced.
     """
     age_seconds_max: float = 600
     refusals_max: int = 5
-    """A connection that has heard so many refusals without a letter taken is given up: Postfix slows down at 10."""
+    """A connection is given up after so many refusals without a letter taken: Postfix slows down at 10."""
 
     def with_patience(self, seconds: float) -> "UpstreamOptions":
-        """The same, for somebody who waits so long for each answer and no longer."""
+        """The same options, but for somebody who waits at most so many seconds for each reply."""
         return replace(
             self,
             greeting_timeout_seconds=seconds,
@@ -94,20 +94,20 @@ class UpstreamOptions:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What its EHLO offers."""
+    """What the reply to EHLO offers."""
 
     keywords: frozenset[str]
     size_max: int = 0
-    """What SIZE says, in bytes; 0: no limit told."""
+    """The value of SIZE, in octets; 0: no limit told (RFC 1870)."""
     xclient: frozenset[str] = frozenset()
     """The attributes XCLIENT takes."""
     xforward: frozenset[str] = frozenset()
     """The attributes XFORWARD takes."""
     priorities: str = ""
-    """The policy that MT-PRIORITY names (RFC 6710 section 3); empty where it names none."""
+    """The policy that MT-PRIORITY names (RFC 6710 section 3); empty if it names none."""
 
     def can_be_told(self, identity: IdentityMode) -> bool:
-        """Whether a client can be named that way. PROXY is not offered, it is known to be understood."""
+        """Whether the server can be told of clients in this way. EHLO does not offer PROXY: the setting is believed."""
         match identity:
             case IdentityMode.XCLIENT:
                 return "ADDR" in self.xclient
@@ -137,7 +137,7 @@ def parse_url(url: str) -> Endpoint:
 
 
 def parse_capabilities(hello: Reply) -> Capabilities:
-    """Read the answer to EHLO or LHLO (RFC 5321 section 4.1.1.1); what cannot be read is passed over."""
+    """Read the reply to EHLO or LHLO (RFC 5321 section 4.1.1.1); a line that cannot be read is ignored."""
     keywords = set()
     size_max = 0
     xclient = xforward = frozenset[str]()

@@ -1,4 +1,4 @@
-"""Whether a mail server of several is worth asking, and when again."""
+"""Whether a mail server is up, and when to try one that is down again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ RETRY_SECONDS_MAX = 60.0
 
 @dataclass(slots=True)
 class Health:
-    """Of one mail server, as far as this worker has found out. Times are seconds of whatever clock the caller has."""
+    """The health of one mail server, as this worker knows it. Times are seconds of the caller's clock."""
 
     failures: int = 0
-    """In a row."""
+    """How many attempts have failed since the last success."""
     down_since: float = 0.0
     retry_at: float = 0.0
-    """When it is worth another attempt; of no meaning while it is up."""
+    """When to try again, if it is down."""
 
     @property
     def is_up(self) -> bool:
-        """Whether the last attempt went well, or there was none."""
+        """Whether the last attempt succeeded, or there was none."""
         return not self.failures
 
     def is_due(self, now: float) -> bool:
-        """Whether it is down and worth another attempt."""
+        """Whether it is down and the wait is over."""
         return not self.is_up and now >= self.retry_at
 
     def failed(self, now: float, random: Callable[[], float]) -> bool:
-        """An attempt to reach it has failed; whether that is news.
+        """Note that an attempt has failed; returns whether the server was up before.
 
-        The wait doubles from one second to sixty; `random` (0 to 1) shortens it by up to half, so that the workers and
-        gates of one house do not come all at once. What fails before the wait is over was begun before, or out of
-        need, and makes it no longer.
+        The wait doubles from 1 s to 60 s. `random` (0 to 1) shortens it by up to half, so that workers and gates do not
+        all come at once. An attempt that fails before the wait is over was begun earlier, or because all were down. It
+        does not make the wait longer.
         """
         is_news = self.is_up
         if is_news:
@@ -44,7 +44,7 @@ class Health:
         return is_news
 
     def succeeded(self) -> bool:
-        """It has been reached; whether that is news."""
+        """Note that an attempt has succeeded; returns whether the server was down before."""
         is_news = not self.is_up
         self.failures = 0
         return is_news

@@ -1,7 +1,7 @@
-"""Who a client is, as a trusted front tells it by XCLIENT or XFORWARD; `xclient` says it to the mail server.
+"""Who a client is, as a trusted front tells it by XCLIENT or XFORWARD; `xclient` tells it to the mail server.
 
-Both as Postfix documents them (XCLIENT_README, XFORWARD_README): attributes `NAME=value`, values in xtext (RFC 3461
-section 4), IPv6 addresses with the prefix `IPV6:`, `[UNAVAILABLE]` and `[TEMPUNAVAIL]` for what is not known.
+The form is Postfix's (XCLIENT_README, XFORWARD_README): attributes are `NAME=value`, values are in xtext (RFC 3461
+section 4), and IPv6 addresses have the prefix `IPV6:`. What is not known is `[UNAVAILABLE]` or `[TEMPUNAVAIL]`.
 """
 
 import re
@@ -14,7 +14,7 @@ UNAVAILABLE = "[UNAVAILABLE]"
 TEMPORARILY_UNAVAILABLE = "[TEMPUNAVAIL]"
 XFORWARD_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
 XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT", "REVERSE_NAME")
-"""What the gate takes from a trusted front."""
+"""The attributes that the gate takes from a trusted front."""
 _IGNORED_ATTRIBUTES = frozenset(("IDENT", "SOURCE"))
 _KNOWN_ATTRIBUTES = frozenset((*XCLIENT_ATTRIBUTES, *XFORWARD_ATTRIBUTES))
 _HOST_NAMES = frozenset(("NAME", "REVERSE_NAME"))
@@ -24,7 +24,7 @@ _XTEXT_PAIR = re.compile(rb"\+([0-9A-Fa-f]{2})")
 
 
 class MalformedIdentity(Malformed):
-    """XCLIENT or XFORWARD attributes that cannot be read."""
+    """The attributes of XCLIENT or XFORWARD cannot be read; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +34,25 @@ class ClientIdentity:
     address: str
     """IP address in text; an IPv4 address mapped into IPv6 is the IPv4 address."""
     port: int = 0
-    """0 where not known."""
+    """The client's port; 0 if it is not known."""
     helo: str = ""
     name: str | None = ""
-    """Verified host name; empty where there is none or nobody has told it, None where that cannot be known now."""
+    """The verified host name; empty if there is none or nobody has told it, None if it cannot be known now."""
     protocol: str = "ESMTP"
-    """ESMTP or SMTP: how it has introduced itself."""
+    """"ESMTP" if the client has said EHLO, else "SMTP"."""
     reverse_name: str | None = ""
-    """What its address is called, whether or not that name leads back to it; empty and None as for `name`."""
+    """The name of its address in the DNS (PTR), confirmed or not; empty and None as for `name`."""
     is_reverse_known: bool = False
-    """Whether anybody has asked for that, or told it."""
+    """Whether `reverse_name` was looked up or told."""
     login: str = ""
-    """As whom it has authenticated to a trusted front; empty: as nobody."""
+    """The login with which it has authenticated to a trusted front; empty: none."""
     destination: str = ""
-    """The address it has connected to, in the form of `address`; empty where that is not known."""
+    """The IP address that it has connected to, in the form of `address`; empty if it is not known."""
     destination_port: int = 0
 
 
 def plain_address(text: str) -> str:
-    """An IP address in its one textual form, without zone; raises ValueError."""
+    """An IP address in its standard text form, without a zone; raises ValueError if it is none."""
     address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
@@ -62,7 +62,7 @@ def plain_address(text: str) -> str:
 def parse_attributes(argument: bytes) -> dict[str, str | None]:
     """Read the argument of XCLIENT or XFORWARD. Raises `MalformedIdentity`.
 
-    None stands for "not known"; of a host name it is "not known now", and empty means that there is none.
+    Returns a value for each name. None: not known. For a host name, None is "not known now", and empty "has none".
     """
     if len(argument) > COMMAND_OCTETS_MAX:
         raise MalformedIdentity("Too long")
@@ -85,13 +85,13 @@ def parse_attributes(argument: bytes) -> dict[str, str | None]:
 
 
 def told_of(known: ClientIdentity, attributes: dict[str, str | None]) -> ClientIdentity:
-    """The identity with what a front has told put in.
+    """The identity, with what a front has told put in.
 
-    A name that is told is the address's reverse name as well, unless that is told apart (as Postfix has it).
+    A told name is also the reverse name, unless that is told as well (as in Postfix).
     """
     changes: dict[str, str | int | bool | None] = {}
     if attributes.get("ADDR") is not None:
-        # The front's own connection is not its client's.
+        # What is known of the front's own connection is not true of its client.
         known = ClientIdentity("", helo=known.helo, protocol=known.protocol)
     for key, value in attributes.items():
         match key:

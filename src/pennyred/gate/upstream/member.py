@@ -1,4 +1,4 @@
-"""One of the mail servers behind the gate, and how this worker stands with it."""
+"""One of the mail servers behind the gate, with its connections and its health in this worker."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pennyred.postage.errors import Unavailable
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStatus:
-    """How one worker stands with one mail server."""
+    """The status of one mail server in one worker, for the pages and metrics."""
 
     name: str
     is_up: bool
@@ -22,16 +22,16 @@ class UpstreamStatus:
 
 @dataclass(eq=False, slots=True)
 class Member:
-    """Its connections, and whether it is worth asking."""
+    """One mail server: its connections and its health."""
 
     pool: UpstreamPool
     name: str
     health: Health = field(default_factory=Health)
     probe: asyncio.Task[None] | None = None
-    """Somebody who sees just now whether it can be reached, and what it offers."""
+    """The task that checks now whether it can be reached and what it offers; None if there is none."""
 
     def failed(self, error: Unavailable, now: float, random: Callable[[], float], log: Any) -> bool:
-        """It could not be reached; whether that is news, which is written down."""
+        """Note that it could not be reached; returns whether it was up before, which is logged then."""
         is_news = self.health.failed(now, random)
         if is_news:
             self.pool.close_idle()
@@ -40,7 +40,7 @@ class Member:
         return is_news
 
     def succeeded(self, now: float, log: Any) -> bool:
-        """It has been reached; whether that is news."""
+        """Note that it was reached; returns whether it was down before, which is logged then."""
         is_news = self.health.succeeded()
         if is_news:
             log.info("smtp.upstream_up", upstream=self.name, down_seconds=round(now - self.health.down_since))

@@ -1,6 +1,6 @@
-"""Opening a connection to a mail server, at whichever of its addresses answers first and well (`racing`).
+"""Opens a connection to a mail server, at the address that answers first (`racing`).
 
-Each address has a health of its own: one that fails is tried after the others, and looked at on the side.
+Each address has its own health. One that fails is tried after the others, and checked in the background.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from pennyred.postage.errors import Unavailable
 
 _DOUBT_SECONDS = 10.0
 PASSED_OVER_SECONDS = 60.0
-"""How long the other addresses are tried before one that takes connections and no mail."""
+"""How long an address that takes connections, but no mail, is tried after the others."""
 
 
 class Opener:
-    """Of one mail server; belongs to one event loop."""
+    """Opens connections to one mail server; belongs to one event loop."""
 
     def __init__(
         self,
@@ -36,9 +36,9 @@ class Opener:
         spare: Callable[[Connection], None],
         drop_idle: Callable[[Address], None],
     ) -> None:
-        """`spare` takes a connection that nobody needs just now; `drop_idle` is told of an address that fails."""
+        """`spare` is given a connection that nobody needs now; `drop_idle` is called with an address that fails."""
         self.opening = 0
-        """Attempts under way."""
+        """How many attempts are under way."""
         self._options = options
         self._addresses = AddressBook(options.endpoint, clock)
         self._clock = clock
@@ -49,13 +49,13 @@ class Opener:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def open(self, client: ClientIdentity | None) -> Connection:
-        """A connection that has been greeted and has said EHLO; `client` is for PROXY, see `Connection.open`.
+        """A connection on which EHLO is said; `client` is for PROXY, see `Connection.open`.
 
-        Raises `Unreachable`, or another `Unavailable` or `Refused` where that is meant for this client alone.
+        Raises `Unreachable`; or another `Unavailable`, or `Refused`, if it concerns this client alone.
         """
         try:
             addresses = await self._addresses.in_order()
-        except (OSError, TimeoutError, UnicodeError) as error:  # the last: a name that DNS cannot have
+        except (OSError, TimeoutError, UnicodeError) as error:  # UnicodeError: a name that the DNS cannot have
             raise Unreachable(unavailable(f"{self._options.endpoint.host}: {what(error)}")) from error
         try:
             if len(addresses) == 1:
@@ -67,7 +67,7 @@ class Opener:
             raise
 
     def look(self) -> None:
-        """See on the side whether those addresses are back that are worth another attempt."""
+        """Check in the background the addresses whose wait is over."""
         now = self._clock()
         for address in self._addresses.known:
             if len(self._addresses.known) > 1 and address.health.is_due(now) and not address.is_probed:
@@ -75,7 +75,7 @@ class Opener:
                 self._spawn(self._probe(address))
 
     def pass_over(self, address: Address, trouble: Unavailable) -> bool:
-        """Prefer the others for a while to an address that has let the gate in and is in trouble since; whether there
+        """Try other addresses first for a while, as this one has let the gate in and then failed. Returns whether there
         is another one to try.
         """
         others = [one for one in self._addresses.liked() if one is not address]
@@ -92,7 +92,7 @@ class Opener:
         return True
 
     async def close(self) -> None:
-        """Break off what runs on the side."""
+        """Cancel all attempts and checks."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -113,7 +113,7 @@ class Opener:
     async def attempt(
         self, address: Address, client: ClientIdentity | None, connected: asyncio.Event | None = None
     ) -> Connection:
-        """Open a connection to one of several addresses, whose health is then known; raises as `open` does."""
+        """Open a connection to one of these addresses, and note their health; raises what `open` raises."""
         try:
             connection = await self._attempt(address, client, connected)
         except Unreachable as error:
@@ -129,7 +129,7 @@ class Opener:
         self._spawn(self._await_late(attempt, address))
 
     async def _await_late(self, attempt: "asyncio.Task[Connection]", address: Address) -> None:
-        """See what comes of an attempt that another has overtaken."""
+        """Wait for an attempt that another has overtaken, to know its address's health."""
         address.slow += 1
         try:
             connection = await attempt
@@ -139,7 +139,7 @@ class Opener:
             address.slow -= 1
             attempt.cancel()
         if self._options.identity is IdentityMode.PROXY:
-            _end(connection)  # it is its client's, who has another
+            _end(connection)  # it was made for a client, who has another connection now
         else:
             self._spare(connection)
 
@@ -171,8 +171,8 @@ class Opener:
     async def _doubt(
         self, address: Address, client: ClientIdentity, connection: Connection, trouble: Unavailable
     ) -> None:
-        """A mail server that hears by PROXY of a client and greets nobody may dislike that client, or understand
-        nothing of its kind. If it greets the gate itself, it does: raises that. Else it is what is wrong.
+        """Find out why a mail server has not greeted a client that it was told of by PROXY. If it greets the gate
+        itself, the cause is this client or its kind: raises `NotTold`. Else the mail server is in trouble.
         """
         try:
             async with asyncio.timeout(_DOUBT_SECONDS):
@@ -195,7 +195,7 @@ class Opener:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever waits has it; of some attempts nobody does any more
+            task.exception()  # marks it as seen: nobody awaits an overtaken attempt
 
     def _failed(self, address: Address, error: Unavailable) -> None:
         now = self._clock()
@@ -223,7 +223,7 @@ def _end(connection: Connection) -> None:
 
 
 def _require_identity(connection: Connection) -> None:
-    """Raise `Unavailable` where no client could be named on this connection."""
+    """Raise `Unavailable` if the mail server could not be told of clients on this connection."""
     identity = connection.options.identity
     if connection.offered is not None and not connection.offered.can_be_told(identity):
         text = f"{identity.upper()} is not offered to the gate, but upstream_identity is {identity}"

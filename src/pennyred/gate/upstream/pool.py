@@ -1,7 +1,7 @@
-"""The connections to the mail server: at most so many, used again when they are surely clean.
+"""The connections to one mail server: limited in number, and used again only if they are clean.
 
-Who may use one, and who has to wait, is the business of `slots`. A connection goes back only at the end of a
-transaction or after a 2xx to RSET; one in doubt is closed.
+`slots` decides who may use one and who has to wait. A connection is kept only after the end of a transaction, or after
+a 2xx to RSET. A doubtful one is closed.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from pennyred.postage.errors import Unavailable
 
 _SWEEP_SECONDS = 5.0
 _FOR_GOOD_SECONDS = 15.0
-"""So long a connection waits for the one client it is good for: it may never come again, and costs a process there."""
+"""How long a connection that only one client can use is kept. It may never come again, and costs a process there."""
 
 
 class UpstreamPool:
-    """Lends connections that have said EHLO and know their client. Belongs to one event loop."""
+    """Lends connections on which EHLO is said and the client is told. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -49,16 +49,16 @@ class UpstreamPool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._trusted_since = 0.0
-        """By the loop's clock: what a connection opened before offers may be out of date."""
+        """Connections opened before (loop's clock, seconds) are not used again: their offers may be out of date."""
 
     @property
     def open_count(self) -> int:
-        """Connections open or being opened, idle ones included."""
+        """How many connections are open or being opened, with the idle ones."""
         return self._open + self._opener.opening
 
     @property
     def idle_count(self) -> int:
-        """Connections ready to be used."""
+        """How many connections are idle, ready to be used."""
         return len(self._idle)
 
     async def acquire(
@@ -66,8 +66,8 @@ class UpstreamPool:
     ) -> Connection:
         """A connection on which MAIL may be said for `client`; `is_fresh` asks for a new one.
 
-        `source` is on whose account it goes; `is_modest`: only if nobody has to make room, or to wait. Raises
-        `PoolExhausted`, another `Unavailable`, or `connection.Refused` where the mail server refuses the client.
+        It is counted for `source`. `is_modest`: only if nobody has to make room or to wait. Raises `PoolExhausted` or
+        another `Unavailable`, or `connection.Refused` if the mail server refuses the client.
         """
         if self._is_closed:
             raise PoolExhausted("the gate is shutting down")
@@ -81,9 +81,9 @@ class UpstreamPool:
         return connection
 
     def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
-        """Its user waits for its client: whoever needs a connection may have its place, which `recall` tells the user.
+        """The user waits for its client. Somebody else may take its place; then `recall` is called.
 
-        It is then closed: to take back what was said on it would take time that somebody waits for.
+        The connection is closed then: to reset it would take time, and somebody waits.
         """
 
         def give_up() -> None:
@@ -94,7 +94,7 @@ class UpstreamPool:
             self._slots.rest(connection.slot, give_up)
 
     def resume(self, connection: Connection) -> None:
-        """Its user goes on."""
+        """The user of a resting connection goes on."""
         if connection.slot is not None:
             self._slots.resume(connection.slot)
 
@@ -107,7 +107,7 @@ class UpstreamPool:
                 self.discard(connection)
                 if isinstance(error, NotTold) or not isinstance(error, Unavailable):
                     raise
-                # It had left, perhaps; on a new connection it will be seen whether it is more than that.
+                # The server may have closed the idle connection. A new one shows whether more is wrong.
             else:
                 return connection
         while True:
@@ -122,7 +122,7 @@ class UpstreamPool:
                 return connection
 
     def pass_over(self, connection: Connection, trouble: BaseException) -> bool:
-        """Whether another address may be tried, as the one of this connection is in trouble with every client."""
+        """Whether another address may be tried: this one is in trouble with every client."""
         if isinstance(trouble, NotTold) or not isinstance(trouble, Unavailable):
             return False
         return self._opener.pass_over(connection.address, trouble)
@@ -134,7 +134,7 @@ class UpstreamPool:
             not self._is_closed
             and connection.is_clean
             and not connection.address.is_gone
-            and options.identity is not IdentityMode.PROXY  # its PROXY header speaks for one client only
+            and options.identity is not IdentityMode.PROXY  # a PROXY header is for one client only
             and connection.refusals < options.refusals_max
             and connection.opened_at >= self._trusted_since
             and asyncio.get_running_loop().time() - connection.opened_at < options.age_seconds_max
@@ -167,28 +167,28 @@ class UpstreamPool:
         self._leave(connection)
 
     async def reach(self) -> None:
-        """Open a connection for nobody yet, see what is offered, and keep it; raises as `acquire` does."""
+        """Open a connection for nobody yet, learn what is offered, and keep it; raises what `acquire` raises."""
         if self.open_count >= self.options.connections_max and not self._drop_one_idle():
             raise PoolExhausted("all connections are in use")
         self.release(await self._open_new(None))
 
     def look(self) -> None:
-        """See on the side whether those of its addresses are back that have failed."""
+        """Check in the background the addresses that have failed."""
         self._opener.look()
 
     def close_idle(self) -> None:
-        """Close what is idle: the mail server is gone, as far as is known."""
+        """Close all idle connections, because the mail server is down."""
         idle, self._idle = self._idle, []
         for connection in idle:
             self.discard(connection)
 
     def renew(self) -> None:
-        """Use no connection again that is open now: the mail server may offer something else since."""
+        """Do not use again any connection that is open now: the mail server may offer something else by now."""
         self._trusted_since = asyncio.get_running_loop().time()
         self.close_idle()
 
     async def close(self) -> None:
-        """Close what is idle and break off what runs in the background; what is lent is closed when it comes back."""
+        """Close idle connections and cancel background work; lent connections are closed when they come back."""
         self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -205,9 +205,9 @@ class UpstreamPool:
             await connection.wait_closed()
 
     def _take_idle(self, client: ClientIdentity) -> Connection | None:
-        """One that knows this client already saves a round trip; else the one used last: it is the likeliest to live.
+        """An idle connection: one that knows this client saves a round trip; else the one used last is likely alive.
 
-        One that has been told of somebody else for good waits for that one.
+        One that can be used for another client only is not taken.
         """
         for connection in [one for one in self._idle if not one.is_clean]:
             self._idle.remove(connection)
@@ -231,7 +231,7 @@ class UpstreamPool:
         return connection
 
     def _spare(self, connection: Connection) -> None:
-        """Nobody needs it just now: it is kept as long as there is room."""
+        """Keep a connection that nobody needs now, if there is room; else close it."""
         self._open += 1
         if connection.offered is not None:
             self.capabilities = connection.offered

@@ -1,4 +1,4 @@
-"""Ask a mail server what it would do for strangers, without sending anything: for `pennyred check`."""
+"""Asks a mail server what it would do for strangers, without sending a letter: for `pennyred check`."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.postage.errors import Unavailable
 
 STRANGER = ClientIdentity("192.0.2.1", helo="stranger.example.net")
-"""TEST-NET-1 (RFC 5737) and a reserved name (RFC 2606): nobody's neighbour."""
+"""A client that nobody can know: an address of TEST-NET-1 (RFC 5737) and a reserved name (RFC 2606)."""
 STRANGERS = {
     "IPv6 clients": replace(STRANGER, address="2001:db8::1", destination="2001:db8::25", destination_port=25),
     "clients with a host name": replace(
@@ -21,36 +21,36 @@ STRANGERS = {
     ),
     "clients that say HELO": replace(STRANGER, protocol="SMTP"),
 }
-"""Other kinds, which a mail server may not understand though it understands the first. Addresses of RFC 3849."""
+"""Other kinds of clients, which a mail server may not understand; the IPv6 addresses are of RFC 3849."""
 _ERROR_CHARACTERS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What was found; with `error` nothing else is known."""
+    """What was found out; if `error` is set, nothing else is known."""
 
     error: str = ""
     is_lasting: bool = False
-    """Whether that will be so until somebody mends it."""
+    """Whether the error stays until somebody mends it."""
     can_be_told: bool = False
-    """Whether it offers the gate the way that is set to name its clients."""
+    """Whether the mail server can be told of clients in the way that is set."""
     is_open_relay: bool = False
     put_off: str = ""
-    """What it says to strangers whose mail it neither takes nor refuses just now: then nobody's is taken, or it is not
-    known whether it is an open relay.
+    """Its temporary refusal of strangers' mail, if there is one. Then nobody's mail is taken, or it is not known
+    whether it is an open relay.
     """
     denied: str = ""
-    """In what words it refuses to send to other domains."""
+    """The reply with which it refuses to send to other domains; empty if it does not refuse."""
     not_understood: tuple[tuple[str, str], ...] = ()
-    """Kinds of `STRANGERS` whose mail it would never take, as it does not understand who they are, and what it says."""
+    """Kinds of `STRANGERS` that it does not understand, so that it never takes their mail; each with its reply."""
     silent: tuple[str, ...] = ()
-    """What is wrong with those of its addresses that do not answer, where others do."""
+    """The errors of addresses that do not answer, if others do."""
 
 
 async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Probe:
-    """Come as the gate comes for a stranger, and ask for a foreign recipient; DATA is never said.
+    """Connect as the gate does for a stranger, and name a foreign recipient. DATA is never said.
 
-    Each address of the mail server's name is asked.
+   
     """
     book = AddressBook(options.endpoint, asyncio.get_running_loop().time)
     try:
@@ -90,12 +90,12 @@ async def _probed(options: UpstreamOptions, address: Address, foreign_recipient:
         except NotTold as error:
             found.append((kind, _shown(error)))
         except Unavailable as error:
-            # By PROXY whom it does not understand it says nothing to; it has just spoken with another stranger.
+            # A server that does not understand a PROXY header stays silent; it has just answered another stranger.
             if options.identity is not IdentityMode.PROXY:
                 return _failed(error)
             found.append((kind, _shown(error)))
         else:
-            # Whoever is heard out says how it stands: the first had no name, which alone may put a client off.
+            # An answer to this one counts: the first stranger had no name, and that alone may delay a client.
             put_off = probe.put_off and one.put_off
             probe = replace(probe, is_open_relay=probe.is_open_relay or one.is_open_relay, put_off=put_off)
     return replace(probe, not_understood=tuple(found))
@@ -118,7 +118,7 @@ async def _ask(connection: Connection, stranger: ClientIdentity, foreign_recipie
         await connection.tell(stranger)
     except Refused:
         return Probe(can_be_told=True)
-    # A bounce: whoever the sender was, its domain might be refused, which says nothing of recipients.
+    # The null sender: any other's domain might be refused, and that would say nothing of recipients.
     lines = [b"MAIL FROM:<>", b"RCPT TO:<%s>" % foreign_recipient.encode("ascii")]
     begun, answer = await connection.begin(stranger, lines)
     if replies.is_closing(answer):

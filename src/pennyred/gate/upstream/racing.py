@@ -1,8 +1,8 @@
-"""Several addresses, and who opens a connection first.
+"""Tries several addresses, and takes the first connection that opens.
 
-The next address is tried as soon as one fails, and beside one that is slow: where no connection comes about within a
-quarter of a second (RFC 8305 section 5), or no EHLO is answered within five. Who is overtaken goes on by itself, so
-that it is known what comes of it.
+The next address is tried when one fails, and also while one is slow: not connected within a quarter of a second
+(RFC 8305 section 5), or EHLO not answered within five seconds. An attempt that is overtaken goes on in the background,
+so that the health of its address becomes known.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ CONNECT_PACE_SECONDS = 0.25
 GREETING_PACE_SECONDS = 5.0
 
 Begin = Callable[[Address, asyncio.Event], "asyncio.Task[Connection]"]
-"""Begins an attempt, which sets the event once it is connected."""
+"""Begins an attempt at an address; the attempt sets the event once it is connected."""
 Leave = Callable[["asyncio.Task[Connection]", Address], None]
-"""Is given an attempt that has been overtaken."""
+"""Called with an attempt that was overtaken, which goes on in the background."""
 
 
 class Unreachable(Unavailable):
-    """The mail server could not be connected to, did not greet, or cannot be told who the client is: not anybody's."""
+    """The mail server cannot be used for any client: no connection, no greeting, or it cannot be told of clients."""
 
     def __init__(self, trouble: Unavailable) -> None:
         super().__init__(trouble.reason, str(trouble))
 
 
 class Race:
-    """Attempts at several addresses, one after another, and beside those that are slow."""
+    """Attempts at several addresses: the next one begins when one fails or is slow."""
 
     def __init__(self, addresses: list[Address], begin: Begin, leave: Leave) -> None:
         self._left = addresses
@@ -41,7 +41,7 @@ class Race:
         self._troubles: list[Unreachable] = []
 
     async def won(self) -> Connection:
-        """The first that is opened; raises `Unreachable` with what is wrong with each, or what an attempt says else."""
+        """The first connection that opens. Raises `Unreachable` with all errors, or another error of an attempt."""
         try:
             while True:
                 if self._left and (not self._running or self._pace is None):
@@ -62,7 +62,7 @@ class Race:
             if self._pace is not None:
                 self._pace.cancel()
             for attempt, address in self._running.items():
-                if not attempt.cancel():  # it has come to its end at the same moment, perhaps with a connection
+                if not attempt.cancel():  # it has ended at the same moment, perhaps with a connection
                     self._leave_behind(attempt, address)
 
     def _begin(self, address: Address) -> None:
@@ -73,7 +73,7 @@ class Race:
         self._pace = asyncio.get_running_loop().create_task(_pace(connected)) if self._left else None
 
     async def _wait(self) -> None:
-        """Until an attempt has come to its end, or it is time to begin the next one."""
+        """Wait until an attempt has ended, or until it is time to begin the next one."""
         waiting: set[asyncio.Task[Any]] = {*self._running}
         if self._pace is not None:
             waiting.add(self._pace)
@@ -82,7 +82,7 @@ class Race:
             self._pace = None
 
     def _leave(self) -> None:
-        """Whoever is slow may go on by itself."""
+        """Let the slow attempts go on in the background."""
         for attempt, address in self._running.items():
             self._leave_behind(attempt, address)
         self._running = {}
@@ -93,7 +93,7 @@ class Race:
 
 
 async def _pace(connected: asyncio.Event) -> None:
-    """Come to an end when an attempt has taken so long that the next address is worth one."""
+    """Return when an attempt has taken so long that the next address should be tried too."""
     try:
         async with asyncio.timeout(CONNECT_PACE_SECONDS):
             await connected.wait()

@@ -1,4 +1,4 @@
-"""What a mail server says, cut into replies (RFC 5321 section 4.2.1), within limits."""
+"""Cuts what a mail server sends into replies (RFC 5321 section 4.2.1), within limits."""
 
 from pennyred.gate.letterbox import Reply
 
@@ -7,11 +7,11 @@ REPLY_LINES_MAX = 128
 
 
 class NotSmtp(Exception):  # noqa: N818 - what was said, for the log
-    """It says what is no reply, or more than a reply may be."""
+    """The mail server has sent what is no reply, or a reply longer than the limit; the text says what."""
 
 
 class ReplyReader:
-    """Fed with what comes, gives the replies that are whole. After `NotSmtp` it can be used no more."""
+    """Takes input, cut anywhere, and gives whole replies. After `NotSmtp` it must not be used again."""
 
     __slots__ = ("_code", "_input", "_lines")
 
@@ -22,22 +22,22 @@ class ReplyReader:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of a further reply has come."""
+        """Whether no part of a further reply has come."""
         return not self._input and not self._lines
 
     def feed(self, data: bytes) -> None:
-        """Take what has come."""
+        """Take a piece of input."""
         self._input += data
 
     def next(self) -> Reply | None:
-        """The next whole reply, None where there is none yet; raises `NotSmtp`."""
+        """The next whole reply; None if there is none yet. Raises `NotSmtp`."""
         while True:
             end = self._input.find(b"\n")
             if end < 0 and len(self._input) <= LINE_OCTETS_MAX:
                 return None
             if end < 0 or end > LINE_OCTETS_MAX:
                 raise NotSmtp("reply line too long")
-            # A CR within it goes no further: to some a line ends there, and what follows would be a reply of its own.
+            # A CR within the text is taken out: some clients would end the line there, and read a second reply.
             line = bytes(self._input[:end]).rstrip(b"\r").replace(b"\r", b" ")
             del self._input[: end + 1]
             if (reply := self._take(line)) is not None:

@@ -1,9 +1,9 @@
-"""Who may use how many connections to a mail server at once, and whose turn it is.
+"""Who may use how many connections to a mail server at once, and who is next.
 
-Whoever is slow must not keep others out, on purpose or not. So a network has a share; what waits for its client makes
-room for whoever needs a connection now, the longest waiting first, and a network's own before anybody else's; and what
-cannot be had at once is waited for, a moment: then whose network has the fewest comes first. None of this touches a
-connection that the mail server is being spoken with on.
+A slow client must not keep others out, on purpose or not. So each network has a share. A connection that rests (its
+user waits for its client) makes room for whoever needs one now: the one that has rested longest goes first, and one of
+the same network before any other. If there is no room, one waits for a moment; then the network with the fewest
+connections comes first. None of this touches a connection on which a command is under way.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 
 PATIENCE_SECONDS = 5.0
-"""So long one waits for a connection that others use; mail servers wait minutes for the answer to MAIL."""
+"""How long to wait for a connection that others use; clients wait minutes for the reply to MAIL."""
 _WAITING_MAX = 4
-"""Times as many as there are connections may wait for one."""
+"""For each connection there may be, so many may wait."""
 _WIDER = 2
-"""Times the share of a network is what the wider one it is of may have: an IPv6 /48 has 65,536 networks."""
+"""A wider network (an IPv6 /48 with 65,536 networks) may have so many times the share of one network."""
 
 
 class PoolExhausted(Unavailable):
-    """As many connections as allowed are in use."""
+    """All the connections that are allowed, to all or to this network, are in use."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(Reason.UPSTREAM_UNAVAILABLE, f"upstream: {detail}")
@@ -37,7 +37,7 @@ class Slot:
     source: Source
     is_over: bool = False
     recall: Callable[[], None] | None = None
-    """While it rests: what has its user let go of the connection."""
+    """While the slot rests: the call that makes its user give the connection up. Else None."""
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +47,7 @@ class _Waiter:
 
 
 class Slots:
-    """Of one mail server; belongs to one event loop."""
+    """The slots of one mail server; belongs to one event loop."""
 
     def __init__(self, total: int, per_network: int) -> None:
         self._total = total
@@ -59,13 +59,13 @@ class Slots:
 
     @property
     def used(self) -> int:
-        """How many are in use."""
+        """How many slots are in use."""
         return self._used
 
     async def take(self, source: Source, *, is_modest: bool = False) -> Slot:
-        """One, at once or a moment later; raises `PoolExhausted`.
+        """Take a slot, at once or within `PATIENCE_SECONDS`; raises `PoolExhausted`.
 
-        `is_modest`: only one that is free, as there may be one elsewhere.
+        `is_modest`: only a free slot, at once, because another mail server may have one.
         """
         slot = self._take(source, may_recall=not is_modest)
         if slot is not None:
@@ -81,31 +81,31 @@ class Slots:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
             elif waiter.slot.done() and not waiter.slot.cancelled():
-                self.leave(waiter.slot.result())  # it came too late
+                self.leave(waiter.slot.result())  # the slot came too late
             if isinstance(error, TimeoutError):
                 raise self._exhausted(source) from None
             raise
 
     def leave(self, slot: Slot) -> None:
-        """It is needed no more; may be called again."""
+        """Give a slot back; a second call does nothing."""
         if not slot.is_over:
             self._end(slot)
             self._serve()
 
     def rest(self, slot: Slot, recall: Callable[[], None]) -> None:
-        """Its user waits for somebody who is not the mail server; `recall` has him let go, perhaps now."""
+        """Let a slot rest, as its user waits for its client. `recall` makes the user give it up, perhaps at once."""
         if not slot.is_over:
             slot.recall = recall
             self._resting[slot] = None
             self._serve()
 
     def resume(self, slot: Slot) -> None:
-        """Its user goes on."""
+        """The user of a resting slot goes on."""
         self._resting.pop(slot, None)
         slot.recall = None
 
     def _take(self, source: Source, *, may_recall: bool = True) -> Slot | None:
-        """One that is free, or that of one who rests."""
+        """A free slot, or that of a resting user; None if there is neither."""
         is_at_share = self._is_at_share(source)
         if is_at_share or self._used >= self._total:
             is_had = may_recall and self._recall_one(source if is_at_share else None)
@@ -117,7 +117,7 @@ class Slots:
         return slot
 
     def _recall_one(self, of: Source | None) -> bool:
-        """Take that one's slot who rests longest, or longest of this source; False where nobody does."""
+        """Recall the slot that has rested longest (`of`: of this source). False if none rests."""
         for slot in self._resting:
             if of is None or self._is_room_if_without(slot.source, of):
                 recall = slot.recall
@@ -134,7 +134,7 @@ class Slots:
         self._count(slot.source, -1)
 
     def _serve(self) -> None:
-        """Give those who wait what there is for them: who has the fewest comes first, then who came first."""
+        """Give slots to those who wait: the network with the fewest comes first, then who came first."""
         while self._waiting:
             self._waiting = [waiter for waiter in self._waiting if not waiter.slot.done()]
             for waiter in sorted(self._waiting, key=lambda one: self._by_network[one.source.network]):
@@ -147,7 +147,7 @@ class Slots:
                 return
 
     def _is_room_to_wait(self, source: Source) -> bool:
-        """Whether one more may wait; where many do, the last of those leaves of whose network there are most."""
+        """Whether one more may wait. If the queue is full, the last one of the network with the most leaves it."""
         if len(self._waiting) < _WAITING_MAX * self._total:
             return True
         waiting = Counter(waiter.source.network for waiter in self._waiting)
@@ -166,7 +166,7 @@ class Slots:
         )
 
     def _is_room_if_without(self, one: Source, source: Source) -> bool:
-        """Whether there would be room for `source` in its share without one of another's."""
+        """Whether `source` would be within its share if a slot of `one` were given back."""
         network, wider = (self._by_network[name] for name in (source.network, source.wider))
         is_network_well = network - (one.network == source.network) < self._per_network
         is_wider_well = not source.wider or wider - (one.wider == source.wider) < _WIDER * self._per_network

@@ -1,6 +1,6 @@
-"""TLS to the mail server behind the gate: whom it must prove to be, and what went wrong in words.
+"""TLS to the mail server behind the gate: which certificate is accepted, and what went wrong, in words.
 
-Without a proof nothing is sent: a letter that could go to anybody waits with its sender.
+Without a good certificate nothing is sent: the letter waits with its sender.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from pennyred.gate.upstream.endpoint import UpstreamOptions
 
 
 def client_context(ca: Path | None, *, is_verified: bool) -> ssl.SSLContext:
-    """Whom to believe: the authorities of this machine, or those in `ca` (PEM) instead. Raises OSError.
+    """The TLS context: it trusts the authorities of this machine, or those in `ca` (PEM). Raises OSError.
 
-    Not `is_verified`: anybody, which keeps out only those who listen and do not meddle.
+    Without `is_verified` any certificate is accepted: that protects only against those who listen.
     """
     authorities = None if ca is None else ca.read_text("utf-8", "replace")
     if authorities is not None and not authorities.strip():
-        raise OSError(f"{ca}: there is no certificate in it")  # to the library, nothing given means this machine's own
+        raise OSError(f"{ca}: there is no certificate in it")  # else the library uses this machine's authorities
     try:
         context = ssl.create_default_context(cadata=authorities)
     except ssl.SSLError as error:
@@ -32,12 +32,12 @@ def client_context(ca: Path | None, *, is_verified: bool) -> ssl.SSLContext:
 async def change_to_tls(
     transport: asyncio.Transport, protocol: asyncio.Protocol, options: UpstreamOptions
 ) -> asyncio.Transport:
-    """Shake hands on a connection and return what to write to from now on.
+    """Shake hands on a connection; returns the transport to use from now on.
 
-    Raises OSError with the reason in words; then the connection is of no use any more.
+    Raises OSError with the reason in words; then the connection cannot be used any more.
     """
     assert options.tls is not None
-    # A final dot says to whoever looks the name up that it is whole; no certificate has it (RFC 6066 section 3).
+    # A final dot tells the resolver that the name is complete; no certificate has it (RFC 6066 section 3).
     host = options.endpoint.host.removesuffix(".")
     try:
         secured = await asyncio.get_running_loop().start_tls(

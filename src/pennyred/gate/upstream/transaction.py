@@ -1,9 +1,9 @@
-"""One transaction with the mail server, from MAIL to the go-ahead for the letter; `delivery` sends that.
+"""One transaction with the mail server, from MAIL to the 354 for the letter; `delivery` sends the letter.
 
-The transaction survives the connection: where the mail server has left before the letter was ready, or somebody else
-needed the connection while the client was silent, it is reached again, or another one if there are several, and MAIL
-and RCPT are repeated; if the answers then differ, nothing is sent ("later"). From the letter's first octet on nothing
-is repeated, so no letter goes to two mail servers within one attempt.
+A transaction may outlive its connection. The mail server may close it before the letter is ready, or somebody else may
+need it while the client is silent. Then MAIL and RCPT are repeated on another connection, perhaps to another server. If
+the replies differ then, nothing is sent ("later"). From the letter's first octet on nothing is repeated, so no letter
+goes to two mail servers within one attempt.
 """
 
 import asyncio
@@ -22,26 +22,26 @@ from pennyred.postage.errors import Unavailable
 
 _TOO_LONG = "no answer for as long as a client waits"
 _REPEATED_MAX = 5000
-"""RCPTs said again of one transaction: 100 recipients (RFC 5321 section 4.5.3.1.8), a pause before each, are as many.
-More would be a way to have the mail server asked a thousand times as much as the gate is.
+"""The most RCPTs that are repeated in one transaction: 100 recipients (RFC 5321 section 4.5.3.1.8) with a pause before
+each need as many. With more, a client could make the gate ask a thousand times as much as it was asked.
 """
 
 
 class TooSlow(Exception):  # noqa: N818 - a client's way, not a mistake
-    """A client has made itself wait for so often that no more recipients are taken: they belong in another letter."""
+    """The client was slow so often that no more recipients are taken in this transaction."""
 
 
 class _HadLeft(Exception):  # noqa: N818
-    """The mail server had left a kept connection while nobody was looking."""
+    """The mail server had closed an idle connection before it was used again."""
 
 
 class Transaction:
-    """MAIL and RCPT lines as they came, and the connection they were said on while it lasts."""
+    """Keeps MAIL and RCPT lines as they came, and the connection on which they were said, as long as it lasts."""
 
     def __init__(self, upstreams: Upstreams, client: ClientIdentity, source: Source = NOBODY) -> None:
-        """`source`: on whose account its connections go."""
+        """`source` is the network that its connections are counted for."""
         self.mailboxes: list[bytes] = []
-        """Those the mail server has accepted."""
+        """The mailboxes that the mail server has accepted, in their order."""
         self._upstreams = upstreams
         self._client = client
         self._source = source
@@ -53,13 +53,13 @@ class Transaction:
 
     @property
     def is_lmtp(self) -> bool:
-        """Whether each recipient gets an answer of its own."""
+        """Whether each recipient gets its own reply to the letter (LMTP)."""
         return self._upstreams.is_lmtp
 
     async def begin(self, mail: bytes, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
-        """Say MAIL, and the RCPTs the client has sent along (line and mailbox of each); the replies, in that order.
+        """Say MAIL and the RCPTs that came with it (line and mailbox of each); returns the replies in that order.
 
-        Raises `Unavailable`, or `Refused` where the client as such is not welcome; then there is no transaction.
+        Raises `Unavailable`, or `Refused` if the client itself is refused; then there is no transaction.
         """
         try:
             async with asyncio.timeout(deadlines.CLIENTS_SECONDS):
@@ -81,8 +81,8 @@ class Transaction:
             try:
                 answers = await self._first_exchange(connection, lines)
             except Unavailable as trouble:
-                # Kept too long, perhaps: the mail server may have left while nobody was looking. Once more, on a new
-                # one; and where that is in trouble too, at another address, as long as there is one to try.
+                # The mail server may have closed the idle connection. Try once more on a new one; if that fails too,
+                # at another address, as long as there is one to try.
                 is_late = connection.is_reused and not isinstance(trouble, NotTold)
                 if not is_late and not self._upstreams.pass_over(connection, trouble):
                     raise
@@ -96,7 +96,7 @@ class Transaction:
         return answers
 
     async def add(self, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
-        """Say more RCPTs; raises `Unavailable`, or `TooSlow`."""
+        """Say more RCPTs (line and mailbox of each); returns their replies. Raises `Unavailable` or `TooSlow`."""
         if self._connection is None and self._repeated + len(self._recipients) > _REPEATED_MAX:
             raise TooSlow
         try:
@@ -105,7 +105,7 @@ class Transaction:
                 answers = await connection.exchange([line for line, _ in recipients], is_first_needed=False)
             require_word_on_letter("RCPT", answers)
         except BaseException as error:
-            self._drop()  # on the next connection those only are named again of whom the client has heard a yes
+            self._drop()  # the next connection is told only of recipients whose 250 the client has got
             if isinstance(error, TimeoutError):
                 self._avoid(trouble := unavailable(_TOO_LONG))
                 raise trouble from error
@@ -118,7 +118,7 @@ class Transaction:
         return answers
 
     def let_go(self) -> None:
-        """Give the connection back for now: the letter takes its time and must not pin the mail server's process."""
+        """Give the connection back for now: a slow letter must not hold a process of the mail server."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._upstreams.reset(connection)
@@ -126,9 +126,9 @@ class Transaction:
     end = let_go
 
     async def ready(self, indexes: Sequence[int]) -> Connection:
-        """A connection on which exactly these recipients have been accepted and DATA was answered with the go-ahead.
+        """A connection on which exactly these recipients are accepted, and DATA is answered with 354.
 
-        Raises `Unavailable`, or `Refused` where DATA was refused.
+        Raises `Unavailable`, or `Refused` if DATA is refused.
         """
         if len(indexes) != len(self._recipients) and (connection := self._connection) is not None:
             self._upstreams.resume(connection)
@@ -145,7 +145,7 @@ class Transaction:
                 self._drop()
                 self._avoid(trouble)
                 raise
-            self._drop()  # it had left while the letter came in
+            self._drop()  # the server had closed it while the letter came in
         connection = await self._reopened(indexes)
         try:
             return await self._say_data(connection)
@@ -155,7 +155,7 @@ class Transaction:
             raise
 
     def finish(self, connection: Connection, *, is_clean: bool, trouble: Unavailable | None = None) -> None:
-        """The letter has been answered, or never will be; `trouble`: as the mail server has not."""
+        """End the transaction after the letter's reply; `trouble` is why the mail server has not replied, if so."""
         self._connection = None
         if trouble is not None:
             self._avoid(trouble)
@@ -176,17 +176,17 @@ class Transaction:
         return answers
 
     def _heed(self, connection: Connection, answer: Reply) -> None:
-        """A goodbye to everybody is passed on, and the next one is taken elsewhere."""
+        """If a reply closes the service for everybody, use another address next time."""
         if replies.is_closing(answer) and replies.is_about_service(answer):
             self._avoid(connection.trouble(answer.text))
 
     def _avoid(self, trouble: BaseException) -> None:
-        """What was asked last has come to nothing: the next one is taken elsewhere, if there is another address."""
+        """Use another address next time, if there is one: the last command has failed."""
         if self._asked is not None and isinstance(trouble, Unavailable):
             self._upstreams.pass_over(self._asked, trouble)
 
     def _is_goodbye(self, connection: Connection, answer: Reply) -> bool:
-        """Whether MAIL was answered with a goodbye that is not this client's, and may be said elsewhere."""
+        """Whether MAIL got a reply that closes the service to everybody, so that MAIL may go elsewhere."""
         if not replies.is_closing(answer):
             return False
         is_over = connection.is_reused or (
@@ -198,7 +198,7 @@ class Transaction:
         return is_over
 
     async def _reopened(self, indexes: Sequence[int] | None = None) -> Connection:
-        """The connection that there is, or another one on which MAIL and RCPT were said again."""
+        """The present connection, or another one on which MAIL and RCPT are repeated."""
         if (connection := self._connection) is not None:
             if not connection.is_broken:
                 self._upstreams.resume(connection)
@@ -252,7 +252,7 @@ class Transaction:
         raise unavailable(f"DATA: {answer.text}")
 
     def _needs(self, lines: Sequence[bytes]) -> Needs:
-        # Who has said HELO has been offered nothing, and on its connection nothing is.
+        # A client with HELO was offered nothing, and its connection (also by HELO) offers nothing.
         return needs_of(lines) if self._upstreams.is_choice and self._client.protocol != "SMTP" else NO_NEEDS
 
     def _count(self, recipients: Sequence[tuple[bytes, bytes]], answers: Sequence[Reply]) -> None:
@@ -262,9 +262,9 @@ class Transaction:
                 self.mailboxes.append(mailbox)
 
     def _rest(self) -> None:
-        """Between two commands, and while the letter comes in and is judged: whoever needs the connection may have it.
+        """Let others take the connection between two commands, and while the letter comes in and is judged.
 
-        MAIL and RCPT are said again on another one then.
+        MAIL and RCPT are then repeated on another connection.
         """
         if self._connection is not None:
             self._upstreams.rest(self._connection, self._taken)

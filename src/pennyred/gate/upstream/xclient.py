@@ -1,7 +1,7 @@
-"""Telling the mail server who a client is: XCLIENT, XFORWARD (see `identity`), PROXY.
+"""Tells the mail server who a client is: by XCLIENT or XFORWARD (see `identity`), or by PROXY.
 
-PROXY protocol version 2 as HAProxy documents it (proxy-protocol.txt section 2.2). Only what is known is told, and only
-attributes that the mail server takes; what it would not take for a host name is no name.
+PROXY is version 2 as HAProxy documents it (proxy-protocol.txt section 2.2). Only what is known is told, and only
+attributes that the mail server takes. A name that it would not accept as a host name is not told.
 """
 
 import re
@@ -20,7 +20,7 @@ from pennyred.gate.upstream.identity import (
 
 PROXY_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _OCTETS_MAX = 150
-"""Of a greeting or a login, encoded, in XCLIENT; a longer greeting EHLO tells all the same."""
+"""The longest greeting or login in XCLIENT, encoded. EHLO tells a longer greeting all the same."""
 _ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - nobody listens there
 _TCP = {4: 0x11, 6: 0x21}
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
@@ -28,17 +28,16 @@ _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{
 
 @lru_cache(maxsize=1000)
 def xclient_commands(client: ClientIdentity, attributes: frozenset[str]) -> tuple[bytes, ...]:
-    """The XCLIENT lines for a mail server that takes these attributes, without CRLF; mostly one.
+    """The XCLIENT lines, without CRLF, for a mail server that takes these attributes; usually one.
 
-    Long names go ahead in lines of their own, and ADDR comes last: after it XCLIENT may be said no more
-    (XCLIENT_README).
-    The port is said to be unknown, not left out (else the gate's own would stay): telling it would make every
-    connection of one host another client and cost each a round trip.
+    Long names come first, in lines of their own. ADDR comes last: after it no XCLIENT may follow (XCLIENT_README).
+    The port is told as unknown. If it were left out, the gate's own port would stay. If it were told, each connection
+    of a host would be another client, and cost a round trip.
     """
     names = {"NAME": _host_name(client.name)}
     if client.is_reverse_known:
         names["REVERSE_NAME"] = _host_name(client.reverse_name)
-    is_alike = (":" in client.destination) == (":" in client.address)  # of another family it could not be, and misleads
+    is_alike = (":" in client.destination) == (":" in client.address)  # an address of the other family cannot be right
     destination = client.destination if is_alike else ""
     values = {
         "PORT": UNAVAILABLE,
@@ -59,7 +58,7 @@ def xclient_commands(client: ClientIdentity, attributes: frozenset[str]) -> tupl
 
 
 def xforward_commands(client: ClientIdentity, attributes: frozenset[str]) -> list[bytes]:
-    """The XFORWARD lines for a mail server that takes these attributes, without CRLF; two, as one would be too long."""
+    """The XFORWARD lines, without CRLF, for a server that takes these attributes; one line would be too long."""
     who = {
         "NAME": _host_name(client.name),
         "ADDR": _address(client.address),
@@ -74,8 +73,8 @@ def xforward_commands(client: ClientIdentity, attributes: frozenset[str]) -> lis
 def proxy_header(client: ClientIdentity | None) -> bytes:
     """The PROXY v2 header of a connection made on behalf of `client`; None: the gate speaks for itself (LOCAL).
 
-    Its family is the client's own. The destination is where the client has connected to, as far as that is known and of
-    the same family; else it is the address that stands for any.
+    The family is that of the client's address. The destination is where the client has connected to, if that is known
+    and of the same family; else the unspecified address (0.0.0.0 or ::).
     """
     if client is None:
         return PROXY_SIGNATURE + b"\x20\x00\x00\x00"
@@ -88,7 +87,7 @@ def proxy_header(client: ClientIdentity | None) -> bytes:
 
 
 def is_host_name(text: str) -> bool:
-    """Whether Postfix would take it for one: what it would not (a PTR can say anything) it refuses in XCLIENT."""
+    """Whether Postfix would accept it as a host name. A PTR can say anything, and XCLIENT would be refused."""
     return len(text) <= VALUE_OCTETS_MAX and _HOST_NAME.fullmatch(text) is not None and not _is_numeric(text)
 
 
