@@ -1,4 +1,4 @@
-"""The post offices whose stamps count, as a gate reaches them.
+"""How a gate reaches the post offices whose stamps it accepts.
 
 ::
 
@@ -8,7 +8,7 @@
     batching      many letters, one request
     circuit       an office that does not answer is left alone; doubtful: holds of which nothing was heard
     trusting      stamps accepted while their office is away
-    keyring       offices' public keys; keymemory: over a restart; keyquestions: how often DNS is asked
-    revocations   licences that count no more
+    keyring       offices' public keys; keymemory: kept over a restart; keyquestions: how often DNS is asked
+    revocations   licences that no longer count
     discovery     what DNS says of post offices
 """

@@ -1,6 +1,7 @@
-"""What an office understands that those of earlier releases do not: a question that it cannot read, it refuses whole.
+"""Which newer features an office understands. An office refuses the whole of a question that it cannot read.
 
-An office says it of itself (`/.well-known/pennyred`); a gate asks before it first needs to know, and then now and then.
+The office publishes them (`/.well-known/pennyred`). A gate asks when it first needs to know, and again from time to
+time.
 """
 
 import asyncio
@@ -14,11 +15,11 @@ from pennyred.http.messages import INTRODUCTION_PATH, Issuer
 from pennyred.postage.errors import Malformed
 
 KEEP_SECONDS = 600.0
-"""How long an answer is believed: offices are brought up to date, and set back."""
+"""How long an answer is used: an office may be upgraded, or set back to an earlier release."""
 
 
 class Abilities:
-    """One office's, as a gate knows them."""
+    """The features of one office, as a gate knows them."""
 
     def __init__(self, asker: Asker, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._asker = asker
@@ -28,23 +29,23 @@ class Abilities:
         self._asking = asyncio.Lock()
 
     async def has(self, name: str) -> bool:
-        """Whether the office has it; raises `Unavailable` where that cannot be known now."""
-        async with self._asking:  # whoever comes meanwhile has the same answer
+        """Whether the office has the feature `name`; raises `Unavailable` if that cannot be found out now."""
+        async with self._asking:  # others who ask meanwhile get the same answer
             if self._clock() >= self._until:
                 try:
                     self._known = await self._asker.get(INTRODUCTION_PATH, read_abilities)
-                except RequestRefused:  # not even this page
+                except RequestRefused:  # an old office does not even have this page
                     self._known = frozenset()
                 self._until = self._clock() + KEEP_SECONDS
         return name in self._known
 
     def forget(self) -> None:
-        """It has not understood what it said it would."""
+        """Ask again next time: the office has not understood what it said it would."""
         self._until = 0.0
 
 
 def read_abilities(octets: bytes) -> frozenset[str]:
-    """What an office says of itself; raises `Malformed`."""
+    """Read the features out of an office's answer; raises `Malformed`."""
     try:
         return frozenset(msgspec.json.decode(octets, type=Issuer).abilities)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -1,8 +1,9 @@
-"""One office asked over HTTP by a gate: one question at a time here, with its deadline, its repetitions and its token.
+"""Asks one office over HTTP: one question at a time, with a deadline, repetitions and the receiver's token.
 
-Every question may be repeated, so it is: after a connection that failed and after 5xx, with growing pauses, until its
-deadline. All that goes wrong is `Unavailable`, that is "later", be it the office's fault or that of our settings: no
-letter is refused because a token was wrong. What the office answers is foreign octets: bounded, and read by the caller.
+Every question may be repeated safely. It is repeated after a failed connection and after 5xx, with growing pauses,
+until its deadline. Whatever goes wrong is `Unavailable` ("later"), also if the gate's own settings are the cause: no
+letter is refused because of a wrong token. The office's answer is not trusted: its length is limited, and the caller
+reads it.
 """
 
 import asyncio
@@ -21,9 +22,9 @@ from pennyred.postage.reasons import Reason
 
 ANSWER_BYTES_MAX = 8 * 2**20
 KEEP_ALIVE_SECONDS = 10.0
-"""Less than an office's own 15 s (`http.server`), so that it is seldom the office that closes."""
+"""Less than an office's own 15 s (`http.server`), so that the gate usually closes an idle connection first."""
 LOUD_SECONDS = 60.0
-"""Between two lines of the log about a token or a question that the office refuses."""
+"""The pause between two log lines about a token or a question that the office refuses."""
 _TEXT_MAX = 200
 
 T = TypeVar("T")
@@ -31,19 +32,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for an office."""
+    """How long a gate waits for an office."""
 
     deadline_seconds: float = 10.0
-    """For an answer, repetitions included; a client waits for its reply meanwhile."""
+    """The time for an answer, with all repetitions. An SMTP client waits for its reply meanwhile."""
     attempt_seconds: float = 4.0
-    """For one attempt, so that a connection that is dead without saying so leaves time for another."""
+    """The time for one attempt, so that a dead connection leaves time for another attempt."""
     pause_seconds: float = 0.1
-    """Before the first repetition, about; doubled each time."""
+    """The pause before the first repetition, roughly; it doubles each time."""
     connections_max: int = 8
 
 
 class RequestRefused(Unavailable):
-    """The office says that this question is none (4xx): a mistake on one of both sides, so others may fare better."""
+    """The office refuses the question itself (4xx): one side has an error. Other questions may still be answered."""
 
 
 class _Failed(Exception):  # noqa: N818 - an attempt's end, never seen outside
@@ -53,7 +54,7 @@ class _Failed(Exception):  # noqa: N818 - an attempt's end, never seen outside
 
 
 class Asker:
-    """Asks the office at `url` with the receiver's `token`; used between `start` and `close`."""
+    """Asks the office at `url` with the receiver's `token`, from `start` until `close`."""
 
     def __init__(
         self,
@@ -76,29 +77,29 @@ class Asker:
         self._quiet_until = 0.0
 
     def start(self) -> None:
-        """Make the pool of connections; needs a running loop."""
+        """Make the pool of connections; an event loop must be running."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._patience.connections_max, keepalive_timeout=KEEP_ALIVE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=self._patience.attempt_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # a small answer must not become a large one
+            auto_decompress=False,  # a small compressed answer must not become a large one
             headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
         )
 
     async def close(self) -> None:
-        """Drop the connections."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
     def replace_token(self, token: str) -> None:
-        """From now on; the office is asked at once, whatever it said before."""
+        """Use another token from now on. The office is asked at once, even if it has refused the old one."""
         self._token = token
         self._circuit.close()
 
     async def post(self, path: str, body: bytes | None, read: Callable[[bytes], T]) -> T:
-        """The answer as `read` reads it (which raises `Malformed`). Raises `Unavailable`, `RequestRefused`.
+        """Ask, and return what `read` makes of the answer (`read` raises `Malformed`).
 
-        Without a body the page is only read (GET).
+        Without a body the page is only read (GET). Raises `Unavailable` or `RequestRefused`.
         """
         try:
             async with asyncio.timeout(self._patience.deadline_seconds):
@@ -108,11 +109,11 @@ class Asker:
             raise self._unavailable(why) from error
 
     async def get(self, path: str, read: Callable[[bytes], T]) -> T:
-        """The same for a page that is only read."""
+        """Read a page (GET), as `post` does without a body."""
         return await self.post(path, None, read)
 
     async def once(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """One attempt: status and answer. Raises `Unavailable` where there is none."""
+        """Make one attempt; returns the HTTP status and the answer. Raises `Unavailable` if there is no answer."""
         try:
             return await self._exchange(path, body)
         except _Failed as failed:
@@ -144,7 +145,7 @@ class Asker:
                 self._url + path,
                 data=body,
                 headers={"Authorization": f"Bearer {self._token}"},
-                allow_redirects=False,  # the token goes nowhere else
+                allow_redirects=False,  # the token must not go to another place
             ) as response:
                 answer = bytearray()
                 while piece := await response.content.read(ANSWER_BYTES_MAX):
@@ -156,7 +157,7 @@ class Asker:
             raise _Failed(told(error)[:_TEXT_MAX], is_worth_repeating=True) from error
 
     def _taken(self, status: int, answer: bytes) -> bytes:
-        """The answer of a question that was answered."""
+        """The answer, if the status is good; else raises `RequestRefused` or `_Failed`."""
         match status:
             case 200:
                 return answer
@@ -177,7 +178,7 @@ class Asker:
             self._log.warning("office.down", office=self._url, why=why)
 
     def _say_loudly(self, event: str, status: int, text: str = "") -> None:
-        """Somebody has to act; said once a minute, not with each letter."""
+        """Log at level error what an admin has to mend: once a minute, not for each letter."""
         now = self._clock()
         if now >= self._quiet_until:
             self._quiet_until = now + LOUD_SECONDS

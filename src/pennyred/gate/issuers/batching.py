@@ -1,7 +1,8 @@
-"""Many callers, one request: what several letters ask at nearly the same time travels together.
+"""Many callers, one request: questions that several letters ask at nearly the same time are sent together.
 
-A question is a list that is never split. It waits a few milliseconds for company, longer only while as many requests
-are under way as may be; then all that waits goes at once. Questions that must not travel together have other keys.
+A question is a list of items, and is never split. It waits a few milliseconds for others. It waits longer only while
+the largest number of requests is under way; then all that waits is sent at once. Questions with different keys are
+never sent together.
 """
 
 import asyncio
@@ -21,17 +22,17 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What goes into one request, and how many there are."""
+    """The limits of one request, and of the number of requests."""
 
     linger_seconds: float = 0.002
     items_max: int = ITEMS_MAX
     bytes_max: int = 2 * 2**20
     requests_max: int = 8
-    """Under way at once."""
+    """The most requests under way at once."""
     waiting_max: int = 20_000
-    """Items; beyond, callers are told `Unavailable`."""
+    """The most items that wait; beyond, callers get `Unavailable`."""
     wait_seconds: float = 15.0
-    """For an answer, waiting included."""
+    """The time for an answer, with the waiting before the request."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +43,7 @@ class _Question(Generic[Item, Answer]):
 
 
 class Batcher(Generic[Item, Answer]):
-    """`send` is given a key and questions, and answers each in order; it raises `Unavailable` for all of them."""
+    """Collects questions. `send` gets a key and questions and returns the answers in order, or raises `Unavailable`."""
 
     def __init__(
         self,
@@ -58,9 +59,9 @@ class Batcher(Generic[Item, Answer]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, items: Sequence[Item], size: int, key: Hashable = None) -> list[Answer]:
-        """The answers to one question of `size` bytes, about. Raises `Unavailable`.
+        """Ask one question, of about `size` bytes; returns an answer for each item. Raises `Unavailable`.
 
-        Who is cancelled only loses its answer: what was asked may be done all the same.
+        A caller that is cancelled only loses its answer: the question may still be sent and carried out.
         """
         if self._items + len(items) > self._limits.waiting_max:
             raise Unavailable(Reason.OFFICE_UNREACHABLE, "too many wait for the office", is_silence=False)
@@ -79,7 +80,7 @@ class Batcher(Generic[Item, Answer]):
             raise Unavailable(Reason.OFFICE_UNREACHABLE, "too many wait for the office, for too long") from error
 
     async def close(self) -> None:
-        """Whoever waits is told `Unavailable`."""
+        """Raise `Unavailable` in all callers that wait."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -104,7 +105,7 @@ class Batcher(Generic[Item, Answer]):
         self._timers[key] = loop.call_later(self._limits.linger_seconds, self._begin, key)
 
     def _begin(self, key: Hashable) -> None:
-        """What waits under this key has had its time."""
+        """Send what waits under this key: its time for waiting is over."""
         if (timer := self._timers.pop(key, None)) is not None:
             timer.cancel()
         self._due[key] = None
@@ -118,7 +119,7 @@ class Batcher(Generic[Item, Answer]):
                 task = asyncio.create_task(self._carry(key, questions))
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)
-            if key in self._queues and self._is_full(key):  # after those of other keys
+            if key in self._queues and self._is_full(key):  # it goes to the end of the queue, after other keys
                 self._due[key] = None
             elif key in self._queues:
                 self._wait_for_more(key)
@@ -128,7 +129,7 @@ class Batcher(Generic[Item, Answer]):
         self._dispatch()
 
     def _take(self, key: Hashable) -> list[_Question[Item, Answer]]:
-        """The oldest questions, as many as fit; at least one where there is one."""
+        """Take the oldest questions, as many as fit into a request; at least one if there is any."""
         queue, taken, items, size = self._queues[key], list[_Question[Item, Answer]](), 0, 0
         while queue:
             question = queue[0]
@@ -137,7 +138,7 @@ class Batcher(Generic[Item, Answer]):
                 break
             queue.popleft()
             self._items -= len(question.items)
-            if question.future.done():  # nobody waits for it any more
+            if question.future.done():  # its caller was cancelled
                 items, size = items - len(question.items), size - question.size
             else:
                 taken.append(question)
@@ -152,7 +153,7 @@ class Batcher(Generic[Item, Answer]):
             if len(questions) == 1:
                 _fail(questions, refused)
                 return
-            for question in questions:  # one of them spoils it for all: each by itself
+            for question in questions:  # one of them makes the office refuse all: send each alone
                 await self._carry(key, [question])
         except asyncio.CancelledError:
             _fail(questions, Unavailable(Reason.OFFICE_UNREACHABLE, "the program stops"))

@@ -1,7 +1,7 @@
-"""A circuit breaker: an office that does not answer is left alone for a while, and so are the letters that need it.
+"""A circuit breaker: an office that does not answer is not asked for a while; letters that need it wait.
 
-Closed, everybody may ask. After some failures in a row it opens: nobody asks, until a pause is over and one may try
-(half-open). The pause doubles with each try that comes to nothing. The first success closes it.
+While it is closed, everybody may ask. After some failures in a row it opens, and nobody may ask. After a pause one may
+try (half-open). The pause doubles with each try that fails. The first success closes it.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ PAUSE_SECONDS_MAX = 8.0
 
 
 class Circuit:
-    """One for each office and worker. `clock` is monotonic, in seconds; `random` answers with 0 to 1."""
+    """The breaker of one office in one worker. `clock` is monotonic, in seconds; `random` returns 0 to 1."""
 
     def __init__(
         self,
@@ -32,11 +32,11 @@ class Circuit:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody asks for now, but one from time to time."""
+        """Whether nobody may ask now, except one from time to time."""
         return self._failures >= self._failures_max
 
     def admits(self) -> bool:
-        """Whether to ask now. While open, True is for one: the next may try after the next pause."""
+        """Whether the caller may ask now. While open, only one gets True; the next one after another pause."""
         if not self.is_open:
             return True
         if self._clock() < self._try_at:
@@ -46,7 +46,7 @@ class Circuit:
         return True
 
     def failed(self) -> bool:
-        """It did not answer; True where that opened the circuit."""
+        """Note that the office did not answer; True if this has opened the circuit."""
         if self.is_open:
             return False
         self._failures += 1
@@ -55,12 +55,12 @@ class Circuit:
         return self.is_open
 
     def close(self) -> bool:
-        """It answered, or something was changed that may help; True where the circuit had been open."""
+        """Close the circuit: the office answered, or a change may help. True if it was open."""
         was_open = self.is_open
         self._failures = 0
         self._pause_seconds = self._pause_seconds_min
         return was_open
 
     def _set_pause(self) -> None:
-        # Workers and sister gates must not all come back in the same moment.
+        # Workers and sister gates must not all try again at the same moment.
         self._try_at = self._clock() + self._pause_seconds * (0.5 + self._random())

@@ -1,4 +1,4 @@
-"""What DNS says of post offices: an issuer's keys, whose gates may redeem for a domain (STAMP.md 7.4, 7.5)."""
+"""What the DNS says of post offices: their keys, and which receivers may redeem for a domain (STAMP.md 7.4, 7.5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from pennyred.postage.reasons import Reason
 LIFETIME_SECONDS = 10.0
 RECORDS_MAX = 10
 MISSING_SECONDS = 300
-"""So long it is believed that a name has none."""
+"""How long the answer "no such record" is used."""
 EDNS_BYTES = 1232
 
 
 def resolver_of(nameservers: Sequence[tuple[str, int]]) -> dns.asyncresolver.Resolver | None:
-    """One that asks these, by address and port; None, for none of them: this machine's."""
+    """A resolver that asks these servers (address and port); None if there are none: the system's resolver is used."""
     if not nameservers:
         return None
     asked = dns.asyncresolver.Resolver(configure=False)
@@ -34,20 +34,20 @@ def resolver_of(nameservers: Sequence[tuple[str, int]]) -> dns.asyncresolver.Res
 
 
 def key_name(domain: str, selector: str) -> str:
-    """Where the record stands."""
+    """The DNS name of a key record (STAMP.md 7.4)."""
     return f"{selector}._postage.{domain}"
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The TXT records at a name, each one's strings joined."""
+    """The TXT records at a name."""
 
     texts: tuple[str, ...]
-    """None where there are none, or can be none."""
+    """The records, the strings of each joined; empty if there are none, or can be none."""
     ttl_seconds: int
-    """So long the answer may be kept, as the zone has it."""
+    """How long the answer may be kept, as the zone says (TTL)."""
     is_authenticated: bool
-    """By DNSSEC, as a resolver on this machine says (AD, RFC 4035 section 3.2.3): nobody between could have said it."""
+    """Whether a resolver on this machine has validated it by DNSSEC (the AD bit, RFC 4035 section 3.2.3)."""
 
 
 async def look_up(
@@ -57,18 +57,18 @@ async def look_up(
     lifetime_seconds: float = LIFETIME_SECONDS,
     is_tcp: bool = False,
 ) -> Texts:
-    """What stands there. Raises `Unavailable` for SERVFAIL and timeouts: that is "later", never "no".
+    """Look the TXT records of a name up. Raises `Unavailable` for SERVFAIL and timeouts: "later", never "no".
 
-    `is_tcp` asks as is asked where an answer is too long for a datagram (RFC 7766 section 5).
+    `is_tcp` asks by TCP, as for an answer that is too long for UDP (RFC 7766 section 5).
     """
     try:
         asked = dns.name.from_text(name)
     except dns.exception.DNSException:
-        return Texts((), MISSING_SECONDS, is_authenticated=False)  # no such name can exist, later neither
+        return Texts((), MISSING_SECONDS, is_authenticated=False)  # no such name can ever exist
     try:
         resolver = resolver or dns.asyncresolver.Resolver()
         resolver.use_edns(0, dns.flags.DO, EDNS_BYTES)
-        resolver.flags = dns.flags.RD | dns.flags.AD  # RFC 6840 section 5.7: tell us whether it was validated
+        resolver.flags = dns.flags.RD | dns.flags.AD  # AD asks: was it validated? (RFC 6840 section 5.7)
         answer = await resolver.resolve(asked, "TXT", tcp=is_tcp, lifetime=lifetime_seconds)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return Texts((), MISSING_SECONDS, is_authenticated=False)
@@ -80,7 +80,7 @@ async def look_up(
 
 
 def _is_here(nameserver: str | None) -> bool:
-    """Whether nobody could stand between that resolver and us."""
+    """Whether this resolver is on this machine, so that nobody on the network can forge its answers."""
     try:
         return ip_address(nameserver or "").is_loopback
     except ValueError:
@@ -88,12 +88,12 @@ def _is_here(nameserver: str | None) -> bool:
 
 
 async def find_texts(name: str, resolver: dns.asyncresolver.Resolver | None = None) -> list[str]:
-    """The TXT records at a name; raises `Unavailable`."""
+    """The texts of the TXT records at a name; raises `Unavailable`."""
     return list((await look_up(name, resolver)).texts)
 
 
 async def find_key_record(domain: str, selector: str, resolver: dns.asyncresolver.Resolver | None = None) -> FoundKey:
-    """What is published of an office's key; raises `Unavailable`."""
+    """What the DNS says of an office's key under this selector; raises `Unavailable`."""
     found = await look_up(key_name(domain, selector), resolver)
     key, is_withdrawn = None, False
     for text in found.texts:
@@ -113,5 +113,5 @@ async def find_key_record(domain: str, selector: str, resolver: dns.asyncresolve
 
 
 async def find_key(domain: str, selector: str, resolver: dns.asyncresolver.Resolver | None = None) -> bytes | None:
-    """The public key published there, or None where there is none; raises `Unavailable`."""
+    """The public key published under this selector, 32 bytes, or None; raises `Unavailable`."""
     return (await find_key_record(domain, selector, resolver)).key

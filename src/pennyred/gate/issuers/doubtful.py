@@ -1,9 +1,9 @@
-"""Holds that were asked for and of which nothing was heard: given back once the office answers again.
+"""Holds that were asked for but never answered: they are given back when the office answers again.
 
-A question that timed out may be answered all the same, later. The letter was deferred, and its next attempt has another
-`tx`: it would be "in progress" until the lease is over, for nothing. So what may be held is voided, until the office
-has said so, and once more a little later, as the question itself may still be waiting there. A void that comes too late
-does no harm: it matches the `tx`, and a settlement goes before it.
+A question that timed out may still be carried out later. The letter was deferred, and its next attempt has another
+`tx`: it would find the stamp "in progress" until the lease is over. So what may be held is voided until the office
+confirms it. It is voided once more a little later, because the question itself may still wait there. A void that comes
+too late does no harm: it matches the `tx`, and a settlement has precedence.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pennyred.postage.redemption import Hold, Void
 PAUSE_SECONDS = 1.0
 AGAIN_SECONDS = 10.0
 HOLDS_MAX = 10_000
-"""Remembered of one office; beyond, the oldest are left to their leases."""
+"""The most holds remembered of one office. Beyond, the oldest are left until their leases end."""
 BATCH_MAX = 500
 
 
@@ -27,14 +27,14 @@ BATCH_MAX = 500
 class _Doubt:
     void: Void
     until: float
-    """When the lease is over at the latest."""
+    """When the lease has ended at the latest."""
     at: float
-    """Not before."""
+    """When to void it; not before."""
     is_last: bool = False
 
 
 class DoubtfulHolds:
-    """One office's. `void` raises `Unavailable` where it does not answer."""
+    """The doubtful holds of one office. `void` raises `Unavailable` if the office does not answer."""
 
     def __init__(
         self, void: Callable[[Sequence[Void]], Awaitable[object]], *, clock: Callable[[], float] = time.monotonic
@@ -45,7 +45,7 @@ class DoubtfulHolds:
         self._is_any = asyncio.Event()
 
     def add(self, holds: Sequence[Hold], lease_seconds: int) -> None:
-        """Nothing was heard of these."""
+        """Remember holds that were asked for but not answered; their leases last so many seconds."""
         now = self._clock()
         self._waiting.extend(_Doubt(void_of(hold), now + lease_seconds, now) for hold in holds)
         self._is_any.set()
@@ -54,14 +54,14 @@ class DoubtfulHolds:
         return len(self._waiting)
 
     async def run(self) -> None:
-        """Give back what there is, until cancelled."""
+        """Give doubtful holds back as they come due, until cancelled."""
         while True:
             await self._is_any.wait()
             await asyncio.sleep(PAUSE_SECONDS)
             await self.give_back()
 
     async def give_back(self) -> None:
-        """What is due now, as far as the office answers."""
+        """Void the holds that are due now, as far as the office answers."""
         now = self._clock()
         due = [one for one in self._waiting if one.at <= now][:BATCH_MAX]
         try:

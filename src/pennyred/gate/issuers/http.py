@@ -1,7 +1,7 @@
-"""An office elsewhere as a gate sees it: implements `ports.Redeemer` over HTTP (CONTRACT: `/v1/redemptions/...`).
+"""An office on another machine: implements `ports.Redeemer` over HTTP (CONTRACT: `/v1/redemptions/...`).
 
-What many letters ask travels in one request. Every question may be repeated: a hold has its `tx`, a settlement matches
-the letter, a void the `tx`.
+The questions of many letters are sent in one request. Every question may be repeated: a hold is known by its `tx`, a
+settlement by its letter, a void by its `tx`.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 
 ITEM_BYTES = 400
-"""Of one item at most, besides a stamp and a domain: hashes in base64, names, punctuation."""
+"""The most bytes of an item, besides its stamp and domain: hashes in base64, names, punctuation."""
 PATH = "/v1/redemptions/"
 
 Item = TypeVar("Item")
@@ -45,7 +45,7 @@ Response = TypeVar("Response")
 
 
 class HttpRedeemer:
-    """See the module; `asker` is started and closed with it. `note_receipts` is told what was signed for what."""
+    """Asks one office through `asker`, which it starts and closes. `note_receipts` is called with each receipt."""
 
     def __init__(
         self,
@@ -65,12 +65,12 @@ class HttpRedeemer:
         self._giving_back: asyncio.Future[None] | None = None
 
     def start(self) -> None:
-        """Needs a running loop."""
+        """Start the parts that ask; an event loop must be running."""
         self.asker.start()
         self._giving_back = asyncio.ensure_future(self._doubtful.run())
 
     async def close(self) -> None:
-        """Whoever waits is told `Unavailable`."""
+        """Close all; callers that wait get `Unavailable`."""
         if self._giving_back is not None:
             self._giving_back.cancel()
         for batcher in (self._holds, self._settles, self._voids):
@@ -78,18 +78,18 @@ class HttpRedeemer:
         await self.asker.close()
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
-        """Reserve; see `ports.Redeemer`. A letter with more stamps than a request takes needs several."""
+        """Hold stamps, as `ports.Redeemer.hold` says. A letter with very many stamps needs several requests."""
         lease_seconds = min(lease_seconds, LEASE_SECONDS_MAX)
         answers: dict[int, HoldAnswer] = {}
         flawed = {place for place, hold in enumerate(holds) if hold.flaw is not None}
         if flawed and not await self._abilities.has(FLAW):
-            # It would hold them, as it knows of no flaw: so it is not asked, and they are no stamps.
+            # An older office would hold them, as it does not know the flaw. It is not asked, and they do not count.
             answers = {place: HoldAnswer(HoldOutcome.INVALID, reason=holds[place].flaw or "") for place in flawed}
         items = {place: redemptions.write_hold(hold) for place, hold in enumerate(holds) if place not in answers}
         try:
-            for places in _pieces(items):  # one after the other: the letter's own group before the spare stamps
+            for places in _pieces(items):  # in order: first the group that the letter needs, then the spare stamps
                 some = [items[place] for place in places]
-                # What an office may not understand goes by itself, so that it spoils no other letter's question.
+                # What an office may not understand is sent alone, so that it makes no other letter's question fail.
                 key = (lease_seconds, not flawed.isdisjoint(places))
                 said = await self._holds.ask(some, _size(some), key)
                 answers |= dict(zip(places, said, strict=True))
@@ -103,7 +103,7 @@ class HttpRedeemer:
         return [answers[place] for place in range(len(holds))]
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
-        """Take; see `ports.Redeemer`."""
+        """Settle held stamps, as `ports.Redeemer.settle` says."""
         results = [
             result
             for some in _chunks(settles)
@@ -117,7 +117,7 @@ class HttpRedeemer:
         return [result.outcome for result in results]
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
-        """Give back; see `ports.Redeemer`."""
+        """Give held stamps back, as `ports.Redeemer.void` says."""
         return [
             outcome
             for some in _chunks(voids)
@@ -125,7 +125,7 @@ class HttpRedeemer:
         ]
 
     async def revocations(self, after: int) -> Revocations:
-        """A page of the licences that count no more; raises `Unavailable`."""
+        """A page of the revoked licences after this number; raises `Unavailable`."""
         return await self.asker.get(f"/v1/revocations?after={after}", read_revocations)
 
     async def _send_holds(
@@ -150,7 +150,7 @@ class HttpRedeemer:
         questions: Sequence[Sequence[Item]],
         read: Callable[[bytes], list[Answer]],
     ) -> list[list[Answer]]:
-        """Ask for all; the answers of each question."""
+        """Send several questions in one request; returns the answers to each."""
         total = sum(len(items) for items in questions)
 
         def read_all(octets: bytes) -> list[Answer]:
@@ -163,7 +163,7 @@ class HttpRedeemer:
 
 
 def _may_be_held(answer: HoldAnswer | None) -> bool:
-    """Whether it is held, or nobody knows."""
+    """Whether the stamp is held, or that is not known."""
     return answer is None or answer.outcome.is_held
 
 
@@ -183,7 +183,7 @@ def read_voided(octets: bytes) -> list[VoidOutcome]:
 
 
 def read_revocations(octets: bytes) -> Revocations:
-    """An office's answer to which licences count no more; raises `Malformed`."""
+    """An office's answer about revoked licences; raises `Malformed`."""
     said = _decoded(octets, RevocationsView)
     if len(said.revoked) > REVOKED_MAX or not 0 <= said.last <= INTEGER_MAX:
         raise Malformed("not a post office's answer")
@@ -198,9 +198,9 @@ def _decoded(octets: bytes, kind: type[Response]) -> Response:
 
 
 def _pieces(items: Mapping[int, HoldItem]) -> Iterator[list[int]]:
-    """Places of the items that go into one request each; no group is divided.
+    """The items of each request, by their places; no group is divided.
 
-    Raises `Unavailable` for one that is too large.
+    Raises `Unavailable` if a group is too large for a request.
     """
     groups: dict[tuple[str, int], list[int]] = {}
     for place, item in items.items():
@@ -221,7 +221,7 @@ def _pieces(items: Mapping[int, HoldItem]) -> Iterator[list[int]]:
 
 
 def _regrouped(questions: Sequence[Sequence[HoldItem]]) -> list[HoldItem]:
-    """All items, groups numbered anew: those of two letters have nothing to do with each other."""
+    """All items with new group numbers, so that groups of two letters are not mixed up."""
     numbers: dict[tuple[int, str, int], int] = {}
     return [
         msgspec.structs.replace(item, group=numbers.setdefault((place, item.tx, item.group), len(numbers)))

@@ -1,6 +1,7 @@
-"""What is remembered of offices' keys over a restart, and told to other workers: for a day on which DNS is silent.
+"""Keys of offices in the gate's state: they outlast a restart and a silent DNS, and all workers can use them.
 
-Written beside the mail, as well as can be. Ages are counted by the time of day, as no other clock outlives a machine.
+They are written in the background; a failed write is no error. Ages go by the time of day, because no other clock goes
+on over a restart of the machine.
 """
 
 import asyncio
@@ -11,20 +12,20 @@ from pennyred.gate.ports import KeyBook
 from pennyred.postage.errors import Unavailable
 
 CLOCK_SKEW_SECONDS = 86_400
-"""What was confirmed later than that from now was not: somebody has set the clock."""
+"""A confirmation that is further in the future than this does not count: the clock was set."""
 
 
 class KeyMemory:
-    """One worker's way to the book; remembers nothing without one."""
+    """One worker's access to the book of keys; without a book it remembers nothing."""
 
     def __init__(self, now: Callable[[], int], book: KeyBook | None = None) -> None:
-        """`now` is the time of day in seconds; `book` may be given before the first letter."""
+        """`now` returns the time of day in seconds since 1970; `book` may be set later, before the first letter."""
         self._now = now
         self.book = book
         self._writing: set[asyncio.Task[None]] = set()
 
     async def recall(self, issuer: str, selector: str) -> tuple[bytes, int, bool] | None:
-        """A key, how many seconds ago it was confirmed, and whether by DNSSEC; None where that is not known."""
+        """A key, how many seconds ago it was confirmed, and whether by DNSSEC; None if it is not known."""
         if self.book is None:
             return None
         try:
@@ -37,17 +38,17 @@ class KeyMemory:
         return key, max(0, self._now() - confirmed_at), is_authenticated
 
     def note(self, issuer: str, selector: str, key: bytes, *, is_authenticated: bool) -> None:
-        """DNS has it now."""
+        """Remember that the DNS has this key now."""
         if self.book is not None:
             self._write(self.book.keep(issuer, selector, key, is_authenticated=is_authenticated, now=self._now()))
 
     def forget(self, issuer: str, selector: str) -> None:
-        """It was withdrawn, or its record has gone."""
+        """Forget a key: it was withdrawn, or its record has gone."""
         if self.book is not None:
             self._write(self.book.forget(issuer, selector))
 
     async def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait until everything is written."""
         if self._writing:
             await asyncio.wait(self._writing)
 

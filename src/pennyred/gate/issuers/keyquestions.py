@@ -1,34 +1,34 @@
-"""How often DNS is asked for keys that nobody has found yet: what stamps name is a stranger's to invent.
+"""How often the DNS is asked for keys that were not found yet: a stranger can invent any name on a stamp.
 
-So many a minute for one source, more for all sources of one office together, and so many at once in one worker. Each
-office has its own measure: whoever invents selectors of one keeps no key of another from being found. Keys that are
-known are asked for again without any of this.
+There are limits for one source in a minute, for all sources together in a minute, and for one worker at once. Each
+office has its own: whoever invents selectors of one office does not stop the keys of another from being found. Known
+keys are asked for again without limits.
 """
 
 from typing import Protocol
 
 UNDER_WAY_MAX = 16
-"""Of one office, at once, in one worker: where its DNS is silent each takes ten seconds."""
+"""The most questions about one office at once in one worker. If its DNS is silent, each takes ten seconds."""
 PER_SOURCE_MAX = 10
-"""A minute. An office has one or two new keys a year."""
+"""The most questions of one source in a minute. An office has one or two new keys a year."""
 PER_OFFICE_MAX = 600
 
 
 class Minute(Protocol):
-    """What is counted in this minute of all workers together, by name."""
+    """Counts by name in the present minute, of all workers together."""
 
     def taken(self, name: bytes) -> int: ...  # noqa: D102
     def take(self, name: bytes) -> None: ...  # noqa: D102
 
 
 class KeyQuestions:
-    """What one worker asks, counted in a minute that all have in common."""
+    """Decides for one worker whether to ask; all workers count together."""
 
     def __init__(self, minute: Minute) -> None:
         self._minute = minute
 
     def may_ask(self, issuer: str, source: str, *, under_way: int) -> bool:
-        """Count one more; False where it is too many. `source` is a network, empty where it is not known."""
+        """Count a question; False if it is too many. `source` is a network, empty if it is not known."""
         of_all = issuer.encode()
         of_source = f"{issuer} {source}".encode()
         if under_way >= UNDER_WAY_MAX or self._minute.taken(of_all) >= PER_OFFICE_MAX:

@@ -1,16 +1,16 @@
-"""The public keys of the post offices whose stamps count: pinned by the settings, or found in DNS and kept for a while.
+"""The public keys of the post offices whose stamps count: pinned in the settings, or found in the DNS and kept.
 
-What DNS says is kept for its TTL, within bounds, and asked for again beside the mail, not before it. A DNS that does
-not answer changes nothing about keys that are known: they count for `STALE_SECONDS` more, after a restart too, as the
-gate's state remembers them. A record that is missing means "later" for `GRACE_SECONDS`, since an office may sign with a
-new key before all of DNS has it, then "no". A record that says that a key was withdrawn is believed at once
-(STAMP.md 7.4).
+An answer of the DNS is kept for its TTL, within bounds. Then it is asked for again in the background, so that no letter
+waits. If the DNS does not answer, known keys count for `STALE_SECONDS` more, also after a restart, as the gate's state
+keeps them. A missing record means "later" for `GRACE_SECONDS`, since an office may use a new key before all of the DNS
+has it. After that it means "no". A record that withdraws a key counts at once (STAMP.md 7.4).
 
-Selectors are a stranger's to invent. So what was found and what was not are kept apart: no selector that is in no DNS
-takes the place of a key that is. Questions about what nobody has found yet are few (`keyquestions`), and whoever brings
-a selector that DNS does not know is told of, so that it costs him as a forged stamp does.
 
-Time here is that which has passed (a monotonic clock): keys do not go because somebody sets the clock of the day.
+A stranger can invent selectors. So found and missing ones are kept apart: a selector that is not in the DNS never takes
+the place of a real key. Questions about selectors that were not found are limited (`keyquestions`). Who brings one that
+the DNS does not know is reported, so that it costs him as much as a forged stamp.
+
+Time is measured by a monotonic clock, so that no key is lost when somebody sets the time of day.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ TTL_SECONDS_MAX = 86_400
 GRACE_SECONDS = 3600
 STALE_SECONDS = 7 * 86_400
 KEYS_MAX = 100
-"""Of one office: as many as an office itself keeps."""
+"""The most keys of one office: as many as an office itself keeps."""
 MISSING_MAX = 1000
-"""Selectors without a key, of all offices; beyond, those that were asked for longest ago go first."""
+"""The most selectors without a key, of all offices. Beyond, those asked for longest ago are forgotten."""
 PER_LETTER_MAX = 4
-"""Questions about new selectors that one letter may cause; it waits, and comes again for the others."""
+"""The most questions about new selectors for one letter. For others the letter has to come again."""
 REMEMBER_SECONDS = 3600
-"""How often it is written down that a key was confirmed."""
+"""How often the confirmation of a key is written to the state."""
 
 Selector = tuple[str, str]
 """An office's domain, and the selector of one of its keys."""
@@ -43,60 +43,60 @@ Selector = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """What DNS says of one key."""
+    """What the DNS says of one key."""
 
     key: bytes | None
     ttl_seconds: int
     is_authenticated: bool = False
-    """By DNSSEC, validated on this machine."""
+    """Whether it was validated by DNSSEC on this machine."""
     is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What became of the search for the keys of one letter's stamps."""
+    """The result of the search for the keys of one letter's stamps."""
 
     undecided: frozenset[Selector] = frozenset()
-    """Those of which nobody can say just now whether they count."""
+    """Selectors for which it cannot be decided now whether they count."""
     unpublished: frozenset[Selector] = frozenset()
-    """Those of them that this letter had DNS asked for, and that are not there: new to DNS, or made up."""
+    """Those of them that were looked up for this letter, and are not in the DNS: too new, or invented."""
 
 
 ALL_DECIDED = Prepared()
 FindKey = Callable[[str, str], Awaitable[FoundKey]]
-"""By domain and selector; raises `Unavailable`."""
+"""Looks a key up in the DNS, by domain and selector; raises `Unavailable`."""
 PrepareKeys = Callable[[Sequence[Stamp], str], Awaitable[Prepared]]
-"""Finds the keys that stamps need. The second argument is the network that brings them, empty where it is not known."""
+"""Finds the keys that stamps need. The second argument is the network that brings them, empty if not known."""
 
 
 async def all_known(_: Sequence[Stamp], __: str) -> Prepared:
-    """For a gate whose keys are all pinned."""
+    """A `PrepareKeys` that looks for nothing: for a gate whose keys are all pinned."""
     return ALL_DECIDED
 
 
 @dataclass(slots=True)
 class _Known:
-    """A key that DNS has had."""
+    """A key that the DNS has, or had."""
 
     key: bytes
     asked_again_at: float
     counts_until: float
-    """A week after it was last confirmed, or an hour after its record was first missed."""
+    """Until when it counts: a week after its last confirmation, or an hour after its record was first missing."""
     is_missed: bool = False
     written_at: float = -math.inf
 
 
 @dataclass(slots=True)
 class _Missing:
-    """A selector under which DNS has no key, as far as it has answered."""
+    """A selector under which the DNS has no key, as far as it has answered."""
 
     asked_again_at: float = 0.0
     refused_from: float = math.inf
-    """For ever "later" where it has not answered yet."""
+    """From when stamps under it are refused. Before, they are answered "later"; always, if the DNS is silent."""
 
 
 class KeyRing:
-    """One worker's. `keys` is one mapping, whose content changes with what is found."""
+    """The keys of one worker. `keys` stays the same mapping; its content changes when keys are found."""
 
     def __init__(
         self, find: FindKey, memory: KeyMemory, questions: KeyQuestions, *, clock: Callable[[], float]
@@ -109,12 +109,12 @@ class KeyRing:
         self._pinned: Mapping[str, Mapping[str, bytes]] = {}
         self._authenticated_only: Collection[str] = ()
         self._known: dict[str, dict[str, _Known]] = {}
-        """By issuer and selector, in the order in which they were found."""
+        """The known keys by issuer and selector, in the order in which they were found."""
         self._missing: OrderedDict[Selector, _Missing] = OrderedDict()
         self._asking: dict[Selector, asyncio.Task[None]] = {}
         self._questions = questions
         self.look_for: Callable[[str, str], object] = lambda issuer, selector: None  # noqa: ARG005
-        """Told of pinned keys that are not there, which may be by then; may be replaced."""
+        """Called with issuer and selector of a pinned office whose key is missing; may be replaced."""
 
     def accept(
         self,
@@ -122,9 +122,9 @@ class KeyRing:
         by_dns: Collection[str],
         authenticated_only: Collection[str] = (),
     ) -> None:
-        """Whose stamps count from now on: offices whose keys are known, and those whose keys DNS has.
+        """Set whose stamps count from now on: offices with pinned keys, and offices whose keys are in the DNS.
 
-        Of `authenticated_only` a key counts only where DNSSEC vouches for it.
+        A key of an office in `authenticated_only` counts only if it was validated by DNSSEC.
         """
         begun_anew = set(authenticated_only).difference(self._authenticated_only).union(self._pinned)
         self._pinned, self._authenticated_only = pinned, authenticated_only
@@ -138,12 +138,12 @@ class KeyRing:
         self.keys.update({issuer: dict(keys) for issuer, keys in pinned.items()})
 
     async def prepare(self, stamps: Iterable[Stamp], source: str = "") -> Prepared:
-        """Find the keys that these stamps need. Waits only for keys that are not known yet, raises nothing."""
+        """Find the keys that these stamps need. Waits only for keys that are not known yet. Raises nothing."""
         needed = dict.fromkeys((stamp.issuer, stamp.licence.selector) for stamp in stamps)
         for issuer, selector in needed:
             if issuer in self._pinned and selector not in self._pinned[issuer]:
                 self.look_for(issuer, selector)
-        for issuer, keys in self._pinned.items():  # those of an office in this process change by themselves
+        for issuer, keys in self._pinned.items():  # the keys of an office in this process change by themselves
             if self.keys.get(issuer) != keys:
                 self.keys[issuer] = dict(keys)
         wanted = [one for one in needed if one[0] in self.keys and one[0] not in self._pinned]
@@ -153,7 +153,7 @@ class KeyRing:
                 asked[one] = task
         if asked:
             await asyncio.wait(asked.values())
-        for one in wanted:  # whoever invents selectors may have used up the questions: what was found once needs none
+        for one in wanted:  # a key found before needs no question: invented selectors may have used them up
             if self._found(one) is None and one not in self._missing and one not in self._asking:
                 await self._recall(one)
         return Prepared(
@@ -162,7 +162,7 @@ class KeyRing:
         )
 
     async def close(self) -> None:
-        """Ask no more; what was found is written down."""
+        """End all questions, and wait until what was found is written."""
         tasks = list(self._asking.values())
         for task in tasks:
             task.cancel()
@@ -171,7 +171,7 @@ class KeyRing:
         await self._memory.close()
 
     def _is_known(self, one: Selector) -> bool:
-        """Whether there is a key that counts; it is asked for again beside the mail when its time is over."""
+        """Whether there is a key that counts. When its TTL is over, it is asked for again in the background."""
         known, now = self._found(one), self._clock()
         if known is None:
             return False
@@ -182,11 +182,11 @@ class KeyRing:
         if known.is_missed:
             self._miss(one, asked_again_at=known.asked_again_at, refused_from=now)
         else:
-            self._drop(one)  # nobody has confirmed it for a week: as if it were new
+            self._drop(one)  # not confirmed for a week: it counts as a new one
         return False
 
     def _asked(self, one: Selector, source: str) -> asyncio.Task[None] | None:
-        """The question that has to be answered first, if any, about a selector that no key is known of."""
+        """The task to wait for, if any, for a selector without a known key."""
         if one in self._asking:
             return None if self._is_decided(one) else self._asking[one]
         missing = self._missing.get(one)
@@ -221,7 +221,7 @@ class KeyRing:
             del self._asking[one]
 
     def _note(self, one: Selector, found: FoundKey) -> None:
-        """Take over what DNS says."""
+        """Take over what the DNS has answered."""
         now, known = self._clock(), self._found(one)
         if not self._is_by_dns(one):
             return
@@ -240,7 +240,7 @@ class KeyRing:
             self._miss(one, asked_again_at=now + TTL_SECONDS_MIN, refused_from=refused_from)
 
     def _postpone(self, one: Selector) -> bool:
-        """DNS does not answer: ask again in a while. Whether it has never said anything of this selector."""
+        """Ask again later, as the DNS does not answer. True if it has never said anything of this selector."""
         again_at = self._clock() + TTL_SECONDS_MIN
         known, missing = self._found(one), self._missing.get(one)
         if known is not None:
@@ -252,7 +252,7 @@ class KeyRing:
         return known is None and (missing is None or missing.refused_from == math.inf)
 
     async def _recall(self, one: Selector) -> None:
-        """What another worker, or this one before it was started anew, has found within the week."""
+        """Take over what the state has: found within a week by another worker, or before a restart."""
         found = await self._memory.recall(*one)
         if found is not None and self._is_by_dns(one) and self._is_proven(one, is_authenticated=found[2]):
             key, age_seconds, _ = found
@@ -280,7 +280,7 @@ class KeyRing:
             self._missing.popitem(last=False)
 
     def _drop(self, one: Selector) -> bool:
-        """Whether there was a key."""
+        """Forget a key; returns whether there was one."""
         self.keys.get(one[0], {}).pop(one[1], None)
         return self._known.get(one[0], {}).pop(one[1], None) is not None
 
@@ -294,7 +294,7 @@ class KeyRing:
         return self._known.get(one[0], {}).get(one[1])
 
     def _is_by_dns(self, one: Selector) -> bool:
-        """False where the settings have changed since it was asked."""
+        """Whether this office's keys still come from the DNS: the settings may have changed since the question."""
         return one[0] in self.keys and one[0] not in self._pinned
 
     def _is_proven(self, one: Selector, *, is_authenticated: bool) -> bool:
@@ -310,10 +310,10 @@ def _within(ttl_seconds: int) -> int:
 
 
 def _superfluous(its_keys: Mapping[str, _Known]) -> str:
-    """Which of an office's selectors to forget where there are too many.
+    """The selector to forget if an office has too many.
 
-    A zone with a record for every name there is (a wildcard) has the same key under whatever a stranger invents: of
-    those alike the newest goes. Else the one found first: so many keys of one's own nobody needs.
+    A zone with a wildcard has the same key under every selector that a stranger invents: of equal keys the newest goes.
+    If all differ, the oldest goes: no office needs so many.
     """
     times = Counter(known.key for known in its_keys.values())
     alike = [selector for selector, known in its_keys.items() if times[known.key] > 1]

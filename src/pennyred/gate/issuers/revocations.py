@@ -1,7 +1,7 @@
-"""An office's list of licences that count no more, kept up to date beside the mail.
+"""An office's list of revoked licences, kept up to date in the background.
 
-It is for stamps that are accepted on trust only. While the office answers, it says itself what was revoked; a gate that
-refused by a list would bounce the honest retry of a letter that was paid before.
+It is used only for stamps that are accepted on trust. While the office answers, it checks revocations itself. A gate
+that refused by the list would bounce an honest retry of a letter that was paid before.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ from pennyred.postage.licence import Licence, Revocations, fingerprint
 
 PAUSE_SECONDS = 300.0
 UPDATES_ANEW = 288
-"""So often what is new is read; then, once a day, all of it: an office that was restored from a backup counts anew."""
+"""After so many updates (a day) the whole list is read: an office restored from a backup numbers it anew."""
 FINGERPRINTS_MAX = 200_000
-"""Of one office. Beyond, none of its stamps is accepted on trust."""
+"""The most revoked licences of one office. Beyond, none of its stamps is accepted on trust."""
 
 Fetch = Callable[[int], Awaitable[Revocations]]
-"""The page behind a number; raises `Unavailable`."""
+"""Reads the page of the list after a number; raises `Unavailable`."""
 
 
 class RevocationList:
-    """One office's."""
+    """The revoked licences of one office."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
@@ -31,13 +31,13 @@ class RevocationList:
         self._last = 0
 
     def is_revoked(self, licence: Licence) -> bool:
-        """Whether the office has said so; True for all where its list is too long to be kept."""
+        """Whether the office has revoked this licence; True for all if the list is too long to be kept."""
         if len(self._revoked) > FINGERPRINTS_MAX:
             return True
         return bool(self._revoked) and fingerprint(licence.account, licence.public_key) in self._revoked
 
     async def update(self) -> None:
-        """Read what is new. Raises `Unavailable`."""
+        """Read what is new in the list; raises `Unavailable`."""
         while len(self._revoked) <= FINGERPRINTS_MAX:
             page = await self._fetch(self._last)
             if page.last <= self._last or not page.fingerprints:
@@ -46,7 +46,7 @@ class RevocationList:
             self._last = page.last
 
     async def run(self) -> None:
-        """Update time and again, until cancelled; an office that does not answer is asked next time."""
+        """Update regularly until cancelled. If the office does not answer, it is asked the next time."""
         for number in itertools.count():
             if number % UPDATES_ANEW == 0:
                 self._last = 0

@@ -1,6 +1,6 @@
-"""Several offices behind one `Redeemer`: each stamp goes to the office that issued it, all are asked at the same time.
+"""Several offices behind one `Redeemer`: each stamp goes to the office that issued it. All are asked in parallel.
 
-An office that does not answer means "later" for the letters that bear its stamps, and for those only.
+If an office does not answer, only letters with its stamps are answered "later".
 """
 
 import asyncio
@@ -17,13 +17,13 @@ Answer = TypeVar("Answer")
 
 
 class IssuerRouter:
-    """Implements `ports.Redeemer` over one for each issuer."""
+    """Implements `ports.Redeemer` with one redeemer for each issuer."""
 
     def __init__(self, redeemers: Mapping[str, Redeemer]) -> None:
         self._redeemers = redeemers
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
-        """Reserve; see `ports.Redeemer`. Where one office does not answer, what others held is given back."""
+        """Hold stamps. If one office does not answer, what the others hold is given back; see `ports.Redeemer`."""
 
         async def ask(redeemer: Redeemer, some: Sequence[Hold]) -> list[HoldAnswer]:
             return await redeemer.hold(some, lease_seconds=lease_seconds)
@@ -35,17 +35,17 @@ class IssuerRouter:
                 void_of(hold) for hold, answer in zip(holds, answers, strict=True) if answer and answer.outcome.is_held
             ]
             if held:
-                # As well as can be: what is not heard is ended by its lease.
+                # If this fails too, the leases end these holds.
                 await self._ask_all([one.issuer for one in held], held, _void)
             raise trouble
         return [answer for answer in answers if answer is not None]
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
-        """Take; see `ports.Redeemer`. Every office is asked, whatever the others do."""
+        """Settle held stamps. Every office is asked, whatever the others answer; see `ports.Redeemer`."""
         return await self._all([one.issuer for one in settles], settles, _settle)
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
-        """Give back; see `ports.Redeemer`. Every office is asked, whatever the others do."""
+        """Give held stamps back. Every office is asked, whatever the others answer; see `ports.Redeemer`."""
         return await self._all([one.issuer for one in voids], voids, _void)
 
     async def _all(
@@ -65,7 +65,7 @@ class IssuerRouter:
         items: Sequence[Item],
         ask: Callable[[Redeemer, Sequence[Item]], Awaitable[list[Answer]]],
     ) -> tuple[list[Answer | None], BaseException | None]:
-        """The answers in order, None where there is none, and then why."""
+        """The answers in order, with None where there is none; and the error of one that failed, if any."""
         places: dict[str, list[int]] = {}
         for place, issuer in enumerate(issuers):
             places.setdefault(issuer, []).append(place)
@@ -91,13 +91,13 @@ class IssuerRouter:
         ask: Callable[[Redeemer, Sequence[Item]], Awaitable[list[Answer]]],
     ) -> list[Answer]:
         redeemer = self._redeemers.get(issuer)
-        if redeemer is None:  # a settlement that waits for an office which the settings no longer name
+        if redeemer is None:  # a settlement waits for an office that the settings no longer name
             raise Unavailable(Reason.OFFICE_UNREACHABLE, f"no way to the post office {issuer}")
         return await ask(redeemer, items)
 
 
 def void_of(hold: Hold) -> Void:
-    """What gives back a hold."""
+    """The void that gives back a hold."""
     stamp = hold.stamp
     return Void(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, hold.letter, hold.tx)
 

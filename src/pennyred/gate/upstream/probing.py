@@ -48,10 +48,7 @@ class Probe:
 
 
 async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Probe:
-    """Connect as the gate does for a stranger, and name a foreign recipient. DATA is never said.
-
-   
-    """
+    """Connect as the gate does for a stranger, and name a foreign recipient. DATA is never said."""
     book = AddressBook(options.endpoint, asyncio.get_running_loop().time)
     try:
         addresses = await book.in_order()
