@@ -1,11 +1,11 @@
-"""What gate, office and sender say to each other over HTTP, and the server that hears it.
+"""What gate, office and sender say to each other over HTTP, and the HTTP server.
 
 ::
 
-    messages    the JSON of senders and office
-    redemptions the JSON of gates and offices
-    tokens      a sender's signed request
-    server      an application on a socket, inside a running event loop; heads: HEAD for those that know GET
-    listener    takes connections; admission: who may be connected; pieces: how much is read in one turn
-    exchange    one connection, with a deadline for each thing waited for; turnedaway: what others are told
+    messages    the JSON between senders and office
+    redemptions the JSON between gates and offices
+    tokens      how a sender signs a request
+    server      serves an application on a socket, inside a running event loop; heads: answers HEAD like GET
+    listener    accepts connections; admission: who may be connected; pieces: no bodies in tiny chunks
+    exchange    one connection, with a deadline for each wait; turnedaway: answers without the application
 """

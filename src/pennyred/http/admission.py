@@ -1,11 +1,11 @@
-"""Who may be connected over HTTP: how many in all and of one network, and who makes room for whom.
+"""Who may be connected over HTTP: how many in all, how many from one network, and who must make room.
 
-Strangers, and those who are known (proxies of ours, gates of receivers), are two crowds with as much room each, so that
-no number of strangers shuts out a gate. In a crowd that is full, or has as many of one network as it may, whoever has
-waited longest without having sent a whole request is let go: silence costs nothing, so nobody may hold a place by it.
-Who is asked of and not answered yet is never let go; so only a crowd of nothing but those turns newcomers away.
+There are two crowds: strangers, and known clients (our proxies, and gates of receivers). Each has its own room, so no
+number of strangers can shut out a gate. If a crowd is full, or has too many from one network, then the connection that
+has waited longest without a whole request is closed to make room: silence costs nothing, so it must not keep a place. A
+connection whose request is being answered is never closed. So newcomers are refused only if all others are working.
 
-A proxy speaks for others: while it does, its connection counts as the client's, of whom it tells.
+A proxy speaks for others. While it brings a client's request, its connection counts as that client's.
 """
 
 import time
@@ -20,17 +20,18 @@ Networks = Sequence[IPv4Network | IPv6Network]
 GUEST = "guest"
 """The key of a request's scope state under which its connection is found."""
 CROWDS = 2
-"""Strangers, and those who are known."""
+"""How many crowds there are: strangers, and known clients."""
 KNOWN_TIMES = 4
-"""A known network may have so many times what a stranger's may: each worker of a gate has several connections."""
+"""How many times as many connections as a stranger's network a known one may have: a gate's workers need several each.
+"""
 VOUCHED_SECONDS = 86_400.0
-"""So long a network is known from which a receiver's token came."""
+"""How long a network stays known after a receiver's token came from it."""
 VOUCHED_MAX = 1000
 LOG_PAUSE_SECONDS = 60.0
 
 
 class Counts(Protocol):
-    """Of all workers together, shared; or of one."""
+    """Counts connections: of all workers together, in shared memory, or of one worker (`LocalCounts`)."""
 
     @property
     def connections(self) -> int: ...  # noqa: D102
@@ -41,15 +42,15 @@ class Counts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many, of all workers together; each of the `CROWDS` has as much."""
+    """How many connections all workers together may have, for each of the `CROWDS`."""
 
     connections_max: int = 500
     per_network_max: int = 50
-    """From one IPv4 address or IPv6 /64; proxies and listed receivers have no limit of their own."""
+    """From one IPv4 address or IPv6 /64. Proxies and listed receivers have no such limit."""
 
 
 class Guest:
-    """A connection, from when it is accepted until it has ended. `end` closes it at once."""
+    """A connection, from its acceptance to its end. `end` closes it at once."""
 
     __slots__ = (
         "_guests",
@@ -67,62 +68,62 @@ class Guest:
     def __init__(self, guests: "Guests", address: str) -> None:
         self._guests = guests
         self._speaks = False
-        """Whether it counts as somebody else now."""
+        """Whether it counts as another client now, for whom it speaks."""
         self._ticket = 0
         self.address = address
         self.network = b""
         self.crowd: Crowd | None = None
         self.is_waiting = True
-        """For the rest of a request, or the next one."""
+        """Whether we wait for the rest of its request, or for the next one."""
         self.is_gone = False
-        """Whether it hung up, or was let go."""
+        """Whether the client hung up, or the connection was closed to make room."""
         self.end: Callable[[], object] = _nothing
         self.closed: Callable[[], object] = _nothing
-        """To be told when its connection is closed."""
+        """Called when its connection is closed."""
 
     @property
     def is_known(self) -> bool:
-        """A proxy of ours, or a gate; no stranger."""
+        """Whether it is one of our proxies or a gate, not a stranger."""
         return self.crowd is not None and self.crowd.is_of_known
 
     def waits(self) -> None:
-        """Nothing is to be done for it until more has come."""
+        """Note that there is nothing to do for it until it sends more."""
         if not self.is_waiting:
             self.is_waiting = True
             if self.crowd is not None:
                 self.crowd.note_waiting(self)
 
     def works(self) -> None:
-        """A whole request is there, and not answered yet."""
+        """Note that it has sent a whole request, which is not answered yet."""
         if self.is_waiting:
             self.is_waiting = False
             if self.crowd is not None:
                 self.crowd.note_working(self)
 
     def speaks_for(self, address: str) -> bool:
-        """Count as the client at `address`, whose request this proxy brings; False where he has too many."""
+        """Count as the client at `address`, whose request this proxy brings; False if that client has too many."""
         self._speaks = self._guests.place(self, address)
         return self._speaks
 
     def speaks_for_itself(self) -> None:
-        """That request is answered."""
+        """Note that the other client's request is answered: count as itself again."""
         if self._speaks:
             self._speaks = False
             self._guests.place(self, self.address)
 
     def vouch(self, address: str) -> None:
-        """The request, of a client at `address`, has a receiver's token: his network is known from now on."""
+        """Note that a request from `address` has a receiver's token: that network is known from now on."""
         self._guests.vouch(self, address)
 
     def leave(self) -> None:
-        """It has ended."""
+        """Note that the connection has ended, and free its place."""
         self.is_gone = True
         if self.crowd is not None:
             self.crowd.leave(self, self._ticket)
             self.crowd = None
 
     def seat(self, crowd: "Crowd", network: bytes, ticket: int) -> None:
-        """Count as one of this crowd, and no more as one of another."""
+        """Count as one of this crowd, and no longer as one of the crowd before."""
         if self.crowd is not None:
             self.crowd.leave(self, self._ticket)
         self.crowd, self.network, self._ticket = crowd, network, ticket
@@ -131,7 +132,7 @@ class Guest:
 
 
 class Crowd:
-    """Strangers, or those who are known."""
+    """One of the two crowds, strangers or known clients, as this worker sees it."""
 
     def __init__(
         self, counts: Counts, connections_max: int, per_network_max: int, *, is_of_known: bool = False
@@ -141,12 +142,12 @@ class Crowd:
         self._connections_max = connections_max
         self._per_network_max = per_network_max
         self._waiting: OrderedDict[Guest, None] = OrderedDict()
-        """Who has waited longest comes first."""
+        """Connections that wait; the one that has waited longest comes first."""
         self._waiting_of: dict[bytes, OrderedDict[Guest, None]] = {}
         self.let_go = 0
 
     def enter(self, guest: Guest, network: bytes, *, is_counted: bool) -> bool:
-        """Seat a guest, letting others go for it; False where nobody can be."""
+        """Give a guest a place, and close others for it if needed; False if there is none to close."""
         key = 0
         if is_counted:
             key, count = self._counts.network(network)
@@ -158,17 +159,17 @@ class Crowd:
         return True
 
     def leave(self, guest: Guest, ticket: int) -> None:
-        """A guest has gone, or counts as somebody else."""
+        """Free the place of a guest that has gone or now counts as somebody else."""
         self._counts.leave(ticket)
         self.note_working(guest)
 
     def note_waiting(self, guest: Guest) -> None:
-        """It waits from now on."""
+        """Note that a guest waits from now on."""
         self._waiting[guest] = None
         self._waiting_of.setdefault(guest.network, OrderedDict())[guest] = None
 
     def note_working(self, guest: Guest) -> None:
-        """It does not wait any more."""
+        """Note that a guest does not wait any more."""
         if self._waiting.pop(guest, self) is self:
             return
         of_one = self._waiting_of[guest.network]
@@ -177,18 +178,21 @@ class Crowd:
             del self._waiting_of[guest.network]
 
     def _let_go(self, waiting: Iterable[Guest], newcomer: Guest) -> bool:
-        """End whoever has waited longest among these, unless it is the newcomer itself, who gives up its own place."""
+        """Close the guest that has waited longest among these; True if that makes a place.
+
+        If it is the newcomer itself, nothing is closed: it only changes its own place.
+        """
         oldest = next(iter(waiting), None)
         if oldest is None or oldest is newcomer:
             return oldest is newcomer
         self.let_go += 1
-        oldest.leave()  # at once, as its place is needed now
+        oldest.leave()  # frees its place at once
         oldest.end()
         return True
 
 
 class Guests:
-    """All of one worker."""
+    """All connections of one worker, and the rule who gets a place."""
 
     def __init__(
         self,
@@ -206,14 +210,14 @@ class Guests:
         self._proxies = proxies
         self._receivers = receivers
         self._vouched: OrderedDict[bytes, float] = OrderedDict()
-        """Until when each network is known."""
+        """Until when each vouched network is known, by `clock`."""
         self._clock = clock
         self._log = log
         self._turned_away = 0
         self._quiet_until = float("-inf")
 
     def admit(self, address: str) -> Guest | None:
-        """A newcomer's place, None where there is none."""
+        """Give a newcomer at `address` a place; None if there is none."""
         guest = Guest(self, address)
         before = self._strangers.let_go + self._known.let_go
         is_seated = self.place(guest, address)
@@ -222,7 +226,7 @@ class Guests:
         return guest if is_seated else None
 
     def place(self, guest: Guest, address: str) -> bool:
-        """Count a guest as one from there; False where there is no room, or it has gone."""
+        """Count a guest as one from `address`; False if there is no room, or it has gone."""
         if guest.is_gone:
             return False
         is_uncounted = _is_within(address, self._proxies) or _is_within(address, self._receivers)
@@ -247,7 +251,7 @@ class Guests:
         return until is not None and self._clock() < until
 
     def _note_crowd(self, address: str, *, is_seated: bool) -> None:
-        """Write down that there are too many; once a minute, as they may be very many."""
+        """Log that there are too many connections, once a minute at most, as it may happen very often."""
         self._turned_away += not is_seated
         now = self._clock()
         if self._log is not None and now >= self._quiet_until:
@@ -258,26 +262,26 @@ class Guests:
 
 
 class LocalCounts:
-    """`Counts` of one process."""
+    """`Counts` for a single process."""
 
     def __init__(self) -> None:
         self.connections = 0
         self._networks: dict[int, int] = {}
 
     def network(self, name: bytes) -> tuple[int, int]:
-        """A key, and how many."""
+        """The key of a network, to `enter` with, and how many connections it has."""
         key = int.from_bytes(b"\1" + name)
         return key, self._networks.get(key, 0)
 
     def enter(self, network: int) -> int:
-        """Count one."""
+        """Count one connection of a network (0: of none); returns the ticket to `leave` with."""
         self.connections += 1
         if network:
             self._networks[network] = self._networks.get(network, 0) + 1
         return network
 
     def leave(self, ticket: int) -> None:
-        """Uncount one."""
+        """Stop counting one connection."""
         self.connections -= 1
         if ticket:
             self._networks[ticket] -= 1
@@ -286,7 +290,7 @@ class LocalCounts:
 
 
 def network_of(address: str) -> bytes:
-    """What counts as one: an IPv4 address, or an IPv6 /64; what is no address is all of one network."""
+    """The network an address is counted under: IPv4 by address, IPv6 by /64. Everything that is no address is one."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
@@ -307,4 +311,4 @@ def _is_within(address: str, networks: Networks) -> bool:
 
 
 def _nothing() -> None:
-    """For a guest whose connection is not made yet."""
+    """Do nothing: the first `end` and `closed` of a guest whose connection is not made yet."""

@@ -1,13 +1,13 @@
-"""One HTTP connection: uvicorn's, with a deadline for each thing that we wait for a client to do.
+"""One HTTP connection: uvicorn's class, with a deadline for each thing that we wait for.
 
-::
+We wait for one thing at a time, the phase::
 
-    HEADER    the first or next request, from its first octet (from the connection, for the first)
+    HEADER    the header of a request; from the connection for the first one, then from its first octet
     BODY      the rest of a request
-    WORK      nothing: the application has a whole request
-    ANSWER    that the client takes what it asked for
-    IDLE      another request on a connection that is kept
-    CLOSING   that what was said last has gone out
+    WORK      nothing from the client: the application has a whole request
+    ANSWER    that the client reads the answer
+    IDLE      another request on a connection that is kept open
+    CLOSING   that our last octets have gone out
 """
 
 import asyncio
@@ -24,24 +24,24 @@ from pennyred.http.pieces import BoundedConnection
 from pennyred.http.turnedaway import NOT_HTTP, TOO_SLOW
 
 SLICE_OCTETS = 2048
-"""Of what a stranger sends, read in one turn of the event loop: whatever he thinks out, mail goes on beside it."""
+"""How much of a stranger's data is parsed in one turn of the event loop, so that he cannot hold up the mail."""
 HEADER_OCTETS_MAX = 16 * 1024
-"""Of a request's header, and of the fields behind its chunks."""
+"""The longest header of a request; also the longest trailer after its chunks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a client may take, in seconds."""
+    """How long a client may take for each phase, in seconds."""
 
     request_seconds: float = 20
-    """From connecting (TLS included), or from its first octet, to the end of a request's header."""
+    """For HEADER: to the end of a request's header, TLS included for the first one."""
     body_seconds: float = 30
     answer_seconds: float = 30
     keep_alive_seconds: float = 15
 
 
 class Phase(Enum):
-    """What is awaited; see the module."""
+    """What we wait for; the module's docstring explains each."""
 
     HEADER = auto()
     BODY = auto()
@@ -52,7 +52,7 @@ class Phase(Enum):
 
 
 class Exchange(H11Protocol):
-    """Made for each connection once it speaks HTTP, that is after the handshake of TLS."""
+    """One connection that speaks HTTP; made for it after the TLS handshake."""
 
     def __init__(
         self, guest: Guest, deadlines: Deadlines, logger: logging.Logger, accepted_at: float, **own: Any
@@ -65,7 +65,7 @@ class Exchange(H11Protocol):
         self._phase = Phase.HEADER
         self._is_stuck = False
         self._unread = b""
-        """What has come, for the next turns of the loop; nothing more is taken from the system meanwhile."""
+        """Data for the next turns of the loop; meanwhile nothing more is read from the socket."""
         self._seconds = {
             Phase.HEADER: deadlines.request_seconds,
             Phase.BODY: deadlines.body_seconds,
@@ -77,7 +77,7 @@ class Exchange(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own is so
-        """The client is there."""
+        """Begin: the connection is made."""
         super().connection_made(transport)
         self._guest.end = transport.abort
         self._look_at_clock()
@@ -85,7 +85,7 @@ class Exchange(H11Protocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has gone."""
+        """End: the connection is closed, by either side."""
         self._guest.leave()
         self._guest.closed()
         if self._timer is not None:
@@ -94,14 +94,14 @@ class Exchange(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """A piece of a request, or several."""
+        """Take a piece of a request, or of several."""
         is_behind = bool(self._unread)
         self._unread += data
         if not is_behind:
             self._read_on()
 
     def _read_on(self) -> None:
-        """Read the next slice, and the others when everybody else has had his turn; a gate's is all there is."""
+        """Parse the next slice now and the rest in later turns of the loop; for a known client, all of it at once."""
         if self.transport.is_closing():
             self._unread = b""
             return
@@ -118,7 +118,7 @@ class Exchange(H11Protocol):
             self.transport.resume_reading()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's shape
-        """It is no HTTP. Said only where nothing has been answered yet: the other half of an answer is none."""
+        """Refuse what is no HTTP and close. It is not said in the middle of an answer, where it would be garbage."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(NOT_HTTP)
         if self.cycle is not None and not self.cycle.response_complete:
@@ -127,25 +127,25 @@ class Exchange(H11Protocol):
         self.transport.close()
 
     def on_response_complete(self) -> None:
-        """An answer has been handed to the transport."""
+        """Go on after an answer has been handed to the transport."""
         self._guest.speaks_for_itself()
         super().on_response_complete()
         self._enter(self._now())
 
     def pause_writing(self) -> None:
-        """The client takes nothing, or too slowly."""
+        """Note that the client does not read the answer, or reads too slowly."""
         super().pause_writing()
         self._is_stuck = True
         self._enter(self._now())
 
     def resume_writing(self) -> None:
-        """It does."""
+        """Note that the client reads again."""
         super().resume_writing()
         self._is_stuck = False
         self._enter(self._now())
 
     def shutdown(self) -> None:
-        """The program stops: nobody waits for the rest of a request."""
+        """Stop because the program ends; the rest of a request is not awaited."""
         if self._phase is Phase.BODY:
             self._give_up()
         else:
@@ -164,7 +164,7 @@ class Exchange(H11Protocol):
         return Phase.HEADER if self.conn.trailing_data[0] else Phase.IDLE
 
     def _enter(self, phase: Phase) -> None:
-        """Wait for something else from now on, and no longer than it may take."""
+        """Begin another phase, with its own deadline."""
         if phase is self._phase:
             return
         self._phase = phase
@@ -183,7 +183,10 @@ class Exchange(H11Protocol):
         self._timer = self.loop.call_at(when, self._look_at_clock)
 
     def _look_at_clock(self) -> None:
-        """One timer, set anew only where it is too late: most waits end long before their deadline."""
+        """Give up if the deadline has passed, else wait on.
+
+        There is one timer; a later deadline does not move it, because most waits end long before their deadline.
+        """
         self._timer = None
         if self._until is None:
             return
@@ -195,7 +198,7 @@ class Exchange(H11Protocol):
     def _give_up(self) -> None:
         if (
             self._phase in (Phase.ANSWER, Phase.CLOSING)
-            or self.transport.is_closing()  # it has gone, and we are about to be told
+            or self.transport.is_closing()  # it has gone, `connection_lost` comes soon
             or self.transport.get_write_buffer_size()
         ):
             self.transport.abort()
@@ -207,22 +210,22 @@ class Exchange(H11Protocol):
 
 
 class _ToLog(logging.Handler):
-    """What uvicorn says of an exception that has come through the application: a mistake of ours."""
+    """Writes to our log what uvicorn says of an exception that left the application: a mistake of ours."""
 
     def __init__(self, log: Any) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write it down, unless it is only the program's end."""
+        """Log the record, unless it is only about the program's end."""
         error = record.exc_info[1] if record.exc_info else None
         if self._log is not None and not isinstance(error, asyncio.CancelledError):
             self._log.error("service.internal_error", detail=record.getMessage().strip(), exc_info=error)
 
 
 def quiet_logger(log: Any) -> logging.Logger:
-    """For uvicorn, which would write a line for whatever nonsense a stranger sends."""
-    logger = logging.Logger("http", logging.ERROR)  # noqa: LOG001 - nobody else's, so that none is asked twice
+    """A logger for uvicorn, which would otherwise write a line for all the nonsense that strangers send."""
+    logger = logging.Logger("http", logging.ERROR)  # noqa: LOG001 - not shared with other servers
     logger.addHandler(_ToLog(log))
-    logging.getLogger("uvicorn.error").disabled = True  # its own: what a client does while the program stops
+    logging.getLogger("uvicorn.error").disabled = True  # it tells only what clients do while the program stops
     return logger

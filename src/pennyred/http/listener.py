@@ -1,7 +1,7 @@
-"""The door of an HTTP listener: takes connections one by one, before TLS, and lets in those who have a place.
+"""Accept HTTP connections one by one, before TLS, and let in only those that get a place.
 
-In place of the event loop's own server, because that takes all that come, with a descriptor and memory for each, before
-anybody can say no; and as uvicorn's gives a client a minute to say nothing at all in a handshake.
+This replaces the event loop's own server, which accepts all connections, with a descriptor and memory for each, before
+anybody can refuse. Also, uvicorn lets a client be silent in a TLS handshake for a minute.
 """
 
 import asyncio
@@ -17,21 +17,21 @@ from pennyred.http.admission import GUEST, Guest, Guests
 from pennyred.http.turnedaway import CROWDED, CROWDED_REASON, TOO_CROWDED, problem
 
 ACCEPTS_PER_TURN = 64
-"""Then others have the event loop."""
+"""How many connections are accepted before others get the event loop."""
 CLOSING_MAX = 32
-"""Descriptors of those who have to go and are not gone yet, besides those who have a place."""
+"""How many connections may be closing but not yet closed, besides those that have a place."""
 PAUSE_SECONDS = 1.0
-"""Where the system has no descriptor, or no memory, for one more."""
+"""How long to wait if the system has no descriptor or no memory for another connection."""
 GOODBYE_SECONDS = 2.0
-"""For a client's part in the end of TLS."""
+"""How long a client has for its part in the end of TLS."""
 _SHORT_OF = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 Connect = Callable[[Guest, float], asyncio.Protocol]
-"""Makes what speaks with a guest, who was accepted at that time of the loop's clock."""
+"""Makes the protocol for a guest; the second argument is when it was accepted, by the loop's clock."""
 
 
 class Door:
-    """On one listening socket, which somebody else closes."""
+    """Accepts connections on one listening socket. It does not close that socket."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Door:
         handshake_seconds: float,
         places: int,
     ) -> None:
-        """`places`: how many may be let in at once."""
+        """`places` is how many connections may have a place at the same time."""
         self._listener = listener
         self._guests = guests
         self._connect = connect
@@ -51,22 +51,22 @@ class Door:
         self._handshake_seconds = handshake_seconds
         self._loop = asyncio.get_running_loop()
         self._introductions: set[asyncio.Task[None]] = set()
-        """Connections that are being made."""
+        """Connections in their TLS handshake, or just before it."""
         self._held: set[Guest] = set()
-        """Those whose descriptors are open."""
+        """All guests whose descriptors are open."""
         self._held_max = places + CLOSING_MAX
         self._is_waiting = False
-        """For one of them to be closed."""
+        """Whether it has stopped accepting until a held connection is closed."""
         self._pause: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
-        """Let guests in from now on."""
+        """Accept connections from now on."""
         self._pause = None
         self._listener.setblocking(False)
         self._loop.add_reader(self._listener, self._accept)
 
     def close(self) -> None:
-        """Let nobody in any more; whoever is still shaking hands has to go."""
+        """Accept no more connections, and break off handshakes."""
         self._is_waiting = False
         if self._pause is not None:
             self._pause.cancel()
@@ -75,7 +75,7 @@ class Door:
             task.cancel()
 
     async def wait_closed(self) -> None:
-        """Until nobody stands in the door."""
+        """Wait until no handshake is under way."""
         if self._introductions:
             await asyncio.wait(self._introductions)
 
@@ -94,7 +94,7 @@ class Door:
                     self._loop.remove_reader(self._listener)
                     self._pause = self._loop.call_later(PAUSE_SECONDS, self.open)
                     return
-                continue  # it has gone before it was let in
+                continue  # the client hung up before it was accepted
             guest = self._guests.admit(str(peer[0]))
             if guest is None:
                 self._turn_away(connection)
@@ -108,7 +108,7 @@ class Door:
                 connection.send(TOO_CROWDED)
 
     def _receive(self, connection: socket.socket, guest: Guest) -> None:
-        """Make the connection, TLS and all; `guest.end` is the protocol's from then on."""
+        """Begin the TLS handshake and make the protocol, which then sets its own `guest.end`."""
         connection.setblocking(False)
         self._held.add(guest)
         guest.closed = lambda: self._release(guest)
@@ -134,7 +134,7 @@ class Door:
             self._loop.call_exception_handler({"message": "a connection could not be made", "exception": error})
 
     def _release(self, guest: Guest) -> None:
-        """Its descriptor is closed."""
+        """Note that a guest's descriptor is closed; accept again if that was awaited."""
         self._held.discard(guest)
         if self._is_waiting and len(self._held) < self._held_max:
             self._is_waiting = False
@@ -142,7 +142,7 @@ class Door:
 
 
 def speaking(app: Any) -> Any:
-    """An application whose requests through a proxy count as those of the client that it names."""
+    """Wrap an application: a request through a proxy counts as one of the client that the proxy names."""
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         guest: Guest | None = scope.get("state", {}).get(GUEST)

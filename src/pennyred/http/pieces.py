@@ -1,7 +1,7 @@
-"""HTTP as it is read here: h11's, of whose chunks none may be there to keep us busy.
+"""An h11 connection that refuses bodies made of too many too small chunks, which would only keep us busy.
 
-A chunk of one octet takes as long to read as one of a thousand, six octets of the line say it, and a body may have as
-many as it likes. Whoever has something to say sends it in a few.
+A chunk of one octet takes as long to read as one of a thousand, costs the sender six octets, and a body may have any
+number of chunks. An honest client sends a few.
 """
 
 from typing import Any
@@ -9,13 +9,13 @@ from typing import Any
 import h11
 
 PIECES_FREE = 64
-"""Of a body, however small."""
+"""How many chunks a body may have, however small they are."""
 PIECE_OCTETS_MIN = 64
-"""On average, of all beyond."""
+"""How many octets all further chunks must have on average."""
 
 
 class BoundedConnection(h11.Connection):
-    """A server's end; what it does not take is an `h11.RemoteProtocolError`, as what is no HTTP."""
+    """The server's side of a connection. A body in tiny chunks raises `h11.RemoteProtocolError`, as no HTTP does."""
 
     def __init__(self, header_octets_max: int) -> None:
         super().__init__(h11.SERVER, header_octets_max)
@@ -23,7 +23,7 @@ class BoundedConnection(h11.Connection):
         self._octets = 0
 
     def next_event(self) -> Any:
-        """See `h11.Connection.next_event`."""
+        """The next event, as in `h11.Connection.next_event`, after counting the chunks."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._pieces = self._octets = 0

@@ -1,8 +1,8 @@
-"""The JSON that gates and offices exchange about stamps, and its values (CONTRACT: `/v1/redemptions/hold|settle|void`).
+"""The JSON that gates and offices exchange about stamps (CONTRACT: `/v1/redemptions/hold|settle|void`).
 
-Bytes are canonical base64, a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
-order of the questions. Structs are what travels; `read_*` and `write_*` turn them into `postage.redemption`'s values
-and back, raising `Malformed` for what is out of form.
+Bytes are in canonical base64; a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
+order of the questions. The structs are the JSON. `read_*` turns them into the values of `postage.redemption` and raises
+`Malformed` for what is not in its form; `write_*` does the reverse.
 """
 
 from collections.abc import Sequence
@@ -29,16 +29,16 @@ from pennyred.postage.redemption import (
 from pennyred.postage.stamp import parse_stamp
 
 ITEMS_MAX = 1000
-"""Of one request; a letter has as many recipients at most."""
+"""How many items one request may have; a letter has at most as many recipients."""
 BODY_BYTES_MAX = 4 * 2**20
-"""Of one request: a thousand stamps, each of a few hundred bytes up to the largest that is well-formed."""
+"""The longest body of one request: room for a thousand stamps, even for very long ones."""
 
 Whole = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
 Text = Annotated[str, msgspec.Meta(max_length=8192)]
 
 
 class HoldItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Reserve one stamp's price; items of the same group are held together or not at all."""
+    """One hold: reserve a stamp's price. Items of the same group are held together or not at all."""
 
     tx: Text
     group: Whole
@@ -46,31 +46,31 @@ class HoldItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     domain: Text
     letter: Text
     flaw: Text = ""
-    """Why the gate would not take the stamp: it is only asked whether this letter was paid with it before, and nothing
-    is held anew. Only for an office that says `flaw` among its `abilities`."""
+    """Why the gate does not take the stamp. Then it only asks whether the stamp paid this letter before; nothing is
+    held anew. It is only for an office that names `flaw` among its `abilities`."""
 
 
 class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /v1/redemptions/hold`."""
+    """The body of `POST /v1/redemptions/hold`."""
 
     holds: Annotated[list[HoldItem], msgspec.Meta(max_length=ITEMS_MAX)]
     lease_seconds: Annotated[int, msgspec.Meta(ge=1, le=LEASE_SECONDS_MAX)] = 1320
-    """How long the attempt may take; the default is that of a gate's own defaults."""
+    """How long the delivery attempt may take; the default follows from a gate's default settings."""
 
 
 class FirstUseView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Evidence with `spent`: what the stamp was used for first; `at` in seconds since 1970 UTC."""
+    """What a stamp was used for first, as evidence with `spent`; `at` is in seconds since 1970 UTC."""
 
     receiver: str
     domain: str
     letter: str
     at: int
     receipt: str = ""
-    """Signed by the office; `pennyred verify --receipt` checks it."""
+    """The office's signed receipt for that use; `pennyred verify --receipt` checks it."""
 
 
 class HoldResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one hold; `reason` with `invalid`, `first_use` with `spent`."""
+    """The result of one hold; `reason` comes with `invalid`, `first_use` with `spent`."""
 
     outcome: HoldOutcome
     reason: str = ""
@@ -78,13 +78,13 @@ class HoldResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class HoldResponse(msgspec.Struct, frozen=True):
-    """In the order of the request."""
+    """The results of all holds, in the order of the request."""
 
     outcomes: list[HoldResult]
 
 
 class SettleItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Take the price: the mail server has said 250."""
+    """One settlement: take the price, because the mail server has said 250."""
 
     issuer: Text
     account: Text
@@ -94,26 +94,26 @@ class SettleItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SettleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /v1/redemptions/settle`."""
+    """The body of `POST /v1/redemptions/settle`."""
 
     settles: Annotated[list[SettleItem], msgspec.Meta(max_length=ITEMS_MAX)]
 
 
 class SettleResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one settlement, with the office's receipt where there is one."""
+    """The result of one settlement, with the office's receipt if there is one."""
 
     outcome: SettleOutcome
     receipt: str = ""
 
 
 class SettleResponse(msgspec.Struct, frozen=True):
-    """In the order of the request."""
+    """The results of all settlements, in the order of the request."""
 
     outcomes: list[SettleResult]
 
 
 class VoidItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Give the price back: the letter was not delivered under this tx."""
+    """One void: give the price back, because the letter was not delivered under this tx."""
 
     issuer: Text
     account: Text
@@ -124,31 +124,31 @@ class VoidItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VoidRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /v1/redemptions/void`."""
+    """The body of `POST /v1/redemptions/void`."""
 
     voids: Annotated[list[VoidItem], msgspec.Meta(max_length=ITEMS_MAX)]
 
 
 class VoidResult(msgspec.Struct, frozen=True):
-    """What became of one void."""
+    """The result of one void."""
 
     outcome: VoidOutcome
 
 
 class VoidResponse(msgspec.Struct, frozen=True):
-    """In the order of the request."""
+    """The results of all voids, in the order of the request."""
 
     outcomes: list[VoidResult]
 
 
 def write_hold(hold: Hold) -> HoldItem:
-    """As it travels, without the salt."""
+    """The JSON struct of a hold; its stamp goes without the salt."""
     stamp = hold.stamp.for_office().decode("ascii")
     return HoldItem(_text(hold.tx), hold.group, stamp, hold.domain, _text(hold.letter), hold.flaw or "")
 
 
 def read_hold(item: HoldItem) -> Hold:
-    """Raises `Malformed` (`MalformedStamp`, `MalformedAddress`)."""
+    """The hold in a JSON struct; raises `Malformed` (also `MalformedStamp`, `MalformedAddress`)."""
     if canonical_domain(item.domain) != item.domain:
         raise Malformed("domain: not in canonical form")
     stamp = parse_stamp(_ascii(item.stamp))
@@ -159,46 +159,46 @@ def read_hold(item: HoldItem) -> Hold:
 
 
 def _read_flaw(name: str) -> Reason | None:
-    """A name that is not known here is a flaw, too: gates may be newer than offices."""
+    """The flaw with this name; MALFORMED for a name that is not known here, as gates may be newer than offices."""
     if not name:
         return None
     return next((reason for reason in Reason if reason == name and reason.kind is Kind.DUE), Reason.MALFORMED)
 
 
 def write_settle(settle: Settle) -> SettleItem:
-    """As it travels."""
+    """The JSON struct of a settlement."""
     return SettleItem(settle.issuer, settle.account, settle.expiry_day, _text(settle.serial), _text(settle.letter))
 
 
 def read_settle(item: SettleItem) -> Settle:
-    """Raises `Malformed`."""
+    """The settlement in a JSON struct; raises `Malformed`."""
     _require_names(item)
     serial, letter = _bytes(item.serial, 16, "serial"), _bytes(item.letter, 32, "letter")
     return Settle(item.issuer, item.account, item.expiry_day, serial, letter)
 
 
 def write_void(void: Void) -> VoidItem:
-    """As it travels."""
+    """The JSON struct of a void."""
     serial, letter = _text(void.serial), _text(void.letter)
     return VoidItem(void.issuer, void.account, void.expiry_day, serial, letter, _text(void.tx))
 
 
 def read_void(item: VoidItem) -> Void:
-    """Raises `Malformed`."""
+    """The void in a JSON struct; raises `Malformed`."""
     _require_names(item)
     serial, letter = _bytes(item.serial, 16, "serial"), _bytes(item.letter, 32, "letter")
     return Void(item.issuer, item.account, item.expiry_day, serial, letter, _bytes(item.tx, 16, "tx"))
 
 
 def write_hold_answer(answer: HoldAnswer, receipt: str = "") -> HoldResult:
-    """As it travels, with the office's receipt for the first use."""
+    """The JSON struct of an answer; `receipt` is the office's receipt for the first use."""
     use = answer.first_use
     view = None if use is None else FirstUseView(use.receiver, use.domain, _text(use.letter), use.at, receipt)
     return HoldResult(answer.outcome, answer.reason, view)
 
 
 def read_hold_answer(result: HoldResult) -> HoldAnswer:
-    """Raises `Malformed`."""
+    """The answer in a JSON struct; raises `Malformed`."""
     view = result.first_use
     use = None
     if view is not None:
@@ -207,13 +207,13 @@ def read_hold_answer(result: HoldResult) -> HoldAnswer:
 
 
 def require_length(answers: Sequence[object], asked: Sequence[object]) -> None:
-    """Raise `Malformed` unless every question has its answer."""
+    """Raise `Malformed` unless there are as many answers as questions."""
     if len(answers) != len(asked):
         raise Malformed(f"{len(asked)} questions and {len(answers)} answers")
 
 
 def _require_names(item: SettleItem | VoidItem) -> None:
-    """Raise `Malformed` for names that no stamp has: not every database takes them, even to say that there is none."""
+    """Raise `Malformed` for names that no stamp can have: some databases fail on them, even in a search."""
     if not ACCOUNT.fullmatch(item.account):
         raise Malformed("account: expected 16 characters of a to z and 2 to 7")
     if canonical_domain(item.issuer) != item.issuer:

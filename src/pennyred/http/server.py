@@ -1,4 +1,4 @@
-"""An application on a socket, inside an event loop that somebody else runs."""
+"""Serve an application on a socket, inside an event loop that somebody else runs."""
 
 import asyncio
 import contextlib
@@ -19,15 +19,15 @@ from pennyred.http.listener import Door, speaking
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How an application is reached from other machines, by how many, and how long they may take."""
+    """How an application is reached from other machines: TLS, proxies, how many connections, how long they may take."""
 
     tls_certificate: Path | None = None
-    """PEM, with `tls_key`; None: plain HTTP, behind a proxy or on this machine."""
+    """A PEM file, used with `tls_key`. None means plain HTTP, behind a proxy or on this machine."""
     tls_key: Path | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Whose X-Forwarded-For and -Proto are believed."""
+    """The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     receivers: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Where gates are: never shut out by strangers."""
+    """The networks of gates, which strangers can never shut out."""
     room: Room = field(default_factory=Room)
     deadlines: Deadlines = field(default_factory=Deadlines)
 
@@ -36,7 +36,7 @@ SHUTDOWN_SECONDS = 5
 
 
 class _Server(uvicorn.Server):
-    """Takes connections at our own door; leaves signals to the program: it stops the gate first, and this with it."""
+    """uvicorn's server with our own `Door`. Signals are left to the program, which stops this server in its turn."""
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket, guests: Guests, reach: Reach, log: Any) -> None:
         super().__init__(config)
@@ -48,14 +48,14 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's shape
-        """Open the door."""
+        """Begin to accept connections."""
         tls = self.config.ssl
         if tls is not None:
-            tls.options |= ssl.OP_NO_RENEGOTIATION  # a way to have us work for nothing
+            tls.options |= ssl.OP_NO_RENEGOTIATION  # it would cost us more than the client
         door = Door(
             self._listener,
             self._guests,
@@ -65,7 +65,7 @@ class _Server(uvicorn.Server):
             places=self._places,
         )
         door.open()
-        self.servers = [door]  # type: ignore[list-item]  # it is closed, and waited for, as one of asyncio's
+        self.servers = [door]  # type: ignore[list-item]  # it has the methods of asyncio's servers
         self.started = True
 
     def _connect(self, guest: Guest, accepted_at: float) -> Exchange:
@@ -81,7 +81,10 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """An application on one listening socket, which it closes. The counts are those of all workers together."""
+    """Serves an application on one listening socket, and closes that in the end.
+
+    `strangers` and `known` count the connections of all workers together; without them, only of this one.
+    """
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class WebServer:
             lifespan="off",
             server_header=False,
             date_header=False,
-            timeout_keep_alive=int(reach.deadlines.keep_alive_seconds) + SHUTDOWN_SECONDS,  # ours comes before it
+            timeout_keep_alive=int(reach.deadlines.keep_alive_seconds) + SHUTDOWN_SECONDS,  # ours comes earlier
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             ws="none",
             proxy_headers=bool(reach.trusted_proxies),
@@ -123,19 +126,19 @@ class WebServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Serve from now on: the socket listens already, so nobody is turned away meanwhile."""
+        """Serve from now on. The socket listens already, so no client is refused in the meantime."""
         self._task = asyncio.create_task(self._server.serve())
 
     def renew_certificate(self) -> None:
-        """Use what the files have now, for connections from now on; raises OSError where they cannot be used."""
+        """Read the certificate files again, for new connections; raises OSError if they cannot be used."""
         tls, certificate = self._server.config.ssl, self._reach.tls_certificate
         if tls is not None and certificate is not None:
-            # First in a context of its own: one that does not fit would leave half of it in the one that is used.
+            # First into a separate context: a key that does not fit would leave the used one half changed.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, self._reach.tls_key)
             tls.load_cert_chain(certificate, self._reach.tls_key)
 
     async def stop(self) -> None:
-        """Finish the requests in hand, then close."""
+        """Finish the requests under way, then close."""
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.wait([self._task])

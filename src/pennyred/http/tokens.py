@@ -1,7 +1,7 @@
-"""A sender's signed request: a short-lived EdDSA JWT (RFC 7519, RFC 8037) made with the account's key.
+"""How a sender signs a request: with a short-lived EdDSA JWT (RFC 7519, RFC 8037), made with the account's key.
 
-It says for which office, method, path and body it is, so that it is good for that one request; its id is remembered by
-the office until it expires, so that it is good once. Ids are the account's own: nobody can use up another's.
+The token names office, method, path and body, so it is valid for that request only. The office remembers its id until
+it expires, so it is valid once. Ids belong to the key: nobody can use up those of another account.
 """
 
 import base64
@@ -22,57 +22,58 @@ LIFETIME_SECONDS = 60
 CLOCK_SKEW_SECONDS = 30
 TOKEN_CHARACTERS_MAX = 2000
 _TIME_MAX = 2**53
-"""No time; larger numbers would not be added exactly."""
+"""Times must be below this; sums with larger numbers would not be exact."""
 _ALGORITHM = "EdDSA"
 
 
 class _EdDsaOnly(JWSRegistry):
-    """No other algorithm exists here, so none can be asked for (RFC 8725 section 3.1).
+    """Knows only EdDSA, so a token cannot ask for another algorithm (RFC 8725 section 3.1).
 
-    The library calls the name EdDSA deprecated (RFC 9864); with the curve named in the key there is nothing to confuse.
+    The library calls the name EdDSA deprecated (RFC 9864). Here the key names the curve, so it is not ambiguous.
     """
 
     def get_alg(self, name: str) -> Any:
-        """The one algorithm."""
+        """The algorithm with this name; raises `UnsupportedAlgorithmError` for any but EdDSA."""
         if name != _ALGORITHM:
             raise UnsupportedAlgorithmError("only EdDSA")
         return self.algorithms[name]
 
 
 class BadToken(Malformed):
-    """A token that is none, or is for something else; its text is safe to show."""
+    """A token that is malformed, expired, used or for another request; its text is safe to show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a token is for."""
+    """The request that a token is valid for."""
 
     audience: str
     """The office's domain."""
     method: str
     path: str
-    """With the query, where there is one."""
+    """The path, with the query if there is one."""
     body: bytes
 
     @property
     def claims(self) -> dict[str, str]:
-        """As the token must say it."""
+        """The claims that the token must have for this request."""
         digest = hashlib.sha256(self.body).digest()
         return {"aud": self.audience, "htm": self.method, "htu": self.path, "bh": _base64url(digest)}
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Who signed, with which id, until when."""
+    """What a checked token says: who signed it, its id, and how long to remember that."""
 
     public_key: bytes
     token_id: str
     expires_at: int
-    """Until then the id has to be remembered: by the clock of any office over the same ledger it has expired then."""
+    """Until when the id must be remembered, seconds since 1970 UTC: then it has expired by the clock of every office on
+    the same ledger."""
 
     @property
     def unique_id(self) -> str:
-        """The id with the key before it: what is remembered."""
+        """The public key and the id, as one text: this is remembered."""
         return f"{_base64url(self.public_key)} {self.token_id}"
 
 
@@ -85,7 +86,7 @@ def make_token(key: SigningKey, request: Request, *, now: int, random: bytes) ->
 
 
 def check_token(token: str, request: Request, *, now: int) -> Claimed:
-    """Who signed this request; raises `BadToken`. Whether it was seen before is for the ledger to say."""
+    """Check a token for this request; raises `BadToken`. Only the ledger knows whether the token was used before."""
     if len(token) > TOKEN_CHARACTERS_MAX:
         raise BadToken("token too long")
     try:
@@ -107,9 +108,9 @@ def check_token(token: str, request: Request, *, now: int) -> Claimed:
 
 
 def _require_now(claims: dict[str, Any], now: int) -> float:
-    """When the token expires (RFC 7519 section 4.1.4); raises `BadToken` for one that is not of this minute.
+    """When the token expires (RFC 7519 section 4.1.4), seconds since 1970 UTC; raises `BadToken` if it is not valid.
 
-    Clocks may differ by `CLOCK_SKEW_SECONDS`. `iat` and `nbf` need not be there.
+    Clocks may differ by `CLOCK_SKEW_SECONDS`. `iat` and `nbf` are optional.
     """
     expires_at, issued_at, not_before = (_time(claims, name) for name in ("exp", "iat", "nbf"))
     if expires_at is None:
@@ -125,7 +126,7 @@ def _require_now(claims: dict[str, Any], now: int) -> float:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """A time in seconds since 1970 UTC, which may have a fraction (RFC 7519 section 2); None where there is none."""
+    """A time claim, seconds since 1970 UTC, perhaps with a fraction (RFC 7519 section 2); None if it is missing."""
     value = claims.get(name)
     if value is None and name not in claims:
         return None
@@ -135,7 +136,7 @@ def _time(claims: dict[str, Any], name: str) -> float | None:
 
 
 def _public_key(token: str) -> bytes:
-    """The key the token says it was signed with; an account goes by its key, so nothing is believed by reading it."""
+    """The key that the token names. The account is found by the key, so the token is not trusted by reading it."""
     header = jws.extract_compact(token.encode()).headers()
     jwk = header.get("jwk")
     x = jwk.get("x") if isinstance(jwk, dict) else None

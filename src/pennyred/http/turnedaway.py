@@ -1,4 +1,4 @@
-"""What is said to those who do not come as far as the application: problems of RFC 9457, as it says them itself."""
+"""Answers to clients that do not reach the application: problems (RFC 9457) in the same form as the application's."""
 
 import json
 from http import HTTPStatus
@@ -9,7 +9,7 @@ RETRY_SECONDS = 10
 
 
 def problem(status: HTTPStatus, reason: str, detail: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Fields and body; the connection ends with it."""
+    """The header fields and the body of an error answer that closes the connection."""
     document = {"type": "about:blank", "title": status.phrase, "status": status, "reason": reason, "detail": detail}
     body = json.dumps(document).encode()
     fields = [
@@ -23,7 +23,7 @@ def problem(status: HTTPStatus, reason: str, detail: str) -> tuple[list[tuple[by
 
 
 def raw(status: HTTPStatus, reason: str, detail: str) -> bytes:
-    """The same as octets, for a connection that has no application."""
+    """The same as a whole HTTP answer in octets, to write straight to a connection."""
     fields, body = problem(status, reason, detail)
     lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode()), *(b"%b: %b" % field for field in fields)]
     return b"\r\n".join([*lines, b"", body])

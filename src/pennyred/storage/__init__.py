@@ -1,12 +1,12 @@
-"""Databases made safe to share.
+"""Databases that many callers share safely.
 
 ::
 
-    database    an SQLite file, opened; private: that nobody else may read
-    postgres    a PostgreSQL database, reached; blocking: for a thread that waits
-    migrations  numbered SQL files; postgres_migrations: the same for PostgreSQL
-    groupcommit many callers' work in one transaction; mergedwork: for PostgreSQL; noting: who hears how it goes
+    database    opens an SQLite file; private: makes files that nobody else may read
+    postgres    connects to a PostgreSQL database; blocking: the same, for a thread that waits
+    migrations  numbered SQL files that build a schema; postgres_migrations: the same for PostgreSQL
+    groupcommit many callers' work in one transaction; mergedwork: for PostgreSQL; noting: for metrics of both
     statements  what that work needs of a connection
-    passing     how much time has really passed
-    threads     work that blocks, never left behind
+    passing     how much time has really passed, whatever a clock says
+    threads     blocking work in a thread, always awaited to its end
 """

@@ -1,7 +1,7 @@
-"""A connection to PostgreSQL for a thread that waits: what `groupcommit` is given in the place of an SQLite file.
+"""A connection to PostgreSQL for a thread that may block: `groupcommit` uses it in place of an SQLite file.
 
-One transaction at a time writes, as with SQLite: it begins by taking an advisory lock, so that work written for one
-writer is right here, too. Readers see one moment. A connection that was lost is made anew at the next BEGIN.
+Only one transaction writes at a time, as with SQLite: each takes an advisory lock first, so work that expects a single
+writer is correct here too. A reading transaction sees one moment. A lost connection is made again at the next BEGIN.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ T = TypeVar("T")
 WRITE = (
     "BEGIN; SELECT pg_advisory_xact_lock(8102015105121105); SELECT pg_logical_emit_message(true, 'pennyred', ''::text)"
 )
-"""The number is this program's own; the lock is the database's, and ends with the transaction.
+"""How a writing transaction begins. The lock's number is this program's own; the lock ends with the transaction.
 
-The message is for nobody. It is something written, for which COMMIT waits for a synchronous standby, even where all
-that would be written stands there already: that may be an attempt's that nobody has confirmed, and go with the primary.
+Nobody reads the message. It makes COMMIT wait for a synchronous standby, even if the transaction writes nothing else:
+what it found may come from an unconfirmed attempt, and be lost with the primary.
 """
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WORD = re.compile(r"'[^']*'|\?(\d*)|\buser\b")
@@ -31,13 +31,13 @@ _STATEMENTS_KEPT = 500
 
 
 class Rows:
-    """Rows of an answer, as tuples."""
+    """The rows that a statement has answered, as tuples."""
 
     def __init__(self, rows: list[tuple[Any, ...]]) -> None:
         self._rows = rows
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All of them."""
+        """All rows of the answer."""
         return self._rows
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
@@ -45,10 +45,10 @@ class Rows:
 
 
 class BlockingConnection:
-    """Implements `statements.Connection`. Whoever calls it waits, so never inside a running event loop."""
+    """Implements `statements.Connection`. Its calls block, so never make them inside a running event loop."""
 
     def __init__(self, url: str, *, application: str) -> None:
-        """Connects when the first transaction begins."""
+        """It connects when the first transaction begins; `application` is the name that PostgreSQL shows."""
         self._url = url
         self._application = application
         self._loop = asyncio.new_event_loop()
@@ -56,7 +56,7 @@ class BlockingConnection:
         self._changes = 0
 
     def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
-        """Do one statement. Raises what asyncpg raises."""
+        """Execute one statement. Raises what asyncpg raises."""
         if statement.startswith("BEGIN"):
             return self._begin(statement)
         if statement in ("COMMIT", "ROLLBACK"):
@@ -64,25 +64,25 @@ class BlockingConnection:
         return self._run(self._do(translated(statement), values))
 
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> Rows:
-        """Do it for each."""
+        """Execute a statement for each of these rows of values. Raises what asyncpg raises."""
         if statement.startswith("SELECT"):
             found = [row for values in rows for row in self.execute(statement, values)]
             return Rows(found)
         self._run(self._open.executemany(translated(statement), rows))
-        self._changes += len(rows)  # at most; who has to know exactly asks for each
+        self._changes += len(rows)  # an upper bound; `execute` counts exactly
         return Rows([])
 
     def total_changes(self) -> int:
-        """See `statements.Connection`."""
+        """How many rows were changed since it was opened; see `statements.Connection`."""
         return self._changes
 
     @property
     def in_transaction(self) -> bool:
-        """Whether one is begun and not ended; False where the connection is lost, and the transaction with it."""
+        """Whether a transaction has begun and not ended; False if it was lost with the connection."""
         return self._connection is not None and not self._connection.is_closed() and self._open.is_in_transaction()
 
     def close(self) -> None:
-        """Hang up. May be called again."""
+        """Close the connection. May be called again."""
         if self._loop.is_closed():
             return
         if self._connection is not None:
@@ -121,7 +121,7 @@ class BlockingConnection:
 
 @functools.lru_cache(_STATEMENTS_KEPT)
 def translated(statement: str) -> str:
-    """With parameters as PostgreSQL has them, and the column `user` in quotes: bare, it is a function there."""
+    """The statement for PostgreSQL: parameters as `$1`, and the column `user` in quotes, as it is a function there."""
     count = 0
 
     def one(match: re.Match[str]) -> str:
@@ -137,5 +137,5 @@ def translated(statement: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A sum of whole numbers is a whole number."""
+    """A column's value as SQLite would give it: PostgreSQL makes a Decimal of a sum of integers."""
     return int(value) if isinstance(value, Decimal) else value

@@ -1,7 +1,7 @@
-"""Opening an SQLite file, and telling a world that does not answer from a mistake of ours.
+"""Open an SQLite file, and tell errors of the world outside (disk, other programs) from mistakes of ours.
 
-apsw brings its own SQLite: the one under Debian 12's Python can corrupt a WAL database that several connections share.
-WAL lets readers go on beside the writer; synchronous=FULL makes a commit survive a power cut.
+apsw brings its own SQLite: the one of Debian 12's Python can corrupt a WAL database that several connections share. WAL
+lets readers read while one writes; with synchronous=FULL a commit survives a power cut.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import apsw
 from pennyred.storage import private
 
 BUSY_TIMEOUT_SECONDS = 5.0
-"""So long a transaction waits for another process before it gives up."""
+"""How long a transaction waits for another process before it gives up."""
 _STATEMENTS_CACHED = 512
 _PAGE_CACHE_KIB = 32 * 1024
 _BUSY_PAUSE_SECONDS = 0.0005
@@ -32,15 +32,15 @@ WORLD_ERRORS: tuple[type[BaseException], ...] = (
     apsw.ProtocolError,
     apsw.NoMemError,
 )
-"""What SQLite raises when the disk, the file or another process is the cause; everything else is a mistake of ours."""
+"""What apsw raises if the disk, the file or another process is the cause; all other errors are mistakes of ours."""
 
 
 def open_database(
     path: Path, *, is_reader: bool = False, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS
 ) -> apsw.Connection:
-    """Open (and, unless it only reads, create) the database file at `path`; what is created nobody else may read.
+    """Open the database file at `path`, or create it unless `is_reader`; other users may not read a created file.
 
-    The connection may be handed to another thread, but only one may use it at a time. Raises one of `WORLD_ERRORS`.
+    The connection may be given to another thread, but only one may use it at a time. Raises one of `WORLD_ERRORS`.
     """
     if not _is_utf8(path):
         raise apsw.CantOpenError("SQLite opens only what has a name in UTF-8")
@@ -50,14 +50,14 @@ def open_database(
     connection = apsw.Connection(str(path), flags=flags, statementcachesize=_STATEMENTS_CACHED)
     try:
         connection.set_busy_handler(_patience(busy_timeout_seconds))
-        # A plan never depends on the values bound to it; without this SQLite prepares some statements anew each time.
+        # Plans must not depend on bound values; without this, SQLite prepares some statements again each time.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         _enter_wal(connection, busy_timeout_seconds)
         connection.execute(
             f"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"
             f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}; PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES};"
             f"PRAGMA query_only={int(is_reader)}"
-        ).fetchall()  # apsw goes on to the next statement only when the rows of one have been taken
+        ).fetchall()  # apsw runs the next statement only after the rows of the one before are read
     except BaseException:
         connection.close()
         raise
@@ -73,16 +73,16 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _create(path: Path) -> None:
-    """SQLite would make it readable for all; the files that it keeps beside it have its mode, and its owner."""
+    """Create the file ourselves: SQLite would make it readable for all. Its other files get the same mode and owner."""
     with contextlib.suppress(OSError):  # SQLite says why it cannot be opened
         private.ensure(path)
 
 
 def _patience(seconds: float) -> Callable[[int], bool]:
-    """A busy handler that asks again every half millisecond, for so long.
+    """A busy handler that tries again every half millisecond, for `seconds`.
 
-    SQLite's own waits up to 100 ms between two looks, though another process's transaction is over in a few: with
-    several workers most of the time would be spent asleep.
+    SQLite's own handler sleeps up to 100 ms between two tries, but another process's transaction takes only a few. With
+    several workers, most of the time would be spent asleep.
     """
     began = 0.0
 
@@ -98,7 +98,7 @@ def _patience(seconds: float) -> Callable[[int], bool]:
 
 
 def _enter_wal(connection: apsw.Connection, busy_timeout_seconds: float) -> None:
-    """Switch to WAL; SQLite does not always wait for its turn here, so two programs starting together must."""
+    """Switch to WAL. SQLite does not always wait for its turn here, so try again: two programs may start together."""
     deadline = time.monotonic() + busy_timeout_seconds
     while True:
         try:

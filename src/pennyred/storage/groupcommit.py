@@ -1,14 +1,13 @@
-"""Many callers, one transaction: the thread that owns a connection and does everybody's work in batches.
+"""Many callers, one transaction: a thread owns a connection and does everybody's work in batches.
 
-A commit with synchronous=FULL costs a disk flush, whatever it holds. So callers queue their requests, each with the
-function that answers it; one thread a process takes what is waiting, runs it in one transaction, flushes once and wakes
-all. While it flushes, the next batch gathers; nobody waits on purpose. Requests of one function are answered by one
-call of it, because to read and write the rows of many together takes fewer statements.
+A commit with synchronous=FULL costs a disk flush, whatever it contains. So callers queue their requests, each with the
+function that answers it. One thread takes all that wait, runs them in one transaction, flushes once and wakes all
+callers. While it flushes, the next batch gathers; there is no delay on purpose. Requests of one function are answered
+by one call of it, because fewer statements can read and write the rows of many.
 
-A function that raises must not fail the requests of others: the transaction is rolled back and each request is answered
-in one of its own, so functions must have no effect but on the database. A world that does not answer (`is_world`)
-fails the whole batch with `Unavailable`. A caller who is cancelled only loses its answer: its request is carried out
-all the same, once or not at all.
+A function that raises must not fail the requests of others. So the transaction is rolled back, and each request gets
+its own; therefore functions may change nothing but the database. If the world outside fails (`is_world`), the whole
+batch fails with `Unavailable`. A cancelled caller only loses its answer: its request is still done, once or not at all.
 """
 
 import asyncio
@@ -31,15 +30,15 @@ Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 WEIGHT_PER_BATCH_MAX = 4096
-"""Bounds the length of a transaction, during which other processes wait."""
+"""How much work one transaction takes (see `answer`); other processes wait for its end."""
 _PAUSE_SECONDS = 0.02
 JOBS_WAITING_MAX = 10_000
-"""Beyond, callers are told `Unavailable`: they would wait for seconds, and memory is not without end."""
+"""How many requests may wait; more get `Unavailable`, as they would wait for seconds, and memory is limited."""
 
 
 @dataclass(slots=True)
 class _Job:
-    """One caller's request, and where the answer goes."""
+    """One caller's request, and the future for its answer."""
 
     function: Callable[[Any, Sequence[Any]], Sequence[Any]]
     request: Any
@@ -50,7 +49,7 @@ class _Job:
     error: BaseException | None = None
 
     def deliver(self) -> None:
-        """Wake the caller, in its own event loop, unless it has gone."""
+        """Give the caller its answer, in its own event loop, unless it was cancelled."""
         if self.future.done():
             return
         if self.error is not None:
@@ -60,7 +59,7 @@ class _Job:
 
 
 class GroupCommit(Generic[Connection]):
-    """One connection, one thread, batched transactions."""
+    """One connection and one thread that answers requests in batches, a transaction for each batch."""
 
     def __init__(
         self,
@@ -74,11 +73,11 @@ class GroupCommit(Generic[Connection]):
         patience_seconds: float = 0.0,
         place: str = "",
     ) -> None:
-        """Take over `connection` and start; `begin` is `BEGIN` for one that only reads.
+        """Take over `connection` and start the thread; `begin` is `BEGIN` for a connection that only reads.
 
-        `reason` is what `Unavailable` will say. `note_batch` is told of each transaction, by the thread that did it.
-        `is_world` tells trouble of the database's from a mistake; for `patience_seconds` a transaction that it kept
-        from committing is begun anew. `place` is what people know the database by.
+        `reason` is the reason that `Unavailable` gives, and `place` how its text names the database. `note_batch` is
+        called after each transaction, in the thread. `is_world` tells the database's trouble from a mistake; after
+        trouble before the commit, a transaction is tried again for `patience_seconds`.
         """
         self._connection = connection
         self._begin = begin
@@ -96,9 +95,9 @@ class GroupCommit(Generic[Connection]):
         self._thread.start()
 
     async def run(self, work: Callable[[Connection], Answer]) -> Answer:
-        """Run `work` in a transaction shared with others; when this returns, it is committed.
+        """Run `work` in a transaction that others share; when this returns, it is committed.
 
-        Raises Unavailable, or what `work` raises.
+        Raises `Unavailable`, or what `work` raises.
         """
         return await self.answer(lambda connection, _: [work(connection)], None)
 
@@ -109,9 +108,9 @@ class GroupCommit(Generic[Connection]):
         *,
         weight: int = 1,
     ) -> Answer:
-        """Have `function` answer `request`, perhaps among others: it is given a list and answers with one.
+        """Let `function` answer `request`, perhaps together with others: it gets a list and returns a list.
 
-        `weight` is roughly how many rows the request touches. Raises Unavailable, or what `function` raises.
+        `weight` is roughly how many rows the request touches. Raises `Unavailable`, or what `function` raises.
         """
         loop = asyncio.get_running_loop()
         job = _Job(function, request, weight, loop, loop.create_future())
@@ -124,15 +123,15 @@ class GroupCommit(Generic[Connection]):
             if loop in self._gathering:
                 self._gathering[loop].append(job)
             else:
-                # What callers ask in the same turn of their loop is handed over together, so that the thread does not
-                # begin a transaction for the first of them alone.
+                # Requests of one turn of the loop are handed over together, so that the thread does not begin a
+                # transaction for the first of them alone.
                 self._gathering[loop] = [job]
                 loop.call_soon(self._hand_over, loop)
         answer: Answer = await job.future
         return answer
 
     async def close(self) -> None:
-        """Carry out what was asked, then close the connection. May be called again."""
+        """Answer all requests that wait, then close the connection. May be called again."""
         with self._lock:
             if not self._is_closing:
                 self._is_closing = True
@@ -149,7 +148,7 @@ class GroupCommit(Generic[Connection]):
                 self._queue.put(jobs)
 
     def _run(self) -> None:
-        """The thread: batch after batch until closed."""
+        """The thread's work: batch after batch, until closed."""
         handed: deque[_Job] = deque()
         is_open = True
         while is_open or handed:
@@ -162,7 +161,7 @@ class GroupCommit(Generic[Connection]):
         self._connection.close()
 
     def _take_handed(self, handed: deque[_Job], *, is_open: bool) -> bool:
-        """Take all that was handed over, waiting where there is nothing to do; False after closing."""
+        """Move all requests from the queue to `handed`, and wait if there are none; False after closing."""
         while is_open:
             try:
                 jobs = self._queue.get(block=not handed)
@@ -174,7 +173,7 @@ class GroupCommit(Generic[Connection]):
         return is_open
 
     def _answer_all(self, jobs: list[_Job]) -> None:
-        """Answer all in one transaction; where one of several raises, each in its own."""
+        """Answer all in one transaction; if one of several raises, answer each in its own."""
         if self._transact(jobs) or len(jobs) == 1:
             return
         for job in jobs:
@@ -182,7 +181,7 @@ class GroupCommit(Generic[Connection]):
             self._transact([job])
 
     def _transact(self, jobs: list[_Job]) -> bool:
-        """Answer these in one transaction; False when a function raised: nothing was done and each has the error."""
+        """Answer these in one transaction; False if a function raised: then nothing was done, each has the error."""
         begun = time.perf_counter()
         is_answered = self._attempt(jobs)
         if self._note_batch is not None:
@@ -203,7 +202,7 @@ class GroupCommit(Generic[Connection]):
                         job.answer = answer
                 is_committing = True
                 self._connection.execute("COMMIT")
-            except BaseException as error:  # noqa: BLE001 - whoever asked gets it, whatever it is; the thread must live
+            except BaseException as error:  # noqa: BLE001 - the caller gets it, whatever it is; the thread must live
                 self._undo()
                 if not self._is_world(error):
                     _fail(jobs, error)
@@ -217,14 +216,14 @@ class GroupCommit(Generic[Connection]):
                 return True
 
     def _undo(self) -> None:
-        """Roll back what is left of the transaction: SQLite itself ends it after some errors."""
+        """Roll back, if the transaction is still open: SQLite itself ends it after some errors."""
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
             except Exception as error:
                 if not self._is_world(error):
                     raise
-                return  # SQLite rolls back by itself when the disk fails; the next BEGIN says if it did not
+                return  # if the disk fails, SQLite rolls back by itself; the next BEGIN shows if it did not
 
 
 def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
@@ -233,7 +232,7 @@ def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
 
 
 def _next_batch(handed: deque[_Job]) -> list[_Job]:
-    """Take what makes a batch, in order; at least one job where there is one."""
+    """Take jobs in order until they weigh enough for a batch; at least one if there is one."""
     jobs: list[_Job] = []
     weight = 0
     while handed and weight < WEIGHT_PER_BATCH_MAX:
@@ -245,7 +244,7 @@ def _next_batch(handed: deque[_Job]) -> list[_Job]:
 def _by_function(
     jobs: list[_Job],
 ) -> list[tuple[Callable[[Any, Sequence[Any]], Sequence[Any]], list[_Job]]]:
-    """Requests of one function together. All were asked at the same time, so their order is nobody's business."""
+    """Group requests by function. All were waiting at the same time, so no caller relies on their order."""
     groups: dict[Any, list[_Job]] = {}
     for job in jobs:
         groups.setdefault(job.function, []).append(job)
@@ -253,7 +252,7 @@ def _by_function(
 
 
 def _deliver(jobs: list[_Job]) -> None:
-    """Wake the callers, one wake-up an event loop."""
+    """Wake the callers, with one wake-up for each event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
     for job in jobs:
         by_loop.setdefault(job.loop, []).append(job)
@@ -261,7 +260,7 @@ def _deliver(jobs: list[_Job]) -> None:
         try:
             loop.call_soon_threadsafe(_deliver_to_loop, its_jobs)
         except RuntimeError:
-            continue  # that loop was closed meanwhile: nobody waits
+            continue  # that loop is closed, so nobody waits in it
 
 
 def _deliver_to_loop(jobs: list[_Job]) -> None:

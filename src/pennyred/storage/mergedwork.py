@@ -1,9 +1,9 @@
-"""Many callers, one transaction, for PostgreSQL: what `groupcommit` is for SQLite, inside the event loop.
+"""Many callers, one transaction, for PostgreSQL: like `groupcommit` for SQLite, but inside the event loop.
 
-A transaction costs the same round trips and the same flush whatever it holds. While transactions are under way, what is
-asked gathers; the next one takes all of it. Requests of one function are answered by one call of it. A function that
-raises must not fail the requests of others: the transaction is rolled back and each is answered in one of its own. A
-caller who is cancelled only loses its answer.
+A transaction costs the same round trips and the same flush, whatever it contains. While transactions are under way,
+requests gather; the next transaction takes all of them. Requests of one function are answered by one call of it. A
+function that raises must not fail the requests of others: the transaction is rolled back, and each request gets its
+own. A cancelled caller only loses its answer.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ Function = Callable[[Connection, Sequence[Any]], Awaitable[Sequence[Any]]]
 
 WEIGHT_PER_BATCH_MAX = 2048
 JOBS_WAITING_MAX = 10_000
-"""Beyond, callers are told `Unavailable`: they would wait for seconds, and memory is not without end."""
+"""How many requests may wait; more get `Unavailable`, as they would wait for seconds, and memory is limited."""
 TRANSACTIONS_MAX = 2
-"""Under way at once: while the server works on one, this process prepares the next."""
+"""How many transactions are under way at once: while the server works on one, this process prepares the next."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class _Job:
 
 
 class MergedWork:
-    """Work for one database; belongs to one event loop."""
+    """Answers requests for one database in batches; for use in one event loop."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class MergedWork:
         transactions_max: int = TRANSACTIONS_MAX,
         note_batch: NoteBatch | None = None,
     ) -> None:
-        """`reason` is what `Unavailable` will say; `url` only for its text; `note_batch` hears of each transaction."""
+        """`reason` and `url` are for `Unavailable` and its text; `note_batch` is called after each transaction."""
         self._pool = pool
         self._url = url
         self._reason = reason
@@ -66,9 +66,9 @@ class MergedWork:
         *,
         weight: int = 1,
     ) -> Answer:
-        """Have `function` answer `request`, perhaps among others; what it does must be repeatable.
+        """Let `function` answer `request`, perhaps together with others; it must be safe to repeat.
 
-        When this returns, it is committed. Raises Unavailable, or what `function` raises.
+        When this returns, it is committed. Raises `Unavailable`, or what `function` raises.
         """
         if self._is_closing:
             raise Unavailable(self._reason, "the database is closed")
@@ -77,12 +77,12 @@ class MergedWork:
         loop = asyncio.get_running_loop()
         job = _Job(function, request, weight, loop.create_future())
         self._waiting.append(job)
-        loop.call_soon(self._begin)  # what is asked in the same turn of the loop goes together
+        loop.call_soon(self._begin)  # requests of one turn of the loop go together
         answer: Answer = await job.future
         return answer
 
     async def close(self) -> None:
-        """Carry out what was asked; the pool stays open. May be called again."""
+        """Answer all requests that wait; the pool stays open. May be called again."""
         self._is_closing = True
         while self._waiting or self._running:
             self._begin()
@@ -107,14 +107,14 @@ class MergedWork:
         return jobs
 
     async def _answer_all(self, jobs: list[_Job]) -> None:
-        """Answer all in one transaction; where one of several raises, each in its own."""
+        """Answer all in one transaction; if one of several raises, answer each in its own."""
         if await self._measured(jobs) or len(jobs) == 1:
             return
         for job in jobs:
             await self._measured([job])
 
     async def _measured(self, jobs: list[_Job]) -> bool:
-        """As `_transact`, and tell how long it took."""
+        """Do `_transact`, and report how long it took."""
         begun = time.perf_counter()
         is_answered = await self._transact(jobs)
         if self._note_batch is not None:
@@ -124,9 +124,9 @@ class MergedWork:
         return is_answered
 
     async def _transact(self, jobs: list[_Job]) -> bool:
-        """Answer these in one transaction; False when a function raised: then nothing was done.
+        """Answer these in one transaction; False if a function raised: then nothing was done.
 
-        A job that is alone is told what was raised.
+        A single job gets what was raised as its answer.
         """
         groups: dict[Function, list[_Job]] = {}
         for job in jobs:
@@ -141,7 +141,7 @@ class MergedWork:
 
         try:
             answered = await persist(self._pool, work, is_repeatable=True)
-        except BaseException as error:  # noqa: BLE001 - whoever asked gets it, whatever it is
+        except BaseException as error:  # noqa: BLE001 - the caller gets it, whatever it is
             if is_world(error):
                 _fail(jobs, unavailable(self._reason, self._url, error))
                 return True

@@ -1,14 +1,14 @@
-"""Numbered SQL files that build a schema, each applied once, in order, whole or not at all.
+"""Numbered SQL files that build a schema: each is applied once, in order, as a whole or not at all.
 
-The files are data of a package, named `0001_what.sql` without gaps. What was applied is recorded with its checksum, so
-that a file altered afterwards, or a database of a later version, is noticed before anything is done to it::
+The files are data of a package, named `0001_what.sql` without gaps. Each applied file is recorded with its checksum. So
+a file altered afterwards, or a database of a later version, is noticed before anything is changed::
 
     SchemaError
     ├── SchemaTooOld        migrations are missing: run `pennyred ledger migrate`
     ├── SchemaTooNew        a later version of this program has written it
     └── MigrationAltered    an applied migration is not the one this program has
 
-None of them is cured by trying again, so they are not `Unavailable`.
+It does not help to try again, so none of them is `Unavailable`.
 """
 
 import hashlib
@@ -28,24 +28,24 @@ _RECORD_TABLE = """CREATE TABLE IF NOT EXISTS schema_migration (
 
 
 class SchemaError(PennyRedError):
-    """A database this version of the program cannot work on as it is; never raised itself."""
+    """A database that this version of the program cannot use as it is; never raised itself."""
 
 
 class SchemaTooOld(SchemaError):  # noqa: N818 - a state of the file
-    """Migrations are missing."""
+    """The database lacks migrations that this program has."""
 
 
 class SchemaTooNew(SchemaError):  # noqa: N818
-    """Migrations are recorded that this program does not have."""
+    """The database has migrations that this program does not have."""
 
 
 class MigrationAltered(SchemaError):  # noqa: N818
-    """An applied migration's checksum is not that of the file of the same number."""
+    """An applied migration has another checksum than the file with the same number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of a schema."""
+    """One numbered SQL file: a step of the schema."""
 
     number: int
     name: str
@@ -53,12 +53,12 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the text, in hexadecimal; line ends do not count, as git may change them."""
+        """SHA-256 of the text, in hexadecimal; CRLF counts as LF, as git may change line ends."""
         return hashlib.sha256(self.sql.replace("\r\n", "\n").encode()).hexdigest()
 
 
 def load_migrations(package: str, folder: str) -> tuple[Migration, ...]:
-    """Read the migrations that are data of `package`, in its `folder`; ValueError where the numbers have a gap."""
+    """Read the migrations in `folder` of `package`, in order; raises ValueError if the numbers have a gap."""
     found = [
         Migration(int(match[1]), match[2], file.read_text("utf-8"))
         for file in resources.files(package).joinpath(*folder.split("/")).iterdir()
@@ -71,10 +71,10 @@ def load_migrations(package: str, folder: str) -> tuple[Migration, ...]:
 
 
 def migrate(connection: apsw.Connection, migrations: Sequence[Migration], *, now: int) -> list[int]:
-    """Apply what is missing, in one transaction, and answer the numbers applied.
+    """Apply the missing migrations in one transaction, and return their numbers.
 
-    Programs that migrate at the same time take turns; the later ones find nothing to do. Raises SchemaTooNew or
-    MigrationAltered, and then nothing was done.
+    Programs that migrate at the same time take turns; the later ones find nothing to do. If it raises `SchemaTooNew` or
+    `MigrationAltered`, nothing was done.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -97,7 +97,7 @@ def migrate(connection: apsw.Connection, migrations: Sequence[Migration], *, now
 
 
 def require_current(connection: apsw.Connection, migrations: Sequence[Migration]) -> None:
-    """Raise the `SchemaError` that fits unless exactly these migrations have been applied."""
+    """Raise the right `SchemaError` unless exactly these migrations have been applied."""
     applied = _applied(connection)
     refuse_strangers(applied, migrations)
     if missing := [migration.number for migration in migrations if migration.number not in applied]:
@@ -108,17 +108,17 @@ def require_current(connection: apsw.Connection, migrations: Sequence[Migration]
 
 
 def is_empty(connection: apsw.Connection) -> bool:
-    """Whether the database has no table at all: a new file, which may be given its schema unasked."""
+    """Whether the database has no table at all: then it is a new file, which gets its schema without a command."""
     return not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
 
 
 def has_table(connection: apsw.Connection, name: str) -> bool:
-    """Whether there is such a table now: by a statement, as `table_exists` goes by the schema that was read last."""
+    """Whether there is such a table now. It uses a statement, because `table_exists` may use an outdated schema."""
     return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)).fetchall())
 
 
 def _applied(connection: apsw.Connection) -> dict[int, str]:
-    """The checksums of the recorded migrations by number."""
+    """The checksums of the applied migrations, by number."""
     if not has_table(connection, "schema_migration"):
         return {}
     rows = connection.execute("SELECT number, checksum FROM schema_migration")
@@ -126,7 +126,7 @@ def _applied(connection: apsw.Connection) -> dict[int, str]:
 
 
 def refuse_strangers(applied: dict[int, str], migrations: Sequence[Migration]) -> None:
-    """Raise SchemaTooNew or MigrationAltered where what was applied, checksums by number, is not what we have."""
+    """Raise `SchemaTooNew` or `MigrationAltered` if the applied migrations (checksums by number) are not ours."""
     ours = {migration.number: migration for migration in migrations}
     for number, checksum in sorted(applied.items()):
         if number not in ours:

@@ -1,6 +1,7 @@
-"""Who is told how the database does."""
+"""The type of the callback that is told how each transaction went, for the metrics."""
 
 from collections.abc import Callable
 
 NoteBatch = Callable[[int, float, bool], None]
-"""How many requests a transaction answered, in how many seconds, and whether the database did. Waits for nobody."""
+"""Called with how many requests a transaction answered, in how many seconds, and whether the database worked. It must
+not block."""

@@ -1,13 +1,13 @@
-"""How much time has really passed: what a database forgets by, instead of by one look at a clock.
+"""How much time has really passed: a database forgets old rows by this, not by a single look at a clock.
 
-A clock that is set ahead for an hour must not cost what was to be kept for weeks. So each database has a time of its
-own, the believed one, which every process that looks after it moves on by what has passed since its own last look (by a
-clock that nobody can set), and at most twice as fast where it lags behind: a day is made up for in a day. Nothing is
-forgotten that is not over by both, the believed time and the clock; of several machines' clocks, by the earliest. So a
-clock that is wrong does no harm by itself, ahead or behind, nor does one of several; a machine that was off for three
-weeks forgets what has gone meanwhile within the next three.
+A clock that is an hour wrong must not delete rows that were to be kept for weeks. So each database has its own time,
+the believed time. Every process that looks after the database moves it on by the time since its own last look, measured
+by a clock that nobody can set. If the believed time lags behind, it moves at most twice as fast: it catches up a day in
+a day. A row is forgotten only if it is over by both the believed time and the clock; with several machines, by the
+earliest clock. So one wrong clock, ahead or behind, does no harm. A machine that was off for three weeks forgets the
+rows of that time within the next three weeks.
 
-Used inside transactions: what one has found goes into the looker's memory only once it is committed (`Looker.keep`).
+It is used inside transactions: what a look has found is remembered only after the commit (`Looker.keep`).
 """
 
 import secrets
@@ -19,13 +19,13 @@ from typing import Any
 from pennyred.storage.statements import Connection
 
 CATCHING_UP = 2
-"""Seconds that the believed time goes on in a second, at most."""
+"""How many seconds the believed time moves in one second, at most."""
 JUMP_SECONDS = 300
-"""A clock that has gone so much more, or less, than time has passed was set."""
+"""If a clock has moved so much more, or less, than the time that passed, it was set."""
 UNSEEN_SECONDS = 86_400
-"""So long may pass between two looks, while a machine is off, before that is worth a word."""
+"""How long a database may be without any look, for example while a machine is off, before it is reported."""
 SILENT_SECONDS = 600.0
-"""Whose look is older than that looks no more: a clock that is nobody's any more holds nobody up."""
+"""After how long without a look a process counts as gone, so that its last clock does not hold up the others."""
 LOOKERS_MAX = 1000
 
 TELL = (
@@ -36,47 +36,49 @@ CLOCKS = "SELECT looker, clock_at FROM passed_clock"
 FORGET_LOOKER = "DELETE FROM passed_clock WHERE looker = ?"
 BELIEVED = "SELECT believed_at, clock_at FROM passed_time"
 BELIEVE = "UPDATE passed_time SET believed_at = ?, forget_at = ?, clock_at = ?"
-"""`passed_time` has one row: the believed time, until when what is over may be forgotten, and the last look's clock."""
+"""`passed_time` has one row: the believed time, the time up to which rows may be forgotten, and the last look's clock.
+"""
 
 LATER = "(SELECT CASE WHEN {0} > believed_at THEN {0} ELSE believed_at END FROM passed_time)"
 LATER_DAY = "(SELECT CASE WHEN {0} > believed_at / 86400 THEN {0} ELSE believed_at / 86400 END FROM passed_time)"
-"""When to say that something was, in seconds or in days, where the clock says it with a parameter. What is written down
-while a clock is behind must not be old when it is right again.
+"""SQL for the time to store, in seconds or in days; the parameter is the clock's. It is the later of clock and believed
+time: what is written while a clock is behind must not be too old when the clock is right again.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a look has found; times in seconds since 1970-01-01."""
+    """What a look has found; times are in seconds since 1970-01-01."""
 
     until: int
-    """What was over by then may be forgotten."""
+    """What was over by this time may be forgotten."""
     believed: int
     clock: int
-    """This machine's."""
+    """This machine's clock."""
     earliest: int
-    """Of all clocks that look."""
+    """The earliest clock of all machines that look."""
     jumped_seconds: int = 0
-    """By how much this machine's clock was set since the last look; 0: it was not, or nobody could see."""
+    """By how much this machine's clock was set since the last look; 0 if it was not, or if that is not known."""
     unseen_seconds: int = 0
-    """At a process's first look: how long nobody had looked, by the clock; below 0 where it was later then."""
+    """At a process's first look: how long nobody had looked, by the clock; negative if the clock was later then."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Memory:
-    """What a process knows of its looks so far, by its clock that nobody can set."""
+    """What a process remembers of its last look; `looked_at` is by the clock that nobody can set."""
 
     looked_at: float
     clock: int
     believed: int
     others: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-    """Their clocks as last seen, and when these were seen to go on."""
+    """For each other process, its clock as last seen, and when that was last seen to move."""
 
 
 def believe(believed: int, seen: int, passed_seconds: float, clock: int) -> int:
-    """The next believed time: towards `clock`, from what a process has `seen` it to be so many seconds ago.
+    """The next believed time: `believed` moved towards `clock`.
 
-    Several processes move it on together, none of them further than what has passed for itself allows.
+    `seen` is what it was at this process's last look, `passed_seconds` ago. Several processes move it on together; none
+    moves it further than its own passed time allows.
     """
     if clock >= believed:
         return max(believed, min(clock, seen + int(CATCHING_UP * passed_seconds)))
@@ -84,12 +86,12 @@ def believe(believed: int, seen: int, passed_seconds: float, clock: int) -> int:
 
 
 class Looker:
-    """One process that looks after one database."""
+    """One process that looks after one database; it remembers its last look."""
 
     def __init__(
         self, clock: Callable[[], int], *, monotonic: Callable[[], float] = time.monotonic, name: str = ""
     ) -> None:
-        """`clock` is the time of the day in seconds, `monotonic` one that nobody can set; `name` is nobody else's."""
+        """`clock` gives seconds since 1970 UTC, `monotonic` is a clock that nobody can set; `name` must be unique."""
         self.name = name or secrets.token_hex(8)
         self.clock = clock
         self._monotonic = monotonic
@@ -98,10 +100,10 @@ class Looker:
     def weigh(
         self, clocks: Sequence[tuple[str, int]], believed: int, last_clock: int, own: int
     ) -> tuple[Passed, _Memory, list[str]]:
-        """What to believe from now on, what to `keep` then, and who looks no more.
+        """Decide what to believe now; returns that, the memory for `keep`, and the names of processes that are gone.
 
-        `clocks` are all that have looked, `own` among them, `believed` the believed time so far (0: none yet) and
-        `last_clock` what the clock was at anybody's last look (0: there was none).
+        `clocks` are the last clocks of all processes that look, also our own; `own` is our clock now. `believed` is the
+        believed time so far (0 if there is none), `last_clock` the clock at anybody's last look (0 if there was none).
         """
         now, memory = self._monotonic(), self._memory
         others = self._others(clocks, now)
@@ -125,7 +127,7 @@ class Looker:
         return found, _Memory(now, own, new, kept), gone if len(clocks) <= LOOKERS_MAX else [*others]
 
     def keep(self, memory: _Memory) -> None:
-        """What `weigh` has found is committed."""
+        """Remember what `weigh` has found; call it after the commit."""
         self._memory = memory
 
     def _others(self, clocks: Sequence[tuple[str, int]], now: float) -> dict[str, tuple[int, float]]:
@@ -139,7 +141,10 @@ class Looker:
 
 
 def look(connection: Connection, looker: Looker) -> tuple[Passed, _Memory]:
-    """Look, inside a transaction that writes; for SQLite, and for a gate's state in PostgreSQL."""
+    """Make one look inside a transaction that writes; returns what was found, and the memory for `Looker.keep`.
+
+    It is for SQLite, and for a gate's state in PostgreSQL.
+    """
     own = looker.clock()
     connection.execute(TELL, (looker.name, own))
     clocks: Any = connection.execute(CLOCKS).fetchall()

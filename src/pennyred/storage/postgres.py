@@ -1,9 +1,9 @@
-"""Reaching a PostgreSQL database, and telling a world that does not answer from a mistake of ours.
+"""Connect to a PostgreSQL database, and tell errors of the world outside (network, server) from mistakes of ours.
 
-The address is a URL as libpq has it, `postgresql://user:password@host1,host2/name?sslmode=verify-full`; with several
-hosts the one that takes writes is looked for, so that a failover needs no settings. What fails because the database is
-away, changing its primary or in somebody's way is tried again from the beginning, as long as nothing may have been
-committed; then it is `Unavailable`. No text that leaves here has the password.
+The address is a URL as in libpq, `postgresql://user:password@host1,host2/name?sslmode=verify-full`. With several hosts,
+the one that accepts writes is used, so a failover needs no change of settings. Work that fails because the database is
+away, is changing its primary or is locked is tried again from the beginning, as long as nothing can have been
+committed; after some time it is `Unavailable`. No text that leaves this module contains the password.
 """
 
 import asyncio
@@ -21,19 +21,20 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 
 CONNECTIONS_MAX = 8
-"""Of one process; PostgreSQL's own default is 100 in all."""
+"""How many connections one process makes; PostgreSQL's own default is 100 in all."""
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
 COMMIT_SECONDS = 11.0
-"""For any answer, above all for a COMMIT that waits for a synchronous standby: no limit of the server's ends that wait,
-statement_timeout least of all, which is over when COMMIT begins. We give up, and have the server give up, too; then the
-transaction stands on the primary, and whether on the standby nobody knows: "later", and whoever asks again waits again.
+"""How long to wait for any answer, above all to a COMMIT that waits for a synchronous standby. No limit of the server
+ends that wait; statement_timeout ends when COMMIT begins. So we give up, and cancel it at the server too. Then the
+transaction is on the primary, but nobody knows whether it is on the standby: the answer is "later", and whoever asks
+again waits again.
 """
 LOCK_SECONDS = 5.0
 IDLE_IN_TRANSACTION_SECONDS = 30.0
-"""A process that hangs in a transaction must not hold its locks for ever."""
+"""After how long the server ends an idle transaction: a process that hangs must not hold its locks for ever."""
 TRIES_SECONDS = 8.0
-"""So long a piece of work is tried again: less than SMTP clients wait, more than a short trouble lasts."""
+"""How long work is tried again: shorter than SMTP clients wait, longer than a short trouble lasts."""
 _PAUSE_SECONDS = 0.02
 _PAUSE_SECONDS_MAX = 1.0
 _STATEMENTS_CACHED = 200
@@ -56,16 +57,16 @@ WORLD_ERRORS: tuple[type[BaseException], ...] = (
     asyncpg.exceptions.ConnectionDoesNotExistError,
     asyncpg.exceptions.TargetServerAttributeNotMatched,
 )
-"""What asyncpg raises when the network, the server or another process is the cause; all else is a mistake of ours.
+"""What asyncpg raises if the network, the server or another process is the cause; other errors are mistakes of ours.
 
-`asyncpg.InterfaceError` is of both kinds: `is_world` looks closer.
+`asyncpg.InterfaceError` can be either: `is_world` looks at its text.
 """
 
 T = TypeVar("T")
 
 
 class NotCommitted(Exception):  # noqa: N818 - carries the trouble, and that nothing was done
-    """The world did not answer before anything could be committed: the work may be done again."""
+    """The database failed before anything could be committed, so the work may be done again; `__cause__` says why."""
 
 
 def is_world(error: BaseException) -> bool:
@@ -77,24 +78,24 @@ def is_world(error: BaseException) -> bool:
 
 
 def shown(url: str) -> str:
-    """The address for people: where and which database, never who or with what password."""
+    """The URL to show to people: hosts and database, without user and password."""
     parts = urlsplit(url)
     hosts = parts.netloc.rpartition("@")[2]
     return f"postgresql://{hosts}{parts.path}"
 
 
 def unavailable(reason: Reason, url: str, error: BaseException) -> Unavailable:
-    """For callers; not the error's own text, as it may quote rows."""
+    """The `Unavailable` for an error, without the error's own text, because that may quote rows."""
     return Unavailable(reason, f"{shown(url)}: {told(error, is_quoting=False)}")
 
 
 async def connect(url: str, *, application: str) -> Connection:
-    """One connection to the database that takes writes. Raises one of `WORLD_ERRORS`, or ValueError for a bad URL."""
+    """Connect to the host that accepts writes. Raises one of `WORLD_ERRORS`, or ValueError for a bad URL."""
     return await asyncpg.connect(url, timeout=CONNECT_SECONDS, **_options(application))
 
 
 async def open_pool(url: str, *, application: str, connections_max: int = CONNECTIONS_MAX) -> Pool:
-    """Connections that are made when they are needed; opens even while the database is away."""
+    """A pool that connects when it needs to; it opens even while the database is away."""
     pool: Pool = await asyncpg.create_pool(
         url,
         min_size=0,
@@ -116,8 +117,8 @@ def _options(application: str) -> dict[str, Any]:
             "statement_timeout": _milliseconds(STATEMENT_SECONDS),
             "lock_timeout": _milliseconds(LOCK_SECONDS),
             "idle_in_transaction_session_timeout": _milliseconds(IDLE_IN_TRANSACTION_SECONDS),
-            # Statements are few, prepared, and read rows by their keys: planning them anew for each list of keys
-            # costs more than it finds, and a plan that reads whole tables is never the right one.
+            # We have few statements, prepared, that read rows by their keys. To plan them again for each list of keys
+            # costs more than it gains, and a plan that reads whole tables is never right.
             "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off",
             "enable_hashjoin": "off",
@@ -130,8 +131,8 @@ def _options(application: str) -> dict[str, Any]:
 async def transact(pool: Pool, work: Callable[[Connection], Awaitable[T]], *, is_reading: bool = False) -> T:
     """Do `work` in one transaction; when this returns, it is committed.
 
-    Raises `NotCommitted` where nothing was done because the world did not answer, one of `WORLD_ERRORS` where it is not
-    known whether it was, and what `work` raises.
+    Raises `NotCommitted` if the database failed and nothing was done, one of `WORLD_ERRORS` if it is not known whether
+    it was committed, and what `work` raises.
     """
     try:
         async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
@@ -157,10 +158,10 @@ async def transact(pool: Pool, work: Callable[[Connection], Awaitable[T]], *, is
 async def persist(
     pool: Pool, work: Callable[[Connection], Awaitable[T]], *, is_repeatable: bool, is_reading: bool = False
 ) -> T:
-    """`transact`, again and again while the world does not answer, for `TRIES_SECONDS`.
+    """Do `transact`, and try again for `TRIES_SECONDS` while the database fails.
 
-    `is_repeatable`: whether to do it once more harms nothing where it may have been done. Raises the last of
-    `WORLD_ERRORS`, and what `work` raises.
+    `is_repeatable` says that it does no harm to do the work twice; else it is not tried again once it may have been
+    committed. Raises the last of the `WORLD_ERRORS`, and what `work` raises.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + TRIES_SECONDS
@@ -176,12 +177,12 @@ async def persist(
             trouble = error
         if loop.time() + pause > deadline:
             raise trouble
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that many do not come back together
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that many do not try at once
         pause = min(2 * pause, _PAUSE_SECONDS_MAX)
 
 
 class _Unknown(Exception):  # noqa: N818
-    """The connection broke while it was committing."""
+    """The connection broke during COMMIT, so it is not known whether it was committed."""
 
     def __init__(self, trouble: BaseException) -> None:
         super().__init__()
@@ -192,7 +193,7 @@ async def _commit(transaction: Any) -> None:
     try:
         await transaction.commit()
     except (asyncpg.TransactionRollbackError, asyncpg.IntegrityConstraintViolationError):
-        raise  # the server says that it did not
+        raise  # the server says that it did not commit
     except Exception as error:
         if is_world(error):
             raise _Unknown(error) from error
@@ -200,7 +201,7 @@ async def _commit(transaction: Any) -> None:
 
 
 async def _rolled_back(transaction: Any) -> None:
-    """As well as can be: a connection that is gone has rolled back."""
+    """Roll back if possible; if the connection is gone, the server has rolled back."""
     try:
         await transaction.rollback()
     except Exception as error:

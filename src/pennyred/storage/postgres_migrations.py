@@ -1,7 +1,7 @@
-"""Numbered SQL files for PostgreSQL, as `migrations` has them for SQLite: each applied once, in order, whole or not.
+"""Numbered SQL files for PostgreSQL, like `migrations` for SQLite: each is applied once, in order, as a whole.
 
-Each is a transaction of its own that waits only shortly for locks, so that programs that serve are not stopped by one
-that waits in line before them; it is tried again until its turn comes.
+Each is a transaction of its own. It waits only shortly for locks and then tries again, because programs that serve
+would have to wait in line behind it.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pennyred.storage.migrations import Migration, SchemaTooOld, refuse_stranger
 from pennyred.storage.postgres import Connection
 
 _LOCK = 0x7065656E6E79
-"""Advisory: programs that migrate at the same time take turns."""
+"""The number of the advisory lock with which programs that migrate at the same time take turns."""
 _LOCK_PATIENCE = "2s"
 _TRIES_MAX = 30
 _RECORD_TABLE = """CREATE TABLE IF NOT EXISTS schema_migration (
@@ -22,7 +22,7 @@ _RECORD_TABLE = """CREATE TABLE IF NOT EXISTS schema_migration (
 
 
 async def migrate(connection: Connection, migrations: Sequence[Migration], *, now: int) -> list[int]:
-    """Apply what is missing and answer the numbers applied; raises SchemaTooNew or MigrationAltered."""
+    """Apply the missing migrations and return their numbers; raises `SchemaTooNew` or `MigrationAltered`."""
     done = []
     await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
     try:
@@ -39,7 +39,7 @@ async def migrate(connection: Connection, migrations: Sequence[Migration], *, no
 
 
 async def require_current(connection: Connection, migrations: Sequence[Migration], *, place: str) -> None:
-    """Raise the `SchemaError` that fits unless exactly these migrations have been applied; `place` is for its text."""
+    """Raise the right `SchemaError` unless exactly these migrations have been applied; `place` is for its text."""
     applied = await _applied(connection)
     refuse_strangers(applied, migrations)
     if missing := [migration.number for migration in migrations if migration.number not in applied]:
@@ -50,7 +50,7 @@ async def require_current(connection: Connection, migrations: Sequence[Migration
 
 
 async def is_empty(connection: Connection) -> bool:
-    """Whether nothing of ours was ever made there."""
+    """Whether the database has no table of migrations: then nothing of ours was ever created there."""
     return not await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL")
 
 

@@ -1,7 +1,7 @@
-"""Files and folders that nobody else may read, from the first instant; and whose they are where root makes them.
+"""Create files and folders that nobody else may read, from the first instant.
 
-A command that an administrator runs as root must not leave what the service cannot use: whatever is made belongs to who
-owns the folder it is made in. Nothing that is there already is given to anybody.
+A command that an administrator runs as root must not leave files that the service cannot use. So what root creates
+belongs to the owner of the folder it is created in. The owner of existing files is never changed.
 """
 
 import os
@@ -12,7 +12,7 @@ FOLDER_MODE = 0o700
 
 
 def create(path: Path) -> int:
-    """A new, empty file, open for writing; returns its descriptor. Raises FileExistsError, OSError."""
+    """Create an empty file and open it for writing; returns its descriptor. Raises FileExistsError, OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     try:
         give_to_owner(descriptor, path.parent)
@@ -24,7 +24,7 @@ def create(path: Path) -> int:
 
 
 def ensure(path: Path) -> None:
-    """An empty file, unless there is something."""
+    """Create an empty file, unless the path exists. Raises OSError."""
     try:
         os.close(create(path))
     except FileExistsError:
@@ -32,7 +32,7 @@ def ensure(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """A new folder, and those above it that are missing; harmless where it is there. Raises OSError."""
+    """Create a folder, and those above it that are missing; does nothing if it exists. Raises OSError."""
     missing = [folder]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
@@ -45,7 +45,7 @@ def make_folder(folder: Path) -> None:
 
 
 def make_folder_in(folder: Path) -> None:
-    """A new folder in one that is there. Raises FileExistsError, FileNotFoundError, OSError."""
+    """Create a folder in an existing one. Raises FileExistsError, FileNotFoundError, OSError."""
     folder.mkdir(FOLDER_MODE)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -55,7 +55,7 @@ def make_folder_in(folder: Path) -> None:
 
 
 def give_to_owner(descriptor: int, folder: Path) -> None:
-    """Where root works: what was just made is the folder's owner's."""
+    """If we are root, give a file or folder just created to the owner of `folder`."""
     if os.geteuid() != 0:
         return
     owner = folder.stat()

@@ -1,6 +1,6 @@
-"""What a transaction's work needs of a connection, whichever database it is of: SQLite by apsw, or PostgreSQL.
+"""What the work in a transaction needs of a connection, for both databases: SQLite (apsw) and PostgreSQL.
 
-The SQL is that of both: conflicts with their columns, parameters as `?` or `?1`, no functions of one's own.
+The SQL must suit both: ON CONFLICT names its columns, parameters are `?` or `?1`, and no special functions are used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,28 +8,28 @@ from typing import Any, Protocol
 
 
 class Rows(Protocol):
-    """What a statement has answered."""
+    """The rows that a statement has answered."""
 
     def fetchall(self) -> list[Any]:
-        """All rows that are left."""
+        """All rows that were not read yet."""
         ...
 
     def __iter__(self) -> Iterator[Any]: ...
 
 
 class Connection(Protocol):
-    """What works inside a transaction only executes; `groupcommit` begins and ends it, and closes."""
+    """A connection. Work in a transaction only executes statements; `groupcommit` begins and ends it, and closes."""
 
     def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
-        """Do one."""
+        """Execute one statement."""
         ...
 
     def executemany(self, statement: str, rows: Sequence[Sequence[Any]], /) -> Rows:
-        """Do it for each of these; all answers one after the other."""
+        """Execute a statement for each row of values; returns all answers, one after the other."""
         ...
 
     def total_changes(self) -> int:
-        """How many rows were inserted, updated or deleted since it was opened."""
+        """How many rows were inserted, updated or deleted since the connection was opened."""
         ...
 
     @property
@@ -38,5 +38,5 @@ class Connection(Protocol):
         ...
 
     def close(self) -> None:
-        """For good."""
+        """Close the connection for good."""
         ...

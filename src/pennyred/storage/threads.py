@@ -1,4 +1,4 @@
-"""Work that blocks, in a thread, and never left behind."""
+"""Do blocking work in a thread, and always wait for its end."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,9 @@ T = TypeVar("T")
 
 
 async def to_its_end(work: Callable[[], T]) -> T:
-    """Do it in a thread and wait for its end, though the caller is cancelled meanwhile: what it works on may be closed
-    when this returns, and is not closed before.
+    """Do `work` in a thread and wait for its end, even if the caller is cancelled.
+
+    So whatever the work uses may be closed when this returns, and never before. Raises what `work` raises.
     """
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:
@@ -20,5 +21,5 @@ async def to_its_end(work: Callable[[], T]) -> T:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([working])
         if not working.cancelled():
-            working.exception()  # seen; nobody is left to be told
+            working.exception()  # mark it as seen, as nobody waits for it
         raise
