@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from tests.support import real_postfix
+from tests.support.dns_server import DnsServer
 from tests.support.program import run, run_json
 from tests.support.real_postfix import Postfix, free_port, services
 from tests.support.town import ANN, BOB, Town, letter
@@ -17,8 +18,10 @@ pytestmark = pytest.mark.skipif(not real_postfix.is_available(), reason=real_pos
 def postfix_behind(tmp_path_factory):
     """Postfix behind a gate: gate-in-front.master.cf."""
     port = free_port()
-    with Postfix(services("gate-in-front.master.cf", p10025=port)) as postfix:
-        town = Town.found(tmp_path_factory.mktemp("behind"), port)
+    with Postfix(services("gate-in-front.master.cf", p10025=port)) as postfix, DnsServer() as names:
+        # check asks by TCP, too, which not every machine's own name server answers
+        nameservers = f'nameservers = ["127.0.0.1:{names.address[1]}"]\n'
+        town = Town.found(tmp_path_factory.mktemp("behind"), port, nameservers)
         with town.serve() as served:
             town.fund(100)
             yield town, postfix, served

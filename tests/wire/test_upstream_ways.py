@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.support import real_postfix
+from tests.support.dns_server import DnsServer
 from tests.support.program import run_json
 from tests.support.real_postfix import Postfix, free_port
 from tests.support.town import ANN, BOB, Town, letter
@@ -54,11 +55,14 @@ class Ways:
         tls = TLS.get(self.scheme, "smtpd_tls_security_level=none")
         listener = LISTENER.format(port=port, folder=self.certificates, tls=tls)
         self.postfix = Postfix(listener, {"inet_protocols": "all"}).__enter__()
+        self.names = DnsServer().__enter__()  # check asks by TCP, too, which not every machine's name server answers
         upstream = f'upstream = "{self.scheme}://127.0.0.1:{port}"\ntrusted_fronts = ["127.0.0.1/32"]\n'
+        upstream += f'nameservers = ["127.0.0.1:{self.names.address[1]}"]\n'
         self.town = Town.found(self.folder, port, upstream + self.settings)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.names.__exit__(*exception)
         self.postfix.__exit__(*exception)
 
     def complaints(self) -> list[str]:
