@@ -1,8 +1,8 @@
-"""What went wrong outside this program, said to people: a plain phrase, and what to do next.
+"""Tell people what went wrong outside this program: a plain phrase, and what to do next.
 
-What Python and the libraries say of it ("[Errno 111] Connect call failed", "CantOpenError", a KeyError's bare key) is
-for programmers. Errors are known here by number or by the name of their class, so that no library has to be loaded to
-speak of its errors.
+The texts of Python and the libraries ("[Errno 111] Connect call failed", "CantOpenError", a KeyError's bare key) are
+for programmers. Here errors are recognised by number or by the name of their class, so that no library must be loaded
+to explain its errors.
 """
 
 import errno
@@ -13,7 +13,7 @@ import ssl
 from pathlib import Path
 
 Said = tuple[str, str]
-"""What is wrong, and what to do about it; the second may be empty."""
+"""What is wrong, and what to do about it (may be empty)."""
 
 _BROKEN_OFF: Said = ("the connection was broken off", "try again; is the other side well?")
 _NO_ANSWER: Said = ("no answer in time", "try again later; is the address right, and does a firewall let us through?")
@@ -150,19 +150,19 @@ _CAUSES_MAX = 10
 
 
 def place_name(host: str, port: int) -> str:
-    """What a place is called in the log; without a port it is the path of a unix socket."""
+    """The name of a place for people: `host:port` or `[IPv6]:port`; with port 0, `host` is a unix socket."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if port else host
 
 
 def what(error: BaseException) -> str:
-    """What is wrong, in words; no path, host or port, which callers know."""
+    """What is wrong, in words, without path, host or port, which the caller knows."""
     return said(error)[0]
 
 
 def told(error: BaseException, *, is_quoting: bool = True) -> str:
-    """What is wrong and what to do about it; with the path where the error has one.
+    """What is wrong and what to do about it, as one text, with the path if the error has one.
 
-    With `is_quoting` off nothing of the error's own text is told: it may have what is secret.
+    With `is_quoting` off, the error's own text is never used, as it may contain secrets.
     """
     what_is_wrong, remedy = said(error, is_quoting=is_quoting)
     path = getattr(error, "filename", None)
@@ -171,8 +171,8 @@ def told(error: BaseException, *, is_quoting: bool = True) -> str:
 
 
 def said(error: BaseException, *, is_quoting: bool = True) -> Said:
-    """What is wrong, and what to do about it."""
-    is_hung_up = type(error).__name__ == "SMTPServerDisconnected"  # smtplib's, of silence as well
+    """What is wrong, and what to do about it; `is_quoting` as for `told`."""
+    is_hung_up = type(error).__name__ == "SMTPServerDisconnected"  # smtplib raises it for a timeout as well
     inside = error.__context__ if is_hung_up else None
     for inner in (getattr(error, "certificate_error", None), getattr(error, "os_error", None), inside):
         if isinstance(inner, BaseException) and inner is not error:
@@ -190,7 +190,7 @@ def said(error: BaseException, *, is_quoting: bool = True) -> Said:
 
 
 def lasts(error: BaseException) -> bool:
-    """Whether it will be so the next time too, until somebody mends it; else it may pass by itself."""
+    """Whether the error will come again until somebody repairs its cause; else it may pass by itself."""
     causes = [error]
     while (cause := causes[-1].__cause__) is not None and len(causes) < _CAUSES_MAX:
         causes.append(cause)
@@ -202,9 +202,10 @@ def lasts(error: BaseException) -> bool:
 
 
 def _by_number(error: OSError) -> Said | None:
-    """Of several addresses tried in turn the errors come as one text; the last one is as good as any.
+    """The phrase for an OSError's number; None if it is not known.
 
-    What one of our own functions has said in the system's place stays.
+    If several addresses were tried, their errors come as one text; the last one counts. A text that one of our own
+    functions has put in place of the system's is kept.
     """
     numbers = [error.errno] if error.errno else [int(number) for number in _NUMBERED.findall(str(error))]
     found = next((_BY_NUMBER[number] for number in reversed(numbers) if number in _BY_NUMBER), None)
@@ -214,7 +215,7 @@ def _by_number(error: OSError) -> Said | None:
 
 
 def _owned(error: OSError, found: Said) -> Said:
-    """Who may, where the file says it."""
+    """The phrase for a missing permission, with the user who has it, if the file tells."""
     if found is not _NOT_ALLOWED:
         return found
     owner = _owner(error.filename)
@@ -222,7 +223,7 @@ def _owned(error: OSError, found: Said) -> Said:
 
 
 def _owner(path: object) -> str:
-    """The owner of the file, or of the first folder above it that can be seen."""
+    """The owner of the file, or of the nearest folder above it that can be seen; "" if not known."""
     if not isinstance(path, str | os.PathLike):
         return ""
     here = Path(path)
@@ -243,7 +244,7 @@ def _of_tls(error: ssl.SSLError) -> Said:
         return found
     if error.reason in _BY_TLS_REASON:
         return _BY_TLS_REASON[error.reason]
-    if "PEM lib" in str(error):  # of which the library gives no reason
+    if "PEM lib" in str(error):  # the library gives no reason for this one
         return _BY_TLS_REASON["PEM_LIB"]
     why = (error.reason or "no handshake").replace("_", " ").lower()
     return f"TLS fails: {why}", ""
@@ -256,7 +257,7 @@ def _of_a_name(error: socket.gaierror) -> Said:
 
 
 def _plain(error: BaseException) -> str:
-    """Its own words, without Python's."""
+    """The error's own text, without what Python adds."""
     text = _NUMBERED.sub("", str(error.args[0] if isinstance(error, KeyError) and error.args else error)).strip()
     if isinstance(error, KeyError):
         return f"{text[:TEXT_CHARACTERS_MAX]} is missing" if text else "something is missing"
@@ -266,6 +267,6 @@ def _plain(error: BaseException) -> str:
 
 
 def _name(error: BaseException) -> str:
-    """The name of its class, as words."""
+    """The name of the error's class, as words."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", type(error).__name__.removesuffix("Error"))
     return " ".join(word.lower() for word in words) or "something went wrong"

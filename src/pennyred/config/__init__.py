@@ -1,16 +1,16 @@
-"""The settings: frozen, typed, read once by `programs`; every complaint at once.
+"""The settings: frozen, typed, read once by `programs`; all that is wrong is reported at once.
 
 ::
 
     settings    what can be set, with its default and what it is for
-    values      a setting's text to what it means: sizes, addresses, networks, URLs
-    kinds       the kinds of value TOML has, as converters
-    validation  one document: its keys, what each means, what they say of each other
-    tables      one table of it, as a struct
-    issuers     what those of offices elsewhere say together with the gate's
+    values      converters for the texts in the settings: sizes, addresses, networks, URLs
+    kinds       converters for the types of TOML: texts, lists, numbers, tables
+    validation  the whole file: its keys, their converters, and checks across keys
+    tables      one table of the file, as a struct
+    issuers     checks of the [[issuer]] tables together with the gate's
     recipients  the file of rules for single recipients
-    complaints  what is wrong, said so that it can be mended
-    reading     find the file, read it
+    complaints  what is wrong, and what was expected
+    reading     finds the file and reads it
 """
 
 from pennyred.config.complaints import BadSettings, Complaint

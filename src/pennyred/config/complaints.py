@@ -1,4 +1,4 @@
-"""What is wrong with the settings, said so that it can be mended."""
+"""What is wrong with the settings, with the key and what was expected, so that it can be corrected."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,22 @@ COMPLAINTS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing wrong in the settings, or with what they name."""
+    """One thing that is wrong in the settings, or with something they name."""
 
     file: str
     key: str
     what: str
     expected: str
     is_later: bool = False
-    """The world does not answer: nothing here may have to be mended."""
+    """Whether something outside just does not answer, so that perhaps nothing is wrong with the settings."""
 
     def __str__(self) -> str:
-        """As it is printed: `FILE: key: what is wrong, what is expected`."""
+        """The line to print: `FILE: key: what is wrong, expected what`."""
         return f"{self.file}: {self.key + ': ' if self.key else ''}{self.what}, expected {self.expected}"
 
 
 class BadSettings(Exception):  # noqa: N818 - the settings are bad; there is nothing to handle
-    """The settings cannot be used; carries every complaint."""
+    """The settings cannot be used; `complaints` has everything that is wrong."""
 
     def __init__(self, complaints: list[Complaint]) -> None:
         super().__init__("\n".join(map(str, complaints)))

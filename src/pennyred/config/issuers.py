@@ -1,4 +1,4 @@
-"""What the settings of post offices elsewhere say together with those of the gate."""
+"""Check the [[issuer]] tables (post offices elsewhere) together with the settings of gate and office."""
 
 from collections.abc import Iterator
 
@@ -6,16 +6,16 @@ from pennyred.config import values
 from pennyred.config.settings import GateSettings, IssuerSettings, OfficeSettings
 
 RECIPIENTS_MAX = 1000
-"""Of a letter, where an office is asked by HTTP: as many stamps as it takes in one request, and holds as one group."""
+"""The highest `max_recipients` with an office over HTTP: it takes so many stamps in one request, as one group."""
 
 Flaw = tuple[str, str, str]
-"""The key, what is wrong with it, what was expected."""
+"""A setting's key, what is wrong with it, and what was expected."""
 
 
 def contradictions_of_issuers(
     gate: GateSettings, office: OfficeSettings | None, issuers: tuple[IssuerSettings, ...]
 ) -> Iterator[Flaw]:
-    """Whether there is one way to each office whose stamps count, and what is needed to go it."""
+    """Check that each office whose stamps count can be reached in exactly one way; yields what is wrong."""
     if not gate.issuers:
         yield "gate.issuers", "no post office whose stamps count", "its domain"
     known = {one.domain for one in issuers} | ({office.domain or None} if office is not None else set())

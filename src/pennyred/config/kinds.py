@@ -1,6 +1,6 @@
-"""The kinds of value a settings file may hold, as converters.
+"""Converters for the kinds of value that a settings file may have.
 
-TOML value in, setting out; ValueError with what was expected.
+A converter takes a TOML value and returns the setting. It raises ValueError with what was expected.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ Convert = Callable[[Any], Any]
 
 
 class WrongItems(ValueError):  # noqa: N818 - several, each with its sentence
-    """Several values inside one will not do: each with its place, as it follows the key, and what was expected."""
+    """Some values inside a list or table are wrong: each with its place and what was expected."""
 
     def __init__(self, items: list[tuple[str, Any, str]]) -> None:
         super().__init__("; ".join(expected for _, _, expected in items))
@@ -23,7 +23,7 @@ class WrongItems(ValueError):  # noqa: N818 - several, each with its sentence
 
 
 def typed(kind: type[T], expected: str, convert: Callable[[T], Any] = lambda value: value) -> Convert:
-    """A converter of one TOML type."""
+    """A converter for one TOML type: checks the type, then applies `convert`."""
 
     def read(value: Any) -> Any:
         try:
@@ -36,17 +36,17 @@ def typed(kind: type[T], expected: str, convert: Callable[[T], Any] = lambda val
 
 
 def text(convert: Callable[[str], Any] = lambda value: value) -> Convert:
-    """A text, and what it means."""
+    """A converter for a text."""
     return typed(str, "a text in quotes", convert)
 
 
 def texts(convert: Callable[[str], Any]) -> Convert:
-    """A list of texts, and what each means."""
+    """A converter for a list of texts, to a tuple."""
     return typed(list[str], "a list of texts", lambda items: tuple(each(enumerate(items), convert)))
 
 
 def one_or_several(convert: Callable[[str], Any], most: int) -> Convert:
-    """A text, or a list of different ones, and what each means; always several."""
+    """A converter for a text or a list of up to `most` different texts; the result is always a tuple."""
     expected = f"a text in quotes, or a list of 1 to {most} different ones"
 
     def read(value: Any) -> Any:
@@ -66,7 +66,7 @@ def one_or_several(convert: Callable[[str], Any], most: int) -> Convert:
 
 
 def each(items: Iterable[tuple[object, str]], convert: Callable[[str], Any]) -> list[Any]:
-    """What each text means, by its place; raises `WrongItems` with all that will not do."""
+    """Convert each text of (place, text); raises `WrongItems` with all that are wrong."""
     converted, wrong = [], []
     for place, item in items:
         try:
@@ -81,7 +81,7 @@ def each(items: Iterable[tuple[object, str]], convert: Callable[[str], Any]) -> 
 def by_name(
     name: Callable[[str], Any], item: Callable[[str], Any], example: str, *, at_least_one: bool = False
 ) -> Convert:
-    """A table of names, each with a list."""
+    """A converter for a table of names, each with a list of texts."""
     expected = f"a table like {example}"
 
     def read(value: dict[str, list[str]]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def by_name(
 
 
 def names(name: Callable[[str], Any], item: Callable[[str], Any], example: str) -> Convert:
-    """A table of names, each with a text."""
+    """A converter for a table of names, each with one text."""
 
     def read(value: dict[str, str]) -> dict[str, Any]:
         keys = each(((f'"{key}"', key) for key in value), name)
@@ -105,7 +105,7 @@ def names(name: Callable[[str], Any], item: Callable[[str], Any], example: str) 
 
 
 def some(convert: Convert, expected: str) -> Convert:
-    """What another converter reads, unless it is empty."""
+    """A converter like `convert` that refuses an empty result."""
 
     def read(value: Any) -> Any:
         converted = convert(value)
@@ -117,7 +117,7 @@ def some(convert: Convert, expected: str) -> Convert:
 
 
 def number(lowest: int, highest: int) -> Convert:
-    """A whole number within bounds."""
+    """A converter for an integer from `lowest` to `highest`."""
     expected = f"a whole number from {lowest} to {highest}"
 
     def check(value: int) -> int:
@@ -129,7 +129,7 @@ def number(lowest: int, highest: int) -> Convert:
 
 
 def choice(*choices: str) -> Convert:
-    """One of a few words."""
+    """A converter for one of these words."""
     expected = "one of " + ", ".join(f'"{choice}"' for choice in choices)
 
     def check(value: str) -> str:
@@ -141,5 +141,5 @@ def choice(*choices: str) -> Convert:
 
 
 def size(value: Any) -> int:
-    """A size in bytes, as a text with a unit or as a number."""
+    """The size in bytes that a text with a unit, or a number, means; raises ValueError."""
     return values.size_bytes(value if isinstance(value, str) else str(number(1, 10**12)(value)))

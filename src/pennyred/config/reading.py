@@ -16,7 +16,7 @@ PLACES = (Path("pennyred.toml"), Path("/etc/pennyred/pennyred.toml"))
 def find_settings(given: Path | None, environment: Mapping[str, str]) -> Path:
     """The settings file: the one given, else `$PENNYRED_CONFIG`, else the first of `PLACES` that exists.
 
-    Raises `BadSettings` where there is none.
+    Raises `BadSettings` if none is given and none exists.
     """
     if given is not None:
         return given
@@ -32,7 +32,7 @@ def find_settings(given: Path | None, environment: Mapping[str, str]) -> Path:
 
 
 def read_settings(file: Path) -> Settings:
-    """Read a settings file; raises `BadSettings`."""
+    """Read a settings file; raises `BadSettings` with all complaints."""
     try:
         with file.open("rb") as opened:
             content = opened.read(SETTINGS_BYTES_MAX + 1)
@@ -52,7 +52,7 @@ def _readable(error: OSError) -> str:
 
 
 def parse_settings(text: str, file: Path) -> Settings:
-    """The settings a text means, paths taken relative to `file`; raises `BadSettings` with every complaint."""
+    """Read settings from a text; paths are relative to that of `file`. Raises `BadSettings`, with all complaints."""
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

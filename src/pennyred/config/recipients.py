@@ -18,9 +18,10 @@ _KEYS: dict[str, Convert] = {
 
 
 def read_recipient_rules(reader: Tables, value: Any) -> dict[str, RecipientSettings]:
-    """The rules by canonical name; what is wrong in the file goes to the reader's complaints, under the file's name.
+    """Read the rules from the file that `value` names, by canonical address or domain.
 
-    Raises ValueError where the file cannot be read at all.
+    What is wrong in the file goes to the reader's complaints, under the file's name. Raises ValueError if the file
+    cannot be read at all.
     """
     path, text = reader.path(value), reader.text_of(value)
     assert path is not None

@@ -1,4 +1,4 @@
-"""Everything that can be set. A field is a key of the file; config/pennyred.toml says what each is for."""
+"""All settings. Each field is a key of the settings file; config/pennyred.toml explains every one."""
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -8,7 +8,7 @@ import msgspec
 
 Network = IPv4Network | IPv6Network
 Database = Path | str
-"""SQLite's file, or the URL of a PostgreSQL database (which may hold a password: it is shown to nobody)."""
+"""The path of an SQLite file, or the URL of a PostgreSQL database. A URL may hold a password, so it is never shown."""
 
 
 class ExemptSettings(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class ExemptSettings(msgspec.Struct, frozen=True):
 
 
 class AllowanceSettings(msgspec.Struct, frozen=True):
-    """`[gate.allowance]`: what comes free a UTC day, in recipients."""
+    """`[gate.allowance]`: how many recipients come free on a UTC day."""
 
     per_day: int = 20
     per_source_per_day: int = 1000
@@ -30,36 +30,36 @@ class AllowanceSettings(msgspec.Struct, frozen=True):
 
 
 class RecipientSettings(msgspec.Struct, frozen=True):
-    """One table of the file that `recipient_rules` names: what an address or domain has of its own."""
+    """One table of the file that `recipient_rules` names: the rules for one address or domain."""
 
     price: int | None = None
     mode: Literal["require", "bulk", "monitor"] | None = None
     free: bool = False
-    """Takes unstamped mail."""
+    """Whether it takes mail without a stamp."""
     networks: tuple[Network, ...] = ()
-    """Exempt for this recipient, besides `[gate.exempt]`."""
+    """Networks that are exempt for this recipient, besides those of `[gate.exempt]`."""
     senders: dict[str, tuple[Network, ...]] = {}
 
 
 class AuthenticationSettings(msgspec.Struct, frozen=True):
-    """`[gate.authentication]`: how it is found out who a sender is."""
+    """`[gate.authentication]`: how the gate finds out who a sender is."""
 
     check: Literal["needed", "always", "never"] = "needed"
     timeout_seconds: int = 8
     fronts: tuple[str, ...] = ()
-    """authserv-ids (RFC 8601 section 2.5) of `trusted_fronts` that have done it already."""
+    """The authserv-ids (RFC 8601 section 2.5) of `trusted_fronts` that have authenticated the sender already."""
     arc_sealers: tuple[str, ...] = ()
-    """Domains whose ARC seals are believed (RFC 8617)."""
+    """The domains whose ARC seals are believed (RFC 8617)."""
 
 
 class OutgoingSettings(msgspec.Struct, frozen=True):
-    """`[gate.outgoing]`: the listener that outgoing mail passes, so that those our users write to may write back."""
+    """`[gate.outgoing]`: a listener for outgoing mail; those to whom our users write may then write back free."""
 
     listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2526),)
     upstream: tuple[str, ...] = ("smtp://127.0.0.1:10027",)
     upstream_identity: Literal["xclient", "xforward", "proxy", "none"] = "none"
     networks: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
-    """Whose mail is taken; nobody else's, or it would be an open relay."""
+    """The networks whose mail is taken. Mail from others is refused: else this would be an open relay."""
 
 
 class QuarantineSettings(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class QuarantineSettings(msgspec.Struct, frozen=True):
     folder: Path = Path("refused")
     days: int = 30
     max_size: int = 1_000_000_000
-    """Of all copies; beyond, the oldest of the network that takes most go first."""
+    """How many bytes all copies may take; beyond, the oldest copies from the network with the most go first."""
 
 
 class GateSettings(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class GateSettings(msgspec.Struct, frozen=True):
 
     listen: tuple[tuple[str, int], ...] = (("127.0.0.1", 2525),)
     upstream: tuple[str, ...] = ("smtp://127.0.0.1:10025",)
-    """In order of preference."""
+    """The mail servers' URLs, in order of preference."""
     upstream_spread: bool = False
     upstream_identity: Literal["xclient", "xforward", "proxy", "none"] = "xclient"
     upstream_tls_ca: Path | None = None
@@ -92,7 +92,7 @@ class GateSettings(msgspec.Struct, frozen=True):
     stop_timeout_seconds: int = 600
     transfer_timeout_seconds: int = 600
     hostname: str = ""
-    """Empty: the name of this machine."""
+    """The name in greeting and replies; empty means the name of this machine."""
     domains: tuple[str, ...] = ()
     trusted_fronts: tuple[Network, ...] = ()
     fronts_speak: Literal["smtp", "proxy"] = "smtp"
@@ -104,8 +104,9 @@ class GateSettings(msgspec.Struct, frozen=True):
     state: Path = Path("gate.db")
     on_office_down: Literal["defer", "accept"] = "defer"
     accept_per_account: int = 20
-    """Stamps accepted and not yet redeemed, where it is "accept"."""
+    """With "accept": how many stamps of one account may be accepted and not yet redeemed."""
     accept_total: int = 1000
+    """With "accept": how many stamps of all accounts may be accepted and not yet redeemed."""
     altered_body: Literal["accept", "reject"] = "accept"
     bare_newline: Literal["normalize", "reject"] = "normalize"
     mixed: Literal["split", "reject"] = "split"
@@ -114,10 +115,10 @@ class GateSettings(msgspec.Struct, frozen=True):
     tls_key: Path | None = None
     tls_minimum: Literal["1.0", "1.1", "1.2", "1.3"] = "1.0"
     tls_ciphers: str = ""
-    """As OpenSSL writes lists; empty: as many as Postfix takes."""
+    """A list of cipher suites in OpenSSL's form; empty means all that Postfix takes."""
     pass_key: Path | None = None
     max_connections: int = 2000
-    """Of all workers together."""
+    """How many connections all workers together may have."""
     max_connections_per_network: int = 50
     max_bad_stamps_per_minute: int = 5
     max_recipients: int = 1000
@@ -125,22 +126,22 @@ class GateSettings(msgspec.Struct, frozen=True):
     max_idle_commands: int = 100
     memory_per_letter: int = 256_000
     memory_for_letters: int = 128_000_000
-    """Of each worker."""
+    """How many bytes of memory each worker may use for letters."""
     spool: Path | None = None
-    """None: the system's folder for temporary files."""
+    """The folder for long letters; None means the system's folder for temporary files."""
     read_timeout_seconds: int = 300
     session_timeout_seconds: int = 3600
     nameservers: tuple[tuple[str, int], ...] = ()
-    """Empty: this machine's."""
+    """Address and port of each DNS server; empty means this machine's."""
     recipient_rules: dict[str, RecipientSettings] = {}
-    """What the file says, by address or domain."""
+    """The content of the named file, by address or domain."""
     recipient_delimiter: str = "+"
     forwarders: dict[str, tuple[Network, ...]] = {}
     aliases: dict[str, tuple[str, ...]] = {}
     alias_maps: tuple[str, ...] = ()
-    """What the files say."""
+    """The content of each named file."""
     metrics: tuple[str, int] | None = None
-    """Where /metrics, /healthz and /readyz are answered; None: nowhere."""
+    """Address and port where /metrics, /healthz and /readyz are answered; None means nowhere."""
     exempt: ExemptSettings = ExemptSettings()
     allowance: AllowanceSettings = AllowanceSettings()
     authentication: AuthenticationSettings = AuthenticationSettings()
@@ -149,7 +150,7 @@ class GateSettings(msgspec.Struct, frozen=True):
 
     @property
     def lease_seconds(self) -> int:
-        """How long a hold lasts: the transfer limit plus the mail server's, and a tenth, rounded up."""
+        """How long a hold lasts: the time limits of transfer and mail server together, and a tenth more, rounded up."""
         return -(-11 * (self.transfer_timeout_seconds + self.upstream_timeout_seconds) // 10)
 
 
@@ -161,29 +162,29 @@ class OfficeSettings(msgspec.Struct, frozen=True):
     ledger: Database = Path("ledger.db")
     signing_key: Path = Path("office.key")
     daily_cap: int = 1000
-    """Stamps a UTC day of a new account."""
+    """How many stamps a new account may use on one UTC day."""
     price: int = 1
-    """Announced to senders: what the gates here ask a recipient."""
+    """The price announced to senders: how many stamps the gates here ask for each recipient."""
     workers: int = 1
-    """Processes; with a gate in the same file, its number goes."""
+    """How many processes serve the API; with a gate in the same file, the gate's number counts."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     trusted_proxies: tuple[Network, ...] = ()
-    """Whose X-Forwarded-For is believed."""
+    """The networks of proxies whose X-Forwarded-For is believed."""
     receiver_networks: tuple[Network, ...] = ()
-    """Where gates of receivers are: strangers cannot shut them out."""
+    """The networks of receivers' gates, which strangers cannot shut out."""
     max_connections: int = 500
-    """Of strangers, all workers together; as many again of proxies and gates."""
+    """How many connections strangers may have, at all workers together; proxies and gates have as many again."""
     max_connections_per_network: int = 50
     request_timeout_seconds: int = 20
-    """To the end of a request's header, TLS included."""
+    """How long a client may take to the end of a request's header, TLS included."""
     body_timeout_seconds: int = 30
     answer_timeout_seconds: int = 30
     keep_alive_seconds: int = 15
     nameservers: tuple[tuple[str, int], ...] = ()
-    """Empty: this machine's."""
+    """Address and port of each DNS server; empty means this machine's."""
     metrics_networks: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
-    """Who may ask its API for /metrics."""
+    """The networks that may ask the API for /metrics."""
 
 
 class IssuerSettings(msgspec.Struct, frozen=True):
@@ -191,20 +192,20 @@ class IssuerSettings(msgspec.Struct, frozen=True):
 
     domain: str
     url: str = ""
-    """Empty: https and its domain."""
+    """The address of its API; empty means https and its domain."""
     token_file: Path | None = None
     keys: dict[str, bytes] = {}
-    """Pinned public keys by selector; none: DNS has them."""
+    """Pinned public keys by selector; without any, the keys in DNS count."""
     dnssec: bool = False
-    """Whether a key in DNS counts only where DNSSEC vouches for it, by a resolver on this machine."""
+    """Whether a key in DNS counts only if a resolver on this machine has verified it by DNSSEC."""
     allow_http: bool = False
-    """Within a private network; on this machine http is allowed anyway."""
+    """Whether http is allowed inside a private network; on this machine it always is."""
     retired: bool = False
-    """Its stamps count no more; it is only asked whether it was paid for a letter that comes again."""
+    """Whether its stamps no longer count; then it is only asked whether a letter that comes again was paid before."""
 
     @property
     def address(self) -> str:
-        """Where it is asked."""
+        """The URL of its API."""
         return self.url or f"https://{self.domain}"
 
 
@@ -216,7 +217,7 @@ class RelaySettings(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """One settings file."""
+    """The content of one settings file."""
 
     file: Path
     gate: GateSettings | None = None

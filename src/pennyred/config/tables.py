@@ -1,4 +1,4 @@
-"""One table of a settings document as its struct: unknown keys and wrong values are complaints, all of them."""
+"""Read one table of a settings file into its struct, and collect complaints for unknown keys and wrong values."""
 
 import difflib
 import re
@@ -14,27 +14,27 @@ from pennyred.config.kinds import Convert
 from pennyred.failures import what
 
 FILE_BYTES_MAX = 64 * 2**20
-"""Of a file that the settings name: 100,000 recipients or aliases and more."""
+"""The longest file that the settings may name: room for more than 100,000 recipients or aliases."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 @dataclass(slots=True)
 class Tables:
-    """Reads tables of one file; what is wrong goes to `complaints`, and the default is used to go on."""
+    """Reads tables of one file. What is wrong goes to `complaints`, and reading goes on with the default."""
 
     file: Path
     folder: Path
     complaints: list[Complaint] = field(default_factory=list)
 
     def path(self, value: Any) -> Path | None:
-        """A path, relative to the settings file's folder; None for an empty text."""
+        """A path relative to the settings file's folder; None for an empty text. Raises ValueError."""
         text = kinds.text()(value)
         if "\0" in text:
             raise ValueError("a path")
         return self.folder / text if text else None
 
     def text_of(self, value: Any) -> str:
-        """What a file says; ValueError where it cannot be read."""
+        """The text of the file that `value` names; raises ValueError if it cannot be read."""
         path = self.path(value)
         expected = f"a readable file in UTF-8, of at most {FILE_BYTES_MAX} bytes"
         if path is None:
@@ -50,7 +50,7 @@ class Tables:
         return text
 
     def database(self, value: Any) -> Path | str:
-        """A database: SQLite's file, or PostgreSQL's URL."""
+        """A database: the path of an SQLite file, or the URL of PostgreSQL. Raises ValueError."""
         return values.database_url(kinds.text()(value), self.folder)
 
     def table(
@@ -61,13 +61,13 @@ class Tables:
         known: dict[str, Convert],
         required: tuple[str, ...] = (),
     ) -> T | None:
-        """A table at the top, None where there is none."""
+        """The struct of a top-level table; None if the table is missing."""
         return self.struct(key, document[key], kind, known, required) if key in document else None
 
     def struct(
         self, name: str, table: Any, kind: type[T], known: dict[str, Convert], required: tuple[str, ...] = ()
     ) -> T:
-        """One table of the file as its struct; keys that are wrong take their default, after a complaint."""
+        """The struct of one table; keys that are wrong get their default, and a complaint is noted."""
         if not isinstance(table, dict):
             self.complain(name, "not a table", f"[{name}]")
             return kind(**dict.fromkeys(required, ""))
@@ -81,7 +81,7 @@ class Tables:
         return kind(**given)
 
     def _converted(self, name: str, key: str, value: Any, convert: Convert) -> dict[str, Any]:
-        """What a key of a table means, by the key; nothing, after a complaint, where that cannot be known."""
+        """The key with its converted value; {} if the value is wrong, and then a complaint is noted."""
         try:
             return {key: convert(value)}
         except kinds.WrongItems as error:
@@ -92,13 +92,13 @@ class Tables:
         return {}
 
     def _default_paths(self, kind: type[msgspec.Struct]) -> dict[str, Any]:
-        """Defaults that are paths, taken relative to the settings file like those that are written."""
+        """The default paths, relative to the settings file's folder, like paths that are written in the file."""
         return {
             one.name: self.folder / one.default for one in msgspec.structs.fields(kind) if isinstance(one.default, Path)
         }
 
     def unknown(self, name: str, table: dict[str, Any], known: tuple[str, ...]) -> None:
-        """Complain of keys nobody knows, each with the one that was meant, perhaps."""
+        """Complain of unknown keys, and name for each the key that was probably meant."""
         for key in table:
             if key not in known:
                 close = difflib.get_close_matches(key, known, n=1)
@@ -106,17 +106,17 @@ class Tables:
                 self.complain(f"{name}.{key}" if name else key, "unknown key", expected)
 
     def complain(self, key: str, what: str, expected: str) -> None:
-        """Note what is wrong, and what was expected."""
+        """Note a complaint: what is wrong with a key, and what was expected."""
         if len(self.complaints) < COMPLAINTS_MAX:
             self.complaints.append(Complaint(str(self.file), _printable(key), _printable(what), expected))
 
 
 _PASSWORD = re.compile(r"://[^@/\s]*@")
-"""Who and with what password, in the URL of a database: complaints are shown and kept."""
+"""User and password in a database's URL; complaints are shown and logged, so this is cut out of them."""
 
 
 def _shown(value: Any) -> str:
-    """A value as it is written in TOML, or nearly so, and not for ever."""
+    """A value about as it is written in TOML, without passwords, at most 80 characters."""
     match value:
         case bool():
             text = str(value).lower()

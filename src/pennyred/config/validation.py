@@ -1,4 +1,4 @@
-"""One settings document: which keys it may have, what each means, and what they say of each other."""
+"""The whole settings file: which keys it may have, how each is converted, and which must fit together."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,16 +25,17 @@ from pennyred.config.tables import Tables
 
 UPSTREAMS_MAX = 16
 LETTER_BYTES_MIN = 64_000
-"""RFC 5321 section 4.5.3.1.7: as much as every mail server takes."""
+"""The lowest `max_size`: every mail server must take letters of this size (RFC 5321 section 4.5.3.1.7)."""
 MEMORY_BYTES_MIN = 64_000_000
-"""A quarter of it is what the longest header section takes that a letter may have; else that would wait for ever."""
+"""The lowest `memory_for_letters`: the longest allowed header section takes a quarter of it. With less, such a letter
+would wait for ever."""
 
 
 class Reader(Tables):
-    """Reads one document."""
+    """Reads one settings file that is parsed as TOML; what is wrong goes to `complaints`."""
 
     def settings(self, document: dict[str, Any]) -> Settings:
-        """The whole document, and what its parts say of each other."""
+        """The settings of a whole document, after checking that its parts fit together."""
         self.unknown("", document, ("gate", "office", "relay", "issuer"))
         office = self.table(document, "office", OfficeSettings, self._office(), required=("domain",))
         if office is not None and (office.tls_certificate is None) != (office.tls_key is None):
@@ -56,7 +57,7 @@ class Reader(Tables):
     def _joined(
         self, gate: GateSettings, office: OfficeSettings | None, issuers: tuple[IssuerSettings, ...]
     ) -> GateSettings:
-        """The gate, with what depends on more than one key."""
+        """The gate with defaults that depend on other tables, after checking what depends on more than one key."""
         if not gate.issuers:
             own = (office.domain,) if office is not None else ()
             elsewhere = (one.domain for one in issuers if not one.retired)
@@ -220,7 +221,10 @@ class Reader(Tables):
 
 
 def _contradictions(gate: GateSettings) -> Iterator[tuple[str, bool, str, str]]:
-    """Settings that are right one by one: the key, whether it goes ill with others, what it is, what it may be."""
+    """Checks of settings that are right one by one but may not fit together.
+
+    Yields for each: the key, whether it is wrong, what is wrong, and what was expected.
+    """
     is_half = (gate.tls_certificate is None) != (gate.tls_key is None)
     yield "tls_key", is_half, "one of tls_certificate and tls_key is set", "both or none"
     are_mixed = len({url.startswith("lmtp") for url in gate.upstream}) > 1

@@ -1,4 +1,4 @@
-"""What the texts in the settings mean. Every function raises ValueError with what was expected."""
+"""Converters for the texts in the settings. Each raises ValueError with what was expected."""
 
 import re
 import ssl
@@ -17,11 +17,11 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 SIZE_BYTES_MAX = 10**12
 URL_CHARACTERS_MAX = 2000
 SSL_MODES = frozenset(("disable", "allow", "prefer", "require", "verify-ca", "verify-full"))
-"""How libpq's URLs say whether TLS must be."""
+"""The values of `sslmode` in a libpq URL."""
 
 
 def listen_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT` or `[IPv6]:PORT`; port 0 is any free one."""
+    """Host and port from `HOST:PORT` or `[IPv6]:PORT`; port 0 means any free port."""
     expected = 'an address and port like "127.0.0.1:2525" or "[::1]:2525"'
     match = _LISTEN.fullmatch(text)
     if not match or int(match[2]) > 65535:
@@ -33,14 +33,14 @@ def listen_address(text: str) -> tuple[str, int]:
         elif host.replace(".", "").isdecimal():
             IPv4Address(host)
         else:
-            host.encode("idna")  # as the socket will
+            host.encode("idna")  # as the socket will do
     except ValueError:
         raise ValueError(expected) from None
     return host, int(match[2])
 
 
 def size_bytes(text: str) -> int:
-    """A size like `50MB`, `64KiB` or a plain number of bytes."""
+    """The number of bytes in a size like `50MB`, `64KiB` or `1000`."""
     match = _SIZE.fullmatch(text.strip())
     size = int(match[1]) * _FACTORS[(match[2] or "").upper()] if match else 0
     if not 0 < size <= SIZE_BYTES_MAX:
@@ -49,7 +49,7 @@ def size_bytes(text: str) -> int:
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
-    """An address or network like `192.0.2.0/24`."""
+    """The network from an address or a text like `192.0.2.0/24`."""
     try:
         return ip_network(text)
     except ValueError:
@@ -57,7 +57,7 @@ def network(text: str) -> IPv4Network | IPv6Network:
 
 
 def domain(text: str) -> str:
-    """A domain name, made canonical."""
+    """The canonical form of a domain name."""
     try:
         name = canonical_domain(text)
     except MalformedAddress:
@@ -68,7 +68,7 @@ def domain(text: str) -> str:
 
 
 def nameserver(text: str) -> tuple[str, int]:
-    """The address of a DNS server, with a port or without: `192.0.2.53`, `[2001:db8::53]:5353`."""
+    """Address and port of a DNS server, from `192.0.2.53` (port 53) or `[2001:db8::53]:5353`."""
     expected = 'an address like "127.0.0.1", "127.0.0.1:5353" or "[::1]:53"'
     try:
         return str(ip_address(text)), 53
@@ -82,21 +82,21 @@ def nameserver(text: str) -> tuple[str, int]:
 
 
 def delimiter(text: str) -> str:
-    """What stands between a mailbox and its tag; empty for none."""
+    """The character between a mailbox and its tag; empty for none."""
     if len(text) > 1 or (text and text not in "+-_=#!$&"):
         raise ValueError('one character like "+", or "" for none')
     return text
 
 
 def mailbox(text: str) -> str:
-    """An address, made canonical."""
+    """The canonical form of an address."""
     if "@" not in text:
         raise ValueError('an address like "bob@example.org"')
     return mailbox_or_domain(text)
 
 
 def mailbox_or_domain(text: str) -> str:
-    """An address or a domain, made canonical."""
+    """The canonical form of an address or a domain."""
     if "@" not in text:
         return domain(text)
     try:
@@ -106,7 +106,7 @@ def mailbox_or_domain(text: str) -> str:
 
 
 def upstream_url(text: str) -> str:
-    """Where the mail server is."""
+    """The URL of a mail server, checked."""
     expected = (
         'a URL like "smtp://127.0.0.1:10025", "smtps://mx.example.org", "smtp+starttls://mx.example.org", '
         '"lmtp://127.0.0.1:24" or "lmtp+unix:///path"'
@@ -127,9 +127,10 @@ def upstream_url(text: str) -> str:
 
 
 def database_url(text: str, folder: Path) -> Path | str:
-    """A file: `sqlite:///file`, relative to the settings file's folder; `sqlite:////file` is absolute.
+    """A database: the path of an SQLite file, or the URL of a PostgreSQL database.
 
-    Or the URL of a PostgreSQL database, as it was given: `postgresql://user@host1,host2/name?passfile=FILE`.
+    `sqlite:///file` is relative to `folder`, `sqlite:////file` is absolute. The other is returned as it was given:
+    `postgresql://user@host1,host2/name?passfile=FILE`.
     """
     expected = 'a database like "sqlite:///ledger.db" or "postgresql://pennyred@db.example.org/pennyred"'
     if text.startswith(("postgresql://", "postgres://")):
@@ -142,7 +143,7 @@ def database_url(text: str, folder: Path) -> Path | str:
 
 
 def _postgres_url(text: str, expected: str) -> str:
-    """A libpq URL: several hosts may stand in it, and a host may be left out for the local socket."""
+    """A libpq URL, checked. It may name several hosts, or no host for the local socket."""
     if len(text) > URL_CHARACTERS_MAX or not text.isprintable() or " " in text:
         raise ValueError(expected)
     try:
@@ -159,7 +160,7 @@ def _postgres_url(text: str, expected: str) -> str:
 
 
 def web_url(text: str) -> str:
-    """An http or https URL."""
+    """An http or https URL, checked."""
     expected = 'a URL like "https://post.example.org"'
     parts, _ = _split(text, expected)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -168,7 +169,7 @@ def web_url(text: str) -> str:
 
 
 def office_url(text: str) -> str:
-    """The address of a post office: nothing but where it is."""
+    """The URL of a post office, checked: without query, fragment, user and password."""
     parts, port = _split(text, 'a URL like "https://post.example.org"')
     if web_url(text) and (parts.query or parts.fragment or parts.username or parts.password or port == 0):
         raise ValueError('a URL like "https://post.example.org"')
@@ -176,9 +177,9 @@ def office_url(text: str) -> str:
 
 
 def is_plain_http_safe(url: str, *, is_private_allowed: bool) -> bool:
-    """Whether a token may go to this URL: by https, on this machine, or, where allowed, in a private network.
+    """Whether a token may be sent to this URL: by https, to this machine, or, if allowed, in a private network.
 
-    What network a name leads to is not known here.
+    For a name it is not known here which network it leads to; it counts as private.
     """
     parts = urlsplit(url)
     if parts.scheme == "https":
@@ -191,7 +192,7 @@ def is_plain_http_safe(url: str, *, is_private_allowed: bool) -> bool:
 
 
 def ciphers(text: str) -> str:
-    """A list of cipher suites as OpenSSL writes it, of which it knows one at least; empty: ours."""
+    """A list of cipher suites in OpenSSL's form, of which OpenSSL knows at least one; empty means ours."""
     try:
         if text:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(text)
@@ -208,7 +209,7 @@ def selector(text: str) -> str:
 
 
 def public_key(text: str) -> bytes:
-    """An Ed25519 public key."""
+    """An Ed25519 public key, 32 bytes, from base64."""
     try:
         return decode_base64(text.encode(), length=32)
     except ValueError:
@@ -223,13 +224,13 @@ def printable_url(text: str) -> str:
 
 
 def _split(text: str, expected: str) -> tuple[SplitResult, int | None]:
-    """A URL's parts and port; control characters are refused, as `urlsplit` would drop some without a word."""
+    """A URL's parts and port. Control characters are refused, because `urlsplit` drops some of them silently."""
     if len(text) > URL_CHARACTERS_MAX or not text.isprintable():
         raise ValueError(expected)
     try:
         parts = urlsplit(text)
         port = parts.port
-        (parts.hostname or "").encode("idna")  # as the socket will: an empty label, or one too long, is no name
+        (parts.hostname or "").encode("idna")  # as the socket will do; it fails for an empty or too long label
     except ValueError:
         raise ValueError(expected) from None
     return parts, port

@@ -1,12 +1,13 @@
-"""HEAD, as GET without what would be shown (RFC 9110 section 9.3.2): so monitors ask whether somebody is there."""
+"""Answer HEAD like GET, but without the body (RFC 9110 section 9.3.2): monitors use it to see if a server is up."""
 
 from collections.abc import Container
 from typing import Any
 
 
 def answering_head(app: Any, paths: Container[str]) -> Any:
-    """An application that knows GET, asked by HEAD for pages that everybody may see. The server leaves the body out:
-    it goes by its own scope, which stays as it came.
+    """Wrap an application that knows only GET: a HEAD for one of `paths` is passed on as GET.
+
+    The server leaves out the body: its own scope still says HEAD.
     """
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:

@@ -2,10 +2,10 @@
 
 ::
 
-    office      accounts, licences, postage, receivers
-    redeeming   the office as a gate sees it; checking: the stamps that gates elsewhere present
-    receipts    what it signs for a settled stamp; keys: its signing keys
+    office      accounts, licences, vouchers, receivers
+    redeeming   the office as a gate uses it; checking: verifies the stamps that other gates present
+    receipts    signed receipts for settled stamps; keys: the office's signing keys
     vouchers    prepaid codes
-    api         all of it over HTTP
+    api         the office over HTTP
     ledger      the books
 """

@@ -1,7 +1,7 @@
-"""Verifying the stamps that gates elsewhere present: beside the event loop, on as many cores as there are.
+"""Verify the stamps that other gates present, in threads beside the event loop, on all cores.
 
-A signature takes a fifth of a millisecond of a core, and a request may bring a thousand. The library lets go of
-Python's lock while it verifies, so threads share the work.
+A signature takes a fifth of a millisecond of a core, and a request may bring a thousand. The library releases Python's
+lock while it verifies, so threads can share the work.
 """
 
 import asyncio
@@ -16,23 +16,26 @@ from pennyred.postage.redemption import Hold
 from pennyred.postage.verification import LicenceCache, check_flawed, check_for_office
 
 STAMPS_AT_ONCE = 16
-"""What one thread takes at a time: so that a letter does not wait for another's thousand."""
+"""How many stamps one thread takes at a time, so that a letter does not wait for a thousand stamps of another."""
 STAMPS_WAITING_MAX = 20_000
-"""Beyond, gates are told "later": they would wait for seconds."""
+"""How many stamps may wait; beyond, gates are told "later", as they would wait for seconds."""
 
 
 class StampChecker:
-    """For one office; `close` ends its threads."""
+    """Verifies stamps for one office; `close` ends its threads."""
 
     def __init__(self, issuer: str, *, threads: int | None = None) -> None:
-        """`threads`: as many as there are cores, where nothing is said."""
+        """`threads` is how many threads verify; by default as many as there are cores."""
         self._issuer = issuer
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "stamp checker")
         self._own = threading.local()
         self._waiting = 0
 
     async def flaws(self, holds: Sequence[Hold], keys: Mapping[str, bytes], *, now: int) -> list[Reason | None]:
-        """What is wrong with each, by `check_for_office`; None where it holds. Raises `Unavailable` when overrun."""
+        """What `check_for_office` finds wrong with each hold's stamp; None if it holds. `keys` are by selector.
+
+        Raises `Unavailable` if too many stamps wait.
+        """
         if self._waiting + len(holds) > STAMPS_WAITING_MAX:
             raise Unavailable(Reason.OFFICE_UNREACHABLE, "too many stamps wait to be verified")
         loop = asyncio.get_running_loop()
@@ -47,7 +50,7 @@ class StampChecker:
         return [flaw for part in found for flaw in part]
 
     def close(self) -> None:
-        """End the threads; what they have begun, they finish."""
+        """End the threads, after the stamps they are verifying now."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _check(self, holds: Sequence[Hold], keys: Mapping[str, bytes], now: int) -> list[Reason | None]:
@@ -60,7 +63,7 @@ class StampChecker:
         ]
 
     def _licences(self) -> LicenceCache:
-        """Those that the running thread has verified: a cache is for one."""
+        """The licences that this thread has verified: a `LicenceCache` is for one thread."""
         if not hasattr(self._own, "licences"):
             self._own.licences = LicenceCache()
         licences: LicenceCache = self._own.licences

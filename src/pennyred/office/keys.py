@@ -1,8 +1,8 @@
-"""An office's signing keys: files in PEM; the newest signs, all verify.
+"""An office's signing keys, PEM files: the newest key signs, all of them verify.
 
-The first is the file the settings name (`office.key`, selector `s1`); each rotation adds one beside it
-(`office-s2.key`, selector `s2`, and so on). A key is taken out of use by deleting its file, once no licence signed by
-it is valid.
+The first is the file that the settings name (`office.key`, selector `s1`). Each rotation adds one beside it
+(`office-s2.key`, selector `s2`, and so on). To retire a key, delete its file when no licence signed by it is valid any
+more.
 """
 
 import os
@@ -15,15 +15,15 @@ from pennyred.postage.signing import SigningKey
 from pennyred.storage import private
 
 KEYS_MAX = 100
-"""Beyond, the oldest are passed over: the newest has to sign."""
+"""How many keys are read, the newest ones, because the newest must sign."""
 KEY_FILE_BYTES_MAX = 64 * 1024
 
 
 class OfficeKeys:
-    """The keys of one office; `public_keys` stays one mapping, whose content `reload` renews and `look_for` adds to."""
+    """The keys of one office. `public_keys` is always the same mapping; `reload` and `look_for` change its content."""
 
     def __init__(self, first: Path) -> None:
-        """Read the keys at and beside `first`; raises OSError, or `MalformedKey` with the file's name."""
+        """Read the key file `first` and those beside it; raises OSError, or `MalformedKey` with the file's name."""
         self._first = first
         self._keys: dict[str, SigningKey] = {}
         self._public: dict[str, bytes] = {}
@@ -32,21 +32,21 @@ class OfficeKeys:
 
     @property
     def public_keys(self) -> Mapping[str, bytes]:
-        """The public keys by selector."""
+        """The public keys (32 bytes each) by selector."""
         return self._public
 
     @property
     def newest(self) -> tuple[str, SigningKey]:
-        """The selector and key that sign."""
+        """The selector and the key that sign now."""
         selector = max(self._keys, key=_number)
         return selector, self._keys[selector]
 
     def look_for(self, selector: str) -> None:
-        """Verify by a key that was added since, if that is its name; who signs, and by what, is for `reload` to change.
+        """Read a key that was added since, if it has this selector, and verify with it; the signing key stays the same.
 
-        Workers and offices of one ledger do not read their files at the same moment: one that was started anew may
-        sign with a key that the others have not read yet, and an honest stamp must not be refused for that. Names are a
-        stranger's to invent, so the files are looked at only where there are others than the last time.
+        Workers and offices on one ledger do not read their files at the same moment. One that was restarted may sign
+        with a key that the others have not read yet, and an honest stamp must not be refused for that. But strangers
+        can invent selectors, so the files are read only if the folder has changed since the last time.
         """
         if selector in self._public:
             return
@@ -56,17 +56,17 @@ class OfficeKeys:
                 return
             found = self.read()
         except (OSError, MalformedKey):
-            return  # one that is being written, perhaps; what is wrong is said when they are to be taken over
+            return  # perhaps a file is just being written; `reload` tells what is wrong
         self._looked_at = changed_at
         for name, key in found.items():
             self._public.setdefault(name, key.public)
 
     def reload(self) -> None:
-        """Read the files again; on error the keys stay as they were."""
+        """Read the files again; raises as `read` does, and then the keys stay as they were."""
         self.take(self.read())
 
     def read(self) -> Mapping[str, SigningKey]:
-        """What the files have now, by selector; raises OSError and `MalformedKey`."""
+        """The keys in the files now, by selector; raises OSError and `MalformedKey`, also if there is none."""
         keys = {selector: _read(path) for selector, path in key_files(self._first).items()}
         if not keys:
             raise MalformedKey(
@@ -75,7 +75,7 @@ class OfficeKeys:
         return keys
 
     def take(self, keys: Mapping[str, SigningKey]) -> None:
-        """Sign and verify by these from now on."""
+        """Sign and verify with these keys from now on."""
         self._keys = dict(keys)
         self._public.clear()
         self._public.update((selector, key.public) for selector, key in keys.items())
@@ -92,19 +92,22 @@ def key_files(first: Path) -> dict[str, Path]:
 
 
 def add_key(first: Path, seed: bytes) -> tuple[str, Path]:
-    """Write a new key beside the others, or the first one; never over another. Returns its selector and file."""
+    """Write a new key file, made from 32 random bytes; returns its selector and path.
+
+    It never replaces a file: raises FileExistsError, OSError.
+    """
     existing = key_files(first)
     number = max((_number(selector) for selector in existing), default=0) + 1
     path = first if number == 1 else first.with_name(f"{first.stem}-s{number}{first.suffix}")
     write_secret(path, SigningKey.from_seed(seed).to_pem())
-    if existing and os.geteuid() == 0:  # the administrator's hand, the service's key, wherever it lies
+    if existing and os.geteuid() == 0:  # root makes the key, but the service must read it
         owner = existing[max(existing, key=_number)].stat()
         os.chown(path, owner.st_uid, owner.st_gid)
     return f"s{number}", path
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a new file that only its folder's owner may read, durably; raises FileExistsError rather than overwrite."""
+    """Write a new file that only its folder's owner may read, and sync it to disk. Raises FileExistsError, OSError."""
     with os.fdopen(private.create(path), "wb") as opened:
         opened.write(content)
         opened.flush()

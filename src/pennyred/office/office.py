@@ -1,4 +1,4 @@
-"""The office's desk: accounts, licences, postage, receivers. What it decides is in the ledger when it returns."""
+"""The office: accounts, licences, vouchers, receivers. When a method returns, its result is stored in the ledger."""
 
 import hashlib
 from base64 import b32encode
@@ -22,17 +22,17 @@ from pennyred.postage.minting import mint_licence
 LICENCE_DAYS = 90
 DAY_SECONDS = 86_400
 LOCAL_RECEIVER = "local"
-"""The receiver of a gate in the same process; it may redeem for any domain, as the gate is the office's own."""
+"""The receiver for the gate in the same process; it may redeem for any domain, as the gate is the office's own."""
 VOUCHERS_MAX = 1000
-"""At once."""
+"""How many vouchers may be made at once."""
 FindTexts = Callable[[str], Awaitable[list[str]]]
-"""The TXT records at a name, none where there are none; raises `Unavailable`."""
+"""Finds the TXT records at a DNS name, [] if there are none; raises `Unavailable`."""
 ACCOUNT_ID_TRIES = 10
-"""One is enough: ids have 80 random bits."""
+"""How many random account ids are tried. One is enough, as they have 80 random bits."""
 
 
 class Refusal(StrEnum):
-    """Why an office will not do what it was asked; names for people and scripts."""
+    """Why an office refuses a request; the names are for people and scripts."""
 
     UNKNOWN_ACCOUNT = "unknown-account"
     ACCOUNT_CLOSED = "account-closed"
@@ -45,7 +45,7 @@ class Refusal(StrEnum):
 
 
 class Refused(PennyRedError):  # noqa: N818 - a refusal, with its name
-    """The office refuses by a rule; `reason` is its name."""
+    """The office refuses a request by a rule; `reason` is the rule's name."""
 
     def __init__(self, reason: Refusal, text: str) -> None:
         super().__init__(text)
@@ -54,7 +54,7 @@ class Refused(PennyRedError):  # noqa: N818 - a refusal, with its name
 
 @dataclass(frozen=True, slots=True)
 class NewReceiver:
-    """A receiver and its token, which is never seen again."""
+    """A new receiver and its token, which cannot be shown again."""
 
     name: str
     domains: tuple[str, ...]
@@ -62,7 +62,7 @@ class NewReceiver:
 
 
 class Office:
-    """One post office over one ledger."""
+    """One post office, which keeps its books in one ledger."""
 
     def __init__(
         self,
@@ -88,20 +88,23 @@ class Office:
         self.receipts = Receipts(issuer, ledger, keys)
 
     def take_rules(self, *, price: int, daily_cap: int, find_texts: FindTexts) -> None:
-        """Go by these from now on; accounts that are open keep their caps."""
+        """Use these rules from now on; existing accounts keep their daily caps. Price and cap are in stamps."""
         self.price, self._daily_cap, self._find_texts = price, daily_cap, find_texts
 
     def random_bytes(self, count: int) -> bytes:
-        """The office's randomness."""
+        """So many random bytes, from the office's source of randomness."""
         return self._random_bytes(count)
 
     @property
     def now(self) -> int:
-        """The office's clock."""
+        """The time by the office's clock, seconds since 1970 UTC."""
         return self._clock()
 
     async def open_account(self, address: str, public_key: bytes) -> tuple[Account, Licence]:
-        """A sender's account for this key, new or the one it has; raises `MalformedAddress`, `Refused` if closed."""
+        """Open an account for this key, or find the one it has; returns it with a fresh licence.
+
+        Raises `MalformedAddress`, and `Refused` if the account is closed.
+        """
         canonical = canonical_sender(address)
         for _ in range(ACCOUNT_ID_TRIES):
             name = b32encode(self._random_bytes(10)).decode().lower()
@@ -113,7 +116,7 @@ class Office:
         raise RuntimeError("random account ids that are all taken: the randomness is none")
 
     def licence(self, account: Account) -> Licence:
-        """A fresh licence for an open account; raises `Refused`."""
+        """Make a fresh licence for an account; raises `Refused` if the account is not open."""
         if account.state is not AccountState.OPEN:
             raise Refused(Refusal.ACCOUNT_CLOSED, "the account is closed")
         selector, key = self.keys.newest
@@ -129,21 +132,21 @@ class Office:
         )
 
     async def account(self, account: str) -> Account:
-        """An account as it stands; raises `Refused` where there is none."""
+        """The account with this id as it is now; raises `Refused` if there is none."""
         found = await self.ledger.account(account)
         if found is None:
             raise Refused(Refusal.UNKNOWN_ACCOUNT, f"no account {account[:80]!r} here")
         return found
 
     async def create_vouchers(self, stamps: int, count: int) -> list[str]:
-        """So many new codes of so many stamps each; they cannot be seen again."""
+        """Make `count` voucher codes, worth `stamps` each; the codes cannot be shown again."""
         codes = [make_code(self._random_bytes(CODE_RANDOM_BYTES)) for _ in range(count)]
         hashes = [hashed for code in codes if (hashed := code_hash(code)) is not None]
         await self.ledger.create_vouchers(hashes, stamps, now=self.now)
         return codes
 
     async def redeem_voucher(self, account: str, code: str) -> int:
-        """Credit a voucher's whole worth; repeating it credits nothing more. Raises `Refused`."""
+        """Credit a voucher to an account; returns how many stamps it is worth, also if repeated. Raises `Refused`."""
         hashed = code_hash(code)
         if hashed is None:
             raise Refused(Refusal.UNKNOWN_VOUCHER, "not a voucher code: those look like PENNY-XXXXX-XXXXX-XXXXX-XXXXX")
@@ -161,7 +164,7 @@ class Office:
                 raise Refused(Refusal.ACCOUNT_CLOSED, "the account is closed")
 
     async def add_receiver(self, name: str, domains: Sequence[str]) -> NewReceiver:
-        """Let somebody else's gates redeem for these domains; raises `Refused` and `MalformedAddress`."""
+        """Let somebody else's gates redeem stamps for these domains; raises `Refused` and `MalformedAddress`."""
         if not (0 < len(name) <= 60 and name.isascii() and name.replace("-", "").replace(".", "").isalnum()):
             raise Refused(Refusal.BAD_NAME, "a receiver's name has letters, digits, dots and dashes, at most 60")
         canonical = tuple(dict.fromkeys(canonical_domain(domain) for domain in domains))
@@ -172,9 +175,9 @@ class Office:
         return NewReceiver(name, canonical, token)
 
     async def prove_domain(self, receiver: Receiver, domain: str) -> tuple[str, ...]:
-        """Let a receiver redeem for a domain whose DNS says so; the domains it has then.
+        """Let a receiver redeem for a domain, if the domain's DNS allows it; returns all its domains.
 
-        Raises `Refused`, `MalformedAddress`, and `Unavailable` where the DNS does not answer.
+        Raises `Refused`, `MalformedAddress`, and `Unavailable` if the DNS does not answer.
         """
         canonical = canonical_domain(domain)
         if canonical in receiver.domains or "*" in receiver.domains:
@@ -188,13 +191,13 @@ class Office:
         return (*receiver.domains, canonical)
 
     async def ensure_local_receiver(self) -> None:
-        """The receiver of the gate in this process; its token is known to nobody, as it needs none."""
+        """Add the receiver of the gate in this process, if it is missing. Nobody knows its token, as it needs none."""
         await self.ledger.add_receiver(LOCAL_RECEIVER, ("*",), self._random_bytes(32), now=self.now)
 
     def local_redeemer(self, domains: Sequence[str] = ()) -> LedgerRedeemer:
-        """For the gate in this process, which has verified every stamp itself with these very keys.
+        """A redeemer for the gate in this process. It verifies no stamps: that gate has done so with the same keys.
 
-        `domains` are what it serves; none: whatever its mail server accepts.
+        `domains` are those that the gate serves; without any, those that its mail server accepts.
         """
         return LedgerRedeemer(
             self.ledger,
@@ -206,16 +209,16 @@ class Office:
         )
 
     def look_for(self, issuer: str, selector: str) -> None:
-        """See `OfficeKeys.look_for`; nothing where it is another office's."""
+        """Look for a new key of this office, see `OfficeKeys.look_for`; does nothing for another issuer."""
         if issuer == self.issuer:
             self.keys.look_for(selector)
 
     async def receiver(self, token: str) -> Receiver | None:
-        """Who has this token. It is looked for by its hash, so that how long it takes says nothing of other tokens."""
+        """The receiver with this token, or None. The search is by hash, so its time tells nothing of other tokens."""
         return await self.ledger.receiver_by_token(token_hash(token))
 
     def redeemer(self, receiver: Receiver) -> LedgerRedeemer:
-        """For gates elsewhere: every stamp is verified here, and the ledger knows the receiver's domains."""
+        """A redeemer for a receiver elsewhere: every stamp is verified here, and the ledger knows its domains."""
         return LedgerRedeemer(
             self.ledger,
             receiver.name,
@@ -226,10 +229,10 @@ class Office:
         )
 
     def close(self) -> None:
-        """End the threads that verify; the ledger is whose it was."""
+        """End the threads that verify. The ledger stays open: it is closed by whoever opened it."""
         self._checker.close()
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of a receiver's token: 256 random bits need no slow hash."""
+    """The hash of a receiver's token as it is stored, 32 bytes: a token has 256 random bits and needs no slow hash."""
     return hashlib.sha256(token.encode()).digest()

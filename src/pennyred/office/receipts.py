@@ -1,6 +1,6 @@
-"""The office's receipts: for each stamp it has settled, what for, signed (STAMP.md 13).
+"""The office's receipts: signed statements of what each settled stamp was used for (STAMP.md 13).
 
-One signature serves all receipts of a batch, so those of the last batches are remembered.
+One signature serves all receipts of a batch, so the signatures of the last batches are remembered.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _SIGNATURES_REMEMBERED = 1000
 
 
 class Receipts:
-    """Writes them for one office."""
+    """Writes the receipts of one office."""
 
     def __init__(self, issuer: str, ledger: Ledger, keys: OfficeKeys) -> None:
         self._issuer = issuer
@@ -25,11 +25,11 @@ class Receipts:
         self._signature = lru_cache(_SIGNATURES_REMEMBERED)(self._sign)
 
     async def of(self, stamps: Sequence[StampKey]) -> list[str]:
-        """A receipt for each of these, in their order; empty where there is none. Raises `Unavailable`."""
+        """A receipt for each of these stamps, in their order; "" where there is none. Raises `Unavailable`."""
         return [self._write(sealed) if sealed else "" for sealed in await self._ledger.uses(stamps)]
 
     def signature(self, head: BatchHead) -> tuple[str, bytes]:
-        """The selector of the key that signs now, and its signature over a link of the chain."""
+        """The selector of the key that signs now, and its signature (64 bytes) over a head of the chain."""
         selector, key = self._keys.newest
         return selector, self._signature(key, selector, head)
 

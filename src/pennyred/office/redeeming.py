@@ -1,4 +1,4 @@
-"""The office as a gate sees it: implements `ports.Redeemer` for one receiver."""
+"""The office as a gate uses it: implements `ports.Redeemer` for one receiver."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -12,12 +12,11 @@ _NOT_SERVED = HoldAnswer(HoldOutcome.WRONG_RECEIVER)
 
 
 class LedgerRedeemer:
-    """Holds, settles and voids for the receiver called `receiver`.
+    """Holds, settles and voids for the receiver named `receiver`.
 
-    `domains`, where there are any, are the only ones it holds for, whatever the ledger would allow the receiver.
-    `checker` verifies every stamp: a gate elsewhere is believed nothing (ARCHITECTURE.md, "The states of a
-    stamp"). None: the
-    gate in this very process has verified them with this office's keys just now; only the times are looked at again.
+    If `domains` are given, it holds for these only, whatever the ledger allows the receiver. `checker` verifies every
+    stamp, because a gate elsewhere is not trusted (ARCHITECTURE.md, "The states of a stamp"). It is None for the gate
+    in this process, which has just verified them with this office's keys; then only the times are checked again.
     """
 
     def __init__(
@@ -31,7 +30,7 @@ class LedgerRedeemer:
         domains: Collection[str] = (),
         look_for: Callable[[str, str], object] = lambda issuer, selector: None,  # noqa: ARG005
     ) -> None:
-        """`look_for` is told, by issuer and selector, of keys that are not among `keys`, which may be by then."""
+        """`look_for` is called with issuer and selector of a key that is not in `keys`; it may add the key to them."""
         self._ledger = ledger
         self._receiver = receiver
         self._keys = keys
@@ -41,7 +40,7 @@ class LedgerRedeemer:
         self._look_for = look_for
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
-        """Reserve; see `ports.Redeemer`."""
+        """Reserve the stamps; see `ports.Redeemer`."""
         now = self._clock()
         lease_until = now + min(lease_seconds, LEASE_SECONDS_MAX)
         flaws = await self._flaws(holds, now)
@@ -53,11 +52,11 @@ class LedgerRedeemer:
         ]
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
-        """Take; see `ports.Redeemer`."""
+        """Take the price of the stamps; see `ports.Redeemer`."""
         return await self._ledger.settle(self._receiver, settles, now=self._clock())
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
-        """Give back; see `ports.Redeemer`."""
+        """Give the price of the stamps back; see `ports.Redeemer`."""
         return await self._ledger.void(self._receiver, voids, now=self._clock())
 
     def _order(self, hold: Hold, flaw: Reason | None, lease_until: int) -> HoldOrder:
@@ -73,7 +72,7 @@ class LedgerRedeemer:
             domain=hold.domain,
             letter=hold.letter,
             lease_until=lease_until,
-            # After what is known of the letter: it may have been paid for when this gate served that domain.
+            # A flaw, not a refusal: the letter may have been paid for while this gate still served that domain.
             flaw=Reason.WRONG_RECIPIENT if flaw is None and self._is_foreign(hold) else flaw,
         )
 

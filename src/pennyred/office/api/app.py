@@ -1,4 +1,4 @@
-"""The office's HTTP application (CONTRACT: HTTP), described by itself at /v1/openapi.json."""
+"""The office's HTTP application (CONTRACT: HTTP); it describes itself at /v1/openapi.json."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from pennyred.office.api.requestid import naming
 from pennyred.office.office import Office
 
 BODY_BYTES_MAX = 64 * 1024
-"""Of a request, where its route does not say otherwise."""
+"""The longest body of a request, unless its route has another limit."""
 DESCRIPTION = "/v1/openapi.json"
 SEEN_BY_ALL = frozenset((DESCRIPTION, "/.well-known/pennyred", "/healthz", "/metrics"))
 """What HEAD may ask for; elsewhere the method is signed."""
@@ -37,9 +37,10 @@ def make_app(
     lookups: Minute | None = None,
     metrics: ApiMetrics | None = None,
 ) -> ASGIApp:
-    """The application of one office; `log` hears of our own mistakes.
+    """Make the application of one office; `log` gets our own mistakes.
 
-    `openings` and `lookups` count of all workers together what strangers may ask for so often a minute.
+    `openings` and `lookups` count, for all workers together, the requests that strangers may make only so often a
+    minute: opened accounts, and looked-up domains.
     """
     app: ASGIApp = _routes(office, log, openings, lookups)
     named = naming(office.random_bytes)(app if metrics is None else measured(app, metrics))

@@ -1,4 +1,4 @@
-"""One example of each body that the API takes, for its description."""
+"""An example of each request body, for the API's description."""
 
 from typing import Any
 

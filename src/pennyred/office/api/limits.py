@@ -1,4 +1,4 @@
-"""How often strangers may ask for what costs the office something for ever: counted by network, in bounded memory."""
+"""How often strangers may make requests that cost the office much: counted by network, in bounded memory."""
 
 from collections import Counter
 from typing import Protocol
@@ -8,18 +8,21 @@ from pennyred.postage.networks import parse_source, source_networks
 
 MINUTE_SECONDS = 60
 NETWORKS_MAX = 10_000
-"""Told apart in one minute. Beyond, all others share one count: who has so many networks shall not have more for it."""
+"""How many networks are counted separately in one minute. All others share one count, so many networks do not help."""
 
 
 class Minute(Protocol):
-    """What is counted in this minute of all workers together, by name."""
+    """Counts by name in the current minute, for all workers together."""
 
     def taken(self, name: bytes) -> int: ...  # noqa: D102
     def take(self, name: bytes) -> None: ...  # noqa: D102
 
 
 class PerMinute:
-    """So many a minute from each network: IPv4 /24, IPv6 /64 and /48, as everywhere here. By itself, of one worker."""
+    """Allows `limit` requests a minute from each network (IPv4 /24, IPv6 /64 and /48).
+
+    Without `minute` it counts for one worker only.
+    """
 
     def __init__(self, limit: int, minute: Minute | None = None) -> None:
         self._limit = limit
@@ -28,7 +31,7 @@ class PerMinute:
         self._taken: Counter[str] = Counter()
 
     def take(self, source: str, *, now: int) -> bool:
-        """Count one of `source`, an address; False where its network has had its share, and nothing counted."""
+        """Count one request from the address `source`; False, and not counted, if its network has had its share."""
         return self._take_own(source, now) if self._shared is None else self._take_shared(source, self._shared)
 
     def _take_shared(self, source: str, minute: Minute) -> bool:

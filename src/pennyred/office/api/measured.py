@@ -1,4 +1,4 @@
-"""The office's API, measured; and its metrics, for those who may see them and for nobody else."""
+"""Measure each request to the office's API, and show the metrics to those who may see them."""
 
 import time
 from collections.abc import Callable
@@ -9,23 +9,23 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 _FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"))
-"""Fields that a proxy adds: then the neighbour who asks is not the one who wants to know."""
+"""Fields that a proxy adds: then the address we see is the proxy's, not that of the one who asks."""
 
 
 @dataclass(slots=True)
 class ApiMetrics:
-    """What the API has to do with metrics."""
+    """The metrics' page, who may see it, and the callback for each request."""
 
     page: Callable[[], bytes]
     media_type: str
     networks: tuple[IPv4Network | IPv6Network, ...]
-    """Who may ask for the page; for others there is none. May be replaced."""
+    """The networks that may see the page; others get 404. It may be replaced at any time."""
     note_request: Callable[[str, int, float], None]
-    """Told the path, the status and the seconds of each request."""
+    """Called for each request with its path, its status and how many seconds it took."""
 
 
 def measured(app: ASGIApp, metrics: ApiMetrics) -> ASGIApp:
-    """An application that answers `/metrics` and lets `app` answer everything else."""
+    """Wrap an application: `/metrics` is answered here, everything else by `app`, and all of it is measured."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:

@@ -1,4 +1,4 @@
-"""What the API answers when it does not do what it was asked: RFC 9457 problems, each with the reason's name."""
+"""The API's error answers: problems as in RFC 9457, each with the name of the reason."""
 
 from typing import Any
 
@@ -20,11 +20,11 @@ Asked = Request[Any, Any, State]
 
 
 class TooOften(Exception):  # noqa: N818 - it is no error, and time cures it
-    """Asked for more often than the office allows."""
+    """The client asks more often than the office allows."""
 
 
 def described(*statuses: int) -> dict[int, ResponseSpec]:
-    """For the API's description: which problems a route answers with."""
+    """The problems that a route may answer with, for the API's description."""
     return {
         status: ResponseSpec(messages.Problem, generate_examples=False, media_type=messages.PROBLEM_TYPE)
         for status in (*statuses, 413, 503)
@@ -32,7 +32,7 @@ def described(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def handlers() -> ExceptionHandlersMap:
-    """Which problem each exception is."""
+    """The function that makes the answer for each kind of exception."""
     return {
         Refused: _refused,
         TooOften: _too_often,
@@ -85,7 +85,7 @@ def _unavailable(request: Asked, error: Unavailable) -> Response[Any]:
 
 
 def _invalid(request: Asked, error: ValidationException) -> Response[Any]:
-    """A body or a query that is not what the route takes: which key, and what was expected."""
+    """The answer to a body or query that the route does not take: it names the key, and what was expected."""
     extra = error.extra if isinstance(error.extra, list) else []
     found = [f"{one.get('key', '')}: {one.get('message', '')}".strip(": ") for one in extra if isinstance(one, dict)]
     return _problem(
@@ -94,12 +94,12 @@ def _invalid(request: Asked, error: ValidationException) -> Response[Any]:
 
 
 def _too_deep(request: Asked, __: RecursionError) -> Response[Any]:
-    """Nothing here recurses but the reading of a body."""
+    """The answer to a body nested too deeply: nothing else here recurses."""
     return _problem(request, 400, "malformed", "Malformed request", "body: lists in lists without end")
 
 
 def _not_text(request: Asked, __: UnicodeDecodeError) -> Response[Any]:
-    """Nothing here decodes but the reading of a body."""
+    """The answer to a body that is not UTF-8: nothing else here decodes text."""
     return _problem(request, 400, "malformed", "Malformed request", "body: not UTF-8")
 
 
@@ -116,13 +116,13 @@ def _http(request: Asked, error: HTTPException) -> Response[Any]:
 
 
 def _is_gone(request: Asked) -> bool:
-    """Whether the client has hung up in the middle of its request: that is its own affair, and no mistake of ours."""
+    """Whether the client has hung up in the middle of its request; then an error is no mistake of ours."""
     guest: Guest | None = request.scope.get("state", {}).get(GUEST)
     return guest is not None and guest.is_gone
 
 
 def _internal(request: Asked, error: Exception) -> Response[Any]:
-    """Our own mistake: its text goes to the log, never to a stranger."""
+    """The answer to a mistake of ours: its text goes to the log, never to the client."""
     log = request.app.state.log
     if log is not None:
         log.error("service.internal_error", path=request.url.path, request=request_id(request.scope), exc_info=error)

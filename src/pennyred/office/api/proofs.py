@@ -1,4 +1,4 @@
-"""The office's routes that let others hold it to its word: published totals, and receipts for a sender's own stamps."""
+"""Routes by which others can check the office: published totals, receipts for a sender's stamps, revoked licences."""
 
 from typing import Annotated, Any
 
@@ -20,9 +20,10 @@ ReceiptsBody = Annotated[messages.ReceiptsRequest, Body(examples=examples.RECEIP
 
 @get("/v1/totals", responses=described(), tags=["everybody"])
 async def totals(state: State) -> messages.TotalsView:
-    """What was ever sold, settled and refunded, and what is outstanding, by the newest link of the journal's chain.
+    """How many stamps were ever sold, settled and refunded, and how many are outstanding.
 
-    Signed as receipts are (STAMP.md 13): who keeps these can later show that the office has changed its past.
+    The totals are in the newest head of the journal's chain, signed as receipts are (STAMP.md 13). Whoever keeps them
+    can show later if the office has changed its past.
     """
     office: Office = state.office
     head = await office.ledger.head() or BatchHead(0, 0, Totals(), 0, GENESIS, GENESIS)
@@ -37,7 +38,7 @@ async def totals(state: State) -> messages.TotalsView:
 
 @post("/v1/accounts/me/receipts", status_code=200, responses=described(400, 401), security=SIGNED, tags=["senders"])
 async def own_receipts(request: Asked, state: State, data: ReceiptsBody) -> messages.ReceiptsView:
-    """What stamps of the account were used for: a receipt for each that was settled and is not forgotten yet."""
+    """Receipts for stamps of the account: one for each that was settled and is not forgotten yet."""
     account = await signing_account(request, state.office)
     keys = [(account.id, one.expiry_day, decode_base64(one.serial.encode(), length=16)) for one in data.stamps]
     return messages.ReceiptsView(await state.office.receipts.of(keys))
@@ -47,9 +48,9 @@ async def own_receipts(request: Asked, state: State, data: ReceiptsBody) -> mess
 async def revocations(
     state: State, after: Annotated[int, QueryParameter(ge=0, le=INTEGER_MAX)] = 0
 ) -> messages.RevocationsView:
-    """Licences that count no more, though their time is not over: of closed accounts, and of keys that were replaced.
+    """Licences revoked before their time is over: of closed accounts, and of keys that were replaced.
 
-    Each is SHA-256 of account and key (STAMP.md 6.4), in the order in which they were revoked.
+    Each is named by a SHA-256 of account and key (STAMP.md 6.4). They come in the order in which they were revoked.
     """
     office: Office = state.office
     page = await office.ledger.revocations(after=after)

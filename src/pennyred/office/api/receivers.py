@@ -1,7 +1,7 @@
-"""The office's routes for gates elsewhere: hold, settle, void (CONTRACT: HTTP), by a receiver's token.
+"""The office's routes for gates elsewhere: hold, settle, void (CONTRACT: HTTP), with a receiver's token.
 
-Who holds a token is a receiver: it may redeem for its domains, and settle or void what it holds itself; the ledger sees
-to both. It is nobody's sender, and no admin. Every stamp is verified here: of a gate nothing is believed.
+Whoever has the token is the receiver: it may redeem for its domains, and settle or void its own holds. The ledger
+enforces both. A receiver is no sender and no administrator. Every stamp is verified here, as gates are not trusted.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from pennyred.postage.redemption import Hold, HoldOutcome, SettleOutcome
 
 SCHEME = "receiver"
 PROOFS_PER_MINUTE = 20
-"""From one network: each makes this office ask the DNS."""
+"""How many domains a minute one network may prove; for each, this office asks the DNS."""
 _OK = 200
 _PAID = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
 
@@ -39,9 +39,9 @@ VoidBody = Annotated[redemptions.VoidRequest, Body(examples=examples.VOID)]
 
 
 async def require_receiver(connection: ASGIConnection[Any, Any, Any, State], handler: BaseRouteHandler) -> None:  # noqa: ARG001 - a guard's shape
-    """Note whose token the request has, as `state.receiver`; raises `BadToken`.
+    """Find the receiver whose token the request has, as `state.receiver`; raises `BadToken`.
 
-    A guard, so that nothing of a stranger's body is read.
+    It is a guard, so it runs before a stranger's body is read.
     """
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
@@ -57,10 +57,10 @@ async def require_receiver(connection: ASGIConnection[Any, Any, Any, State], han
 
 @post("/hold", status_code=_OK, responses=described(400, 401, 422))
 async def hold(request: Asked, state: State, data: HoldBody, idempotency_key: Key = None) -> redemptions.HoldResponse:
-    """Reserve the price of stamps; those of one group are held together or not at all.
+    """Reserve the price of stamps. Those of one group are held together or not at all.
 
-    Repeated with the same `tx`, it answers the same. A stamp that was spent comes with what it was used for first, and
-    the office's receipt of that.
+    Repeated with the same `tx`, it gives the same answer. For a spent stamp the answer says what it was used for first,
+    with the office's receipt.
     """
     redeemer = await _redeemer(request, idempotency_key)
     holds = [redemptions.read_hold(item) for item in data.holds]
@@ -79,9 +79,9 @@ async def hold(request: Asked, state: State, data: HoldBody, idempotency_key: Ke
 async def settle(
     request: Asked, state: State, data: SettleBody, idempotency_key: Key = None
 ) -> redemptions.SettleResponse:
-    """Take the price of stamps that are held: the mail server has said 250. Repeated, it answers the same.
+    """Take the price of held stamps, because the mail server has said 250. It may be repeated without harm.
 
-    Each that is settled comes with the office's receipt.
+    For each settled stamp the answer has the office's receipt.
     """
     redeemer = await _redeemer(request, idempotency_key)
     settles = [redemptions.read_settle(item) for item in data.settles]
@@ -99,7 +99,7 @@ async def settle(
 
 @post("/void", status_code=_OK, responses=described(400, 401, 422))
 async def void(request: Asked, data: VoidBody, idempotency_key: Key = None) -> redemptions.VoidResponse:
-    """Give back the price of stamps held under this `tx`: the letter was not delivered. May be repeated."""
+    """Give back the price of stamps held under this `tx`, because the letter was not delivered. It may be repeated."""
     redeemer = await _redeemer(request, idempotency_key)
     outcomes = await redeemer.void([redemptions.read_void(item) for item in data.voids])
     return redemptions.VoidResponse([redemptions.VoidResult(outcome) for outcome in outcomes])
@@ -114,9 +114,9 @@ async def void(request: Asked, data: VoidBody, idempotency_key: Key = None) -> r
     guards=[require_receiver],
 )
 async def prove_domain(request: Asked, state: State, data: DomainBody) -> messages.ReceiverView:
-    """Redeem for one more domain, whose DNS says that this receiver may: a TXT record at `_postage.<domain>`.
+    """Let this receiver redeem for one more domain, if the TXT record at `_postage.<domain>` allows it.
 
-    Asked without the record, the refusal says what to publish.
+    Without that record, the refusal says what to publish.
     """
     office: Office = state.office
     receiver: Receiver = request.state.receiver
@@ -127,7 +127,7 @@ async def prove_domain(request: Asked, state: State, data: DomainBody) -> messag
 
 
 def redemption_routes() -> Router:
-    """The routes, below `/v1/redemptions`."""
+    """The routes hold, settle and void, below `/v1/redemptions`."""
     return Router(
         "/v1/redemptions",
         route_handlers=[hold, settle, void],
@@ -139,7 +139,7 @@ def redemption_routes() -> Router:
 
 
 async def _redeemer(request: Asked, key: str | None) -> LedgerRedeemer:
-    """On behalf of whose token the request has."""
+    """The redeemer for the receiver whose token the request has; raises `KeyReused` and `Malformed`."""
     office: Office = request.app.state.office
     receiver: Receiver = request.state.receiver
     await require_same(request, Caller(office, f"receiver {receiver.name}"), key)

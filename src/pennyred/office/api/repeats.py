@@ -1,8 +1,7 @@
-"""The same answer to the same request: `Idempotency-Key`, for requests that are sent again because none came.
+"""The same answer to a repeated request: `Idempotency-Key`, for clients that got no answer and send it again.
 
-A key is the caller's own: it is kept under a hash of who asks, what for and the key, for a day (`callers`), with the
-hash of the body. The key with another body is a slip of the caller's, and told so, rather than answered with what
-belongs to something else.
+The answer is kept for a day (`callers`), under a hash of the caller, the route and the key, with a hash of the body.
+The same key with another body is the caller's mistake: it is refused, not answered with the result of another request.
 """
 
 import hashlib
@@ -31,17 +30,17 @@ Key = Annotated[
         description="Your name for this request: sent again with it within a day, it is told what the first was.",
     ),
 ]
-"""For the API's description; the key is read here."""
+"""The type of a route's argument for the key, with its text in the API's description."""
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 
 
 class KeyReused(Malformed):
-    """One idempotency key for two requests; its text is safe to show."""
+    """The same idempotency key was used for two different requests; its text is safe to show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks which office."""
+    """Who asks (`principal`), and which office."""
 
     office: Office
     principal: str
@@ -50,10 +49,11 @@ class Caller:
 async def answered_once(
     request: Asked, caller: Caller, key: str | None, kind: type[Answer], do: Callable[[], Awaitable[Answer]]
 ) -> Answer:
-    """What `do` answers, or what it answered to this very request; raises `KeyReused` and `Malformed`.
+    """The answer of `do`, or the kept answer if this request was answered before; raises `KeyReused`, `Malformed`.
 
-    `do` may be done twice where two of the same come at once, or this machine dies in between: whatever moves money is
-    idempotent by itself (a voucher is redeemed once, an account goes by its key). The key is for the answer.
+    `do` may run twice if two equal requests come at once, or if this machine fails in between. That does no harm:
+    whatever moves money is idempotent by itself (a voucher is redeemed once, a key has one account). The idempotency
+    key only makes the answer the same.
     """
     office, name = caller.office, _name(request, caller.principal, key)
     if name is None:
@@ -66,10 +66,10 @@ async def answered_once(
 
 
 async def require_same(request: Asked, caller: Caller, key: str | None) -> None:
-    """Raise `KeyReused` where this key came with another body; for what is answered afresh each time.
+    """Raise `KeyReused` if this key came with another body before; for routes whose answers are not kept.
 
-    Holds are: whether a stamp is held is true or false now, whatever was answered an hour ago. The ledger knows a
-    repetition by `tx` and letter.
+    Such are holds: what counts is whether a stamp is held now, not what was answered an hour ago. The ledger recognises
+    a repetition by `tx` and letter.
     """
     office, name = caller.office, _name(request, caller.principal, key)
     if name is not None and await _kept(request, office, name) is None:

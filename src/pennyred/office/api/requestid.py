@@ -1,6 +1,6 @@
-"""A name for every request: in its answer, in problems and in the log, so that all speak of the same one.
+"""A name for every request, in its answer, in problems and in the log, so that all can refer to it.
 
-The client's own `X-Request-Id` is taken over where it is a plain word; else one is made.
+The client's own `X-Request-Id` is used if it is a plain word; else a name is made.
 """
 
 import re
@@ -16,13 +16,14 @@ _STATE = "request_id"
 
 
 def request_id(scope: Scope) -> str:
-    """The name of the request that this scope is of."""
+    """The name of the request with this scope; "" before the middleware has given it one."""
     return str(scope.get("state", {}).get(_STATE, ""))
 
 
 def naming(random_bytes: Callable[[int], bytes]) -> Callable[[ASGIApp], ASGIApp]:
-    """The middleware, around the whole application: what has no route, and what breaks before it is found, is named
-    too. New names are of 16 random bytes.
+    """The middleware that names each request; new names are 16 random bytes in hexadecimal.
+
+    It is around the whole application, so requests without a route, or that fail early, get a name too.
     """
 
     def middleware(app: ASGIApp) -> ASGIApp:

@@ -1,4 +1,4 @@
-"""The office's routes for senders' commands (CONTRACT: HTTP), and what it tells everybody of itself."""
+"""The office's routes for senders' commands (CONTRACT: HTTP), and what it tells everybody about itself."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import Malformed
 
 OPENINGS_PER_MINUTE = 20
-"""From one network: an account costs a row for ever."""
+"""How many accounts a minute one network may open; each is a row in the ledger for ever."""
 ENTRY_ID_MAX = 2**63 - 1
 
 Asked = Request[Any, Any, State]
@@ -30,7 +30,7 @@ PurchaseBody = Annotated[messages.PurchaseRequest, Body(examples=examples.PURCHA
 
 @get("/.well-known/pennyred", sync_to_thread=False, tags=["everybody"])
 def issuer(state: State) -> messages.Issuer:
-    """Which office this is, its public keys by selector, and the price it announces."""
+    """Which office this is, its public keys with their selectors, and the price it announces, in stamps."""
     office: Office = state.office
     keys = [
         messages.PublicKey(selector, encode_base64(key).decode()) for selector, key in office.keys.public_keys.items()
@@ -48,7 +48,7 @@ async def health(state: State) -> str:
 
 @post("/v1/accounts", responses=described(400, 401, 403, 422, 429), security=SIGNED, tags=["senders"])
 async def open_account(request: Asked, state: State, data: OpenBody, idempotency_key: Key = None) -> messages.Opened:
-    """Open an account for the key that signs the request, or answer the one it has."""
+    """Open an account for the key that signs the request. If the key has an account, that is the answer."""
     office: Office = state.office
     if not state.openings.take(request.client.host if request.client else "", now=office.now):
         raise TooOften(f"at most {OPENINGS_PER_MINUTE} accounts a minute are opened from one network")
@@ -66,7 +66,7 @@ async def open_account(request: Asked, state: State, data: OpenBody, idempotency
 
 @get("/v1/accounts/me", responses=described(401), security=SIGNED, tags=["senders"])
 async def own_account(request: Asked, state: State) -> messages.AccountView:
-    """What the account has."""
+    """The account's state: stamps available, held for letters under way, and spent."""
     account = await signing_account(request, state.office)
     return messages.AccountView(account.id, account.address, account.available, account.held, account.spent)
 
@@ -75,7 +75,7 @@ async def own_account(request: Asked, state: State) -> messages.AccountView:
 async def own_entries(
     request: Asked, state: State, after: int = Parameter(default=0, ge=0, le=ENTRY_ID_MAX)
 ) -> messages.Entries:
-    """A page of the account's statement, oldest first; `next` is what to ask `after` for the following page."""
+    """One page of the account's statement, oldest first; pass `next` as `after` to get the next page."""
     account = await signing_account(request, state.office)
     entries = await state.office.ledger.entries(account.id, after=after, limit=PAGE_MAX)
     views = [
@@ -86,14 +86,14 @@ async def own_entries(
 
 @post("/v1/accounts/me/licence", responses=described(401, 403), security=SIGNED, tags=["senders"])
 async def renew_licence(request: Asked, state: State) -> messages.LicenceView:
-    """A fresh licence."""
+    """Make a fresh licence for the account."""
     account = await signing_account(request, state.office)
     return messages.LicenceView(state.office.licence(account).encoded.decode())
 
 
 @post("/v1/purchases", responses=described(400, 401, 403, 422), security=SIGNED, tags=["senders"])
 async def purchase(request: Asked, state: State, data: PurchaseBody, idempotency_key: Key = None) -> messages.Purchase:
-    """Buy postage with a voucher; repeated by the same account, it credits nothing more and answers the same."""
+    """Buy stamps with a voucher. Repeated by the same account, it credits nothing more and gives the same answer."""
     office: Office = state.office
     account = await signing_account(request, office)
     if data.method != "voucher":

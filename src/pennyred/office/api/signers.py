@@ -1,4 +1,4 @@
-"""Who signs a request: a sender, by the key of the account (see `tokens`)."""
+"""Find out which sender signed a request with the key of the account (see `tokens`)."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from pennyred.office.office import Office
 
 SCHEME = "sender"
 SIGNED: list[dict[str, list[str]]] = [{SCHEME: []}]
-"""For the API's description."""
+"""Marks a route as signed, in the API's description."""
 
 Asked = Request[Any, Any, State]
 
 
 async def signer(request: Asked, office: Office) -> tokens.Claimed:
-    """Who signed this request; raises `BadToken`. Costs no row: any stranger can sign."""
+    """Check who signed this request; raises `BadToken`. Nothing is stored, as any stranger can sign with some key."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise tokens.BadToken("sign the request: Authorization: Bearer <EdDSA JWT of the account's key>")
@@ -29,13 +29,13 @@ async def signer(request: Asked, office: Office) -> tokens.Claimed:
 
 
 async def require_first(claimed: tokens.Claimed, office: Office) -> None:
-    """Raise `BadToken` where this very request has been made before."""
+    """Raise `BadToken` if this token was used before."""
     if not await office.ledger.remember_jti(claimed.unique_id, claimed.expires_at, now=office.now):
         raise tokens.BadToken("this very request has been made before")
 
 
 async def signing_account(request: Asked, office: Office) -> Account:
-    """The account whose key signed this request, for the first time; raises `BadToken`."""
+    """The account whose key signed this request; raises `BadToken` if there is none, or the token was used before."""
     claimed = await signer(request, office)
     account = await office.ledger.account_by_key(claimed.public_key)
     if account is None:
