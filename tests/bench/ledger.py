@@ -121,7 +121,7 @@ async def _call_again(ledger: Ledger, stock: Iterator[Request], deadline: float)
 def _request(shape: Shape, batch: int, number: int) -> Request:
     """The holds and settles of one call, and whose they are."""
     orders = [_order(shape, number * batch + index) for index in range(batch)]
-    settles = [Settle("post.example.org", one.account, one.expiry_day, one.serial, one.letter) for one in orders]
+    settles = [Settle("post.example.org", *one.key, one.letter) for one in orders]
     return f"mx{number % shape.receivers}", orders, settles
 
 

@@ -26,7 +26,7 @@ from pennyred.config import OfficeSettings
 from pennyred.gate.issuers.asking import Asker, Patience
 from pennyred.gate.issuers.http import HttpRedeemer
 from pennyred.office.keys import add_key
-from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome
+from pennyred.postage.redemption import Hold, HoldOutcome, SettleOutcome
 from pennyred.postage.signing import CONTEXT_STAMP, verify
 from pennyred.programs.log import make_log
 from pennyred.programs.office import open_office
@@ -62,9 +62,7 @@ def bring(work: tuple[str, str, list[Hold]]) -> float:
             for hold in waiting:
                 [answer] = await way.hold([hold], lease_seconds=600)
                 assert answer.outcome is HoldOutcome.HELD, answer
-                stamp = hold.stamp
-                done = Settle(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, hold.letter)
-                assert await way.settle([done]) == [SettleOutcome.SETTLED]
+                assert await way.settle([hold.settle()]) == [SettleOutcome.SETTLED]
 
         begun = time.perf_counter()
         await asyncio.gather(*(deliver() for _ in range(LETTERS_AT_ONCE)))

@@ -39,7 +39,7 @@ def pay(office, letter, addresses):
         )  # fmt: skip
         now = office.office.now
         office.do(office.office.ledger.hold(LOCAL_RECEIVER, [order], now=now))
-        settle = Settle(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, hashed)
+        settle = Settle(stamp.issuer, *stamp.key, hashed)
         office.do(office.office.ledger.settle(LOCAL_RECEIVER, [settle], now=now))
 
 

@@ -25,7 +25,7 @@ def test_a_settled_stamp_has_a_receipt_and_another_has_none(tmp_path):
         await world.ledger.credit(account, 10, "", now=NOW)
         await world.hold_all([*settled, order("held")])
         await world.ledger.settle(RECEIVER, [settle_of(one) for one in settled], now=NOW)
-        asked = [(one.account, one.expiry_day, one.serial) for one in (*settled, order("held"))]
+        asked = [one.key for one in (*settled, order("held"))]
         first, second, none = await Receipts(ISSUER, world.ledger, keys).of(asked)
         assert none == ""
         for text, one in zip((first, second), settled, strict=True):

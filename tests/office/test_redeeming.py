@@ -57,7 +57,7 @@ def held(work: OfficeAtWork, stamp, domain="example.org", **options):
 
 
 def settle(stamp) -> Settle:
-    return Settle(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, LETTER_HASH)
+    return Settle(stamp.issuer, *stamp.key, LETTER_HASH)
 
 
 def test_a_stamp_is_held_and_settled(work):
@@ -71,7 +71,7 @@ def test_a_stamp_is_held_and_settled(work):
 def test_a_hold_is_given_back(work):
     stamp = Stationery().stamp(LETTER, "bob@example.org")
     held(work, stamp)
-    void = Void(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, LETTER_HASH, TX)
+    void = Void(stamp.issuer, *stamp.key, LETTER_HASH, TX)
 
     assert asyncio.run(redeemer(work).void([void])) == [VoidOutcome.VOIDED]
     assert asyncio.run(work.office.account(stamp.account)).available == 100

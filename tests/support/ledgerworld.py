@@ -48,11 +48,11 @@ def order(serial: str = "s1", letter: str = "letter", tx: str = "t1", **changes:
 
 
 def settle_of(held: HoldOrder) -> Settle:
-    return Settle(ISSUER, held.account, held.expiry_day, held.serial, held.letter)
+    return Settle(ISSUER, *held.key, held.letter)
 
 
 def void_of(held: HoldOrder) -> Void:
-    return Void(ISSUER, held.account, held.expiry_day, held.serial, held.letter, held.tx)
+    return Void(ISSUER, *held.key, held.letter, held.tx)
 
 
 @dataclass

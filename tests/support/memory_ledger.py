@@ -12,7 +12,6 @@ from pennyred.office.ledger.protocol import (
     AccountState,
     Audit,
     EntryKind,
-    StampKey,
     SweepReport,
     receiver_account,
 )
@@ -32,6 +31,7 @@ from pennyred.postage.proofs.chain import BatchHead, Epoch, split_place
 from pennyred.postage.proofs.merkle import Tree
 from pennyred.postage.proofs.receipt import SealedUse, seal
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.stamp import StampKey
 from pennyred.storage.passing import Looker, Passed
 from tests.support.memory_offices import MemoryOffices
 

@@ -127,7 +127,7 @@ def _contradicted(good: Sequence[Receipt]) -> Iterator[Receipt]:
     by_number: dict[object, list[Receipt]] = {}
     for one in good:
         use, head = one.sealed.use, one.sealed.head
-        by_stamp.setdefault((one.issuer, use.account, use.expiry_day, use.serial), []).append(one)
+        by_stamp.setdefault((one.issuer, use.key), []).append(one)
         by_number.setdefault((one.issuer, head.epochs, head.number), []).append(one)
     for some in by_stamp.values():
         for one in some:

@@ -107,9 +107,7 @@ async def give_back(
     if not spare:
         return True
     letters = {standing.index: standing.letter_hash for standing in standings}
-    voids = [
-        Void(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, letters[index], tx) for index, stamp in spare
-    ]
+    voids = [Void(stamp.issuer, *stamp.key, letters[index], tx) for index, stamp in spare]
     try:
         await redeemer.void(voids)
     except Unavailable:
@@ -121,7 +119,7 @@ def settlement(standing: Standing) -> Settle:
     """What to take for a recipient that has had its letter."""
     stamp = standing.paid_by
     assert stamp is not None
-    return Settle(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, standing.letter_hash)
+    return Settle(stamp.issuer, *stamp.key, standing.letter_hash)
 
 
 async def _ask_back(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from pennyred.office.keys import OfficeKeys
-from pennyred.office.ledger.protocol import Ledger, StampKey
+from pennyred.office.ledger.protocol import Ledger
 from pennyred.postage.proofs.chain import BatchHead
 from pennyred.postage.proofs.receipt import SealedUse, format_receipt, sign_head
 from pennyred.postage.signing import SigningKey
+from pennyred.postage.stamp import StampKey
 
 _SIGNATURES_REMEMBERED = 1000
 

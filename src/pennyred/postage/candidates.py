@@ -13,7 +13,7 @@ from pennyred.postage.digest import recipient_hash
 from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD, HeaderSection
 from pennyred.postage.reasons import Reason
-from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.stamp import Stamp, StampKey, parse_stamp
 
 STAMPS_TRIED_MAX = 4
 """How many stamps are tried for one recipient. More would waste the gate's time; an honest sender has two at most."""
@@ -126,7 +126,7 @@ def _deal_exactly(stamps: Iterable[Stamp], matches: Mapping[Recipient, list[Stam
 
 def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
     """The stamps that parse, without repetitions, and the reason for the first that does not parse."""
-    stamps: dict[tuple[str, str, int, bytes], Stamp] = {}
+    stamps: dict[tuple[str, StampKey], Stamp] = {}
     unreadable: Reason | None = None
     for value in values:
         try:
@@ -134,7 +134,7 @@ def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
         except MalformedStamp as error:
             unreadable = unreadable or error.reason
         else:
-            stamps.setdefault((stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial), stamp)
+            stamps.setdefault((stamp.issuer, stamp.key), stamp)
     return list(stamps.values()), unreadable
 
 

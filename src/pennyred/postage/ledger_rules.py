@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import FirstUse, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.stamp import StampKey
 
 DAY_SECONDS = 86_400
 EXPIRY_DAYS_AHEAD_MAX = 15
@@ -108,6 +109,11 @@ class HoldOrder:
     def __post_init__(self) -> None:
         if self.price < 1 or len(self.serial) != 16 or len(self.tx) != 16 or len(self.letter) != 32:
             raise ValueError("a hold order needs a positive price, 16 bytes of serial and tx, 32 of letter")
+
+    @property
+    def key(self) -> StampKey:
+        """The stamp's."""
+        return self.account, self.expiry_day, self.serial
 
 
 class HoldFacts(NamedTuple):

@@ -8,7 +8,41 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pennyred.postage.reasons import Reason
-from pennyred.postage.stamp import Stamp
+from pennyred.postage.stamp import Stamp, StampKey
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A question: take the price, because the mail server has said 250. It matches by the letter, whatever the tx."""
+
+    issuer: str
+    account: str
+    expiry_day: int
+    """The stamp's expiry day, days since 1970-01-01 UTC."""
+    serial: bytes
+    letter: bytes
+
+    @property
+    def key(self) -> StampKey:
+        """The stamp's."""
+        return self.account, self.expiry_day, self.serial
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """A question: give the price back, the letter was not delivered. It matches by the tx: a late one harms nothing."""
+
+    issuer: str
+    account: str
+    expiry_day: int
+    serial: bytes
+    letter: bytes
+    tx: bytes
+
+    @property
+    def key(self) -> StampKey:
+        """The stamp's."""
+        return self.account, self.expiry_day, self.serial
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +67,13 @@ class Hold:
     """Whether the body differs from the stamped one. It is not sent to an office; it matters only where the office
     cannot be asked and the gate must decide on trust."""
 
+    def settle(self) -> Settle:
+        """What takes what this holds."""
+        return Settle(self.stamp.issuer, *self.stamp.key, self.letter)
 
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """A question: take the price, because the mail server has said 250. It matches by the letter, whatever the tx."""
-
-    issuer: str
-    account: str
-    expiry_day: int
-    """The stamp's expiry day, days since 1970-01-01 UTC."""
-    serial: bytes
-    letter: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Void:
-    """A question: give the price back, the letter was not delivered. It matches by the tx: a late one harms nothing."""
-
-    issuer: str
-    account: str
-    expiry_day: int
-    serial: bytes
-    letter: bytes
-    tx: bytes
+    def void(self) -> Void:
+        """What gives it back."""
+        return Void(self.stamp.issuer, *self.stamp.key, self.letter, self.tx)
 
 
 class HoldOutcome(StrEnum):

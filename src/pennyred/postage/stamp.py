@@ -17,6 +17,10 @@ _LICENCES_REMEMBERED = 5_000
 _TAGS = ("v", "a", "i", "c", "n", "t", "x", "p", "rh", "dh", "h", "hh", "bh", "l")
 
 
+StampKey = tuple[str, int, bytes]
+"""Account, expiry day, serial: the same serial with another expiry day is another stamp."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """A stamp that parses, made by `parse_stamp` only. Whether it counts is decided in `verdict`."""
@@ -42,6 +46,11 @@ class Stamp:
     """16 random bytes that stay with the letter; None in a stamp that came from a gate to an office."""
     tags: tuple[Tag, ...]
     """All tags in their order, also unknown ones: they are signed too."""
+
+    @property
+    def key(self) -> StampKey:
+        """What its office knows it by."""
+        return self.account, self.expiry_day, self.serial
 
     @property
     def expiry_day(self) -> int:

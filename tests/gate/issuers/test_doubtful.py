@@ -1,19 +1,21 @@
 """Holds of which nothing was heard are given back, once and once more, and not for ever."""
 
 import asyncio
-from types import SimpleNamespace
+
+from tests.support.stationery import LETTER, Stationery
 
 from pennyred.gate.issuers import doubtful
 from pennyred.gate.issuers.doubtful import AGAIN_SECONDS, DoubtfulHolds
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
+from pennyred.postage.redemption import Hold
 
 LEASE = 600
+STAMP = Stationery().stamp(LETTER, "bob@example.org")
 
 
 def hold(number):
-    stamp = SimpleNamespace(issuer="post.example.org", account="a", expiry_day=1, serial=number.to_bytes(16, "big"))
-    return SimpleNamespace(stamp=stamp, letter=bytes(32), tx=number.to_bytes(16, "big"))
+    return Hold(number.to_bytes(16, "big"), 0, STAMP, "example.org", letter=bytes(32))
 
 
 class World:

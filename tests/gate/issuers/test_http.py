@@ -18,7 +18,7 @@ from pennyred.http import redemptions
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX
 from pennyred.postage.reasons import Reason
-from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.redemption import Hold, HoldOutcome, SettleOutcome, VoidOutcome
 
 BOB = "bob@example.org"
 PATIENT = Patience(deadline_seconds=60, attempt_seconds=5, pause_seconds=0.001)
@@ -55,15 +55,6 @@ def hold(office, number, group=0, letter=None, **changes) -> Hold:
     return Hold(number.to_bytes(16, "big"), group, stamp, "example.org", letter or number.to_bytes(32, "big"))
 
 
-def settle(held: Hold) -> Settle:
-    return Settle(held.stamp.issuer, held.stamp.account, held.stamp.expiry_day, held.stamp.serial, held.letter)
-
-
-def void(held: Hold) -> Void:
-    one = settle(held)
-    return Void(one.issuer, one.account, one.expiry_day, one.serial, one.letter, held.tx)
-
-
 async def outcomes(way, holds):
     return [answer.outcome for answer in await way.hold(holds, lease_seconds=60)]
 
@@ -73,8 +64,8 @@ def test_held_settled_and_voided_as_inside_the_process():
         one, other = hold(office, 1), hold(office, 2)
         assert await outcomes(way, [one]) == [HELD]
         assert await outcomes(way, [other]) == [HELD]
-        assert await way.settle([settle(one)]) == [SettleOutcome.SETTLED]
-        assert await way.void([void(other), void(one)]) == [VoidOutcome.VOIDED, VoidOutcome.NOT_HELD]
+        assert await way.settle([one.settle()]) == [SettleOutcome.SETTLED]
+        assert await way.void([other.void(), one.void()]) == [VoidOutcome.VOIDED, VoidOutcome.NOT_HELD]
         assert await outcomes(way, [one]) == [HoldOutcome.ALREADY_SETTLED]
         assert await office.balance() == (999, 0)
 
@@ -85,7 +76,7 @@ def test_evidence_of_the_first_use_comes_along():
     async def story(office, way):
         one = hold(office, 1)
         await outcomes(way, [one])
-        await way.settle([settle(one)])
+        await way.settle([one.settle()])
         thief = Hold(b"t" * 16, 0, one.stamp, one.domain, b"x" * 32)
         [answer] = await way.hold([thief], lease_seconds=60)
         assert answer.outcome is SPENT
@@ -103,7 +94,7 @@ def test_letters_that_come_together_are_asked_for_together():
         assert answers == [[HELD] * 3] * 100
         assert sum(office.asked("hold")) == 300
         assert len(office.asked("hold")) <= 5
-        settled = await asyncio.gather(*(way.settle([settle(letter[0])]) for letter in letters))
+        settled = await asyncio.gather(*(way.settle([letter[0].settle()]) for letter in letters))
         assert settled == [[SettleOutcome.SETTLED]] * 100
         assert len(office.asked("settle")) <= 5
         assert len(office.connections) <= PATIENT.connections_max
@@ -196,9 +187,9 @@ def test_what_was_not_answered_is_asked_again_and_charged_once(fault):
         answers = await outcomes(way, [one])
         assert answers[0].is_held
         office.faults.extend([fault, fault])
-        assert (await way.settle([settle(one)]))[0] in (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
+        assert (await way.settle([one.settle()]))[0] in (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
         office.faults.extend([fault, fault])
-        assert await way.void([void(one)]) == [VoidOutcome.NOT_HELD]
+        assert await way.void([one.void()]) == [VoidOutcome.NOT_HELD]
         assert len(office.requests) == 9
         assert await office.balance() == (999, 0)
         report = await office.ledger.audit()
@@ -293,8 +284,8 @@ def test_receipts_are_handed_on():
         office.receipts = True
         one = hold(office, 1)
         await outcomes(way, [one])
-        await way.settle([settle(one)])
-        assert told == [([settle(one)], ["signed"])]
+        await way.settle([one.settle()])
+        assert told == [([one.settle()], ["signed"])]
 
     tell(story, note_receipts=lambda settles, receipts: told.append((settles, receipts)))
 
@@ -339,7 +330,7 @@ class TestFlaws:
         async def story(office, way):
             paid, doubtful, new = (hold(office, n) for n in range(3))
             await outcomes(way, [paid, doubtful])
-            await way.settle([settle(paid)])
+            await way.settle([paid.settle()])
             asked = [
                 replace(one, group=place, flaw=Reason.UNDERPAID) for place, one in enumerate((paid, doubtful, new))
             ]

@@ -6,10 +6,10 @@ import pytest
 from tests.support.desk import DeskUnderTest, OfficeInMemory
 from tests.support.stationery import LETTER, Stationery
 
-from pennyred.gate.issuers.routing import IssuerRouter, void_of
+from pennyred.gate.issuers.routing import IssuerRouter
 from pennyred.gate.letterbox import Later, Relay
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome, VoidOutcome
+from pennyred.postage.redemption import Hold, HoldOutcome, SettleOutcome, VoidOutcome
 
 BOB, EVE = "bob@example.org", "eve@example.org"
 HERE, THERE = "post.example.org", "post.example.net"
@@ -43,11 +43,6 @@ def hold(office, group=0, tx=b"t" * 16) -> Hold:
     return Hold(tx, group, office.stationery.stamp(LETTER, BOB), "example.org", b"l" * 32)
 
 
-def settle(one: Hold) -> Settle:
-    void = void_of(one)
-    return Settle(void.issuer, void.account, void.expiry_day, void.serial, void.letter)
-
-
 def test_each_office_is_asked_once_for_its_own_and_answers_come_in_order():
     async def story(offices):
         poor = OfficeInMemory(Stationery(issuer=THERE, account="c" * 16))
@@ -55,8 +50,8 @@ def test_each_office_is_asked_once_for_its_own_and_answers_come_in_order():
         answers = await offices.router.hold(holds, lease_seconds=60)
         assert [one.outcome for one in answers] == [HELD, HELD, HoldOutcome.UNKNOWN_ACCOUNT, HELD]
         assert (offices.here.calls, offices.there.calls) == (["hold"], ["hold"])
-        assert await offices.router.settle([settle(holds[1]), settle(holds[0])]) == [SettleOutcome.SETTLED] * 2
-        assert await offices.router.void([void_of(holds[0]), void_of(holds[3])]) == [
+        assert await offices.router.settle([holds[1].settle(), holds[0].settle()]) == [SettleOutcome.SETTLED] * 2
+        assert await offices.router.void([holds[0].void(), holds[3].void()]) == [
             VoidOutcome.NOT_HELD,
             VoidOutcome.VOIDED,
         ]
@@ -115,7 +110,7 @@ def test_the_others_are_settled_and_voided_all_the_same(verb):
         one, other = hold(offices.here), hold(offices.there)
         await offices.router.hold([one, other], lease_seconds=60)
         offices.here.down = {verb}
-        make = settle if verb == "settle" else void_of
+        make = Hold.settle if verb == "settle" else Hold.void
         with pytest.raises(Unavailable):
             await getattr(offices.router, verb)([make(one), make(other)])
         assert await offices.held() == (1, 0)

@@ -7,8 +7,6 @@ import pytest
 from tests.support.state_file import teller_of, time_passes
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
-from pennyred.gate.issuers.routing import void_of
-from pennyred.gate.issuers.trusting import _settle as settle
 from pennyred.gate.memory.accepted import DOUBT_SECONDS, TRUST_SECONDS
 from pennyred.gate.memory.store import GateState
 from pennyred.postage.reasons import Reason
@@ -51,23 +49,23 @@ def test_what_was_delivered_is_owed_and_presented_in_order(path):
         await trust(accepted)
         for place, each in enumerate((two, one, three)):
             assert await take(accepted, each, now=NOW + place) == [HELD]
-        assert await accepted.owe([settle(one), settle(two), settle(hold())]) == [True, True, False]
-        assert await accepted.owe([replace(settle(three), letter=bytes(32))]) == [False]
+        assert await accepted.owe([one.settle(), two.settle(), hold().settle()]) == [True, True, False]
+        assert await accepted.owe([replace(three.settle(), letter=bytes(32))]) == [False]
 
     async def present(accepted):
         assert await accepted.is_owing(ISSUER)
         assert not await accepted.is_owing("other.example")
         waiting = await accepted.waiting(ISSUER, now=NOW)
-        assert [settle(each) for each in waiting] == [settle(two), settle(one)]
+        assert [each.settle() for each in waiting] == [two.settle(), one.settle()]
         assert waiting[0].tx == two.tx
         assert waiting[0].stamp.salt is None
         assert waiting[0].stamp.for_office() == two.stamp.for_office()
-        await accepted.postpone([settle(two)], until=NOW + 9)
+        await accepted.postpone([two.settle()], until=NOW + 9)
         assert len(await accepted.waiting(ISSUER, now=NOW + 8)) == 1
         assert len(await accepted.waiting(ISSUER, now=NOW + 9)) == 2
-        await accepted.redeemed([settle(one), settle(two)])
+        await accepted.redeemed([one.settle(), two.settle()])
         assert await accepted.waiting(ISSUER, now=NOW + 9) == []
-        assert await accepted.release([void_of(three)]) == [True]
+        assert await accepted.release([three.void()]) == [True]
         assert not await accepted.is_owing(ISSUER)
 
     on(path, accept)
@@ -87,13 +85,13 @@ def test_a_stamp_is_accepted_for_one_letter(path, is_redeemed):
         assert await take(accepted, same_again) == [HoldOutcome.IN_PROGRESS]
         assert await take(accepted, same_again, now=NOW + 60) == [RENEWED]
         assert await take(accepted, thief, now=NOW + 999) == [HoldOutcome.IN_PROGRESS]
-        assert await accepted.release([void_of(one)]) == [False]
-        assert await accepted.owe([settle(one)]) == [True]
+        assert await accepted.release([one.void()]) == [False]
+        assert await accepted.owe([one.settle()]) == [True]
         if is_redeemed:
-            await accepted.redeemed([settle(one)])
+            await accepted.redeemed([one.settle()])
         assert await take(accepted, one) == [HoldOutcome.ALREADY_SETTLED]
         assert await take(accepted, thief) == [HoldOutcome.SPENT]
-        assert await accepted.release([void_of(same_again)]) == [False]
+        assert await accepted.release([same_again.void()]) == [False]
 
     on(path, story)
 
@@ -103,7 +101,7 @@ def test_a_void_frees_the_stamp(path):
         await trust(accepted)
         one = hold()
         await take(accepted, one)
-        assert await accepted.release([void_of(one)]) == [True]
+        assert await accepted.release([one.void()]) == [True]
         assert await take(accepted, replace(one, letter=b"x" * 32)) == [HELD]
 
     on(path, story)
@@ -115,7 +113,7 @@ def test_a_group_is_accepted_whole_or_not_at_all(path):
         assert await take(accepted, hold(), hold(EVE), hold(group=1)) == [NO, NO, HELD]
         old = hold()
         await take(accepted, old)
-        await accepted.owe([settle(old)])
+        await accepted.owe([old.settle()])
         assert await take(accepted, old, hold()) == [HoldOutcome.ALREADY_SETTLED, HELD]
 
     on(path, story)
@@ -140,8 +138,8 @@ def test_so_many_stamps_of_an_account_and_of_all(path):
         assert await take(accepted, *mine, **limits) == [HELD] * 3
         assert await take(accepted, hold(price=2, group=1), hold(group=2), **limits) == [NO, HELD]
         assert await take(accepted, *(hold(EVE, n) for n in range(4)), **limits) == [HELD, HELD, HELD, NO]
-        await accepted.owe([settle(mine[0])])
-        await accepted.redeemed([settle(mine[0])])
+        await accepted.owe([mine[0].settle()])
+        await accepted.redeemed([mine[0].settle()])
         assert await take(accepted, hold(EVE), **limits) == [HELD]
 
     on(path, story)
@@ -166,10 +164,10 @@ def test_an_account_whose_stamps_were_not_paid_is_not_trusted_again(path):
         await trust(accepted, ANN, EVE)
         mine, hers = hold(), hold(EVE)
         await take(accepted, mine, hers)
-        await accepted.owe([settle(mine), settle(hers)])
-        assert await accepted.lost([settle(hers)], is_blamed=True) == [settle(hers)]
-        assert await accepted.lost([settle(hers)], is_blamed=True) == []
-        assert await accepted.lost([settle(mine)], is_blamed=False) == [settle(mine)]
+        await accepted.owe([mine.settle(), hers.settle()])
+        assert await accepted.lost([hers.settle()], is_blamed=True) == [hers.settle()]
+        assert await accepted.lost([hers.settle()], is_blamed=True) == []
+        assert await accepted.lost([mine.settle()], is_blamed=False) == [mine.settle()]
         await trust(accepted, ANN, EVE)
         assert await take(accepted, hold(), hold(EVE, 1)) == [HELD, NO]
 
@@ -181,8 +179,8 @@ def test_what_is_over_is_forgotten_once_it_has_expired(path):
         await trust(accepted)
         done, doubtful, owed = hold(), hold(), hold()
         await take(accepted, done, doubtful, owed)
-        await accepted.owe([settle(done), settle(owed)])
-        await accepted.redeemed([settle(done)])
+        await accepted.owe([done.settle(), owed.settle()])
+        await accepted.redeemed([done.settle()])
         await time_passes(path, NOW + 60 + DOUBT_SECONDS)
         await accepted.sweep()
         assert await take(accepted, replace(doubtful, letter=b"x" * 32)) == [HoldOutcome.IN_PROGRESS]
@@ -208,8 +206,8 @@ def test_what_was_spent_while_the_office_answered_is_remembered_until_it_has_exp
 
     async def note(accepted):
         await trust(accepted)
-        await accepted.note_spent([settle(one), replace(settle(two), letter=b"")])
-        await accepted.note_spent([replace(settle(one), letter=bytes(32))])  # the first use counts
+        await accepted.note_spent([one.settle(), replace(two.settle(), letter=b"")])
+        await accepted.note_spent([replace(one.settle(), letter=bytes(32))])  # the first use counts
 
     async def ask(accepted):
         assert await take(accepted, one) == [HoldOutcome.ALREADY_SETTLED]
@@ -235,7 +233,7 @@ def test_an_altered_letter_and_a_stamp_with_a_flaw_are_only_known_if_they_were_b
         assert await take(accepted, replace(one, **changes)) == [NO]
         assert await take(accepted, one) == [HELD]
         assert await take(accepted, replace(one, **changes)) == [RENEWED]
-        await accepted.owe([settle(one)])
+        await accepted.owe([one.settle()])
         assert await take(accepted, replace(one, **changes)) == [HoldOutcome.ALREADY_SETTLED]
 
     on(path, story)

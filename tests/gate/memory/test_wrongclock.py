@@ -7,7 +7,6 @@ import pytest
 from tests.support.state_file import NOW
 from tests.support.stationery import ISSUER, LETTER, Stationery
 
-from pennyred.gate.issuers.trusting import _settle as settle
 from pennyred.gate.memory.correspondents import Learned
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.claims import Claims
@@ -102,11 +101,11 @@ def test_nothing_is_forgotten_for_it(path, error):
         await state.figures.add(Figures.of([[gate.fact()]]))
         await state.permits.expect(BOB, "shop.example", until=NOW + 2 * DAY_SECONDS, now=NOW)
         await state.accepted.note_settled([(ISSUER, gate.paper.account)], now=NOW)
-        await state.accepted.note_spent([settle(spent := gate.hold())])
+        await state.accepted.note_spent([(spent := gate.hold()).settle()])
         one, two, under_way = gate.hold(), gate.hold(), gate.hold()
         assert await gate.take(one, replace(two, group=1), replace(under_way, group=2)) == [HoldOutcome.HELD] * 3
-        await state.accepted.owe([settle(one), settle(two)])
-        await state.accepted.redeemed([settle(one)])
+        await state.accepted.owe([one.settle(), two.settle()])
+        await state.accepted.redeemed([one.settle()])
 
         await gate.live_wrongly(error)
 
@@ -152,15 +151,15 @@ def test_a_stamp_taken_or_put_off_while_the_clock_was_ahead_is_not_stuck(path):
         await accepted.note_settled([(ISSUER, gate.paper.account)], now=NOW)
         stuck, owed = gate.hold(), gate.hold()
         assert await gate.take(owed) == [HoldOutcome.HELD]
-        await accepted.owe([settle(owed)])
+        await accepted.owe([owed.settle()])
         gate.error = 5 * DAY_SECONDS
         assert await gate.take(stuck) == [HoldOutcome.HELD]
-        await accepted.postpone([settle(owed)], until=gate.now + 600)
+        await accepted.postpone([owed.settle()], until=gate.now + 600)
         gate.error = 0
         again = replace(stuck, tx=b"u" * 16)
         assert await accepted.open_among([again], now=gate.now) == ([], False)
         assert await gate.take(again) == [HoldOutcome.RENEWED]
-        assert [settle(one) for one in await accepted.waiting(ISSUER, now=gate.now)] == [settle(owed)]
+        assert [one.settle() for one in await accepted.waiting(ISSUER, now=gate.now)] == [owed.settle()]
 
     with_a_gate(path, story)
 

@@ -8,11 +8,11 @@ from tests.support.office_at_work import ANN, EVE, OfficeAtWork
 from tests.support.stationery import ISSUER, NOW
 
 from pennyred.http import tokens
-from pennyred.office.ledger.protocol import StampKey
 from pennyred.postage.encoding import decode_base64, encode_base64
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.proofs.receipt import holds, parse_receipt, signs_head
 from pennyred.postage.redemption import Settle
+from pennyred.postage.stamp import StampKey
 
 DAY = NOW // 86_400 + 5
 

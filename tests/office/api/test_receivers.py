@@ -19,7 +19,7 @@ from pennyred.office import checking
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.proofs.receipt import holds, parse_receipt
 from pennyred.postage.reasons import Reason
-from pennyred.postage.redemption import Hold, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.redemption import Hold, HoldOutcome, SettleOutcome, VoidOutcome
 
 BOB = "bob@example.org"
 LEASE = 60
@@ -64,15 +64,6 @@ def hold_of(work, number=1, to=BOB, letter=None, **changes) -> Hold:
     return Hold(number.to_bytes(16, "big"), 0, stamp, to.partition("@")[2], letter or number.to_bytes(32, "big"))
 
 
-def settle_of(held: Hold) -> Settle:
-    return Settle(held.stamp.issuer, held.stamp.account, held.stamp.expiry_day, held.stamp.serial, held.letter)
-
-
-def void_of(held: Hold) -> Void:
-    return Void(*[getattr(settle_of(held), name) for name in ("issuer", "account", "expiry_day", "serial", "letter")],
-                held.tx)  # fmt: skip
-
-
 async def post(work, verb, document, token=None, **options):
     headers = {"Authorization": f"Bearer {token or work.acme}", "Content-Type": "application/json"}
     return await work.ask(
@@ -86,8 +77,8 @@ def test_a_stamp_is_held_and_settled_once_by_the_gates_own_client(tell):
             held = hold_of(work)
             assert [one.outcome for one in await way.hold([held], lease_seconds=LEASE)] == [HoldOutcome.HELD]
             assert [one.outcome for one in await way.hold([held], lease_seconds=LEASE)] == [HoldOutcome.RENEWED]
-            assert await way.settle([settle_of(held)]) == [SettleOutcome.SETTLED]
-            assert await way.settle([settle_of(held)]) == [SettleOutcome.ALREADY_SETTLED]
+            assert await way.settle([held.settle()]) == [SettleOutcome.SETTLED]
+            assert await way.settle([held.settle()]) == [SettleOutcome.ALREADY_SETTLED]
         account = await work.ledger.account(work.paper.account)
         assert (account.balance, account.held) == (99, 0)
 
@@ -99,9 +90,9 @@ def test_only_the_receiver_that_holds_a_stamp_settles_or_voids_it(tell):
         held = hold_of(work)
         async with gate(work) as way, gate(work, work.other) as stranger:
             await way.hold([held], lease_seconds=LEASE)
-            assert await stranger.settle([settle_of(held)]) == [SettleOutcome.NO_SUCH_HOLD]
-            assert await stranger.void([void_of(held)]) == [VoidOutcome.NOT_HELD]
-            assert await way.void([void_of(held)]) == [VoidOutcome.VOIDED]
+            assert await stranger.settle([held.settle()]) == [SettleOutcome.NO_SUCH_HOLD]
+            assert await stranger.void([held.void()]) == [VoidOutcome.NOT_HELD]
+            assert await way.void([held.void()]) == [VoidOutcome.VOIDED]
 
     tell(story)
 
@@ -145,7 +136,7 @@ def test_a_stamp_asked_about_with_its_flaw_is_never_held_and_one_that_paid_is_to
         async with gate(work) as way:
             paid, unlicensed = hold_of(work), Stationery(office_key=ANN).stamp(LETTER, BOB)
             await way.hold([paid], lease_seconds=LEASE)
-            await way.settle([settle_of(paid)])
+            await way.settle([paid.settle()])
             for flaw in (Reason.UNDERPAID, Reason.BAD_LICENCE, Reason.ALTERED_BODY, Reason.EXPIRED):
                 [answer] = await way.hold([replace(paid, flaw=flaw)], lease_seconds=LEASE)
                 assert answer.outcome is HoldOutcome.ALREADY_SETTLED
@@ -182,7 +173,7 @@ def test_a_settlement_comes_with_a_receipt_and_spent_with_the_one_of_the_first_u
         again = Hold(b"z" * 16, 0, held.stamp, "example.org", b"z" * 32)
         async with gate(work) as way:
             await way.hold([held], lease_seconds=LEASE)
-        item = redemptions.write_settle(settle_of(held))
+        item = redemptions.write_settle(held.settle())
         _, answer, _ = await post(work, "settle", {"settles": [to_dict(item)] * 2})
         texts = [one["receipt"] for one in answer["outcomes"]]
         assert [one["outcome"] for one in answer["outcomes"]] == ["settled", "already-settled"]

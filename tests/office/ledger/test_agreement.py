@@ -126,7 +126,7 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(batch=batches)
     def prove(self, batch):
-        self.all_agree(lambda ledger: ledger.uses([(one.account, one.expiry_day, one.serial) for one in batch]))
+        self.all_agree(lambda ledger: ledger.uses([one.key for one in batch]))
 
     @rule(seconds=st.sampled_from([60, LEASE, DAY, 2 * DAY, 6 * DAY, 12 * DAY, -DAY]))
     def time_passes(self, seconds):

@@ -11,12 +11,8 @@ from pennyred.postage.proofs.chain import Totals, Use
 from pennyred.postage.proofs.merkle import root_from
 
 
-def key(one):
-    return (one.account, one.expiry_day, one.serial)
-
-
 def use_of(one, *, at=NOW):
-    return Use(one.account, one.expiry_day, one.serial, one.letter, RECEIVER, one.domain, one.price, at)
+    return Use(*one.key, one.letter, RECEIVER, one.domain, one.price, at)
 
 
 def test_a_settled_stamp_has_a_proof_of_its_use(tell):
@@ -24,7 +20,7 @@ def test_a_settled_stamp_has_a_proof_of_its_use(tell):
         some = [order(f"s{number}", f"letter {number}") for number in range(5)]
         await world.hold_all(some)
         await world.ledger.settle(RECEIVER, [settle_of(one) for one in some], now=NOW)
-        for one, sealed in zip(some, await world.ledger.uses([key(one) for one in some]), strict=True):
+        for one, sealed in zip(some, await world.ledger.uses([one.key for one in some]), strict=True):
             assert sealed.use == use_of(one)
             leaf = sealed.use.detail
             assert root_from(leaf, sealed.index, sealed.head.count, sealed.path) == sealed.head.root
@@ -37,7 +33,7 @@ def test_what_was_not_settled_has_none(tell):
         held, voided = order("held"), order("voided")
         await world.hold_all([held, voided])
         await world.void(voided)
-        assert await world.ledger.uses([key(held), key(voided), key(order("unseen"))]) == [None, None, None]
+        assert await world.ledger.uses([held.key, voided.key, order("unseen").key]) == [None, None, None]
 
     tell(story)
 
@@ -48,7 +44,7 @@ def test_a_refund_leaves_the_proof_of_the_first_use(tell):
         await world.hold(one)
         await world.settle(one)
         await world.refund(one, after=9)
-        (sealed,) = await world.ledger.uses([key(one)])
+        (sealed,) = await world.ledger.uses([one.key])
         assert sealed.use == use_of(one)
 
     tell(story)
@@ -91,7 +87,7 @@ def test_details_go_with_their_day_and_the_chain_stays(tell):
         later = NOW + 30 * DAY
         while (await world.ledger.sweep(now=later, until=later)).is_more:
             pass
-        assert await world.ledger.uses([key(one)]) == [None]
+        assert await world.ledger.uses([one.key]) == [None]
         assert (await world.ledger.head()).totals.settled == 1
 
     tell(story)
@@ -167,7 +163,7 @@ def test_a_journal_from_before_the_chain_is_given_its_first_link(tmp_path):
         await world.hold(new)
         await world.settle(held)
         await world.settle(new)
-        uses = await ledger.uses([key(old), key(held), key(new)])
+        uses = await ledger.uses([old.key, held.key, new.key])
         assert uses[0] is None
         assert [one.use.domain for one in uses[1:]] == [DOMAIN, DOMAIN]
         audit = await ledger.audit()

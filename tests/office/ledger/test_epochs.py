@@ -13,10 +13,6 @@ from pennyred.postage.proofs.merkle import root_from
 ONE, OTHER = b"\x01" * 16, b"\x02" * 16
 
 
-def key(one):
-    return (one.account, one.expiry_day, one.serial)
-
-
 async def spend(world, *orders, after=0):
     await world.hold_all(list(orders), after=after)
     await world.ledger.settle(RECEIVER, [settle_of(one) for one in orders], now=NOW + after)
@@ -32,7 +28,7 @@ def test_links_behind_a_restore_commit_to_it_and_those_before_do_not(tell):
         assert (begun.number, begun.previous, begun.totals, begun.count) == (last.number + 1, last.hash, last.totals, 0)
         assert begun.epochs == (epoch,)
         await spend(world, after, after=6)
-        uses = await world.ledger.uses([key(before), key(after)])
+        uses = await world.ledger.uses([before.key, after.key])
         assert [one.head.epochs for one in uses] == [(), (epoch,)]
         for one in uses:
             assert root_from(one.use.detail, one.index, one.head.count, one.path) == one.head.root

@@ -69,7 +69,7 @@ def told(tmp_path, story):
 def test_all_that_was_known_is_known_after_the_move_and_the_books_go_on(tmp_path, url):
     async def story(world):
         settled, held = await a_life(world)
-        keys = [(one.account, one.expiry_day, one.serial) for one in (*settled, held)]
+        keys = [one.key for one in (*settled, held)]
         uses, entries = await world.ledger.uses(keys), await world.ledger.entries(SENDER)
         parts = []
         await move(tmp_path / "ledger.db", url, now=LATER, note=parts.append)

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from pennyred.gate.issuers.routing import void_of
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Hold, Void
 
@@ -47,7 +46,7 @@ class DoubtfulHolds:
     def add(self, holds: Sequence[Hold], lease_seconds: int) -> None:
         """Remember holds that were asked for but not answered; their leases last so many seconds."""
         now = self._clock()
-        self._waiting.extend(_Doubt(void_of(hold), now + lease_seconds, now) for hold in holds)
+        self._waiting.extend(_Doubt(hold.void(), now + lease_seconds, now) for hold in holds)
         self._is_any.set()
 
     def __len__(self) -> int:

@@ -32,7 +32,7 @@ class IssuerRouter:
         answers, trouble = await self._ask_all(issuers, holds, ask)
         if trouble is not None:
             held = [
-                void_of(hold) for hold, answer in zip(holds, answers, strict=True) if answer and answer.outcome.is_held
+                hold.void() for hold, answer in zip(holds, answers, strict=True) if answer and answer.outcome.is_held
             ]
             if held:
                 # If this fails too, the leases end these holds.
@@ -94,12 +94,6 @@ class IssuerRouter:
         if redeemer is None:  # a settlement waits for an office that the settings no longer name
             raise Unavailable(Reason.OFFICE_UNREACHABLE, f"no way to the post office {issuer}")
         return await ask(redeemer, items)
-
-
-def void_of(hold: Hold) -> Void:
-    """The void that gives back a hold."""
-    stamp = hold.stamp
-    return Void(stamp.issuer, stamp.account, stamp.expiry_day, stamp.serial, hold.letter, hold.tx)
 
 
 async def _outcome(asked: Awaitable[list[Answer]]) -> list[Answer] | BaseException:

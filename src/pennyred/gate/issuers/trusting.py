@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pennyred.gate.issuers.routing import void_of
 from pennyred.gate.ports import AcceptedBook, Redeemer
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Licence
@@ -209,7 +208,7 @@ class TrustingRedeemer:
         """Hold and settle at the office what is owed, each by itself, and note what became of it."""
         alone = [replace(hold, group=place) for place, hold in enumerate(holds)]
         answers = await self._redeemer.hold(alone, lease_seconds=REDEEM_LEASE_SECONDS)
-        held = [_settle(hold) for hold, answer in zip(holds, answers, strict=True) if answer.outcome.is_held]
+        held = [hold.settle() for hold, answer in zip(holds, answers, strict=True) if answer.outcome.is_held]
         outcomes = await self._redeemer.settle(held) if held else []
         paid = [settle for settle, outcome in zip(held, outcomes, strict=True) if outcome in _TAKEN]
         unpaid = [
@@ -218,11 +217,11 @@ class TrustingRedeemer:
         later: list[Settle] = []
         for hold, answer in zip(holds, answers, strict=True):
             if answer.outcome is HoldOutcome.ALREADY_SETTLED:
-                paid.append(_settle(hold))
+                paid.append(hold.settle())
             elif answer.outcome in _LATER:
-                later.append(_settle(hold))
+                later.append(hold.settle())
             elif not answer.outcome.is_held:
-                unpaid.append((_settle(hold), answer.outcome.value))
+                unpaid.append((hold.settle(), answer.outcome.value))
         await self._book.redeemed(paid)
         if paid:
             self._log.redeemed(self._issuer, len(paid))
@@ -251,15 +250,10 @@ class TrustingRedeemer:
             self._noted.popitem(last=False)
 
 
-def _settle(hold: Hold) -> Settle:
-    void = void_of(hold)
-    return Settle(void.issuer, void.account, void.expiry_day, void.serial, void.letter)
-
-
 def _first_use(hold: Hold, answer: HoldAnswer) -> Settle:
     """What a stamp was used for that cannot be used again; an empty letter where it is not known to have been ours."""
     letter = hold.letter
     if answer.outcome is HoldOutcome.SPENT:
         used = answer.first_use.letter if answer.first_use is not None else b""
         letter = used if used != hold.letter else b""  # the same letter, but another receiver's
-    return replace(_settle(hold), letter=letter)
+    return replace(hold.settle(), letter=letter)

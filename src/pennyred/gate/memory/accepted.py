@@ -295,11 +295,11 @@ def _hashed(key: tuple[str, str, int, bytes]) -> bytes:
 
 
 def _key_of(hold: Hold) -> tuple[str, str, int, bytes]:
-    return hold.stamp.issuer, hold.stamp.account, hold.stamp.expiry_day, hold.stamp.serial
+    return hold.stamp.issuer, *hold.stamp.key
 
 
 def _key(one: Settle | Void) -> tuple[str, str, int, bytes]:
-    return one.issuer, one.account, one.expiry_day, one.serial
+    return one.issuer, *one.key
 
 
 def _for_each(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -58,11 +58,7 @@ def _add(connection: Connection, requests: Sequence[tuple[Sequence[Settle], int]
     connection.executemany(
         "INSERT INTO outbox (issuer, account, expiry_day, serial, letter, added_at, attempts)"
         " VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
-        [
-            (settle.issuer, settle.account, settle.expiry_day, settle.serial, settle.letter, now)
-            for settles, now in requests
-            for settle in settles
-        ],
+        [(settle.issuer, *settle.key, settle.letter, now) for settles, now in requests for settle in settles],
     )
     return [None] * len(requests)
 

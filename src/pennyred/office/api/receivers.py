@@ -20,10 +20,10 @@ from pennyred.office.api import examples
 from pennyred.office.api.problems import TooOften, described
 from pennyred.office.api.repeats import Caller, Key, require_same
 from pennyred.office.ledger.callers import Receiver
-from pennyred.office.ledger.protocol import StampKey
 from pennyred.office.office import Office
 from pennyred.office.redeeming import LedgerRedeemer
-from pennyred.postage.redemption import Hold, HoldOutcome, SettleOutcome
+from pennyred.postage.redemption import HoldOutcome, SettleOutcome
+from pennyred.postage.stamp import StampKey
 
 SCHEME = "receiver"
 PROOFS_PER_MINUTE = 20
@@ -65,11 +65,11 @@ async def hold(request: Asked, state: State, data: HoldBody, idempotency_key: Ke
     redeemer = await _redeemer(request, idempotency_key)
     holds = [redemptions.read_hold(item) for item in data.holds]
     answers = await redeemer.hold(holds, lease_seconds=data.lease_seconds)
-    spent = [one for one, answer in zip(holds, answers, strict=True) if answer.outcome is HoldOutcome.SPENT]
-    receipts = dict(zip(map(_key, spent), await _receipts(state.office, [_key(one) for one in spent]), strict=True))
+    spent = [one.stamp.key for one, answer in zip(holds, answers, strict=True) if answer.outcome is HoldOutcome.SPENT]
+    receipts = dict(zip(spent, await _receipts(state.office, spent), strict=True))
     return redemptions.HoldResponse(
         [
-            redemptions.write_hold_answer(answer, receipts.get(_key(one), ""))
+            redemptions.write_hold_answer(answer, receipts.get(one.stamp.key, ""))
             for one, answer in zip(holds, answers, strict=True)
         ]
     )
@@ -86,11 +86,7 @@ async def settle(
     redeemer = await _redeemer(request, idempotency_key)
     settles = [redemptions.read_settle(item) for item in data.settles]
     outcomes = await redeemer.settle(settles)
-    done = [
-        (one.account, one.expiry_day, one.serial)
-        for one, outcome in zip(settles, outcomes, strict=True)
-        if outcome in _PAID
-    ]
+    done = [one.key for one, outcome in zip(settles, outcomes, strict=True) if outcome in _PAID]
     receipts = iter(await _receipts(state.office, done))
     return redemptions.SettleResponse(
         [redemptions.SettleResult(outcome, next(receipts) if outcome in _PAID else "") for outcome in outcomes]
@@ -148,7 +144,3 @@ async def _redeemer(request: Asked, key: str | None) -> LedgerRedeemer:
 
 async def _receipts(office: Office, stamps: Sequence[StampKey]) -> list[str]:
     return await office.receipts.of(stamps) if stamps else []
-
-
-def _key(one: Hold) -> StampKey:
-    return one.stamp.account, one.stamp.expiry_day, one.stamp.serial

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pennyred.office.ledger.protocol import StampKey
 from pennyred.postage.ledger_rules import (
     AccountFigures,
     HoldFacts,
@@ -28,6 +27,7 @@ from pennyred.postage.ledger_rules import (
 )
 from pennyred.postage.proofs.chain import Use, place_of, use_detail
 from pennyred.postage.redemption import HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.stamp import StampKey
 
 Pair = tuple[str, str]
 """A sender's account id and a receiver's name."""
@@ -37,8 +37,7 @@ _GROUP_FAILED = HoldAnswer(HoldOutcome.GROUP_FAILED)
 
 def use_of(key: StampKey, stamp: StampRecord) -> Use:
     """What a settled stamp was used for."""
-    account, expiry_day, serial = key
-    return Use(account, expiry_day, serial, stamp.letter, stamp.receiver, stamp.domain, stamp.price, stamp.settled_at)
+    return Use(*key, stamp.letter, stamp.receiver, stamp.domain, stamp.price, stamp.settled_at)
 
 
 def _sums() -> defaultdict[str, int]:
@@ -117,7 +116,7 @@ class Batch:
         has_failed = False
         for index in members:
             order = orders[index]
-            before = self.stamps.get((order.account, order.expiry_day, order.serial))
+            before = self.stamps.get(order.key)
             answer = decide_hold(order, before, self.accounts.get(order.account), facts)
             answers[index] = answer
             if answer.outcome is HoldOutcome.HELD or answer.outcome is HoldOutcome.RENEWED:
@@ -137,10 +136,10 @@ class Batch:
             assert before is not None, "only what is held can be renewed"
             is_leased_now = is_leased(before.lease_until, facts.now)
             lease_until = max(before.lease_until if is_leased_now else 0, order.lease_until)
-            self._store(order, before._replace(tx=order.tx, lease_until=lease_until))
+            self._store(order.key, before._replace(tx=order.tx, lease_until=lease_until))
             return
         self._store(
-            order,
+            order.key,
             StampRecord(
                 StampState.HELD, facts.receiver, order.domain, order.letter, order.tx, order.price, self.today,
                 order.lease_until, 0,
@@ -150,11 +149,11 @@ class Batch:
 
     def _undo_hold(self, order: HoldOrder, before: StampRecord | None, answer: HoldAnswer, facts: HoldFacts) -> None:
         """Take back `_take_hold`. A stamp first seen here is left out of the changes; any other is stored as it was."""
-        key = (order.account, order.expiry_day, order.serial)
+        key = order.key
         if before is None:
             del self.stamps[key], self.changes.stamps[key]
         else:
-            self._store(order, before)
+            self._store(key, before)
         if answer.outcome is HoldOutcome.HELD:
             self._count_hold(order, -order.price, -1, facts)
 
@@ -170,7 +169,7 @@ class Batch:
         """Take the price of each; of a voided one if it can be had."""
         outcomes = []
         for settle in settles:
-            key = (settle.account, settle.expiry_day, settle.serial)
+            key = settle.key
             stamp = self.stamps.get(key)
             account = self.accounts.get(settle.account)
             outcome = decide_settle(settle, receiver, stamp, account.available if account else 0)
@@ -184,7 +183,7 @@ class Batch:
         """Give back each price that is held under the void's tx."""
         outcomes = []
         for void in voids:
-            key = (void.account, void.expiry_day, void.serial)
+            key = void.key
             stamp = self.stamps.get(key)
             outcome = decide_void(void, receiver, stamp)
             if outcome is VoidOutcome.VOIDED:
@@ -197,12 +196,12 @@ class Batch:
         """Move each settled price back, while the receiver has it."""
         outcomes = []
         for refund in refunds:
-            key = (refund.account, refund.expiry_day, refund.serial)
+            key = refund.key
             stamp = self.stamps.get(key)
             outcome = decide_refund(refund, receiver, stamp, receiver_balance)
             if outcome is RefundOutcome.REFUNDED:
                 assert stamp is not None, "only what was settled can be refunded"
-                self._store(refund, stamp._replace(state=StampState.REFUNDED))
+                self._store(key, stamp._replace(state=StampState.REFUNDED))
                 self.accounts[refund.account].balance += stamp.price
                 receiver_balance -= stamp.price
                 detail = use_detail(b"refund", key, stamp.letter, receiver, stamp.domain, stamp.price, stamp.settled_at)
@@ -262,6 +261,5 @@ class Batch:
         if day == self.today:
             self.accounts[account].used_today += stamps
 
-    def _store(self, item: HoldOrder | Settle, record: StampRecord) -> None:
-        key = (item.account, item.expiry_day, item.serial)
+    def _store(self, key: StampKey, record: StampRecord) -> None:
         self.stamps[key] = self.changes.stamps[key] = record

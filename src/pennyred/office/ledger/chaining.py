@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pennyred.office.ledger.batch import Changes, use_of
-from pennyred.office.ledger.protocol import StampKey
 from pennyred.postage.ledger_rules import StampRecord
 from pennyred.postage.proofs.chain import EPOCHS_MAX, GENESIS, BatchHead, Epoch, Totals, split_place
 from pennyred.postage.proofs.merkle import HASH_BYTES, root_of
+from pennyred.postage.stamp import StampKey
 
 __all__ = ["HASH_BYTES", "ChainAudit", "Moved", "epochs_of", "joined", "next_head", "split_hashes"]
 

@@ -20,6 +20,7 @@ from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.proofs.chain import BatchHead, Epoch
 from pennyred.postage.proofs.receipt import SealedUse
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.stamp import StampKey
 from pennyred.storage.passing import Looker, Passed
 
 OFFICE_SALES = "office:sales"
@@ -192,10 +193,6 @@ class Audit:
     """Stamps senders have and have not spent; the held ones are among them."""
     differences: tuple[str, ...]
     """One sentence each; empty when balanced. Bounded."""
-
-
-StampKey = tuple[str, int, bytes]
-"""Account, expiry day, serial: the same serial with another expiry day is another stamp."""
 
 
 class Ledger(Callers, Protocol):

@@ -17,7 +17,6 @@ from pennyred.office.ledger.protocol import (
     CreditOutcome,
     Entry,
     OpenAnswer,
-    StampKey,
     VoucherAnswer,
     require_stamps,
 )
@@ -27,6 +26,7 @@ from pennyred.postage.licence import Revocations
 from pennyred.postage.proofs.chain import BatchHead, Epoch
 from pennyred.postage.proofs.receipt import SealedUse
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.stamp import StampKey
 from pennyred.storage.passing import Looker, Passed
 
 T = TypeVar("T")

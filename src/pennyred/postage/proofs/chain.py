@@ -19,6 +19,7 @@ from itertools import pairwise
 from pennyred.postage.encoding import INTEGER_MAX, encode_integer
 from pennyred.postage.errors import Malformed
 from pennyred.postage.proofs.merkle import HASH_BYTES, leaf_hash
+from pennyred.postage.stamp import StampKey
 
 CONTEXT_CHAIN = b"pennyred/1 chain\0"
 CONTEXT_EPOCH = b"pennyred/1 epoch\0"
@@ -134,15 +135,17 @@ class Use:
     at: int
 
     @property
+    def key(self) -> StampKey:
+        """The stamp's."""
+        return self.account, self.expiry_day, self.serial
+
+    @property
     def detail(self) -> bytes:
         """The hash of this payment, a leaf among the details of its batch."""
-        stamp = (self.account, self.expiry_day, self.serial)
-        return use_detail(b"settle", stamp, self.letter, self.receiver, self.domain, self.price, self.at)
+        return use_detail(b"settle", self.key, self.letter, self.receiver, self.domain, self.price, self.at)
 
 
-def use_detail(
-    kind: bytes, stamp: tuple[str, int, bytes], letter: bytes, receiver: str, domain: str, price: int, at: int
-) -> bytes:
+def use_detail(kind: bytes, stamp: StampKey, letter: bytes, receiver: str, domain: str, price: int, at: int) -> bytes:
     """The hash of a payment (`settle`) or of its return (`refund`); `stamp` is account, expiry day and serial.
 
     It contains the serial's 128 random bits, so that nobody can find out by trying what a hash stands for. Plain

@@ -11,10 +11,10 @@ from asyncpg import Connection
 from pennyred.office.ledger.batch import use_of
 from pennyred.office.ledger.chaining import ChainAudit, Moved, epochs_of, next_head, split_hashes
 from pennyred.office.ledger.postgresql import stamps
-from pennyred.office.ledger.protocol import StampKey
 from pennyred.postage.proofs.chain import GENESIS, BatchHead, Epoch, Totals, pack_epochs, split_place
 from pennyred.postage.proofs.merkle import Tree
 from pennyred.postage.proofs.receipt import SealedUse, seal
+from pennyred.postage.stamp import StampKey
 
 _HEAD = """
 SELECT number, at, sold, settled, refunded, count, root,

@@ -90,7 +90,7 @@ async def _read(connection: Connection, items: Sequence[HoldOrder | Settle | Voi
     figures = await journal.locked_figures(connection, accounts)
     if any(isinstance(item, HoldOrder) for item in items):
         await journal.add_used(connection, figures, today=utc_day(now))
-    found = await stamps.load(connection, {(item.account, item.expiry_day, item.serial) for item in items})
+    found = await stamps.load(connection, {item.key for item in items})
     return Batch(found, figures, today=utc_day(now), number=await journal.new_batch_id(connection))
 
 

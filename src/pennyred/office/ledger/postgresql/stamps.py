@@ -9,8 +9,8 @@ from typing import Any
 
 from asyncpg import Connection
 
-from pennyred.office.ledger.protocol import StampKey
 from pennyred.postage.ledger_rules import StampRecord, StampState
+from pennyred.postage.stamp import StampKey
 
 DAY_MAX = 1_000_000
 """Days come from outside; no partition is for one beyond."""

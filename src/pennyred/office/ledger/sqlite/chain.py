@@ -10,11 +10,11 @@ import apsw
 
 from pennyred.office.ledger.batch import use_of
 from pennyred.office.ledger.chaining import HASH_BYTES, ChainAudit, Moved, epochs_of, joined, next_head, split_hashes
-from pennyred.office.ledger.protocol import StampKey
 from pennyred.office.ledger.sqlite import stamps
 from pennyred.postage.proofs.chain import GENESIS, BatchHead, Epoch, Totals, split_place
 from pennyred.postage.proofs.merkle import Tree
 from pennyred.postage.proofs.receipt import SealedUse, seal
+from pennyred.postage.stamp import StampKey
 
 _HEADS = "SELECT number, at, sold, settled, refunded, count, root, hash FROM batch"
 _JOURNAL_TOTALS = """

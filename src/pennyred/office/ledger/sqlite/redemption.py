@@ -70,7 +70,7 @@ def _seal(connection: apsw.Connection, changes: Changes, *, now: int) -> None:
 
 def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
     return Batch(
-        stamps.load(connection, {(item.account, item.expiry_day, item.serial) for item in items}),
+        stamps.load(connection, {item.key for item in items}),
         journal.figures(connection, {item.account for item in items}, today=utc_day(now)),
         today=utc_day(now),
         number=chain.next_number(connection),

@@ -10,8 +10,8 @@ from typing import Any
 
 import apsw
 
-from pennyred.office.ledger.protocol import StampKey
 from pennyred.postage.ledger_rules import StampRecord, StampState
+from pennyred.postage.stamp import StampKey
 
 _DAY_MAX = 1_000_000
 """Days come from outside; no table has a name beyond."""
