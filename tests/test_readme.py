@@ -12,6 +12,7 @@ import pytest
 import pennyred
 from pennyred.cli import main
 from pennyred.config import OutgoingSettings, read_settings
+from pennyred.programs import examples, papers
 from tests.support.loopback_office import LoopbackOffice
 from tests.support.program import run_json
 from tests.support.readme import PAGES, PAPERS, PROGRAMS, block, blocks, shell
@@ -129,6 +130,36 @@ def test_files_and_places_that_are_linked_are_there(page):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not place or place in places(target), link
+
+
+def named(page):
+    """The files and folders that a page for engineers names, each a path from the checkout or src/pennyred."""
+    text = re.sub(r"\]\([^)]*\)", "]", page.read_text()).replace("\\_", "_")
+    return {one.rstrip("./") for one in re.findall(r"(?<![\w/.:<-])(?:[a-z_*]+/)+[\w*.-]*", text) if "NAME" not in one}
+
+
+@pytest.mark.parametrize(
+    "page", ["src/pennyred/ARCHITECTURE.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md", "tests/README.md"]
+)
+def test_files_that_are_named_are_there(page):
+    names = named(ROOT / page)
+    assert names
+    assert [one for one in sorted(names) if not [*ROOT.glob(one), *(ROOT / "src/pennyred").glob(one)]] == []
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_begins_with_whom_it_is_for(page):
+    """Whoever is not meant need not read on. README is for everybody, STAMP.md for a second implementation."""
+    if page.name != "STAMP.md":
+        assert page.read_text().split("\n\n")[1].startswith("This page is for ")
+
+
+@pytest.mark.parametrize("topic", papers.topics())
+def test_a_file_of_config_can_be_had_without_a_checkout(topic):
+    """Who reads by `pennyred help` has no files to follow a link to: the command that prints it stands beside."""
+    text = papers.read(topic)
+    linked = re.findall(r"\]\((?:\.\./)*config/([^)\s#]+)\)", text)
+    assert [name for name in linked if name in examples.names() and f"`pennyred examples {name}`" not in text] == []
 
 
 def test_readme_leads_to_every_page():
