@@ -1,9 +1,9 @@
-"""Who a sender is: SPF, DKIM, DMARC and ARC, looked up in the DNS within bounds.
+"""Finds out who a sender is, by SPF, DKIM, DMARC and ARC; questions to the DNS are limited.
 
 ::
 
-    checker     all of it for one letter, off the event loop
-    fronts      or what a trusted front has found out already; claims: its field
+    checker     all methods for one letter, in threads
+    fronts      what a trusted front has found out before; claims: the field that says so
     spf, dkim, arc
                 the methods; signatures: what the last two share; bodies: their body hashes
     alignment   DMARC: whether the author is proven; dmarc: its records; author: who that is

@@ -1,6 +1,6 @@
-"""DMARC (RFC 9989) with the DNS: whether a domain that vouches for a letter belongs to its author's, and to whom both.
+"""DMARC (RFC 9989) with the DNS: whether a proven domain belongs to the author's, and who owns both.
 
-No policy is looked at: what a domain's owner wants done with forgeries is not this gate's business.
+The policy (`p=`) is not read: what a domain's owner wants done with forgeries does not matter here.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from pennyred.gate.rules.origin import Finding, Result
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """What follows for the author."""
+    """The result of the DMARC check for the author's domain."""
 
     finding: Finding
     is_aligned: bool
-    """True without a published record, too, where the domains are the same."""
+    """Whether the author is proven. If the domains are equal, no record has to be published for that."""
 
 
 class Organisations:
-    """Tree walks of one letter (RFC 9989 section 4.10), each done once."""
+    """The tree walks for one letter (RFC 9989 section 4.10); each is done once."""
 
     def __init__(self, lookups: Lookups, registered: Registered) -> None:
         self._lookups = lookups
@@ -30,16 +30,16 @@ class Organisations:
         self._walked: dict[str, dict[str, dmarc.Record]] = {}
 
     def records(self, domain: str) -> dict[str, dmarc.Record]:
-        """What a walk from `domain` finds, in its order; raises `Temporary` and `TooMany`."""
+        """The records that a walk from `domain` finds, in its order; raises `Temporary` and `TooMany`."""
         found = self._walked.get(domain)
         if found is None:
             found = self._walked[domain] = self._walk(domain)
         return found
 
     def of(self, domain: str) -> str:
-        """The organisational domain, which is none that others have names below; raises `Temporary` and `TooMany`.
+        """The organisational domain, never a public suffix (others have names there); raises `Temporary`, `TooMany`.
 
-        A public suffix may publish a record without `psd=y`, as registries did for years before there was such a word.
+        A public suffix may have a record without `psd=y`: registries published theirs years before that tag existed.
         """
         organisation, owner = dmarc.organisational_domain(domain, self.records(domain)), self._registered.owners(domain)
         return organisation if f".{organisation}".endswith(f".{owner}") else owner
@@ -56,9 +56,9 @@ class Organisations:
 
 
 def check_alignment(author: str, sender: str, signers: Sequence[str], organisations: Organisations) -> Alignment:
-    """Whether `author` is aligned with what SPF (`sender`) or DKIM (`signers`) has proven, in that RFC's sense.
+    """Whether `author` is aligned with a domain that SPF (`sender`) or DKIM (`signers`) has proven (RFC 9989 4.4).
 
-    An empty `author` is none at all. Raises nothing that is expected.
+    An empty `author` means that there is none. DNS errors are in the result, not raised.
     """
     if not author:
         return Alignment(Finding("dmarc", Result.PERMERROR), is_aligned=False)
@@ -81,7 +81,7 @@ def check_alignment(author: str, sender: str, signers: Sequence[str], organisati
 def _is_related(
     author: str, sender: str, signers: Sequence[str], record: dmarc.Record, organisations: Organisations
 ) -> bool:
-    """Relaxed alignment (RFC 9989 section 4.4), where the record does not ask for strict."""
+    """Whether both are aligned (RFC 9989 section 4.4): relaxed, unless the record asks for strict."""
     others = [sender] if sender and record.spf_mode is dmarc.Mode.RELAXED else []
     others += signers if record.dkim_mode is dmarc.Mode.RELAXED else []
     organisation = organisations.of(author)
@@ -90,7 +90,7 @@ def _is_related(
         try:
             if f".{other}".endswith(f".{organisation}") and organisations.of(other) == organisation:
                 return True
-        except Temporary as error:  # another may prove it
+        except Temporary as error:  # another domain may still prove it
             silent = error
     if silent is not None:
         raise silent

@@ -1,4 +1,4 @@
-"""ARC (RFC 8617): what a trusted forwarder's seal says of the letter as it came to the forwarder."""
+"""ARC (RFC 8617): what a trusted forwarder has sealed about the letter as it came to the forwarder."""
 
 import re
 from collections.abc import Set as AbstractSet
@@ -17,7 +17,7 @@ from pennyred.postage.address import canonical_domain
 from pennyred.postage.letter import Field, HeaderSection
 
 INSTANCES_MAX = 10
-"""RFC 8617 section 4.2.1 allows 50; each costs a question to the DNS and a signature, and real chains have three."""
+"""RFC 8617 section 4.2.1 allows 50. Each costs a DNS question and a signature check; real chains have three."""
 RELAXED = b"relaxed/relaxed"
 
 _RESULTS, _MESSAGE_SIGNATURE, _SEAL = _KEYS = (
@@ -34,25 +34,25 @@ _INSTANCE = re.compile(rb"\s*i\s*=\s*([0-9]{1,2})\s*;")
 
 @dataclass(frozen=True, slots=True)
 class ArcChain:
-    """The newest set of a chain that a trusted domain has sealed, not verified yet."""
+    """A chain whose newest set was sealed by a trusted domain; it is not verified yet."""
 
     instance: bytes
     sealer: str
-    """The domain, canonical."""
+    """The domain of the newest seal, canonical."""
     wants_simple_body: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ArcAnswer:
-    """What the chain says."""
+    """The result of the check of a chain."""
 
     finding: Finding
     authors: frozenset[str] = frozenset()
-    """Domains of From for which the newest sealer has seen DMARC pass."""
+    """Author domains for which DMARC has passed at the newest sealer."""
 
 
 def read_chain(header: HeaderSection, trusted: AbstractSet[str]) -> ArcChain | None:
-    """The chain, if the last who sealed it is trusted and it can be borne; asks nobody."""
+    """The chain, if its last sealer is trusted and it is within the limits, else None; the DNS is not asked."""
     fields = [field for key in _KEYS for field in header.named(key)]
     if not trusted or not fields or len(fields) > len(_KEYS) * INSTANCES_MAX:
         return None
@@ -71,7 +71,7 @@ def read_chain(header: HeaderSection, trusted: AbstractSet[str]) -> ArcChain | N
 
 
 def check_arc(chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookups: Lookups) -> ArcAnswer:
-    """Verify the whole chain (RFC 8617 section 5.2). Raises nothing that is expected."""
+    """Verify the whole chain (RFC 8617 section 5.2). Expected errors are in the result, not raised."""
     properties = (("header.as-d", chain.sealer),)
     verifier = _Chain(chain, header, bodies, lookups)
     try:
@@ -80,7 +80,7 @@ def check_arc(chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookup
         return ArcAnswer(Finding("arc", Result.TEMPERROR, properties))
     except Exception:  # noqa: BLE001 - the library meets what a stranger has written
         return ArcAnswer(Finding("arc", Result.FAIL, properties))
-    # Who was verified must be whom the chain was believed for: never two readings of one field.
+    # The verified sealer must be the trusted one: a field must never be read in two ways.
     is_sealers = word == dkim.CV_Pass and _sealed_by(sets[0]) == (chain.sealer, int(chain.instance))
     if not is_sealers:
         return ArcAnswer(Finding("arc", Result.FAIL, properties))
@@ -88,7 +88,7 @@ def check_arc(chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookup
 
 
 class _Chain(dkim.ARC):  # type: ignore[misc]
-    """The library's verifier of chains, given the ARC fields only; its signatures are verified as DKIM's are here."""
+    """The library's verifier of chains. It gets the ARC fields only; signatures are verified by `signatures`."""
 
     def __init__(self, chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookups: Lookups) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _Chain(dkim.ARC):  # type: ignore[misc]
         self._lookups = lookups
 
     def verify_sig(self, sig: Tags, include_headers: list[bytes], sig_header: HeaderField, _dnsfunc: Any) -> bool:
-        """Whether this seal holds, or this signature of the letter: only the newest of those need hold (5.2)."""
+        """Whether this seal or message signature holds; of the latter only the newest need hold (section 5.2)."""
         is_of_letter = b"bh" in sig
         if is_of_letter and sig[b"i"] != self._newest:
             return False
@@ -115,19 +115,19 @@ class _Chain(dkim.ARC):  # type: ignore[misc]
 
 
 class _Value(bytes):
-    """Of a field whose set the library finds by ` i=1;` in its lower case, however it spells that."""
+    """A field's value. The library searches its lower case for ` i=1;`, so `lower` gives the instance in that form."""
 
     def lower(self) -> bytes:
-        """The instance, as it is looked for."""
+        """The instance, in the form that the library searches for."""
         match = _INSTANCE.match(self)
         return b" i=%b;" % match[1] if match else b""
 
 
 def _newest_instance(header: HeaderSection) -> int:
-    """How many sets the chain has: each of the three fields once for each instance from 1 on (RFC 8617 section 4.2.1).
+    """How many sets the chain has; each has each of the three fields once, from 1 on (RFC 8617 section 4.2.1).
 
-    0 where it has not, or where a field does not begin with its instance: readers who look elsewhere for it could be
-    shown another.
+    0 if that is not so, or if a field does not begin with its instance: a reader that looks elsewhere for it could see
+    another instance.
     """
     instances = [sorted(_instance(field) for field in header.named(key)) for key in _KEYS]
     count = len(instances[0])
@@ -135,7 +135,7 @@ def _newest_instance(header: HeaderSection) -> int:
 
 
 def _sealed_by(newest: Any) -> tuple[str, int]:
-    """Domain and instance of the newest set, as the library has verified it."""
+    """The domain and the instance of the newest set, as the library has verified it."""
     try:
         domain = newest["as-domain"]
         text = domain.decode("ascii") if isinstance(domain, bytes) else str(domain)
@@ -150,7 +150,7 @@ def _instance(field: Field) -> int:
 
 
 def _tags(header: HeaderSection, key: bytes, instance: int) -> Tags:
-    """The tags of one field of a set; raises `Unverified` where they, or any ARC field, cannot be borne."""
+    """The tags of one field of a set; raises `Unverified` if it, or any ARC field, is beyond the limits."""
     fields = header.named(key)
     if any(signatures.is_unbearable(field.value) for key in _KEYS for field in header.named(key)):
         raise Unverified(Result.POLICY)
@@ -161,7 +161,7 @@ def _tags(header: HeaderSection, key: bytes, instance: int) -> Tags:
 
 
 def _authors(header: HeaderSection, newest: int) -> frozenset[str]:
-    """Who passed DMARC, as the `ARC-Authentication-Results` of this set says (RFC 8617 section 4.1.1)."""
+    """The domains that passed DMARC, as the set's `ARC-Authentication-Results` says (RFC 8617 section 4.1.1)."""
     results = next((field for field in header.named(_RESULTS) if _instance(field) == newest), None)
     claims = results and read_claims(_INSTANCE.sub(b"", results.value, count=1))
     if not claims or not is_plainly_signed(header):

@@ -1,4 +1,4 @@
-"""The hashes of a body that signatures are compared with: one came with the letter, the other is made when wanted."""
+"""The two hashes of a body for signatures: the relaxed one came with the letter, the simple one is made if needed."""
 
 import asyncio
 import contextlib
@@ -16,8 +16,8 @@ _SEPARATOR = b"\r\n"
 async def simple_body_hash(letter: Letter, executor: Executor) -> bytes:
     """SHA-256 of the body in simple form (RFC 6376 section 3.4.3), made in a thread.
 
-    The letter has one reader at a time, and delivery comes next: so whoever cancels this waits until the thread has let
-    go. Raises what reading raises.
+    A letter has one reader at a time, and delivery reads it next. So if this is cancelled, it still waits until the
+    thread has stopped. Raises what reading raises.
     """
     stop = threading.Event()
     hashing = asyncio.get_running_loop().run_in_executor(executor, _hash, letter, stop)
@@ -29,12 +29,12 @@ async def simple_body_hash(letter: Letter, executor: Executor) -> bytes:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([hashing])
         if not hashing.cancelled():
-            hashing.exception()  # seen
+            hashing.exception()  # marks its exception as seen
         raise
 
 
 async def body_hashes(letter: Letter, *, wants_simple: bool, executor: Executor) -> BodyHashes:
-    """All that this letter's signatures are compared with; raises what reading raises."""
+    """The hashes for this letter's signatures; raises what reading raises."""
     simple = await simple_body_hash(letter, executor) if wants_simple else b""
     return BodyHashes(letter.body_hash, simple)
 
@@ -44,7 +44,7 @@ def _hash(letter: Letter, stop: threading.Event) -> bytes:
     body = SimpleBody(digest.update)
     pieces = letter.body()
     first = next(pieces, b"")
-    body.update(first.removeprefix(_SEPARATOR))  # the empty line below the header is not the body's
+    body.update(first.removeprefix(_SEPARATOR))  # the empty line below the header is no part of the body
     for piece in pieces:
         if stop.is_set():
             break

@@ -1,7 +1,7 @@
-"""All methods together: who a letter's sender is (implements `gate.ports.Authenticator`).
+"""Runs all methods to find out who a letter's sender is (implements `gate.ports.Authenticator`).
 
-What needs the letter's body is done first, and waited for. What needs the DNS is done in a thread that has the header
-only: it may be left behind at the timeout, and then ends by itself.
+What needs the letter's body is done first, and always waited for. What needs the DNS is done in a thread that has only
+the header: at the timeout it may be left behind, and ends by itself.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ from pennyred.postage.networks import parse_source, source_networks
 
 TIMEOUT_SECONDS = 10.0
 THREADS = 64
-"""Letters that may wait for the DNS at once; a waiting thread costs its stack and nothing else."""
+"""The most letters that wait for the DNS at once; a waiting thread costs only its stack."""
 HASHING_THREADS = 4
 GRACE_SECONDS = 0.5
-"""For a thread whose time is over to say what it has found until then."""
+"""Extra time for a thread whose time is over, to return what it has found."""
 KEEP_PROVEN_SECONDS = 30.0
 PROVEN_MAX = 2_000
 UNSURE = Authentication(is_unsure=True)
@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class Checker:
-    """Finds out where letters come from, for one event loop; `close` it."""
+    """Finds out who the senders of letters are, for one event loop; must be closed at the end."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class Checker:
         trusted_fronts: Iterable[str] = (),
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:
-        """`nameservers` are hosts (addresses) with ports, else the system's. `trusted_sealers` are domains (`d=`) whose
-        ARC seals are believed, `trusted_fronts` authserv-ids of fronts whose `Authentication-Results` are. `on_error`
-        hears of mistakes of ours, which are else answered as unsure in silence.
+        """`nameservers` are addresses with ports; if empty, the system's. `trusted_sealers` are domains (`d=`) whose
+        ARC seals are believed. `trusted_fronts` are authserv-ids of fronts whose `Authentication-Results` are believed.
+        `on_error` is called with unexpected exceptions; without it they are silent, and the answer is unsure.
         """
         self._servers = Servers(nameservers)
         self._timeout_seconds = timeout_seconds
@@ -73,10 +73,10 @@ class Checker:
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="body-hash")
 
     async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:
-        """All that is proven of the letter. Raises nothing: what goes wrong makes the answer unsure.
+        """Find out what is proven of the letter. Raises nothing: if something goes wrong, the answer is unsure.
 
-        Where half of the threads wait for the DNS, only what is vital is asked, and only of networks that have not kept
-        many waiting (`Turns`): strangers whose servers are silent must not keep others from being recognised.
+        If half of the threads wait for the DNS, only vital questions are asked, and not for networks that have made
+        many letters wait (`Turns`). So strangers with silent name servers do not stop others from being recognised.
         """
         network = _network(envelope)
         if not self._turns.is_open(network, is_vital=is_vital):
@@ -98,9 +98,9 @@ class Checker:
             return UNSURE
 
     async def is_sender_proven(self, envelope: Envelope) -> bool | None:
-        """Whether SPF proves the domain of MAIL FROM, before there is a letter; None where that is not known now: the
-        DNS is silent, or no thread is free to ask it. Raises nothing. The answer is kept for a while: a client asks
-        with each RCPT.
+        """Whether SPF proves the domain of MAIL FROM, before there is a letter. None if that is not known now: the DNS
+        is silent, or no thread is free to ask it. Raises nothing. The answer is kept for a while, because it is
+        needed at each RCPT.
         """
         network = _network(envelope)
         known = self._proven.get((envelope.sender, envelope.source_ip))
@@ -125,7 +125,7 @@ class Checker:
         return is_proven
 
     def close(self) -> None:
-        """Take no more letters; threads end by themselves, within the timeout."""
+        """Take no more letters. Threads end by themselves within the timeout."""
         self._asking.shutdown(wait=False, cancel_futures=True)
         self._hashing.shutdown(wait=False, cancel_futures=True)
 
@@ -150,8 +150,8 @@ class Checker:
         return believe_fronts(header, self._fronts, author) if author and can_be_retold(header, envelope) else None
 
     async def _in_thread(self, work: Callable[[float], _T]) -> _T:
-        """Do the work, told until when by `time.monotonic`; raises `TimeoutError` where it does not come to its end in
-        time, or is not even begun.
+        """Do the work in a thread; it is given its deadline (`time.monotonic`). Raises `TimeoutError` if it does not
+        end in time, or does not begin.
         """
         deadline = time.monotonic() + self._timeout_seconds
         async with asyncio.timeout(self._timeout_seconds + GRACE_SECONDS):
@@ -160,7 +160,7 @@ class Checker:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a thread does for one letter."""
+    """The work of a thread for one letter."""
 
     header: HeaderSection
     envelope: Envelope
@@ -171,11 +171,11 @@ class _Work:
     registered: Registered
 
     def done(self) -> Authentication:
-        """Ask the DNS, judge, put it all together."""
+        """Ask the DNS, run each method, and join the results."""
         author = author_domain(self.header)
         organisations = Organisations(self.lookups, self.registered)
-        # DKIM first: its few questions are soon answered, and SPF's may wait for a chain of strangers' servers. Who is
-        # silent in one must not cost what the other can prove.
+        # DKIM comes first: it asks little, and SPF may have to wait for a chain of strangers' servers. If a server is
+        # silent for one, the other may still prove the sender.
         dkim = check_dkim(self.signatures, self.header, self.bodies, self.lookups)
         signers = [one.domain for one in dkim if one.finding.result is Result.PASS]
         self.lookups.forgive()
@@ -207,7 +207,7 @@ class _Work:
 
 
 def _network(envelope: Envelope) -> str:
-    """Where a letter comes from, as far as that is known."""
+    """The network that a letter comes from; empty if it is not known."""
     try:
         return source_networks(parse_source(envelope.source_ip))[-1] if envelope.source_known else ""
     except MalformedAddress:
@@ -215,7 +215,7 @@ def _network(envelope: Envelope) -> str:
 
 
 def _client(envelope: Envelope) -> str:
-    """Who brings a letter, as far as that is known: an IPv4 address, and of IPv6 the least that one customer has."""
+    """The client that brings a letter: an IPv4 address or an IPv6 /64 (one customer's); empty if it is not known."""
     try:
         source = parse_source(envelope.source_ip) if envelope.source_known else None
     except MalformedAddress:
@@ -224,10 +224,10 @@ def _client(envelope: Envelope) -> str:
 
 
 def _might_vouch(findings: Iterable[Finding]) -> bool:
-    """Whether one of these has no answer, so that a domain may vouch that does not now."""
+    """Whether one of these has no answer yet, so that a domain might still be proven."""
     return any(finding.result is Result.TEMPERROR for finding in findings)
 
 
 def _are_kin(author: str, others: Iterable[str]) -> bool:
-    """Whether one of these could be found to be of the author's organisation: they share their last two labels."""
+    """Whether one of these might be of the author's organisation: the last two labels are the same."""
     return any(other and other.split(".")[-2:] == author.split(".")[-2:] for other in others)

@@ -1,8 +1,8 @@
-"""What others have written into an `Authentication-Results` (RFC 8601), result by result.
+"""Reads the results in an `Authentication-Results` field (RFC 8601) that others have written.
 
-Real writers leave values without the quotes they need (Exim: `smtp.remote-ip=2001:db8::1`, `smtp.helo=[192.0.2.1]`) and
-end in a semicolon, which the authres library answers by reading nothing. Whether the writer is to be believed is not
-decided here.
+Real writers leave out quotes that are needed (Exim: `smtp.remote-ip=2001:db8::1`, `smtp.helo=[192.0.2.1]`), and put a
+semicolon at the end. The authres library reads nothing of such a field, so it is read here. Whether the writer is
+believed is decided elsewhere.
 """
 
 import re
@@ -13,13 +13,13 @@ from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
 
 VALUE_BYTES_MAX = 8 * 1024
-"""A front with many methods writes one or two KiB."""
+"""The longest value that is read: a front with many methods writes one or two KiB."""
 CLAIMS_MAX = 30
 QUOTES_MAX = 200
 
 _VERSION = "1"
 _QUOTE_AT = 0xE000
-"""A quoted text is one character of the private use area until its result is taken apart, so that nothing in it is."""
+"""Each quoted text is replaced by a character of the private use area, so that nothing inside it is parsed."""
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 _FOLDING = re.compile(r"\r?\n(?=[ \t])")
 _PLAIN = re.compile(r'[^;"()]+')
@@ -33,16 +33,16 @@ _PROPERTY = re.compile(r"(?<!\S)([\w-]+)\s*\.\s*([\w.-]+)\s*=\s*((?![\w-]+\.[\w.
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One result."""
+    """One result: a method, what it found, and of what."""
 
     method: str
     result: str
-    """Both in lower case."""
+    """The result, such as "pass"; method and result are in lower case."""
     properties: tuple[tuple[str, str], ...]
-    """Like ("header.from", "example.org"): names in lower case."""
+    """Pairs like ("header.from", "example.org"); the names are in lower case."""
 
     def domain(self, name: str) -> str:
-        """The domain of a property, of its address if it is one; canonical, or empty."""
+        """The domain in a property, which may be an address; canonical, or empty if there is none."""
         value = next((value for key, value in self.properties if key == name), "")
         try:
             return canonical_domain(value.rpartition("@")[2])
@@ -51,26 +51,26 @@ class Claim:
 
     @property
     def is_pass(self) -> bool:
-        """Whether the method has proven something."""
+        """Whether the result is "pass"."""
         return self.result == "pass"
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A whole field."""
+    """A whole field, parsed."""
 
     writer: str
-    """The authserv-id, in lower case."""
+    """The authserv-id of the writer, in lower case."""
     results: tuple[Claim, ...]
-    """Those that can be read."""
+    """The results that can be read, in their order."""
 
 
 def read_claims(value: bytes) -> Claims | None:
-    """Read the value of the field; None where it has no end (an open quote or comment), does not say who has written
-    it, or is in a version that is not known here.
+    """Read the value of the field. None if a quote or comment is not closed, if it does not say who has written it, or
+    if its version is not known.
 
-    A result that is none, or says two things at once, hides no other. Writers put strangers' words in as they are:
-    `fronts.can_be_retold` says where that may matter.
+    A result that is wrong, or says two things at once, is left out and hides no other. Writers copy strangers' words:
+    `fronts.can_be_retold` says when that matters.
     """
     if len(value) > VALUE_BYTES_MAX:
         return None
@@ -87,23 +87,23 @@ def read_claims(value: bytes) -> Claims | None:
 
 
 def says_author_passes(results: Iterable[Claim], author: str) -> bool:
-    """Whether DMARC has passed for this domain; not where it has failed as well: a stranger has written one of both."""
+    """Whether DMARC has passed for this domain. If it has failed too, no: a stranger has written one of both."""
     words = {claim.result for claim in results if claim.method == "dmarc" and claim.domain("header.from") == author}
     return "pass" in words and "fail" not in words
 
 
 class _Scanner:
-    """Cuts a field at its semicolons, without its comments."""
+    """Cuts a field at its semicolons and takes its comments out."""
 
     def __init__(self, text: str) -> None:
         self.parts: list[str] = []
-        """What was closed by a semicolon, each quoted text in it one character."""
+        """The parts between semicolons; each quoted text in them is one character."""
         self._text = text
         self._open: list[str] = []
         self._quoted: list[str] = []
 
     def scan(self) -> bool:
-        """Whether every quote and comment has an end."""
+        """Scan the field; False if a quote or comment is not closed."""
         at = 0
         while at < len(self._text):
             first = self._text[at]
@@ -122,12 +122,12 @@ class _Scanner:
         return True
 
     def close(self) -> None:
-        """A result has ended."""
+        """End the present part."""
         self.parts.append("".join(self._open))
         self._open = []
 
     def read(self, part: str) -> Claim | None:
-        """One result; None where it is none, or says two things at once."""
+        """Read one result; None if it is none, or says two things at once."""
         method = _RESULT.match(part)
         if method is None or (method[2] or _VERSION) != _VERSION:
             return None
@@ -139,7 +139,7 @@ class _Scanner:
         return Claim(method[1].lower(), method[3].lower(), tuple(said.items()))
 
     def whole(self, text: str) -> str:
-        """With the quoted texts in it, without their quotes."""
+        """Put the quoted texts back, without their quotes."""
         return _PRIVATE.sub(lambda one: self._quoted[ord(one[0]) - _QUOTE_AT], text)
 
     def _quote(self, at: int) -> int:
@@ -162,7 +162,7 @@ class _Scanner:
 
     def _plain(self, at: int) -> int:
         plain = _PLAIN.match(self._text, at)
-        if plain is None:  # a bracket that closes nothing
+        if plain is None:  # it closes a comment that was not opened
             return -1
         self._open.append(plain[0])
         return plain.end()

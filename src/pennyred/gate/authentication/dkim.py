@@ -10,46 +10,46 @@ from pennyred.gate.rules.origin import Finding, Result
 from pennyred.postage.letter import Field, HeaderSection
 
 SIGNATURES_MAX = 5
-"""Tried of a letter: each costs a question to the DNS."""
+"""The most signatures of a letter that are tried: each costs a question to the DNS."""
 
 _IDENTIFYING_CHARACTERS = 8
-"""Of `b=`, to tell signatures apart (RFC 6008 section 4)."""
+"""How much of `b=` is shown, to tell signatures apart (RFC 6008 section 4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class DkimSignature:
-    """A signature that was read, and how far that went."""
+    """A signature field that was read, and its flaw if it has one."""
 
     field: Field
     tags: Tags
     domain: str
     flaw: Result | None = None
-    """Why it cannot hold, whatever the letter."""
+    """Why the signature can hold for no letter; None if it may hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class DkimAnswer:
-    """What DKIM says of one signature."""
+    """The result of DKIM for one signature."""
 
     finding: Finding
     domain: str
-    """`d=`, canonical; empty where it cannot be read."""
+    """The signing domain (`d=`), canonical; empty if it cannot be read."""
 
 
 def read_signatures(header: HeaderSection) -> tuple[DkimSignature, ...]:
-    """The signatures of a letter that matter, without asking anybody; those first that say most of its author."""
+    """The signatures of a letter that are worth checking, the author's own first. The DNS is not asked."""
     return tuple(map(_read, signatures_to_try(header, SIGNATURES_MAX)))
 
 
 def wants_simple_body(signatures_read: tuple[DkimSignature, ...]) -> bool:
-    """Whether one of them needs the body in simple form."""
+    """Whether one of them needs the hash of the body in simple form."""
     return any(one.flaw is None and signatures.wants_simple_body(one.tags) for one in signatures_read)
 
 
 def check_dkim(
     signatures_read: tuple[DkimSignature, ...], header: HeaderSection, bodies: BodyHashes, lookups: Lookups
 ) -> list[DkimAnswer]:
-    """Verify one after the other. Raises nothing that is expected."""
+    """Verify one signature after the other. Expected errors are in the results, not raised."""
     return [_check(one, header, bodies, lookups) for one in signatures_read]
 
 

@@ -1,6 +1,6 @@
-"""DMARC (RFC 9989) as far as it needs no DNS: records, the names a tree walk asks for, what follows from the answers.
+"""The part of DMARC (RFC 9989) without the DNS: records, the names of a tree walk, what follows from the answers.
 
-Domains are canonical (`address.canonical_domain`).
+All domains are canonical (`address.canonical_domain`).
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 QUERIES_MAX = 8
-"""RFC 9989 section 4.10: a walk asks for no more names, however many labels there are."""
+"""The most names that a walk asks for, however many labels there are (RFC 9989 section 4.10)."""
 RECORD_BYTES_MAX = 4096
 TAGS_MAX = 50
 
@@ -18,7 +18,7 @@ _VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
 
 
 class Mode(StrEnum):
-    """How near a domain must be to the author's (RFC 9989 section 4.4)."""
+    """How closely a domain must match the author's (RFC 9989 section 4.4)."""
 
     RELAXED = "r"
     STRICT = "s"
@@ -26,7 +26,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What of a DMARC policy record says how domains belong together (RFC 9989 section 4.7)."""
+    """The tags of a DMARC record that say how domains belong together (RFC 9989 section 4.7)."""
 
     psd: str = "u"
     """`y`: a public suffix; `n`: an organisational domain; `u`: not said."""
@@ -42,18 +42,18 @@ def walk_names(domain: str) -> tuple[str, ...]:
 
 
 def query_name(domain: str) -> str:
-    """Where a domain's record stands (RFC 9989 section 4.5)."""
+    """The DNS name of a domain's record (RFC 9989 section 4.5)."""
     return f"_dmarc.{domain}"
 
 
 def only_record(texts: Sequence[bytes]) -> Record | None:
-    """The one DMARC record among the TXT records of a name; of several none counts (RFC 9989 section 4.10)."""
+    """The one DMARC record among TXT records; None if there is none, or several (RFC 9989 section 4.10)."""
     records = [record for record in map(parse_record, texts) if record is not None]
     return records[0] if len(records) == 1 else None
 
 
 def parse_record(text: bytes) -> Record | None:
-    """Read a TXT record; None where it is not DMARC's. What is wrong behind the version is as if it were not there."""
+    """Read a TXT record; None if it is no DMARC record. A wrong tag after the version is ignored."""
     if len(text) > RECORD_BYTES_MAX:
         return None
     words = text.decode("utf-8", "replace")
@@ -68,14 +68,14 @@ def parse_record(text: bytes) -> Record | None:
 
 
 def ends_walk(record: Record | None) -> bool:
-    """Whether nothing above this record is asked for any more (RFC 9989 section 4.10)."""
+    """Whether the walk ends at this record (RFC 9989 section 4.10)."""
     return record is not None and record.psd in ("y", "n")
 
 
 def organisational_domain(start: str, found: Mapping[str, Record]) -> str:
-    """The organisational domain of `start`, out of all records its walk has found (RFC 9989 section 4.10.2).
+    """The organisational domain of `start`, from all records that its walk has found (RFC 9989 section 4.10.2).
 
-    `found` is by domain, in the order of the walk. Without any record it is the domain itself.
+    `found` has the records by domain, in the order of the walk. If it is empty, the result is `start` itself.
     """
     for domain, record in found.items():
         if record.psd == "n":
@@ -87,7 +87,7 @@ def organisational_domain(start: str, found: Mapping[str, Record]) -> str:
 
 
 def policy_record(author: str, found: Mapping[str, Record]) -> Record | None:
-    """Whose record speaks for mail of `author`: its own, its organisation's, or its public suffix's (4.10.1)."""
+    """The record for mail of `author`: its own, its organisation's, or its public suffix's (section 4.10.1)."""
     own = found.get(author) or found.get(organisational_domain(author, found))
     return own or next((record for record in found.values() if record.psd == "y"), None)
 

@@ -1,7 +1,7 @@
-"""Whose letters may wait for the DNS: each network a share, and less of it for those whose senders' servers are silent.
+"""Shares out who may wait for the DNS: each network has a share, and a smaller one if its letters often make it wait.
 
-A letter whose domain has silent name servers holds a thread for seconds. Anybody can have such a domain; so threads are
-shared by network, and a network that has brought many such letters lately goes where it holds up its own kind only.
+A letter from a domain with silent name servers holds a thread for seconds, and anybody can have such a domain. So
+threads are shared out by network. A network that has brought many such letters lately may not use the second half.
 """
 
 import asyncio
@@ -11,41 +11,41 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 PER_NETWORK_MAX = 16
-"""Under way at once, the others wait for them: a busy provider's letters take hundredths of a second each."""
+"""The most letters of one network under way; others wait. A busy provider's letters take hundredths of a second."""
 PER_CLIENT_MAX = PER_NETWORK_MAX // 2
-"""Of these for one client: a neighbour at the same hoster has none of his letters' DNS wait behind all of another's."""
+"""The most of one client, so that a neighbour at the same hoster need not wait behind all of another's letters."""
 SLOW_SECONDS = 2.0
-"""Beyond that an answer was slow: one question without an answer takes so long."""
+"""An answer that takes longer was slow: one question without an answer takes so long."""
 SLOW_MAX = 8
-"""Of one network in ten minutes."""
+"""The most slow letters of one network in ten minutes; with more it counts as slow."""
 WINDOW_SECONDS = 600.0
 NETWORKS_MAX = 5_000
 
 
 class Turns:
-    """For one event loop; `threads` is how many letters may wait at once."""
+    """The shares, for one event loop; `threads` is how many letters may wait at once."""
 
     def __init__(self, threads: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._threads = threads
         self._clock = clock
         self._under_way = 0
         self._shares: dict[str, asyncio.Semaphore] = {}
-        """Of networks and clients that have letters under way, or waiting for a turn."""
+        """The shares of networks and clients that have letters under way or waiting."""
         self._members: Counter[str] = Counter()
         self._slow: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """By network: since when it is counted, and how many."""
+        """Slow letters by network: since when they are counted, and how many."""
 
     def is_open(self, network: str, *, is_vital: bool) -> bool:
-        """Whether one more may come; an empty name is of nobody known. Half of the threads are for what is vital."""
+        """Whether one more letter may come; half of the threads are for vital ones. `network` is empty if unknown."""
         return (is_vital and not self._is_slow(network)) or self._under_way < self._threads // 2
 
     @asynccontextmanager
     async def turn(self, network: str, wait_seconds: float, *, client: str = "") -> AsyncIterator[None]:
-        """Come in once the client's share and its network's have room; raises `TimeoutError` where they have none for
-        so long. `client` is an IPv4 address, or an IPv6 /64; empty where it is not known.
+        """Enter when the shares of the client and of its network have room; raises `TimeoutError` if they have none for
+        so long. `client` is an IPv4 address or an IPv6 /64; empty if it is not known.
         """
         shares = [(client, PER_CLIENT_MAX)] if client else []
-        # Whoever waits behind his own letters is not yet in the queue of his network's.
+        # A client that waits behind its own letters is not yet in its network's queue.
         shares.append((network, PER_NETWORK_MAX if network else self._threads))
         async with AsyncExitStack() as held:
             async with asyncio.timeout(wait_seconds):

@@ -1,8 +1,8 @@
-"""What a trusted front has found out before us, where the settings name it (RFC 8601 section 5).
+"""What a trusted front has found out before the gate, if the settings name it (RFC 8601 section 5).
 
-A front speaks for the client, so it has seen what we cannot see any more. It must strip what pretends to be its own, as
-RFC 8601 demands; besides, only fields that a machine nearby can have added are looked at: those above the first
-Received field, or, where there are none, those above the second.
+A front has seen the client, which the gate cannot see. It must strip fields that pretend to be its own, as RFC 8601
+demands. Besides, only fields that a machine nearby can have added are read: those above the first Received field. If
+there are none, those above the second are read.
 """
 
 import re
@@ -17,13 +17,13 @@ from pennyred.gate.rules.origin import Authentication, Finding, Result
 from pennyred.postage.letter import Field, HeaderSection
 
 FIELDS_MAX = 10
-"""Looked at; a milter each may have added one."""
+"""The most fields that are read; several milters may each have added one."""
 LINES_MAX = 100
-"""Of the header, from the top."""
+"""The most header fields that are searched, from the top."""
 SIGNATURES_LOOKED_AT_MAX = 50
 _SIGNATURES_MAX = 5
 _WRITER_BYTES = 512
-"""Within which a field says who wrote it."""
+"""How much of a field is searched for the name of its writer."""
 _SEPARATES = re.compile(rb'[\s;"()\\]')
 _SIGNERS_WORDS = re.compile(rb"(?:\A|;)\s*([ids])\s*=([^;]*)")
 _PLAIN_IDENTITY = re.compile(rb"[^\s;\"()\\=]*")
@@ -31,11 +31,11 @@ _PLAIN_NAME = re.compile(rb"[\w.-]*")
 
 
 def can_be_retold(header: HeaderSection, envelope: Envelope) -> bool:
-    """Whether a front can have written down what the sender calls himself without writing a result of his choice.
+    """Whether the sender's own names cannot have made the front write a result of the sender's choice.
 
-    Many write MAIL FROM, the client's name (its own Received field has that, too) and a signature's `i=` (without its
-    encoding) as they are. Then EHLO `x; dkim=pass header.d=bank.example`, or
-    `i=x=3B=20dkim=3Dpass=20header.d=3Dbank.example=20@evil.example`, is a result like any other.
+    Many fronts copy MAIL FROM, the client's name (as in their Received field) and a signature's `i=` (decoded) as they
+    are. Then EHLO `x; dkim=pass header.d=bank.example`, or
+    `i=x=3B=20dkim=3Dpass=20header.d=3Dbank.example=20@evil.example`, looks like a result.
     """
     if any(_SEPARATES.search(said) for said in (envelope.sender, envelope.helo.encode("utf-8", "replace"))):
         return False
@@ -44,7 +44,7 @@ def can_be_retold(header: HeaderSection, envelope: Envelope) -> bool:
 
 
 def is_plainly_signed(header: HeaderSection) -> bool:
-    """Whether the names in all signatures are plain ones."""
+    """Whether the names in all signatures have plain characters only."""
     signatures = header.named(b"dkim-signature")
     if len(signatures) > SIGNATURES_LOOKED_AT_MAX:
         return False
@@ -53,10 +53,10 @@ def is_plainly_signed(header: HeaderSection) -> bool:
 
 
 def believe_fronts(header: HeaderSection, fronts: AbstractSet[str], author: str) -> Authentication | None:
-    """What the named fronts say of the letter; None where none of them has said anything.
+    """What the named fronts say of the letter; None if none of them has written anything.
 
-    `fronts` are authserv-ids in lower case; `author` is the domain of From, canonical, empty where there is none. The
-    DNS is not asked, so alignment is what the front says, or identity, and each domain is its own organisation.
+    `fronts` are authserv-ids in lower case. `author` is the canonical domain of From, empty if there is none. The DNS
+    is not asked: domains are aligned if the front says so or if they are equal, and each is its own organisation.
     """
     fields = list(_said_by(fronts, header))
     if not fields:
@@ -78,8 +78,8 @@ def believe_fronts(header: HeaderSection, fronts: AbstractSet[str], author: str)
 
 
 def _said_by(fronts: AbstractSet[str], header: HeaderSection) -> list[Claims]:
-    """What the named ones have written: the newest of it, for below may stand what the front did not strip. What does
-    not begin with such a name is not parsed.
+    """The fields that the named fronts have written: the newest ones, as the front may not have stripped others below.
+    A field that does not begin with such a name is not parsed.
     """
     names = tuple(front.encode() for front in fronts)
     results = ((field, hops) for field, hops in _above_second_received(header) if field.key == KEY)
@@ -90,7 +90,7 @@ def _said_by(fronts: AbstractSet[str], header: HeaderSection) -> list[Claims]:
 
 
 def _above_second_received(header: HeaderSection) -> Iterator[tuple[Field, int]]:
-    """Each with how many Received fields stand above it."""
+    """The fields above the second Received field, each with the number of Received fields above it."""
     hops = 0
     for field in header.fields[:LINES_MAX]:
         hops += field.key == b"received"
@@ -100,7 +100,7 @@ def _above_second_received(header: HeaderSection) -> Iterator[tuple[Field, int]]
 
 
 def _sender(passed: list[Claim]) -> tuple[str, str]:
-    """The domain SPF has proven, and which identity that is."""
+    """The domain that SPF has proven, and which identity it is (MAIL FROM or HELO)."""
     for claim in passed:
         for name in ("smtp.mailfrom", "smtp.helo"):
             if claim.method == "spf" and claim.domain(name):

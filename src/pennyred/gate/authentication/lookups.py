@@ -1,6 +1,6 @@
-"""What one letter asks of the DNS: so many questions, until so late, through a cache that all letters share.
+"""The DNS questions of one letter: limited in number and time, through a cache that all letters share.
 
-Blocking: it is used in threads, for the libraries that need it (SPF above all) know no other way.
+It blocks, so it is used in threads: the libraries that need it (SPF above all) cannot work otherwise.
 """
 
 import threading
@@ -17,38 +17,38 @@ import dns.ttl
 from pennyred.gate.answercache import AnswerCache
 
 QUESTION_SECONDS = 2.0
-"""For one question, all tries together."""
+"""The time for one question, all tries together."""
 TIMEOUTS_MAX = 2
-"""After so many questions without an answer a letter asks no more: silent servers must not hold all threads."""
+"""After so many unanswered questions a letter asks no more: silent servers must not hold all threads."""
 QUESTIONS_MAX = 150
 KEEP_SECONDS_MAX = 3600.0
 KEEP_NOTHING_SECONDS_MAX = 300.0
-"""Of answers that there is no such record; RFC 2308 section 5 allows more, but a missing key is often a new key."""
+"""How long "no such record" is kept at most. RFC 2308 section 5 allows more, but a missing key is often a new key."""
 ENTRIES_MAX = 20_000
-"""That there is such a record; a quarter as many that there is none."""
+"""The most answers kept that have records; and a quarter as many that have none."""
 CACHE_BYTES_MAX = 16 * 2**20
 RECORDS_MAX = 100
-"""Of one answer."""
+"""The most records of one answer that are used."""
 EDNS_BYTES = 1232
-"""What fits into an IPv6 packet that no router must cut; longer answers come by TCP."""
+"""The longest answer by UDP: it fits into an IPv6 packet that is not fragmented. Longer ones come by TCP."""
 
 _ENTRY_BYTES = 300
-"""What an entry costs besides its records."""
+"""Memory that an entry takes besides its records."""
 
 Record = bytes | str | tuple[int, str]
-"""TXT: its strings joined; A, AAAA: the address; PTR: the name; MX: preference and name. Names without a final dot."""
+"""TXT: its strings, joined; A, AAAA: the address; PTR: the name; MX: preference and name. Names have no final dot."""
 
 
 class Temporary(Exception):  # noqa: N818 - it is a state of the world, not a mistake
-    """The DNS does not answer, or not in time: it may tomorrow."""
+    """The DNS does not answer in time; it may answer later."""
 
 
 class TooMany(Exception):  # noqa: N818 - it is a property of the letter
-    """A letter asks more than one may: it will tomorrow, too."""
+    """The letter needs more questions than are allowed; that will not change later."""
 
 
 class Cache:
-    """Answers as long as they hold, of bounded number and size; for any thread."""
+    """Keeps answers while they are valid, limited in number and size; for all threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
@@ -57,19 +57,19 @@ class Cache:
         )
 
     def get(self, key: tuple[str, str]) -> tuple[Record, ...] | None:
-        """The records, perhaps none; None where that is not known (any more)."""
+        """The records, which may be none; None if no valid answer is kept."""
         with self._lock:
             return self._known.get(key)
 
     def put(self, key: tuple[str, str], records: tuple[Record, ...], seconds: float) -> None:
-        """Keep an answer."""
+        """Keep an answer for so many seconds."""
         size = _ENTRY_BYTES + len(key[0]) + sum(_ENTRY_BYTES // 3 + _size(record) for record in records)
         with self._lock:
             self._known.put(key, records, seconds, is_found=bool(records), size=size)
 
 
 class Servers:
-    """Which servers are asked; one for all letters and threads."""
+    """Asks the name servers; one for all letters and threads."""
 
     def __init__(self, nameservers: Sequence[tuple[str, int]] = (), *, cache: Cache | None = None) -> None:
         self._nameservers = tuple(nameservers)
@@ -77,7 +77,7 @@ class Servers:
         self.cache = cache or Cache()
 
     def ask(self, name: str, rdtype: str, seconds: float) -> tuple[Record, ...]:
-        """The records of a name, out of the cache or the DNS; raises `Temporary`."""
+        """The records of a name, from the cache or the DNS; raises `Temporary`."""
         key = (name.lower(), rdtype)
         known = self.cache.get(key)
         if known is not None:
@@ -91,14 +91,14 @@ class Servers:
             records, ttl = self._resolve(qname, rdtype, seconds)
         except (dns.exception.DNSException, OSError) as error:
             raise Temporary(f"{rdtype} {name}: {type(error).__name__}") from error
-        if ttl < dns.ttl.MAX_TTL:  # an answer of "no" without SOA says nothing about how long it holds
+        if ttl < dns.ttl.MAX_TTL:  # "no such record" without SOA does not say how long it is valid
             self.cache.put(key, records, min(ttl, KEEP_SECONDS_MAX if records else KEEP_NOTHING_SECONDS_MAX))
         return records
 
     def _resolve(self, name: dns.name.Name, rdtype: str, seconds: float) -> tuple[tuple[Record, ...], float]:
-        """The records and how many seconds they hold."""
+        """The records, and for how many seconds they are valid."""
         if self._resolver is None:
-            self._resolver = self._made()  # two threads may both make one: they are alike
+            self._resolver = self._made()  # two threads may both make one, and both are alike
         try:
             answer = self._resolver.resolve(name, rdtype, lifetime=seconds, raise_on_no_answer=False, search=False)
         except dns.resolver.NXDOMAIN as error:
@@ -108,7 +108,7 @@ class Servers:
         return tuple(_record(rdtype, rdata) for rdata in found), answer.chaining_result.minimum_ttl
 
     def _made(self) -> dns.resolver.Resolver:
-        """Made when first asked, and not at the start: a system without settings must not keep a gate from serving."""
+        """The resolver, made when first needed: a system without DNS settings must not stop a gate from starting."""
         resolver = dns.resolver.Resolver(configure=not self._nameservers)
         if self._nameservers:
             resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in self._nameservers]
@@ -122,13 +122,13 @@ class Lookups:
     def __init__(self, servers: Servers, deadline: float, *, questions_max: int = QUESTIONS_MAX) -> None:
         self._servers = servers
         self._deadline = deadline
-        """By `time.monotonic`."""
+        """Until when it may ask, in seconds of `time.monotonic`."""
         self._questions_left = questions_max
         self._timeouts = 0
 
     def ask(self, name: str, rdtype: str) -> tuple[Record, ...]:
-        """The records of a name, none where it cannot exist; raises `Temporary` and `TooMany`. What is known counts as
-        a question, too: how much a letter may ask must not depend on what others have asked.
+        """The records of a name; none if the name cannot exist. Raises `Temporary` and `TooMany`. An answer from the
+        cache counts as a question too: a letter's limit must not depend on what others have asked.
         """
         if not self._questions_left:
             raise TooMany("too many questions to the DNS")
@@ -143,7 +143,7 @@ class Lookups:
             raise
 
     def forgive(self) -> None:
-        """What comes now has nothing to do with who did not answer so far."""
+        """Forget the unanswered questions so far: the next ones go to other servers."""
         self._timeouts = 0
 
     def texts(self, name: str) -> tuple[bytes, ...]:
@@ -152,7 +152,7 @@ class Lookups:
 
 
 def _absolute(name: str) -> dns.name.Name | None:
-    """Made of its octets, for nothing in a stranger's name is an escape; None where there is no such name."""
+    """The name from its octets, without escapes, as a stranger wrote it; None if no such name can exist."""
     try:
         return dns.name.Name([*name.removesuffix(".").encode("ascii").split(b"."), b""])
     except (dns.exception.DNSException, UnicodeError):

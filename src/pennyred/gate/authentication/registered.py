@@ -1,8 +1,8 @@
-"""Where names are sold, and where they are given away, by the public suffix list: under which name a domain is counted,
-and above which nothing is one organisation.
+"""The public suffix list: the registered name under which a domain is counted, and the level above which domains do not
+belong together.
 
-DMARC's organisational domain is whatever its owner says it is: with a record of its own, or with none, each subdomain
-is an organisation; and below a suffix that publishes a record without saying that it is one, all domains are the same.
+DMARC's organisational domain is what the owner publishes. He can make each subdomain an organisation of its own. And
+below a public suffix that has a record without `psd=y`, all domains would be one organisation.
 """
 
 from functools import lru_cache
@@ -11,19 +11,19 @@ from publicsuffixlist import PublicSuffixList
 
 
 class Registered:
-    """The public suffix list, as it came with the library; making it takes a few tenths of a second, once a process."""
+    """The public suffix list that comes with the library. It takes some tenths of a second to load, once a process."""
 
     def __init__(self) -> None:
-        # The registries' part only: who gives names away below his own domain answers for them here.
+        # Only the registries' part: whoever gives names away below his own domain is responsible for them here.
         self._sold = _list(only_icann=True)
         self._given_away = _list(only_icann=False)
 
     def of(self, domain: str) -> str:
-        """The domain that somebody has paid for; itself where it is a public suffix."""
+        """The registered domain that a domain belongs to; a public suffix is returned as it is."""
         return str(self._sold.privatesuffix(domain) or domain) if domain else ""
 
     def owners(self, domain: str) -> str:
-        """The domain of one owner: as `of`, but of those below a name that lets others have names each is another's."""
+        """The domain of one owner: as `of`, but names that a domain gives to others count as theirs."""
         return str(self._given_away.privatesuffix(domain) or domain) if domain else ""
 
 

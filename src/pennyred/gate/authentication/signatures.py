@@ -1,7 +1,7 @@
-"""One signature of DKIM's kind (RFC 6376; ARC's are alike): read it, find its key, verify it.
+"""One signature of DKIM (RFC 6376) or ARC: reads it, finds its key, verifies it.
 
-The library's parts do it (tags, canonical header fields, RSA and Ed25519), but it never sees the body: the hash of
-that has been made while the letter came in. And it never sees more of a header than is signed and can be borne.
+Parts of the dkimpy library are used (tags, canonical header fields, RSA and Ed25519). It never gets the body: the hash
+was made while the letter came in. Of the header it gets only signed fields within the limits.
 """
 
 import base64
@@ -23,22 +23,22 @@ from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
 
 FIELD_BYTES_MAX = 8 * 1024
-"""Of the field that holds a signature: honest ones have less than one KiB."""
+"""The longest field with a signature: honest ones have less than one KiB."""
 SIGNED_NAMES_MAX = 200
 SIGNED_BYTES_MAX = 128 * 1024
-"""Of the fields a signature covers: an expression over more would hold all other threads up."""
+"""The most octets of the fields that a signature covers: an expression over more would stop all other threads."""
 KEY_BYTES_MAX = 4096
 KEYS_READ_MAX = 10
-"""Of the records at one name: a name that answers for all names below it may have others' beside a key."""
+"""The most records that are read at one name: a wildcard may bring other records beside a key."""
 KEYS_TRIED_MAX = 3
 RSA_BITS = range(1024, 4096 + 1)
-"""RFC 8301 section 3.2: shorter ones prove nothing; a verifier need not take longer ones."""
+"""RFC 8301 section 3.2: shorter keys prove nothing, and a verifier need not accept longer ones."""
 RSA_EXPONENT_MAX = 2**32 - 1
 MANDATORY = (b"v", b"a", b"b", b"bh", b"d", b"h", b"s")
 """Tags without which a `DKIM-Signature` is none (RFC 6376 section 6.1.1)."""
 
 _GAP = re.compile(rb"\s{100}")
-"""The library's expressions take time that grows with the square of such a gap."""
+"""White space for which the library's expressions take time that grows with the square of its length."""
 _SEPARATOR = re.compile(rb"\s*:\s*")
 _SPACE = re.compile(rb"\s+")
 _LIBRARY_ERRORS = (
@@ -51,11 +51,11 @@ _LIBRARY_ERRORS = (
     TypeError,
     MalformedAddress,
 )
-"""What the library is known to raise over what strangers write."""
+"""The exceptions that the library raises for what strangers write."""
 
 Tags = dict[bytes, bytes]
 HeaderField = tuple[bytes, bytes]
-"""Name and value, as the library wants them: the value with all its white space and a CRLF."""
+"""A name and a value, as the library needs them: the value with all its white space and a CRLF."""
 
 
 class Unverified(Exception):  # noqa: N818 - it is an outcome
@@ -68,24 +68,24 @@ class Unverified(Exception):  # noqa: N818 - it is an outcome
 
 @dataclass(frozen=True, slots=True)
 class BodyHashes:
-    """SHA-256 of the body in both canonical forms; `simple` is empty where no signature wants it."""
+    """SHA-256 of the body in both canonical forms; `simple` is empty if no signature needs it."""
 
     relaxed: bytes
     simple: bytes = b""
 
 
 def is_unbearable(value: bytes) -> bool:
-    """Whether the library must not see it: its time grows with the square of such a field."""
+    """Whether the library must not get this value, because its time would grow with the square of the length."""
     return len(value) > FIELD_BYTES_MAX or _GAP.search(value) is not None
 
 
 def read_tags(value: bytes, mandatory: Sequence[bytes] = MANDATORY, *, is_arc: bool = False) -> Tags:
-    """The tags of a `DKIM-Signature`, or of ARC's fields, that may be verified; raises `Unverified`."""
+    """The tags of a `DKIM-Signature` or of an ARC field; raises `Unverified` if it cannot be verified."""
     if is_unbearable(value):
         raise Unverified(Result.POLICY)
     try:
         tags: Tags = parse_tag_value(value)
-        if b"dns/txt" in _words(tags.get(b"q", b"")):  # a list (section 3.5), of which the library knows one word
+        if b"dns/txt" in _words(tags.get(b"q", b"")):  # it is a list (section 3.5), but the library expects one word
             tags[b"q"] = b"dns/txt"
         dkim.validate_signature_fields(tags, mandatory, arc=is_arc)
     except _LIBRARY_ERRORS as error:
@@ -94,7 +94,7 @@ def read_tags(value: bytes, mandatory: Sequence[bytes] = MANDATORY, *, is_arc: b
 
 
 def domain_of(tags: Tags) -> str:
-    """`d=`, canonical; raises `Unverified`."""
+    """The signing domain (`d=`), canonical; raises `Unverified`."""
     try:
         return canonical_domain(tags[b"d"].decode())
     except _LIBRARY_ERRORS as error:
@@ -107,7 +107,7 @@ def wants_simple_body(tags: Tags, default: bytes = b"simple/simple") -> bool:
 
 
 def check_body(tags: Tags, bodies: BodyHashes) -> None:
-    """Compare `bh=`; raises `Unverified`. Half a body (`l=`) proves nothing: anybody can add to it (section 8.2)."""
+    """Compare `bh=` with the body's hash; raises `Unverified`. `l=` proves nothing: text can be added (8.2)."""
     if tags[b"a"].endswith(b"sha1") or b"l" in tags:
         raise Unverified(Result.POLICY)
     try:
@@ -119,7 +119,7 @@ def check_body(tags: Tags, bodies: BodyHashes) -> None:
 
 
 def signed_names(tags: Tags) -> list[bytes]:
-    """`h=`, in lower case, with From in it (RFC 6376 section 5.4); raises `Unverified`."""
+    """The names in `h=`, in lower case; raises `Unverified` if From is not among them (RFC 6376 section 5.4)."""
     names = [name.lower() for name in _SEPARATOR.split(tags[b"h"].strip())]
     if len(names) > SIGNED_NAMES_MAX:
         raise Unverified(Result.POLICY)
@@ -131,11 +131,11 @@ def signed_names(tags: Tags) -> list[bytes]:
 def check_signature(
     tags: Tags, names: list[bytes], signature: HeaderField, header: HeaderSection, lookups: Lookups
 ) -> None:
-    """Find the key and verify `b=` over the named fields; raises `Unverified`, and `Temporary` where the DNS does not
+    """Find the key and verify `b=` over the named fields. Raises `Unverified`, and `Temporary` if the DNS does not
     answer.
     """
     fields = _covered(names, header)
-    without_body = {name: value for name, value in tags.items() if name != b"bh"}  # `check_body` has seen to that
+    without_body = {name: value for name, value in tags.items() if name != b"bh"}  # `check_body` has compared it
     flaw = Unverified(Result.FAIL)
     for key in _find_keys(tags, lookups):
         try:
@@ -152,7 +152,7 @@ def check_signature(
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """A key record (RFC 6376 section 3.6.1), as the library gives it."""
+    """A key record (RFC 6376 section 3.6.1), as the library reads it."""
 
     key: Any
     bits: int
@@ -161,7 +161,7 @@ class _Key:
 
 
 class _Verifier(dkim.DomainSigner):  # type: ignore[misc]
-    """The library's verifier, with what it would have taken from the letter and the DNS."""
+    """The library's verifier; it is given what it would else take from the letter and the DNS."""
 
     def __init__(self, fields: list[HeaderField], key: _Key) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ class _Verifier(dkim.DomainSigner):  # type: ignore[misc]
 
 
 def _covered(names: list[bytes], header: HeaderSection) -> list[HeaderField]:
-    """The fields the names mean, from the bottom (RFC 6376 section 5.4.2); From once more, for the library does so."""
+    """The fields that the names mean, from the bottom (RFC 6376 section 5.4.2); From once more, as in the library."""
     fields = [
         field
         for name in dict.fromkeys(names)
@@ -182,25 +182,25 @@ def _covered(names: list[bytes], header: HeaderSection) -> list[HeaderField]:
 
 
 def as_library_field(raw: bytes) -> HeaderField:
-    """A field apart, its end a CRLF though the letter ends in it."""
+    """A field as name and value, with CRLF at its end even if the letter ends without one."""
     name, _, value = raw.partition(b":")
     return _Name(name), value if value.endswith(b"\r\n") else value + b"\r\n"
 
 
 class _Name(bytes):
-    """The name of a field. What the library compares and relaxes is its lower case, without a blank before the colon
-    (RFC 5322 section 4.5.8); what it hashes in simple form is all of it.
+    """The name of a field. The library compares and relaxes its lower case, which is without a blank before the colon
+    (RFC 5322 section 4.5.8). In simple form it hashes all of the name.
     """
 
     def lower(self) -> bytes:
-        """As `h=` has it."""
+        """The name in lower case, as in `h=`."""
         return super().lower().rstrip(b" \t")
 
 
 def _find_keys(tags: Tags, lookups: Lookups) -> list[_Key]:
-    """The keys that are published for a signature; raises `Unverified` where there is none that can be read.
+    """The keys that are published for a signature; raises `Unverified` if none can be read.
 
-    There should be one record. Of more the first is no better than the others (RFC 6376 section 6.1.2).
+    There should be one record. If there are more, each may be the right one (RFC 6376 section 6.1.2).
     """
     try:
         name = f"{canonical_domain(tags[b's'].decode())}._domainkey.{domain_of(tags)}"
@@ -215,14 +215,14 @@ def _find_keys(tags: Tags, lookups: Lookups) -> list[_Key]:
 
 @lru_cache(maxsize=1000)
 def _read_key(record: bytes) -> _Key | None:
-    """A key record; None where it is none, or its key cannot be read or was withdrawn."""
+    """Read a key record; None if it is none, or if its key cannot be read or was withdrawn."""
     if len(record) > KEY_BYTES_MAX:
         return None
     try:
         tags: Tags = parse_tag_value(record)
         if tags.get(b"v", b"DKIM1") != b"DKIM1":
             return None
-        # What the key is for stands in lists, and the library knows no lists: `_check_use` does.
+        # The uses of a key are lists, which the library cannot read: `_check_use` does.
         key, bits, kind, _ = dkim.evaluate_pk("", b"k=%b; p=%b" % (tags.get(b"k", b"rsa"), tags[b"p"]))
     except _LIBRARY_ERRORS:
         return None
@@ -230,10 +230,10 @@ def _read_key(record: bytes) -> _Key | None:
 
 
 def _check_use(key: _Key, tags: Tags) -> None:
-    """What the record says the key is for (RFC 6376 section 3.6.1), and whether it proves anything (RFC 8301)."""
+    """Check the key's allowed uses (RFC 6376 section 3.6.1) and its strength (RFC 8301); raises `Unverified`."""
     if key.kind == b"rsa" and (key.bits not in RSA_BITS or key.key["publicExponent"] > RSA_EXPONENT_MAX):
         raise Unverified(Result.POLICY)
-    if b"y" in _words(key.tags.get(b"t", b"")):  # its owner is only testing: as if there were no signature
+    if b"y" in _words(key.tags.get(b"t", b"")):  # the owner is only testing: it counts as no signature
         raise Unverified(Result.POLICY)
     services = _words(key.tags.get(b"s", b"*"))
     hashes = _words(key.tags.get(b"h", b"sha256"))

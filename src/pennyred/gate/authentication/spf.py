@@ -1,4 +1,6 @@
-"""SPF (RFC 7208): whether the domain of MAIL FROM, of HELO for `<>`, lets this client send. pyspf judges, we ask."""
+"""SPF (RFC 7208): whether the domain of MAIL FROM (of HELO for `<>`) lets this client send. pyspf judges by records
+that are looked up here.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,30 +16,30 @@ from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
 
 QUESTIONS_MAX = 60
-"""Ten mechanisms (RFC 7208 section 4.6.4) may mean 110 questions, of ten mail servers each; nobody honest has those."""
+"""The most questions. Ten mechanisms (RFC 7208 section 4.6.4) of ten mail servers each would be 110: never honest."""
 RECORD_CHARACTERS_MAX = 4096
-"""RFC 7208 section 3.4 wants 512 octets at most; long lists of networks have more."""
+"""The longest record. RFC 7208 section 3.4 asks for at most 512 octets; long lists of networks have more."""
 TERM_CHARACTERS_MAX = 512
-"""The library's expressions take time that grows with the square of a term's length."""
+"""The longest term: the library's expressions take time that grows with the square of its length."""
 LOCAL_PART_CHARACTERS_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
 class SpfAnswer:
-    """What SPF says."""
+    """The result of SPF."""
 
     finding: Finding
     domain: str = ""
-    """The domain that was checked, canonical; empty where there was none."""
+    """The domain that was checked, canonical; empty if there was none."""
 
     @property
     def proven(self) -> str:
-        """The domain, where the client may send for it; else empty."""
+        """The domain, if the client may send for it; else empty."""
         return self.domain if self.finding.result is Result.PASS else ""
 
 
 def check_spf(envelope: Envelope, lookups: Lookups) -> SpfAnswer:
-    """Judge the envelope. Raises nothing that is expected."""
+    """Check the envelope. Expected errors are in the result, not raised."""
     local, domain = _mailbox(envelope)
     name = "smtp.mailfrom" if envelope.sender else "smtp.helo"
     result = _result(envelope, local, domain, lookups) if domain and envelope.source_known else Result.NONE
@@ -45,7 +47,7 @@ def check_spf(envelope: Envelope, lookups: Lookups) -> SpfAnswer:
 
 
 def _mailbox(envelope: Envelope) -> tuple[str, str]:
-    """Whose mail it is said to be (RFC 7208 section 2.4); an empty domain where that is nobody's in the DNS."""
+    """The local part and domain to check (RFC 7208 section 2.4); the domain is empty if it is no DNS name."""
     local, _, domain = envelope.sender.decode("utf-8", "replace").rpartition("@")
     if not envelope.sender:
         local, domain = "postmaster", envelope.helo
@@ -72,24 +74,24 @@ def _result(envelope: Envelope, local: str, domain: str, lookups: Lookups) -> Re
 
 
 class _Query(spf.query):  # type: ignore[misc]
-    """One judgement by the library, whose every question comes through `dns`."""
+    """One check by the library; all its questions go through `dns`."""
 
     def __init__(self, address: str, local: str, domain: str, helo: str, lookups: Lookups) -> None:
         super().__init__(i=address, s=f"{local}@{domain}", h=helo)
-        self.l, self.o, self.d = local, domain, domain  # the library would take the first @ for the last
+        self.l, self.o, self.d = local, domain, domain  # the library would split at the first @, not at the last
         self.is_client_nameless = False
-        """Whether the client's own names could not be looked up."""
+        """Whether the look-up of the client's own names has failed."""
         self._lookups = lookups
         self._questions_left = QUESTIONS_MAX
         self._is_term_void = False
 
     def check_lookups(self) -> None:
-        """Another term that asks the DNS begins."""
+        """Count a further term that asks the DNS."""
         self._is_term_void = False
         super().check_lookups()
 
     def dns(self, name: str, qtype: str, cnames: object = None, ignore_void: bool = False) -> list[Any]:  # noqa: ARG002
-        """Ask; count terms of which a question is void (RFC 7208 section 4.6.4). The list is the caller's to keep."""
+        """Ask the DNS, and count terms with void look-ups (RFC 7208 section 4.6.4). The caller may change the list."""
         if not self._questions_left:
             raise spf.PermError("too many questions to the DNS")
         self._questions_left -= 1
@@ -107,7 +109,7 @@ class _Query(spf.query):  # type: ignore[misc]
         return [[record] for record in records] if qtype == "TXT" else list(records)
 
     def dns_spf(self, domain: str) -> str | None:
-        """The record, if its length can be borne."""
+        """The SPF record of a domain, if it is within the limits."""
         record: str | None = super().dns_spf(domain)
         if record is not None:
             is_long = len(record) > RECORD_CHARACTERS_MAX
@@ -116,8 +118,8 @@ class _Query(spf.query):  # type: ignore[misc]
         return record
 
     def dns_mx(self, domain: str) -> Iterator[str]:
-        """The addresses of the mail servers in the order of preference, each asked for when it is wanted (5.4). What
-        cannot be known now of one ends the judgement only if no other matches.
+        """The addresses of the mail servers, by preference; each is looked up when it is needed (section 5.4). If one
+        look-up fails, the check fails only if no other server matches.
         """
         servers = sorted(self.dns(domain, "MX"))
         if len(servers) > spf.MAX_MX:
@@ -132,11 +134,11 @@ class _Query(spf.query):  # type: ignore[misc]
             raise silent
 
     def cidrmatch(self, addresses: Iterable[str], length: int) -> bool:
-        """Whether the client is in the network of one of these, which are asked for one by one."""
+        """Whether the client is in the network of one of these addresses, which are looked up one by one."""
         return any(super(_Query, self).cidrmatch([address], length) for address in addresses)
 
     def validated_ptrs(self) -> list[str]:
-        """The client's names that lead back to it. What cannot be looked up is passed over (5.5): the names are the
+        """The client's names that lead back to it. A failed look-up is skipped (section 5.5), because the names are the
         client's, not the domain's, and another term may let it send.
         """
         found: list[str] = []
@@ -154,5 +156,5 @@ class _Query(spf.query):  # type: ignore[misc]
         return found
 
     def get_explanation(self, spec: str) -> None:  # noqa: ARG002
-        """Nobody reads it, so nobody asks for it."""
+        """Do not look the explanation up: nobody reads it."""
         return
