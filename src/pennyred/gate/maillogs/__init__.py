@@ -1,4 +1,4 @@
-"""Who has written to whom, read from the logs of mail servers.
+"""Reads from the logs of mail servers who has written to whom.
 
 ::
 

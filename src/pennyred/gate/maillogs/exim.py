@@ -1,15 +1,15 @@
-"""What Exim's main log says of letters (Exim's specification, "Log files"), read by its own grammar.
+"""Reads Exim's main log (Exim's specification, "Log files") with its own grammar.
 
 A delivery is `=> address <original> F=<sender> P=<return path> R=router T=transport H=host [ip] ... C="reply"`. Exim
-writes an address without its quotes, mostly in lower case, and the original as it came; what stands behind the
-transport is the remote server's, and is not looked at.
+writes an address without its quotes, mostly in lower case, and the original as it came. What follows the transport
+comes from the remote server, and is not read.
 """
 
 import re
 from dataclasses import dataclass
 
 CANDIDATES_MAX = 20
-"""Places looked at in an odd line where its original address may begin."""
+"""The most places in an odd line that are tried as the beginning of the original address."""
 
 _QUOTED = r'"(?:[^"\\]|\\.){0,300}"'
 _ADDRESS = rf'(?:{_QUOTED}@[^\s<>"]{{1,255}}|[^\s<>"()]{{1,320}})'
@@ -18,7 +18,7 @@ _LETTER = re.compile(
     r"(?P<what><=|=>|->|>>|\*>|\*\*|==|\(=|Completed|\S{1,40})(?: |$)"
 )
 _PIECE = re.compile(r"\[(\d+)[/\\]\d+\] ")
-"""Before each piece of a line that is too long for syslog; where it was cut may be a stranger's choice."""
+"""The mark before each piece of a line too long for syslog. A stranger may choose where it is cut."""
 _SENDER = re.compile(rf"(<>|{_ADDRESS})(?: |$)")
 _FIELDS = (
     rf"(?: F=<(?P<sender>{_ADDRESS}?)>)?(?: Q=\S{{1,100}})?(?: SRS=<[^\s<>]{{0,320}}>)?(?: P=<{_ADDRESS}?>)?"
@@ -33,7 +33,7 @@ _QUOTED_PAIR = re.compile(r"\\(.)")
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A letter has come; `sender` is empty for `<>`, or where it cannot be read."""
+    """A letter has come. `sender` is empty for `<>`, or if it cannot be read."""
 
     letter: str
     sender: str
@@ -41,32 +41,32 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A letter has gone to somebody."""
+    """A letter was delivered to a recipient."""
 
     letter: str
     recipient: str
-    """Whom it was addressed to, as it was written in the envelope; empty where the line has more than one reading."""
+    """The recipient as written in the envelope; empty if the line can be read in more than one way."""
     sender: str | None
-    """As the line tells it (`+sender_on_delivery`), empty for `<>`; None where it does not."""
+    """The sender, if the line has it (`+sender_on_delivery`); empty for `<>`, None if it does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """Nothing more will be heard of the letter."""
+    """The letter is done: no further line is about it."""
 
     letter: str
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Exim's line, that says nothing of this."""
+    """A line of Exim about something else."""
 
 
 Event = Received | Delivered | Completed | Other
 
 
 def first_piece(text: str) -> str | None:
-    """A line without what Exim puts before pieces of long ones; None of the second and further pieces."""
+    """The line without the mark before pieces of long lines; None for the second and further pieces."""
     piece = _PIECE.match(text)
     if piece is None:
         return text
@@ -74,7 +74,7 @@ def first_piece(text: str) -> str | None:
 
 
 def read_event(text: str) -> Event | None:
-    """What a line says, without its time; None where it is none of a letter's."""
+    """What a line (without its time) says of a letter; None if it is about no letter."""
     match = _LETTER.match(text)
     if match is None:
         return None
@@ -88,8 +88,8 @@ def read_event(text: str) -> Event | None:
 
 
 def _delivered(letter: str, rest: str) -> Delivered:
-    """Of one with quotes in its address Exim always writes the original too, so whoever forges fields inside his
-    address leaves two readings.
+    """Read a delivery. If an address has quotes, Exim always writes the original too. So an address with forged fields
+    inside can be read in two ways, and is not used.
     """
     plain = _PLAIN.match(rest)
     readings = {(plain["original"] or plain["address"], plain["sender"])} if plain else set()

@@ -1,6 +1,6 @@
-"""The front of a log line, as syslog daemons, journals and containers write it: which day, which program, what it said.
+"""Reads the front of a log line, as syslog daemons, journals and containers write it: the day, the program, the text.
 
-What strangers have written (names, addresses, replies) stands further on in lines, never in front.
+Strangers' words (names, addresses, replies) come later in a line, never in front.
 """
 
 import re
@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 
 STAMPS_MAX = 3
-"""One on top of another: `docker logs -t` writes one before the program's own."""
+"""The most time stamps in one line: `docker logs -t` writes one before the program's own."""
 
 _COLOUR = r"(?:\x1b\[[0-9;]{0,10}m)?"
 _CONTAINER = re.compile(
@@ -20,21 +20,21 @@ _CONTAINER = re.compile(
 grep."""
 _PRIORITY = re.compile(r"<\d{1,3}>")
 _SYSLOG = re.compile(r"(?P<month>[A-Z][a-z]{2}) (?P<monthday>[ \d]\d) \d\d:\d\d:\d\d(?:\.\d{1,9})? ")
-"""journalctl -o short and short-precise, too."""
+"""Traditional syslog; journalctl -o short and short-precise."""
 _WITH_YEAR = re.compile(r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<monthday>[ \d]\d) \d\d:\d\d:\d\d (?P<year>\d{4}) ")
-"""OpenWrt's logread."""
+"""The form of OpenWrt's logread."""
 _RFC_3339 = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T[\d:.,]{5,18}(?:Z|[+-]\d\d:?\d\d)? (?:std(?:out|err) [FP] )?")
-"""short-iso, too; behind it stands the stream in what Kubernetes keeps of a container."""
+"""RFC 3339, and journalctl -o short-iso. In Kubernetes' container logs the stream follows."""
 _DAY_AND_TIME = re.compile(
     r"(?:[^\W\d_]{1,10}\.? )?(?P<day>\d{4}-\d\d-\d\d)[ _]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
     r"(?: (?:[+-]\d\d(?:\d\d)?|[A-Z]{1,5}))? (?:[a-z]{2,10}\.[a-z]{3,8}: )?"
 )
-"""Exim's own, with `log_timezone` or not; short-full; svlogd's, behind it the facility where it is socklog's."""
+"""Exim's own, with or without `log_timezone`; journalctl -o short-full; svlogd's (socklog adds the facility)."""
 _TAI64N = re.compile(r"@40000000(?P<tai>[0-9a-f]{8})[0-9a-f]{8} ")
-"""multilog's and s6-log's (cr.yp.to/libtai/tai64.html)."""
+"""TAI64N, of multilog and s6-log (cr.yp.to/libtai/tai64.html)."""
 _UNIX = re.compile(r"(?P<unix>\d{9,11})\.\d{6} ")
 _SINCE_BOOT = re.compile(r"\[ {0,20}\d{1,12}\.\d{1,9}(?: {1,20}(?:< {0,20}[\d.]{1,20} >)?)?\] ")
-"""short-monotonic, short-delta."""
+"""journalctl -o short-monotonic and short-delta."""
 _STAMPS = (_SYSLOG, _WITH_YEAR, _RFC_3339, _DAY_AND_TIME, _TAI64N, _UNIX, _SINCE_BOOT)
 _HOST = r"(?:[\w.-]{1,255}|[0-9a-fA-F:.]{1,44}[0-9a-fA-F])"
 _FACILITY = (
@@ -42,7 +42,7 @@ _FACILITY = (
     r"(?:emerg|panic|alert|crit|err|error|warn|warning|notice|info|debug)"
 )
 _PROGRAM = re.compile(
-    # FreeBSD's syslogd may write the facility before the host, busybox after it, and with -S no host; Solaris an id.
+    # FreeBSD's syslogd may write the facility before the host; busybox after it, and no host with -S; Solaris an id.
     rf"(?:<{_FACILITY}> )?(?:{_HOST} )?(?:{_FACILITY} (?:{_HOST} )?)?"
     rf"(?P<program>[\w.@/+-]{{1,100}})(?:\[[\w.-]{{1,20}}\])?: (?:\[ID \d{{1,12}} {_FACILITY}\] )?"
 )
@@ -55,17 +55,17 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line, taken apart."""
+    """One log line, parsed."""
 
     day: date
-    """As the line has it: today where it tells none, never later."""
+    """The day of the line; today if it has none, and never later than today."""
     program: str
-    """Like `postfix/smtp`; empty where the line is in a program's own file."""
+    """The program, like `postfix/smtp`; empty if the line is from a program's own log file."""
     text: str
 
 
 def read_line(line: str, today: date) -> LogLine | None:
-    """Take the front off; None where it is none that is known here. Time and program's text are not looked at."""
+    """Read the front of a line; None if its form is not known. The time of day and the text are not read."""
     at = _end(_PRIORITY, line, _end(_CONTAINER, line, 0))
     if found := _RFC_5424.match(line, at):
         return LogLine(_day(found, today), found["program"], line[found.end() :])
@@ -81,7 +81,7 @@ def read_line(line: str, today: date) -> LogLine | None:
 
 
 def own_day(text: str, today: date) -> tuple[date | None, str]:
-    """The day a program has written into its own text once more, and what stands behind it."""
+    """The day at the start of a program's own text (None if there is none), and the text after it."""
     match = _DAY_AND_TIME.match(text)
     return (_day(match, today), text[match.end() :]) if match else (None, text)
 
@@ -104,11 +104,11 @@ def _day_told(day: str | None, seconds: int, in_month: tuple[str | None, str | N
     try:
         if day:
             return min(today, date.fromisoformat(day))
-        if seconds:  # a few more in TAI than in UTC
+        if seconds:  # TAI is some seconds ahead of UTC
             return min(today, datetime.fromtimestamp(seconds, UTC).date())
-        if month in _MONTHS and monthday:  # mostly without a year: the last such day
+        if month in _MONTHS and monthday:  # usually without a year: the last such day
             told = date(int(year or today.year), _MONTHS.index(month) + 1, int(monthday))
             return told if told <= today else today if year else told.replace(year=today.year - 1)
-    except ValueError:  # 31 February, say
+    except ValueError:  # no real day, like 31 February
         return today
     return today

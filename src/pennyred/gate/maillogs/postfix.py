@@ -1,10 +1,10 @@
-"""What Postfix's programs log of letters.
+"""Reads what Postfix's programs log about letters.
 
-`smtpd` and `pickup` that one comes, `cleanup` its Message-ID, `qmgr` from whom it is, those that deliver to others to
-whom it went.
+`smtpd` and `pickup` log that a letter comes, `cleanup` its Message-ID, `qmgr` its sender. Programs that deliver to
+other hosts log its recipients.
 
-Lines are read whole, from their first word to where the remote server's reply begins: what a stranger has put into his
-address or reply makes a line that is not understood, never another one.
+A line is read whole, from its first word to the remote server's reply. So a stranger's address or reply can make a line
+unreadable, but cannot turn it into another one.
 """
 
 import re
@@ -34,16 +34,16 @@ _CLIENTS = ("smtp", "lmtp", "relay")
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """A letter has come."""
+    """A letter has come in."""
 
     letter: str
     is_local: bool
-    """From this machine: one of its own programs, or a content filter that hands it in again."""
+    """Whether it came from this machine: from a program, or from a content filter that hands it in again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What stands in its Message-ID."""
+    """The Message-ID of a letter is known."""
 
     letter: str
     message_id: str
@@ -51,7 +51,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class From:
-    """A letter waits to be delivered; `sender` is empty for `<>`."""
+    """A letter is queued for delivery; `sender` is empty for `<>`."""
 
     letter: str
     sender: str
@@ -59,16 +59,16 @@ class From:
 
 @dataclass(frozen=True, slots=True)
 class To:
-    """A letter has gone to somebody."""
+    """A letter was delivered to a recipient."""
 
     letter: str
     recipient: str
-    """Whom it was addressed to, before aliases; empty where the line has more than one reading."""
+    """The recipient before aliases; empty if the line can be read in more than one way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Nothing more will be heard of the letter; its queue id may be another's next."""
+    """The letter is done. Its queue id may be used for another letter next."""
 
     letter: str
 
@@ -77,7 +77,7 @@ Event = Came | Named | From | To | Removed
 
 
 def read_event(program: str, text: str) -> Event | None:
-    """What a line of `program` (like `postfix/smtp`) says; None where it is about something else."""
+    """What a line of `program` (like `postfix/smtp`) says of a letter; None if it is about something else."""
     name = program.rpartition("/")[2]
     if name in _ARRIVALS:
         return _arrival(name, text)
@@ -105,5 +105,5 @@ def _arrival(program: str, text: str) -> Came | Named | None:
 
 
 def _has_two_readings(reply: str) -> bool:
-    """Whether the line may go on here, and not the reply: Postfix before 3.5 writes addresses without their quotes."""
+    """Whether the line can be read in two ways: Postfix before 3.5 writes addresses without their quotes."""
     return ">, relay=" in reply or ", status=" in reply

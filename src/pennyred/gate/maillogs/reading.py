@@ -1,6 +1,6 @@
-"""Who has written to whom, out of a mail log: of Postfix or of Exim; or out of a list of pairs.
+"""Reads who has written to whom: from a mail log of Postfix or Exim, or from a list of pairs.
 
-Pure: lines in, pairs out. What a line is not understood to say is passed over, since logs are full of other things.
+It is pure: lines in, pairs out. A line that is not understood is skipped, because logs are full of other things.
 """
 
 import re
@@ -18,18 +18,18 @@ from pennyred.postage.errors import MalformedAddress
 
 LINE_CHARACTERS_MAX = 20_000
 LETTERS_REMEMBERED_MAX = 100_000
-"""Whose sender is known and whose recipients may still come."""
+"""The most letters remembered whose sender is known, and whose recipients may still come."""
 
 _EXIM = re.compile(r"exim[\w.-]{0,40}")
 _BATV = re.compile(r"prvs=(?:[0-9a-z]{10}=(?P<behind>.+)|(?P<before>[^/]+)/[0-9a-z]{10})")
-"""A sender's address with a signature in it, in both ways of writing it (draft-levine-smtp-batv)."""
+"""A sender's address with a signature in it, in both forms (draft-levine-smtp-batv)."""
 _SRS = re.compile(r"srs[01][=+-]")
-"""The address of somebody else, whose letter we have forwarded (Sender Rewriting Scheme)."""
+"""A rewritten address of somebody else, whose letter was forwarded here (Sender Rewriting Scheme)."""
 _EPOCH = date(1970, 1, 1)
 
 
 class Skipped(StrEnum):
-    """Why a line of sent mail teaches nothing."""
+    """Why a line about sent mail gives no pair."""
 
     OTHERS = "its sender is none of yours, or stands in no line before"
     OURSELVES = "to yourselves, or to an alias of yours"
@@ -39,12 +39,12 @@ class Skipped(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wrote:
-    """One of ours has written to somebody."""
+    """A user of this house has written to somebody."""
 
     user: Recipient
     other: Recipient
     day: int
-    """Since 1970-01-01, as the log has it."""
+    """The day of the log line, in days since 1970-01-01."""
 
 
 @dataclass(slots=True)
@@ -52,20 +52,20 @@ class MailLog:
     """Reads a log line by line."""
 
     domains: frozenset[str]
-    """Whose users are ours."""
+    """The domains whose users are of this house."""
     today: date
     lines: int = 0
-    """All but empty ones."""
+    """How many lines were read, without empty ones."""
     understood: int = 0
-    """Lines of Postfix or Exim, whatever they say."""
+    """How many lines were of Postfix or Exim, whatever they said."""
     skipped: Counter[Skipped] = field(default_factory=Counter)
     stranger: str = ""
-    """The first line that was not understood."""
+    """The first line that was not understood; empty if there was none."""
     _senders: OrderedDict[str, Recipient] = field(default_factory=OrderedDict)
     _passes: SecondPasses = field(default_factory=SecondPasses)
 
     def read(self, line: str) -> Wrote | None:
-        """What a line tells, with what was read before it."""
+        """Read the next line; returns a pair if this line, with those before, tells one."""
         line = line[:LINE_CHARACTERS_MAX].rstrip("\r\n")
         if not line.strip():
             return None
@@ -114,7 +114,7 @@ class MailLog:
         return None
 
     def _remember(self, letter: str, address: str) -> None:
-        self._senders.pop(letter, None)  # an id may be used again, by a letter that is not ours
+        self._senders.pop(letter, None)  # an id may be used again, by a letter of somebody else
         user = self._user(address)
         if user is None:
             return
@@ -123,7 +123,7 @@ class MailLog:
             self._senders.popitem(last=False)
 
     def _user(self, address: str) -> Recipient | None:
-        """Whose address of ours a sender is; None for all others."""
+        """The user of this house that a sender address belongs to; None for all others."""
         sender = _mailbox(address)
         if sender is None or sender.domain not in self.domains or _SRS.match(sender.local):
             return None
@@ -143,9 +143,9 @@ class MailLog:
 
 
 def read_pair(line: str, user: Recipient | None, day: int) -> Wrote | None:
-    """A line of a list: `user correspondent`, a comma or white space between; the second alone where `user` is given.
+    """Read a line `user correspondent`, with a comma or white space between; only the second if `user` is given.
 
-    Empty lines and comments (`#`) are None; raises MalformedAddress.
+    Returns None for empty lines and comments (`#`). Raises MalformedAddress.
     """
     words = line.partition("#")[0].replace(",", " ").replace(";", " ").split()
     if not words:
@@ -158,7 +158,7 @@ def read_pair(line: str, user: Recipient | None, day: int) -> Wrote | None:
 
 
 def read_pairs(lines: Iterator[str], user: Recipient | None, day: int) -> Iterator[Wrote]:
-    """All lines of a list; raises MalformedAddress with the line's number."""
+    """Read all lines of a list; raises MalformedAddress with the number of the line."""
     for number, line in enumerate(lines, 1):
         try:
             wrote = read_pair(line[:LINE_CHARACTERS_MAX], user, day)

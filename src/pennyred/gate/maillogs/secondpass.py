@@ -1,18 +1,18 @@
-"""Letters that stand twice in Postfix's log: a content filter has handed them in again (Postfix's FILTER_README).
+"""Letters that are twice in Postfix's log, because a content filter has handed them in again (FILTER_README).
 
-The first time a line tells whom a letter was addressed to, and whom an alias led to; the second time only the latter is
-known, as if the sender had written that. So the second time teaches nothing: what there is to learn stood there before.
+The first time, the lines tell the address that the sender wrote, and the one that an alias led to. The second time only
+the latter is known, as if the sender had written it. So the second time must not be learned from.
 """
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
 LETTERS_MAX = 100_000
-"""Whose Message-ID is known."""
+"""The most letters remembered by Message-ID."""
 IDS_MAX = 5
-"""Of a letter; one has one."""
+"""The most Message-IDs of one letter; an honest one has one."""
 ID_CHARACTERS_MAX = 500
-"""Looked at: what is longer than a line is cut on its way to the filter."""
+"""How much of a Message-ID is compared: a very long one is cut on its way to the filter."""
 
 
 @dataclass(slots=True)
@@ -23,9 +23,9 @@ class _Letter:
 
 
 class SecondPasses:
-    """Which letters came from this machine while another one with the same Message-ID waited; bounded.
+    """Finds letters that came from this machine while another with the same Message-ID waited; its memory is limited.
 
-    That another machine's letters may have it is no sign: some send a copy to each of several recipients.
+    Letters from other machines with equal Message-IDs are no sign: some senders send a copy to each recipient.
     """
 
     def __init__(self) -> None:
@@ -33,14 +33,14 @@ class SecondPasses:
         self._waiting: Counter[str] = Counter()
 
     def came(self, letter: str, *, is_local: bool) -> None:
-        """A letter has come, from this machine or another."""
-        self.removed(letter)  # an id may be used again
+        """Note that a letter has come, from this machine or another."""
+        self.removed(letter)  # a queue id may be used again
         self._letters[letter] = _Letter(is_local)
         if len(self._letters) > LETTERS_MAX:
             self.removed(next(iter(self._letters)))
 
     def named(self, letter: str, message_id: str) -> None:
-        """What its Message-ID is; none is one, too. Of whom nothing else is known it came from this machine."""
+        """Note a letter's Message-ID, which may be empty. If its arrival was not seen, it came from this machine."""
         if letter not in self._letters:
             self.came(letter, is_local=True)
         one, name = self._letters[letter], message_id[:ID_CHARACTERS_MAX]
@@ -51,7 +51,7 @@ class SecondPasses:
         self._waiting[name] += 1
 
     def removed(self, letter: str) -> None:
-        """Nothing more will be heard of it."""
+        """Forget a letter that is done."""
         one = self._letters.pop(letter, None)
         for name in one.ids if one is not None else ():
             self._waiting[name] -= 1
@@ -59,6 +59,6 @@ class SecondPasses:
                 del self._waiting[name]
 
     def is_again(self, letter: str) -> bool:
-        """Whether it has stood in the log before, under another id."""
+        """Whether this letter was in the log before, under another queue id."""
         one = self._letters.get(letter)
         return one is not None and one.is_again
