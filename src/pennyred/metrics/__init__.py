@@ -1,13 +1,13 @@
-"""What can be measured of a running program, for Prometheus.
+"""Metrics of a running program, for Prometheus.
 
 ::
 
     catalogue   every metric: its name, what it means, the label values there can be
-    sheet       the figures of all workers, in memory they share
-    meter       what one worker counts
-    redeeming   the office, as its answers are counted; counted: the desk
-    exposition  the figures as Prometheus reads them
+    sheet       the figures of all workers, in shared memory
+    meter       the figures that one worker counts
+    redeeming   counts the office's answers; counted: counts letters that the desk could not answer
+    exposition  the page that Prometheus reads
 
-Every label value is known before the first worker is forked, so nothing a stranger says can become one, and counting is
-an addition to a word of memory.
+Every label value is known before the first worker is forked. So no stranger's word can become one, and to count is only
+to add to a word of memory.
 """

@@ -1,4 +1,4 @@
-"""Every metric by its name (prometheus.io/docs/practices/naming): what it means, which label values there can be."""
+"""All metrics: the name (prometheus.io/docs/practices/naming), what it means, its possible label values."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +11,10 @@ from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import HoldOutcome, SettleOutcome, VoidOutcome
 
 Labels = tuple[str, ...]
-"""One value for each of a metric's labels."""
+"""A combination of label values: one for each label of a metric."""
 
 UNAVAILABLE = "unavailable"
-"""The outcome of a redemption that the office did not answer."""
+"""The outcome of a redemption if the office has not answered."""
 ROUTES = (
     "/.well-known/pennyred",
     "/healthz",
@@ -34,7 +34,7 @@ ROUTES = (
     "/v1/openapi.json",
 )
 OTHER = "other"
-"""Any other path, whatever was asked for."""
+"""The label for all other paths, whatever was asked for."""
 DOORS = ("incoming", "outgoing")
 WORKERS_MAX = 64
 
@@ -43,7 +43,7 @@ _SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 409
 
 
 class Kind(StrEnum):
-    """How a figure goes on, in Prometheus' words."""
+    """The type of a metric, in Prometheus' words."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -51,18 +51,18 @@ class Kind(StrEnum):
 
 
 class Join(StrEnum):
-    """What the figures of several workers are together."""
+    """How the figures of several workers are joined into one."""
 
     SUM = "sum"
     LEAST = "least"
     MOST = "most"
     EACH = "each"
-    """Nothing: each stands for itself, under the label `worker`."""
+    """Not joined: each worker has its own figure, with the label `worker`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; `values` are the combinations of label values that there can be."""
+    """One metric; `values` are all possible combinations of label values."""
 
     name: str
     kind: Kind
@@ -70,14 +70,14 @@ class Metric:
     labels: Labels = ()
     values: tuple[Labels, ...] = ((),)
     buckets: tuple[float, ...] = ()
-    """Upper bounds of a histogram's, without infinity."""
+    """The upper bounds of a histogram's buckets, without infinity; empty for other kinds."""
     join: Join = Join.SUM
     is_sparse: bool = False
-    """Whether a combination is shown only once it has been counted: most never are."""
+    """Whether a combination is shown only after it was counted: most never are."""
 
     @property
     def cells(self) -> int:
-        """Words for one combination: a histogram has its buckets, that for all beyond, and the sum."""
+        """How many words a combination takes: a histogram has its buckets, one for larger values, and the sum."""
         return len(self.buckets) + 2 if self.kind is Kind.HISTOGRAM else 1
 
 
@@ -226,7 +226,7 @@ WORKER_START = _gauge("pennyred_worker_start_time_seconds", "when it was started
 
 
 def catalogue(upstreams: Sequence[tuple[str, str]] = ()) -> tuple[Metric, ...]:
-    """All metrics; `upstreams` are the mail servers of the settings, each with the door that leads to it."""
+    """All metrics; `upstreams` are the mail servers in the settings, each with the door whose mail it gets."""
     of_upstreams = tuple(
         replace(one, values=tuple(upstreams)) for one in (UPSTREAM_UP, UPSTREAM_CONNECTIONS, UPSTREAM_IDLE)
     )

@@ -1,4 +1,4 @@
-"""The gate's desk, with those letters counted that it cannot answer itself. Implements `letterbox.GateDesk`."""
+"""A desk that counts the letters which the real desk fails to answer. Implements `letterbox.GateDesk`."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from pennyred.postage.reasons import Reason
 
 
 class CountedDesk:
-    """Passes everything on: what the desk answers it tells the meter itself, what escapes from it is counted here."""
+    """Passes everything on to the desk. The desk counts its own answers; exceptions from it are counted here."""
 
     def __init__(self, desk: GateDesk, meter: Meter) -> None:
         self._desk = desk
         self._meter = meter
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
-        """See `letterbox.GateDesk`."""
+        """See `letterbox.GateDesk.take`; what it raises is counted."""
         try:
             return await self._desk.take(letter, envelope, delivery)
         except Unavailable as unavailable:

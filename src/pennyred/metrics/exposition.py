@@ -1,4 +1,4 @@
-"""The figures of a sheet as Prometheus reads them (its text format, written by prometheus_client)."""
+"""Writes the figures of a sheet in Prometheus' text format (with prometheus_client)."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +14,11 @@ from pennyred.metrics.sheet import Sheet
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FRESH_SECONDS = 1.0
-"""A page is written out at most so often, however often it is asked for."""
+"""A page is written anew at most this often, however often it is asked for."""
 
 
 class Exposition:
-    """Writes the whole sheet out."""
+    """Writes the page with all figures of the sheet."""
 
     def __init__(self, sheet: Sheet, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._sheet = sheet
@@ -29,7 +29,7 @@ class Exposition:
         self._written_at = float("-inf")
 
     def page(self, refresh: Callable[[], None] | None = None) -> bytes:
-        """All figures of all workers; `refresh` is called first, where they are written out anew."""
+        """The page with all figures of all workers; `refresh` is called before it is written anew."""
         now = self._clock()
         if now - self._written_at >= FRESH_SECONDS:
             if refresh is not None:
@@ -39,13 +39,13 @@ class Exposition:
 
 
 class _Figures(Collector):
-    """A sheet as prometheus_client asks for it."""
+    """The sheet as a collector of prometheus_client."""
 
     def __init__(self, sheet: Sheet) -> None:
         self._sheet = sheet
 
     def collect(self) -> Iterator[Family]:
-        """Every metric, in the catalogue's order."""
+        """All metrics, in the order of the catalogue."""
         up = self._sheet.values(WORKER_UP, ())
         running = [worker for worker, [is_up] in enumerate(up) if is_up]
         for metric in self._sheet.metrics:

@@ -1,4 +1,4 @@
-"""What one worker counts, in the words of those who count; cheap, waits for nobody, raises nothing."""
+"""Counts for one worker, in the callers' words. It is cheap, never waits and raises nothing."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _ROUTES = frozenset(all_metrics.ROUTES)
 
 
 class Meter:
-    """One worker's; its parts are handed to whom they concern."""
+    """The meter of one worker; parts of it are handed to those who count."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -31,49 +31,49 @@ class Meter:
         self._refused_copies = page.counter(all_metrics.REFUSED_COPIES)
 
     def letter(self, facts: Sequence[Fact]) -> None:
-        """A letter has its answer: what that means for each recipient."""
+        """Count a letter that has its answer, by what that means for each recipient."""
         if facts:
             self._letters.add(facts[0].outcome, facts[0].reason)
         for fact in facts:
             self._recipients.add(fact.outcome, fact.reason)
 
     def failed(self, reason: Reason, recipients: int) -> None:
-        """A letter is answered "later", because something else did not answer or broke, inside the desk."""
+        """Count a letter that is answered "later", because something did not answer, or failed inside the desk."""
         self._letters.add(Outcome.DEFERRED_HERE, reason)
         self._recipients.add(Outcome.DEFERRED_HERE, reason, by=recipients)
 
     def refused_copies(self, what: str, letters: int) -> None:
-        """Copies of refused letters are gone before their time ("crowded-out"), or were never made ("left-out")."""
+        """Count copies of refused letters that went before their time ("crowded-out") or were not made ("left-out")."""
         self._refused_copies.add(what, by=letters)
 
     def took(self, times: Stopwatch) -> None:
-        """How long a letter's phases were, those that it came to."""
+        """Count the durations of the phases that a letter has come to."""
         for phase, seconds in times.seconds.items():
             self._phases.observe(seconds, phase)
         self._whole.observe(times.total_seconds)
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """The office's API has answered."""
+        """Count an answer of the office's API: its path, HTTP status and duration."""
         route = path if path in _ROUTES else all_metrics.OTHER
         self._requests.add(route, f"{status // 100}xx")
         self._request_seconds.observe(seconds, route)
 
     def batch(self, requests: int, seconds: float, is_done: bool) -> None:
-        """The ledger has done a transaction, or could not. Called by the thread that did it."""
+        """Count a transaction of the ledger, done or failed. Called in the thread that did it."""
         self._batch_size.observe(requests)
         self._batch_seconds.observe(seconds)
         if not is_done:
             self._batch_failures.add()
 
     def swept(self, voided: int, settled: int, days: int) -> None:
-        """A sweep of the ledger."""
+        """Count what a sweep of the ledger has voided, settled and dropped."""
         for what, count in (("voided", voided), ("settled", settled), ("days", days)):
             self._swept.add(what, by=count)
 
     def behind(self, database: str, seconds: float) -> None:
-        """By how much the "ledger" or "state" forgets later than the clock would have it."""
+        """Note by how many seconds the "ledger" or "state" forgets later than the clock says."""
         self._behind.put(seconds, database)
 
     def sweep_failed(self) -> None:
-        """The ledger did not answer a sweep."""
+        """Count a sweep that the ledger did not answer."""
         self._swept.add("failed")

@@ -1,4 +1,4 @@
-"""The office as a gate sees it, and how it answers, counted. Implements `ports.Redeemer`."""
+"""A redeemer that counts the answers of another one. Implements `ports.Redeemer`."""
 
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
@@ -13,30 +13,30 @@ T = TypeVar("T")
 
 
 class CountedRedeemer:
-    """Passes on what is asked and answered."""
+    """Passes questions on, and counts the answers and their duration."""
 
     def __init__(self, redeemer: Redeemer, counter: Counter) -> None:
         self._redeemer = redeemer
         self._counter = counter
         self.is_answering = True
-        """Whether the last question was answered, or there was none."""
+        """Whether the office has answered the last question; True before the first."""
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
-        """Reserve; see `ports.Redeemer`."""
+        """Hold stamps, as `ports.Redeemer.hold` says; the answers are counted."""
         answers = await self._ask("hold", len(holds), self._redeemer.hold(holds, lease_seconds=lease_seconds))
         for answer in answers:
             self._counter.add("hold", answer.outcome)
         return answers
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
-        """Take; see `ports.Redeemer`."""
+        """Settle held stamps, as `ports.Redeemer.settle` says; the answers are counted."""
         outcomes = await self._ask("settle", len(settles), self._redeemer.settle(settles))
         for outcome in outcomes:
             self._counter.add("settle", outcome)
         return outcomes
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
-        """Give back; see `ports.Redeemer`."""
+        """Give held stamps back, as `ports.Redeemer.void` says; the answers are counted."""
         outcomes = await self._ask("void", len(voids), self._redeemer.void(voids))
         for outcome in outcomes:
             self._counter.add("void", outcome)

@@ -1,8 +1,8 @@
-"""The figures of all workers, in memory that they share: each writes its own page, whoever is asked reads all.
+"""The figures of all workers, in shared memory: each worker writes its own page, and any worker can read all.
 
-prometheus_client has a mode for several processes, with files that each of them maps. It is turned on by an environment
-variable when the library is imported, leaves a file behind for each process that has died, and takes ten times as long
-to count. Here a worker that is replaced goes on counting in its forerunner's page, so that no counter ever falls.
+prometheus_client has a mode for several processes, with mapped files. But an environment variable must turn it on when
+the library is imported, it leaves a file behind for each dead process, and to count takes ten times as long. Here a new
+worker goes on in the page of the one it replaces, so that no counter ever falls.
 """
 
 import mmap
@@ -16,7 +16,7 @@ _WORD_BYTES = 8
 
 
 class Sheet:
-    """A page for each worker; made before they are forked."""
+    """Has a page for each worker; it must be made before the workers are forked."""
 
     def __init__(self, metrics: Sequence[Metric], workers: int) -> None:
         self.metrics: Final = tuple(metrics)
@@ -31,24 +31,24 @@ class Sheet:
         self._cells = memoryview(mmap.mmap(-1, max(1, workers * self._width) * _WORD_BYTES)).cast("d")
 
     def page(self, worker: int) -> "Page":
-        """What one worker writes."""
+        """The page of the worker with this number."""
         return Page(self._cells[worker * self._width : (worker + 1) * self._width], self._places)
 
     def forget(self, worker: int) -> None:
-        """A worker has died: what it had is gone, what it had counted stays."""
+        """Clear the gauges of a worker that has died; its counters stay."""
         for metric in self.metrics:
             if metric.kind is Kind.GAUGE:
                 for place in self._places[metric.name].values():
                     self._cells[worker * self._width + place] = 0.0
 
     def values(self, metric: Metric, labels: Labels) -> list[list[float]]:
-        """The words of one combination, by worker."""
+        """The words of one combination of label values, for each worker."""
         first = self._places[metric.name][labels]
         starts = range(first, self.workers * self._width, self._width)
         return [list(self._cells[start : start + metric.cells]) for start in starts]
 
     def joined(self, metric: Metric, labels: Labels, running: Sequence[int]) -> list[float]:
-        """The same of all workers together; gauges, of those that run."""
+        """The same for all workers joined; for gauges, only the running ones."""
         of_each = self.values(metric, labels)
         if metric.kind is Kind.GAUGE:
             of_each = [of_each[worker] for worker in running]
@@ -61,27 +61,27 @@ class Sheet:
 
 
 class Page:
-    """One worker's figures. Each word has one thread that writes it; a combination nobody foresaw is not counted."""
+    """The figures of one worker. Only one thread writes a word. An unknown combination is not counted."""
 
     def __init__(self, cells: "memoryview[float]", places: dict[str, dict[Labels, int]]) -> None:
         self._cells = cells
         self._places = places
 
     def counter(self, metric: Metric) -> "Counter":
-        """The words of a counter."""
+        """The counter of this metric."""
         return Counter(self._cells, self._places[metric.name])
 
     def gauge(self, metric: Metric) -> "Gauge":
-        """The words of a gauge."""
+        """The gauge of this metric."""
         return Gauge(self._cells, self._places[metric.name])
 
     def histogram(self, metric: Metric) -> "Histogram":
-        """The words of a histogram."""
+        """The histogram of this metric."""
         return Histogram(self._cells, self._places[metric.name], metric.buckets)
 
 
 class Counter:
-    """Only grows."""
+    """A figure that only grows."""
 
     __slots__ = ("_cells", "_places")
 
@@ -90,14 +90,14 @@ class Counter:
         self._places = places
 
     def add(self, *labels: str, by: float = 1.0) -> None:
-        """Count so many more."""
+        """Add to the figure with these label values."""
         place = self._places.get(labels)
         if place is not None:
             self._cells[place] += by
 
 
 class Gauge:
-    """What stands now."""
+    """A figure that is set to its present value."""
 
     __slots__ = ("_cells", "_places")
 
@@ -106,14 +106,14 @@ class Gauge:
         self._places = places
 
     def put(self, value: float, *labels: str) -> None:
-        """Say so."""
+        """Set the figure with these label values."""
         place = self._places.get(labels)
         if place is not None:
             self._cells[place] = value
 
 
 class Histogram:
-    """How often, by size; buckets are added up only when they are read."""
+    """Counts values by size; buckets are added up only when they are read."""
 
     __slots__ = ("_bounds", "_cells", "_places")
 
@@ -123,7 +123,7 @@ class Histogram:
         self._bounds = bounds
 
     def observe(self, value: float, *labels: str) -> None:
-        """Count one of that size."""
+        """Count a value, with these label values."""
         place = self._places.get(labels)
         if place is not None:
             self._cells[place + bisect_left(self._bounds, value)] += 1.0
