@@ -48,7 +48,10 @@ class Probe:
 
 
 async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Probe:
-    """Connect as the gate does for a stranger, and name a foreign recipient. DATA is never said."""
+    """Connect as the gate does for a stranger, and name a foreign recipient. DATA is never said.
+
+    Each address of the mail server's name is asked.
+    """
     book = AddressBook(options.endpoint, asyncio.get_running_loop().time)
     try:
         addresses = await book.in_order()
