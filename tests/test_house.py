@@ -63,7 +63,7 @@ def test_every_reason_name_is_one_of_the_contract():
         "bad-licence revoked bad-signature altered-headers altered-body spent insufficient-balance over-cap "
         "account-closed wrong-receiver underpaid",
         Kind.LATER: "office-unreachable ledger-unavailable in-progress upstream-unavailable identity-refused dns-unavailable "
-        "too-many-bad-stamps internal",
+        "too-many-bad-stamps state-unavailable internal",
     }
     for kind, names in contract.items():
         assert [reason.value for reason in Reason if reason.kind is kind] == names.split()

@@ -362,4 +362,4 @@ def test_settings_without_a_gate_are_told_so(run, tmp_path):
 def test_a_state_that_is_no_database_is_for_later(at, tmp_path):
     (tmp_path / "post" / "gate.db").write_bytes(b"notes\n" * 1000)
 
-    assert at("report", "--json", status=75).document["error"]["reason"] == "internal"
+    assert at("report", "--json", status=75).document["error"]["reason"] == "state-unavailable"

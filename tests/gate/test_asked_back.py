@@ -306,7 +306,7 @@ class TestFormerNames:
     async def test_a_state_that_does_not_answer_means_later_for_who_has_only_stamps_for_nobody_known(self):
         desk = await a_desk()
         desk.names.is_down = True
-        assert (await desk.present(desk.stationery.stamped(LETTER, INFO), BOB))[0] == Later(Reason.INTERNAL)
+        assert (await desk.present(desk.stationery.stamped(LETTER, INFO), BOB))[0] == Later(Reason.STATE_UNAVAILABLE)
         assert (await desk.present(LETTER, BOB))[0] == Due(0, Reason.NO_STAMP)
 
     @scenario

@@ -101,7 +101,7 @@ class Counters:
 
     async def take(self, day: int, claims: Sequence[AllowanceClaim]) -> bool:
         if self.is_down:
-            raise Unavailable(Reason.INTERNAL, "down by script")
+            raise Unavailable(Reason.STATE_UNAVAILABLE, "down by script")
         if any(self.used.get((day, one.key), 0) + one.count > one.limit for one in claims):
             return False
         for one in claims:
@@ -149,7 +149,7 @@ class PartlyInMemory:
 
     def _called(self) -> None:
         if self.is_down:
-            raise Unavailable(Reason.INTERNAL, "down by script")
+            raise Unavailable(Reason.STATE_UNAVAILABLE, "down by script")
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class Wants:
 
     def _called(self) -> None:
         if self.is_down:
-            raise Unavailable(Reason.INTERNAL, "down by script")
+            raise Unavailable(Reason.STATE_UNAVAILABLE, "down by script")
 
 
 @dataclass
@@ -273,7 +273,7 @@ class Names:
 
     def _called(self) -> None:
         if self.is_down:
-            raise Unavailable(Reason.INTERNAL, "down by script")
+            raise Unavailable(Reason.STATE_UNAVAILABLE, "down by script")
 
 
 @dataclass
@@ -287,7 +287,7 @@ class Kept:
         self, letter: Any, envelope: Envelope, refused: Sequence[Refused], *, authenticated: str = ""
     ) -> int:
         if self.is_down:
-            raise Unavailable(Reason.INTERNAL, "down by script")
+            raise Unavailable(Reason.STATE_UNAVAILABLE, "down by script")
         self.letters.append((list(refused), authenticated))
         return 0
 

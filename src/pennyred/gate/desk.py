@@ -256,7 +256,7 @@ class Desk:
         refused = [Refused(one.index, one.reason, one.letter_hash) for one in case.standings]
         left_out = await refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
         if left_out:
-            raise Unavailable(Reason.INTERNAL, f"there is no room for {left_out} copies of a refused letter")
+            raise Unavailable(Reason.STATE_UNAVAILABLE, f"there is no room for {left_out} copies of a refused letter")
 
     def _tell(
         self, letter: Letter, envelope: Envelope, judgement: Judgement | None, answer: Answer, times: Stopwatch

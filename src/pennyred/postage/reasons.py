@@ -79,6 +79,7 @@ class Reason(StrEnum):
     IDENTITY_REFUSED = "identity-refused", Kind.LATER, "the mail server does not understand who this client is"
     DNS_UNAVAILABLE = "dns-unavailable", Kind.LATER, "the DNS does not answer, so who the sender is cannot be known"
     TOO_MANY_BAD_STAMPS = "too-many-bad-stamps", Kind.LATER, "Too many bad stamps from your network in this minute"
+    STATE_UNAVAILABLE = "state-unavailable", Kind.LATER, "what this gate has written down is out of reach"
     INTERNAL = "internal", Kind.LATER, "an error inside the gate"
 
     @property

@@ -263,7 +263,7 @@ class TestWhatAnswersALetterOfOurs:
     def test_where_the_state_does_not_answer_it_is_later(self, tell):
         async def story(desk, state):
             await state.close()
-            assert await reasons(desk, [(REPORT + OURS, BOB)]) == ["internal"]
+            assert await reasons(desk, [(REPORT + OURS, BOB)]) == ["state-unavailable"]
 
         tell(story)
 

@@ -131,7 +131,7 @@ class TestDoubt:
     def test_a_state_that_does_not_answer_defers_who_might_be_wanted_and_nobody_else(self):
         desk = DeskUnderTest()
         desk.wants.is_down = True
-        assert presented(desk)[0] == Later(Reason.INTERNAL)
+        assert presented(desk)[0] == Later(Reason.STATE_UNAVAILABLE)
         desk = DeskUnderTest()
         desk.wants.is_down = True
         assert isinstance(presented(desk, LETTER, "postmaster@example.org")[0], Relay)

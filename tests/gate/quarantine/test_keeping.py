@@ -62,4 +62,4 @@ def test_a_letter_that_cannot_be_kept_is_later(tmp_path, letter):
     (tmp_path / "q").write_text("")
     with pytest.raises(Unavailable) as caught:
         keep(tmp_path / "q", letter, Refused(0, Reason.SPENT, b"\1" * 32))
-    assert caught.value.reason is Reason.INTERNAL
+    assert caught.value.reason is Reason.STATE_UNAVAILABLE

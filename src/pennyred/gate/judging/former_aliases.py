@@ -51,7 +51,7 @@ class FormerNames:
         try:
             names = await self._book.of([recipient.canonical for _, recipient in asked])
         except Unavailable:
-            return [Ruling(standing.index, doubt=Reason.INTERNAL) for standing, _ in asked]
+            return [Ruling(standing.index, doubt=Reason.STATE_UNAVAILABLE) for standing, _ in asked]
         if not any(names):
             return []
         recipients = [recipient for _, recipient in asked]

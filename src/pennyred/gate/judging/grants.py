@@ -105,7 +105,7 @@ class Wanting:
         try:
             noted = await self.book.grants([self._users(one) for one in standings], claims, now=self.now)
         except Unavailable:
-            silent = Reason.INTERNAL
+            silent = Reason.STATE_UNAVAILABLE
         offers = []
         for standing, own in zip(standings, noted, strict=True):
             grants = [*everybodys, *own, *self._own_grants(standing, claims)]
@@ -176,7 +176,7 @@ class Wanting:
                 if await self.freebies.take_counted(grant, proven) and await self._use(grant):
                     return grant, doubt
             except Unavailable:
-                doubt = Reason.INTERNAL
+                doubt = Reason.STATE_UNAVAILABLE
         return None, doubt
 
     async def _use(self, grant: Grant) -> bool:

@@ -83,7 +83,7 @@ def read_file(
         finally:
             connection.close()
     except WORLD_ERRORS as error:
-        raise Unavailable(Reason.INTERNAL, f"{path}: {told(error)}") from error
+        raise Unavailable(Reason.STATE_UNAVAILABLE, f"{path}: {told(error)}") from error
 
 
 def _require_figures(connection: apsw.Connection, path: Path) -> None:

@@ -60,9 +60,9 @@ async def move(path: Path, url: str, *, now: int) -> dict[str, int]:
         finally:
             source.close()
     except WORLD_ERRORS as error:
-        raise Unavailable(Reason.INTERNAL, f"{path}: {told(error)}") from error
+        raise Unavailable(Reason.STATE_UNAVAILABLE, f"{path}: {told(error)}") from error
     except Exception as error:
-        raise (unavailable(Reason.INTERNAL, url, error) if is_world(error) else error) from error
+        raise (unavailable(Reason.STATE_UNAVAILABLE, url, error) if is_world(error) else error) from error
 
 
 def _require_state(path: Path) -> None:

@@ -46,7 +46,7 @@ def _stored_in_file(path: Path) -> list[StoredRule]:
         finally:
             connection.close()
     except WORLD_ERRORS as error:
-        raise Unavailable(Reason.INTERNAL, f"{path}: {told(error)}") from error
+        raise Unavailable(Reason.STATE_UNAVAILABLE, f"{path}: {told(error)}") from error
 
 
 class RecipientRuleBook:

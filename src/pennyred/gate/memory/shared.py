@@ -64,7 +64,7 @@ def _group(url: str, name: str, begin: str) -> Shared:
     return GroupCommit(
         BlockingConnection(url, application=APPLICATION),
         name=name,
-        reason=Reason.INTERNAL,
+        reason=Reason.STATE_UNAVAILABLE,
         begin=begin,
         is_world=postgres.is_world,
         patience_seconds=postgres.TRIES_SECONDS,
@@ -90,5 +90,5 @@ def _beside(url: str, work: Callable[[], T]) -> T:
         return answers[0]
     [trouble] = troubles
     if not isinstance(trouble, PennyRedError | FileNotFoundError) and postgres.is_world(trouble):
-        raise postgres.unavailable(Reason.INTERNAL, url, trouble) from trouble
+        raise postgres.unavailable(Reason.STATE_UNAVAILABLE, url, trouble) from trouble
     raise trouble

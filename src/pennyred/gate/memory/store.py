@@ -65,12 +65,12 @@ class GateState:
                 reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
                 opened.callback(reader.close)
             except WORLD_ERRORS as error:
-                raise Unavailable(Reason.INTERNAL, f"{path}: {told(error)}") from error
+                raise Unavailable(Reason.STATE_UNAVAILABLE, f"{path}: {told(error)}") from error
             opened.pop_all()
         rows: Any = connection.execute("SELECT salt FROM secret").fetchall()
         return cls(
-            GroupCommit(connection, name="state writer", reason=Reason.INTERNAL, place=str(path)),
-            GroupCommit(reader, name="state reader", reason=Reason.INTERNAL, begin="BEGIN", place=str(path)),
+            GroupCommit(connection, name="state writer", reason=Reason.STATE_UNAVAILABLE, place=str(path)),
+            GroupCommit(reader, name="state reader", reason=Reason.STATE_UNAVAILABLE, begin="BEGIN", place=str(path)),
             rows[0][0],
         )
 

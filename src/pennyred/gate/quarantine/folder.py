@@ -133,7 +133,7 @@ class Quarantine:
         try:
             left_out, swept = await to_its_end(lambda: self._keep(origin, copies, header, body, size))
         except OSError as error:
-            raise Unavailable(Reason.INTERNAL, f"quarantine: {told(error)}") from error
+            raise Unavailable(Reason.STATE_UNAVAILABLE, f"quarantine: {told(error)}") from error
         if swept is not None and swept.crowded_out:
             self._note_swept(swept)
         return left_out
@@ -146,7 +146,7 @@ class Quarantine:
         try:
             swept = await to_its_end(lambda: self.sweep_now(now))
         except OSError as error:
-            raise Unavailable(Reason.INTERNAL, f"quarantine: {told(error)}") from error
+            raise Unavailable(Reason.STATE_UNAVAILABLE, f"quarantine: {told(error)}") from error
         if swept.crowded_out:
             self._note_swept(swept)
         return swept
