@@ -158,6 +158,30 @@ def test_what_goes_wrong_behind_mail_is_later_and_the_next_letter_goes_elsewhere
     run(story)
 
 
+@pytest.mark.parametrize("reply", [b"421 4.3.2 busy\r\n", b"530 5.7.0 Must issue a STARTTLS command first\r\n"])
+def test_one_that_was_passed_over_is_said_to_be_back_when_it_takes_mail_again_and_not_before(names, reply):
+    async def story():
+        async with town(FIRST, SECOND) as (gate, first, second):
+            first.answers[b"MAIL"] += [reply] * 9
+            for _ in range(3):
+                assert (await mailed(gate)).startswith(b"250")
+                gate.clock_ahead += 61
+                await second.hang_up_on_all()
+            assert first.letters == []
+            assert len(events(gate, "smtp.address_down")) == 1, "it has not been back meanwhile"
+            assert events(gate, "smtp.address_up") == []
+            first.answers[b"MAIL"].clear()
+            assert (await mailed(gate)).startswith(b"250")
+            assert len(first.letters) == 1
+            [up] = events(gate, "smtp.address_up")
+            assert up["address"] == f"{FIRST}:{first.port}"
+            assert up["down_seconds"] >= 183
+            assert (await mailed(gate)).startswith(b"250")
+            assert len(events(gate, "smtp.address_up")) == 1
+
+    run(story)
+
+
 def test_a_goodbye_that_is_the_clients_own_is_the_clients_and_takes_nobody_elsewhere(names):
     async def story():
         async with town(FIRST, SECOND) as (gate, first, second):

@@ -28,6 +28,9 @@ ABOUT_US = [
     b"550 5.5.1 Protocol error\r\n",
     b"554 5.5.1 Error: no valid recipients\r\n",
     b"554 5.7.10 Encryption needed\r\n",
+    b"523 5.7.10 Encryption needed\r\n",
+    b"523 Encryption needed\r\n",
+    b"524 Encryption required for requested authentication mechanism\r\n",
 ]
 ABOUT_A_LETTER = [
     b"550 5.1.1 no such user\r\n",
@@ -40,6 +43,8 @@ ABOUT_A_LETTER = [
     b"555 5.5.4 Unsupported option\r\n",
     b"553 5.6.7 no SMTPUTF8\r\n",
     b"552 5.3.4 too big\r\n",
+    b"523 5.3.4 the letter is too big for this mailbox\r\n",
+    b"524 5.2.4 a list that cannot be expanded\r\n",
     b"450 4.7.1 greylisted\r\n",
     b"454 4.7.0 TLS not available\r\n",
     b"421 4.7.0 too many connections from you\r\n",
@@ -96,7 +101,7 @@ def test_a_word_on_a_client_or_a_letter_is_passed_on_as_it_was_said(verb, reply)
     assert heard == reply
 
 
-@pytest.mark.parametrize("reply", [one for one in ABOUT_US if one[:3] not in (b"550", b"554")])
+@pytest.mark.parametrize("reply", [one for one in ABOUT_US if one[:9] not in (b"550 5.5.1", b"554 5.5.1")])
 @pytest.mark.parametrize("is_lmtp", [True, False])
 def test_after_the_letter_too_it_is_no_word_on_the_letter(reply, is_lmtp, tmp_path):
     async def story():
@@ -107,6 +112,20 @@ def test_after_the_letter_too_it_is_no_word_on_the_letter(reply, is_lmtp, tmp_pa
             assert (await client.mail(LETTER)).startswith(LATER)
             assert gate.desk.delivered[0].fates == (Fate.REFUSED_TEMPORARY,)
             assert (await client.mail(LETTER)).startswith(b"250")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "reply", [*ABOUT_A_LETTER[:4], b"554 5.5.1 Error: no such content\r\n", *ABOUT_A_LETTER[-6:-3]]
+)
+def test_and_what_is_a_word_on_it_stays_one(reply):
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            upstream.answers[b"."].append(reply)
+            client = await gate.connect()
+            assert await client.mail(LETTER) == reply
+            assert gate.desk.delivered[0].fates == (Fate.REFUSED_PERMANENT,)
 
     asyncio.run(story())
 

@@ -18,7 +18,12 @@ _NAMED_LINES_MAX = 100
 """The most lines of a reply that names recipients: some clients read only about a hundred."""
 
 _ABOUT_SESSION = frozenset((500, 502, 503, 530, 534, 535, 538))
+_BARE_ABOUT_SESSION = frozenset((523, 524))
+"""Encryption needed (RFC 5248 section 4: X.7.10, X.7.11), where no enhanced code says that it means something else:
+others say 523 to a letter that is too big."""
+_ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
 _ENHANCED_ABOUT_SESSION = re.compile(rb"5\.(?:5\.1|7\.(?:[89]|1[01]))(?!\d)")
+_ENHANCED_ABOUT_SECURITY = re.compile(rb"5\.7\.(?:[89]|1[01])(?!\d)")
 
 OK = b"250 2.0.0 Ok\r\n"
 RESET = b"250 2.0.0 Flushed\r\n"
@@ -189,8 +194,14 @@ def is_about_session(reply: Reply) -> bool:
     A command was not understood or out of turn (RFC 5321 section 4.2.1; X.5.1 of RFC 3463); TLS comes first (RFC 3207
     section 4); a login is needed or is wrong (RFC 4954 section 6). Then a setting is wrong, and no mail may be lost.
     """
-    return reply.code in _ABOUT_SESSION or (
+    return _is_session_code(reply) or (
         reply.code // 100 == 5 and _ENHANCED_ABOUT_SESSION.match(reply.lines[0]) is not None
+    )
+
+
+def _is_session_code(reply: Reply) -> bool:
+    return reply.code in _ABOUT_SESSION or (
+        reply.code in _BARE_ABOUT_SESSION and _ENHANCED.match(reply.lines[0]) is None
     )
 
 
@@ -242,8 +253,11 @@ def is_data_wanted(reply: Reply) -> bool:
 
 
 def fate_of(reply: Reply) -> Fate:
-    """What a final reply means for the letter. A reply that is neither yes nor no leaves it in doubt."""
-    if reply.code in _ABOUT_SESSION:
+    """What a final reply means for the letter. A reply that is neither yes nor no leaves it in doubt.
+
+    TLS or a login that is wanted is no word on it; 5.5.1 is: filters say it of what a letter has in it.
+    """
+    if _is_session_code(reply) or (reply.code // 100 == 5 and _ENHANCED_ABOUT_SECURITY.match(reply.lines[0])):
         return Fate.REFUSED_TEMPORARY
     fates = {2: Fate.ACCEPTED, 4: Fate.REFUSED_TEMPORARY, 5: Fate.REFUSED_PERMANENT}
     return fates.get(reply.code // 100, Fate.IN_DOUBT)

@@ -36,6 +36,8 @@ class Address:
     is_probed: bool = False
     is_gone: bool = False
     """Whether the name no longer has this address."""
+    doubted_since: float | None = None
+    """By the caller's clock: since when it takes no mail; None: it does."""
     doubted_until: float = 0.0
     """Until then (caller's clock, seconds) others are tried first: it let the gate in, and then took no mail."""
 

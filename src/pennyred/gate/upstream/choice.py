@@ -145,6 +145,11 @@ class Upstreams:
         """Note trouble that is not the client's fault; returns whether there is another address to try."""
         return self._pool_of(connection).pass_over(connection, trouble)
 
+    def believe(self, connection: Connection) -> None:
+        """Its address has taken a letter: whoever passed it over need not any more."""
+        if connection.address.doubted_since is not None:
+            self._pool_of(connection).believe(connection)
+
     def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
         """The user waits for its client. `recall` is called, perhaps at once, if somebody else gets its place."""
         self._pool_of(connection).rest(connection, recall)

@@ -82,7 +82,8 @@ class Opener:
         if not others:
             return False
         now = self._clock()
-        if address.doubted_until <= now:
+        if address.doubted_since is None:
+            address.doubted_since = now
             self._log.warning(
                 "smtp.address_down", upstream=self._options.endpoint.name, address=str(address), detail=str(trouble),
                 retry_seconds=PASSED_OVER_SECONDS,
@@ -90,6 +91,12 @@ class Opener:
         address.doubted_until = now + PASSED_OVER_SECONDS
         self._drop_idle(address)
         return True
+
+    def believe(self, address: Address) -> None:
+        """It takes mail; if it was passed over, that is over once it has had its time."""
+        if address.doubted_since is not None and address.doubted_until <= self._clock():
+            since, address.doubted_since = address.doubted_since, None
+            self._note_up(address, since)
 
     async def close(self) -> None:
         """Cancel all attempts and checks."""
@@ -209,10 +216,13 @@ class Opener:
 
     def _succeeded(self, address: Address) -> None:
         if address.health.succeeded():
-            down_seconds = round(self._clock() - address.health.down_since)
-            self._log.info(
-                "smtp.address_up", upstream=self._options.endpoint.name, address=str(address), down_seconds=down_seconds
-            )
+            self._note_up(address, address.health.down_since)
+
+    def _note_up(self, address: Address, since: float) -> None:
+        down_seconds = round(self._clock() - since)
+        self._log.info(
+            "smtp.address_up", upstream=self._options.endpoint.name, address=str(address), down_seconds=down_seconds
+        )
 
 
 def _end(connection: Connection) -> None:

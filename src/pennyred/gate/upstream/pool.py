@@ -127,6 +127,10 @@ class UpstreamPool:
             return False
         return self._opener.pass_over(connection.address, trouble)
 
+    def believe(self, connection: Connection) -> None:
+        """The address of this connection has taken a letter."""
+        self._opener.believe(connection.address)
+
     def release(self, connection: Connection) -> None:
         """Take back a connection whose transaction has ended."""
         options = self.options

@@ -159,6 +159,8 @@ class Transaction:
         self._connection = None
         if trouble is not None:
             self._avoid(trouble)
+        elif is_clean:
+            self._upstreams.believe(connection)
         if is_clean:
             self._upstreams.release(connection)
         else:
