@@ -1,16 +1,16 @@
-"""The composition root: builds the parts out of the settings and runs them, with no opinions of its own.
+"""The programs: build the parts from the settings and run them. Only these modules read settings.
 
 ::
 
-    serve         runs what the settings enable; rereading: what a reload takes over
+    serve         runs what the settings enable; rereading: which settings a reload changes
     gate_parts    the parts of a worker's gate; gate_worker: a gate at work; policy: its rules
-    issuer_ways   a worker's ways to post offices; keysearch: for their keys
-    office        opens a ledger and an office; office_worker: an office at work; witness: a ledger that went back
-    housekeeping  what is forgotten, by the time that has passed
+    issuer_ways   how a worker reaches post offices; keysearch: looks for their keys
+    office        opens a ledger and an office; office_worker: an office at work; witness: notices a ledger set back
+    housekeeping  forgets old data, by the time that has passed
     refusedcopies the quarantine; release: delivers a copy after all
-    log           its log; descriptors: how many files may be open
+    log           the log; descriptors: how many files may be open
     workers       several processes; systemd: the service manager
     checks        what `pennyred check` complains of
-    demo          all of it, for a minute
+    demo          office, gate and sender together, for a minute
     template      what `init` writes; examples: the files of config/; papers: the pages of `pennyred help`
 """

@@ -1,4 +1,4 @@
-"""How many files and sockets a process may have open: the system's default of 1024 is less than a gate's limits."""
+"""Sets how many files and sockets a process may have open: the usual 1024 are too few for a gate's limits."""
 
 import resource
 from typing import Any
@@ -7,19 +7,19 @@ from pennyred.config import Settings
 from pennyred.http.admission import CROWDS
 
 WATCHERS_MAX = 64
-"""Connections to the pages of `[gate] metrics`, from all networks; watchers are few."""
+"""The most connections to the pages of `[gate] metrics`, from all networks; few programs watch."""
 WATCHERS_PER_NETWORK_MAX = 16
 _SPARE = 100
-"""For databases, logs, listening sockets and the like."""
+"""Descriptors for databases, logs, listening sockets and the like."""
 _HTTP_SHARE = 8
-"""Where there are too few, HTTP has one in so many, and mail the rest."""
+"""If there are too few descriptors, HTTP gets one in so many, and mail the rest."""
 
 
 def allow_descriptors(settings: Settings, log: Any) -> int:
-    """Raise this process's own limit as far as it may; say so where that does not do for all connections.
+    """Raise this process's limit as far as allowed; log if that is not enough for all connections.
 
-    Any one worker may get all clients, each with a spooled letter. Answers how many connections each crowd of the
-    office's API may have at most: mail goes before it, so that it cannot take the descriptors that letters need.
+    Any one worker may get all clients, each with a spooled letter. Returns how many connections each group of clients
+    of the office's API may have. Mail comes first: the API must not take the descriptors that letters need.
     """
     office = settings.office
     mail, http = _mail(settings), CROWDS * office.max_connections if office is not None else 0
@@ -36,7 +36,7 @@ def allow_descriptors(settings: Settings, log: Any) -> int:
 
 
 def _mail(settings: Settings) -> int:
-    """What letters need: a client and its spooled letter at each door, ways to the mail servers, watchers."""
+    """How many descriptors letters need: clients and spooled letters of each door, mail servers, watchers."""
     gate = settings.gate
     if gate is None:
         return 0

@@ -10,20 +10,20 @@ _LINES_READ_MAX = 20
 
 
 def folder() -> Path:
-    """Where they are: inside the package, or in a checkout beside it."""
+    """The folder of the example files: inside the package, or beside it in a checkout."""
     package = Path(pennyred.__file__).parent
     installed = package / "examples"
     return installed if installed.is_dir() else package.parents[1] / "config"
 
 
 def names() -> list[str]:
-    """All of them, by their paths below config/."""
+    """The paths of all example files below config/."""
     root = folder()
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
 def read(name: str) -> str:
-    """The text of one; raises `Malformed` for a name that is none, and says which could have been meant."""
+    """The text of an example file. Raises `Malformed` for an unknown name, and names similar ones."""
     wanted = name.removeprefix("config/")
     known = names()
     if wanted not in known:
@@ -34,7 +34,7 @@ def read(name: str) -> str:
 
 
 def about(name: str) -> str:
-    """Its first sentence on itself, where it has one: JSON cannot have a comment."""
+    """The first sentence of a file about itself; empty if it has none, as JSON cannot have comments."""
     words: list[str] = []
     for line in read(name).splitlines()[:_LINES_READ_MAX]:
         if line.startswith(("#", ";")) and line.strip("#; "):

@@ -1,4 +1,4 @@
-"""Builds one worker's gate from the settings: the desk, the way to the mail server, the door."""
+"""Builds one worker's gate from the settings: the desk, the connections to the mail server, the door."""
 
 import os
 import random
@@ -41,11 +41,11 @@ from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
 
 RESULTS_OCTETS_MAX = 40 * 1024
-"""Of the gate's Authentication-Results and Received fields, however many signatures and long names a sender has."""
+"""The most octets of the gate's own Authentication-Results and Received fields, whatever a sender's letter has."""
 
 
 def gate_options(gate: GateSettings) -> GateOptions:
-    """The settings as the door knows them. In monitor mode no letter is refused for what it is."""
+    """The options of the door, from the settings. In mode "monitor" no letter is refused for what it is."""
     is_refusing = gate.mode != "monitor"
     return GateOptions(
         hostname=gate_hostname(gate),
@@ -73,7 +73,7 @@ def gate_options(gate: GateSettings) -> GateOptions:
 
 
 def outgoing_options(gate: GateSettings, outgoing: OutgoingSettings) -> GateOptions:
-    """How outgoing mail is taken: of our own users, of whom a front among them may tell; without a price."""
+    """The options of the door for outgoing mail: it takes mail of the house's users only, and asks no price."""
     return replace(
         gate_options(gate),
         is_priced=False,
@@ -90,17 +90,17 @@ def outgoing_options(gate: GateSettings, outgoing: OutgoingSettings) -> GateOpti
 
 
 def upstream_tls(gate: GateSettings, urls: Sequence[str]) -> ssl.SSLContext | None:
-    """Whom to believe that it is the mail server, where one is reached by TLS; raises OSError."""
+    """The TLS context for mail servers, if one is reached by TLS; else None. Raises OSError."""
     if all(parse_url(url).security is Security.NONE for url in urls):
         return None
     return client_context(gate.upstream_tls_ca, is_verified=gate.upstream_tls_verify)
 
 
 def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = None) -> list[UpstreamOptions]:
-    """The settings as the ways to the mail servers know them; the connections to each are shared out equally.
+    """The options for each mail server, from the settings; its connections are shared out equally among workers.
 
-    With `outgoing`, to those that outgoing mail goes on to. Raises OSError where the authorities' certificates cannot
-    be read.
+    With `outgoing`, the options for the mail servers of outgoing mail. Raises OSError if the authorities'
+    certificates cannot be read.
     """
     way = outgoing or gate
     tls = upstream_tls(gate, way.upstream)
@@ -124,7 +124,7 @@ def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = Non
 
 
 def _share(gate: GateSettings) -> int:
-    """Of the connections to a mail server, what one network may use: never more than half, whatever is set."""
+    """How many connections to a mail server one network may use: at most half, whatever is set."""
     return min(gate.upstream_connections_per_network, -(-gate.upstream_connections // 2))
 
 
@@ -142,7 +142,7 @@ def build_desk(
     note_times: Callable[[Stopwatch], None] | None = None,
     prepare_keys: PrepareKeys = all_known,
 ) -> Desk:
-    """The desk, with the clock and randomness of this machine."""
+    """Build the desk, with the clock and the random numbers of this machine."""
     return Desk(
         policy,
         redeemer,
@@ -167,7 +167,7 @@ def build_desk(
 
 
 def build_checker(gate: GateSettings, log: Any) -> Checker:
-    """Who finds out where letters come from."""
+    """Build the checker that finds out who the senders are (SPF, DKIM, DMARC, ARC)."""
     how = gate.authentication
     return Checker(
         nameservers=gate.nameservers,
@@ -179,14 +179,14 @@ def build_checker(gate: GateSettings, log: Any) -> Checker:
 
 
 def letter_memory(gate: GateSettings, log: Any) -> LetterMemory:
-    """One worker's memory for letters, by whatever door they come."""
+    """The memory budget of one worker, for the letters of all doors."""
     return LetterMemory(gate.memory_for_letters, log)
 
 
 def build_door(
     gate: GateSettings, desk: GateDesk, log: Any, tally: WorkerTally, memory: LetterMemory | None = None
 ) -> GateServer:
-    """The door, not yet listening. Raises OSError where long letters could not be kept."""
+    """Build the door, which does not listen yet. Raises OSError if long letters could not be kept on disk."""
     try_spool(gate)
     ways = _ways(upstream_options(gate), log, is_spread=gate.upstream_spread)
     names, tls = name_lookup(gate), tls_context(gate)
@@ -194,13 +194,13 @@ def build_door(
 
 
 def name_lookup(gate: GateSettings) -> NameLookup | None:
-    """What clients' addresses are called, where the mail server is told; None: nobody asks."""
+    """The look-up of clients' host names, if the mail server is told them; else None."""
     is_told = gate.upstream_identity in ("xclient", "xforward")
     return HostNames(resolver_of(gate.nameservers)).lookup if is_told else None
 
 
 def build_outgoing_desk(gate: GateSettings, state: GateState, letters: LetterLog) -> OutgoingDesk:
-    """Who learns from outgoing mail."""
+    """Build the desk for outgoing mail, which learns to whom users write."""
     return OutgoingDesk(
         state.correspondents, domains=gate.domains, delimiter=gate.recipient_delimiter, clock=clock, log=letters
     )
@@ -214,7 +214,7 @@ def build_outgoing_door(
     tally: WorkerTally,
     memory: LetterMemory | None = None,
 ) -> GateServer:
-    """The door that outgoing mail passes, not yet listening. Raises OSError."""
+    """Build the door for outgoing mail, which does not listen yet. Raises OSError as `build_door` does."""
     ways = _ways(upstream_options(gate, outgoing), log, is_spread=False)
     options, tls = outgoing_options(gate, outgoing), tls_context(gate)
     return GateServer(options, desk, ways, tls, log=log, tally=tally, memory=memory)
@@ -225,13 +225,13 @@ def _ways(options: Sequence[UpstreamOptions], log: Any, *, is_spread: bool) -> U
 
 
 def try_spool(gate: GateSettings) -> None:
-    """Make a file as long letters do, so that a wrong folder is heard of before the first of them; raises OSError."""
+    """Make a file as for a long letter, so that a wrong folder is noticed at the start; raises OSError."""
     with tempfile.TemporaryFile(dir=gate.spool):
         pass
 
 
 def listen(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
-    """One socket for each address; shared with the other workers. Raises OSError."""
+    """One listening socket for each address, shared with the other workers. Raises OSError."""
     sockets: list[socket.socket] = []
     try:
         for host, port in addresses:
@@ -244,7 +244,7 @@ def listen(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
 
 
 def tls_context(gate: GateSettings) -> ssl.SSLContext | None:
-    """For STARTTLS, where a certificate is set; raises OSError where it cannot be read, and says which file it was."""
+    """The context for STARTTLS, if a certificate is set; else None. Raises OSError that names a file it cannot read."""
     if gate.tls_certificate is None or gate.tls_key is None:
         return None
     return server_context(gate.tls_certificate, gate.tls_key, ciphers=gate.tls_ciphers, minimum=gate.tls_minimum)

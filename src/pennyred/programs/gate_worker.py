@@ -52,7 +52,7 @@ FIGURES_PAUSE_SECONDS = 5.0
 
 
 class GateWork:
-    """Made at the start of a worker; serves from `start` until the parts it was given are ended."""
+    """A worker's gate. It serves from `start` until the exit stack that it was given ends."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class GateWork:
         chores: Chores,
         meter: Meter,
     ) -> None:
-        """`number` is the worker's; the first of several speaks for all."""
+        """`number` is the worker's number; only worker 0 logs what is true for all."""
         self._settings = settings
         self._is_first = number == 0
         questions = KeyQuestions(SharedMinute(tallies.questions.of(number)))
@@ -75,7 +75,7 @@ class GateWork:
         self._chores = chores
         self._meter = meter
         self.certificate_end = ends_at(settings.tls_certificate)
-        """When the certificate that is used ends, in Unix seconds; 0: there is none."""
+        """When the certificate in use expires, in Unix seconds; 0 if there is none."""
         self.memory = letter_memory(settings, log)
         self._desk: Desk | None = None
         self._door: GateServer | None = None
@@ -88,9 +88,9 @@ class GateWork:
         self._refusals: RefusedCopies | None = None
 
     async def start(self, parts: AsyncExitStack, office: Office | None, passed: PassedSockets) -> None:
-        """From the inside out; `parts` end it the other way round. Raises OSError, ValueError, `Unavailable`.
+        """Start the parts, the inner ones first; `parts` ends them in reverse. Raises OSError, ValueError, Unavailable.
 
-        `office` is the one in this process, where there is one.
+        `office` is the office in this process, if there is one.
         """
         gate = self._settings
         state = self._state = GateState.open(gate.state, now=clock())
@@ -134,7 +134,7 @@ class GateWork:
         )
         self._door = build_door(gate, CountedDesk(self._desk, self._meter), self._log, self._tally, self.memory)
         await self._door.start(passed.gate or listen(gate.listen))
-        # A letter whose final dot is out may take the mail server's whole time to be answered.
+        # After the final dot, the mail server may take all its time to answer.
         parts.push_async_callback(self._stop)
         if gate.outgoing is not None:
             outgoing_desk = self._outgoing_desk = build_outgoing_desk(gate, state, letters)
@@ -144,9 +144,9 @@ class GateWork:
             await self._outgoing.start(listen(gate.outgoing.listen))
 
     def prepare(self, settings: GateSettings, issuers: Sequence[IssuerSettings]) -> Callable[[], None]:
-        """What takes over the rules and certificates of these settings, in which all else is as it was at the start.
+        """Prepare a reload: returns the call that takes over rules and certificates. All other settings are as before.
 
-        Raises OSError, ValueError and `Unavailable` before anything is changed.
+        Raises OSError, ValueError or `Unavailable`; then nothing is changed.
         """
         desk, door = self._desk, self._door
         if desk is None or door is None:
@@ -172,7 +172,7 @@ class GateWork:
         return take_over
 
     def _take_over_desk(self, desk: Desk, settings: GateSettings) -> None:
-        """Keep copies elsewhere, ask other name servers, believe other fronts; letters under way keep the old ones."""
+        """Use a new quarantine folder, name servers and fronts. Letters under way keep the old ones."""
         before = self._settings
         if self._refusals is not None and settings.quarantine != before.quarantine:
             desk.refusals = self._refusals.accept(settings)
@@ -183,38 +183,38 @@ class GateWork:
             self._outgoing_desk.delimiter = settings.recipient_delimiter
 
     def hurry(self) -> None:
-        """Finish no letter in hand when stopping, now or later."""
+        """Make the stop wait for no letter in hand, now or later."""
         for door in self._doors():
             door.hurry()
 
     def in_hand(self) -> tuple[int, int]:
-        """How many connections and letters there are."""
+        """How many connections and how many letters are in hand, for all doors."""
         doors = self._doors()
         return sum(door.sessions for door in doors), sum(door.letters for door in doors)
 
     def addresses(self, passed: PassedSockets) -> dict[str, Any]:
-        """Where mail is taken, and how strictly, for the log."""
+        """The addresses and modes of the doors, for the log."""
         gate = self._settings
         told: dict[str, Any] = {"gate": addresses(passed.gate) or _shown(gate.listen), "mode": gate.mode}
         return told | ({"outgoing": _shown(gate.outgoing.listen)} if gate.outgoing is not None else {})
 
     def ways(self) -> list[tuple[str, Upstreams]]:
-        """To the mail servers, each with the name of its door."""
+        """The connections to the mail servers, each with the name of its door."""
         doors = (("incoming", self._door), ("outgoing", self._outgoing))
         return [(name, door.upstreams) for name, door in doors if door is not None]
 
     @property
     def unwritten(self) -> int:
-        """Settlements that stand in memory only."""
+        """How many settlements are in memory only."""
         return 0 if self._outbox is None else self._outbox.unwritten
 
     async def outbox_standing(self) -> tuple[int, int]:
-        """How many settlements wait in the state, and since when; raises `Unavailable`."""
+        """How many settlements wait in the state, and since when (Unix seconds); raises `Unavailable`."""
         return (0, 0) if self._state is None else await self._state.outbox.standing()
 
     @property
     def is_office_answering(self) -> bool:
-        """Whether the office answered the last question, or there was none."""
+        """Whether the office has answered the last question; True before the first."""
         return self._redeemer is None or self._redeemer.is_answering
 
     def _close_checkers(self) -> None:

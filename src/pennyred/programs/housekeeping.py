@@ -1,4 +1,4 @@
-"""What forgets goes by the time that has passed: one worker's looks at a database, and what is said of clocks."""
+"""Forgets old data by the time that has passed, not by the clock alone; reports clocks that are wrong."""
 
 import asyncio
 import time
@@ -14,18 +14,18 @@ from pennyred.storage.passing import Looker, Passed
 
 LOOK_PAUSE_SECONDS = 60.0
 DIFFERENCE_SECONDS = 3600
-"""Between the clocks of several machines: worth a word, and so seldom again."""
+"""A difference between two machines' clocks that is logged; and the pause before it is logged again."""
 _JUMPED = "if it is right now, nothing: what has to be forgotten is made up for, a day in a day; else set it (NTP)"
 _DIFFER = "set this machine's or the other's (NTP): nothing is forgotten before its time by the earliest"
 
 
 class PassedTime:
-    """Looks after one database; `until` is what may be forgotten there."""
+    """Follows the passed time of one database. What is older than `until` may be forgotten there."""
 
     def __init__(
         self, database: str, ask: Callable[[Looker], Awaitable[Passed]], log: Any, meter: Meter, *, is_telling: bool
     ) -> None:
-        """`database` is "ledger" or "state", for people; `is_telling` is one of several workers that see the same."""
+        """`database` is "ledger" or "state", for the log. `is_telling`: only one of the workers logs what all see."""
         self._database = database
         self._ask = ask
         self._log = log
@@ -34,15 +34,15 @@ class PassedTime:
         self._looker = Looker(clock)
         self._said_to_differ_at = float("-inf")
         self.until = 0
-        """In seconds since 1970-01-01; 0: nothing, as nobody has looked yet."""
+        """Seconds since 1970-01-01; 0 before the first look: then nothing may be forgotten."""
         self._believed = 0
 
     def now(self) -> int:
-        """The time to write down: what comes while the clock is behind must not be old when it is right again."""
+        """The time to store with new data: with a slow clock, it must not look old once the clock is right."""
         return max(clock(), self._believed)
 
     async def look(self) -> int:
-        """Look, and say what is odd. Raises `Unavailable` where the database does not answer."""
+        """Update `until`, and log a clock that is wrong. Raises `Unavailable` if the database does not answer."""
         found = await self._ask(self._looker)
         self.until, self._believed = found.until, found.believed
         self._meter.behind(self._database, max(0, found.clock - found.until))
@@ -51,7 +51,7 @@ class PassedTime:
         return found.until
 
     async def run(self) -> None:
-        """Look time and again, for ever; where the database does not answer, next time."""
+        """Look regularly until cancelled. If the database does not answer, it looks the next time."""
         while True:
             try:
                 await self.look()
@@ -72,7 +72,7 @@ class PassedTime:
 
 
 async def sweep_ledger(office: Office, passed: PassedTime, log: Any, meter: Meter) -> None:
-    """Let a ledger forget what is over, for ever; when it does not answer, next time."""
+    """Sweep the ledger regularly until cancelled. If it does not answer, it is swept the next time."""
     while True:
         try:
             report = await office.ledger.sweep(now=clock(), until=await passed.look())
@@ -89,7 +89,7 @@ async def sweep_ledger(office: Office, passed: PassedTime, log: Any, meter: Mete
 
 
 def _shown(at: int) -> str:
-    """A time for people; one that no calendar has as it is."""
+    """A time in text; as a number, if no calendar has it."""
     try:
         return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
     except (OverflowError, ValueError, OSError):

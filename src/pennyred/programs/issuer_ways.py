@@ -1,4 +1,4 @@
-"""One worker's ways to the post offices whose stamps count: the one in this process, and those reached by HTTP."""
+"""How one worker reaches the post offices whose stamps count: the one in this process, and others by HTTP."""
 
 import stat
 import time
@@ -35,7 +35,7 @@ Keys = Mapping[str, Mapping[str, bytes]]
 
 
 def read_token(path: Path) -> str:
-    """A receiver's token; raises OSError, or ValueError where it is none or can be read by others."""
+    """Read a receiver's token. Raises OSError, or ValueError if it is no token or others can read the file."""
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ValueError(f"{path} can be read by others: chmod 600 {path}")
     with path.open("rb") as opened:
@@ -46,7 +46,7 @@ def read_token(path: Path) -> str:
 
 
 class Offices:
-    """Made at the start of a worker; `start` opens the ways, which `parts` close."""
+    """The post offices of one worker. `start` opens connections; the exit stack `parts` closes them."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Offices:
         self._ring = KeyRing(self._search.find, self._key_memory, questions, clock=time.monotonic)
 
     def start(self, parts: AsyncExitStack, office: Office | None, state: GateState, letters: LetterLog) -> Redeemer:
-        """Whom the desk asks about stamps. Raises OSError and ValueError where a token cannot be read."""
+        """Return the redeemer that the desk asks about stamps. Raises OSError, ValueError if a token cannot be read."""
         ways: dict[str, Redeemer] = {}
         if office is not None:
             ways[office.issuer] = office.local_redeemer(self._gate.domains)
@@ -93,21 +93,21 @@ class Offices:
 
     @property
     def keys(self) -> Keys:
-        """The public keys of all whose stamps count, as far as they are known: one mapping, which changes."""
+        """The known public keys of all offices whose stamps count: always the same mapping, whose content changes."""
         return self._ring.keys
 
     @property
     def retired(self) -> frozenset[str]:
-        """Those whose stamps count no more, and which can still be asked: the settings named them at the start."""
+        """Offices whose stamps no longer count, but which can still be asked: the settings named them at the start."""
         return self._ways - frozenset(self._gate.issuers)
 
     @property
     def prepare_keys(self) -> PrepareKeys:
-        """What finds those that are not known yet."""
+        """The call that finds keys which are not known yet."""
         return self._ring.prepare
 
     def _accept(self) -> None:
-        """Take over whose stamps count, and where their keys come from."""
+        """Tell the key ring whose stamps count, and where their keys come from."""
         listed = [one for one in self._issuers if one.domain in self._gate.issuers]
         own = {issuer: keys for issuer, keys in self._own.items() if issuer in self._gate.issuers}
         self._search.authenticated_only = frozenset(one.domain for one in listed if one.dnssec)
@@ -118,7 +118,7 @@ class Offices:
         )
 
     def prepare(self, gate: GateSettings, issuers: Sequence[IssuerSettings]) -> Callable[[], None]:
-        """What takes over tokens and keys. Raises OSError and ValueError before anything is changed."""
+        """Prepare a reload: returns the call that takes over tokens and keys. If it raises, nothing is changed."""
         for issuer in gate.issuers:
             if issuer not in self._elsewhere and issuer not in self._own:
                 raise ValueError(f"{issuer} is a new post office: that takes a restart")
@@ -138,7 +138,7 @@ class Offices:
     def _trusting(
         self, parts: AsyncExitStack, issuer: str, way: Redeemer, state: GateState, letters: LetterLog
     ) -> Redeemer:
-        """What was taken on trust before the settings said otherwise is owed, and known, all the same."""
+        """Wrap an office's redeemer. Stamps taken on trust before the settings changed are still owed and known."""
         revoked, is_accepting = RevocationList(self._revocations[issuer]), self._gate.on_office_down == "accept"
         trusting = TrustingRedeemer(
             issuer,
@@ -159,7 +159,7 @@ class Offices:
 
 
 async def _flushed(trusting: TrustingRedeemer) -> None:
-    """At the end; where the state does not answer then, there is nobody left to tell."""
+    """Write down at the end what was spent. If the state does not answer, nobody is left to be told."""
     with suppress(Unavailable):
         await trusting.flush()
 

@@ -1,7 +1,7 @@
-"""Looking the keys of post offices up in DNS, and saying in the log when that fails.
+"""Looks up the keys of post offices in the DNS, and logs it when that fails.
 
-A letter whose stamp's key cannot be looked up is told to come again, by the name of `office-unreachable`: nobody would
-look for the cause in the DNS.
+If the key of a stamp cannot be looked up, the letter is answered "later" with the reason `office-unreachable`. Without
+a log line, nobody would look for the cause in the DNS.
 """
 
 import time
@@ -15,11 +15,11 @@ from pennyred.gate.issuers.keyring import FoundKey
 from pennyred.postage.errors import Unavailable
 
 QUIET_SECONDS = 60.0
-"""Between two lines about one office: selectors are a stranger's to invent."""
+"""The pause between two log lines about one office, because strangers can invent selectors."""
 
 
 class KeySearch:
-    """One worker's; `find` is what a key ring asks."""
+    """The search of one worker; the key ring calls `find`."""
 
     def __init__(
         self,
@@ -29,15 +29,15 @@ class KeySearch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.resolver = resolver
-        """May be replaced."""
+        """The resolver to ask; it may be replaced."""
         self._log = log
         self._clock = clock
         self._quiet_until: dict[str, float] = {}
         self.authenticated_only: Collection[str] = ()
-        """Offices whose keys count only where DNSSEC vouches for them."""
+        """Offices whose keys count only if they are validated by DNSSEC."""
 
     async def find(self, domain: str, selector: str) -> FoundKey:
-        """What DNS says; raises `Unavailable`."""
+        """What the DNS says of a key; raises `Unavailable`, which is logged."""
         try:
             found = await find_key_record(domain, selector, self.resolver)
         except Unavailable as error:

@@ -1,4 +1,4 @@
-"""The log of a running program: one JSON document a line on standard error, for journald or a file."""
+"""The log of a running program: JSON, one document in each line, on standard error."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,8 @@ _STANDARD_ERROR = 2
 
 
 class Lines:
-    """Writes what one turn of the event loop has to say in one go, and loses a line rather than a letter: the disk
-    behind it may be full, its reader gone.
+    """Collects the lines of one turn of the event loop, and writes them together. If a write fails (the disk is full,
+    the reader has gone), lines are lost, but no letter.
     """
 
     def __init__(self, descriptor: int = _STANDARD_ERROR) -> None:
@@ -22,7 +22,7 @@ class Lines:
         self._waiting: list[str] = []
 
     def msg(self, line: str) -> None:
-        """Write at the end of this turn; at once where no loop runs."""
+        """Write the line at the end of this turn of the loop; at once if no loop runs."""
         self._waiting.append(line)
         if len(self._waiting) > 1:
             return
@@ -36,7 +36,7 @@ class Lines:
     debug = info = warning = error = critical = msg
 
     def flush(self) -> None:
-        """Write what waits, as well as can be."""
+        """Write the waiting lines; a failed write is ignored."""
         lines, self._waiting = self._waiting, []
         left = memoryview("".join([f"{line}\n" for line in lines]).encode("utf-8", "backslashreplace"))
         with contextlib.suppress(OSError):
@@ -45,7 +45,7 @@ class Lines:
 
 
 def make_log() -> Any:
-    """A logger of its own, bound to this call and not to the process."""
+    """Make a logger that belongs to the caller, not to the whole process."""
     logger = structlog.wrap_logger(
         Lines(),
         processors=[
@@ -55,12 +55,12 @@ def make_log() -> Any:
             structlog.processors.JSONRenderer(serializer=_encode),
         ],
     )
-    return logger.bind()  # once; else structlog would assemble it anew for every line
+    return logger.bind()  # bound once: else structlog would build it anew for every line
 
 
 def _encode(event: dict[str, Any], **_: Any) -> str:
-    """As JSON; what has no form there, as its `repr`."""
+    """Encode an event as JSON; a value that JSON does not have is written as its `repr`."""
     try:
         return msgspec.json.encode(event, enc_hook=repr).decode()
-    except UnicodeEncodeError:  # half a surrogate pair, out of a file's name, say
+    except UnicodeEncodeError:  # half a surrogate pair, for example from a file's name
         return json.dumps(event, default=repr)

@@ -21,16 +21,15 @@ from pennyred.storage.noting import NoteBatch
 
 
 def clock() -> int:
-    """Seconds since 1970 UTC."""
+    """The time of day, in seconds since 1970 UTC."""
     return int(time.time())
 
 
 async def open_ledger(database: Path | str, note_batch: NoteBatch | None = None) -> Ledger:
-    """The ledger, which must be there: a file, or a PostgreSQL database by its URL. Raises SchemaError and Unavailable.
+    """Open an existing ledger: a file, or a PostgreSQL database by its URL. Raises SchemaError and Unavailable.
 
-    A disk that is not mounted or a slip in the settings must not look like an office without accounts: stamps that are
-    good would be refused for ever. A database that has a name and lets us in was made for this: an empty one is given
-    its tables.
+    A disk that is not mounted, or a wrong path, must not look like an office without accounts: good stamps would be
+    refused for ever. A database that exists and lets the office in was made for it: if it is empty, it gets its tables.
     """
     if isinstance(database, str):
         return await PostgresLedger.open(database, now=clock(), note_batch=note_batch)
@@ -38,7 +37,7 @@ async def open_ledger(database: Path | str, note_batch: NoteBatch | None = None)
 
 
 def open_file(path: Path, note_batch: NoteBatch | None = None) -> SqliteLedger:
-    """The ledger in a file, which must be there. Raises SchemaError and Unavailable."""
+    """Open an existing ledger in a file. Raises SchemaError and Unavailable."""
     if not path.exists():
         raise Unavailable(
             Reason.LEDGER_UNAVAILABLE, f"{path} does not exist; `pennyred init` or `pennyred ledger migrate` makes one"
@@ -47,7 +46,7 @@ def open_file(path: Path, note_batch: NoteBatch | None = None) -> SqliteLedger:
 
 
 async def migrate(database: Path | str) -> list[int]:
-    """Bring a ledger's schema up to date, making the file where there is none; the migrations applied, by number."""
+    """Bring a ledger's schema up to date; a missing file is made. Returns the numbers of the applied migrations."""
     if isinstance(database, str):
         return await postgresql.migrate_ledger(database, now=clock())
     return sqlite.migrate_ledger(database, now=clock())
@@ -55,7 +54,7 @@ async def migrate(database: Path | str) -> list[int]:
 
 @asynccontextmanager
 async def open_office(settings: OfficeSettings, note_batch: NoteBatch | None = None) -> AsyncIterator[Office]:
-    """The office on its ledger, closed at the end; `note_batch` is told of its transactions.
+    """Open the office with its ledger, and close it at the end; `note_batch` is called for each transaction.
 
     Raises OSError, MalformedKey, SchemaError, Unavailable.
     """

@@ -1,4 +1,4 @@
-"""One worker's share of the post office: its ledger opened, its HTTP API served, and what runs beside that."""
+"""One worker's office: opens the ledger, serves the HTTP API, and runs background work."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -26,7 +26,7 @@ from pennyred.programs.workers.watch import Watch
 
 
 class OfficeWork:
-    """Made at the start of a worker; `start` begins it, and `parts` end it."""
+    """A worker's office. It serves from `start` until the exit stack `parts` ends."""
 
     def __init__(
         self, settings: OfficeSettings, number: int, log: Any, tallies: Tallies, watch: Watch, chores: Chores
@@ -43,12 +43,12 @@ class OfficeWork:
         self._metrics = ApiMetrics(watch.metrics_page, CONTENT_TYPE, networks, meter.request)
 
     async def start(self, parts: AsyncExitStack, passed: PassedSockets, connections_max: int) -> Office:
-        """From the inside out. Raises OSError, ValueError, MalformedKey, SchemaError, `Unavailable`."""
+        """Start the parts, inner ones first. Raises OSError, ValueError, MalformedKey, SchemaError, `Unavailable`."""
         office = self._office = self._watch.office = await parts.enter_async_context(
             open_office(self._settings, self._watch.meter.batch)
         )
         witness = Witness(self._settings.signing_key, office.ledger, self._log, clock=clock)
-        await witness.look()  # before anything is signed
+        await witness.look()  # must come before anything is signed
         if self._number == 0:
             parts.push_async_callback(witness.look_last)
             self._chores.begin(parts, "witness", lambda: watch_ledger(witness))
@@ -69,12 +69,14 @@ class OfficeWork:
         return office
 
     def prepare(self, settings: OfficeSettings) -> Callable[[], None]:
-        """What takes over rules, keys and certificate; raises OSError and `MalformedKey` before anything is changed."""
+        """Prepare a reload: returns the call that takes over rules, keys and certificate. If it raises (OSError,
+        `MalformedKey`), nothing is changed.
+        """
         office, api = self._office, self._api
         if office is None or api is None:
             return lambda: None
         keys = office.keys.read()
-        api.renew_certificate()  # at once: it is for the next connection, whatever becomes of the rest
+        api.renew_certificate()  # at once: the next connection needs it, even if the rest is refused
 
         def take_over() -> None:
             office.keys.take(keys)
@@ -99,15 +101,15 @@ class OfficeWork:
 
 
 def require_certificate(settings: OfficeSettings) -> None:
-    """Raises OSError where the API's certificate or key cannot be used; the HTTP server's own names no file."""
+    """Raise OSError, with the file's name, if the API's certificate or key cannot be used."""
     if settings.tls_certificate is not None and settings.tls_key is not None:
         server_context(settings.tls_certificate, settings.tls_key)
 
 
 def reach(settings: OfficeSettings, connections_max: int) -> Reach:
-    """How the office's API is reached; `connections_max` is what this machine allows, at most.
+    """How the office's API is reached; `connections_max` is the most that this machine allows.
 
-    Raises OSError where its certificate cannot be read, and says which file it was.
+    Raises OSError, with the file's name, if its certificate cannot be read.
     """
     require_certificate(settings)
     return Reach(

@@ -1,4 +1,4 @@
-"""The papers, installed with the package: pages by reader, the format of a stamp, objections and what answers them."""
+"""The papers that are installed with the package: pages for users and developers, the format of a stamp, objections."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -7,16 +7,16 @@ import pennyred
 from pennyred.postage.errors import Malformed
 
 _BESIDE = ("ARCHITECTURE.md", "DECISIONS.md", "OBJECTIONS.md", "postage/STAMP.md")
-"""Pages that stand elsewhere in the package than in docs/."""
+"""Pages that are in the package, but not in docs/."""
 
 
 def topics() -> list[str]:
-    """What there is a page of, by its file's name in lower case: README, then those for users."""
+    """The topics, which are file names in lower case: README, then the pages for users."""
     return list(_pages())
 
 
 def read(topic: str) -> str:
-    """The page, in Markdown; raises `Malformed` for a topic that has none, and says which could have been meant."""
+    """The page of a topic, in Markdown. Raises `Malformed` for an unknown topic, and names similar ones."""
     pages = _pages()
     wanted = topic.lower().removesuffix(".md").replace(" ", "-")
     if wanted not in pages:
@@ -27,7 +27,7 @@ def read(topic: str) -> str:
 
 
 def title(topic: str) -> str:
-    """Its first heading."""
+    """The first heading of a topic's page."""
     return read(topic).partition("\n")[0].lstrip("# ")
 
 

@@ -1,4 +1,4 @@
-"""A gate's rules out of its settings, out of the files they name, and out of its own state."""
+"""Builds a gate's rules from its settings, from the files they name, and from its state."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,14 @@ PASS_KEY_BYTES_MAX = 4096
 
 
 def gate_hostname(gate: GateSettings) -> str:
-    """What the gate calls itself: the setting, else this machine's name. Never asks DNS, which can take minutes."""
+    """The gate's host name: the setting, or this machine's name. The DNS is not asked: it can take minutes."""
     return gate.hostname or socket.gethostname()
 
 
 def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) -> GatePolicy:
-    """The settings in the core's own types.
+    """The gate's rules, in the types of `gate.policy`.
 
-    Raises OSError or ValueError where the pass key cannot be read, and Unavailable where the state cannot.
+    Raises OSError or ValueError if the pass key cannot be read, and Unavailable if the state cannot.
     """
     return GatePolicy(
         hostname=gate_hostname(gate),
@@ -48,7 +48,7 @@ def gate_policy(gate: GateSettings, issuers: Mapping[str, Mapping[str, bytes]]) 
 
 
 def read_pass_key(path: Path) -> bytes:
-    """The secret that sister gates share; raises OSError, or ValueError where it is too short to be one."""
+    """Read the secret that sister gates share; raises OSError, or ValueError if it is too short."""
     with path.open("rb") as opened:
         key = opened.read(PASS_KEY_BYTES_MAX).strip()
     if len(key) < PASS_KEY_BYTES_MIN:
@@ -57,7 +57,7 @@ def read_pass_key(path: Path) -> bytes:
 
 
 def _recipient_rules(gate: GateSettings) -> dict[str, RecipientRule]:
-    """Those set by command, and those of the file, which go before: an admin sees it, and can keep its history."""
+    """The rules set by command and those of the file. The file's count first: an admin can see and version it."""
     rules = {
         one.name: RecipientRule(one.price, _mode(one.mode), _free(one.name) if one.is_free else None)
         for one in stored_rules(gate.state)
@@ -80,7 +80,7 @@ def _free(name: str) -> Exemptions:
 
 
 def gate_aliases(gate: GateSettings) -> Aliases:
-    """What the settings and the maps they name say of other names."""
+    """The aliases in the settings, and in the alias maps that they name."""
     return Aliases(_aliases(gate), gate.recipient_delimiter)
 
 

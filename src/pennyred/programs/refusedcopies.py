@@ -1,4 +1,4 @@
-"""One worker's part in the quarantine: where copies of refused letters are kept, as the settings have it now."""
+"""One worker's quarantine: keeps copies of refused letters where the settings say."""
 
 import asyncio
 from typing import Any
@@ -16,10 +16,10 @@ SWEEP_PAUSE_SECONDS = 3600.0
 
 
 class RefusedCopies:
-    """Made at the start of a worker; `accept` is told the settings, and again when they are read again."""
+    """The quarantine of one worker. `accept` is called with the settings at the start, and at each reload."""
 
     def __init__(self, log: Any, letters: LetterLog, meter: Meter, passed: PassedTime, *, workers: int) -> None:
-        """`passed` says until when copies may be forgotten; `workers` share them."""
+        """`passed` says which copies are old enough to be forgotten; `workers` is how many share them."""
         self._log = log
         self._letters = letters
         self._meter = meter
@@ -29,7 +29,7 @@ class RefusedCopies:
         self._changed = asyncio.Event()
 
     def accept(self, gate: GateSettings) -> Refusals | None:
-        """Where to keep copies from now on; None: nowhere. Letters in hand keep theirs where they were to."""
+        """Use new settings; returns where copies are kept from now on, or None. Letters in hand keep the old place."""
         kept = gate.quarantine
         self._quarantine = None
         if kept is not None:
@@ -46,7 +46,7 @@ class RefusedCopies:
         return KeptRefusals(self._quarantine, clock=self._passed.now, note_left_out=self._note_left_out)
 
     async def run(self) -> None:
-        """Let it forget what is old, for ever; where the disk does not answer, next time."""
+        """Remove old copies regularly until cancelled. If the disk does not answer, it tries the next time."""
         while True:
             self._changed.clear()
             while self._quarantine is not None and not await self._swept(self._quarantine):

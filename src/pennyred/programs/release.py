@@ -1,6 +1,7 @@
-"""Delivers refused letters after all: to the gate's own mail server, with the envelope and the client they came from.
+"""Delivers refused letters after all: to the gate's mail server, with the envelope and client that they came with.
 
-The copy goes only after the mail server's 2xx: a crash between the two may deliver a letter twice, and never loses it.
+The copy is removed only after the mail server's 2xx. After a crash between the two, a letter may be delivered twice. It
+is never lost.
 """
 
 import asyncio
@@ -42,41 +43,41 @@ from pennyred.programs.policy import gate_hostname
 
 _SECONDS_PER_DAY = 86_400
 Approve = Callable[[KeptLetter, HeaderSection], Awaitable[str]]
-"""Approves a letter's sender; what to tell of it. May raise `Unavailable`."""
+"""Approves a letter's sender, and returns what to tell about it. May raise `Unavailable`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What came of one letter."""
+    """The result of the release of one letter."""
 
     letter: KeptLetter
     fate: Fate
     said: str
-    """The mail server's words, or why there are none."""
+    """The mail server's reply, or why there is none."""
     is_kept: bool = True
     """Whether the copy is still there."""
     approved: str = ""
-    """What was approved; empty where nobody was asked."""
+    """What was approved; empty if no sender was to be approved."""
     trouble: str = ""
-    """What did not work after delivery."""
+    """What failed after the delivery; empty if nothing did."""
 
 
 class StatePermits:
-    """Writes what is approved into the gate's state. Implements `ports.PermitBook`."""
+    """Writes approved senders into the gate's state. Implements `ports.PermitBook`."""
 
     def __init__(self, permits: Permits, delimiter: str) -> None:
         self._permits = permits
         self._delimiter = delimiter
 
     async def add(self, user: str, kind: str, name: str, proof: str, *, expires_day: int | None) -> None:
-        """See `ports.PermitBook.add`; for the mailbox without its tag."""
+        """Add a permit for the mailbox without its tag, as `ports.PermitBook.add` says."""
         owner = users_of(canonical_recipient(user), self._delimiter)[-1]
         await self._permits.add(Permit(owner, Kind(kind), name, proof, clock() // _SECONDS_PER_DAY, expires_day))
 
 
 @asynccontextmanager
 async def open_permits(gate: GateSettings) -> AsyncIterator[PermitBook]:
-    """Where the gate finds whom its recipients have approved; raises Unavailable."""
+    """Open the book in which the gate finds approved senders; raises Unavailable."""
     state = GateState.open(gate.state, now=clock())
     try:
         yield StatePermits(state.permits, gate.recipient_delimiter)
@@ -85,7 +86,7 @@ async def open_permits(gate: GateSettings) -> AsyncIterator[PermitBook]:
 
 
 def approver(book: PermitBook) -> Approve:
-    """What approves senders into this book."""
+    """The call that writes approved senders into this book."""
 
     async def approve(letter: KeptLetter, header: HeaderSection) -> str:
         origin = letter.head.origin
@@ -97,12 +98,12 @@ def approver(book: PermitBook) -> Approve:
 
 
 class Releaser:
-    """Releases letters one by one, over the connections it keeps; an asynchronous context manager."""
+    """Releases letters one by one and keeps its connections; an asynchronous context manager."""
 
     def __init__(
         self, gate: GateSettings, quarantine: Quarantine, *, approve: Approve | None, is_keeping: bool, log: Any
     ) -> None:
-        """`is_keeping`: the copy stays though it was delivered. Raises OSError where certificates cannot be read."""
+        """`is_keeping`: the copy stays after the delivery. Raises OSError if certificates cannot be read."""
         self._gate = gate
         self._quarantine = quarantine
         self._approve = approve
@@ -116,10 +117,10 @@ class Releaser:
         await self._upstreams.close()
 
     async def release(self, letter: KeptLetter) -> Released:
-        """Deliver it; then approve its sender and remove the copy.
+        """Deliver a letter; then approve its sender and remove the copy.
 
-        What the mail server says, or does not, is in the answer. Raises `UnknownLetter` where the letter has gone,
-        `Malformed` where the copy's envelope is none, and OSError.
+        The mail server's reply, or its silence, is in the result. Raises `UnknownLetter` if the copy is gone,
+        `Malformed` if its envelope cannot be read, and OSError.
         """
         client = _client(letter)
         received, is_eight_bit = self._read(letter)
@@ -143,11 +144,11 @@ class Releaser:
             return "", ""
         try:
             return await self._approve(letter, header), ""
-        except PennyRedError as error:  # the letter is delivered all the same, and must not be again
+        except PennyRedError as error:  # the letter is delivered, and must not be delivered again
             return "", f"delivered, but its sender could not be approved: {error}"
 
     def _read(self, letter: KeptLetter) -> tuple[ReceivedLetter, bool]:
-        """The letter as the gate's door would have it, and whether it has octets beyond ASCII."""
+        """Read the letter as the gate's door would give it; also returns whether it has octets beyond ASCII."""
         spool = Spool(SpoolLimits(letter.head.size, directory=self._gate.spool))
         is_eight_bit = False
         try:
@@ -183,9 +184,9 @@ class Releaser:
         return delivered.fates[0], delivered.reply.text if delivered.reply else delivered.detail
 
     async def _lines(self, letter: KeptLetter, *, is_eight_bit: bool) -> tuple[bytes, bytes]:
-        """MAIL and RCPT. The parameters that came with them are not kept: only what the letter needs is said.
+        """The MAIL and RCPT lines. Their first parameters are not kept: only what the letter needs is said.
 
-        SMTPUTF8 for addresses alone, as a mail server that is told so of a header may have to send the letter back.
+        SMTPUTF8 is said for addresses only. If it were said for a header, a mail server might have to bounce it.
         """
         offered = await self._upstreams.learn()
         keywords = offered.keywords if offered is not None else frozenset()
@@ -195,7 +196,7 @@ class Releaser:
         mail += b" BODY=8BITMIME" if is_eight_bit and "8BITMIME" in keywords else b""
         mail += b"" if sender.isascii() and recipient.isascii() else b" SMTPUTF8"
         rcpt = b"TO:<%s>" % recipient
-        # Files can be written by others: what would be another command is none.
+        # Others may have written the file: a line end in it must not make another command.
         if parse_mail(mail).mailbox != sender or parse_rcpt(rcpt).mailbox != recipient:
             raise Malformed(f"the refused letter {letter.id} has no envelope")
         return b"MAIL " + mail, b"RCPT " + rcpt
@@ -214,7 +215,7 @@ def _client(letter: KeptLetter) -> ClientIdentity:
         address = plain_address(origin.source)
     except ValueError as error:
         raise Malformed(f"the refused letter {letter.id} does not say which address it came from") from error
-    # EHLO says the greeting again, on a line of its own.
+    # The reply to EHLO begins with the greeting, on a line of its own.
     return ClientIdentity(address, helo=origin.helo if origin.helo.isprintable() else "", name=origin.client_name)
 
 

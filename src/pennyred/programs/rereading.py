@@ -1,6 +1,6 @@
-"""What a reload (SIGHUP) takes over of the settings. All else waits for the next start, and is named.
+"""Which settings a reload (SIGHUP) takes over. Changes to all others wait for the next start, and are named.
 
-A key that is in none of these lists waits: so a new setting is never half taken over, and never in silence.
+A key that is in none of these lists waits. So a new setting is never taken over by half, or without a word.
 """
 
 import hashlib
@@ -25,27 +25,27 @@ OUTGOING = frozenset(("networks",))
 OFFICE = frozenset(("daily_cap", "price", "nameservers", "metrics_networks"))
 ISSUER = frozenset(("token_file", "keys", "dnssec", "retired"))
 _READ_ONCE = ("upstream_tls_ca",)
-"""Files of the gate that are read at the start only: what they say is compared, too."""
+"""Files of the gate that are read only at the start: their content is compared too."""
 _FILE_BYTES_MAX = 4 * 2**20
 
 Table = TypeVar("Table", bound=msgspec.Struct)
 
 
 class Started:
-    """The settings a service was started with; made once for all its workers."""
+    """The settings with which a service was started; made once, for all its workers."""
 
     def __init__(self, settings: Settings, workers: int | None = None) -> None:
-        """`workers` goes before the setting."""
+        """`workers`, if given, replaces the setting."""
         self._workers = workers
         self.settings = self._with_workers(settings)
         self._files = _contents(settings.gate)
 
     def read_again(self) -> Settings:
-        """What the file says now; raises `BadSettings`."""
+        """Read the settings file again; raises `BadSettings`."""
         return self._with_workers(read_settings(self.settings.file))
 
     def with_rules_of(self, new: Settings) -> Settings:
-        """What to go by from now on: what a reload takes over is new, all else as it was at the start."""
+        """The settings to use after a reload: new where a reload takes over, and all others as at the start."""
         return msgspec.structs.replace(
             self.settings,
             gate=_gate(self.settings.gate, new.gate),
@@ -54,7 +54,7 @@ class Started:
         )
 
     def waiting(self, new: Settings) -> list[str]:
-        """What has changed and waits for the next start, by the names of the file, like `gate.listen`."""
+        """The changed settings that wait for the next start, by their names in the file, like `gate.listen`."""
         old = self.settings
         found = _names("gate", old.gate, new.gate, GATE | {"outgoing"})
         if old.gate is not None and new.gate is not None:
@@ -101,7 +101,7 @@ def _gate(old: GateSettings | None, new: GateSettings | None) -> GateSettings | 
 
 
 def _issuers(old: tuple[IssuerSettings, ...], new: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
-    """Those there were, less those that are named no more."""
+    """The old issuers, without those that are no longer named."""
     after = {one.domain: one for one in new}
     return tuple(
         taken for one in old if one.domain in after and (taken := _with(one, after[one.domain], ISSUER)) is not None
@@ -113,7 +113,7 @@ def _contents(gate: GateSettings | None) -> dict[str, bytes]:
 
 
 def _digest(path: Path | None) -> bytes:
-    """Of what a file says; empty where there is none that can be read."""
+    """A hash of a file's content; empty if it cannot be read."""
     if path is None:
         return b""
     try:

@@ -1,8 +1,7 @@
 """Runs what the settings enable, in one process or several, until SIGTERM; SIGHUP rereads the settings.
 
-One worker is this process itself. With more, a supervisor forks them: each has a gate of its own on the same addresses
-(SO_REUSEPORT, or the sockets that systemd passed) and serves the office's HTTP API; all share the ledger and the
-state.
+A single worker is this process itself. If there are more, a supervisor forks them. Each has its own gate on the same
+addresses (SO_REUSEPORT, or sockets from systemd) and serves the office's HTTP API. All share the ledger and the state.
 """
 
 import asyncio
@@ -42,11 +41,11 @@ EX_TEMPFAIL = 75
 
 
 def serve(settings: Settings, workers: int | None = None) -> int:
-    """Serve until stopped; the exit status. `workers` goes before the setting."""
+    """Serve until stopped; returns the exit status. `workers`, if given, replaces the setting."""
     started = Started(settings, workers)
     settings = started.settings
     count = settings.gate.workers if settings.gate else settings.office.workers if settings.office else 1
-    if settings.gate is not None and settings.gate.upstream_connections < count:  # of the file, or --workers
+    if settings.gate is not None and settings.gate.upstream_connections < count:  # from the file, or from --workers
         few = f"fewer than there are workers, expected at least {count}"
         make_log().error("service.cannot_serve", error=f"gate.upstream_connections: {few}")
         return EX_SETTINGS
@@ -91,7 +90,7 @@ def _work(
 ) -> int:
     log = make_log()
     http_max = allow_descriptors(started.settings, log)
-    faulthandler.enable()  # a watchdog's SIGABRT leaves the place where the loop hung in the log
+    faulthandler.enable()  # after a watchdog's SIGABRT the log shows where the loop hung
     collect_seldom()
     try:
         return uvloop.run(Worker(started, number, log, pulse, tallies, watch, passed, http_max).run(life))
@@ -104,8 +103,8 @@ def _work(
 
 
 def collect_seldom() -> None:
-    """What is loaded by now stays; and a letter makes hundreds of objects but no cycles, so that looking for some after
-    every 700 objects, as Python does, is a twentieth of all work for nothing.
+    """Make Python search for cycles less often. What is loaded now stays. A letter makes hundreds of objects, but no
+    cycles: to search after every 700 objects, as Python does, wastes a twentieth of all work.
     """
     gc.collect()
     gc.freeze()
@@ -113,7 +112,7 @@ def collect_seldom() -> None:
 
 
 class Worker:
-    """One process: its gate, its share of the office, and what runs beside them."""
+    """One process: its gate, its office, and its background work."""
 
     def __init__(
         self,
@@ -152,18 +151,18 @@ class Worker:
         self._metrics = ""
 
     async def run(self, life: int | None) -> int:
-        """Serve until told to stop; `life` is a descriptor that ends when the supervisor does."""
+        """Serve until told to stop. `life` is the descriptor of a pipe that closes when the supervisor ends."""
         loop = asyncio.get_running_loop()
         if life is None:
             for signum in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(signum, self._stop_once_or_now)
-        else:  # the supervisor counts; it may not be the only one to signal this worker
+        else:  # the supervisor counts signals; others may signal this worker too
             loop.add_signal_handler(signal.SIGTERM, self._stop.set)
             loop.add_reader(life, self._stop.set)
         loop.add_signal_handler(signal.SIGQUIT, self._stop_now)
         loop.add_signal_handler(signal.SIGHUP, self._reread)
         async with AsyncExitStack() as parts:
-            # First started, last ended: the loop turns while letters in hand are finished, too.
+            # Started first and ended last: there must be signs of life while the last letters are finished.
             parts.push_async_callback(cancelled, asyncio.create_task(self._pulse.beat(self._in_hand)))
             await self._start(parts)
             if self._pulse.is_behind:
@@ -179,7 +178,7 @@ class Worker:
         return 0
 
     async def _start(self, parts: AsyncExitStack) -> None:
-        """Start from the inside out; the stack ends them the other way round."""
+        """Start the parts, the inner ones first; the exit stack ends them in reverse."""
         office: Office | None = None
         if self._settings.office is not None:
             work = OfficeWork(self._settings.office, self._number, self._log, self._tallies, self._watch, self._chores)
@@ -193,7 +192,7 @@ class Worker:
         self._chores.begin(parts, "watch", self._watch.run)
 
     async def _start_pages(self, parts: AsyncExitStack, gate: GateSettings | None) -> None:
-        """Answer whoever watches before letting clients in, and until the last of them has left."""
+        """Serve the metrics pages from before the first client until after the last."""
         if gate is None or gate.metrics is None or self._number != 0:
             return
         watchers = Reach(room=Room(WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX))
@@ -208,13 +207,13 @@ class Worker:
         self._stop.set()
 
     def _stop_now(self) -> None:
-        """Break off the letters in hand: none is lost, but one that the mail server has already may come twice."""
+        """Cancel the letters in hand. None is lost, but one that the mail server has already may come twice."""
         self._stop.set()
         if self._gate is not None:
             self._gate.hurry()
 
     def _reread(self) -> None:
-        """SIGHUP: rules, keys and certificates anew, all of them or none; what waits for the next start is named."""
+        """Reload on SIGHUP: rules, keys and certificates, all or none. What waits for the next start is logged."""
         self._pulse.rereading()
         is_refused = False
         try:

@@ -1,4 +1,4 @@
-"""The settings file that `pennyred init` writes: what most people need; config/pennyred.toml has every key."""
+"""The settings file that `pennyred init` writes, with the usual keys; config/pennyred.toml has all keys."""
 
 import json
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ _WHAT_DOMAINS_ARE = "# whose mail this is"
 
 
 def settings_text(*, domain: str, hostname: str, upstream: str, mail_for: Sequence[str]) -> str:
-    """The whole file; what is filled in has to be checked by reading it."""
+    """The whole file. The values are put in unchecked: read the file afterwards to check it."""
     domains = f"{'' if mail_for else '# '}domains = {json.dumps(list(mail_for) or ['example.org'])}"
     return _TEMPLATE.format(
         domain=domain, hostname=hostname, upstream=upstream, domains=f"{domains:<36}  {_WHAT_DOMAINS_ARE}"

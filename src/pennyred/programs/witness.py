@@ -1,7 +1,7 @@
-"""What an office has signed last, noted beside its key: so a ledger that was put back to an earlier moment is noticed.
+"""Notes beside an office's key what it has signed last, to notice a ledger that was set back to an earlier state.
 
-`pennyred ledger restore` says so itself; PostgreSQL's recovery, a dump, a snapshot of the machine or a standby that had
-not everything do not. Then numbers that were signed come again, so a new epoch of the chain has to begin first.
+`pennyred ledger restore` tells the ledger itself. PostgreSQL's recovery, a dump, a snapshot of the machine or an
+incomplete standby do not. Then numbers that were signed come again, so a new epoch of the chain has to begin first.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 class Witness:
-    """Of one office; `look` compares and notes. Its file may be lost at the price of what this is for."""
+    """The witness of one office; `look` compares and notes. If its file is lost, one set-back may go unnoticed."""
 
     def __init__(self, signing_key: Path, ledger: Ledger, log: Any, *, clock: Callable[[], int]) -> None:
         self._path = signing_key.with_suffix(".head")
@@ -40,7 +40,7 @@ class Witness:
         self._is_told = False
 
     async def look(self) -> None:
-        """Begin a new epoch where the ledger has lost what was noted; raises `Unavailable`."""
+        """Begin a new epoch if the ledger has lost what was noted; raises `Unavailable`."""
         head = await self._ledger.head()
         noted = self._noted
         if noted is not None and await self._is_lost(noted, head):
@@ -52,22 +52,22 @@ class Witness:
             self.note(head)
 
     async def look_last(self) -> None:
-        """At the end, as well as can be."""
+        """Look once more at the end; errors are ignored."""
         with contextlib.suppress(Unavailable):
             await self.look()
 
     async def _is_lost(self, noted: _Noted, head: BatchHead | None) -> bool:
-        """Whether the link that was noted is not in the ledger, and nobody has said so yet."""
+        """Whether the noted link of the chain is missing in the ledger, and no new epoch has begun for that yet."""
         known, epochs = unpack_epochs(noted.epochs), head.epochs if head is not None else ()
         if epochs and epochs[-1] not in known:
-            return False  # `ledger restore`, or another office over the same ledger, was here before
+            return False  # `ledger restore`, or another office on this ledger, has begun the new epoch
         if epochs != known:
-            return True  # it went back behind a restore
+            return True  # it was set back to before a restore
         found = head if head is not None and head.number == noted.number else await self._ledger.head_of(noted.number)
         return found is None or found.hash != noted.hash
 
     def note(self, head: BatchHead) -> None:
-        """Write down what was signed last, where that is something new."""
+        """Write down what was signed last, if it is new."""
         noted = _Noted(head.number, head.hash, pack_epochs(head.epochs))
         if noted == self._noted:
             return
@@ -89,7 +89,7 @@ class Witness:
 
 
 async def watch_ledger(witness: Witness) -> None:
-    """Look time and again, until cancelled; where the ledger does not answer, next time."""
+    """Look regularly until cancelled. If the ledger does not answer, it looks the next time."""
     while True:
         await asyncio.sleep(PAUSE_SECONDS)
         with contextlib.suppress(Unavailable):

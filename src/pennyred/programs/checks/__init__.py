@@ -1,10 +1,10 @@
-"""What `pennyred check` looks at.
+"""The checks of `pennyred check`.
 
 ::
 
     probes        everything, one after another
     dnsprobes     what it asks the DNS; officeprobes: offices elsewhere; ownerprobes: who owns the files
     programprobes whether the service's user can run the program
-    hints         what is not wrong, but worth a thought; completing: a Postfix that alters letters
+    hints         what is not wrong, but should be considered; completing: a Postfix that alters letters
     certificates  what clients would hold against one
 """

@@ -1,4 +1,4 @@
-"""What clients that check would hold against the gate's certificate (RFC 6125, RFC 8461 section 4.1)."""
+"""What a client that checks the gate's certificate would find wrong (RFC 6125, RFC 8461 section 4.1)."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from cryptography import x509
 
 RENEWAL_DAYS = 14
-"""ACME clients renew 30 days before the end; with less than this left they have failed for two weeks."""
+"""ACME clients renew 30 days before the end. If less than this is left, they have failed for two weeks."""
 
 
 def flaws(pem: Path, hostname: str, now: int) -> list[tuple[str, str]]:
-    """What is wrong with the first certificate of the file, which is the gate's own, and what is expected instead.
+    """What is wrong with the first certificate of the file (the gate's own): pairs of flaw and what is expected.
 
-    `now` in Unix seconds. Raises OSError or ValueError where there is none that can be read.
+    `now` is in Unix seconds. Raises OSError or ValueError if no certificate can be read.
     """
     certificate = x509.load_pem_x509_certificates(pem.read_bytes())[0]
     found = []
@@ -31,7 +31,7 @@ def flaws(pem: Path, hostname: str, now: int) -> list[tuple[str, str]]:
 
 
 def ends_at(pem: Path | None) -> float:
-    """When the first certificate of the file ends, in Unix seconds; 0 where there is none that can be read."""
+    """When the first certificate of the file expires, in Unix seconds; 0 if none can be read."""
     if pem is None:
         return 0.0
     try:
@@ -41,7 +41,7 @@ def ends_at(pem: Path | None) -> float:
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
-    """DNS names; what the subject calls itself has not counted for long."""
+    """The DNS names of a certificate. The subject's common name has not counted for years."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
@@ -50,7 +50,7 @@ def _names(certificate: x509.Certificate) -> list[str]:
 
 
 def _covers(name: str, hostname: str) -> bool:
-    """An asterisk stands for the whole first label and for nothing else."""
+    """Whether a certificate's name covers a host name. An asterisk stands for the whole first label only."""
     if name.startswith("*."):
         return name[2:] == hostname.partition(".")[2]
     return name == hostname

@@ -1,7 +1,7 @@
-"""Whether a Postfix on this machine completes the letters that the gate hands to it: then DKIM signatures break.
+"""Checks whether a Postfix on this machine completes the gate's letters, which breaks DKIM signatures.
 
-It takes who connects from this machine for one of the house, whatever XCLIENT says later (postconf(5),
-local_header_rewrite_clients). By SMTP nobody is told that, so its settings are read, by its own postconf.
+Postfix takes a client on this machine for a local one, whatever XCLIENT says later (postconf(5),
+local_header_rewrite_clients). SMTP does not tell that, so its settings are read with its own `postconf`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ SETTING = "local_header_rewrite_clients"
 
 
 async def completing_listeners(urls: Sequence[str]) -> list[str]:
-    """The listeners in master.cf, of those that `urls` name, where that setting names anybody; none without Postfix."""
+    """The listeners in master.cf that `urls` name and that complete letters; empty without Postfix."""
     return await asyncio.to_thread(_completing, [parse_url(url) for url in urls])
 
 
@@ -28,7 +28,7 @@ def _completing(endpoints: Sequence[Endpoint]) -> list[str]:
 
 
 def _is_meant(listener: str, endpoint: Endpoint) -> bool:
-    """Whether this is where the gate hands letters in; a name that stands for this machine is not looked into."""
+    """Whether the gate hands its letters to this listener; names that mean this machine are not looked up."""
     if endpoint.is_lmtp or endpoint.port != _port(listener):
         return False
     host = listener.rpartition(":")[0].strip("[]")
@@ -42,7 +42,7 @@ def _names_anybody(listener: str) -> bool:
 
 
 def _postconf(*arguments: str) -> str:
-    """What it says; nothing where there is none, or none that can be asked."""
+    """The output of `postconf`; empty if there is none, or if it fails."""
     for command in _COMMAND:
         try:
             done = subprocess.run(  # noqa: S603 - its own words and those of master.cf, which is root's
@@ -55,7 +55,7 @@ def _postconf(*arguments: str) -> str:
 
 
 def _port(listener: str) -> int:
-    """Of `10025`, `127.0.0.1:10025`, `[::1]:10025` or `smtp`; 0 where that is not known."""
+    """The port of `10025`, `127.0.0.1:10025`, `[::1]:10025` or `smtp`; 0 if it is not known."""
     name = listener.rpartition(":")[2]
     try:
         return int(name) if name.isascii() and name.isdigit() else socket.getservbyname(name, "tcp")

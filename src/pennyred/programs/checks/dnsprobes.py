@@ -1,4 +1,4 @@
-"""What `pennyred check` asks the DNS: each name server by itself, for each key that stamped mail may hang on."""
+"""Checks the DNS for `pennyred check`: asks each name server for each key that stamped mail may need."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from pennyred.gate.issuers.discovery import key_name, look_up
 from pennyred.postage.errors import Unavailable
 
 ANSWER_SECONDS = 6.0
-"""For one answer: an honest resolver takes less, also for a zone it has never heard of."""
+"""The time for one answer: a good resolver needs less, even for a zone that it does not know yet."""
 NAMES_MAX = 20
 NAMES_SHOWN = 3
 NO_NAME_SERVER = "this machine has no name server"
 FIRST_SELECTOR = "s1"
-"""Which of an office's keys is there is not the question here: that a name does not exist is an answer, too."""
+"""A selector to ask for. It need not exist: "no such name" is an answer too."""
 
 Server = tuple[str, int]
 
 
 async def dns_complaints(settings: Settings) -> list[Complaint]:
-    """Name servers that do not answer. To a gate that means "later" for letters, without a word of whose fault it is.
+    """Complaints about name servers that do not answer: letters would be answered "later", and nobody would know why.
 
-    One that is dead beside others that live is complained of as well: each question waits for it first.
+    A dead server beside good ones is a complaint too, because each question waits for it first.
     """
     asked: list[tuple[str, tuple[Server, ...], list[str]]] = []
     issuers = [issuer.domain for issuer in settings.issuer]
@@ -44,7 +44,7 @@ async def dns_complaints(settings: Settings) -> list[Complaint]:
 
 
 async def _flaws(nameservers: Sequence[Server], names: Sequence[str]) -> list[tuple[str, str]]:
-    """What is wrong with each server, and what was expected of it."""
+    """Pairs of what is wrong with a server, and what was expected."""
     try:
         servers, where = (nameservers, "") if nameservers else (_of_this_machine(), " (/etc/resolv.conf)")
     except dns.exception.DNSException as error:
@@ -65,9 +65,9 @@ def _of_this_machine() -> list[Server]:
 
 
 async def _unanswered(server: Server, names: Sequence[str]) -> str:
-    """What the server does not answer, in words; nothing where it answers everything.
+    """What the server does not answer, in words; empty if it answers everything.
 
-    By TCP too: long answers (who has twenty TXT records, for SPF) come no other way, and those senders would hear
+    TCP is tried too: long answers (twenty TXT records, for SPF) come only so, and those senders would be answered
     "later" for ever.
     """
     failed = [text for text in await asyncio.gather(*(_ask(server, name) for name in names)) if text]

@@ -1,4 +1,4 @@
-"""What `pennyred check` cannot call wrong, but an admin may want to think about."""
+"""Hints of `pennyred check`: settings that are not wrong, but that an admin should think about."""
 
 import asyncio
 from itertools import islice
@@ -19,7 +19,7 @@ _LIFETIME_SECONDS = 5.0
 
 
 async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | None = None) -> list[Complaint]:
-    """About settings that fit together only in some houses."""
+    """All hints about settings that fit together only in some cases."""
     gate = settings.gate
     if gate is None:
         return []
@@ -36,14 +36,14 @@ async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | N
 
 def _fronts(gate: GateSettings) -> list[tuple[str, str, str]]:
     if not gate.trusted_fronts or gate.mixed != "split" or gate.fronts_speak == "proxy":
-        return []  # what speaks PROXY passes on what it hears, and takes no letter
+        return []  # a PROXY front passes bytes on, and takes no letter itself
     what = 'mixed is "split" behind trusted_fronts'
     those = "Haraka's smtp_forward, Postfix with speed_adjust; the log names it: smtp.split_given_up"
     return [("gate.mixed", what, f'"reject" if a front takes whole letters first ({those})')]
 
 
 def _shares(gate: GateSettings) -> list[tuple[str, str, str]]:
-    """Each worker has an equal part of the connections to a mail server: of a single one nobody can leave half free."""
+    """Hint if workers share too few connections to a mail server: with a single one, half cannot be left free."""
     enough = 2 * gate.workers
     if gate.workers == 1 or gate.upstream_connections >= enough:
         return []
@@ -52,7 +52,7 @@ def _shares(gate: GateSettings) -> list[tuple[str, str, str]]:
 
 
 def _wanted(gate: GateSettings) -> list[tuple[str, str, str]]:
-    """What a gate that refuses mail should have, so that nothing is lost that somebody wants."""
+    """Hint at settings that a gate which refuses mail should have, so that no wanted mail is lost."""
     found = []
     if gate.mode != "monitor" and gate.quarantine is None:
         found.append(("gate.quarantine", "what is refused is gone", "[gate.quarantine], for the first months at least"))
@@ -66,7 +66,7 @@ def _wanted(gate: GateSettings) -> list[tuple[str, str, str]]:
 
 
 def _aliases(gate: GateSettings) -> list[tuple[str, str, str]]:
-    """What in alias maps leads nowhere, or to more than a stamp pays for."""
+    """Hint at aliases that lead nowhere, or to more recipients than a stamp pays for."""
     aliases = gate_aliases(gate)
     circles = (" leads to ".join([*one, one[0]]) for one in aliases.circles())
     found = [("gate.alias_maps", one, "no circle: its mail arrives nowhere") for one in islice(circles, NAMED_MAX)]
@@ -79,7 +79,7 @@ def _aliases(gate: GateSettings) -> list[tuple[str, str, str]]:
 
 
 async def _completing(gate: GateSettings) -> list[tuple[str, str, str]]:
-    """A mail server that changes letters makes their signatures worthless, and nobody would look for that there."""
+    """Hint at a mail server that changes letters: signatures break, and nobody would look for the cause there."""
     ways = [("gate.upstream", gate.upstream)]
     if gate.outgoing is not None:
         ways.append(("gate.outgoing.upstream", gate.outgoing.upstream))
@@ -92,14 +92,14 @@ async def _completing(gate: GateSettings) -> list[tuple[str, str, str]]:
 
 
 async def _other_mxs(gate: GateSettings, resolver: dns.asyncresolver.Resolver | None) -> list[tuple[str, str, str]]:
-    """Spam takes the MX that asks for no postage. Which of them have a gate cannot be seen from here."""
+    """Hint at other MX hosts: spam uses one without a gate, and which have a gate cannot be seen from here."""
     hostname = gate_hostname(gate).lower()
     domains = gate.domains[:DOMAINS_MAX]
     if not domains:
         return []
     try:
         resolver = resolver or resolver_of(gate.nameservers) or dns.asyncresolver.Resolver()
-    except dns.exception.DNSException:  # no name server: said by the probes
+    except dns.exception.DNSException:  # no name server: the probes report that
         return []
     of_all = await asyncio.gather(*(_mail_exchangers(domain, resolver) for domain in domains))
     found = []
@@ -116,7 +116,7 @@ async def _other_mxs(gate: GateSettings, resolver: dns.asyncresolver.Resolver | 
 
 
 async def _mail_exchangers(domain: str, resolver: dns.asyncresolver.Resolver) -> list[str]:
-    """Their names; none where DNS does not say."""
+    """The names of a domain's mail servers; empty if the DNS does not tell."""
     try:
         answer = await resolver.resolve(domain, "MX", lifetime=_LIFETIME_SECONDS)
     except (dns.exception.DNSException, OSError, ValueError):

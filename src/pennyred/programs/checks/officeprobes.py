@@ -1,4 +1,4 @@
-"""What `pennyred check` asks offices elsewhere: whether they are there, know this gate, and are who they should be."""
+"""Checks offices on other machines: whether they answer, know this gate, and are the ones that the settings name."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,24 +19,24 @@ from pennyred.sender.client import OfficeClient
 
 PROBE = Patience(deadline_seconds=10, attempt_seconds=10)
 KEYS_MAX = 10
-"""Of an office, the newest, that are looked up."""
+"""The most keys of an office that are looked up, the newest first."""
 NOTHING = b'{"holds":[]}'
-"""A question that changes nothing, and that only a receiver of the office may ask."""
+"""A question that changes nothing, but that only a known receiver may ask."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What is wrong with one table."""
+    """What is wrong with one `[[issuer]]` table."""
 
     key: str
     what: str
     expected: str
     is_later: bool = False
-    """The world does not answer."""
+    """Whether it is only that something does not answer now."""
 
 
 async def issuer_complaints(settings: Settings) -> list[Complaint]:
-    """Each office is asked at the same time as the others."""
+    """Complaints about all offices, which are asked in parallel."""
     if settings.gate is None:
         return []
     resolver = resolver_of(settings.gate.nameservers)
@@ -50,7 +50,7 @@ async def issuer_complaints(settings: Settings) -> list[Complaint]:
 
 async def _flaws(issuer: IssuerSettings, resolver: Resolver | None) -> list[Flaw]:
     if issuer.token_file is None:
-        return []  # said where the settings are read
+        return []  # reported when the settings are read
     try:
         token = read_token(issuer.token_file)
     except (OSError, ValueError) as error:
@@ -61,7 +61,7 @@ async def _flaws(issuer: IssuerSettings, resolver: Resolver | None) -> list[Flaw
 
 
 async def _published(issuer: IssuerSettings, keys: Mapping[str, bytes], resolver: Resolver | None) -> list[Flaw]:
-    """Whether DNS has what the office signs with."""
+    """Flaws of the DNS: whether it has the keys that the office signs with."""
     newest = list(keys.items())[-KEYS_MAX:]
     found = await asyncio.gather(*(_flaw_of(issuer, selector, key, resolver) for selector, key in newest))
     return [flaw for flaw in found if flaw is not None]
@@ -82,7 +82,7 @@ async def _flaw_of(issuer: IssuerSettings, selector: str, key: bytes, resolver: 
 
 
 async def _redeeming(issuer: IssuerSettings, token: str) -> list[Flaw]:
-    """Whether it redeems for this gate."""
+    """Flaws of redeeming: whether the office redeems for this gate."""
     asker = Asker(issuer.address, token, make_log(), patience=PROBE)
     asker.start()
     try:
@@ -105,7 +105,7 @@ async def _redeeming(issuer: IssuerSettings, token: str) -> list[Flaw]:
 
 
 async def _identity(issuer: IssuerSettings, resolver: Resolver | None) -> list[Flaw]:
-    """Whether it is who the settings say: stamps of another would all be refused."""
+    """Flaws of identity: if the office is not the one in the settings, all its stamps would be refused."""
     try:
         client = OfficeClient(issuer.address, None, clock=clock, random_bytes=bytes, allow_http=issuer.allow_http)
         async with client:
@@ -125,5 +125,5 @@ async def _identity(issuer: IssuerSettings, resolver: Resolver | None) -> list[F
 
 
 def _text(error: Exception) -> str:
-    """What is wrong; what to do is said by what is expected."""
+    """The text of an error, without its advice: the complaint says what is expected."""
     return str(error).partition("; ")[0]

@@ -1,7 +1,7 @@
-"""Whether the service can use its files: `pennyred check` is mostly run by root, who may read and write everything.
+"""Checks whether the service's user can use its files: `pennyred check` is often run by root, who can use all.
 
-The service runs as the user to whom its folder belongs. So each file is looked at with the eyes of the owner of the
-folder that it lies in; where that is root, root runs it all. And what nobody else is to read, nobody else may.
+The service runs as the user who owns its folder. So each file is checked for the owner of the folder that it is in; if
+that is root, root runs the service. It is also checked that nobody else can read what is secret.
 """
 
 import pwd
@@ -17,14 +17,14 @@ from pennyred.office.keys import key_files
 _READ, _WRITE, _ENTER = 4, 2, 1
 _BESIDE_DATABASES = ("", "-wal", "-shm", "-journal")
 _LOOKED_AT_MAX = 10_000
-"""Of a quarantine's files and folders."""
+"""The most files and folders of a quarantine that are checked."""
 
 _Need = tuple[str, Path, int]
-"""The key that names a file, the file, and what the service must be able to do with it."""
+"""The setting that names a file, the file, and the access that the service needs (as for os.access)."""
 
 
 def owner_complaints(settings: Settings) -> list[Complaint]:
-    """What the service's user may not read or write, and what others may read though it is nobody's business."""
+    """Complaints about files that the service's user cannot use, and about secrets that others can read."""
     needs = list(chain([("", settings.file, _READ)], _of_gate(settings.gate), _of_office(settings.office)))
     needs += [(f"issuer[{one.domain}].token_file", one.token_file, _READ) for one in settings.issuer if one.token_file]
     found = [Complaint(str(settings.file), key, *flaw) for key, path, want in needs if (flaw := _unusable(path, want))]
@@ -69,7 +69,7 @@ def _database(key: str, database: Path | str) -> Iterator[_Need]:
 
 
 def _secret(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """What must be nobody else's; of keys `probes` says so itself."""
+    """Secret files with the settings that name them; `probes` checks keys itself."""
     gate, office = settings.gate, settings.office
     if gate is not None and isinstance(gate.state, Path):
         yield "gate.state", gate.state
@@ -80,11 +80,11 @@ def _secret(settings: Settings) -> Iterator[tuple[str, Path]]:
 
 
 def _unusable(path: Path, want: int) -> tuple[str, str] | None:
-    """What is wrong, and what to do about it, where the folder's owner may not do with a file what must be done."""
+    """What is wrong and what to do, if the folder's owner does not have the needed access; else None."""
     try:
         folder, file = path.parent.stat(), path.stat()
     except OSError:
-        return None  # that it is not there, or that this user may not look, is said elsewhere
+        return None  # a missing file, or one that this user cannot see, is reported elsewhere
     if folder.st_uid == 0 or _allowed(file, folder) & want == want:
         return None
     owner = _name(folder.st_uid)
@@ -94,7 +94,7 @@ def _unusable(path: Path, want: int) -> tuple[str, str] | None:
 
 
 def _allowed(file: stat_result, user: stat_result) -> int:
-    """What the owner of another file, in its group, may do with this one."""
+    """The access bits to a file for the owner (and group) of another file."""
     mode = stat.S_IMODE(file.st_mode)
     if file.st_uid == user.st_uid:
         return mode >> 6 & 7

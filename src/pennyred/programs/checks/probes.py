@@ -1,4 +1,4 @@
-"""What `pennyred check` looks at: files, ledger, mail server, other offices, DNS. A probe answers with complaints."""
+"""Checks files, ledger, mail server, other offices and the DNS. A probe returns complaints."""
 
 import asyncio
 import os
@@ -27,13 +27,13 @@ from pennyred.programs.office_worker import require_certificate
 from pennyred.programs.policy import gate_hostname, read_pass_key
 
 FOREIGN_RECIPIENT = "postmaster@open-relay-test.example.net"
-"""Nobody's: example.net is reserved (RFC 2606), so no mail server is right to accept it."""
+"""A recipient that nobody has: example.net is reserved (RFC 2606), so no mail server should accept it."""
 PROBE_SECONDS = 10.0
-"""For each answer of the mail server."""
+"""The time for each reply of the mail server."""
 
 
 async def all_complaints(settings: Settings) -> list[Complaint]:
-    """Everything that is wrong with what the settings name."""
+    """All complaints about what the settings name."""
     found: list[Complaint] = []
     if settings.gate is not None:
         found += _gate_files(settings, settings.gate)
@@ -92,13 +92,13 @@ def _state(settings: Settings, state: Path | str) -> list[Complaint]:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a folder can be written to, or made."""
+    """Whether a folder can be written to, or can be made."""
     existing = next((one for one in (folder, *folder.parents) if one.exists()), folder)
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
-    """Each mail server is asked at the same time as the others."""
+    """Complaints about the mail servers, which are asked in parallel."""
     try:
         options = [one.with_patience(PROBE_SECONDS) for one in upstream_options(gate)]
     except OSError:  # said already
@@ -111,7 +111,7 @@ async def _upstreams(settings: Settings, gate: GateSettings) -> list[Complaint]:
 
 
 async def _outgoing(settings: Settings, gate: GateSettings) -> list[Complaint]:
-    """What outgoing mail goes on to must be there; that it relays is its purpose."""
+    """Complaints about the servers for outgoing mail: they must answer. That they relay is their purpose."""
     outgoing = gate.outgoing
     if outgoing is None:
         return []
@@ -132,7 +132,7 @@ def _way_out(settings: Settings, identity: str, url: str, probe: Probe) -> list[
     if not probe.can_be_told:
         what = f"the mail server at {url} does not offer {identity.upper()} to this gate, so no letter would go out"
         return [_about(settings, "gate.outgoing.upstream_identity", what, '"none", or one that is offered')]
-    if probe.denied and identity in ("none", "xforward"):  # else it was a stranger whom it was asked for
+    if probe.denied and identity in ("none", "xforward"):  # with others, the server was asked on behalf of a stranger
         what = f"the mail server sends no mail of this gate's to other domains: {probe.denied}"
         return [_about(settings, key, what, "a listener that relays for this gate (config/postfix/outgoing.master.cf)")]
     if probe.put_off:
@@ -142,7 +142,7 @@ def _way_out(settings: Settings, identity: str, url: str, probe: Probe) -> list[
 
 
 def _is_here(gate: GateSettings, endpoint: Endpoint) -> bool:
-    """Whether the gate itself listens there, as far as that can be seen without asking anybody."""
+    """Whether the gate itself listens there, as far as the settings tell."""
     here = {endpoint.host}
     if endpoint.host in ("localhost", "127.0.0.1", "::1"):
         here |= {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104 - compared, not listened at
@@ -196,7 +196,10 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
 def _not_understood(
     settings: Settings, gate: GateSettings, which: str, kinds: Sequence[tuple[str, str]]
 ) -> list[Complaint]:
-    """Of clients who can come here: an IPv6 client needs an address to connect to, or a front that tells of it."""
+    """Complaints about kinds of clients that the mail server does not understand, if such clients can come here.
+
+    An IPv6 client needs an IPv6 address to connect to, or a front that tells of it.
+    """
     can_be_ipv6 = any(":" in host for host, _ in gate.listen) or bool(gate.trusted_fronts)
     return [
         _about(
@@ -236,7 +239,7 @@ async def _office_files(settings: Settings, office: OfficeSettings) -> list[Comp
 
 
 async def _published(settings: Settings, office: OfficeSettings) -> list[Complaint]:
-    """Whether DNS has the office's keys."""
+    """Complaints about the office's keys that are not in the DNS."""
     gate = settings.gate
     resolver = resolver_of(office.nameservers or (gate.nameservers if gate is not None else ()))
     try:
@@ -275,5 +278,5 @@ def _about(settings: Settings, key: str, what: str, expected: str, *, is_later: 
 
 
 def _text(error: Exception) -> str:
-    """What is wrong, with the file's name; what to do is said by what is expected."""
+    """The text of an error, with the file's name; the complaint says what is expected."""
     return told(error).partition("; ")[0] if isinstance(error, OSError) else str(error).partition("; ")[0]

@@ -1,7 +1,7 @@
-"""Whether the service's user can run the program: root installed it, and with umask 077 nobody else may even enter it.
+"""Checks whether the service's user can run the program: if root installed it with umask 077, nobody else can.
 
-systemd says 203/EXEC then, and nothing in the settings is wrong. So the program, its interpreter, its package and every
-module that this very run has loaded are looked at with the eyes of that user, and so are the folders above them.
+systemd says 203/EXEC then, though the settings are right. So this checks the access of that user to the program, its
+interpreter, its package, all modules that this run has loaded, and the folders above them.
 """
 
 import os
@@ -17,23 +17,23 @@ from pennyred.config import Complaint, Settings
 
 _READ, _RUN = 4, 1
 _ACCESS_LIST = "system.posix_acl_access"
-"""Where a file has one of these, its mode does not say who may what (acl(5))."""
+"""If a file has this attribute, its mode does not tell who has access (acl(5))."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who runs the service."""
+    """A user who runs the service."""
 
     uid: int
     name: str
     groups: frozenset[int]
 
     def may(self, want: int, path: Path) -> bool:
-        """Whether it may do this with a file or folder, as far as can be seen from here."""
+        """Whether the user has this access to a file or folder, as far as it can be seen."""
         try:
             file = path.stat()
         except OSError:
-            return True  # what this user cannot look at is said elsewhere
+            return True  # what the present user cannot see is reported elsewhere
         mode = stat.S_IMODE(file.st_mode)
         others = mode >> 3 if file.st_gid in self.groups else mode
         allowed = mode >> 6 if file.st_uid == self.uid else others
@@ -43,13 +43,13 @@ class User:
 def program_complaints(
     settings: Settings, *, prefix: Path = Path(sys.prefix), needs: Iterable[tuple[Path, int]] | None = None
 ) -> list[Complaint]:
-    """The first thing in the way of each user whom the service's files belong to.
+    """Complaints: for each owner of the service's files, the first file that this user cannot use.
 
-    `prefix` is where the program is installed; `needs` are files and what must be possible with them (bits of a mode),
-    by default all that the program consists of.
+    `prefix` is where the program is installed. `needs` are files with the needed access (bits of a mode); by default
+    all files of the program.
     """
     users = {user.uid: user for user in _users(settings)}
-    users.pop(os.geteuid(), None)  # runs it in this moment
+    users.pop(os.geteuid(), None)  # this user is running it now
     if not users:
         return []
     wanted = list(_program() if needs is None else needs)
@@ -65,7 +65,7 @@ def program_complaints(
 
 
 def _users(settings: Settings) -> Iterator[User]:
-    """To whom the folders belong in which the service's own files lie; not root, who may everything."""
+    """The owners of the folders that hold the service's own files; without root, who has all access."""
     databases = [
         settings.gate.state if settings.gate is not None else None,
         settings.office.ledger if settings.office is not None else None,
@@ -105,7 +105,7 @@ def _program() -> Iterator[tuple[Path, int]]:
 
 
 def _in_the_way(user: User, needs: Iterable[tuple[Path, int]]) -> Iterator[Path]:
-    """What the user may not do what it must with; folders before what lies in them."""
+    """The files and folders that the user cannot use as needed; a folder comes before what is in it."""
     entered: set[Path] = set()
     for path, want in needs:
         for way in (path, path.resolve()):

@@ -1,8 +1,8 @@
-"""`pennyred demo`: all of it, for a minute.
+"""`pennyred demo`: office, gate, mail server and sender together, for a minute.
 
 ::
 
     demo     builds it and runs it
-    story    what it tells
+    story    the steps and the table that it prints
     standin  a mail server that keeps every letter in memory
 """

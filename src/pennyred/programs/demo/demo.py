@@ -1,7 +1,7 @@
-"""`pennyred demo`: the whole story over real sockets on loopback, in a temporary folder that is gone afterwards.
+"""`pennyred demo`: shows the whole story over real sockets on loopback, in a temporary folder that is removed.
 
-Office and gate are the program itself, started as it is in earnest (`pennyred serve`); the mail server is a stand-in;
-the sender does what the sender's commands do.
+Office and gate are the real program (`pennyred serve`). The mail server is a stand-in. The sender does what the
+sender's commands do.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from pennyred.sender.franking import stamp_letter
 from pennyred.sender.submitting import Sent, Submission
 
 START_SECONDS = 60
-"""More than a slow machine takes."""
+"""How long to wait for the program to start: more than a slow machine needs."""
 LETTER = (
     b"From: Ann <ann@sender.example>\r\nTo: Bob <bob@example.org>\r\nSubject: {subject}\r\n"
     b"Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{subject}@sender.example>\r\n\r\nShall we have tea?\r\n"
@@ -55,7 +55,7 @@ listen = "127.0.0.1:{office}"
 
 
 def run_demo(*, is_quiet: bool = False) -> Story:
-    """Tell the story on standard output, or nowhere when quiet; the story says whether everything held."""
+    """Run the demo and print it, unless quiet. The result says whether everything was as expected."""
     story = Story(Console(file=StringIO()) if is_quiet else Console())
     with tempfile.TemporaryDirectory(prefix="pennyred-demo-") as folder:
         asyncio.run(_Demo(Path(folder), story).run())
@@ -63,14 +63,14 @@ def run_demo(*, is_quiet: bool = False) -> Story:
 
 
 class DemoFailed(PennyRedError):  # noqa: N818 - it could not be told to its end
-    """The program could not be started, or did not do as it was told."""
+    """The program could not be started, or did not do what the demo needs."""
 
     reason = "demo-failed"
 
 
 @dataclass(slots=True)
 class _Demo:
-    """The parts on the stage."""
+    """The parts of one demo: program, mail server, sender, story."""
 
     folder: Path
     story: Story
@@ -81,7 +81,7 @@ class _Demo:
     licence: Licence | None = None
 
     async def run(self) -> None:
-        """From an empty folder to a balanced ledger."""
+        """Run all steps, from an empty folder to a balanced ledger."""
         self.gate_port, self.office_port = _free_ports(2)
         async with self.mail_server:
             self._write_settings("require")
@@ -100,7 +100,7 @@ class _Demo:
         await self._tell_audit()
 
     async def _tell(self) -> None:
-        """A sender's day."""
+        """Show the sender's steps: buy postage, send letters, good ones and bad ones."""
         await self._step("an unstamped letter is refused", "550 (no-stamp)", self._send(_letter("no stamp")))
         await self._buy()
         first = self._stamped(_letter("tea"))
@@ -116,7 +116,7 @@ class _Demo:
         await self._step("the retry goes through and is charged once", "250", self._send(retried), letters=1, cents=1)
 
     def _wrong(self, first: bytes) -> list[tuple[str, str, bytes, str]]:
-        """A stamp wrong in every way: what is done, the reason's name, the letter, the recipient."""
+        """Letters with wrong stamps: what is wrong, the name of the reason, the letter, the recipient."""
         fresh = self._stamped(_letter("fresh"))
         now = clock()
         stamp = first[: first.index(b"From:")]
@@ -140,7 +140,7 @@ class _Demo:
         ]
 
     async def _tell_bulk(self, program: asyncio.subprocess.Process) -> None:
-        """Mode "bulk": strangers have a small free allowance, and no more."""
+        """Show mode "bulk": strangers have a small free allowance, and then need stamps."""
         self._write_settings("bulk")
         program.send_signal(signal.SIGHUP)
         await self._said(program, "settings.reread")
@@ -161,7 +161,7 @@ class _Demo:
         )
 
     async def _buy(self) -> None:
-        """A voucher from the office's administrator, an account, postage."""
+        """Get a voucher from the office's administrator, open an account, and buy postage."""
         async with open_office(self._office()) as office:
             [code] = await office.create_vouchers(100, 1)
         async with self._client() as client:
@@ -182,7 +182,7 @@ class _Demo:
     async def _step(
         self, what: str, expected: str, sending: "asyncio.Future[Sent]", *, letters: int = 0, cents: int = 0
     ) -> None:
-        """Send, and hold what was said, delivered and charged against what was expected."""
+        """Send a letter, and compare what was said, delivered and charged with what is expected."""
         letters_before, spent_before = len(self.mail_server.letters), await self._spent()
         said = await sending
         delivered = len(self.mail_server.letters) - letters_before
@@ -220,14 +220,14 @@ class _Demo:
         try:
             await self._said(program, "service.serving")
         except BaseException:
-            with suppress(ProcessLookupError):  # it has ended by itself
+            with suppress(ProcessLookupError):  # it has already ended
                 program.kill()
             await program.wait()
             raise
         return program
 
     async def _said(self, program: asyncio.subprocess.Process, event: str) -> None:
-        """Wait for a line of the program's log; raises `DemoFailed` with what it said instead."""
+        """Wait for an event in the program's log; raises `DemoFailed` with the lines that came instead."""
         assert program.stderr is not None
         said = b""
         try:
@@ -286,7 +286,7 @@ class _Demo:
 
 
 def _event(line: bytes) -> str:
-    """Which event a line of the log tells of; none where it is no line of ours."""
+    """The event of a line of the log; empty if it is no JSON line with an event."""
     try:
         return str(json.loads(line)["event"])
     except (ValueError, KeyError, TypeError):

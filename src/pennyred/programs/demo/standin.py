@@ -1,7 +1,7 @@
-"""A stand-in for the mail server behind the gate: takes every letter and keeps it in memory. For the demo and trials.
+"""A stand-in for the mail server behind the gate, for the demo and trials: it keeps every letter in memory.
 
-It speaks just what a gate needs of a mail server: EHLO with XCLIENT, MAIL, RCPT, DATA, RSET, QUIT. Nothing is delivered
-to anybody, and nothing is checked but the order of commands.
+It has only the commands that a gate needs: EHLO with XCLIENT, MAIL, RCPT, DATA, RSET, QUIT. It delivers nothing, and
+checks only the order of commands.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ KEYWORDS = (
 )
 
 LETTERS_MAX = 10_000
-"""Kept at most; later ones are answered and forgotten."""
+"""The most letters that are kept; later ones are accepted and forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,16 @@ class Delivered:
     sender: bytes
     recipients: tuple[bytes, ...]
     letter: bytes
-    """With dots unstuffed, CRLF as received."""
+    """The letter, with CRLF as received, and without the doubled dots of the wire."""
 
 
 @dataclass(slots=True)
 class StandIn:
-    """Use as an asynchronous context manager; listens on a free port of 127.0.0.1."""
+    """The server, an asynchronous context manager; it listens on a free port of 127.0.0.1."""
 
     letters: list[Delivered] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
-    """Answers to the next final dots, instead of 250: then the letter is not kept. Whole reply lines."""
+    """Replies to the next final dots, instead of 250; such a letter is not kept. Each is a whole reply line."""
     port: int = 0
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

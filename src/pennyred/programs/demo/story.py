@@ -1,4 +1,4 @@
-"""What the demo tells: each step with what was expected and what was seen, a table at the end."""
+"""What the demo prints: each step with what was expected and what was seen, and a table at the end."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,32 +11,32 @@ _MARKS, _PLAIN_MARKS = ("✓", "✗"), ("ok", "NOT SO")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing shown."""
+    """One step of the demo: what was done, expected and seen."""
 
     what: str
     expected: str
     seen: str
     has_held: bool
     letters: int
-    """Delivered by this step."""
+    """How many letters this step has delivered."""
     cents: int
-    """Charged for it."""
+    """How many cents were charged for it."""
 
 
 @dataclass(slots=True)
 class Story:
-    """The steps so far, printed as they happen."""
+    """The steps so far; each is printed when it happens."""
 
     console: Console
     steps: list[Step] = field(default_factory=list)
 
     @property
     def has_held(self) -> bool:
-        """Whether everything was as expected."""
+        """Whether all steps went as expected."""
         return bool(self.steps) and all(step.has_held for step in self.steps)
 
     def say(self, text: str) -> None:
-        """A line between steps."""
+        """Print a line between steps."""
         self.console.print(f"[dim]{text}[/dim]")
 
     def tell(self, step: Step) -> None:
@@ -49,7 +49,7 @@ class Story:
         self.console.print(f"    seen      {step.seen}", markup=False, highlight=False)
 
     def end(self, totals: dict[str, Any]) -> None:
-        """The table of what happened and what it cost."""
+        """Print the table of what happened and what it cost."""
         table = Table(title="What happened, and what it cost", title_justify="left")
         table.add_column("step")
         table.add_column("delivered", justify="right")
@@ -63,7 +63,7 @@ class Story:
         self.console.print(verdict)
 
     def document(self) -> dict[str, Any]:
-        """For --json."""
+        """The story as a document, for --json."""
         steps = [
             {
                 "step": step.what,

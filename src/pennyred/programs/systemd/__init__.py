@@ -1,7 +1,7 @@
-"""The service manager.
+"""Working with the service manager systemd.
 
 ::
 
     activation  sockets that it passes
-    herald      what it hears, and when; notify: the datagrams
+    herald      decides what systemd is told, and when; notify: sends the datagrams
 """

@@ -1,4 +1,4 @@
-"""Sockets that systemd listens on for us (sd_listen_fds(3)): nobody is turned away while the service starts anew."""
+"""Takes sockets on which systemd listens (sd_listen_fds(3)), so that no client is refused during a restart."""
 
 import os
 import socket
@@ -10,21 +10,21 @@ from pennyred.failures import place_name
 _FIRST_DESCRIPTOR = 3
 _VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 OFFICE_NAME = "office"
-"""`FileDescriptorName=` of the socket for the office's API; one with any other name is for mail."""
+"""The `FileDescriptorName=` of the socket for the office's API; sockets with other names are for mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassedSockets:
-    """Those that listen already. With any for the gate, or the office, its own `listen` setting is not used."""
+    """The sockets that systemd has passed. If there are some for the gate or office, its `listen` is not used."""
 
     gate: tuple[socket.socket, ...] = ()
     office: tuple[socket.socket, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> "PassedSockets":
-        """Take those that are for this very process, and the variables out of the environment.
+        """Take the sockets that are for this process, and remove the variables from the environment.
 
-        Raises ValueError where what was passed cannot be used: listening elsewhere instead would be a surprise.
+        Raises ValueError if a passed socket cannot be used: to listen elsewhere instead would be a surprise.
         """
         count, pid, names = (environment.pop(name, "") for name in _VARIABLES)
         if pid != str(os.getpid()) or not count.isdecimal():
@@ -40,12 +40,12 @@ class PassedSockets:
 
 
 def addresses(sockets: tuple[socket.socket, ...]) -> list[str]:
-    """Where they listen, for the log."""
+    """The addresses on which the sockets listen, for the log."""
     return [place_name(*one.getsockname()[:2]) for one in sockets]
 
 
 def _taken(descriptor: int) -> socket.socket:
-    """A passed descriptor as a socket that can be served on; raises ValueError."""
+    """Make a socket of a passed descriptor; raises ValueError if it cannot be used."""
     try:
         passed = socket.socket(fileno=descriptor)
     except OSError as error:
@@ -68,6 +68,6 @@ def _flaw(passed: socket.socket) -> str:
         and passed.getsockname()[0] == "::"
         and not passed.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
     ):
-        # An IPv4 client would be ::ffff:192.0.2.1, which is in nobody's networks.
+        # An IPv4 client would be ::ffff:192.0.2.1, which is in none of the networks in the settings.
         return "expected BindIPv6Only=ipv6-only, and a socket of its own for IPv4"
     return ""

@@ -1,4 +1,4 @@
-"""Tells systemd how the service is (sd_notify(3)): datagrams to the socket that `$NOTIFY_SOCKET` names."""
+"""Sends the state of the service to systemd (sd_notify(3)): datagrams to the socket in `$NOTIFY_SOCKET`."""
 
 import contextlib
 import os
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ServiceManager:
-    """Who started us, where that is somebody who listens; else all is said to nobody."""
+    """The service manager that has started this process; without one, nothing is sent."""
 
     address: str = ""
-    """Of a unix datagram socket; one that begins with NUL is in the abstract namespace."""
+    """The address of a unix datagram socket; with NUL in front it is in the abstract namespace. Empty: none."""
     watchdog_seconds: float | None = None
-    """Without a sign of life for so long the service is killed; None: nobody watches."""
+    """The service is killed after so long without a sign of life; None: there is no watchdog."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "ServiceManager":
-        """What systemd has set. Whatever it is that cannot be read, it is no reason not to carry mail."""
+        """Read what systemd has set. Wrong values are ignored: they must not stop the mail."""
         given = environment.get("NOTIFY_SOCKET", "")
         address = "\0" + given[1:] if given.startswith("@") else given if given.startswith("/") else ""
         is_for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
@@ -27,7 +27,7 @@ class ServiceManager:
         return cls(address, int(microseconds) / 1e6 if is_watched else None)
 
     def tell(self, *assignments: str) -> None:
-        """Send some, like `READY=1`, together. Never waits, never fails: mail goes on without it."""
+        """Send assignments, like `READY=1`, in one datagram. It never waits and never fails: mail comes first."""
         if not self.address:
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

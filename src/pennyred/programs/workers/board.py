@@ -1,6 +1,6 @@
-"""Signs of life of the workers, in memory that they share with their supervisor: each writes its own line and no other.
+"""Signs of life of the workers, in memory shared with their supervisor. Each worker writes only its own line.
 
-A cell is one machine word, so that it is read as it was written, without a lock that a killed worker could keep.
+A cell is one machine word, so it is read as it was written. No lock is needed, which a killed worker could keep.
 """
 
 import mmap
@@ -11,62 +11,62 @@ _WORD_BYTES = 8
 
 
 class _Cell(IntEnum):
-    """What stands where in a worker's line."""
+    """The cells of a worker's line."""
 
     BEAT = 0
-    """When its event loop last turned, in nanoseconds of the machine's monotonic clock; 0: not yet."""
+    """When the event loop last turned, in nanoseconds of the monotonic clock; 0: not yet."""
     IS_SERVING = 1
     LETTERS = 2
     CONNECTIONS = 3
     REREAD = 4
-    """The number of the last reading of the settings it knows of."""
+    """The number of the last reload that the worker has carried out."""
     IS_REFUSED = 5
-    """Whether it could not use them."""
+    """Whether the settings of that reload could not be used."""
 
 
 class Board:
-    """One line for each worker; made before they are forked."""
+    """Has a line for each worker; it must be made before the workers are forked."""
 
     def __init__(self, count: int) -> None:
         self._cells = memoryview(mmap.mmap(-1, (1 + count * len(_Cell)) * _WORD_BYTES)).cast("q")
         self._count = count
 
     def line(self, number: int) -> "Line":
-        """A worker's own line."""
+        """The line of the worker with this number."""
         return Line(self, number)
 
     def clear(self, number: int) -> None:
-        """Forget a worker that has died, before the next one is started in its place."""
+        """Clear the line of a dead worker, before another one is started in its place."""
         for cell in _Cell:
             self._write(number, cell, 0)
 
     @property
     def rereadings(self) -> int:
-        """How often the settings were to be read again, since the start."""
+        """How many reloads were asked for since the start."""
         return self._cells[0]
 
     def ask_to_reread(self) -> None:
-        """Count one more; the signal that says so goes its own way."""
+        """Count a further reload; the signal to the workers is sent elsewhere."""
         self._cells[0] += 1
 
     @property
     def count(self) -> int:
-        """How many workers there are to be."""
+        """How many workers there should be."""
         return self._count
 
     @property
     def serving(self) -> int:
-        """How many serve."""
+        """How many workers serve now."""
         return self._sum(_Cell.IS_SERVING)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all workers serve."""
+        """Whether all workers serve now."""
         return self.serving == self._count
 
     @property
     def has_reread(self) -> bool:
-        """Whether no worker serves by settings older than those last asked for."""
+        """Whether all workers that serve have carried out the last reload."""
         return all(
             self._read(number, _Cell.REREAD) == self.rereadings
             for number in range(self._count)
@@ -74,15 +74,15 @@ class Board:
         )
 
     def last_beat(self, number: int) -> float:
-        """When a worker's loop last turned, in seconds of the monotonic clock."""
+        """When the loop of this worker last turned, in seconds of the monotonic clock."""
         return self._read(number, _Cell.BEAT) / 1e9
 
     def is_turning(self, within_seconds: float) -> bool:
-        """Whether any worker's loop has turned so lately."""
+        """Whether the loop of any worker has turned within so many seconds."""
         return time.monotonic() - max(map(self.last_beat, range(self._count))) <= within_seconds
 
     def status(self) -> str:
-        """In words, for `systemctl status`."""
+        """The state of the service in words, for `systemctl status`."""
         words = (
             f"{self.serving} of {self._count} workers serving, "
             f"{self._sum(_Cell.CONNECTIONS)} connections, {self._sum(_Cell.LETTERS)} letters in hand"
@@ -100,34 +100,34 @@ class Board:
 
 
 class Line:
-    """What one worker says of itself."""
+    """The line of one worker, as the worker writes it."""
 
     def __init__(self, board: Board, number: int) -> None:
         self._board = board
         self._number = number
         self.known_rereadings = 0
-        """Which reading of the settings it goes by; 0: the one of the service's start."""
+        """The number of the reload whose settings are used; 0: those of the start."""
 
     def beat(self, connections: int, letters: int) -> None:
-        """The event loop turns, with so much in hand."""
+        """Write that the event loop turns, and how many connections and letters are in hand."""
         self._say(_Cell.BEAT, time.monotonic_ns())
         self._say(_Cell.CONNECTIONS, connections)
         self._say(_Cell.LETTERS, letters)
 
     def serving(self) -> None:
-        """Clients are let in."""
+        """Write that clients are let in."""
         self._say(_Cell.REREAD, self.known_rereadings)
         self._say(_Cell.IS_SERVING, 1)
 
     def reread(self, *, is_refused: bool) -> None:
-        """The settings have been read again, and are used unless they are wrong."""
+        """Write that a reload is done; `is_refused`: its settings were wrong and are not used."""
         self.known_rereadings = self._board.rereadings
         self._say(_Cell.IS_REFUSED, int(is_refused))
         self._say(_Cell.REREAD, self.known_rereadings)
 
     @property
     def is_behind(self) -> bool:
-        """Whether the settings were to be read again before this worker could hear of it."""
+        """Whether a reload was asked for before this worker could receive the signal."""
         return self.known_rereadings != self._board.rereadings
 
     def _say(self, cell: _Cell, value: int) -> None:

@@ -1,4 +1,4 @@
-"""Work that runs beside the mail, for ever: sweeping, presenting what waits, writing figures down."""
+"""Background work that never ends: sweeping, presenting what waits, writing figures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,22 +6,22 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 BROKEN_PAUSE_SECONDS = 60.0
-"""Before work that runs beside the mail is begun again after a mistake of ours."""
+"""The pause before background work is begun again after an unexpected error."""
 
 
 class Chores:
-    """What one worker does besides."""
+    """The background work of one worker."""
 
     def __init__(self, log: Any) -> None:
         self._log = log
 
     def begin(self, parts: AsyncExitStack, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Keep at it until `parts` are ended."""
+        """Begin work that goes on until the exit stack `parts` ends; `what` names it in the log."""
         parts.push_async_callback(cancelled, asyncio.create_task(self.keep_at(what, work)))
 
     async def keep_at(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do work that should never end. A mistake of ours in it is written down and it is begun again after a pause:
-        mail goes on without it, but nobody would miss it before holds and settlements had piled up.
+        """Do work that should never end. An unexpected error is logged, and the work is begun again after a pause. Mail
+        goes on without it, so nobody would notice before holds and settlements had piled up.
         """
         while True:
             try:
@@ -32,6 +32,6 @@ class Chores:
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end."""
+    """Cancel a task and wait until it has ended."""
     task.cancel()
     await asyncio.wait([task])

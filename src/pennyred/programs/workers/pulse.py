@@ -1,4 +1,4 @@
-"""A worker's signs of life: to its supervisor by the board, to the service manager itself where it is all there is."""
+"""A worker's signs of life: on the board for its supervisor; a single worker also tells the service manager."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pennyred.programs.workers.board import Line
 
 
 class Pulse:
-    """Beats as long as the event loop turns; with a `herald` this process is the one the service manager started."""
+    """Beats while the event loop turns. With a `herald`, this process is the one that the service manager started."""
 
     def __init__(self, line: Line, seconds: float, herald: Herald | None = None) -> None:
         self._line = line
@@ -16,34 +16,34 @@ class Pulse:
         self._herald = herald
 
     async def beat(self, in_hand: Callable[[], tuple[int, int]]) -> None:
-        """For ever; `in_hand` says how many connections and letters there are."""
+        """Write signs of life until cancelled; `in_hand` returns the numbers of connections and letters."""
         while True:
             self._line.beat(*in_hand())
             self._look()
             await asyncio.sleep(self._seconds)
 
     def serving(self) -> None:
-        """Clients are let in."""
+        """Tell that clients are let in."""
         self._line.serving()
         self._look()
 
     @property
     def is_behind(self) -> bool:
-        """Whether the settings were to be read again before this worker could hear of it."""
+        """Whether a reload was asked for before this worker could receive the signal."""
         return self._line.is_behind
 
     def rereading(self) -> None:
-        """The signal to read the settings again has come."""
+        """Tell that a reload begins: its signal has come."""
         if self._herald is not None:
             self._herald.reloading()
 
     def reread(self, *, is_refused: bool) -> None:
-        """The settings have been read again, and are used unless they are wrong."""
+        """Tell that a reload is done; `is_refused`: its settings were wrong and are not used."""
         self._line.reread(is_refused=is_refused)
         self._look()
 
     def stopping(self) -> None:
-        """The letters in hand are finished, and nobody is let in any more."""
+        """Tell that the worker is stopping: letters in hand are finished, and no client is let in."""
         if self._herald is not None:
             self._herald.stopping()
 

@@ -1,4 +1,4 @@
-"""Whether a gate can do its work just now, part by part, for a balancer or a supervisor of many machines."""
+"""Whether a gate can work now, part by part: for a load balancer, or a supervisor of many machines."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ from pennyred.programs.gate_worker import GateWork
 from pennyred.programs.workers.board import Board
 
 ANSWER_SECONDS = 5.0
-"""So long a part has to answer."""
+"""The time that each part has to answer."""
 STALE_SECONDS = 30.0
-"""A finding older than this is none: whoever looks has stopped looking."""
+"""A result older than this does not count: the worker that looks must have stopped."""
 OFFICE_ACCOUNT = "office:sales"
-"""An account that every ledger has."""
+"""An account that every ledger has; reading it shows that the ledger answers."""
 
 
 @dataclass(slots=True)
@@ -23,11 +23,11 @@ class _Part:
     is_ok: bool = False
     detail: str = "not looked at yet"
     found_at: float = float("-inf")
-    """Of the monotonic clock."""
+    """When the parts were last asked, in seconds of the monotonic clock."""
 
 
 class Readiness:
-    """What the first worker has found. `document` is what /readyz answers."""
+    """What the first worker has found out; /readyz answers with `document`."""
 
     def __init__(self, board: Board) -> None:
         self.is_stopping = False
@@ -35,7 +35,7 @@ class Readiness:
         self._parts = {name: _Part() for name in ("upstream", "state", "office")}
 
     async def look(self, gate: GateWork, office: Office | None) -> tuple[int | None, int]:
-        """Ask every part. Returns how many settlements wait in the state (None: it did not answer), since when."""
+        """Ask each part. Returns how many settlements wait in the state (None: no answer), and since when."""
         self._look_upstream(gate)
         await self._look_office(gate, office)
         try:
@@ -48,13 +48,13 @@ class Readiness:
         return count, oldest
 
     def parts(self) -> dict[str, bool]:
-        """Whether each part answers."""
+        """For each part, whether it answers."""
         now = time.monotonic()
         found = {name: part.is_ok and now - part.found_at <= STALE_SECONDS for name, part in self._parts.items()}
         return found | {"workers": self._board.serving > 0}
 
     def document(self) -> dict[str, Any]:
-        """All of it, for people and programs."""
+        """The whole result, for people and programs."""
         parts = self.parts()
         told: dict[str, Any] = {
             name: {"ok": is_ok} | ({"detail": self._parts[name].detail} if name in self._parts and not is_ok else {})
@@ -64,7 +64,7 @@ class Readiness:
         return {"ready": all(parts.values()) and not self.is_stopping, "stopping": self.is_stopping, "parts": told}
 
     def _look_upstream(self, gate: GateWork) -> None:
-        """What the worker knows; those it does not know of are asked on the side, for the next time."""
+        """Take what the worker knows of its mail servers; unknown ones are asked in the background for next time."""
         incoming = [upstreams for door, upstreams in gate.ways() if door == "incoming"]
         for _, upstreams in gate.ways():
             upstreams.look()
@@ -73,7 +73,7 @@ class Readiness:
         self._say("upstream", is_ok=len(down) < len(all_of_them), detail=f"down: {', '.join(down)}")
 
     async def _look_office(self, gate: GateWork, office: Office | None) -> None:
-        """The one in this process is asked; of others it counts how they have answered the gate's own questions."""
+        """Ask the office in this process. For others, it counts whether they have answered the gate's last question."""
         if office is None:
             self._say("office", is_ok=gate.is_office_answering, detail="no answer to the last question")
             return

@@ -1,7 +1,7 @@
-"""Several worker processes: started, watched, replaced when one dies or hangs, told to stop or to reread the settings.
+"""Starts worker processes, watches them, replaces those that die or hang, and passes on stop and reload.
 
-Workers are forked before any event loop or database exists in the parent, which only waits. A worker whose parent has
-gone (SIGKILL included) notices by a pipe, so that none is left behind.
+Workers are forked while the parent has no event loop and no database; it only waits. If the parent ends, even by
+SIGKILL, its workers notice by a pipe and end too.
 """
 
 import contextlib
@@ -18,21 +18,21 @@ from pennyred.programs.workers.wakeup import Signals
 
 WORKERS_MAX = 64
 EX_SETTINGS = 2
-"""A worker that ends so cannot be started with these settings."""
+"""The exit status of a worker that cannot start with these settings."""
 RESTART_PAUSE_SECONDS = 1.0
-"""Before a dead worker is replaced; doubled each time it dies young, so that the dying do not fill the machine."""
+"""The pause before a dead worker is replaced. It doubles each time a worker dies soon after its start."""
 RESTART_PAUSE_SECONDS_MAX = 60.0
 YOUNG_SECONDS = 60.0
 STOPS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL)
-"""What workers are told at the first, second and third signal to stop: finish the letters in hand, stop now, end."""
+"""The signals to workers at the first, second and third request to stop: finish letters, stop now, end."""
 
 Work = Callable[[int, int], int]
-"""Runs one worker: its number (0 and up) and the file descriptor that ends with the parent; returns the exit status."""
+"""Runs a worker, given its number (from 0) and a pipe that closes when the parent ends; returns the exit status."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """A running process."""
+    """A worker process that runs."""
 
     number: int
     started_at: float
@@ -40,7 +40,7 @@ class _Worker:
 
 
 class Supervisor:
-    """Keeps one worker running for each line of the board until SIGTERM or SIGINT; SIGHUP is passed on."""
+    """Keeps one worker running for each line of the board, until SIGTERM or SIGINT. It passes SIGHUP on."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Supervisor:
         log: Any,
         forget: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`forget` is told the number of each worker that has died."""
+        """`forget` is called with the number of each worker that has died."""
         if not 1 <= count <= WORKERS_MAX:
             raise ValueError(f"workers: expected 1 to {WORKERS_MAX}, got {count}")
         self._work = work
@@ -60,17 +60,17 @@ class Supervisor:
         self._log = log
         self._forget = forget
         self._workers: dict[int, _Worker] = {}
-        """By process id."""
+        """The running workers, by process id."""
         self._due = dict.fromkeys(range(count), 0.0)
-        """When to start those who do not run, by number."""
+        """When to start each worker that does not run, by its number (monotonic clock, seconds)."""
         self._young_deaths = dict.fromkeys(range(count), 0)
         self._stops = 0
-        """How often we were told to stop."""
+        """How many requests to stop have come."""
         self._worst = 0
         self._life, self._parent_end = os.pipe()
 
     def run(self) -> int:
-        """Start the workers and wait; returns the exit status of the first that did not end well, else 0."""
+        """Start the workers and wait. Returns the exit status of the first that failed, else 0."""
         self._signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
         while self._workers or self._due:
             self._start_those_due()
@@ -82,7 +82,7 @@ class Supervisor:
         return self._worst
 
     def _patience_seconds(self) -> float:
-        """How long nothing need be done unless a signal comes."""
+        """How many seconds to wait for a signal before there is something else to do."""
         return min(self._herald.patience_seconds, min(self._due.values(), default=float("inf")) - time.monotonic())
 
     def _heed(self, signum: int) -> None:
@@ -116,8 +116,8 @@ class Supervisor:
             status = 1
             try:
                 os.close(self._parent_end)
-                # Control-C reaches all of a terminal's processes: the supervisor says what it means. A SIGHUP that
-                # comes before the worker can heed it is on the board.
+                # Control-C goes to all processes of a terminal: only the supervisor acts on it. A SIGHUP that comes
+                # before the worker can handle it is on the board.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
                 self._signals.unblock()
@@ -127,7 +127,7 @@ class Supervisor:
         self._workers[pid] = _Worker(number, time.monotonic())
 
     def _bury(self) -> None:
-        """Take note of the dead, and of when each is to be replaced."""
+        """Collect the workers that have died, and decide when to replace each."""
         while self._workers:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -141,11 +141,11 @@ class Supervisor:
         self._board.clear(number)
         self._forget(number)
         if self._stops:
-            # One that was stopped before it could listen for signals ended as it should, too.
+            # A worker that was stopped before it could handle signals has ended well too.
             self._worst = self._worst or (0 if exit_status == -signal.SIGTERM else abs(exit_status))
             return
         facts: dict[str, Any] = {"worker": number, "pid": pid, "status": exit_status}
-        if exit_status == EX_SETTINGS and not self._herald.has_been_complete:  # starting it again would change nothing
+        if exit_status == EX_SETTINGS and not self._herald.has_been_complete:  # to start it again would change nothing
             self._log.error("worker.died", **facts)
             self._worst = EX_SETTINGS
             self._stop()
@@ -158,7 +158,7 @@ class Supervisor:
         self._log.error("worker.died", again_in_seconds=pause, **facts)
 
     def _end_those_that_hang(self) -> None:
-        """SIGABRT, which writes down where it hangs; SIGKILL for one that does not even hear that."""
+        """End workers that hang: by SIGABRT, which logs where they hang, then by SIGKILL if that has no effect."""
         limit = self._herald.watchdog_seconds
         if limit is None:
             return

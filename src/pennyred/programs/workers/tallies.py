@@ -1,4 +1,4 @@
-"""What is counted of all workers together, in memory that they share: made before they are forked."""
+"""Counts that all workers keep together in shared memory; they are made before the workers are forked."""
 
 from dataclasses import dataclass, fields
 
@@ -8,45 +8,45 @@ from pennyred.gate.door.tally import Tally, WorkerTally
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """All of one program."""
+    """All tallies of one program."""
 
     gate: Tally
     outgoing: Tally
-    """Of `[gate.outgoing]`."""
+    """Connections to the door of `[gate.outgoing]`."""
     strangers: Tally
-    """Of the office's API."""
+    """Connections of strangers to the office's API."""
     known: Tally
-    """Of it, too: proxies and gates."""
+    """Connections of known clients to the office's API: proxies and gates."""
     asked: Tally
-    """What strangers may ask it for so often a minute."""
+    """How often strangers have asked the office's API for something in this minute."""
     questions: Tally
-    """What strangers may have DNS asked for so often a minute."""
+    """How often strangers have made the gate ask the DNS in this minute."""
 
     @classmethod
     def of(cls, settings: Settings, count: int) -> "Tallies":
-        """For so many workers."""
+        """The tallies for so many workers, from the settings."""
         at_gate = settings.gate.max_connections if settings.gate else 1
         at_outgoing = at_gate if settings.gate and settings.gate.outgoing else 1
         at_office = settings.office.max_connections if settings.office else 1
         return cls(*(Tally(count, names) for names in (at_gate, at_outgoing, at_office, at_office, 1, 1)))
 
     def clear(self, worker: int) -> None:
-        """Forget a worker that has died."""
+        """Clear the counts of a worker that has died."""
         for field in fields(self):
             getattr(self, field.name).clear(worker)
 
 
 class SharedMinute:
-    """What is asked for in this minute, of all workers together, by name; a purpose keeps apart what one tally has."""
+    """Counts by name in the present minute, for all workers. `purpose` keeps apart counts that share one tally."""
 
     def __init__(self, tally: WorkerTally, purpose: bytes = b"") -> None:
         self._tally = tally
         self._purpose = purpose
 
     def taken(self, name: bytes) -> int:
-        """How often by that name."""
+        """How often this name was counted in this minute."""
         return self._tally.bad_stamps(self._purpose + name)
 
     def take(self, name: bytes) -> None:
-        """Once more."""
+        """Count this name once more."""
         self._tally.add_bad_stamps(self._purpose + name, 1)

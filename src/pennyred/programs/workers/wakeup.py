@@ -1,4 +1,4 @@
-"""Signals as things to read, one after another: nothing is interrupted, and none is missed between two looks."""
+"""Signals that are read one after another: they interrupt nothing, and none is missed between two reads."""
 
 import os
 import select
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class Signals:
-    """Those that a process which only waits wants to hear of. One a process, in its main thread."""
+    """The signals for a process that only waits. There is one in a process, in its main thread."""
 
     def __init__(self, wanted: Iterable[int]) -> None:
         self._wanted = frozenset(wanted)
@@ -19,12 +19,12 @@ class Signals:
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def wait(self, seconds: float) -> bytes:
-        """Wait for signals, not longer than that; those that came, by number, in order."""
+        """Wait for signals for at most so many seconds; returns the numbers of those that came, in order."""
         ready, _, _ = select.select([self._reader], [], [], max(0.0, seconds))
         return os.read(self._reader, 4096) if ready else b""
 
     def fork(self) -> int:
-        """As os.fork; the child begins with the signals as any process does, and what was for it waits until then."""
+        """Fork as os.fork does. The child has the usual signal handling; its signals wait until `unblock`."""
         signal.pthread_sigmask(signal.SIG_BLOCK, self._wanted)
         pid = os.fork()
         if pid == 0:
@@ -38,5 +38,5 @@ class Signals:
         return pid
 
     def unblock(self) -> None:
-        """In the child, when it is ready for signals."""
+        """Let signals through; called in the child when it is ready for them."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._wanted)

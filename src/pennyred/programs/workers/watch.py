@@ -1,4 +1,4 @@
-"""What one worker says of how things stand: gauges every few seconds, readiness, the ledger's audit time and again."""
+"""What one worker reports: gauges every few seconds, readiness, and regular audits of the ledger."""
 
 import asyncio
 import contextlib
@@ -26,12 +26,12 @@ from pennyred.programs.workers.readiness import Readiness
 LOOK_PAUSE_SECONDS = 5.0
 AUDIT_PAUSE_SECONDS = 60.0
 AUDIT_SHARE = 0.005
-"""Of the time at most, that the audit may take: one of 10 seconds comes every 33 minutes."""
+"""The share of time that audits may take: one of 10 seconds comes every 33 minutes."""
 _ACCOUNTS_PAGE = 1000
 
 
 def make_sheet(settings: Settings, workers: int) -> Sheet:
-    """The figures of all workers, before they are forked."""
+    """The sheet for the figures of all workers; to be made before they are forked."""
     gate = settings.gate
     ways = {
         "incoming": gate.upstream if gate else (),
@@ -42,7 +42,7 @@ def make_sheet(settings: Settings, workers: int) -> Sheet:
 
 
 class Watch:
-    """One worker's. The first one looks for all at what they share: the state, the office, the ledger."""
+    """The reports of one worker. Only the first looks at what all share: the state, the office, the ledger."""
 
     def __init__(self, sheet: Sheet, number: int, board: Board) -> None:
         self.meter = Meter(sheet.page(number))
@@ -73,16 +73,16 @@ class Watch:
         page.counter(metrics.WORKER_STARTS).add()
 
     def serving(self) -> None:
-        """Clients are let in."""
+        """Report that clients are let in."""
         self.refresh()
         self._up.put(1)
 
     def stopping(self) -> None:
-        """Nobody is let in any more."""
+        """Report that no client is let in any more."""
         self.readiness.is_stopping = True
 
     def refresh(self) -> None:
-        """Say what this worker knows by itself; waits for nobody."""
+        """Set the gauges that this worker knows by itself; it never waits."""
         for gauge, value in zip(self._own, (*_used(), self._started_at), strict=True):
             gauge.put(value)
         if self.gate is None:
@@ -103,7 +103,7 @@ class Watch:
                     gauge.put(value, door, one.name)
 
     async def run(self) -> None:
-        """Refresh, and look at what all workers share, for ever."""
+        """Refresh the gauges, and look at what all workers share, until cancelled."""
         while True:
             if self._is_first and self.gate is not None:
                 await self._look(self.gate)
@@ -111,7 +111,7 @@ class Watch:
             await asyncio.sleep(LOOK_PAUSE_SECONDS)
 
     async def audit(self) -> None:
-        """Have the books audited time and again; a ledger that does not answer is asked next time."""
+        """Audit the books regularly until cancelled. If the ledger does not answer, it is asked the next time."""
         page = self.meter.page
         stamps, balanced, accounts = (
             page.gauge(metrics.STAMPS),
@@ -132,11 +132,11 @@ class Watch:
             await asyncio.sleep(max(AUDIT_PAUSE_SECONDS, (time.monotonic() - begun) / AUDIT_SHARE))
 
     def metrics_page(self) -> bytes:
-        """All metrics of all workers."""
+        """The page with all metrics of all workers."""
         return self._exposition.page(self.refresh)
 
     def pages(self) -> Pages:
-        """What `[gate] metrics` answers."""
+        """The pages that `[gate] metrics` serves."""
         return {"/metrics": self._metrics, "/healthz": _alive, "/readyz": self._readyz}
 
     async def _look(self, gate: GateWork) -> None:
@@ -168,7 +168,7 @@ async def _count_accounts(office: Office) -> int:
 
 
 def _used() -> Sequence[float]:
-    """Seconds computed, bytes resident, files open; 0 where the system does not say."""
+    """CPU seconds, resident bytes and open files of this process; 0 if the system does not tell."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     resident = files = 0
     with contextlib.suppress(OSError):
