@@ -29,5 +29,5 @@ class CountedDesk:
     async def free_recipients(
         self, sender: bytes, source_ip: str, mailboxes: Sequence[bytes]
     ) -> Sequence[bool | None] | None:
-        """See `letterbox.GateDesk`."""
+        """Ask the desk which recipients are free, as `letterbox.GateDesk.free_recipients` says."""
         return await self._desk.free_recipients(sender, source_ip, mailboxes)

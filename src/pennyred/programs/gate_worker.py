@@ -1,4 +1,4 @@
-"""One worker's gate at work: its state, its desk, its doors, and what runs beside them."""
+"""One worker's gate at work: opens its state, its desk and its doors, and runs background work."""
 
 import asyncio
 from collections.abc import Callable, Sequence

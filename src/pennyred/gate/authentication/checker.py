@@ -68,7 +68,7 @@ class Checker:
         self._registered = Registered()
         self._turns = Turns(threads)
         self._proven: OrderedDict[tuple[bytes, str], tuple[float, bool | None]] = OrderedDict()
-        """Of MAIL FROM and client: until when the answer is kept, and the answer of `is_sender_proven`."""
+        """By MAIL FROM and client: until when the answer of `is_sender_proven` is kept, and the answer."""
         self._asking = ThreadPoolExecutor(threads, thread_name_prefix="authentication")
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="body-hash")
 

@@ -77,11 +77,11 @@ class CountedBadStamps:
         self._tally = tally
 
     def count(self, source: str, account: str) -> int:
-        """See `BadStamps.count`."""
+        """How many bad stamps this source has brought of this account in this minute."""
         return self._tally.bad_stamps(_name(source, account))
 
     def add(self, source: str, account: str, stamps: int) -> None:
-        """See `BadStamps.add`."""
+        """Count so many bad stamps of this account from this source."""
         self._tally.add_bad_stamps(_name(source, account), stamps)
 
 

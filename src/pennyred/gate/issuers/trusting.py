@@ -1,10 +1,10 @@
 """Stamps accepted on trust while their office does not answer (`on_office_down = "accept"`).
 
-Only those that hold offline, of accounts this gate has settled for before, and few: what a thief of a known account can
-take is bounded, and so is what the receiver can lose. They are written down in the gate's state, which is a small
-ledger meanwhile: the same letter again has had its stamp, another letter finds it spent. So it does of what was spent
-at this gate before. When the office answers, they are held and settled there in order; an account that does not pay
-for its stamps is not trusted again.
+Only stamps that pass all offline checks are accepted, only of accounts that this gate has settled for before, and only
+a few. So the loss by a stolen account is limited, and so is the receiver's. These stamps are written into the gate's
+state, which serves as a small ledger meanwhile: the same letter finds its stamp paid, another letter finds it spent.
+Stamps spent at this gate before are known there too. When the office answers, the stamps are held and settled there in
+order. An account that does not pay for its stamps is not trusted again.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from pennyred.postage.redemption import (
 
 REDEEM_LEASE_SECONDS = 120
 POSTPONE_SECONDS = 600
-"""Before a stamp is presented again whose office says that time will cure it."""
+"""The pause before a stamp is presented again, if its office says that time will cure its flaw."""
 NOTE_SECONDS = 86_400
-"""How often it is noted of an account that it was settled for."""
+"""How often it is noted that stamps of an account were settled."""
 NOTED_MAX = 10_000
 SPENT_UNWRITTEN_MAX = 10_000
-"""Stamps spent here that the state has not been told of: those of the last second or so."""
+"""The most stamps spent here that are not written to the state yet: those of about the last second."""
 
 _AT_ONCE = 500
 _GONE = (HoldOutcome.ALREADY_SETTLED, HoldOutcome.SPENT)
@@ -47,38 +47,38 @@ _BLAMED = tuple(
         SettleOutcome.NO_FUNDS,
     )
 )
-"""What only the account's owner can bring about. He cannot help it that the office was silent too long, that this gate
-may not redeem there, that a stolen key was replaced, or that a thief has used a copy of his stamp first."""
+"""Reasons that only the account's owner can cause. Others are not his fault: the office was silent too long, this gate
+may not redeem there, a stolen key was replaced, or a thief has used a copy of his stamp first."""
 _TAKEN = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
 class TrustLimits:
-    """In stamps that are accepted and not yet redeemed."""
+    """The most stamps that are accepted on trust and not yet redeemed."""
 
     per_account: int = 20
     total: int = 1000
-    """Of all accounts of all offices."""
+    """The limit for all accounts of all offices together."""
 
 
 class TrustLog(Protocol):
-    """Where it is written down what was accepted on trust, and what became of it."""
+    """Logs which stamps were accepted on trust, and what became of them."""
 
     def trusted(self, holds: Sequence[Hold], why: str) -> None:
-        """Accepted, as the office does not answer."""
+        """Log stamps that are accepted on trust; `why` says how the office fails to answer."""
         ...
 
     def redeemed(self, issuer: str, stamps: int) -> None:
-        """The office has paid so many."""
+        """Log that the office has redeemed so many stamps."""
         ...
 
     def unredeemed(self, settles: Sequence[Settle], why: str) -> None:
-        """The letters were delivered, and the office will not pay."""
+        """Log stamps of delivered letters for which the office will not pay."""
         ...
 
 
 class TrustingRedeemer:
-    """Implements `ports.Redeemer` over the one of an office; `run` presents what is owed."""
+    """Implements `ports.Redeemer` over an office's own redeemer; `run` presents the stamps that are owed."""
 
     def __init__(
         self,
@@ -92,30 +92,30 @@ class TrustingRedeemer:
         is_revoked: Callable[[Licence], bool] = lambda _: False,
         is_accepting: bool = True,
     ) -> None:
-        """`is_accepting`: else nothing more is taken on trust, and only what was is brought to its end."""
+        """`is_accepting`: whether stamps are taken on trust. If not, only those taken before are presented."""
         self._issuer = issuer
         self._is_accepting = is_accepting
         self._redeemer = redeemer
         self._book = book
         self._log = log
         self.limits = limits
-        """May be replaced."""
+        """The limits in use; a reload may replace them."""
         self._clock = clock
         self._is_revoked = is_revoked
         self._is_owing = True
-        """Whether the list may have something of this office; where not, nothing is looked up."""
+        """Whether stamps of this office may be owed; if not, the state is not asked."""
         self._takes = 0
         self._noted: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._spent: deque[Settle] = deque(maxlen=SPENT_UNWRITTEN_MAX)
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
-        """Reserve at the office, else on trust; see `ports.Redeemer`."""
+        """Hold at the office; if it does not answer, on trust. See `ports.Redeemer.hold`."""
         try:
             if self._is_owing:
                 owed, is_in_progress = await self._book.open_among(holds, now=self._clock())
                 if is_in_progress:
                     return [HoldAnswer(HoldOutcome.IN_PROGRESS)] * len(holds)
-                if owed:  # before the office: else the same letter would be held, and delivered, once more
+                if owed:  # ask the state before the office: else the same letter would be held and delivered again
                     await self._present(owed)
             answers = await self._redeemer.hold(holds, lease_seconds=lease_seconds)
         except Unavailable as trouble:
@@ -128,11 +128,11 @@ class TrustingRedeemer:
         return answers
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
-        """Take at the office what it holds, and owe what was accepted on trust; see `ports.Redeemer`."""
+        """Settle at the office what it holds, and owe what was accepted on trust; see `ports.Redeemer.settle`."""
         owed = await self._book.owe(settles) if self._is_owing else [False] * len(settles)
         rest = [settle for settle, is_owed in zip(settles, owed, strict=True) if not is_owed]
         if self._is_accepting:
-            self._spent += rest  # whatever the office says: their letters were delivered
+            self._spent += rest  # whatever the office answers: these letters were delivered
         outcomes = iter(await self._redeemer.settle(rest) if rest else [])
         answers = [SettleOutcome.SETTLED if is_owed else next(outcomes) for is_owed in owed]
         paid = zip(settles, owed, answers, strict=True)
@@ -141,7 +141,7 @@ class TrustingRedeemer:
         return answers
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
-        """Give back; see `ports.Redeemer`. The office is told, too: a hold of which nothing was heard may be there."""
+        """Give holds back, at the office too: it may have one that it did not confirm. See `ports.Redeemer.void`."""
         released = await self._book.release(voids) if self._is_owing else [False] * len(voids)
         try:
             outcomes = await self._redeemer.void(voids)
@@ -153,7 +153,7 @@ class TrustingRedeemer:
         return [VoidOutcome.VOIDED if is_released else outcome for is_released, outcome in pairs]
 
     async def run(self, pause_seconds: float) -> None:
-        """Present what is owed until it is paid or lost; runs until it is cancelled, or nothing more can be owed."""
+        """Present owed stamps until each is paid or lost. Ends when cancelled, or when no more can be owed."""
         while self._is_accepting or self._is_owing:
             try:
                 await self.flush()
@@ -161,14 +161,14 @@ class TrustingRedeemer:
                 await self.redeem()
                 takes = self._takes
                 is_owing = await self._book.is_owing(self._issuer)
-                if takes == self._takes:  # none was taken while the list was looked at
+                if takes == self._takes:  # none was taken while the list was read
                     self._is_owing = is_owing
             except Unavailable:
-                pass  # the office, or the state: next time
+                pass  # the office or the state does not answer: try the next time
             await asyncio.sleep(pause_seconds)
 
     async def flush(self) -> None:
-        """Write down what was spent lately. No letter waits for that while the office answers; see `_take`."""
+        """Write down what was spent lately. While the office answers, no letter waits for that; see `_take`."""
         while some := [self._spent.popleft() for _ in range(min(len(self._spent), _AT_ONCE))]:
             try:
                 await self._book.note_spent(some)
@@ -177,13 +177,13 @@ class TrustingRedeemer:
                 raise
 
     async def redeem(self) -> None:
-        """Present what is owed now. Raises `Unavailable` where the office, or the state, does not answer."""
+        """Present the stamps that are owed now. Raises `Unavailable` if the office or the state does not answer."""
         while holds := await self._book.waiting(self._issuer, now=self._clock()):
             await self._present(holds)
 
     async def _take(self, holds: Sequence[Hold], lease_seconds: int, trouble: Unavailable) -> list[HoldAnswer]:
         if any(self._is_revoked(hold.stamp.licence) for hold in holds):
-            raise trouble  # not to be trusted, nor refused here: the office may know the letter
+            raise trouble  # not trusted, and not refused here either: the office may know the letter
         await self.flush()
         now = self._clock()
         self._is_owing = True
@@ -199,13 +199,13 @@ class TrustingRedeemer:
         pairs = list(zip(holds, outcomes, strict=True))
         unknown = [hold for hold, outcome in pairs if outcome is HoldOutcome.GROUP_FAILED]
         if len(unknown) == len(holds) or any(hold.flaw is not None for hold in unknown):
-            raise trouble  # nobody here is trusted, or not any further; or only the office knows of that letter
+            raise trouble  # no (further) trust in this account, or only the office knows the letter
         if taken := [hold for hold, outcome in pairs if outcome is HoldOutcome.HELD]:
             self._log.trusted(taken, str(trouble))
         return [HoldAnswer(outcome) for outcome in outcomes]
 
     async def _present(self, holds: Sequence[Hold]) -> None:
-        """Hold and settle at the office what is owed, each by itself, and note what became of it."""
+        """Hold and settle each owed stamp at the office, one by one, and note what became of it."""
         alone = [replace(hold, group=place) for place, hold in enumerate(holds)]
         answers = await self._redeemer.hold(alone, lease_seconds=REDEEM_LEASE_SECONDS)
         held = [hold.settle() for hold, answer in zip(holds, answers, strict=True) if answer.outcome.is_held]
@@ -229,11 +229,11 @@ class TrustingRedeemer:
             await self._book.postpone(later, until=self._clock() + POSTPONE_SECONDS)
         for settle, why in unpaid:
             lost = await self._book.lost([settle], is_blamed=why in _BLAMED)
-            if lost:  # another worker may have been told the same
+            if lost:  # another worker may have got the same answer
                 self._log.unredeemed(lost, why)
 
     async def _note(self, settles: Sequence[Settle]) -> None:
-        """Note whom this gate has settled for, each once a day."""
+        """Note the accounts that this gate has settled for, each once a day."""
         now = self._clock()
         accounts = {(settle.issuer, settle.account) for settle in settles}
         new = {one for one in accounts if now - self._noted.get(one, -NOTE_SECONDS) >= NOTE_SECONDS}
@@ -242,7 +242,7 @@ class TrustingRedeemer:
         try:
             await self._book.note_settled(new, now=now)
         except Unavailable:
-            return  # it was settled; the next one will be noted
+            return  # it is settled all the same; the next one will be noted
         for one in new:
             self._noted[one] = now
             self._noted.move_to_end(one)
@@ -251,9 +251,9 @@ class TrustingRedeemer:
 
 
 def _first_use(hold: Hold, answer: HoldAnswer) -> Settle:
-    """What a stamp was used for that cannot be used again; an empty letter where it is not known to have been ours."""
+    """The earlier use of a stamp that cannot be used again; its letter is empty if that may not be this gate's."""
     letter = hold.letter
     if answer.outcome is HoldOutcome.SPENT:
         used = answer.first_use.letter if answer.first_use is not None else b""
-        letter = used if used != hold.letter else b""  # the same letter, but another receiver's
+        letter = used if used != hold.letter else b""  # the same letter, but at another receiver
     return replace(hold.settle(), letter=letter)
