@@ -280,6 +280,7 @@ def test_a_plain_name_beside_an_extended_one_stays_for_those_who_know_no_other()
         "filename=\"ü.txt\"; filename*=utf-8''%C3%A4.txt", 'filename="ü.txt"; filename="ä.txt"', 'filename="ü"x"',
         'filename="C:\\docs\\ü.txt"', 'filename*0="ü"; filename*2="x"', 'filename="ü', "filename*=ü", "boundary=ü",
         "filename*=utf-8''ü; filename*0*=utf-8''a", "charset=ü", f"boundary={'x' * 1000}", "filename*0=a; filename*1*=ü",
+        "üname*0=",
     ],
 )  # fmt: skip
 def test_a_parameter_that_programs_read_in_different_ways_is_refused(parameters):

@@ -142,6 +142,8 @@ def _spelt_anew(name: bytes, pieces: list[_Piece], assume: Assume) -> list[bytes
     assert said is not None  # there is a piece at least
     kept = [*plain, *(others[0] if others and all(piece.is_fit for piece in others[0]) else [])]
     new = [] if kept[len(plain) :] else _form(name, said)
+    if not kept and not new:
+        raise _uncertain(name)  # an empty value without a charset: RFC 2231 has no other form for it
     comments = (b" " + spell_comment(piece.comment, assume) for piece in pieces if piece.comment and piece not in kept)
     *texts, last = [*(piece.raw for piece in kept), *new]
     return [*texts, last + b"".join(comments)]
