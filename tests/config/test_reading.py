@@ -87,6 +87,40 @@ def test_networks_are_networks_and_names_are_canonical():
 
 
 @pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:a00:0/104", "10.0.0.0/8"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("::1", "::1/128"),
+        ("::/0", "::/0"),
+    ],
+)
+@pytest.mark.parametrize("key", ["trusted_fronts", "exempt.networks", "exempt.senders"])
+def test_a_network_of_mapped_addresses_is_that_of_the_addresses_a_gate_sees(key, text, meant):
+    lines = {
+        "trusted_fronts": f'trusted_fronts = ["{text}"]',
+        "exempt.networks": f'[gate.exempt]\nnetworks = ["{text}"]',
+        "exempt.senders": f'[gate.exempt]\nsenders = {{"news.example" = ["{text}"]}}',
+    }
+    found = gate(lines[key])
+    read = {
+        "trusted_fronts": found.trusted_fronts,
+        "exempt.networks": found.exempt.networks,
+        "exempt.senders": found.exempt.senders.get("news.example"),
+    }[key]
+    assert read == (ip_network(meant),)
+
+
+@pytest.mark.parametrize("text", ["::ffff:10.0.0.1/104", "::ffff:10.0.0.0/129", "::ffff:10.0.0/104"])
+def test_and_one_with_host_bits_is_none(text):
+    with pytest.raises(BadSettings, match="without host bits"):
+        gate(f'trusted_fronts = ["{text}"]')
+
+
+@pytest.mark.parametrize(
     "url", ["smtp://[::1]:25", "lmtp://127.0.0.1:24", "lmtp+unix:///run/lmtp.sock", "smtp://mail.example.org"]
 )
 def test_the_mail_server_may_be_anywhere(url):

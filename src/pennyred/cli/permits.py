@@ -1,7 +1,6 @@
 """For the one who runs a gate: lists and senders that recipients have approved, and mail they expect."""
 
 from datetime import date, timedelta
-from ipaddress import ip_network
 from typing import Any
 
 import click
@@ -23,6 +22,7 @@ from pennyred.gate.rules.grants import ANYBODY, users_of
 from pennyred.gate.rules.permitaddress import mint_tag
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
 from pennyred.postage.errors import Malformed
+from pennyred.postage.networks import parse_network
 from pennyred.programs.office import clock
 from pennyred.programs.policy import read_pass_key
 
@@ -251,7 +251,7 @@ def _proof(text: str, kind: Kind) -> str:
     if kind is Kind.LIST:
         return canonical_domain(text)
     try:
-        network = ip_network(text)
+        network = parse_network(text)
     except ValueError as error:
         raise Malformed(f"--proof of a {kind} is a network like 192.0.2.0/24, without host bits") from error
     return str(network)

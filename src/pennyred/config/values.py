@@ -2,13 +2,14 @@
 
 import re
 import ssl
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.encoding import decode_base64
 from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.networks import parse_network
 
 _SIZE = re.compile(r"([1-9][0-9]{0,11})\s*([kMG]i?)?B?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
@@ -51,7 +52,7 @@ def size_bytes(text: str) -> int:
 def network(text: str) -> IPv4Network | IPv6Network:
     """The network from an address or a text like `192.0.2.0/24`."""
     try:
-        return ip_network(text)
+        return parse_network(text)
     except ValueError:
         raise ValueError('a network like "192.0.2.0/24" or "2001:db8::/32", without host bits') from None
 

@@ -8,6 +8,7 @@ from pennyred.postage.errors import MalformedAddress
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
+_MAPPED_BITS = 96
 _REMEMBERED = 5_000
 """How many results each of the two caches keeps: the same clients come again and again."""
 
@@ -21,6 +22,18 @@ def parse_source(text: str) -> Address:
         raise MalformedAddress(f"not an IP address: {text[:64]!r}") from error
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def parse_network(text: str) -> Network:
+    """An address or a network without host bits; of IPv4 addresses mapped into IPv6 (RFC 4291 section 2.5.5.2) it is
+    the IPv4 network, as `parse_source` reads addresses: else it would hold none that ever comes. Raises `ValueError`.
+    """
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        first = network.network_address.ipv4_mapped
+        if first is not None:
+            return IPv4Network((first, network.prefixlen - _MAPPED_BITS))
+    return network
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -7,11 +7,11 @@ answer.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_network
 from typing import Any
 
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.grants import EXPECTED_LETTERS_MAX, Grant, is_under, parents
+from pennyred.postage.networks import parse_network
 from pennyred.postage.reasons import Reason
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection
@@ -157,7 +157,7 @@ def _claimed(claims: Claims) -> list[tuple[Kind, str]]:
 
 
 def _grants(kind: Kind, name: str, proof: str, claims: Claims) -> Iterator[Grant]:
-    networks = (ip_network(proof),) if "/" in proof else ()
+    networks = (parse_network(proof),) if "/" in proof else ()
     match kind:
         case Kind.LIST:
             yield Grant(
