@@ -327,6 +327,20 @@ class TestSweeping:
         assert keep(kept, copy(9), letter=LETTER + b"x" * 20_000) == 1
         assert len(files(folder)) == 4, "what does not fit pushes nobody out"
 
+    @pytest.mark.parametrize("is_read", [False, True])
+    def test_a_letter_refused_once_more_from_another_network_is_kept_once(self, folder, is_read):
+        """A big sender tries again from whichever of its machines is free."""
+        kept = quarantine(folder)
+        keep(kept)
+        if is_read:
+            [path] = files(folder)
+            path.rename(path.parent.parent / "cur" / f"{path.name}:2,S")
+        for source in ("203.0.113.7", "2001:db8::7", "", ORIGIN.source):
+            assert keep(kept, copy(1), copy(2), origin=replace(ORIGIN, source=source)) == 0
+        assert len(files(folder)) == 2
+        sources = {one.name: one.head.origin.source for one in kept.listed()}
+        assert sources == {hash_of(1).hex(): ORIGIN.source, hash_of(2).hex(): "203.0.113.7"}
+
     def test_a_sweep_ends_and_the_next_goes_on(self, folder, monkeypatch):
         monkeypatch.setattr("pennyred.gate.quarantine.folder.SWEPT_MAX", 2)
         kept = quarantine(folder)

@@ -119,14 +119,16 @@ def read_from(file: BinaryIO, offset: int) -> Iterator[bytes]:
 
 
 def holds(folder: Path, name: str) -> bool:
-    """Whether a file of this name is there: unread exactly so, read or of an earlier version with the same digits."""
+    """Whether a file of this name is there, or one that begins with the same digits: read, of an earlier version, or
+    of a letter that came from another network before, as big senders' retries do.
+    """
     if (folder / "new" / name).exists() or (folder / "new" / name[:64]).exists():
         return True
-    try:
-        with os.scandir(folder / "cur") as entries:
-            return any(entry.name.startswith(name[:64]) for entry in entries)
-    except FileNotFoundError:
-        return False
+    for place in ("new", "cur"):
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder / place) as entries:
+            if any(entry.name.startswith(name[:64]) for entry in entries):
+                return True
+    return False
 
 
 def files_in(folder: Path) -> Iterator[Found]:
