@@ -1,24 +1,24 @@
-"""Arguments and printing: each command in the module that `_COMMANDS` names, imported when it is asked for.
+"""The command line: arguments and printing. Each command's module, named in `_COMMANDS`, is imported when it runs.
 
 ::
 
-    common      settings, --json, errors to exit statuses
+    common      what all commands share: settings, --json, exit statuses
     setup       init, check, dns
     examples    examples; papers: help
     running     serve, demo
-    report      report; reporting: how it is shown
+    report      report; reporting: shows it as text or picture
     refused     refused
     office      account, voucher, receiver, key
     ledger      ledger
     state       state
     correspondents, permits, recipients
-                who comes free, and what single recipients have of their own
+                who comes free, and rules for single recipients
     opening     open
     sender      buy, balance, statement
-    letters     stamp, send; paying: what a server asks, and what of it is paid
+    letters     stamp, send; paying: how much to pay at a server
     verifying   verify; receipts: --receipt
     proofs      receipts
-    arguments   what is typed, read before a command runs
+    arguments   types of arguments, checked before a command runs
 """
 
 import importlib
@@ -64,7 +64,7 @@ _COMMANDS = {
 }
 _PYTHON_NAMES = {"open": "open_", "help": "help_"}
 INTERRUPTED = 130
-"""What shells say of a program that Ctrl-C ended."""
+"""The exit status of a program that Ctrl-C ended, as shells have it."""
 EX_TEMPFAIL = 75
 
 
@@ -72,7 +72,7 @@ class _LazyGroup(click.Group):
     """Imports a command's module only when it runs: `pennyred stamp` must not wait for a web server's code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """In the order of a life with Penny Red, not of the alphabet."""
+        """All commands, in the order in which a newcomer needs them."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -91,7 +91,7 @@ class _LazyGroup(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run and leave; wrong usage is told as a document where that is asked for, before a command can tell it."""
+        """Run a command and exit. Wrong usage is also printed as JSON where --json is given, though no command runs."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         words = list(sys.argv[1:] if args is None else args)
@@ -112,20 +112,20 @@ class _LazyGroup(click.Group):
 
 
 def _shown(status: int) -> int:
-    """The exit status, once all is shown: at the very end it could not be told that there was no room."""
+    """Flush standard output and return the exit status: when Python flushes at its end, an error could not be told."""
     try:
         if sys.stdout is not None:  # closed by whoever started this
             sys.stdout.flush()
     except OSError as error:
         status = status or _told_of_output(error)
-        # What is left of it would be tried once more by Python, and fail with its words and a status of its own.
+        # Else Python would try to write the rest once more, and fail with its own text and exit status.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
 
 def _told_of_output(error: OSError) -> int:
-    """What was to be shown found no room, or nobody who reads; the exit status."""
+    """Tell that standard output could not be written; returns the exit status."""
     from pennyred.failures import told  # noqa: PLC0415 - only where it is needed, like the commands
 
     sys.stderr.write(f"pennyred: standard output: {told(error)} (system)\n")
@@ -133,7 +133,7 @@ def _told_of_output(error: OSError) -> int:
 
 
 def _show_whatever_comes() -> None:
-    """A letter that this terminal has not is shown by its number, instead of ending the command."""
+    """Show characters that the terminal's charset lacks by number; without this, they would end the command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
@@ -152,7 +152,7 @@ def _tell_usage(error: click.ClickException, *, as_json: bool) -> None:
 @click.version_option(pennyred.__version__, prog_name="pennyred")
 @click.option(
     "--config",
-    type=click.Path(path_type=Path, readable=False),  # who may read it is told with the file's owner
+    type=click.Path(path_type=Path, readable=False),  # our own message names the file's owner
     metavar="FILE",
     help="The settings; else $PENNYRED_CONFIG, ./pennyred.toml, /etc/pennyred/pennyred.toml.",
 )

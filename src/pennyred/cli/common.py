@@ -1,8 +1,8 @@
-"""What all commands share: where the settings are, `--json`, and which exit status an error means.
+"""What all commands share: where the settings are, `--json`, and the exit status of each error.
 
-0 done; 1 refused by a rule, whose name is printed; 2 wrong usage or settings; 70 (EX_SOFTWARE) a mistake of ours; 74
-(EX_IOERR) done, but it could not be told, so that whoever repeats it does it twice; 75 (EX_TEMPFAIL) the world did not
-answer.
+0: done. 1: refused by a rule, whose name is printed. 2: wrong usage or settings. 70 (EX_SOFTWARE): a mistake of ours.
+74 (EX_IOERR): done, but the result could not be printed; to repeat it would do it twice. 75 (EX_TEMPFAIL): something
+outside did not answer; try again later.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class RuleRefused(PennyRedError):  # noqa: N818 - a refusal, with its name
-    """A rule says no; `reason` is the rule's name, `document` what to print with --json instead of an error."""
+    """A rule refuses; `reason` is the rule's name, `document` is printed with --json in place of an error."""
 
     def __init__(self, reason: str, text: str, document: dict[str, Any] | None = None) -> None:
         super().__init__(text)
@@ -44,7 +44,7 @@ class RuleRefused(PennyRedError):  # noqa: N818 - a refusal, with its name
 
 
 class Untold(PennyRedError):  # noqa: N818 - the work is done
-    """What was asked for is done, and standard output has no room for saying so, or no reader."""
+    """The command has done its work, but standard output has no room for the result, or no reader."""
 
     reason = "untold"
 
@@ -55,7 +55,7 @@ class Untold(PennyRedError):  # noqa: N818 - the work is done
 
 @contextmanager
 def telling(consequence: str = "do not repeat it, or it is done twice") -> Iterator[None]:
-    """Print what has been done and must not be done again; raises `Untold` where it cannot be printed."""
+    """Wraps the printing of work that must not be repeated; raises `Untold` if it cannot be printed."""
     try:
         yield
     except OSError as error:
@@ -63,13 +63,13 @@ def telling(consequence: str = "do not repeat it, or it is done twice") -> Itera
 
 
 def require_output(what_is_shown: str) -> None:
-    """Raise `UsageError` before what is shown only once is made, where nobody could see it."""
+    """Raise `UsageError` if standard output is closed; call it before something is made that is shown only once."""
     if sys.stdout is None:
         raise click.UsageError(f"standard output is closed, and {what_is_shown} shown only once")
 
 
 def json_option(command: Callable[P, T]) -> Callable[P, T]:
-    """Add `--json`, and turn errors into their exit status, as text or as a document."""
+    """Decorate a command: add `--json`, print errors as text or JSON, and exit with the right status."""
     option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
     command.__doc__ = _example_first(command.__doc__ or "")
 
@@ -78,17 +78,17 @@ def json_option(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except BrokenPipeError:
-            raise  # whoever read our output has left; click ends quietly
+            raise  # nobody reads our output any more; click ends quietly
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:  # noqa: BLE001 - of a mistake of ours, Python's status would say that a rule refused
+        except Exception as error:  # noqa: BLE001 - Python's own status, 1, would mean that a rule refused
             sys.exit(_report(error, as_json=bool(kwargs.get("as_json"))))
 
     return option(run)
 
 
 def _example_first(text: str) -> str:
-    """A command's help with its example behind the first sentence: most people need no more."""
+    """A command's help with its example moved behind the first paragraph: most people need no more."""
     summary, *rest = re.split(r"\n\s*\n", inspect.cleandoc(text))
     examples = [one for one in rest if one.startswith("Example:")]
     return "\n\n".join([summary, *examples, *(one for one in rest if one not in examples)])
@@ -107,7 +107,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
         except OSError as untold:
             if document is None or status != TEMPFAIL:
                 raise
-            # "Try again" would be a mistake: some of it is done, and what is not stands in the document.
+            # "Try again" would be wrong: part of the work is done, and the lost document says which part.
             return _report(Untold(untold, "some of it is done: do not repeat all of it"), as_json=as_json)
     else:
         shown = message if isinstance(error, BadSettings) else f"pennyred: {message} ({reason})"
@@ -116,7 +116,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
 
 
 def _status(error: Exception) -> tuple[int, str]:
-    """The exit status an error means, and its name."""
+    """The exit status for an error, and the error's name."""
     from pennyred.sender.wallet import DamagedWallet, LostKey, NoWallet  # noqa: PLC0415 - only where something is wrong
     from pennyred.storage.migrations import SchemaError  # noqa: PLC0415 - brings SQLite, which few commands need
 
@@ -137,12 +137,12 @@ def _status(error: Exception) -> tuple[int, str]:
 
 
 def settings_of(context: click.Context) -> Settings:
-    """The settings this command works with; raises `BadSettings`."""
+    """Read the settings for this command; raises `BadSettings`."""
     return read_settings(find_settings(context.obj, os.environ))
 
 
 def office_settings(context: click.Context) -> OfficeSettings:
-    """The office in the settings; raises `BadSettings` where there is none."""
+    """The settings of the office; raises `BadSettings` if there is no [office] table."""
     settings = settings_of(context)
     if settings.office is None:
         raise BadSettings([Complaint(str(settings.file), "office", "missing", "an [office] table with a domain")])
@@ -150,7 +150,7 @@ def office_settings(context: click.Context) -> OfficeSettings:
 
 
 def gate_settings(context: click.Context) -> GateSettings:
-    """The gate in the settings; raises `BadSettings` where there is none."""
+    """The settings of the gate; raises `BadSettings` if there is no [gate] table."""
     settings = settings_of(context)
     if settings.gate is None:
         raise BadSettings([Complaint(str(settings.file), "gate", "missing", "a [gate] table")])
@@ -158,14 +158,14 @@ def gate_settings(context: click.Context) -> GateSettings:
 
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run to the end."""
+    """Run a coroutine to its end; returns its result."""
     return asyncio.run(coroutine)
 
 
 def note_if_foreign(gate: GateSettings, user: str) -> None:
-    """Say it where a recipient of ours is none: what is set for a name that was misspelt would never count.
+    """Print a note if `user` (a canonical address or domain) is in none of our domains: it may be misspelt.
 
-    `user` is an address or a domain, canonical. Only a note: mail may come in, or leave, by domains that no list names.
+    It is only a note, because we may have mail in domains that the list does not name.
     """
     domain = user.rpartition("@")[2]
     if gate.domains and domain not in gate.domains:
@@ -174,20 +174,20 @@ def note_if_foreign(gate: GateSettings, user: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """One document on standard output."""
+    """Print one JSON document on standard output."""
     click.echo(json.dumps(document, indent=2))
 
 
 def printable(text: str) -> str:
-    """What a stranger said, without what would steer a terminal; lines stay lines."""
+    """A stranger's text with "?" for what could control a terminal; line ends stay."""
     return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """A table for people; numbers to the right."""
+    """Print a table for people, with numbers at the right of their columns."""
     from rich.console import Console  # noqa: PLC0415 - slow to load, and not for --json
     from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415 - what a cell says is never markup: strangers have written some of it
+    from rich.text import Text  # noqa: PLC0415 - cells are never read as markup: strangers have written some of them
 
     table = Table(title=title or None, title_justify="left")
     for place, column in enumerate(columns):
@@ -200,7 +200,7 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 
 @contextmanager
 def progress(what: str, total: int, *, is_quiet: bool) -> Iterator[Callable[[float], object]]:
-    """A bar for long work, on standard error; what it gives is told how far the work has come."""
+    """Show a progress bar on standard error; yields a function to call with how much of `total` is done."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
@@ -211,7 +211,7 @@ def progress(what: str, total: int, *, is_quiet: bool) -> Iterator[Callable[[flo
 
 
 def read_letter(file: Path | None) -> bytes:
-    """A letter from a file or, without one or with "-", standard input; raises `Malformed` where it is too long."""
+    """Read a letter from a file, or from standard input for None or "-"; raises `Malformed` if too long or empty."""
     if file is None or str(file) == "-":
         if sys.stdin.isatty():
             click.echo("reading the letter from the keyboard; it ends with Control-D", err=True)
@@ -228,10 +228,10 @@ def read_letter(file: Path | None) -> bytes:
 
 
 def _is_output(file: Path) -> bool:
-    """Whether what is printed goes into this very file."""
+    """Whether standard output is written into this same file."""
     try:
         return os.path.samestat(os.fstat(sys.stdout.fileno()), file.stat())
-    except (OSError, ValueError):  # there is no such thing as a descriptor, or no file
+    except (OSError, ValueError):  # standard output has no descriptor, or the file is gone
         return False
 
 

@@ -1,4 +1,4 @@
-"""For the one who runs a gate: whom our users write to, and who may therefore write back free."""
+"""Commands for a gate's administrator: to whom our users write, and who may therefore write back free."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -30,7 +30,7 @@ from pennyred.postage.errors import Malformed
 from pennyred.programs.office import clock
 
 LINES_MAX_WITHOUT_SENSE = 9
-"""A file that has more lines, none of which is a mail server's, is a mistake; a log just begun may have a few."""
+"""How many lines a file may have without one from a mail server: a new log may have a few others, more is a mistake."""
 
 _BATCH = 1_000
 _PAGE = 1_000
@@ -39,7 +39,7 @@ _EPOCH = date(1970, 1, 1)
 
 @asynccontextmanager
 async def open_state(gate: GateSettings) -> AsyncIterator[GateState]:
-    """The gate's state, closed in the end; works beside a gate that runs."""
+    """Open the gate's state, and close it in the end; the gate may be running."""
     state = GateState.open(gate.state, now=clock())
     try:
         yield state
@@ -49,10 +49,10 @@ async def open_state(gate: GateSettings) -> AsyncIterator[GateState]:
 
 @click.group()
 def correspondents() -> None:
-    """Whom our users write to: they may write back free, where their mail is authenticated (DMARC's alignment).
+    """Those to whom our users write: they may write back free, if their mail is authenticated (DMARC's alignment).
 
-    Learned from outgoing mail ([gate.outgoing]), imported from a mail log, or added here. Who writes to whom is stored
-    as a hash: a pair can be asked for, but not read out.
+    They are learned from outgoing mail ([gate.outgoing]), imported from a mail log, or added here. Who writes to whom
+    is stored as a hash: you can ask for a pair, but not list the pairs.
     """
 
 
@@ -62,7 +62,7 @@ def correspondents() -> None:
 @json_option
 @click.pass_context
 def list_(context: click.Context, user: str | None, other: str | None, as_json: bool) -> None:
-    """How many correspondents each user has; with --user and --with, when they last wrote.
+    """List how many correspondents each user has; with --user and --with, when that user last wrote to them.
 
     Example:  pennyred correspondents list --user ann@example.org --with bob@friends.example
     """
@@ -131,7 +131,7 @@ def add(context: click.Context, user: str, others: tuple[str, ...], as_json: boo
 @json_option
 @click.pass_context
 def remove(context: click.Context, user: str, others: tuple[str, ...], everybody: bool, as_json: bool) -> None:
-    """Take it back.
+    """Take back what was learned or added: these addresses need a stamp again.
 
     Example:  pennyred correspondents remove ann@example.org bob@friends.example
     """
@@ -209,7 +209,7 @@ def import_(
 
 
 class _Book:
-    """Pairs on their way to the state, many at a time."""
+    """Collects pairs and writes them to the state, many at a time."""
 
     def __init__(self, gate: GateSettings) -> None:
         self._gate = gate
@@ -225,14 +225,14 @@ class _Book:
                 self.close()
 
     def close(self) -> None:
-        """Write down what waits."""
+        """Write the pairs that are not written yet."""
         if self._waiting:
             run_async(_learn(self._gate, self._waiting))
         self._waiting = []
 
 
 def _check_sense(logs: dict[Path, MailLog]) -> None:
-    """Complain of files that are no mail log; what the others said has been learned."""
+    """Raise `Malformed` for files that are no mail log; the pairs of the other files are stored all the same."""
     senseless = [
         (file, log) for file, log in logs.items() if not log.understood and log.lines > LINES_MAX_WITHOUT_SENSE
     ]

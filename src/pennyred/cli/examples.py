@@ -28,7 +28,7 @@ def examples(name: str | None, to: Path | None, as_json: bool) -> None:
         if as_json:
             print_json({"name": name, "text": text})
         else:
-            click.echo(text.encode(), nl=False)  # as the file is, whatever letters a terminal has
+            click.echo(text.encode(), nl=False)  # byte for byte, whatever charset the terminal has
         return
     rows = [[one, files.about(one)] for one in files.names()]
     if as_json:

@@ -1,4 +1,4 @@
-"""For the one who runs an office: its books."""
+"""Commands for an office's administrator: the ledger."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -135,7 +135,7 @@ def ledger_restore(context: click.Context, source: Path, *, as_json: bool) -> No
 
 
 async def _restored(copy: Path, source: Path) -> None:
-    """Bring a backup's copy up to date, and begin a new epoch in it; raises `RuleRefused` where it does not balance."""
+    """Migrate the copy of a backup, and begin a new epoch in it; raises `RuleRefused` if it does not balance."""
     await migrate_ledger(copy)
     ledger = await open_ledger(copy)
     try:
@@ -178,7 +178,7 @@ async def _begun(database: Path | str) -> BatchHead:
 
 @contextmanager
 def _copying(*, as_json: bool) -> Iterator[Callable[[float], object]]:
-    """A bar; and what is in the way said by name."""
+    """Show a progress bar while copying; raises `RuleRefused` if the target file exists."""
     try:
         with progress("copying", 1, is_quiet=as_json) as show:
             yield show
@@ -204,7 +204,7 @@ async def _audit_of(database: Path | str) -> dict[str, Any]:
 
 
 def _file_of(context: click.Context) -> Path:
-    """The ledger of the settings, which must be a file."""
+    """The ledger's file by the settings; raises `UsageError` if the ledger is in PostgreSQL."""
     database = office_settings(context).ledger
     if not isinstance(database, Path):
         raise click.UsageError(

@@ -1,4 +1,4 @@
-"""Letters: stamp, send."""
+"""Commands that stamp a letter and send it: stamp, send."""
 
 import os
 import re
@@ -37,7 +37,7 @@ from pennyred.sender.travel.serverlimits import told_limits
 from pennyred.sender.wallet import Wallet, default_home, keep_renewed, load_wallet
 
 RENEWAL_SECONDS = 21 * 86_400
-"""A licence is renewed when less than this is left: longer than any stamp made with it lives."""
+"""A licence is renewed when it is valid for less than this, which is longer than any stamp lives."""
 LETTER = click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 TO = click.option(
     "--to", "to", type=typed.address, multiple=True, metavar="ADDR", help="A recipient; may be given several times."
@@ -123,7 +123,7 @@ def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file
 
 
 def _recipients(letter: ParsedLetter, to: Sequence[str]) -> Recipients:
-    """Who gets a copy, and who of them gets it alone: whoever the letter does not name."""
+    """The recipients of the letter; those that it does not name are treated as Bcc. Raises `UsageError` if none."""
     found = apart(recipients_of(letter).visible, to) if to else recipients_of(letter)
     if not found.visible and not found.bcc:
         raise click.UsageError("no recipients: the letter has no To, Cc or Bcc, and there is no --to")
@@ -131,7 +131,7 @@ def _recipients(letter: ParsedLetter, to: Sequence[str]) -> Recipients:
 
 
 def _tell_of_repeats(to: Sequence[str]) -> None:
-    """Whoever is named twice may have been meant to be somebody else."""
+    """Print a note for each recipient named twice: perhaps another one was meant."""
     for recipient, times in Counter(map(canonical_recipient, to)).items():
         if times > 1:
             text = f"{recipient.canonical} is named {times} times: one copy, one stamp"
@@ -163,7 +163,7 @@ def _own_wallet() -> Wallet:
 
 
 def _completed(letter: ParsedLetter, wallet: Wallet) -> ParsedLetter:
-    """With the fields every letter has, in a spelling that no server alters."""
+    """The letter with the fields that every letter must have, in a spelling that no server changes."""
     own = canonical_recipient(wallet.address).domain
     author = author_of(letter.header)
     return completed(
@@ -181,12 +181,12 @@ def _tell_of_limits(letter: ParsedLetter) -> None:
 
 
 def _say(text: str) -> None:
-    """What was taken for granted, on standard error: standard output is the letter's, or the document's."""
+    """Print what was assumed or changed, on standard error: standard output is for the letter or the JSON."""
     click.echo(printable(f"pennyred: {text}"), err=True)
 
 
 def _stamped(letter: ParsedLetter, prices: Mapping[str, int], wallet: Wallet) -> ParsedLetter:
-    """The letter with a stamp for each recipient that is worth what is to be paid for it; none for 0."""
+    """The letter with a stamp for each recipient, worth its price in `prices` (in stamps); none for price 0."""
     for price in sorted(set(prices.values()) - {0}):
         recipients = [address for address, own in prices.items() if own == price]
         letter = stamp_letter(
@@ -196,9 +196,12 @@ def _stamped(letter: ParsedLetter, prices: Mapping[str, int], wallet: Wallet) ->
 
 
 def _licensed(wallet: Wallet) -> Wallet:
-    """The wallet with a licence that outlives its stamps; the old one serves where the office does not answer."""
+    """The wallet with a licence that outlives its stamps, renewed if needed.
+
+    If the office does not answer, the old licence is used while it is valid; else raises `Unavailable`.
+    """
     now = int(time.time())
-    # One that is not valid yet was made while the office's clock was ahead.
+    # A licence that is not valid yet was made while the office's clock was ahead.
     if wallet.licence.valid_from <= now < wallet.licence.valid_until - RENEWAL_SECONDS:
         return wallet
     try:
@@ -221,7 +224,7 @@ async def _renewed(wallet: Wallet) -> Wallet:
 
 
 def _host_and_port(via: str) -> tuple[str, int]:
-    """HOST, HOST:PORT, [::1] or [::1]:PORT."""
+    """Host and port from HOST, HOST:PORT, [::1] or [::1]:PORT; port 25 by default. Raises `UsageError`."""
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(?::([0-9]{1,5}))?", via)
     if not match or not 0 < int(match[2] or 25) < 65536:
         raise click.UsageError(f"--via {via!r}: expected HOST or HOST:PORT")

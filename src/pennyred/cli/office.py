@@ -1,4 +1,4 @@
-"""For the one who runs an office: accounts, vouchers, receivers, keys. Works on the ledger itself."""
+"""Commands for an office's administrator: accounts, vouchers, receivers, keys. They work on the ledger directly."""
 
 import os
 from typing import Any
@@ -113,7 +113,7 @@ async def _credit(settings: OfficeSettings, account_id: str, stamps: int, reason
 @json_option
 @click.pass_context
 def account_close(context: click.Context, account_id: str, as_json: bool) -> None:
-    """Close an account: no new holds; what is under way is settled.
+    """Close an account: no new letters are paid from it; those under way are settled.
 
     Example:  pennyred account close k3v2mzq7p4xw5abc
     """
@@ -164,13 +164,13 @@ async def _rekey(settings: OfficeSettings, account_id: str, public: bytes) -> No
 
 
 def _not_so(outcome: str, account_id: str) -> RuleRefused:
-    """What an account was not asked for well, by the outcome's name, and where to look."""
+    """The error for an account that is unknown or closed, with the outcome's name and where to look."""
     return RuleRefused(outcome, f"account {account_id}: {outcome.replace('-', ' ')}; see  pennyred account list")
 
 
 @click.group()
 def voucher() -> None:
-    """Prepaid codes to sell or give away."""
+    """Vouchers: prepaid codes to sell or give away."""
 
 
 @voucher.command("create")
@@ -199,7 +199,7 @@ async def _vouchers(settings: OfficeSettings, stamps: int, count: int) -> list[s
 
 @click.group()
 def receiver() -> None:
-    """Who else may redeem stamps at this office."""
+    """Receivers: others whose gates may redeem stamps at this office."""
 
 
 @receiver.command("add")

@@ -1,4 +1,4 @@
-"""A sender's account is opened, or had again: open. Nothing that cannot be got back is ever overwritten."""
+"""The command that opens a sender's account, or recovers it: open. It never overwrites what cannot be recovered."""
 
 import os
 from pathlib import Path
@@ -44,7 +44,7 @@ def open_(office: str | None, address: str | None, account: str | None, as_json:
     Example:  pennyred open --office https://post.example.org --address ann@sender.example
     """
     office, address = _whose(home(), office, address)
-    client_at(office, SigningKey.from_seed(bytes(32)))  # an address of no office is told before anything is made
+    client_at(office, SigningKey.from_seed(bytes(32)))  # a wrong URL must fail before anything is made
     with locked(home()):
         wallet = run_async(_open(home(), office.rstrip("/"), address, account))
     if as_json:
@@ -54,7 +54,10 @@ def open_(office: str | None, address: str | None, account: str | None, as_json:
 
 
 def _whose(folder: Path, office: str | None, address: str | None) -> tuple[str, str]:
-    """Office and address; what is left out is that of the account that is here."""
+    """The office's URL and the address; what was left out is taken from the account stored in `folder`.
+
+    Raises `UsageError` if there is none.
+    """
     if office is None or address is None:
         there = load_account(folder)
         if there is None:
@@ -71,7 +74,7 @@ async def _open(folder: Path, office: str, address: str, account: str | None) ->
     if there is not None:
         _require_same(folder, there, office, address, account)
         if account is None:
-            load_wallet(folder)  # its key must be there: another one would be another account's
+            load_wallet(folder)  # its key must exist: a new key would open another account
     kept = load_key(folder)
     key = kept or SigningKey.from_seed(os.urandom(32))
     async with client_at(office, key) as client:
@@ -95,7 +98,7 @@ async def _open(folder: Path, office: str, address: str, account: str | None) ->
 
 
 def _require_same(folder: Path, there: StoredAccount, office: str, address: str, account: str | None) -> None:
-    """Raise `RuleRefused` where the folder has an account, and it is not the one that is meant."""
+    """Raise `RuleRefused` if the account stored in the folder is not the one that is meant."""
     if there.office != office:
         raise RuleRefused("account-exists", f"{folder} holds an account at {there.office} already{_ELSEWHERE}")
     if account is not None and account != there.account:
@@ -108,7 +111,7 @@ _ELSEWHERE = "; for another one name another folder: PENNYRED_HOME=FOLDER pennyr
 
 
 async def _opened(client: OfficeClient, folder: Path, address: str) -> Licence:
-    """A new account, or the one that this key has: then it must be of the same address."""
+    """Open a new account, or find the one that this key has; raises `RuleRefused` if that has another address."""
     opened = await client.open_account(address)
     if not _is_same(address, opened.address):
         raise RuleRefused(
@@ -122,7 +125,7 @@ async def _opened(client: OfficeClient, folder: Path, address: str) -> Licence:
 async def _licence(
     client: OfficeClient, folder: Path, there: StoredAccount | None, account: str | None, key: SigningKey
 ) -> Licence:
-    """A fresh licence for an account that is known, once the office knows the key that is here."""
+    """A fresh licence for a known account; raises `RuleRefused` while the office does not know the key in `folder`."""
     try:
         licence = parse_licence(await client.renew_licence())
     except OfficeRefused as error:
@@ -149,12 +152,12 @@ async def _licence(
 
 
 async def _require_address(client: OfficeClient, address: str) -> None:
-    """Raise `RuleRefused` where the office knows the account by another address."""
+    """Raise `RuleRefused` if the office knows the account under another address."""
     known = (await client.account()).address
     if not _is_same(address, known):
         raise RuleRefused("another-address", f"at the office this account is of {known}: repeat this with that address")
 
 
 def _is_same(address: str, known: str) -> bool:
-    """Whether an office knows an address that was typed here by its canonical form, or as it was typed."""
+    """Whether `known`, the office's form of an address, is the typed address or its canonical form."""
     return known in (canonical_sender(address).canonical, address)

@@ -1,4 +1,4 @@
-"""What a server asks for a stamp, and what of it is paid: its greeting's price, single recipients' own, our ceiling."""
+"""How many stamps to pay for each recipient: the server's price, a recipient's own price, and our limit."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from pennyred.sender.parsedletter import ParsedLetter
 from pennyred.sender.submitting import Sent, Submission
 
 MAX_PRICE = 10
-"""Stamps for one recipient, where nothing else is said: a server asks what it likes, and must not take all there is."""
+"""The most stamps paid for one recipient by default: a server may ask any price, and must not empty the account."""
 MAX_PRICE_OPTION = click.option(
     "--max-price",
     type=click.IntRange(0, PRICE_MAX),
@@ -35,35 +35,35 @@ PRICE_OPTION = click.option(
     help="What each stamp is worth, where the recipient asks more than 1.",
 )
 _CODE = r"(?: [245]\.\d{1,3}\.\d{1,3})?"
-"""Of a reply in several lines, each begins with it."""
+"""The enhanced status code at the beginning of each line of a reply."""
 _UNDERPAID = re.compile(
     rf"Postage due:{_CODE} (.{{1,1100}}):{_CODE} [^:]* (\d{{1,7}}){_CODE} stamps?{_CODE} \({Reason.UNDERPAID}\)"
 )
 
 Stamp = Callable[[ParsedLetter, Mapping[str, int]], ParsedLetter]
-"""Takes a letter and what each recipient is to be paid, in stamps; gives the stamped letter."""
+"""Stamps a letter: takes it with the price of each recipient, in stamps, and returns the stamped letter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """What was said of a copy, and what was put on it."""
+    """The server's answer to a copy, and the stamps that were put on the copy."""
 
     said: Sent
     prices: Mapping[str, int]
-    """In stamps, by recipient."""
+    """How many stamps were put on it for each recipient."""
 
     @property
     def document(self) -> dict[str, Any]:
-        """For --json; `stamps`, by recipient, where one is not the usual 1."""
+        """The part of the --json document for this copy; it has `stamps`, by recipient, unless all are 1."""
         said, prices = self.said, dict(self.prices)
         told = {"recipients": list(said.recipients), "code": said.code, "reply": said.reply, "reason": said.reason}
         return told | ({"stamps": prices} if set(prices.values()) != {1} else {})
 
 
 def price_at(submission: Submission, issuer: str, max_price: int) -> int:
-    """What the server asks for each recipient, 1 where it says nothing; 0 where nothing is to be paid.
+    """How many stamps to pay for each recipient: what the server asks, 1 if it asks nothing, 0 if `max_price` is 0.
 
-    Raises `RuleRefused` where it takes no stamps of this issuer's, or asks too much: before anything is stamped.
+    Raises `RuleRefused` if it takes no stamps of this issuer, or asks too much; nothing is stamped then.
     """
     if max_price == 0:
         return 0
@@ -87,7 +87,10 @@ def price_at(submission: Submission, issuer: str, max_price: int) -> int:
 
 
 def send_paid(submission: Submission, origin: str, copy: Copy, price: int, max_price: int, stamp: Stamp) -> Paid:
-    """Send a copy; where a recipient has a higher price of his own, within the ceiling, with that, once for each."""
+    """Send a copy. If a refusal names a recipient's own higher price, up to `max_price`, stamp anew and send again.
+
+    It does so once for each recipient.
+    """
     prices = dict.fromkeys(copy.recipients, price)
     raised: set[str] = set()
     while True:
@@ -100,7 +103,7 @@ def send_paid(submission: Submission, origin: str, copy: Copy, price: int, max_p
 
 
 def asked_of(said: Sent) -> tuple[str, int]:
-    """The recipient whose price a refusal names, and that price; nobody and 0 where it names none."""
+    """The recipient whose price a refusal names, and that price in stamps; "" and 0 if it names none."""
     match = _UNDERPAID.search(said.reply)
     if match is None:
         return "", 0
@@ -110,7 +113,7 @@ def asked_of(said: Sent) -> tuple[str, int]:
 
 
 def words_of(paid: Sequence[Paid], price: int, host: str, max_price: int) -> list[str]:
-    """What is said besides the server's own words, a line each: what was paid, where it is not the usual 1."""
+    """The lines to print besides the server's answers: what was paid, where that is not 1, and what is asked."""
     lines = [f"{host} asks {price} stamps for each recipient"] if price > 1 else []
     for one in paid:
         lines += [f"{address}: paid {own} stamps" for address, own in one.prices.items() if own > price]

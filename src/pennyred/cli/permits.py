@@ -1,4 +1,4 @@
-"""For the one who runs a gate: lists and senders that recipients have approved, and mail they expect."""
+"""Commands for a gate's administrator: lists and senders that recipients have approved, and mail they expect."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ _EPOCH = date(1970, 1, 1)
 
 @click.group()
 def permit() -> None:
-    """What recipients have approved: it comes free to them, and to nobody else.
+    """Permits: mail that recipients have approved comes free to them, and to nobody else.
 
     USER is an address, a domain of ours, or everybody.
     """
@@ -107,7 +107,7 @@ async def _add(gate: GateSettings, permits: list[Permit]) -> None:
 @json_option
 @click.pass_context
 def list_(context: click.Context, user: str | None, as_json: bool) -> None:
-    """What is approved, of all or of USER.
+    """List the permits of all users, or of USER.
 
     Example:  pennyred permit list bob@example.org
     """
@@ -245,7 +245,7 @@ def _list_id(text: str) -> str:
 
 
 def _proof(text: str, kind: Kind) -> str:
-    """Raises Malformed where it proves nothing for this kind."""
+    """The proof in canonical form: a list's domain, or a network. Raises `Malformed` if it does not suit the kind."""
     if not text:
         return ""
     if kind is Kind.LIST:

@@ -1,4 +1,4 @@
-"""What the office has signed of a sender's own stamps: receipts."""
+"""The command that asks an office for its receipts of a sender's own stamps: receipts."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pennyred.postage.stamp import Stamp, parse_stamp
 from pennyred.sender.wallet import Wallet, load_wallet
 
 STAMPS_MAX = 1000
-"""Of one letter."""
+"""How many stamps of one letter are looked at."""
 
 
 @click.command()
@@ -48,7 +48,7 @@ def receipts(file: Path | None, as_json: bool) -> None:
 
 
 def _own_stamps(letter: bytes, wallet: Wallet) -> list[Stamp]:
-    """Those that the office would tell this account of, each once."""
+    """The letter's stamps that were made with this wallet's account, each once."""
     stamps: dict[bytes, Stamp] = {}
     for field in parse_header(split_letter(letter)[0]).named(STAMP_FIELD.lower())[:STAMPS_MAX]:
         try:

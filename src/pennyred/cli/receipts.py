@@ -1,4 +1,4 @@
-"""What `pennyred verify --receipt` says of an office's receipts: signed by it or not, and for which letter."""
+"""Judge an office's receipts, for `pennyred verify --receipt`: whether it has signed them, and for which letter."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from pennyred.postage.errors import Malformed
 from pennyred.postage.proofs.receipt import RECEIPT_BYTES_MAX, Receipt, holds, parse_receipt
 
 RECEIPTS_MAX = 1000
-"""Of one file."""
+"""How many receipts one file may have."""
 
 VERDICTS = {
     "holds": "the office has signed it",
@@ -24,31 +24,31 @@ VERDICTS = {
 _GOOD = ("holds", "restored")
 
 FindKeys = Callable[[str, str], Awaitable[Mapping[str, bytes]]]
-"""An issuer's keys, among them that of the selector, where it can be found."""
+"""Finds an issuer's keys, by issuer and selector; the selector's key is among them if it can be found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One receipt; a row of the table."""
+    """What was found about one receipt; a row of the table."""
 
     verdict: str
-    """One of `VERDICTS`."""
+    """A key of `VERDICTS`."""
     issuer: str
     account: str
     serial: str
     letter: str
-    """own: the letter that was given; other: not that one; else the hash, where no letter was given."""
+    """"own" if it is the given letter, "other" if not; without a given letter, the letter hash in hexadecimal."""
     receiver: str
     domain: str
     at: str
     batch: int
-    """The link of the journal's chain that has it."""
+    """The number of the batch that it stands in."""
     epoch: int
-    """How often the office's ledger had been restored by then."""
+    """How often the office's ledger had been restored before it."""
 
 
 def read_receipts(file: Path) -> list[Receipt]:
-    """One a line; raises `Malformed` for what is none, OSError."""
+    """Read receipts from a file, one a line; raises `Malformed` and OSError."""
     with file.open("rb") as opened:
         lines = opened.read(RECEIPTS_MAX * RECEIPT_BYTES_MAX + 1).splitlines()
     texts = [line.strip() for line in lines if line.strip()]
@@ -66,7 +66,7 @@ def _read(file: Path, place: int, text: bytes) -> Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """An office was restored from a backup: what it had signed behind batch `follows` is not in its books."""
+    """A restore of an office from a backup: what it had signed after batch `follows` is lost from its books."""
 
     issuer: str
     at: str
@@ -76,9 +76,10 @@ class Restored:
 async def judge_receipts(
     receipts: Sequence[Receipt], letters: Sequence[bytes], find: FindKeys
 ) -> tuple[list[Judged], list[Restored]]:
-    """Each, in order, and what the receipts say of restores.
+    """Judge each receipt, in order, and list the restores that the receipts name.
 
-    `letters` are the hashes of the letter that was given, one for each recipient.
+    `letters` are the letter hashes of the given letter, one for each recipient; empty if none was given. Raises what
+    `find` raises.
     """
     good = [receipt for receipt in receipts if holds(receipt, await find(receipt.issuer, receipt.selector))]
     newest = {one.issuer: one.sealed.head for one in sorted(good, key=_age)}
@@ -99,7 +100,7 @@ async def judge_receipts(
 
 
 def tell(found: Sequence[Judged], restored: Sequence[Restored], *, as_json: bool) -> None:
-    """Print them; raises `RuleRefused` unless an office has signed each, and none against another."""
+    """Print what was found; raises `RuleRefused` if a receipt is forged, or contradicts another."""
     rows = [asdict(one) for one in found]
     if not as_json:
         columns = list(rows[0])
@@ -119,9 +120,10 @@ def tell(found: Sequence[Judged], restored: Sequence[Restored], *, as_json: bool
 
 
 def _contradicted(good: Sequence[Receipt]) -> Iterator[Receipt]:
-    """Those of one stamp for two letters, and those whose heads have one number and are two: an office convicts itself.
+    """Receipts that contradict each other, so that the office convicts itself.
 
-    Unless one of both was lost by a restore: then the office does not know what it had signed.
+    They are for the same stamp and two letters, or have two different heads of the same number. If one of the two was
+    lost by a restore, that is no contradiction: the office no longer knows what it had signed.
     """
     by_stamp: dict[object, list[Receipt]] = {}
     by_number: dict[object, list[Receipt]] = {}
@@ -139,7 +141,7 @@ def _contradicted(good: Sequence[Receipt]) -> Iterator[Receipt]:
 
 
 def _know(one: Receipt, other: Receipt) -> bool:
-    """Whether one of the two was signed by a ledger that had the other in its books."""
+    """Whether one of the two receipts was signed while the ledger had the other in its books."""
     head, other_head = one.sealed.head, other.sealed.head
     return head.is_in_books_of(other_head) or other_head.is_in_books_of(head)
 
@@ -159,7 +161,7 @@ def _judged(receipt: Receipt, letters: Sequence[bytes], verdict: str) -> Judged:
 
 
 def _rfc3339(at: int) -> str:
-    """A time of an office's; one that no calendar has is said as it is."""
+    """A time (seconds since 1970 UTC) as in RFC 3339; as the plain number if it is outside the calendar."""
     try:
         return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""For the one who runs a gate: what single recipients or domains have of their own."""
+"""Commands for a gate's administrator: rules for single recipients or domains."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from pennyred.postage.address import canonical_domain, canonical_recipient
 def recipient() -> None:
     """Price, mode and exemption of single recipients or domains, kept in the gate's state.
 
-    What the file says that [gate] recipient_rules names goes before. A running gate reads both again on SIGHUP.
+    The file that [gate] recipient_rules names has precedence. A running gate reads both again on SIGHUP.
     """
 
 
@@ -37,7 +37,7 @@ def recipient() -> None:
 @json_option
 @click.pass_context
 def set_(context: click.Context, name: str, price: int | None, mode: str | None, free: bool, as_json: bool) -> None:
-    """Set what an address or domain has of its own; what is not named is as for all others.
+    """Set the rule for an address or domain; for what is not named, the general settings count.
 
     Example:  pennyred recipient set ceo@example.org --price 10 --mode require
     """
@@ -60,7 +60,7 @@ async def _set(gate: GateSettings, rule: StoredRule) -> None:
 @json_option
 @click.pass_context
 def list_(context: click.Context, as_json: bool) -> None:
-    """What was set by command.
+    """List the rules that were set by command.
 
     Example:  pennyred recipient list
     """
@@ -82,7 +82,7 @@ async def _all(gate: GateSettings) -> list[StoredRule]:
 @json_option
 @click.pass_context
 def remove(context: click.Context, name: str, as_json: bool) -> None:
-    """Forget what was set for an address or domain.
+    """Remove the rule that was set for an address or domain.
 
     Example:  pennyred recipient remove ceo@example.org
     """

@@ -1,4 +1,4 @@
-"""Letters that the gate has refused and kept a copy of: list, show, release."""
+"""Commands for letters that the gate has refused and kept a copy of: list, show, release."""
 
 import sys
 import time
@@ -149,7 +149,7 @@ async def _release(
         for letter in _with_progress(letters, is_shown=len(letters) > 1 and not as_json):
             try:
                 released = await releaser.release(letter)
-            except (PennyRedError, OSError) as error:  # what became of the others is told all the same
+            except (PennyRedError, OSError) as error:  # go on: the results of the others must be told
                 said = told(error) if isinstance(error, OSError) else str(error)
                 released = Released(letter, Fate.NOT_SENT, said)
             done.append(_released(released))
@@ -169,7 +169,7 @@ def _released(released: "Released") -> dict[str, Any]:
 
 
 def _with_progress(letters: Sequence[KeptLetter], *, is_shown: bool) -> Iterable[KeptLetter]:
-    """With a bar on standard error, where that is a terminal."""
+    """The letters, with a progress bar on standard error if that is a terminal."""
     if not is_shown or not sys.stderr.isatty():
         yield from letters
         return
@@ -200,7 +200,7 @@ def _report(done: Sequence[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _quarantine(context: click.Context) -> tuple[GateSettings, Quarantine]:
-    """The gate and its quarantine; raises `BadSettings` where there is none."""
+    """The gate's settings and its quarantine; raises `BadSettings` if it has none."""
     settings = settings_of(context)
     gate = settings.gate
     if gate is None or gate.quarantine is None:
@@ -225,7 +225,7 @@ def _entry(letter: KeptLetter) -> dict[str, Any]:
 
 
 def _lines_of(entry: dict[str, Any]) -> str:
-    """One letter for people: eight columns would not fit a terminal."""
+    """Three lines about one letter: eight columns would not fit into a terminal."""
     shown = {key: _cell(value) for key, value in entry.items()}
     at = f"{shown['at'][:10]} {shown['at'][11:16]}"
     return (

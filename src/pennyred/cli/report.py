@@ -1,4 +1,4 @@
-"""What passed, what was refused or would have been, by rule: report."""
+"""The command that tells what passed, what was refused, and what would have been, by rule: report."""
 
 import importlib.util
 import sys
@@ -57,7 +57,7 @@ def report(context: click.Context, days: int, plot: Path | None, as_json: bool) 
 
 
 _DRAWN = b"Penny Red"
-"""Stands in what `reportplot` draws, near the beginning."""
+"""Stands near the beginning of each picture that `reporting.plot` draws."""
 _DRAWN_WITHIN_BYTES = 4096
 
 
@@ -72,7 +72,7 @@ def _require_plotting(plot: Path) -> None:
 
 
 def _is_drawn_here(plot: Path) -> bool:
-    """Whether a file may be drawn anew: an empty one, or what this command has drawn."""
+    """Whether a picture may be overwritten: an empty file, or one that this command has drawn."""
     with plot.open("rb") as opened:
         head = opened.read(_DRAWN_WITHIN_BYTES)
     return not head or _DRAWN in head
@@ -91,7 +91,7 @@ def _recorded(gate: GateSettings, days: int) -> Recorded:
 
 
 def _document(told: Report) -> dict[str, Any]:
-    """The report for programs."""
+    """The report as a JSON document."""
     return {
         "from": told.since,
         "to": told.until,

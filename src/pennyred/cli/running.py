@@ -1,4 +1,4 @@
-"""Run: serve, demo."""
+"""Commands that run the programs: serve, demo."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A sender's account: buy, balance, statement."""
+"""Commands for a sender's account: buy, balance, statement."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from pennyred.sender.wallet import Wallet, default_home, load_wallet
 
 
 def home() -> Path:
-    """Where this sender's keys are."""
+    """The folder of this sender's wallet."""
     return default_home(os.environ)
 
 
@@ -25,7 +25,7 @@ def client_of(wallet: Wallet) -> OfficeClient:
 
 
 def client_at(url: str, key: SigningKey) -> OfficeClient:
-    """A client of an office; raises `Malformed` for what is no address of one."""
+    """A client of the office at this URL; raises `Malformed` if it cannot be an office's URL."""
     return OfficeClient(url, key, clock=lambda: int(time.time()), random_bytes=os.urandom)
 
 
@@ -56,12 +56,12 @@ def buy(stamps: int, voucher: str | None, pay: str | None, as_json: bool) -> Non
 
 
 async def _buy(wallet: Wallet, stamps: int, voucher: str) -> dict[str, int]:
-    """What the voucher is worth, what of it is new in the account, and what there is now."""
+    """Redeem a voucher; returns what it is worth, what was credited now, and what is available, in stamps."""
     async with client_of(wallet) as client:
         before = await client.account()
         purchase = await client.redeem_voucher(voucher, stamps)
         after = await client.account()
-    # Letters under way move stamps between these three, and change nothing of their sum.
+    # Letters under way move stamps between these three, but do not change their sum.
     credited = sum((after.available, after.held, after.spent)) - sum((before.available, before.held, before.spent))
     return {"bought": purchase.bought, "credited": credited, "available": after.available}
 
@@ -69,7 +69,7 @@ async def _buy(wallet: Wallet, stamps: int, voucher: str) -> dict[str, int]:
 @click.command()
 @json_option
 def balance(as_json: bool) -> None:
-    """What the account has: available, held for letters under way, spent.
+    """Show the account's stamps: available, held for letters under way, spent.
 
     Example:  pennyred balance
     """
@@ -89,7 +89,7 @@ async def _balance(wallet: Wallet) -> dict[str, Any]:
 @click.command()
 @json_option
 def statement(as_json: bool) -> None:
-    """Every entry of the account, oldest first.
+    """List every entry of the account, oldest first.
 
     What letters have cost is summed by UTC day, and not said by receiver: the office keeps for ever what was paid, and
     only for some days to whom (see `pennyred verify --receipt`).

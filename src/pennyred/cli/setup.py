@@ -1,4 +1,4 @@
-"""Set up and look after: init, check, dns."""
+"""Commands that set up an installation and check it: init, check, dns."""
 
 import os
 from pathlib import Path
@@ -66,7 +66,7 @@ def init(folder: Path, domain: str, hostname: str, upstream: str, mail_for: tupl
     ledger = settings.office.ledger
     assert isinstance(ledger, Path)
     paths = [file, settings.office.signing_key, settings.gate.pass_key, ledger]
-    # What SQLite keeps beside a ledger may be all that is left of one: a new ledger would take it in, or delete it.
+    # SQLite's files beside a ledger may be all that is left of an old one: a new ledger would absorb or delete them.
     if existing := [path for path in (*paths, *companions(ledger)) if os.path.lexists(path)]:
         raise BadSettings(
             [Complaint(str(path), "", "exists already", "nothing there: init overwrites nothing") for path in existing]

@@ -1,4 +1,4 @@
-"""For the one who runs gates: what they remember."""
+"""Commands for a gate's administrator: the gate's state."""
 
 import click
 
@@ -11,7 +11,7 @@ from pennyred.programs.office import clock
 
 @click.group()
 def state() -> None:
-    """What gates remember: correspondents, permits, allowances, settlements that wait."""
+    """The state of gates: correspondents, permits, allowances, settlements that wait."""
 
 
 @state.command("copy")

@@ -1,4 +1,4 @@
-"""Look at the stamps of a letter: verify."""
+"""The command that judges the stamps of a letter: verify."""
 
 import os
 import time
@@ -28,23 +28,23 @@ from pennyred.sender.franking import distinct, recipients_of
 from pennyred.sender.wallet import DamagedWallet, NoWallet, default_home, load_wallet
 
 STAMPS_MAX = 1000
-"""Of one letter looked at."""
+"""How many stamps of one letter are looked at."""
 LOOKUPS_MAX = 20
-"""In DNS: whoever wrote the letter has chosen the names."""
+"""How many keys are looked up in DNS: the author of the letter has chosen the names."""
 _WORDS = {Reason.STAMPED: "full", Reason.STAMPED_MODIFIED: "modified"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one stamp turned out to be; a row of the table."""
+    """What was found about one stamp; a row of the table."""
 
     recipient: str
-    """Empty where it is made out to nobody known here."""
+    """The recipient it is made out to; empty if that is none of the known ones."""
     verdict: str
-    """full, modified or invalid."""
+    """One of "full", "modified" and "invalid"."""
     reason: Reason
     serial: str
-    """In hexadecimal."""
+    """The serial in hexadecimal."""
     issuer: str
 
 
@@ -95,7 +95,7 @@ async def _judge(context: click.Context, file: Path, own: "_Verifier | None") ->
 
 
 class _Verifier:
-    """One letter's stamps, and the keys they need."""
+    """Judges the stamps of one letter, and finds the keys for that."""
 
     def __init__(self, context: click.Context, letter: bytes, addresses: Sequence[str]) -> None:
         section, body = split_letter(letter)
@@ -109,12 +109,12 @@ class _Verifier:
         self._lookups = 0
 
     async def all(self) -> list[_Found]:
-        """Each stamp, from the top."""
+        """Judge each stamp, from the top. Raises `Unavailable` if the DNS does not answer."""
         return [await self._look(field) for field in self._header.named(STAMP_FIELD.lower())[:STAMPS_MAX]]
 
     @property
     def letter_hashes(self) -> list[bytes]:
-        """What a hold of each recipient's stamp is bound to."""
+        """The letter hash for each recipient."""
         return [letter_hash(self._header_hash, self._body_hash, one) for one in self._addresses]
 
     async def _look(self, field: Field) -> _Found:
@@ -143,7 +143,7 @@ class _Verifier:
         return next((self._addresses[one] for one, found in zip(recipients, offered, strict=True) if found.stamps), "")
 
     async def find(self, issuer: str, selector: str) -> dict[str, bytes]:
-        """The issuer's keys, that of the selector among them where it can be found. Raises `Unavailable`."""
+        """The issuer's keys; the selector's key is among them if it can be found. Raises `Unavailable`."""
         keys = self._keys.setdefault(issuer, {})
         if selector in keys:
             return keys
@@ -166,7 +166,7 @@ def _from_wallet(issuer: str) -> dict[str, bytes]:
 
 
 def _from_settings(context: click.Context, issuer: str) -> dict[str, bytes]:
-    """The keys of the office on this machine, where there is one that may be read."""
+    """The keys of the office on this machine, if it is this issuer and its files can be read; else empty."""
     try:
         office = read_settings(find_settings(context.obj, os.environ)).office
         return dict(OfficeKeys(office.signing_key).public_keys) if office and office.domain == issuer else {}

@@ -1,8 +1,8 @@
-"""What is typed, read before a command runs, and named when it is wrong.
+"""Read the arguments of commands before they run, and name what is wrong with them.
 
 ::
 
     typed      addresses, domains, free text
-    databases  one of two kinds
-    logfiles   logs as they lie about: plain, packed, or on standard input
+    databases  an SQLite file or a PostgreSQL URL
+    logfiles   log files: plain, compressed, or on standard input
 """

@@ -1,4 +1,4 @@
-"""Databases as they are typed: one of two kinds, and a file of the first has to be there."""
+"""Read the arguments that name a database: an existing SQLite file, or a PostgreSQL URL."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 def database(text: str, kind: type[T], expected: str) -> T:
-    """A database of this kind by its URL: `Path` for a file of SQLite's, `str` for PostgreSQL's address."""
+    """The database that a URL names; `kind` is `Path` for an SQLite file, `str` for PostgreSQL.
+
+    Raises `BadParameter` for another kind.
+    """
     try:
         found = database_url(text, Path.cwd())
     except ValueError as error:
@@ -22,7 +25,7 @@ def database(text: str, kind: type[T], expected: str) -> T:
 
 
 def from_and_to(source: str, target: str, what: str) -> tuple[Path, str]:
-    """Of a copy: the file that there is, and PostgreSQL's address. Raises `BadParameter`."""
+    """FROM and TO of a copy: an existing SQLite file, and a PostgreSQL URL. Raises `BadParameter`."""
     path, url = database(source, Path, "sqlite:///FILE"), database(target, str, "postgresql://HOST/DATABASE")
     if not path.exists():
         raise click.BadParameter(f"{path} does not exist; FROM is the {what} that there is")

@@ -1,4 +1,4 @@
-"""Log files as they lie about: plain, packed by logrotate, or on standard input; lines of bounded length."""
+"""Read log files: plain, compressed by logrotate, or on standard input; in lines of bounded length."""
 
 import bz2
 import gzip
@@ -18,7 +18,7 @@ from pennyred.postage.errors import Malformed
 STANDARD_INPUT = Path("-")
 
 _LINES_BETWEEN = 5_000
-"""Shown progress."""
+"""After how many lines the progress is shown again."""
 _PEEK_BYTES = 8
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -40,15 +40,15 @@ _PACKED: dict[str, tuple[bytes, Callable[[BinaryIO], BinaryIO]]] = {
     ".xz": (b"\xfd7zXZ\0", _unxz),
     ".bz2": (b"BZh", _bunzip2),
 }
-"""By the name's end: how such a file begins, and what unpacks it."""
+"""For each ending of a file name: the first bytes of such a file, and what unpacks it."""
 
 
 @contextmanager
 def log_lines(file: Path, *, is_quiet: bool) -> Iterator[Iterator[str]]:
-    """The lines of a file, or of standard input for `-`; what is no UTF-8 is replaced.
+    """The lines of a file, or of standard input for `-`; octets that are no UTF-8 are replaced.
 
-    A line ends at LF alone, and what is beyond its bound is dropped with it: nothing inside a line is ever taken for
-    the beginning of another. Raises `OSError`, and `Malformed` where the file is packed and broken.
+    Only LF ends a line. A longer line is cut, and its rest is dropped, so nothing inside a line can look like the
+    beginning of another. Raises OSError, and `Malformed` for a compressed file that is damaged.
     """
     if file == STANDARD_INPUT:
         with _unpacked(file, sys.stdin.buffer) as plain:
@@ -75,11 +75,11 @@ def _unpacked(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     try:
         yield unpack(packed) if unpack else packed
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the packer's
+        if isinstance(error, OSError) and error.errno is not None:  # an error of the disk, not of unpacking
             raise
         raise Malformed(f"{file}: the packed file is broken: {error}") from error
     finally:
-        packed.detach()  # the stream is its owner's to close
+        packed.detach()  # whoever opened the stream closes it
 
 
 def _lines(plain: BinaryIO, advance: Callable[[int], object]) -> Iterator[str]:

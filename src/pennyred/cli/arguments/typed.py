@@ -1,6 +1,6 @@
-"""What is typed where an address or a domain is expected: read before the command runs, and named when it is wrong.
+"""Types of arguments for click: they check addresses, domains and texts before the command runs.
 
-Types for click; a command gets the text as it was typed. Each raises `NotWhatWasExpected`.
+The command gets the text as it was typed. Each function raises `NotWhatWasExpected`.
 """
 
 from collections.abc import Callable
@@ -12,50 +12,50 @@ from pennyred.postage.errors import MalformedAddress
 
 SHOWN_CHARACTERS_MAX = 100
 LINE_CHARACTERS_MAX = 200
-"""Of a text that is kept as it was typed."""
+"""The longest text that is stored as it was typed, or searched for."""
 TEXT_CHARACTERS_MAX = 2000
-"""Of any other."""
+"""The longest text of any other kind."""
 
 
 class NotWhatWasExpected(click.BadParameter):
-    """What was typed cannot be read as what it should be."""
+    """What was typed is not what the argument expects."""
 
     reason = "malformed"
 
 
 def address(text: str) -> str:
-    """One mailbox."""
+    """An e-mail address."""
     return _read(text, canonical_recipient, "an address like bob@example.org")
 
 
 def own_address(text: str) -> str:
-    """One mailbox that an account may have, as an office reads it."""
+    """An e-mail address that an account may have: one with a domain."""
     return _read(text, canonical_sender, "an address like ann@sender.example")
 
 
 def domain(text: str) -> str:
-    """One domain; an empty text where it may be left out."""
+    """A domain, or an empty text, which means none."""
     return text and _read(text, canonical_domain, "a domain like example.org")
 
 
 def name(text: str) -> str:
-    """An address, a domain, or `everybody`, which could be a domain."""
+    """An address, a domain, or `everybody`, which has the form of a domain."""
     reader: Callable[[str], object] = canonical_recipient if "@" in text else canonical_domain
     return _read(text, reader, "an address like bob@example.org, or a domain")
 
 
 def sender(text: str) -> str:
-    """Of an envelope: an address, or nothing for a bounce."""
+    """An envelope sender: an address, or an empty text for a bounce."""
     return text and _read(text, canonical_recipient, "an address like ann@sender.example, or '' for a bounce")
 
 
 def line(text: str) -> str:
-    """A text that is kept, or a name that is looked for: no databases take the same of what nobody can read."""
+    """A text that is stored or searched for: printable, as databases differ in which other characters they take."""
     return _printable(text, LINE_CHARACTERS_MAX)
 
 
 def plain(text: str) -> str:
-    """A text of any other kind, which the command itself makes sense of: octets of another charset are none."""
+    """A text of any other kind, which the command itself interprets: printable characters only."""
     return _printable(text, TEXT_CHARACTERS_MAX)
 
 

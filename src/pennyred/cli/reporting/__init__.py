@@ -1,7 +1,7 @@
-"""How a report is shown.
+"""Show a report.
 
 ::
 
-    text  for people, in a terminal or a mail of cron's
+    text  as text, in a terminal or a mail from cron
     plot  as one picture
 """

@@ -1,6 +1,6 @@
-"""A report as one picture: mail by outcome a day, the sources refused most, what stricter modes would have refused.
+"""Draw a report as one picture: mail by outcome for each day, the most refused sources, and what stricter modes refuse.
 
-The same figures make the same file, octet for octet, as long as matplotlib is the same.
+The same figures make the same file, octet for octet, with the same version of matplotlib.
 """
 
 from pathlib import Path
@@ -31,11 +31,11 @@ _COLOURS = {
     Group.DEFERRED_UPSTREAM: "#3F3F3F",
 }
 _OF_MODES = (_BLUE, _VERMILION, _LIGHT_GREY)
-"""What passes, what is refused, what is not known."""
+"""The colours for what passes, what is refused, and what is not known."""
 _STYLE: Any = {
-    "svg.hashsalt": "pennyred",  # else the names inside an SVG are drawn by lot
-    "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
-    "text.parse_math": False,  # nor is a dollar in a stranger's name a formula
+    "svg.hashsalt": "pennyred",  # else the ids inside an SVG are random
+    "svg.fonttype": "none",  # text stays text, which can be searched and read aloud
+    "text.parse_math": False,  # a dollar in a stranger's name is no formula
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.spines.top": False,
@@ -50,7 +50,7 @@ _NAME_SHOWN_MAX = 40
 
 
 def draw(told: Report, file: Path) -> None:
-    """Draw it; the file's ending says the format. Raises OSError where it cannot be written."""
+    """Draw a report into a file; its ending (.svg, .png) is the format. Raises OSError if it cannot be written."""
     with mpl.rc_context(_STYLE):
         picture = Figure(figsize=(12, 8.5), layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.15), facecolor="white")
         picture.suptitle(title(told), fontsize=14, fontweight="bold", x=0.012, ha="left")
@@ -62,7 +62,7 @@ def draw(told: Report, file: Path) -> None:
 
 
 def _metadata(told: Report, file: Path) -> dict[str, Any]:
-    """What the picture says to those who cannot see it, and no date."""
+    """The picture's metadata: a description for those who cannot see it, and no date."""
     words = f"{number(told.letters, 'letter')} to {number(told.recipients, 'recipient')}."
     if told.recipients:
         words += f" {would_refuse(told, told.require)} {would_refuse(told, told.bulk)}"
@@ -72,7 +72,7 @@ def _metadata(told: Report, file: Path) -> dict[str, Any]:
 
 
 def _days(axes: Axes, told: Report) -> None:
-    """Mail by outcome, a stacked bar a day."""
+    """Draw the recipients by outcome: a stacked bar for each day."""
     axes.set_title("Recipients by outcome, day by day")
     days = told.days_counted
     if not days:
@@ -86,7 +86,7 @@ def _days(axes: Axes, told: Report) -> None:
         floor = [low + height for low, height in zip(floor, heights, strict=True)]
     step = -(-len(days) // _DAYS_NAMED_MAX)
     axes.set_xticks(places[::step], [day.date for day in days[::step]])
-    # One bar alone would else be as wide as the whole picture.
+    # Else a single bar would be as wide as the whole picture.
     axes.set_xlim(-0.6, max(len(days), 4) - 0.4)
     axes.set_ylabel("recipients")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -96,7 +96,7 @@ def _days(axes: Axes, told: Report) -> None:
 
 
 def _sources(axes: Axes, told: Report) -> None:
-    """Those refused most, or that would have been."""
+    """Draw the sources that were refused most, or would have been."""
     axes.set_title("Most refused sources")
     shown = told.recorded.sources[:SOURCES_SHOWN]
     if not shown:
@@ -117,7 +117,7 @@ def _sources(axes: Axes, told: Report) -> None:
 
 
 def _modes(axes: Axes, told: Report) -> None:
-    """What the two stricter modes would have refused, against what passed."""
+    """Draw what the two stricter modes would have refused, beside what passed."""
     axes.set_title("What each mode refuses, or would have refused")
     both = (told.bulk, told.require)
     if not told.recipients:
@@ -153,7 +153,7 @@ def _share(judged: Judged) -> str:
 
 
 def _bare_numbers(axes: Axes, longest: int) -> None:
-    """Numbers of recipients along the bottom, with room for what stands beside the longest bar."""
+    """Label the x axis with numbers of recipients, with room for the text beside the longest bar."""
     axes.set_xlabel("recipients")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.xaxis.set_major_formatter(_thousands())
@@ -171,6 +171,6 @@ def _say_nothing(axes: Axes, words: str = "nothing was recorded") -> None:
 
 
 def _shown(name: str) -> str:
-    """A name with letters that every font has, not longer than the panel allows."""
+    """A name in ASCII, which every font has, cut to the width of the panel."""
     plain = name.encode("ascii", "backslashreplace").decode()
     return plain if len(plain) <= _NAME_SHOWN_MAX else plain[: _NAME_SHOWN_MAX - 3] + "..."

@@ -1,4 +1,4 @@
-"""A report for people, in a terminal or a mail of cron's."""
+"""Print a report for people, in a terminal or a mail from cron."""
 
 from rich import box
 from rich.console import Console
@@ -21,14 +21,14 @@ _COLOURS = {
     Group.REFUSED: "red",
     Group.REFUSED_UPSTREAM: "magenta",
 }
-# Told apart by their shape, too: not everybody sees colours, and a mail has none.
+# Shapes differ as well as colours: not everybody sees colours, and a mail has none.
 _SHAPES, _PLAIN_SHAPES = "█▓░·", "#=-."
 _SEGMENTS = (("green", "passed"), ("yellow", 'passed, but not in mode "require"'), ("red", "refused"), ("", "deferred"))
 
 
 def print_report(told: Report) -> None:
-    """The whole of it, on standard output."""
-    # What strangers call themselves is no markup and no emoji.
+    """Print the whole report on standard output."""
+    # The names that strangers give themselves must not be read as markup or emoji.
     console = Console(markup=False, emoji=False, highlight=False)
     if not told.recipients:
         console.print(_nothing(told))
@@ -86,7 +86,7 @@ def _outcomes(told: Report) -> Table:
 
 
 def would_refuse(told: Report, judged: Judged) -> str:
-    """What a mode would have refused, or has, in one sentence."""
+    """One sentence about what a mode has refused, or would have refused."""
     mode = judged.mode.value
     if not judged.known:
         return f"Had the mode been {mode}: what it would have refused is not known."
@@ -116,7 +116,7 @@ def _sources(sources: tuple[SourceTotal, ...], encoding: str) -> Table:
 
 
 def _shown(name: str, encoding: str) -> str:
-    """A stranger's name, in letters that this terminal has."""
+    """A stranger's name in characters that this terminal can show."""
     return printable(name).encode(encoding, "backslashreplace").decode(encoding)
 
 
@@ -136,7 +136,7 @@ def _days(told: Report, console: Console) -> Table:
 
 
 def _bar(day: DayFigures, longest: int, shapes: str) -> Text:
-    """All of a day; as long as its share of the longest."""
+    """The bar of one day, its length in proportion to the day with the most recipients (`longest`)."""
     bar = Text()
     sum_so_far = drawn = 0
     segments = (day.accepted - day.accepted_due, day.accepted_due, day.refused, day.deferred)
@@ -156,19 +156,19 @@ def _legend(shapes: str) -> Text:
 
 
 def title(told: Report) -> str:
-    """Which days, and which modes the gate was in."""
+    """The report's title: which days, and in which modes the gate was."""
     days = f"of {told.since}" if told.since == told.until else f"from {told.since} to {told.until}"
     modes = " and ".join(mode.value for mode in told.modes)
     return f"Mail {days} (UTC)" + (f", mode {modes}" if modes else "")
 
 
 def number(count: int, noun: str) -> str:
-    """A number with its noun, in the plural where there is not one."""
+    """A number with its noun, in the plural unless it is 1."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def percent(part: int, whole: int) -> str:
-    """A share with one decimal; what is little is not nothing, and nearly all is not all."""
+    """A share in percent with one decimal; it is 0 or 100 only if that is exact."""
     if not part:
         return "0 %"
     share = 100 * part / whole
