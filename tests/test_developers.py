@@ -79,3 +79,13 @@ def test_the_program_written_from_stamp_md_alone_says_what_the_vectors_say(case,
     else:
         assert case["verdict"] == "stamped"
         assert hold["holds"][0]["letter"] == settle["settles"][0]["letter"]
+
+
+@pytest.mark.parametrize(
+    "case", json.loads((VECTORS / "signatures.json").read_text())["cases"], ids=lambda case: case["name"]
+)
+def test_its_rules_for_signatures_are_those_of_the_vectors(case, shown):
+    """Of keys and signatures that no honest signer makes, too: there libraries differ."""
+    public, signature = (bytes.fromhex(case[name]) for name in ("public_hex", "signature_hex"))
+    message = case["context"].encode() + b"\0" + bytes.fromhex(case["message_hex"])
+    assert shown.ed25519_holds(public, message, signature) is case["holds"]
