@@ -7,8 +7,8 @@ loses its cents (the letters have arrived).
 
 from collections.abc import Collection, Sequence
 
+from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.ports import PendingSettlement, SettlementOutbox
-from pennyred.gate.settling import SettlementLog
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Settle
 
@@ -20,7 +20,7 @@ _AT_ONCE = 200
 class PatientOutbox:
     """See the module (implements `ports.SettlementOutbox`)."""
 
-    def __init__(self, outbox: SettlementOutbox, log: SettlementLog) -> None:
+    def __init__(self, outbox: SettlementOutbox, log: LetterLog) -> None:
         self._outbox = outbox
         self._log = log
         self._unwritten: list[tuple[Settle, int]] = []

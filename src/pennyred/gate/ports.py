@@ -13,7 +13,7 @@ from pennyred.gate.rules.exemptions import AllowanceClaim
 from pennyred.gate.rules.grants import Grant
 from pennyred.gate.rules.origin import Authentication
 from pennyred.postage.reasons import Reason
-from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 
 
 class Redeemer(Protocol):
@@ -60,60 +60,6 @@ class SettlementOutbox(Protocol):
 
     async def done(self, ids: Sequence[int]) -> None:
         """Forget those the office has answered."""
-        ...
-
-
-class AcceptedBook(Protocol):
-    """Stamps accepted while their office did not answer, kept durably until it has; see `gate.memory.accepted`."""
-
-    async def take(
-        self, holds: Sequence[Hold], *, lease_until: int, now: int, per_account_max: int, total_max: int
-    ) -> list[HoldOutcome]:
-        """Accept each group whole or not at all; `group-failed` for what is not to be accepted, or not known."""
-        ...
-
-    async def owe(self, settles: Sequence[Settle]) -> list[bool]:
-        """The letters were delivered; when this returns, that is durable. False for what was not accepted here."""
-        ...
-
-    async def release(self, voids: Sequence[Void]) -> list[bool]:
-        """The letters were not delivered under this tx. False for what was not accepted here."""
-        ...
-
-    async def waiting(self, issuer: str, *, now: int) -> list[Hold]:
-        """Some of what to present to an office now, oldest first."""
-        ...
-
-    async def open_among(self, holds: Sequence[Hold], *, now: int) -> tuple[list[Hold], bool]:
-        """Those of the stamps asked about that are owed; and whether another attempt is delivering with one."""
-        ...
-
-    async def is_owing(self, issuer: str) -> bool:
-        """Whether there is anything that an office has not answered for."""
-        ...
-
-    async def redeemed(self, settles: Sequence[Settle]) -> None:
-        """Their office has paid them."""
-        ...
-
-    async def lost(self, settles: Sequence[Settle], *, is_blamed: bool) -> list[Settle]:
-        """Their office will not pay; those that were still owed. `is_blamed`: the account is not trusted again."""
-        ...
-
-    async def postpone(self, settles: Sequence[Settle], *, until: int) -> None:
-        """Present them later."""
-        ...
-
-    async def note_spent(self, settles: Sequence[Settle]) -> None:
-        """These stamps were used for these letters, and nothing of that was on trust; an empty letter: for another."""
-        ...
-
-    async def note_settled(self, accounts: Collection[tuple[str, str]], *, now: int) -> None:
-        """A stamp of each (issuer, account) was paid."""
-        ...
-
-    async def sweep(self) -> None:
-        """Forget what is over, by the time that has passed."""
         ...
 
 

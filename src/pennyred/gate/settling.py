@@ -5,8 +5,8 @@ The mail server has the letter by now, so nothing that goes wrong here may turn 
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
 
+from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.ports import PendingSettlement, Redeemer, SettlementOutbox
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Settle, SettleOutcome
@@ -20,28 +20,8 @@ SETTLE_SECONDS = 2.0
 before that, the letter is as good as delivered without a 250 (RFC 1047), so this is short."""
 
 
-class SettlementLog(Protocol):
-    """Where it is written down that a settlement has to wait, was made up for, or came to nothing."""
-
-    def waiting(self, settles: Sequence[Settle], why: str) -> None:
-        """They are in the outbox, as the office does not answer."""
-        ...
-
-    def remembered(self, settles: Sequence[Settle], why: str) -> None:
-        """The outbox cannot be written either: they stand in memory until it can."""
-        ...
-
-    def made_up(self, stamps: int) -> None:
-        """So many settlements of the outbox were answered."""
-        ...
-
-    def unsettled(self, settles: Sequence[Settle], why: str) -> None:
-        """The letters were delivered and will not be paid."""
-        ...
-
-
 async def settle_durably(
-    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: SettlementLog, *, now: int
+    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: LetterLog, *, now: int
 ) -> None:
     """Settle at each office or, where it does not answer in time, in the outbox; when this returns it is durable.
 
@@ -56,7 +36,7 @@ async def settle_durably(
 
 
 async def _settle_at_one(
-    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: SettlementLog, *, now: int
+    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: LetterLog, *, now: int
 ) -> None:
     try:
         async with asyncio.timeout(SETTLE_SECONDS):
@@ -86,23 +66,21 @@ def _words(trouble: Exception) -> str:
     return str(trouble) if isinstance(trouble, Unavailable) else repr(trouble)
 
 
-def report_odd(settles: Sequence[Settle], outcomes: Sequence[SettleOutcome], log: SettlementLog) -> None:
+def report_odd(settles: Sequence[Settle], outcomes: Sequence[SettleOutcome], log: LetterLog) -> None:
     """Write down what the office would not settle."""
     for settle, outcome in zip(settles, outcomes, strict=True):
         if outcome not in _SETTLED:
             log.unsettled([settle], outcome.value)
 
 
-async def pump_outbox(
-    redeemer: Redeemer, outbox: SettlementOutbox, log: SettlementLog, *, pause_seconds: float
-) -> None:
+async def pump_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: LetterLog, *, pause_seconds: float) -> None:
     """Present what stands in the outbox until it is confirmed; runs until it is cancelled."""
     while True:
         await drain_outbox(redeemer, outbox, log)
         await asyncio.sleep(pause_seconds)
 
 
-async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: SettlementLog) -> int:
+async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: LetterLog) -> int:
     """Present what stands in the outbox now, to each office as long as it answers. Returns how many were confirmed."""
     confirmed = 0
     silent: set[str] = set()
@@ -123,7 +101,7 @@ async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: Settle
 
 
 async def _present(
-    redeemer: Redeemer, outbox: SettlementOutbox, entries: Sequence[PendingSettlement], log: SettlementLog
+    redeemer: Redeemer, outbox: SettlementOutbox, entries: Sequence[PendingSettlement], log: LetterLog
 ) -> bool:
     """Present settlements of one office; False where it, or the state, does not answer."""
     settles = [entry.settle for entry in entries]

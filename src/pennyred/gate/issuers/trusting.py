@@ -11,9 +11,10 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from pennyred.gate.ports import AcceptedBook, Redeemer
+from pennyred.gate.letterlog import LetterLog
+from pennyred.gate.memory.accepted import Accepted
+from pennyred.gate.ports import Redeemer
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Licence
 from pennyred.postage.redemption import (
@@ -61,22 +62,6 @@ class TrustLimits:
     """The limit for all accounts of all offices together."""
 
 
-class TrustLog(Protocol):
-    """Logs which stamps were accepted on trust, and what became of them."""
-
-    def trusted(self, holds: Sequence[Hold], why: str) -> None:
-        """Log stamps that are accepted on trust; `why` says how the office fails to answer."""
-        ...
-
-    def redeemed(self, issuer: str, stamps: int) -> None:
-        """Log that the office has redeemed so many stamps."""
-        ...
-
-    def unredeemed(self, settles: Sequence[Settle], why: str) -> None:
-        """Log stamps of delivered letters for which the office will not pay."""
-        ...
-
-
 class TrustingRedeemer:
     """Implements `ports.Redeemer` over an office's own redeemer; `run` presents the stamps that are owed."""
 
@@ -84,8 +69,8 @@ class TrustingRedeemer:
         self,
         issuer: str,
         redeemer: Redeemer,
-        book: AcceptedBook,
-        log: TrustLog,
+        book: Accepted,
+        log: LetterLog,
         *,
         limits: TrustLimits,
         clock: Callable[[], int],
