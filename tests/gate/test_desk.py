@@ -622,3 +622,30 @@ class TestWhatIsKnownAtRcpt:
         mailboxes = [b"bob@example.org", b"abuse@example.org", b"\xff@x"]
         known = desk.free_recipients(b"ann@sender.example", "198.51.100.7", mailboxes)
         assert asyncio.run(known) == [False, True, False]
+
+
+class TestLettersWithoutAnAnswer:
+    """Whoever asked says "later"; that there was one is counted all the same."""
+
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (Unavailable(Reason.LEDGER_UNAVAILABLE, "locked"), Reason.LEDGER_UNAVAILABLE),
+            (ValueError(), Reason.INTERNAL),
+        ],
+        ids=["the state", "a mistake of ours"],
+    )
+    def test_what_escapes_is_counted_for_each_recipient(self, error, told):
+        async def broken(*_: object, **__: object) -> int:
+            raise error
+
+        async def story() -> DeskUnderTest:
+            desk = await a_desk()
+            desk.kept.keep = broken
+            with pytest.raises(type(error)):
+                await desk.present(LETTER, BOB, EVE)
+            await desk.present(desk.stationery.stamped(LETTER, BOB), BOB)
+            return desk
+
+        desk = asyncio.run(story())
+        assert (desk.failures, len(desk.facts)) == ([(told, 2)], 1)

@@ -318,6 +318,7 @@ class DeskUnderTest:
         self.kept = Kept()
         self.names = Names()
         self.facts: list[Fact] = []
+        self.failures: list[tuple[Reason, int]] = []
         self.log = Lines()
         self.bad_stamps = BadStampsInMemory()
         self.attempts = itertools.count(1)
@@ -342,6 +343,7 @@ class DeskUnderTest:
             authenticator=self.witness,
             refusals=self.kept,
             note_facts=self.facts.extend,
+            note_failure=lambda reason, recipients: self.failures.append((reason, recipients)),
         )
 
     async def present(

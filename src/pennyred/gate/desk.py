@@ -54,7 +54,9 @@ class Desk:
         refusals: Refusals | None = None,
         note_facts: Callable[[Sequence[Fact]], None] | None = None,
         note_times: Callable[[Stopwatch], None] | None = None,
+        note_failure: Callable[[Reason, int], None] | None = None,
     ) -> None:
+        """`note_failure` hears of a letter that has no answer from here: why, and to how many recipients it is."""
         self.policy = policy
         """May be replaced while letters are under way: each is judged by the one it began with."""
         self._redeemer = redeemer
@@ -71,17 +73,24 @@ class Desk:
         """And this: where copies of refused letters are kept; None: nowhere."""
         self._note_facts = note_facts
         self._note_times = note_times
+        self._note_failure = note_failure
 
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
-        times = Stopwatch(letter.milliseconds)
-        if self._is_watching_all(envelope):
-            return await self._observe(letter, envelope, delivery, times)
-        case = await self._open(letter, envelope, times)
-        answer = await self._charge(case, delivery)
-        if isinstance(answer, Due) and not answer.reason.is_cured_by_time:
-            await self._keep(case)
-        self._tell(letter, envelope, case.judgement, answer, times)
+        try:
+            times = Stopwatch(letter.milliseconds)
+            if self._is_watching_all(envelope):
+                return await self._observe(letter, envelope, delivery, times)
+            case = await self._open(letter, envelope, times)
+            answer = await self._charge(case, delivery)
+            if isinstance(answer, Due) and not answer.reason.is_cured_by_time:
+                await self._keep(case)
+            self._tell(letter, envelope, case.judgement, answer, times)
+        except Exception as trouble:
+            if self._note_failure is not None:
+                reason = trouble.reason if isinstance(trouble, Unavailable) else Reason.INTERNAL
+                self._note_failure(reason, len(envelope.recipients))
+            raise
         return answer
 
     async def free_recipients(

@@ -37,6 +37,7 @@ from pennyred.gate.timing import Stopwatch
 from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.endpoint import IdentityMode, Security, UpstreamOptions, parse_url
 from pennyred.gate.upstream.tls import client_context
+from pennyred.postage.reasons import Reason
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
 
@@ -140,6 +141,7 @@ def build_desk(
     refusals: Refusals | None = None,
     note_facts: Callable[[Sequence[Fact]], None] | None = None,
     note_times: Callable[[Stopwatch], None] | None = None,
+    note_failure: Callable[[Reason, int], None] | None = None,
     prepare_keys: PrepareKeys = all_known,
 ) -> Desk:
     """Build the desk, with the clock and the random numbers of this machine."""
@@ -163,6 +165,7 @@ def build_desk(
         refusals=refusals,
         note_facts=note_facts,
         note_times=note_times,
+        note_failure=note_failure,
     )
 
 

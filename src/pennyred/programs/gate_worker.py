@@ -20,7 +20,6 @@ from pennyred.gate.outgoing import OutgoingDesk
 from pennyred.gate.rules.figures import Fact
 from pennyred.gate.settling import pump_outbox
 from pennyred.gate.upstream.choice import Upstreams
-from pennyred.metrics.counted import CountedDesk
 from pennyred.metrics.meter import Meter
 from pennyred.metrics.redeeming import CountedRedeemer
 from pennyred.office.office import Office
@@ -127,12 +126,13 @@ class GateWork:
             refusals=refusals.accept(gate),
             note_facts=note_facts,
             note_times=self._meter.took,
+            note_failure=self._meter.failed,
             prepare_keys=self._offices.prepare_keys,
         )
         self._chores.begin(
             parts, "outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
         )
-        self._door = build_door(gate, CountedDesk(self._desk, self._meter), self._log, self._tally, self.memory)
+        self._door = build_door(gate, self._desk, self._log, self._tally, self.memory)
         await self._door.start(passed.gate or listen(gate.listen))
         # After the final dot, the mail server may take all its time to answer.
         parts.push_async_callback(self._stop)
