@@ -5,7 +5,7 @@ from tests.support.authenticating import LETTER, authenticate, envelope, results
 from tests.support.dkim_keys import key_name, rsa_key, sign
 from tests.support.dns_server import DnsServer
 
-from pennyred.gate.authentication.registered import Registered
+from pennyred.gate.authentication.alignment import Registered
 
 SPF = "v=spf1 ip4:192.0.2.7 -all"
 SUFFIXES = ["co.uk", "github.io", "uk.com", "s3.amazonaws.com", "xn--55qx5d.cn", "any.ck", "any.kawasaki.jp"]

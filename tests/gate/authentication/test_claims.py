@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pennyred.gate.authentication.claims import CLAIMS_MAX, VALUE_BYTES_MAX, read_claims, says_author_passes
-from pennyred.gate.rules.authresults import resinfos
+from pennyred.gate.rules.authres import resinfos
 from pennyred.gate.rules.origin import Finding, Result
 
 

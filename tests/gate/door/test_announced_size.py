@@ -9,8 +9,7 @@ from tests.support.smtp_gate import FakeDesk, Gate, eventually
 
 from pennyred.config.settings import GateSettings, OutgoingSettings
 from pennyred.gate.door.trace import received_field
-from pennyred.gate.rules.authres import authentication_results_field
-from pennyred.gate.rules.authresults import FINDINGS_MAX, PROPERTIES_MAX
+from pennyred.gate.rules.authres import FINDINGS_MAX, PROPERTIES_MAX, authentication_results_field
 from pennyred.gate.rules.origin import Finding, Result
 from pennyred.gate.rules.passes import PASS_OCTETS_MAX, mint_pass
 from pennyred.gate.smtp.spool import SpoolLimits

@@ -6,7 +6,6 @@
     fronts      what a trusted front has found out before; claims: the field that says so
     spf, dkim, arc
                 the methods; signatures: what the last two share; bodies: their body hashes
-    alignment   DMARC: whether the author is proven; dmarc: its records; author: who that is
-    registered  under which domain a sender is counted
+    alignment   DMARC: whether the author is proven; dmarc: its records
     lookups     the DNS: cached, counted, with an end; dns_shares: whose letters may wait for it
 """

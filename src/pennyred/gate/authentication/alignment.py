@@ -5,11 +5,15 @@ The policy (`p=`) is not read: what a domain's owner wants done with forgeries d
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+from publicsuffixlist import PublicSuffixList
 
 from pennyred.gate.authentication import dmarc
 from pennyred.gate.authentication.lookups import Lookups, Temporary, TooMany
-from pennyred.gate.authentication.registered import Registered
+from pennyred.gate.rules.claims import author_of
 from pennyred.gate.rules.origin import Finding, Result
+from pennyred.postage.letter import HeaderSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,33 @@ class Alignment:
     finding: Finding
     is_aligned: bool
     """Whether the author is proven. If the domains are equal, no record has to be published for that."""
+
+
+class Registered:
+    """The public suffix list: the registered name under which a domain is counted, and the level above which domains do
+    not belong together. It comes with the library and takes some tenths of a second to load, once a process.
+
+    DMARC's organisational domain is what the owner publishes. He can make each subdomain an organisation of its own.
+    And below a public suffix that has a record without `psd=y`, all domains would be one organisation.
+    """
+
+    def __init__(self) -> None:
+        # Only the registries' part: whoever gives names away below his own domain is responsible for them here.
+        self._sold = _list(only_icann=True)
+        self._given_away = _list(only_icann=False)
+
+    def of(self, domain: str) -> str:
+        """The registered domain that a domain belongs to; a public suffix is returned as it is."""
+        return str(self._sold.privatesuffix(domain) or domain) if domain else ""
+
+    def owners(self, domain: str) -> str:
+        """The domain of one owner: as `of`, but names that a domain gives to others count as theirs."""
+        return str(self._given_away.privatesuffix(domain) or domain) if domain else ""
+
+
+@lru_cache
+def _list(*, only_icann: bool) -> PublicSuffixList:
+    return PublicSuffixList(only_icann=only_icann)
 
 
 class Organisations:
@@ -53,6 +84,14 @@ class Organisations:
             if dmarc.ends_walk(record):
                 break
         return found
+
+
+def author_domain(header: HeaderSection) -> str:
+    """The domain, canonical, of the one address in the one From field. Empty if there is not exactly one author, or no
+    DNS domain (RFC 9989 section 5.3.1).
+    """
+    author = author_of(header)
+    return "" if author is None or author.domain.startswith("[") else author.domain
 
 
 def check_alignment(author: str, sender: str, signers: Sequence[str], organisations: Organisations) -> Alignment:

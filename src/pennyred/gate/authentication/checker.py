@@ -13,15 +13,13 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import TypeVar
 
-from pennyred.gate.authentication.alignment import Organisations, check_alignment
+from pennyred.gate.authentication.alignment import Organisations, Registered, author_domain, check_alignment
 from pennyred.gate.authentication.arc import ArcChain, check_arc, read_chain
-from pennyred.gate.authentication.author import author_domain
 from pennyred.gate.authentication.bodies import body_hashes
 from pennyred.gate.authentication.dkim import DkimSignature, check_dkim, read_signatures, wants_simple_body
 from pennyred.gate.authentication.dns_shares import Turns
 from pennyred.gate.authentication.fronts import believe_fronts, can_be_retold
 from pennyred.gate.authentication.lookups import Lookups, Servers
-from pennyred.gate.authentication.registered import Registered
 from pennyred.gate.authentication.signatures import BodyHashes
 from pennyred.gate.authentication.spf import check_spf
 from pennyred.gate.letterbox import Envelope, Letter

@@ -1,6 +1,7 @@
 """What a gate remembers: a small SQLite file for all workers of a machine, or PostgreSQL for sister gates.
 
-It is never the ledger: the office may be a stranger's. Whatever is forgotten goes by `passedtime`::
+It is never the ledger: the office may be a stranger's. Whatever is forgotten goes by the time that has really passed
+(`store.PassedTimes`)::
 
     store           opens it; shared: in PostgreSQL
     outbox          settlements that their office has not confirmed
@@ -12,6 +13,5 @@ It is never the ledger: the office may be a stranger's. Whatever is forgotten go
     recipientrules  what single recipients have of their own; paidnames: names that were paid for
     foundkeys       keys of offices as DNS had them
     figures         what became of mail, by day
-    passedtime      how much time has really passed
     moving          a state's move from SQLite to PostgreSQL
 """

@@ -15,7 +15,6 @@ from pennyred.gate.memory.grants import WantedBook
 from pennyred.gate.memory.outbox import Outbox
 from pennyred.gate.memory.paidnames import PaidNames
 from pennyred.gate.memory.partly import PartlyDelivered
-from pennyred.gate.memory.passedtime import PassedTimes
 from pennyred.gate.memory.permits import Permits
 from pennyred.gate.memory.recipientrules import RecipientRuleBook
 from pennyred.postage.errors import Unavailable
@@ -23,6 +22,21 @@ from pennyred.postage.reasons import Reason
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import load_migrations, migrate
+from pennyred.storage.passing import Looker, Passed, look
+from pennyred.storage.statements import Connection
+
+
+class PassedTimes:
+    """What the workers and sister gates of one state go by together. Raises Unavailable when it does not answer."""
+
+    def __init__(self, commits: GroupCommit[Connection]) -> None:
+        self._commits = commits
+
+    async def look(self, looker: Looker) -> Passed:
+        """Until when what is over may be forgotten; `looker` is this process's."""
+        found, memory = await self._commits.run(lambda connection: look(connection, looker))
+        looker.keep(memory)
+        return found
 
 
 class GateState:

@@ -10,6 +10,6 @@
     permitaddress  the tagged address that carries its own permission
     reports        bounces and automatic answers
     passes         what sister gates are told of a letter
-    authres        the Authentication-Results field; authresults: its words
+    authres        the Authentication-Results field
     figures        what became of letters, added up
 """

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from pennyred.gate.rules.authresults import resinfos
 from pennyred.gate.rules.origin import Finding
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
@@ -19,6 +18,15 @@ LEXEMES_MAX = 64
 
 FIELDS_READ_MAX = 100
 """Of one letter, which has a few; to look for a name in other alphabets in 20,000 of them would take seconds."""
+
+FINDINGS_MAX = 20
+PROPERTIES_MAX = 6
+VALUE_CHARACTERS_MAX = 253
+_LINE_OCTETS = 78
+
+_NAME = re.compile(r"[a-z][a-z0-9.-]{0,40}")
+_PLAIN = re.compile(r"[A-Za-z0-9_.+-]+(?:@[A-Za-z0-9_.-]+)?")
+_UNSAFE = re.compile(r'[^ -~]|["\\]')
 
 _LEXEME = re.compile(rb'\\.?|"|\(|\)|[^\\"()]+', re.DOTALL)
 _COMMENT = b"\0"
@@ -110,3 +118,29 @@ def _plain_beginning(text: bytes) -> bytes | None:
             if b";" in lexeme and not is_quoted:
                 break
     return b"".join(out)
+
+
+def resinfos(findings: Sequence[Finding]) -> list[str]:
+    """One text a finding, like `spf=pass smtp.mailfrom=example.org`: to stand behind `;` and CRLF SP in the field.
+
+    Values come from strangers: nothing but printable ASCII gets through, quoted where it is no plain word, and bounded.
+    Longer than a line they are folded, with CRLF and two spaces, between properties; no line has more than 300 octets.
+    """
+    return [_resinfo(finding) for finding in findings[:FINDINGS_MAX] if _NAME.fullmatch(finding.method)]
+
+
+def _resinfo(finding: Finding) -> str:
+    lines = [f"{finding.method}={finding.result}"]
+    for item in _properties(finding):
+        if len(lines[-1]) + len(item) + 2 > _LINE_OCTETS:
+            lines.append(" " + item)
+        else:
+            lines[-1] += " " + item
+    return "\r\n ".join(lines)
+
+
+def _properties(finding: Finding) -> Iterator[str]:
+    for name, value in finding.properties[:PROPERTIES_MAX]:
+        safe = _UNSAFE.sub("?", value[:VALUE_CHARACTERS_MAX])
+        if safe and _NAME.fullmatch(name):
+            yield f"{name}={safe}" if _PLAIN.fullmatch(safe) else f'{name}="{safe}"'
