@@ -7,7 +7,7 @@ from tests.support.desk import Lines, OutboxInMemory
 
 from pennyred.gate import outbox
 from pennyred.gate.letterlog import LetterLog
-from pennyred.gate.outbox import PatientOutbox
+from pennyred.gate.outbox import BufferedOutbox
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Settle
@@ -35,16 +35,16 @@ class Disk(OutboxInMemory):
 
 def run(story) -> Lines:
     lines, disk = Lines(), Disk()
-    asyncio.run(story(disk, PatientOutbox(disk, LetterLog(lines))))
+    asyncio.run(story(disk, BufferedOutbox(disk, LetterLog(lines))))
     return lines
 
 
-async def waiting(outbox: PatientOutbox) -> list[Settle]:
+async def waiting(outbox: BufferedOutbox) -> list[Settle]:
     return [entry.settle for entry in await outbox.pending(10)]
 
 
 def test_what_does_not_go_to_the_disk_is_remembered_and_goes_there_in_order_once_there_is_room():
-    async def story(disk: Disk, outbox: PatientOutbox) -> None:
+    async def story(disk: Disk, outbox: BufferedOutbox) -> None:
         await outbox.add([ONE, TWO], now=1)
         await outbox.add([THREE], now=2)
         assert await waiting(outbox) == []
@@ -63,7 +63,7 @@ def test_what_does_not_go_to_the_disk_is_remembered_and_goes_there_in_order_once
 
 
 def test_a_stop_writes_down_what_it_can_and_names_what_is_lost():
-    async def story(disk: Disk, outbox: PatientOutbox) -> None:
+    async def story(disk: Disk, outbox: BufferedOutbox) -> None:
         await outbox.add([ONE], now=1)
         await outbox.add([TWO], now=1)
         disk.room = 1
@@ -81,7 +81,7 @@ def test_who_is_stopped_while_writing_down_has_forgotten_nothing(monkeypatch):
     """The program stops: what presents the outbox is cancelled, and then the outbox is closed."""
     monkeypatch.setattr(outbox, "_AT_ONCE", 1)
 
-    async def story(disk: Disk, outbox: PatientOutbox) -> None:
+    async def story(disk: Disk, outbox: BufferedOutbox) -> None:
         await outbox.add([ONE, TWO, THREE], now=1)
         disk.room = 3
         disk.begun, disk.pause = asyncio.Event(), asyncio.Event()
@@ -100,7 +100,7 @@ def test_who_is_stopped_while_writing_down_has_forgotten_nothing(monkeypatch):
 def test_memory_has_an_end_too(monkeypatch):
     monkeypatch.setattr(outbox, "SETTLES_MAX", 2)
 
-    async def story(_disk: Disk, outbox: PatientOutbox) -> None:
+    async def story(_disk: Disk, outbox: BufferedOutbox) -> None:
         await outbox.add([ONE, TWO], now=1)
         with pytest.raises(Unavailable):
             await outbox.add([THREE], now=1)

@@ -132,8 +132,8 @@ class OutboxInMemory:
 
 
 @dataclass
-class PartlyInMemory:
-    """A `PartlyBook` in memory."""
+class PartDeliveriesInMemory:
+    """A `PartDeliveryBook` in memory."""
 
     letters: set[bytes] = field(default_factory=set)
     is_down: bool = False
@@ -209,7 +209,7 @@ class Witness:
 
 @dataclass
 class Wants:
-    """A `WantedBook` in memory: grants by the names of recipients, whatever the letter claims."""
+    """A `GrantBook` in memory: grants by the names of recipients, whatever the letter claims."""
 
     of: dict[str, list[Grant]] = field(default_factory=dict)
     left: dict[bytes, int] = field(default_factory=dict)
@@ -312,7 +312,7 @@ class DeskUnderTest:
         self.office = OfficeInMemory(self.stationery)
         self.counters = Counters()
         self.outbox = OutboxInMemory()
-        self.partly = PartlyInMemory()
+        self.part_deliveries = PartDeliveriesInMemory()
         self.wants = Wants()
         self.witness = Witness()
         self.kept = Kept()
@@ -335,7 +335,7 @@ class DeskUnderTest:
             self.office,
             self.counters,
             self.outbox,
-            self.partly,
+            self.part_deliveries,
             clock=lambda: self.office.now,
             random_bytes=lambda count: next(self.attempts).to_bytes(count, "big"),
             log=LetterLog(self.log),

@@ -18,7 +18,8 @@ One letter's life::
     desk        a letter's whole life; case: all that is known of it
     policy      what the administrator asks
     holding     hold what pays; settling: take it; outbox: while the disk is full
-    partly      who has had the letter already
+    part_delivery
+                who has had the letter already
     headers     fields added and taken out
     outgoing    the desk of outgoing mail
     letterlog   what is written down of a letter

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pennyred.gate.judging.allowances import Freebies
-from pennyred.gate.judging.grants import Wanting
+from pennyred.gate.judging.allowances import TakenAllowances
+from pennyred.gate.judging.grants import GrantSearch
 from pennyred.gate.judging.standing import Judgement, Standing
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
@@ -18,8 +18,8 @@ class Case:
     letter: Letter
     envelope: Envelope
     judgement: Judgement
-    wanting: Wanting
-    freebies: Freebies
+    search: GrantSearch
+    taken: TakenAllowances
     tx: bytes
     """This delivery attempt, for the office."""
     times: Stopwatch
@@ -31,5 +31,5 @@ class Case:
 
     async def give_back(self) -> None:
         """The letter was not delivered: uncount what came free."""
-        await self.freebies.give_back()
-        await self.wanting.give_back()
+        await self.taken.give_back()
+        await self.search.give_back()

@@ -20,9 +20,17 @@ from pennyred.gate.judging.judge import Judging
 from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Ruling, Standing, free_recipients
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay
 from pennyred.gate.letterlog import LetterLog
-from pennyred.gate.partly import PartlyHad
+from pennyred.gate.part_delivery import PartDelivery
 from pennyred.gate.policy import Check, GatePolicy
-from pennyred.gate.ports import AllowanceBook, Authenticator, PartlyBook, Redeemer, Refusals, Refused, SettlementOutbox
+from pennyred.gate.ports import (
+    AllowanceBook,
+    Authenticator,
+    PartDeliveryBook,
+    Redeemer,
+    Refusals,
+    Refused,
+    SettlementOutbox,
+)
 from pennyred.gate.quarantine.approval import proven as in_words
 from pennyred.gate.rules.exemptions import Mode, canonical_or_none
 from pennyred.gate.rules.figures import Fact
@@ -44,7 +52,7 @@ class Desk:
         redeemer: Redeemer,
         allowances: AllowanceBook,
         outbox: SettlementOutbox,
-        partly: PartlyBook,
+        part_deliveries: PartDeliveryBook,
         *,
         clock: Callable[[], int],
         random_bytes: Callable[[int], bytes],
@@ -62,7 +70,7 @@ class Desk:
         self._redeemer = redeemer
         self._allowances = allowances
         self._outbox = outbox
-        self._partly = partly
+        self._part_deliveries = part_deliveries
         self._clock = clock
         self._random_bytes = random_bytes
         self._log = log
@@ -107,19 +115,19 @@ class Desk:
 
     async def _open(self, letter: Letter, envelope: Envelope, times: Stopwatch) -> Case:
         policy = self.policy
-        judgement, wanting, freebies = await self._judging.judge(
+        judgement, search, taken = await self._judging.judge(
             letter, envelope, policy, self.authenticator, self._allowances, now=self._clock()
         )
         times.lap(Phase.JUDGE)
-        return Case(policy, letter, envelope, judgement, wanting, freebies, self._random_bytes(16), times)
+        return Case(policy, letter, envelope, judgement, search, taken, self._random_bytes(16), times)
 
     async def _charge(self, case: Case, delivery: Delivery) -> Answer:
         """Refuse, or hold and deliver. Until the letter is sent, whatever fails gives back all that was taken."""
         holding, standings = Holding(case.tx), case.standings
         try:
-            case.judgement.rule(await case.freebies.take_bounce(standings))
+            case.judgement.rule(await case.taken.take_bounce(standings))
             refusal = await self._refusal(case)
-            if refusal is None and not await case.freebies.take_passes(standings):
+            if refusal is None and not await case.taken.take_passes(standings):
                 # Later, not no: an honest letter whose answers were all lost is let through tomorrow.
                 refusal = Later(Reason.IN_PROGRESS)
             if refusal is None:
@@ -163,7 +171,7 @@ class Desk:
         """Whether all of them are in mode "bulk", and within the allowance of whoever writes."""
         if not all(one.mode is Mode.BULK for one in unstamped):
             return False
-        rulings = await case.freebies.take_bulk(unstamped)
+        rulings = await case.taken.take_bulk(unstamped)
         case.judgement.rule(rulings)
         return not any(one.is_over_allowance for one in rulings)
 
@@ -191,13 +199,13 @@ class Desk:
         """Send the letter to those who have not had it, then settle or void by each one's fate."""
         policy = case.policy
         going = [one for one in case.standings if one.reason is not Reason.DUPLICATE]
-        partly = PartlyHad(self._partly, delivery, [one for one in going if one.index not in holding.held])
-        if had := await partly.look():
+        part = PartDelivery(self._part_deliveries, delivery, [one for one in going if one.index not in holding.held])
+        if had := await part.look():
             going = [one for one in going if one.index not in had]
             if not going:
                 await case.give_back()
                 return Duplicate()
-        fields = added_fields(policy, going, case.judgement.authentication, day=case.freebies.day)
+        fields = added_fields(policy, going, case.judgement.authentication, day=case.taken.day)
         header = kept_header(policy, case.letter.header, case.envelope, case.judgement.passes)
         # With less lease left than the mail server may take to answer, another attempt could overlap with this one.
         dot_before = asyncio.get_running_loop().time() + policy.lease_seconds - policy.upstream_timeout_seconds
@@ -205,7 +213,7 @@ class Desk:
         delivered = await delivery.send(indexes, fields, header, dot_before=dot_before)
         case.times.lap(Phase.DELIVER)
         await self._book(case, holding, going, delivered)
-        await partly.note(indexes, delivered.fates, day=case.freebies.day)
+        await part.note(indexes, delivered.fates, day=case.taken.day)
         case.times.lap(Phase.SETTLE)
         return Relay(delivered, tuple(indexes))
 
@@ -216,7 +224,7 @@ class Desk:
         if taken:
             settles = [settlement(one) for one in taken]
             await settle_durably(self._redeemer, self._outbox, settles, self._log, now=self._clock())
-            await self._judging.note_paid(taken, case.freebies.day)
+            await self._judging.note_paid(taken, case.taken.day)
         undelivered = [(one.index, holding.held[one.index]) for one, fate in paid if fate in _UNDELIVERED]
         await give_back(self._redeemer, case.standings, undelivered, tx=case.tx)
         if all(fate in _UNDELIVERED for fate in delivered.fates):
@@ -239,16 +247,16 @@ class Desk:
         try:
             case = await self._open(letter, envelope, times)
             standings = case.standings
-            case.judgement.rule(await case.freebies.take_bounce(standings))
-            case.judgement.rule(await case.freebies.watch_bulk(standings))
-            fields = added_fields(case.policy, standings, case.judgement.authentication, day=case.freebies.day)
+            case.judgement.rule(await case.taken.take_bounce(standings))
+            case.judgement.rule(await case.taken.watch_bulk(standings))
+            fields = added_fields(case.policy, standings, case.judgement.authentication, day=case.taken.day)
             header = kept_header(case.policy, letter.header, envelope, case.judgement.passes)
         except Exception as error:  # noqa: BLE001 - nothing may keep a letter from going through here
             self._log.unjudged(letter, envelope, error)
-        partly = PartlyHad(self._partly, delivery, standings)
-        had = await partly.look()
+        part = PartDelivery(self._part_deliveries, delivery, standings)
+        had = await part.look()
         going = [index for index in range(len(envelope.recipients)) if index not in had]
-        answer = await self._pass_on(partly, going, fields, header) if going else Duplicate()
+        answer = await self._pass_on(part, going, fields, header) if going else Duplicate()
         times.lap(Phase.DELIVER)
         self._tell(letter, envelope, case.judgement if case else None, answer, times)
         return answer
@@ -281,8 +289,8 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - the letter has its answer, which no figure may turn
             self._log.uncounted(error)
 
-    async def _pass_on(self, partly: PartlyHad, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
+    async def _pass_on(self, part: PartDelivery, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
         latest = asyncio.get_running_loop().time() + self.policy.lease_seconds
-        delivered = await partly.delivery.send(going, fields, header, dot_before=latest)
-        await partly.note(going, delivered.fates, day=self._clock() // SECONDS_PER_DAY)
+        delivered = await part.delivery.send(going, fields, header, dot_before=latest)
+        await part.note(going, delivered.fates, day=self._clock() // SECONDS_PER_DAY)
         return Relay(delivered, tuple(going))

@@ -17,7 +17,7 @@ SETTLES_MAX = 20_000
 _AT_ONCE = 200
 
 
-class PatientOutbox:
+class BufferedOutbox:
     """See the module (implements `ports.SettlementOutbox`)."""
 
     def __init__(self, outbox: SettlementOutbox, log: LetterLog) -> None:

@@ -13,7 +13,7 @@ class Check(StrEnum):
     """When it is found out who a letter's sender is."""
 
     NEEDED = "needed"
-    """Where there are rules or allowances that depend on it; for all letters alike (`wanting`)."""
+    """Where there are rules or allowances that depend on it; for all letters alike (`judging.grants`)."""
     ALWAYS = "always"
     NEVER = "never"
 

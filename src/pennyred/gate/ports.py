@@ -63,7 +63,7 @@ class SettlementOutbox(Protocol):
         ...
 
 
-class PartlyBook(Protocol):
+class PartDeliveryBook(Protocol):
     """Who has had a letter that others of its recipients must wait for; letters are named by `Standing.letter_hash`."""
 
     async def had(self, letters: Sequence[bytes]) -> frozenset[bytes]:
@@ -75,7 +75,7 @@ class PartlyBook(Protocol):
         ...
 
 
-class WantedBook(Protocol):
+class GrantBook(Protocol):
     """Correspondents, replies, permits and expected mail: why a recipient wants a letter."""
 
     @property

@@ -150,7 +150,7 @@ def build_desk(
         redeemer,
         state.allowances,
         outbox,
-        state.partly,
+        state.part_deliveries,
         clock=clock,
         random_bytes=os.urandom,
         log=log,

@@ -15,7 +15,7 @@ from pennyred.gate.door.server import GateServer
 from pennyred.gate.issuers.keyquestions import KeyQuestions
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.memory.store import GateState
-from pennyred.gate.outbox import PatientOutbox
+from pennyred.gate.outbox import BufferedOutbox
 from pennyred.gate.outgoing import OutgoingDesk
 from pennyred.gate.rules.figures import Fact
 from pennyred.gate.settling import pump_outbox
@@ -82,7 +82,7 @@ class GateWork:
         self._outgoing_desk: OutgoingDesk | None = None
         self._checkers: list[Checker] = []
         self._state: GateState | None = None
-        self._outbox: PatientOutbox | None = None
+        self._outbox: BufferedOutbox | None = None
         self._redeemer: CountedRedeemer | None = None
         self._refusals: RefusedCopies | None = None
 
@@ -105,7 +105,7 @@ class GateWork:
             figures.note(letter)
 
         letters = LetterLog(self._log)
-        outbox = self._outbox = PatientOutbox(state.outbox, letters)
+        outbox = self._outbox = BufferedOutbox(state.outbox, letters)
         parts.push_async_callback(outbox.close)
         refusals = self._refusals = RefusedCopies(self._log, letters, self._meter, looks, workers=gate.workers)
         self._chores.begin(parts, "quarantine", refusals.run)

@@ -54,7 +54,7 @@ class Gate:
         state = self.state
         await state.passed.look(self.looker)
         await state.allowances.take(self.day, [replace(CLAIM, key=letter)])
-        await state.partly.add(self.day, [letter.encode() * 32])
+        await state.part_deliveries.add(self.day, [letter.encode() * 32])
         await state.paid_names.add(self.day, [(EVE, f"{letter}@example.org")])
         await state.correspondents.learn([Learned(self.day, (EVE,), (f"{letter}@x.example",), (letter.encode(),))])
         await state.figures.add(Figures.of([[self.fact()]]))
@@ -92,7 +92,7 @@ def test_nothing_is_forgotten_for_it(path, error):
         state = gate.state
         for number in range(2):
             assert await state.allowances.take(TODAY, [CLAIM]), number
-        await state.partly.add(TODAY, [b"p" * 32])
+        await state.part_deliveries.add(TODAY, [b"p" * 32])
         await state.paid_names.add(TODAY, [(BOB, "info@example.org")])
         await state.correspondents.learn(
             [Learned(TODAY - 300, (BOB,), (ANN.canonical,), (b"1@example.org",), "import")]
@@ -111,7 +111,7 @@ def test_nothing_is_forgotten_for_it(path, error):
 
         assert await state.allowances.take(TODAY, [CLAIM])
         assert not await state.allowances.take(TODAY, [CLAIM]), "what was used is not given again"
-        assert await state.partly.had([b"p" * 32])
+        assert await state.part_deliveries.had([b"p" * 32])
         assert await state.paid_names.of([BOB]) == [["info@example.org"]]
         claims = Claims(author=ANN, sender=ANN, replied_to=(b"2@example.org",))
         [grants] = await state.wanted.grants([[BOB]], claims, now=gate.now)
@@ -135,7 +135,7 @@ def test_what_was_written_down_meanwhile_is_there_when_the_clock_is_right_again(
         await gate.work("v")
         state = gate.state
         for letter in "xyz":
-            assert await state.partly.had([letter.encode() * 32])
+            assert await state.part_deliveries.had([letter.encode() * 32])
             assert await state.correspondents.of(EVE, f"{letter}@x.example") is not None
             claims = Claims(author=ANN, sender=ANN, replied_to=(letter.encode(),))
             [grants] = await state.wanted.grants([[EVE]], claims, now=gate.now)

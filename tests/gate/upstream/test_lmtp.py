@@ -170,7 +170,7 @@ def test_where_answers_are_for_good_or_for_all_nothing_is_remembered():
         async with this.upstream, Gate(this.upstream, this.desk) as gate:
             for answers in ((OK, OK, OK), (OK, NO, OK), (NO, WAIT, WAIT)):
                 await this.send(gate, *answers)
-                assert this.books.partly.letters == set()
+                assert this.books.part_deliveries.letters == set()
 
     asyncio.run(story())
 
@@ -189,7 +189,7 @@ def test_a_letter_that_comes_again_for_one_who_has_had_it_is_a_duplicate():
 def test_a_memory_that_does_not_answer_keeps_no_letter_from_anybody():
     async def story():
         this = Story(is_stamped=False, **FREE["exempt"])
-        this.books.partly.is_down = True
+        this.books.part_deliveries.is_down = True
         async with this.upstream, Gate(this.upstream, this.desk) as gate:
             assert await this.send(gate, OK, WAIT, OK) == WAIT
             assert (await this.send(gate)).startswith(b"250 ")

@@ -29,7 +29,7 @@ from pennyred.postage.reasons import Kind, Reason
 
 
 @dataclass(slots=True)
-class Freebies:
+class TakenAllowances:
     """The allowances taken for one letter; every method but `give_back` may raise `Unavailable`."""
 
     book: AllowanceBook

@@ -15,11 +15,11 @@ recipients are in doubt.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pennyred.gate.judging.allowances import Freebies
+from pennyred.gate.judging.allowances import TakenAllowances
 from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Ruling, Standing
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import Check, GatePolicy
-from pennyred.gate.ports import Authenticator, WantedBook
+from pennyred.gate.ports import Authenticator, GrantBook
 from pennyred.gate.rules.claims import Claims, read_claims
 from pennyred.gate.rules.exemptions import Mode, canonical_or_none
 from pennyred.gate.rules.grants import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
@@ -32,15 +32,15 @@ from pennyred.postage.reasons import Reason
 
 
 @dataclass(slots=True)
-class Wanting:
+class GrantSearch:
     """One letter's search for a reason to let it in free; `used` is what that has taken of what is counted."""
 
-    book: WantedBook
+    book: GrantBook
     authenticator: Authenticator
     policy: GatePolicy
     letter: Letter
     envelope: Envelope
-    freebies: Freebies
+    taken: TakenAllowances
     now: int
     used: list[bytes] = field(default_factory=list)
 
@@ -173,7 +173,7 @@ class Wanting:
             if not grant.is_counted:
                 return grant, doubt
             try:
-                if await self.freebies.take_counted(grant, proven) and await self._use(grant):
+                if await self.taken.take_counted(grant, proven) and await self._use(grant):
                     return grant, doubt
             except Unavailable:
                 doubt = Reason.STATE_UNAVAILABLE
@@ -199,7 +199,7 @@ def _beginning(letter: Letter) -> bytes:
 
 
 async def wanted_too(
-    book: WantedBook,
+    book: GrantBook,
     authenticator: Authenticator,
     policy: GatePolicy,
     envelope: Envelope,
@@ -248,8 +248,8 @@ async def wanted_too(
     return free
 
 
-class NothingWanted:
-    """A book in which nothing stands. Implements `ports.WantedBook`."""
+class NoGrants:
+    """A book in which nothing stands. Implements `ports.GrantBook`."""
 
     is_in_use = False
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from pennyred.gate.issuers.keyring import PrepareKeys, all_known
-from pennyred.gate.judging.allowances import Freebies
+from pennyred.gate.judging.allowances import TakenAllowances
 from pennyred.gate.judging.bad_stamps import BadStamps, Barring
 from pennyred.gate.judging.former_aliases import FormerNames
-from pennyred.gate.judging.grants import NothingWanted, Wanting
+from pennyred.gate.judging.grants import GrantSearch, NoGrants
 from pennyred.gate.judging.stamps import Examiner, judge_stamps, stamps_to_judge
 from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing, begin
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
-from pennyred.gate.ports import AllowanceBook, Authenticator, WantedBook
+from pennyred.gate.ports import AllowanceBook, Authenticator, GrantBook
 from pennyred.postage.verification import LicenceCache
 
 
@@ -22,12 +22,12 @@ class Judging:
         self,
         *,
         random_bytes: Callable[[int], bytes],
-        wanted: WantedBook | None = None,
+        wanted: GrantBook | None = None,
         prepare_keys: PrepareKeys = all_known,
         former: FormerNames | None = None,
         bad_stamps: BadStamps | None = None,
     ) -> None:
-        self.wanted: WantedBook = wanted or NothingWanted()
+        self.wanted: GrantBook = wanted or NoGrants()
         self._random_bytes = random_bytes
         self._prepare_keys = prepare_keys
         self._former = former
@@ -43,15 +43,15 @@ class Judging:
         allowances: AllowanceBook,
         *,
         now: int,
-    ) -> tuple[Judgement, Wanting, Freebies]:
+    ) -> tuple[Judgement, GrantSearch, TakenAllowances]:
         """Where each recipient stands before an office is asked; and what was used up of what is counted.
 
         Each phase says what it has found out, which is written down before the next one is asked.
         """
         judgement = begin(letter, envelope, policy, now=now)
-        freebies = Freebies(allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
-        wanting = Wanting(self.wanted, authenticator, policy, letter, envelope, freebies, now)
-        judgement.authentication, rulings = await wanting.look(judgement)
+        taken = TakenAllowances(allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
+        search = GrantSearch(self.wanted, authenticator, policy, letter, envelope, taken, now)
+        judgement.authentication, rulings = await search.look(judgement)
         judgement.rule(rulings)
         source = envelope.source_ip if envelope.source_known else ""
         barring = Barring(policy, self._licences, self._bad_stamps, source, self._draw)
@@ -63,7 +63,7 @@ class Judging:
         if self._former is not None:
             judgement.rule(await self._former.recall(judgement, examiner))
         barring.close()
-        return judgement, wanting, freebies
+        return judgement, search, taken
 
     async def note_paid(self, paid: Sequence[Standing], day: int) -> None:
         """These recipients have had their letter, and a stamp was taken for each."""

@@ -7,7 +7,7 @@ It is never the ledger: the office may be a stranger's. Whatever is forgotten go
     outbox          settlements that their office has not confirmed
     accepted        stamps accepted while their office did not answer
     allowances      what came free today
-    partly          who has had a letter that others must wait for
+    part_deliveries who has had a letter that others must wait for
     correspondents  whom our users write to; bounces: what answers letters of ours
     permits         what recipients have approved; grants: all of these at once
     recipientrules  what single recipients have of their own; paidnames: names that were paid for

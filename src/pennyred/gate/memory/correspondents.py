@@ -64,7 +64,7 @@ class Hasher:
 
 
 class Correspondents:
-    """The writing side; see `gate.ports.WantedBook` for what is asked of it in a letter's life. Raises Unavailable."""
+    """The writing side; see `gate.ports.GrantBook` for what is asked of it in a letter's life. Raises Unavailable."""
 
     def __init__(self, commits: GroupCommit[Connection], hasher: Hasher) -> None:
         self._commits = commits

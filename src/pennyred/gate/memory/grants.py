@@ -25,8 +25,8 @@ class _Question:
     now: int
 
 
-class WantedBook:
-    """Implements `gate.ports.WantedBook`; reads by a connection of its own, so that no letter waits for a writer.
+class GrantBook:
+    """Implements `gate.ports.GrantBook`; reads by a connection of its own, so that no letter waits for a writer.
 
     Raises Unavailable when the state does not answer.
     """

@@ -53,7 +53,7 @@ class TooMany(ValueError):  # noqa: N818 - said to whoever adds
 
 
 class Permits:
-    """The writing side; see `gate.ports.WantedBook` for what is asked in a letter's life."""
+    """The writing side; see `gate.ports.GrantBook` for what is asked in a letter's life."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits

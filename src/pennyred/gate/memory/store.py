@@ -11,10 +11,10 @@ from pennyred.gate.memory.allowances import Allowances
 from pennyred.gate.memory.correspondents import Correspondents, Hasher
 from pennyred.gate.memory.figures import FigureBook
 from pennyred.gate.memory.foundkeys import FoundKeys
-from pennyred.gate.memory.grants import WantedBook
+from pennyred.gate.memory.grants import GrantBook
 from pennyred.gate.memory.outbox import Outbox
 from pennyred.gate.memory.paidnames import PaidNames
-from pennyred.gate.memory.partly import PartlyDelivered
+from pennyred.gate.memory.part_deliveries import PartDeliveries
 from pennyred.gate.memory.permits import Permits
 from pennyred.gate.memory.recipientrules import RecipientRuleBook
 from pennyred.postage.errors import Unavailable
@@ -49,11 +49,11 @@ class GateState:
         self.allowances = Allowances(self._commits)
         self.outbox = Outbox(self._commits)
         self.accepted = Accepted(self._commits)
-        self.partly = PartlyDelivered(self._commits)
+        self.part_deliveries = PartDeliveries(self._commits)
         self.paid_names = PaidNames(self._readers, self._commits)
         self.correspondents = Correspondents(self._commits, hasher)
         self.permits = Permits(self._commits)
-        self.wanted = WantedBook(self._readers, self._commits, hasher)
+        self.wanted = GrantBook(self._readers, self._commits, hasher)
         self.recipient_rules = RecipientRuleBook(self._commits)
         self.figures = FigureBook(self._commits)
         self.office_keys = FoundKeys(self._commits)

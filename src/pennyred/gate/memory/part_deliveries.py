@@ -17,7 +17,7 @@ _ROWS_FORGOTTEN_MAX = 200
 _Request = tuple[int, Sequence[bytes]]
 
 
-class PartlyDelivered:
+class PartDeliveries:
     """The list. Raises Unavailable when the state does not answer."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:

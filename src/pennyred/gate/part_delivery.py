@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 from pennyred.gate.judging.standing import Standing
 from pennyred.gate.letterbox import Delivery, Fate
-from pennyred.gate.ports import PartlyBook
+from pennyred.gate.ports import PartDeliveryBook
 from pennyred.postage.errors import Unavailable
 
 _COMES_AGAIN = (Fate.REFUSED_TEMPORARY, Fate.IN_DOUBT, Fate.NOT_SENT)
 
 
 @dataclass(slots=True)
-class PartlyHad:
+class PartDelivery:
     """Who has had one letter, among the recipients that no stamp answers for."""
 
-    book: PartlyBook
+    book: PartDeliveryBook
     delivery: Delivery
     free: Sequence[Standing]
     had: frozenset[int] = frozenset()
