@@ -7,9 +7,10 @@ import pytest
 from dkim.canonicalization import Relaxed
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.support.at_once import relaxed_body
 from tests.support.corpus import corpus_letters
 
-from pennyred.postage.canonical import BodyHasher, RelaxedBody, body_hash, relaxed_body, relaxed_field
+from pennyred.postage.canonical import BodyHasher, RelaxedBody, body_hash, relaxed_field
 from pennyred.postage.letter import Field, parse_header, split_letter
 
 PIECES = st.sampled_from(

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.at_once import judge_stamp
 from tests.support.corpus import corpus_letters
 from tests.support.stationery import DAY, LETTER, NOW, Stationery
 
@@ -12,7 +13,7 @@ from pennyred.postage.digest import SIGNED_NAMES_MAX, domain_hash, header_hash, 
 from pennyred.postage.errors import MalformedLetter, MalformedStamp
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
-from pennyred.postage.verification import LicenceCache, judge_stamp
+from pennyred.postage.verification import LicenceCache
 
 STATIONERY = Stationery()
 

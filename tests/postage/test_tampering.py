@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.support.at_once import judge_stamp
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.postage.address import canonical_recipient
@@ -17,7 +18,7 @@ from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.taglist import format_tag_list
-from pennyred.postage.verification import CLOCK_SKEW_SECONDS, LicenceCache, Verdict, judge_stamp
+from pennyred.postage.verification import CLOCK_SKEW_SECONDS, LicenceCache, Verdict
 
 BOB, EVE = "bob@example.org", "eve@example.org"
 LIFETIME = 10 * DAY

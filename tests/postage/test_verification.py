@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.at_once import judge_stamp
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.postage import verification as verdict_module
@@ -17,7 +18,7 @@ from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import Stamp
-from pennyred.postage.verification import LicenceCache, Verdict, check_for_office, judge_parsed, judge_stamp
+from pennyred.postage.verification import LicenceCache, Verdict, check_for_office, judge_parsed
 
 STATIONERY = Stationery()
 STAMP = STATIONERY.stamp(LETTER, "bob@example.org")

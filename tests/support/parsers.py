@@ -19,7 +19,6 @@ from pennyred.gate.maillogs.reading import MailLog
 from pennyred.gate.quarantine.keptletter import Origin, format_head, parse_head
 from pennyred.gate.rules.authres import claims_to_be_ours
 from pennyred.gate.rules.claims import REPLIED_TO_MAX, is_automatic, read_claims
-from pennyred.gate.rules.passes import pass_holds
 from pennyred.gate.rules.permitaddress import is_tag_for
 from pennyred.gate.rules.recipients import Aliases, read_alias_map
 from pennyred.gate.rules.reports import looks_automatic, read_report
@@ -29,7 +28,7 @@ from pennyred.gate.upstream.xclient import proxy_header
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.candidates import find_candidates
-from pennyred.postage.canonical import relaxed_body, relaxed_field
+from pennyred.postage.canonical import relaxed_field
 from pennyred.postage.digest import header_hash, signed_names
 from pennyred.postage.encoding import decode_base64, decode_integer
 from pennyred.postage.errors import (
@@ -56,6 +55,7 @@ from pennyred.sender.travel.addressforms import settled_field
 from pennyred.sender.travel.fields import fit_field, is_fit
 from pennyred.sender.travel.preparing import is_safe, make_safe
 from pennyred.sender.travel.transfer import LINE_OCTETS_MAX
+from tests.support.at_once import pass_holds, relaxed_body
 
 
 def _text(octets: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pennyred.gate.rules.passes import mint_pass
 from pennyred.postage.address import canonical_domain, canonical_recipient
-from pennyred.postage.canonical import body_hash, relaxed_body, relaxed_field
+from pennyred.postage.canonical import body_hash, relaxed_field
 from pennyred.postage.digest import domain_hash, header_hash, letter_hash, recipient_hash, signed_names
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import MalformedAddress
@@ -16,6 +16,7 @@ from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
 from pennyred.postage.proofs.merkle import root_of
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
+from tests.support.at_once import relaxed_body
 from tests.support.vector_letters import LETTERS
 from tests.support.vector_stamps import IDENTITY, OFFICE, SEEDS, SENDER, licence
 

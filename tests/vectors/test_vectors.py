@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.at_once import judge_stamp, pass_holds, relaxed_body
 
-from pennyred.gate.rules.passes import pass_holds
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.canonical import body_hash, relaxed_body, relaxed_field
+from pennyred.postage.canonical import body_hash, relaxed_field
 from pennyred.postage.digest import domain_hash, header_hash, letter_hash, recipient_hash, signed_names
 from pennyred.postage.errors import MalformedAddress, MalformedKey, MalformedLicence
 from pennyred.postage.keyrecord import parse_key_record
@@ -20,7 +20,7 @@ from pennyred.postage.licence import parse_licence
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
 from pennyred.postage.proofs.merkle import root_of
 from pennyred.postage.signing import verify
-from pennyred.postage.verification import LicenceCache, judge_stamp
+from pennyred.postage.verification import LicenceCache
 
 HERE = Path(__file__).parent
 

@@ -138,15 +138,6 @@ def body_hash(body: bytes) -> bytes:
     return hasher.digest()
 
 
-def relaxed_body(body: bytes) -> bytes:
-    """A whole body in relaxed form, for people and tests that want to look at it."""
-    pieces: list[bytes] = []
-    relaxed = RelaxedBody(pieces.append)
-    relaxed.update(body)
-    relaxed.finish()
-    return b"".join(pieces)
-
-
 def _end_of_text(data: bytes) -> int:
     """The index where the CRLFs at the end begin: the longest ending that is nothing but CRLFs."""
     if not data.endswith(b"\r\n"):

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from pennyred.postage.address import Recipient
 from pennyred.postage.digest import domain_hash, qualifies, recipient_hash, signed_names
-from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import HeaderSection
 from pennyred.postage.licence import Licence
 from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, verify
-from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.stamp import Stamp
 
 CLOCK_SKEW_SECONDS = 600
 """How far a sender's clock may be ahead of ours."""
@@ -58,38 +57,6 @@ class LicenceCache:
         if len(self._verified) > self._size_max:
             self._verified.popitem(last=False)
         return True
-
-
-def judge_stamp(
-    value: bytes,
-    *,
-    header: HeaderSection,
-    header_hash: bytes,
-    body_hash: bytes,
-    recipients: Sequence[Recipient],
-    issuers: Mapping[str, Keys],
-    now: int,
-    price: int,
-    licences: LicenceCache,
-    strict_body: bool = False,
-) -> Verdict:
-    """Parse the value of one stamp field and judge it as `judge_parsed` does; a `Verdict` also if it does not parse."""
-    try:
-        stamp = parse_stamp(value)
-    except MalformedStamp as error:
-        return Verdict(error.reason, detail=str(error))
-    return judge_parsed(
-        stamp,
-        header=header,
-        header_hash=header_hash,
-        body_hash=body_hash,
-        recipients=recipients,
-        issuers=issuers,
-        now=now,
-        price=price,
-        licences=licences,
-        strict_body=strict_body,
-    )
 
 
 def judge_parsed(

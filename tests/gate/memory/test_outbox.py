@@ -28,10 +28,10 @@ def test_what_was_added_waits_oldest_first_until_it_is_done(path):
 
     async def confirm(outbox):
         waiting = await outbox.pending(10)
-        assert [(entry.settle, entry.added_at, entry.attempts) for entry in waiting] == [
-            (settle(1), NOW, 0),
-            (settle(2), NOW, 0),
-            (settle(3), NOW + 5, 0),
+        assert [(entry.settle, entry.added_at) for entry in waiting] == [
+            (settle(1), NOW),
+            (settle(2), NOW),
+            (settle(3), NOW + 5),
         ]
         await outbox.done([waiting[0].id, waiting[2].id, 999])
         assert [entry.settle for entry in await outbox.pending(10)] == [settle(2)]
@@ -63,17 +63,6 @@ def test_the_same_settlement_waits_once(path):
         await asyncio.gather(*(outbox.add([settle(1)], now=NOW) for _ in range(5)))
         await outbox.add([settle(1), settle(1, letter=bytes([1]) * 32)], now=NOW + 1)
         assert len(await outbox.pending(10)) == 2
-
-    on(path, story)
-
-
-def test_attempts_without_an_answer_are_counted(path):
-    async def story(outbox):
-        await outbox.add([settle(1), settle(2)], now=NOW)
-        first = (await outbox.pending(1))[0].id
-        await outbox.tried([first])
-        await outbox.tried([first])
-        assert [entry.attempts for entry in await outbox.pending(2)] == [2, 0]
 
     on(path, story)
 

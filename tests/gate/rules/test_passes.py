@@ -7,8 +7,9 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.at_once import pass_holds
 
-from pennyred.gate.rules.passes import FIELDS_TRIED_MAX, GOOD_DAYS, Passes, mint_pass, pass_holds
+from pennyred.gate.rules.passes import FIELDS_TRIED_MAX, GOOD_DAYS, Passes, mint_pass
 from pennyred.postage.letter import Field, parse_header
 
 KEY = b"k" * 32

@@ -39,14 +39,16 @@ def test_the_root_of_nothing_is_the_hash_of_nothing():
 @given(leaves, st.data())
 def test_the_path_of_a_leaf_leads_to_the_root(leaves, data):
     index = data.draw(st.integers(0, len(leaves) - 1))
-    assert merkle.root_from(leaves[index], index, len(leaves), merkle.path_of(leaves, index)) == merkle.root_of(leaves)
+    assert merkle.root_from(leaves[index], index, len(leaves), merkle.Tree(leaves).path(index)) == merkle.root_of(
+        leaves
+    )
 
 
 @given(leaves, st.data())
 def test_no_other_leaf_place_or_path_leads_there(leaves, data):
     count = len(leaves)
     index = data.draw(st.integers(0, count - 1))
-    path, root = merkle.path_of(leaves, index), merkle.root_of(leaves)
+    path, root = merkle.Tree(leaves).path(index), merkle.root_of(leaves)
     other = data.draw(st.binary(min_size=32, max_size=32).filter(lambda leaf: leaf != leaves[index]))
     assert merkle.root_from(other, index, count, path) != root
     elsewhere = data.draw(st.integers(-2, count + 2).filter(lambda place: place != index))
@@ -59,4 +61,4 @@ def test_no_other_leaf_place_or_path_leads_there(leaves, data):
 
 def test_a_leaf_that_is_not_there_has_no_path():
     with pytest.raises(IndexError):
-        merkle.path_of([bytes(32)], 1)
+        merkle.Tree([bytes(32)]).path(1)

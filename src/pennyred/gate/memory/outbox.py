@@ -22,8 +22,6 @@ class OutboxEntry:
     id: int
     settle: Settle
     added_at: int
-    attempts: int
-    """How often it was presented without an answer."""
 
 
 class Outbox:
@@ -46,12 +44,8 @@ class Outbox:
 
     async def done(self, ids: Sequence[int]) -> None:
         """Forget those the office has answered."""
-        await self._commits.run(lambda connection: _for_each("DELETE FROM outbox WHERE id = ?", connection, ids))
-
-    async def tried(self, ids: Sequence[int]) -> None:
-        """Note that the office was asked and did not answer."""
-        statement = "UPDATE outbox SET attempts = attempts + 1 WHERE id = ?"
-        await self._commits.run(lambda connection: _for_each(statement, connection, ids))
+        names = [(entry_id,) for entry_id in ids]
+        await self._commits.run(lambda connection: connection.executemany("DELETE FROM outbox WHERE id = ?", names))
 
 
 def _add(connection: Connection, requests: Sequence[tuple[Sequence[Settle], int]]) -> list[None]:
@@ -66,13 +60,13 @@ def _add(connection: Connection, requests: Sequence[tuple[Sequence[Settle], int]
 def _pending(connection: Connection, limit: int, besides: tuple[str, ...]) -> list[OutboxEntry]:
     others = "".join(" AND issuer <> ?" for _ in besides)
     rows: Any = connection.execute(
-        "SELECT id, issuer, account, expiry_day, serial, letter, added_at, attempts FROM outbox"  # noqa: S608 - question marks
+        "SELECT id, issuer, account, expiry_day, serial, letter, added_at FROM outbox"  # noqa: S608 - question marks
         f" WHERE 1 = 1{others} ORDER BY id LIMIT ?",
         (*besides, min(limit, PAGE_MAX)),
     )
     return [
-        OutboxEntry(entry_id, Settle(issuer, account, expiry_day, serial, letter), added_at, attempts)
-        for entry_id, issuer, account, expiry_day, serial, letter, added_at, attempts in rows
+        OutboxEntry(entry_id, Settle(issuer, account, expiry_day, serial, letter), added_at)
+        for entry_id, issuer, account, expiry_day, serial, letter, added_at in rows
     ]
 
 
@@ -80,7 +74,3 @@ def _standing(connection: Connection) -> tuple[int, int]:
     rows: Any = connection.execute("SELECT count(*), coalesce(min(added_at), 0) FROM outbox").fetchall()
     count, oldest = rows[0]
     return count, oldest
-
-
-def _for_each(statement: str, connection: Connection, ids: Sequence[int]) -> None:
-    connection.executemany(statement, [(entry_id,) for entry_id in ids])

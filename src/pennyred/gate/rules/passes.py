@@ -65,14 +65,6 @@ class Passes:
         return found
 
 
-def pass_holds(key: bytes, fields: Sequence[Field], letter_hash: bytes, day: int) -> bool:
-    """Whether one of the pass fields is for this letter and recipient, and no older than `GOOD_DAYS` on `day`.
-
-    At most `FIELDS_TRIED_MAX` are looked at, from the top.
-    """
-    return bool(Passes(key, fields, day).holding(letter_hash))
-
-
 def _read(field: Field) -> tuple[int, bytes] | None:
     """The day and the MAC of a pass, or None where it is none."""
     try:

@@ -54,11 +54,6 @@ class Tree:
         return path
 
 
-def path_of(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """One path of the tree over these leaves; see `Tree.path`."""
-    return Tree(leaves).path(index)
-
-
 def root_from(leaf: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes | None:
     """The root to which a path leads from the leaf at `index`; None if no path in a tree of `count` leaves fits."""
     if not 0 <= index < count:
