@@ -110,7 +110,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._below.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read on."""
+        """Read on after `pause_reading`."""
         self._below.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

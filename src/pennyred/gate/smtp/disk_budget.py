@@ -72,7 +72,7 @@ class DiskShare:
         return True
 
     def release(self) -> None:
-        """Give everything back."""
+        """Give all held disk space back to the budget."""
         self._disk.take(self._source, -self.held, is_by_right=True)
         self.held = 0
         self._sure = BY_RIGHT_OCTETS

@@ -60,7 +60,7 @@ class Share:
         return True
 
     def release(self) -> None:
-        """Give everything back."""
+        """Give all held memory back to the budget."""
         self.hold(0)
 
 

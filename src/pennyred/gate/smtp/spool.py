@@ -34,7 +34,7 @@ class Problem(Enum):
     TOO_BIG = auto()
     HEADER_TOO_BIG = auto()
     NO_MEMORY = auto()
-    """Its header section needs more memory than is free now."""
+    """The header section needs more memory than is free now."""
 
 
 @dataclass(frozen=True, slots=True)

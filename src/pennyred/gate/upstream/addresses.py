@@ -37,7 +37,7 @@ class Address:
     is_gone: bool = False
     """Whether the name no longer has this address."""
     doubted_since: float | None = None
-    """By the caller's clock: since when it takes no mail; None: it does."""
+    """Since when it takes no mail (caller's clock, seconds); None if it does."""
     doubted_until: float = 0.0
     """Until then (caller's clock, seconds) others are tried first: it let the gate in, and then took no mail."""
 

@@ -32,7 +32,7 @@ _FIRST_ANSWERS_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What `acquire` was asked for: the client, the source it is counted for, and so on."""
+    """What `acquire` was asked for: a connection for this client, counted for this source, perhaps a new one."""
 
     client: ClientIdentity
     source: Source
@@ -146,7 +146,7 @@ class Upstreams:
         return self._pool_of(connection).pass_over(connection, trouble)
 
     def believe(self, connection: Connection) -> None:
-        """Its address has taken a letter: whoever passed it over need not any more."""
+        """Note that the address of this connection has taken a letter, so that it need not be passed over."""
         if connection.address.doubted_since is not None:
             self._pool_of(connection).believe(connection)
 

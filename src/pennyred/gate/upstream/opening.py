@@ -93,7 +93,7 @@ class Opener:
         return True
 
     def believe(self, address: Address) -> None:
-        """It takes mail; if it was passed over, that is over once it has had its time."""
+        """Note that an address takes mail. If it was passed over and that time has ended, it counts as up again."""
         if address.doubted_since is not None and address.doubted_until <= self._clock():
             since, address.doubted_since = address.doubted_since, None
             self._note_up(address, since)
