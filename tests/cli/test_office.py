@@ -5,6 +5,8 @@ import pytest
 
 from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.office.office import token_hash
+from pennyred.postage.errors import OutcomeUnknown, Unavailable
+from pennyred.postage.reasons import Reason
 
 
 @pytest.fixture
@@ -44,6 +46,42 @@ def test_a_credit_is_in_the_balance_and_in_the_statement(at, run, ann):
     assert at("account", "credit", ann, 1, "--reason", "x").text == "1 stamps credited; 501 available\n"
     first = run("statement", "--json").document["entries"][0]
     assert (first["kind"], first["stamps"], first["balance"], first["detail"]) == ("credit", 500, 500, "invoice 17")
+
+
+def test_a_credit_of_which_nobody_knows_is_not_said_to_be_for_later(at, ann, monkeypatch):
+    """Whoever goes by 75 would try again, and credit twice: it says what to look at, and what stood there before."""
+    at("account", "credit", ann, 1_200, "--reason", "x")
+
+    async def broken(*_, **__):
+        raise OutcomeUnknown(Reason.LEDGER_UNAVAILABLE, "db.example: the connection is lost")
+
+    monkeypatch.setattr(SqliteLedger, "credit", broken)
+    said = at("account", "credit", ann, 500, "--reason", "invoice 17", "--json", status=74)
+    error = said.document["error"]
+    assert error["reason"] == "outcome-unknown"
+    for words in (
+        "not known whether 500 stamps",
+        "the balance was 1,200",
+        f"pennyred account show {ann}",
+        "db.example",
+    ):
+        assert words in error["message"]
+
+
+def test_a_credit_that_is_done_is_done_though_the_balance_cannot_be_read(at, ann, monkeypatch):
+    account, asked = SqliteLedger.account, []
+
+    async def once(ledger, *which):
+        asked.append(which)
+        if len(asked) > 1:
+            raise Unavailable(Reason.LEDGER_UNAVAILABLE, "away")
+        return await account(ledger, *which)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteLedger, "account", once)
+        said = at("account", "credit", ann, 500, "--reason", "x", "--json").document
+    assert said == {"account": ann, "credited": 500, "available": None}
+    assert at("account", "show", ann, "--json").document["available"] == 500
 
 
 def test_a_closed_account_is_credited_nothing(at, ann):

@@ -8,11 +8,11 @@ import asyncio
 
 import asyncpg
 import pytest
-from tests.support.ledgerworld import NOW, RECEIVER, LedgerWorld, order, settle_of
+from tests.support.ledgerworld import NOW, RECEIVER, SENDER, LedgerWorld, order, settle_of
 from tests.support.postgres import PostgresServer, any_version, binaries
 
 from pennyred.office.ledger.postgresql import PostgresLedger
-from pennyred.postage.errors import Unavailable
+from pennyred.postage.errors import OutcomeUnknown, Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage import postgres
 from pennyred.storage.blocking import WRITE, BlockingConnection
@@ -66,6 +66,25 @@ def test_nothing_is_settled_for_anybody_before_the_standby_has_it(server, databa
             await standby(server, NONE)
             assert await world.settle(order()) in ("settled", "already-settled")
             assert (await world.ledger.audit()).balanced
+        finally:
+            await world.ledger.close()
+
+    asyncio.run(asyncio.wait_for(story(), 100))
+
+
+def test_a_credit_whose_commit_nobody_confirmed_is_not_known_and_not_done_again(server, database):
+    """It is done here: whoever heard "try later" would do it twice."""
+
+    async def story() -> None:
+        world = LedgerWorld(await PostgresLedger.open(database, now=NOW))
+        try:
+            await world.prepare()
+            before = (await world.ledger.account(SENDER)).balance
+            await standby(server, SILENT)
+            with pytest.raises(OutcomeUnknown, match="look before you repeat it"):
+                await world.ledger.credit(SENDER, 500, "invoice 17", now=NOW)
+            await standby(server, NONE)
+            assert (await world.ledger.account(SENDER)).balance == before + 500
         finally:
             await world.ledger.close()
 

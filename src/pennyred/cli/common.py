@@ -1,8 +1,8 @@
 """What all commands share: where the settings are, `--json`, and the exit status of each error.
 
 0: done. 1: refused by a rule, whose name is printed. 2: wrong usage or settings. 70 (EX_SOFTWARE): a mistake of ours.
-74 (EX_IOERR): done, but the result could not be printed; to repeat it would do it twice. 75 (EX_TEMPFAIL): something
-outside did not answer; try again later.
+74 (EX_IOERR): done, but the result could not be printed; or perhaps done (`outcome-unknown`): to repeat it might do it
+twice. 75 (EX_TEMPFAIL): something outside did not answer; try again later.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import click
 
 from pennyred.config import BadSettings, Complaint, GateSettings, OfficeSettings, Settings, find_settings, read_settings
 from pennyred.failures import lasts, told, what
-from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
+from pennyred.postage.errors import Malformed, OutcomeUnknown, PennyRedError, Unavailable
 
 REFUSED = 1
 USAGE = 2
@@ -100,7 +100,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
     if status == INTERNAL:
         traceback.print_exception(error)
         message = f"a mistake of ours, please report it with the lines above: {type(error).__name__}: {error}"
-    if as_json and status != UNTOLD:
+    if as_json and not isinstance(error, Untold):
         document = getattr(error, "document", None)
         try:
             print_json(document or {"error": {"reason": reason, "message": message}})
@@ -129,6 +129,7 @@ def _status(error: Exception) -> tuple[int, str]:
         (DamagedWallet, USAGE, "damaged-account"),
         (Malformed, USAGE, "malformed"),
         (Untold, UNTOLD, str(own_reason)),
+        (OutcomeUnknown, UNTOLD, "outcome-unknown"),
         (Unavailable, TEMPFAIL, str(own_reason)),
         (PennyRedError, REFUSED, str(own_reason)),
         (OSError, *((USAGE, "file") if lasts(error) else (TEMPFAIL, "system"))),

@@ -21,7 +21,7 @@ from pennyred.office.keys import add_key
 from pennyred.office.ledger.protocol import Account, AccountOutcome, CreditOutcome
 from pennyred.office.office import VOUCHERS_MAX
 from pennyred.postage.encoding import decode_base64
-from pennyred.postage.errors import Malformed
+from pennyred.postage.errors import Malformed, OutcomeUnknown, Unavailable
 from pennyred.postage.signing import is_sound
 from pennyred.programs.office import open_office
 
@@ -97,15 +97,27 @@ def account_credit(context: click.Context, account_id: str, stamps: int, reason:
         if as_json:
             print_json({"account": account_id, "credited": stamps, "available": available})
         else:
-            click.echo(f"{stamps:,} stamps credited; {available:,} available")
+            rest = "the balance cannot be read just now" if available is None else f"{available:,} available"
+            click.echo(f"{stamps:,} stamps credited; {rest}")
 
 
-async def _credit(settings: OfficeSettings, account_id: str, stamps: int, reason: str) -> int:
+async def _credit(settings: OfficeSettings, account_id: str, stamps: int, reason: str) -> int | None:
+    """What is available then; None where that cannot be read any more: they are credited all the same."""
     async with open_office(settings) as office:
-        outcome = await office.ledger.credit(account_id, stamps, reason, now=office.now)
+        found = await office.ledger.account(account_id)
+        before = 0 if found is None else found.balance
+        try:
+            outcome = await office.ledger.credit(account_id, stamps, reason, now=office.now)
+        except OutcomeUnknown as unknown:
+            what = f"it is not known whether {stamps:,} stamps were credited; the balance was {before:,}"
+            where = f"see `pennyred account show {account_id}` before you repeat it"
+            raise OutcomeUnknown(unknown.reason, f"{what}; {where} ({unknown})") from unknown
         if outcome is not CreditOutcome.CREDITED:
             raise _not_so(outcome.value, account_id)
-        return (await office.account(account_id)).available
+        try:
+            return (await office.account(account_id)).available
+        except Unavailable:
+            return None
 
 
 @account.command("close")

@@ -13,7 +13,8 @@ This module defines the general ones. A package that needs its own kind defines 
     ├── Unavailable          something outside did not answer; always "later" (4xx, EX_TEMPFAIL), never "no"
     │   ├── Unreachable, PoolExhausted, NotTold
     │   │                        the mail server
-    │   └── RequestRefused       an office did not do what a gate asked
+    │   ├── RequestRefused       an office did not do what a gate asked
+    │   └── OutcomeUnknown       it may be done: whoever repeats it has to look first
     ├── SchemaError          a database that this version cannot use
     │   └── SchemaTooOld, SchemaTooNew, MigrationAltered, LedgerMoved
     ├── NotEmpty, NotTheSame, InUse, NotAState
@@ -82,3 +83,7 @@ class Unavailable(PennyRedError):  # noqa: N818 - it is a state of the world, no
         super().__init__(detail)
         self.reason = reason
         self.is_silence = is_silence
+
+
+class OutcomeUnknown(Unavailable):
+    """It broke at the last moment: what was asked for may be done, and may do harm if it is done twice."""

@@ -65,6 +65,10 @@ WORLD_ERRORS: tuple[type[BaseException], ...] = (
 T = TypeVar("T")
 
 
+class MayBeCommitted(Exception):  # noqa: N818 - carries the trouble, and that nobody knows
+    """The database failed when it may have committed what is not to be done twice; `__cause__` says why."""
+
+
 class NotCommitted(Exception):  # noqa: N818 - carries the trouble, and that nothing was done
     """The database failed before anything could be committed, so the work may be done again; `__cause__` says why."""
 
@@ -161,7 +165,8 @@ async def persist(
     """Do `transact`, and try again for `TRIES_SECONDS` while the database fails.
 
     `is_repeatable` says that it does no harm to do the work twice; else it is not tried again once it may have been
-    committed. Raises the last of the `WORLD_ERRORS`, and what `work` raises.
+    committed. Raises the last of the `WORLD_ERRORS`, `MayBeCommitted` instead where it is not repeatable and not known,
+    and what `work` raises.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + TRIES_SECONDS
@@ -172,8 +177,10 @@ async def persist(
         except NotCommitted as not_committed:
             trouble: BaseException = not_committed.__cause__ or not_committed
         except BaseException as error:
-            if not is_repeatable or not is_world(error):
+            if not is_world(error):
                 raise
+            if not is_repeatable:
+                raise MayBeCommitted from error
             trouble = error
         if loop.time() + pause > deadline:
             raise trouble

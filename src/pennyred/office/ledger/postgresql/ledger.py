@@ -7,7 +7,7 @@ from pennyred.office.ledger.postgresql import accounts, audit, chain, days, rece
 from pennyred.office.ledger.protocol import Audit, SweepReport
 from pennyred.office.ledger.requests import RefundRequest, Request
 from pennyred.office.ledger.sql import SqlLedger
-from pennyred.postage.errors import Unavailable
+from pennyred.postage.errors import OutcomeUnknown, Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.mergedwork import MergedWork
 from pennyred.storage.migrations import Migration, load_migrations
@@ -15,6 +15,7 @@ from pennyred.storage.noting import NoteBatch
 from pennyred.storage.postgres import (
     CONNECTIONS_MAX,
     Connection,
+    MayBeCommitted,
     Pool,
     connect,
     is_world,
@@ -171,6 +172,10 @@ class PostgresLedger(SqlLedger):
                 return await persist(self._pool, work, is_repeatable=is_repeatable, is_reading=is_reading)
             async with self._pool.acquire() as connection, connection.transaction():
                 return await work(connection)
+        except MayBeCommitted as unknown:
+            trouble = unavailable(Reason.LEDGER_UNAVAILABLE, self._url, unknown.__cause__ or unknown)
+            text = f"{trouble}; it is not known whether it was done: look before you repeat it"
+            raise OutcomeUnknown(Reason.LEDGER_UNAVAILABLE, text) from unknown
         except Exception as error:
             if is_world(error):
                 raise unavailable(Reason.LEDGER_UNAVAILABLE, self._url, error) from error
