@@ -7,12 +7,14 @@ import apsw
 import pytest
 from tests.support.postgres import any_version
 
+from pennyred.config.settings import GateSettings, Settings
 from pennyred.gate.memory.moving import InUse, NotAState, NotEmpty, move
 from pennyred.gate.memory.permits import Kind, Permit
 from pennyred.gate.memory.recipientrules import StoredRule
 from pennyred.gate.memory.store import GateState
 from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.postage.errors import Unavailable
+from pennyred.programs.checks.hints import all_hints
 from pennyred.storage.postgres import connect
 
 NOW = 1_795_000_000
@@ -35,6 +37,33 @@ async def opened(database):
 
 def moved(file, url):
     return asyncio.run(move(file, url, now=NOW))
+
+
+def test_check_hints_at_a_state_that_was_left_behind_until_it_is_taken_along(tmp_path, url):
+    """Else the gates that share the new state know nobody, and refuse who was wanted a moment ago."""
+    old = tmp_path / "gate.db"
+    settings = Settings(tmp_path / "pennyred.toml", GateSettings(mode="monitor", state=url))
+
+    def hinted() -> list[str]:
+        return [one.what for one in asyncio.run(all_hints(settings)) if one.key == "gate.state"]
+
+    async def known(database) -> None:
+        async with opened(database) as state:
+            await state.permits.add(Permit("bob@example.org", Kind.DOMAIN, "shop.example", added_day=DAY))
+
+    assert hinted() == []
+    asyncio.run(GateState.open(old, now=NOW).close())
+    assert hinted() == [], "the old one knows nobody"
+    asyncio.run(known(old))
+    [what] = hinted()
+    assert str(old) in what
+    assert "knows nobody" in what
+    asyncio.run(GateState.open(url, now=NOW).close())
+    assert hinted() == [what], "a gate has started, and given it its tables"
+    moved(old, url)
+    assert hinted() == []
+    old.write_bytes(b"no database" * 100)
+    assert hinted() == []
 
 
 def test_who_was_wanted_is_wanted_after_the_move(file, url):

@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import islice
+from pathlib import Path
 
 import dns.asyncresolver
 import dns.exception
@@ -9,10 +10,15 @@ import dns.resolver
 
 from pennyred.config import Complaint, GateSettings, Settings
 from pennyred.gate.issuers.discovery import resolver_of
+from pennyred.gate.memory.leftbehind import knows_anybody
 from pennyred.gate.quarantine.folder import LETTER_SHARE
+from pennyred.postage.errors import Unavailable
 from pennyred.programs.checks.completing import SETTING, completing_listeners
 from pennyred.programs.policy import gate_aliases, gate_hostname
+from pennyred.storage.postgres import shown
 
+OLD_STATE = "gate.db"
+"""What a state is called that no setting names."""
 DOMAINS_MAX = 20
 NAMED_MAX = 5
 _LIFETIME_SECONDS = 5.0
@@ -28,6 +34,7 @@ async def all_hints(settings: Settings, resolver: dns.asyncresolver.Resolver | N
         *_shares(gate),
         *_wanted(gate),
         *_aliases(gate),
+        *_left_behind(settings, gate),
         *await _completing(gate),
         *await _other_mxs(gate, resolver),
     )
@@ -76,6 +83,20 @@ def _aliases(gate: GateSettings) -> list[tuple[str, str, str]]:
         what = f"{names} stand for several addresses, and a stamp pays one recipient"
         found.append(("gate.alias_maps", what, "an alias that is resolved behind the gate, and is not in its maps"))
     return found
+
+
+def _left_behind(settings: Settings, gate: GateSettings) -> list[tuple[str, str, str]]:
+    """A state that gates share begins empty, and then nobody is known whose mail was wanted the day before."""
+    old, new = settings.file.parent / OLD_STATE, gate.state
+    if isinstance(new, Path):
+        return []
+    try:
+        if not knows_anybody(old) or knows_anybody(new):
+            return []
+    except Unavailable:  # of the new one the probes say so
+        return []
+    what = f"{shown(new)} knows nobody, and {old} beside it knows whose mail is wanted"
+    return [("gate.state", what, f"`pennyred state copy sqlite:///{old} {shown(new)}`, with the gate stopped")]
 
 
 async def _completing(gate: GateSettings) -> list[tuple[str, str, str]]:
