@@ -236,7 +236,7 @@ class Guests:
         return self._strangers.enter(guest, network, is_counted=True)
 
     def vouch(self, guest: Guest, address: str) -> None:
-        """See `Guest.vouch`."""
+        """Make the network of `address` known, see `Guest.vouch`."""
         network = network_of(address)
         is_new = not self._is_vouched(network)
         self._vouched[network] = self._clock() + VOUCHED_SECONDS

@@ -85,7 +85,7 @@ class RelaxedBody(_Body):
         self._pass_on(data[: len(data) - keep].replace(b" \r\n", b"\r\n"))
 
     def finish(self) -> None:
-        """There is no more; call it once."""
+        """End the body, and give the rest to the sink; call it once, after the last `update`."""
         self._pass_carry()
         if not self._is_empty:
             self._sink(b"\r\n")
@@ -104,7 +104,7 @@ class SimpleBody(_Body):
         self._pass_on(data[: len(data) - keep])
 
     def finish(self) -> None:
-        """There is no more; call it once."""
+        """End the body, and give the rest to the sink; call it once, after the last `update`."""
         self._pass_carry()
         self._sink(b"\r\n")
 

@@ -112,7 +112,7 @@ class HoldOrder:
 
     @property
     def key(self) -> StampKey:
-        """The stamp's."""
+        """The stamp's key in a ledger: account, expiry day, serial."""
         return self.account, self.expiry_day, self.serial
 
 

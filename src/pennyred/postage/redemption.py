@@ -24,7 +24,7 @@ class Settle:
 
     @property
     def key(self) -> StampKey:
-        """The stamp's."""
+        """The stamp's key in a ledger: account, expiry day, serial."""
         return self.account, self.expiry_day, self.serial
 
 
@@ -41,7 +41,7 @@ class Void:
 
     @property
     def key(self) -> StampKey:
-        """The stamp's."""
+        """The stamp's key in a ledger: account, expiry day, serial."""
         return self.account, self.expiry_day, self.serial
 
 
