@@ -16,6 +16,7 @@ and import-linter checks them::
     storage     SQLite and PostgreSQL
     postage     pure: what a stamp is and when it counts; STAMP.md is the wire format
     failures    what went wrong outside, in words, and what to do next
+    days        how long a day is, and which one a time is of
 
 `python -m pennyred` is `__main__`.
 """

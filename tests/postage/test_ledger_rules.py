@@ -20,6 +20,7 @@ from tests.support.ledgerworld import (
     void_of,
 )
 
+from pennyred.days import utc_day
 from pennyred.postage.ledger_rules import (
     AccountFigures,
     HoldFacts,
@@ -36,7 +37,6 @@ from pennyred.postage.ledger_rules import (
     droppable_days,
     fails_group,
     is_to_be_swept,
-    utc_day,
 )
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import HoldOutcome, SettleOutcome, VoidOutcome

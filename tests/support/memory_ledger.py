@@ -5,6 +5,7 @@ It keeps the whole protocol; only that nothing survives the process, and that on
 
 from collections.abc import Sequence
 
+from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Pair, use_of
 from pennyred.office.ledger.chaining import Moved
 from pennyred.office.ledger.protocol import (
@@ -25,7 +26,6 @@ from pennyred.postage.ledger_rules import (
     StampState,
     droppable_days,
     is_to_be_swept,
-    utc_day,
 )
 from pennyred.postage.proofs.chain import BatchHead, Epoch, split_place
 from pennyred.postage.proofs.merkle import Tree

@@ -21,6 +21,7 @@ from pennyred.cli.common import (
     run_async,
 )
 from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.days import utc_day
 from pennyred.gate.maillogs.reading import MailLog, Wrote, read_pairs
 from pennyred.gate.memory.correspondents import Learned, UserTotal
 from pennyred.gate.memory.store import GateState
@@ -275,7 +276,7 @@ def _user(gate: GateSettings, text: str) -> str:
 
 
 def _today() -> int:
-    return clock() // 86_400
+    return utc_day(clock())
 
 
 def _date(day: int) -> str:

@@ -14,6 +14,7 @@ import click
 from pennyred.cli.arguments import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async, telling
 from pennyred.cli.paying import MAX_PRICE_OPTION, PRICE_OPTION, Paid, price_at, send_paid, words_of
+from pennyred.days import DAY_SECONDS
 from pennyred.gate.rules.claims import author_of
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
@@ -36,7 +37,7 @@ from pennyred.sender.travel.preparing import make_safe
 from pennyred.sender.travel.serverlimits import told_limits
 from pennyred.sender.wallet import Wallet, default_home, keep_renewed, load_wallet
 
-RENEWAL_SECONDS = 21 * 86_400
+RENEWAL_SECONDS = 21 * DAY_SECONDS
 """A licence is renewed when it is valid for less than this, which is longer than any stamp lives."""
 LETTER = click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 TO = click.option(

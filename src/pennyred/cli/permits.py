@@ -17,6 +17,7 @@ from pennyred.cli.common import (
 )
 from pennyred.cli.correspondents import open_state
 from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.days import utc_day
 from pennyred.gate.memory.permits import Kind, Permit, TooMany
 from pennyred.gate.rules.grants import ANYBODY, users_of
 from pennyred.gate.rules.permitaddress import mint_tag
@@ -82,7 +83,7 @@ def add(
     named += [(Kind.ADDRESS, canonical_recipient(one).canonical) for one in addresses]
     if not named:
         raise click.UsageError("name a --list, a --domain or an --address")
-    today = clock() // 86_400
+    today = utc_day(clock())
     last_day = today + days if days else None
     known = [Permit(owner, kind, name, _proof(proof, kind), today, last_day) for kind, name in named]
     run_async(_add(gate, known))
@@ -124,7 +125,7 @@ def list_(context: click.Context, user: str | None, as_json: bool) -> None:
 
 async def _listed(gate: GateSettings, user: str) -> list[Permit]:
     async with open_state(gate) as state:
-        return await state.permits.listed(user, day=clock() // 86_400)
+        return await state.permits.listed(user, day=utc_day(clock()))
 
 
 @permit.command("remove")
@@ -177,7 +178,7 @@ def address(context: click.Context, user: str, domain: str, days: int, as_json: 
         key = "gate.recipient_delimiter" if gate.pass_key else "gate.pass_key"
         raise BadSettings([Complaint("pennyred.toml", key, "missing", "a value: tagged addresses need it")])
     bound = canonical_domain(domain) if domain else ""
-    last_day = clock() // 86_400 + days
+    last_day = utc_day(clock()) + days
     tag = mint_tag(read_pass_key(gate.pass_key), owner, last_day, bound)
     note_if_foreign(gate, owner.canonical)
     made = Recipient(f"{owner.local}{gate.recipient_delimiter}{tag}", owner.domain).canonical

@@ -20,6 +20,7 @@ from pennyred.cli.common import (
     telling,
 )
 from pennyred.config import BadSettings, Complaint, GateSettings
+from pennyred.days import DAY_SECONDS
 from pennyred.failures import told
 from pennyred.gate.letterbox import Fate
 from pennyred.gate.quarantine.folder import Quarantine
@@ -32,7 +33,6 @@ from pennyred.postage.reasons import Reason
 if TYPE_CHECKING:
     from pennyred.programs.release import Released
 
-SECONDS_PER_DAY = 86_400
 FIELDS_SHOWN_BYTES_MAX = 16 * 1024
 
 
@@ -54,7 +54,7 @@ def refused_list(context: click.Context, to: str | None, days: int | None, as_js
     Example:  pennyred refused list --to bob@example.org --days 7
     """
     _, quarantine = _quarantine(context)
-    since = None if days is None else int(time.time()) - days * SECONDS_PER_DAY
+    since = None if days is None else int(time.time()) - days * DAY_SECONDS
     entries = [_entry(letter) for letter in quarantine.listed(to, since)]
     if as_json:
         print_json({"refused": entries})

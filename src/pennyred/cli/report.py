@@ -9,7 +9,7 @@ import click
 
 from pennyred.cli.common import RuleRefused, json_option, print_json, printable, settings_of
 from pennyred.config import BadSettings, Complaint, GateSettings
-from pennyred.gate.judging.standing import SECONDS_PER_DAY
+from pennyred.days import utc_day
 from pennyred.gate.memory.figures import DAYS_KEPT, read_database
 from pennyred.gate.reporting import Report, report_of
 from pennyred.gate.rules.figures import Recorded
@@ -86,7 +86,7 @@ def _gate(context: click.Context) -> GateSettings:
 
 
 def _recorded(gate: GateSettings, days: int) -> Recorded:
-    today = clock() // SECONDS_PER_DAY
+    today = utc_day(clock())
     return read_database(gate.state, today - days + 1, today)
 
 

@@ -22,6 +22,7 @@ from pennyred.config.settings import (
     Settings,
 )
 from pennyred.config.tables import Tables
+from pennyred.days import DAY_SECONDS
 
 UPSTREAMS_MAX = 16
 LETTER_BYTES_MIN = 64_000
@@ -125,7 +126,7 @@ class Reader(Tables):
             "memory_for_letters": kinds.size,
             "spool": self.path,
             "read_timeout_seconds": kinds.number(1, 3600),
-            "session_timeout_seconds": kinds.number(1, 86_400),
+            "session_timeout_seconds": kinds.number(1, DAY_SECONDS),
             "nameservers": kinds.texts(values.nameserver),
             "recipient_rules": lambda value: read_recipient_rules(self, value),
             "recipient_delimiter": kinds.text(values.delimiter),

@@ -11,13 +11,14 @@ was delivered and void what was not. What is promised:
 import asyncio
 from collections.abc import Callable, Sequence
 
+from pennyred.days import utc_day
 from pennyred.gate.case import Case
 from pennyred.gate.counting import facts_of
 from pennyred.gate.headers import added_fields, kept_header
 from pennyred.gate.holding import Holding, give_back, hold_all, settlement
 from pennyred.gate.judging.grants import NoAuthenticator, wanted_too
 from pennyred.gate.judging.judge import Judging
-from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Ruling, Standing, free_recipients
+from pennyred.gate.judging.standing import Judgement, Ruling, Standing, free_recipients
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.part_delivery import PartDelivery
@@ -284,7 +285,7 @@ class Desk:
             if self._note_times is not None:
                 self._note_times(times)
             if self._note_facts is not None:
-                day = self._clock() // SECONDS_PER_DAY
+                day = utc_day(self._clock())
                 self._note_facts(facts_of(judgement, envelope, answer, mode=self.policy.mode, day=day))
         except Exception as error:  # noqa: BLE001 - the letter has its answer, which no figure may turn
             self._log.uncounted(error)
@@ -292,5 +293,5 @@ class Desk:
     async def _pass_on(self, part: PartDelivery, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
         latest = asyncio.get_running_loop().time() + self.policy.lease_seconds
         delivered = await part.delivery.send(going, fields, header, dot_before=latest)
-        await part.note(going, delivered.fates, day=self._clock() // SECONDS_PER_DAY)
+        await part.note(going, delivered.fates, day=utc_day(self._clock()))
         return Relay(delivered, tuple(going))

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.gate.letterbox import Answer, Delivery, Envelope, Fate, Letter, Relay
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.rules.claims import author_of, is_automatic, message_ids
@@ -15,10 +16,9 @@ from pennyred.gate.rules.grants import is_bounce_address, users_of
 from pennyred.postage.address import Recipient
 from pennyred.postage.errors import Unavailable
 
-SECONDS_PER_DAY = 86_400
 RECIPIENTS_LEARNED_MAX = 100
 """Of one letter. Whoever writes to more at once does not know them all."""
-_AHEAD_SECONDS = 86_400.0
+_AHEAD_SECONDS = DAY_SECONDS
 """Before which the final dot must be out: nothing is held for outgoing mail."""
 
 
@@ -94,7 +94,7 @@ class OutgoingDesk:
         if sender is None or not user:
             return
         bounces_to = {"bounces_to": sender.canonical} if is_bounce_address(sender, self.delimiter) else {}
-        day = self._clock() // SECONDS_PER_DAY
+        day = utc_day(self._clock())
         author = author_of(letter.header)
         if is_automatic(letter.header) or author is None or self._user(author) != user:
             if bounces_to:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeVar
 
-from pennyred.gate.judging.standing import SECONDS_PER_DAY
+from pennyred.days import DAY_SECONDS
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import Count, Outcome, Recorded
 from pennyred.postage.reasons import Kind, Reason
@@ -193,7 +193,7 @@ def _day(day: int, counts: Counted) -> DayFigures:
 
 def date_of(day: int) -> str:
     """A day since 1970-01-01 as a date."""
-    return datetime.fromtimestamp(day * SECONDS_PER_DAY, UTC).date().isoformat()
+    return datetime.fromtimestamp(day * DAY_SECONDS, UTC).date().isoformat()
 
 
 def _ranked(numbers: Iterable[tuple[Named, int]]) -> list[tuple[Named, int]]:

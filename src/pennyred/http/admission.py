@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Protocol
 
+from pennyred.days import DAY_SECONDS
+
 Networks = Sequence[IPv4Network | IPv6Network]
 
 GUEST = "guest"
@@ -24,7 +26,7 @@ CROWDS = 2
 KNOWN_TIMES = 4
 """How many times as many connections as a stranger's network a known one may have: a gate's workers need several each.
 """
-VOUCHED_SECONDS = 86_400.0
+VOUCHED_SECONDS = DAY_SECONDS
 """How long a network stays known after a receiver's token came from it."""
 VOUCHED_MAX = 1000
 LOG_PAUSE_SECONDS = 60.0

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pennyred.days import DAY_SECONDS
 from pennyred.office.checking import StampChecker
 from pennyred.office.keys import OfficeKeys
 from pennyred.office.ledger.callers import Receiver, ReceiverOutcome
@@ -20,7 +21,6 @@ from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_licence
 
 LICENCE_DAYS = 90
-DAY_SECONDS = 86_400
 LOCAL_RECEIVER = "local"
 """The receiver for the gate in the same process; it may redeem for any domain, as the gate is the office's own."""
 VOUCHERS_MAX = 1000

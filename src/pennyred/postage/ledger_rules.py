@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from typing import NamedTuple
 
+from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import FirstUse, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.postage.stamp import StampKey
 
-DAY_SECONDS = 86_400
 EXPIRY_DAYS_AHEAD_MAX = 15
 """How many days ahead a stamp may expire. A stamp lives at most 14 days, and clocks differ by less than a day; a later
 day belongs to a stamp that is not valid yet. The limit also bounds the size of the tables."""
@@ -143,11 +143,6 @@ class SweepDecision(Enum):
 
     VOID = "void"
     SETTLE = "settle"
-
-
-def utc_day(now: int) -> int:
-    """The UTC day of a time, as days since 1970-01-01."""
-    return now // DAY_SECONDS
 
 
 def may_redeem_for(domains: frozenset[str], domain: str) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.postage.digest import SIGNED_NAMES, SIGNED_NAMES_MAX
 from pennyred.postage.encoding import decode_base64, decode_integer
 from pennyred.postage.errors import Malformed, MalformedStamp
@@ -11,7 +12,7 @@ from pennyred.postage.licence import ACCOUNT, ALGORITHM, Licence, parse_licence,
 from pennyred.postage.reasons import Reason
 from pennyred.postage.taglist import Tag, fold_field, format_tag_list, parse_tag_list
 
-LIFETIME_SECONDS_MAX = 14 * 86_400
+LIFETIME_SECONDS_MAX = 14 * DAY_SECONDS
 PRICE_MAX = 1_000_000
 _LICENCES_REMEMBERED = 5_000
 _TAGS = ("v", "a", "i", "c", "n", "t", "x", "p", "rh", "dh", "h", "hh", "bh", "l")
@@ -55,7 +56,7 @@ class Stamp:
     @property
     def expiry_day(self) -> int:
         """The UTC day on which it expires, days since 1970-01-01."""
-        return self.expires_at // 86_400
+        return utc_day(self.expires_at)
 
     @property
     def signed_bytes(self) -> bytes:

@@ -16,6 +16,7 @@ from email.utils import format_datetime
 from typing import Any, Self
 
 from pennyred.config import GateSettings
+from pennyred.days import utc_day
 from pennyred.failures import told
 from pennyred.gate.door.trace import received_field
 from pennyred.gate.letterbox import Fate, Reply
@@ -41,7 +42,6 @@ from pennyred.programs.gate_parts import upstream_options
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
 
-_SECONDS_PER_DAY = 86_400
 Approve = Callable[[KeptLetter, HeaderSection], Awaitable[str]]
 """Approves a letter's sender, and returns what to tell about it. May raise `Unavailable`."""
 
@@ -72,7 +72,7 @@ class StatePermits:
     async def add(self, user: str, kind: str, name: str, proof: str, *, expires_day: int | None) -> None:
         """Add a permit for the mailbox without its tag, as `ports.PermitBook.add` says."""
         owner = users_of(canonical_recipient(user), self._delimiter)[-1]
-        await self._permits.add(Permit(owner, Kind(kind), name, proof, clock() // _SECONDS_PER_DAY, expires_day))
+        await self._permits.add(Permit(owner, Kind(kind), name, proof, utc_day(clock()), expires_day))
 
 
 @asynccontextmanager

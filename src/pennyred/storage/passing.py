@@ -16,13 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pennyred.days import DAY_SECONDS
 from pennyred.storage.statements import Connection
 
 CATCHING_UP = 2
 """How many seconds the believed time moves in one second, at most."""
 JUMP_SECONDS = 300
 """If a clock has moved so much more, or less, than the time that passed, it was set."""
-UNSEEN_SECONDS = 86_400
+UNSEEN_SECONDS = DAY_SECONDS
 """How long a database may be without any look, for example while a machine is off, before it is reported."""
 SILENT_SECONDS = 600.0
 """After how long without a look a process counts as gone, so that its last clock does not hold up the others."""

@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from pennyred.days import DAY_SECONDS
 from pennyred.gate.ports import KeyBook
 from pennyred.postage.errors import Unavailable
 
-CLOCK_SKEW_SECONDS = 86_400
+CLOCK_SKEW_SECONDS = DAY_SECONDS
 """A confirmation that is further in the future than this does not count: the clock was set."""
 
 

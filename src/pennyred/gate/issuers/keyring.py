@@ -5,7 +5,6 @@ waits. If the DNS does not answer, known keys count for `STALE_SECONDS` more, al
 keeps them. A missing record means "later" for `GRACE_SECONDS`, since an office may use a new key before all of the DNS
 has it. After that it means "no". A record that withdraws a key counts at once (STAMP.md 7.4).
 
-
 A stranger can invent selectors. So found and missing ones are kept apart: a selector that is not in the DNS never takes
 the place of a real key. Questions about selectors that were not found are limited (`keyquestions`). Who brings one that
 the DNS does not know is reported, so that it costs him as much as a forged stamp.
@@ -19,15 +18,16 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pennyred.days import DAY_SECONDS
 from pennyred.gate.issuers.keymemory import KeyMemory
 from pennyred.gate.issuers.keyquestions import KeyQuestions
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.stamp import Stamp
 
 TTL_SECONDS_MIN = 60
-TTL_SECONDS_MAX = 86_400
+TTL_SECONDS_MAX = DAY_SECONDS
 GRACE_SECONDS = 3600
-STALE_SECONDS = 7 * 86_400
+STALE_SECONDS = 7 * DAY_SECONDS
 KEYS_MAX = 100
 """The most keys of one office: as many as an office itself keeps."""
 MISSING_MAX = 1000

@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pennyred.days import DAY_SECONDS
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.memory.accepted import Accepted
 from pennyred.gate.ports import Redeemer
@@ -30,7 +31,7 @@ from pennyred.postage.redemption import (
 REDEEM_LEASE_SECONDS = 120
 POSTPONE_SECONDS = 600
 """The pause before a stamp is presented again, if its office says that time will cure its flaw."""
-NOTE_SECONDS = 86_400
+NOTE_SECONDS = DAY_SECONDS
 """How often it is noted that stamps of an account were settled."""
 NOTED_MAX = 10_000
 SPENT_UNWRITTEN_MAX = 10_000

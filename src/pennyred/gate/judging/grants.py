@@ -15,8 +15,9 @@ recipients are in doubt.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from pennyred.days import utc_day
 from pennyred.gate.judging.allowances import TakenAllowances
-from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Ruling, Standing
+from pennyred.gate.judging.standing import Judgement, Ruling, Standing
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.ports import Authenticator, GrantBook
@@ -132,7 +133,7 @@ class GrantSearch:
             yield from sender_grants(Reason.SENDER, rules.senders, claims)
         key, delimiter = self.policy.pass_key, self.policy.recipients.delimiter
         if key is not None and has_tag(recipient, delimiter):
-            day = self.now // SECONDS_PER_DAY
+            day = utc_day(self.now)
             claimed = [one.domain for one in claims.mailboxes] + list(claims.signers)
             for domain in dict.fromkeys(one for name in claimed for one in parents(name)):
                 if is_tag_for(key, recipient, delimiter, day, domain):

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
+from pennyred.days import utc_day
 from pennyred.gate.issuers.keyring import PrepareKeys, all_known
 from pennyred.gate.judging.allowances import TakenAllowances
 from pennyred.gate.judging.bad_stamps import BadStamps, Barring
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.grants import GrantSearch, NoGrants
 from pennyred.gate.judging.stamps import Examiner, judge_stamps, stamps_to_judge
-from pennyred.gate.judging.standing import SECONDS_PER_DAY, Judgement, Standing, begin
+from pennyred.gate.judging.standing import Judgement, Standing, begin
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import AllowanceBook, Authenticator, GrantBook
@@ -49,7 +50,7 @@ class Judging:
         Each phase says what it has found out, which is written down before the next one is asked.
         """
         judgement = begin(letter, envelope, policy, now=now)
-        taken = TakenAllowances(allowances, policy.allowances, envelope, judgement, now // SECONDS_PER_DAY)
+        taken = TakenAllowances(allowances, policy.allowances, envelope, judgement, utc_day(now))
         search = GrantSearch(self.wanted, authenticator, policy, letter, envelope, taken, now)
         judgement.authentication, rulings = await search.look(judgement)
         judgement.rule(rulings)

@@ -7,6 +7,7 @@ an exempt rule never costs a signature check.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pennyred.days import utc_day
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules.exemptions import (
@@ -28,7 +29,6 @@ from pennyred.postage.networks import parse_source, source_networks
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
 
-SECONDS_PER_DAY = 86_400
 _TAG = PREFIX.encode()
 
 Offer = tuple[Stamp, Reason]
@@ -230,7 +230,7 @@ def _tag_rule(policy: GatePolicy, recipient: Recipient, now: int) -> Reason | No
     """A mailbox that carries its own permission, made for whoever writes."""
     if policy.pass_key is None:
         return None
-    is_permitted = is_tag_for(policy.pass_key, recipient, policy.recipients.delimiter, now // SECONDS_PER_DAY)
+    is_permitted = is_tag_for(policy.pass_key, recipient, policy.recipients.delimiter, utc_day(now))
     return Reason.LIST if is_permitted else None
 
 
@@ -238,4 +238,4 @@ def _passes(letter: Letter, policy: GatePolicy, now: int) -> Passes | None:
     fields = letter.header.named(PASS_FIELD.lower())
     if policy.pass_key is None or not fields:
         return None
-    return Passes(policy.pass_key, fields, now // SECONDS_PER_DAY)
+    return Passes(policy.pass_key, fields, utc_day(now))

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import Any
 
+from pennyred.days import DAY_SECONDS
 from pennyred.postage.ledger_rules import fails_group
 from pennyred.postage.redemption import Hold, HoldOutcome, Settle, Void
 from pennyred.postage.stamp import parse_stamp
@@ -18,11 +19,11 @@ from pennyred.storage.passing import LATER
 from pennyred.storage.statements import Connection
 
 PAGE_MAX = 200
-TRUST_SECONDS = 90 * 86_400
+TRUST_SECONDS = 90 * DAY_SECONDS
 """How long an account is remembered that no stamp was settled of."""
-AHEAD_SECONDS_MAX = 3 * 86_400
+AHEAD_SECONDS_MAX = 3 * DAY_SECONDS
 """No lease is as long, and nothing put off so far: what is, was written down while a clock was ahead."""
-DOUBT_SECONDS = 86_400
+DOUBT_SECONDS = DAY_SECONDS
 """How long after its lease a taken stamp is kept whose letter nobody answers for: a worker was killed."""
 _ROWS_FORGOTTEN_MAX = 1_000
 """Each time it is swept."""

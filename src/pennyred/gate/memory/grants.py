@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pennyred.days import utc_day
 from pennyred.gate.memory.bounces import ADDRESS_COUNTER, BOUNCE_COUNTER, MOST_TO_ADDRESS, bounce_grants
 from pennyred.gate.memory.correspondents import REPLY_COUNTER, Hasher, correspondent_grant, reply_grants
-from pennyred.gate.memory.permits import EXPECTED_COUNTER, SECONDS_PER_DAY, permit_grants, window_grants
+from pennyred.gate.memory.permits import EXPECTED_COUNTER, permit_grants, window_grants
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.grants import BOUNCES_MAX, EXPECTED_LETTERS_MAX, REPLIES_MAX, Grant
 from pennyred.storage.groupcommit import GroupCommit
@@ -59,7 +60,7 @@ class GrantBook:
         return [[self._of(connection, users, one) for users in one.recipients] for one in questions]
 
     def _of(self, connection: Connection, users: Sequence[str], question: _Question) -> list[Grant]:
-        claims, day = question.claims, question.now // SECONDS_PER_DAY
+        claims, day = question.claims, utc_day(question.now)
         found: list[Grant] = []
         if claims.author is not None:
             known = correspondent_grant(connection, self._hasher, users, claims.author.canonical, day)

@@ -20,7 +20,6 @@ PERMITS_MAX = 1_000
 """Of one recipient."""
 WINDOWS_MAX = 20
 EXPECTED_COUNTER = b"e"
-SECONDS_PER_DAY = 86_400
 
 
 class Kind(StrEnum):

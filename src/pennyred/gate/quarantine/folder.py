@@ -17,6 +17,7 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import BinaryIO
 
+from pennyred.days import DAY_SECONDS
 from pennyred.failures import told
 from pennyred.gate.quarantine import maildir
 from pennyred.gate.quarantine.keptletter import (
@@ -46,7 +47,6 @@ _NAME_BYTES = 4096
 _BEGINNING_BYTES = HEAD_BYTES_MAX + 128 * 1024
 """Of a file that is listed: From and Subject stand in the first 128 KiB, or are not shown."""
 _READ_BYTES = 256 * 1024
-_SECONDS_PER_DAY = 86_400
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _SWEEPS_A_ROOM = 16
 """Workers sweep when they have kept the sixteenth part of what may be kept, so that no more is ever too much."""
@@ -157,7 +157,7 @@ class Quarantine:
         `room` is to be left free for a letter of the network `arriving`, which counts as if it were there.
         """
         letters = Letters(self._all(), self._name_bytes, _network_in)
-        too_old = 0 if now is None else now - self._days * _SECONDS_PER_DAY
+        too_old = 0 if now is None else now - self._days * DAY_SECONDS
         removed = letters.remove_before(too_old, SWEPT_MAX)
         crowded_out = letters.make_room(self._bytes_max - room, room, arriving, SWEPT_MAX - removed)
         if now is not None:

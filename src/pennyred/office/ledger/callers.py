@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from pennyred.days import DAY_SECONDS
 from pennyred.postage.licence import Revocations
 
 TOKEN_LIFE_SECONDS_MAX = 3600
 """A token that claims to live longer is not remembered, so not accepted."""
-ANSWER_LIFE_SECONDS = 86_400
+ANSWER_LIFE_SECONDS = DAY_SECONDS
 """So long an answer is given again to the same request."""
 ANSWER_BYTES_MAX = 2 * 2**20
 RECEIVER_DOMAINS_MAX = 1000

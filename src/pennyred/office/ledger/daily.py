@@ -5,8 +5,8 @@ that is in the stamps and in the chain's details, which are forgotten with their
 subsidiary ledger posts to the general one.
 """
 
+from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.office.ledger.protocol import EntryKind
-from pennyred.postage.ledger_rules import DAY_SECONDS, utc_day
 
 _KINDS = (EntryKind.SETTLE, EntryKind.REFUND, EntryKind.SWEEP)
 """In an order that is stored: never change it, and keep it in step with the migrations."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pennyred.config import OfficeSettings, read_settings
+from pennyred.days import DAY_SECONDS
 from pennyred.office.keys import add_key
 from pennyred.postage.errors import PennyRedError
 from pennyred.postage.licence import Licence, parse_licence
@@ -248,8 +249,9 @@ class _Demo:
         return asyncio.get_running_loop().run_in_executor(None, send)
 
     def _stamped(
-        self, letter: bytes, *, now: int | None = None, lifetime_seconds: int = 86_400, key: SigningKey | None = None
-    ) -> bytes:
+        self, letter: bytes, *, now: int | None = None, lifetime_seconds: int = DAY_SECONDS,
+        key: SigningKey | None = None,
+    ) -> bytes:  # fmt: skip
         assert self.licence is not None
         return stamp_letter(
             letter,

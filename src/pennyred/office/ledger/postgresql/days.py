@@ -8,8 +8,9 @@ from collections.abc import Collection
 
 from asyncpg import Connection
 
+from pennyred.days import utc_day
 from pennyred.office.ledger.postgresql.stamps import DAY_MAX
-from pennyred.postage.ledger_rules import EXPIRY_DAYS_AHEAD_MAX, utc_day
+from pennyred.postage.ledger_rules import EXPIRY_DAYS_AHEAD_MAX
 
 _LOCK = 0x70656E6E79  # advisory; "penny"
 _DROP_PATIENCE = "1s"

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from asyncpg import Connection
 
+from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Changes
 from pennyred.office.ledger.chaining import Moved, joined
 from pennyred.office.ledger.daily import daily_entry
 from pennyred.office.ledger.protocol import EntryKind, is_internal, receiver_account
-from pennyred.postage.ledger_rules import AccountFigures, utc_day
+from pennyred.postage.ledger_rules import AccountFigures
 from pennyred.postage.proofs.chain import CONTEXT_CHAIN, CONTEXT_EPOCH, credit_detail
 from pennyred.postage.proofs.merkle import root_of
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from asyncpg import Connection
 
+from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch
 from pennyred.office.ledger.postgresql import days, journal, stamps
 from pennyred.office.ledger.protocol import EntryKind, receiver_account
 from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, answer_all
-from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, StampState, utc_day
+from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, StampState
 from pennyred.postage.redemption import Settle, Void
 
 _DOMAINS = """

@@ -9,6 +9,7 @@ from typing import Any
 
 from asyncpg import Connection
 
+from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Pair
 from pennyred.office.ledger.postgresql import days, journal, stamps
 from pennyred.office.ledger.postgresql.redemption import write
@@ -20,7 +21,6 @@ from pennyred.postage.ledger_rules import (
     droppable_days,
     is_to_be_swept,
     oldest_day_kept,
-    utc_day,
 )
 from pennyred.storage import passing
 from pennyred.storage.blocking import translated

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 import apsw
 
+from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Changes
 from pennyred.office.ledger.chaining import Moved
 from pennyred.office.ledger.daily import daily_entry
 from pennyred.office.ledger.protocol import EntryKind, is_internal, receiver_account
 from pennyred.office.ledger.sqlite import chain
-from pennyred.postage.ledger_rules import AccountFigures, utc_day
+from pennyred.postage.ledger_rules import AccountFigures
 from pennyred.postage.proofs.chain import credit_detail
 
 _NEW_ENTRY = (

@@ -11,12 +11,13 @@ from typing import Any
 
 import apsw
 
+from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Changes
 from pennyred.office.ledger.chaining import Moved
 from pennyred.office.ledger.protocol import EntryKind, receiver_account
 from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, answer_all
 from pennyred.office.ledger.sqlite import chain, journal, stamps
-from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, utc_day
+from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.redemption import Settle, Void
 
 

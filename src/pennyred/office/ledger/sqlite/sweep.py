@@ -6,11 +6,12 @@ transaction.
 
 import apsw
 
+from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Pair
 from pennyred.office.ledger.protocol import HOLDS_PER_SWEEP_MAX, EntryKind, SweepReport
 from pennyred.office.ledger.sqlite import chain, journal, stamps
 from pennyred.office.ledger.sqlite.redemption import write
-from pennyred.postage.ledger_rules import IN_DOUBT_DAYS, SWEEP_AFTER_SECONDS, droppable_days, oldest_day_kept, utc_day
+from pennyred.postage.ledger_rules import IN_DOUBT_DAYS, SWEEP_AFTER_SECONDS, droppable_days, oldest_day_kept
 
 _ROWS_FORGOTTEN_MAX = 1000
 
