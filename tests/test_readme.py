@@ -14,7 +14,7 @@ from pennyred.cli import main
 from pennyred.config import OutgoingSettings, read_settings
 from pennyred.programs import examples, papers
 from tests.support.loopback_office import LoopbackOffice
-from tests.support.program import run_json
+from tests.support.program import init, run_json
 from tests.support.readme import PAGES, PAPERS, PROGRAMS, block, blocks, shell
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def test_the_settings_of_an_office_elsewhere_are_settings(tmp_path):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (apt-get install curl)")
 def test_a_receiver_is_told_what_to_publish_for_a_further_domain(tmp_path):
-    run_json("init", str(tmp_path / "post"))
+    init(tmp_path / "post")
     settings = str(tmp_path / "post/pennyred.toml")
     added = run_json("--config", settings, "receiver", "add", "mx", "--domain", "example.org")
     (tmp_path / "post.example.net.token").write_text(added["token"])

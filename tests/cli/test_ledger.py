@@ -5,7 +5,7 @@ import threading
 
 import apsw
 import pytest
-from tests.support.program import run, run_json
+from tests.support.program import init, run, run_json
 
 from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.office.ledger.sqlite.backup import back_up
@@ -16,7 +16,7 @@ NOW = 1_795_000_000
 @pytest.fixture
 def post(tmp_path):
     """The folder of an office with a voucher in its ledger."""
-    run("init", str(tmp_path / "post"))
+    init(tmp_path / "post")
     run_json("--config", str(tmp_path / "post/pennyred.toml"), "voucher", "create", "--stamps", "7")
     return tmp_path / "post"
 

@@ -38,7 +38,7 @@ def test_everything_holds_and_nothing_is_left_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+@pytest.mark.parametrize("encoding", ["latin-1", pytest.param("utf-8", marks=pytest.mark.long)])
 def test_it_is_told_on_any_terminal(encoding):
     done = subprocess.run(
         [sys.executable, "-m", "pennyred", "demo"],

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.postgres import any_version
 
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
@@ -34,7 +35,7 @@ def test_any_text_is_translated_to_one_without_our_marks(text):
 @pytest.fixture
 def commits(postgres_database):
     made = []
-    url = postgres_database(15)
+    url = postgres_database(any_version())
 
     def make(begin=WRITE):
         connection = BlockingConnection(url, application="test")
@@ -90,7 +91,7 @@ async def _rows(commits):
 
 
 def test_a_server_that_has_crashed_is_waited_for_and_reached_again(commits, postgres_servers):
-    server = postgres_servers(15)
+    server = postgres_servers(any_version())
 
     async def story():
         one = commits()

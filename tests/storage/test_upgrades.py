@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from tests.support.postgres import any_version
 
 from pennyred.storage import postgres
 from pennyred.storage import postgres_migrations as in_postgres
@@ -58,7 +59,7 @@ def _rows_in_sqlite(connection, table: str) -> list[tuple]:
 
 @pytest.mark.parametrize(("package", "some"), every_earlier("postgresql"))
 def test_in_postgresql(postgres_database, package, some: Sequence[Migration]):
-    url = postgres_database(15)
+    url = postgres_database(any_version())
 
     async def story():
         connection = await postgres.connect(url, application="test")

@@ -1,13 +1,17 @@
 """The started program as a black box: `pennyred` as a process of its own, its log read line by line."""
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +41,19 @@ def run(
 def run_json(*arguments: str, home: Path | None = None, stdin: bytes = b"", check: bool = True) -> Any:
     """Run one command with --json; its document."""
     return json.loads(run(*arguments, "--json", home=home, stdin=stdin, check=check).stdout)
+
+
+@functools.cache
+def _made() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="pennyred-init-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    run_json("init", str(folder / "post"))
+    return folder / "post"
+
+
+def init(folder: Path) -> None:
+    """What `pennyred init` makes, copied: most tests only want to have it, and it takes a second to start."""
+    shutil.copytree(_made(), folder, dirs_exist_ok=True)
 
 
 @dataclass

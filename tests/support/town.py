@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pennyred.sender.franking import stamp_letter
 from pennyred.sender.wallet import Wallet, load_wallet
-from tests.support.program import Served, run_json
+from tests.support.program import Served, init, run_json
 from tests.support.real_postfix import free_port
 
 ANN = "ann@sender.example"
@@ -51,7 +51,7 @@ class Town:
     ) -> "Town":
         """Write the settings; `gate` and `office` are more lines of theirs."""
         town = cls(folder, free_port(), free_port(), upstream_port, is_divided)
-        run_json("init", str(folder))
+        init(folder)
         town.write(gate, office)
         if is_divided:
             domains = [f"--domain={name}" for name in ("example.org", "example.net", "example.com")]

@@ -31,7 +31,13 @@ def reread(running) -> None:
     assert running.log[-1]["event"] == "settings.reread"
 
 
-@pytest.mark.parametrize(("gate", "more"), CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(
+    ("gate", "more"),
+    [
+        pytest.param(*lines, id=name, marks=[pytest.mark.long] if place else [])
+        for place, (name, lines) in enumerate(CHANGES.items())
+    ],
+)
 def test_after_a_new_start_and_after_a_reload(tmp_path, mail_server, gate, more):
     mail_server.forget()
     town = Town.found(tmp_path, mail_server.port, ALIAS)
@@ -74,6 +80,7 @@ def test_after_the_offices_old_key_was_taken_away(tmp_path, mail_server):
     assert len(mail_server.letters) == 1
 
 
+@pytest.mark.long
 def test_where_the_office_is_another_program(tmp_path, mail_server):
     mail_server.forget()
     town = Town.found(tmp_path, mail_server.port, is_divided=True)

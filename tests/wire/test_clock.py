@@ -28,7 +28,9 @@ def looked(served):
     return lines
 
 
-@pytest.mark.parametrize("days", [15, 400, -60])
+@pytest.mark.parametrize(
+    "days", [15, pytest.param(400, marks=pytest.mark.long), pytest.param(-60, marks=pytest.mark.long)]
+)
 def test_a_clock_that_is_wrong_for_a_while_costs_nothing(tmp_path, mail_server, clock, days):
     town = Town.found(tmp_path, mail_server.port, "[gate.quarantine]\n")
     with serving(town, clock):
@@ -55,6 +57,7 @@ def test_a_clock_that_is_wrong_for_a_while_costs_nothing(tmp_path, mail_server, 
     assert town.audit()["balanced"]
 
 
+@pytest.mark.long
 def test_a_clock_that_is_set_while_the_service_runs_is_said(tmp_path, mail_server, clock):
     """Once a minute somebody looks."""
     town = Town.found(tmp_path, mail_server.port)

@@ -21,6 +21,8 @@ from tests.support.program import Served
 from tests.support.real_postfix import free_port
 from tests.support.town import BOB, Town, letter
 
+pytestmark = pytest.mark.long
+
 HALF_HEADER = b"GET /healthz HTTP/1.1\r\nHost: he"
 HALF_BODY = (
     b"POST /v1/redemptions/hold HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 10\r\n"

@@ -9,7 +9,7 @@ import pytest
 from tests.support.dns_server import DnsServer
 from tests.support.loopback_office import LoopbackOffice
 from tests.support.mailserver import MailServer
-from tests.support.program import Served, run_json
+from tests.support.program import Served, init, run_json
 from tests.support.real_postfix import free_port
 from tests.support.town import ANN, BOB, Town, letter
 
@@ -34,7 +34,9 @@ class Country:
         self.offices = {}
         for domain in DOMAINS:
             home = folder / domain
-            run_json("init", str(home))  # makes the ledger; its settings are not used here
+            init(home)  # makes the ledger; its settings are not used here
+            (home / "office.key").unlink()
+            add_key(home / "office.key", urandom(32))
             office = self.offices[domain] = stack.enter_context(LoopbackOffice(home, issuer=domain))
             self.publish(domain)
             token = office.do(office.office.add_receiver("mx", ["example.org"])).token
@@ -94,6 +96,7 @@ def test_each_stamp_is_redeemed_where_it_was_sold(country):
         assert office.do(office.office.ledger.audit()).balanced
 
 
+@pytest.mark.long
 def test_an_office_that_is_gone_and_a_dns_that_is_silent_defer_their_own_mail_only(country):
     with country.serve():
         country.dns.fail("s1._postage.two.example")
@@ -106,6 +109,7 @@ def test_an_office_that_is_gone_and_a_dns_that_is_silent_defer_their_own_mail_on
         assert country.send(country.stamped("one.example"))[0] == 250
 
 
+@pytest.mark.long
 def test_a_key_that_was_rotated_counts_once_dns_has_it_and_stamps_of_the_old_one_go_on(country):
     one = country.offices["one.example"]
     with country.serve():
@@ -127,11 +131,13 @@ def test_a_key_that_was_rotated_counts_once_dns_has_it_and_stamps_of_the_old_one
     assert country.spent("one.example") == 3
 
 
+@pytest.mark.long
 def test_without_dnssec_a_key_in_dns_does_not_count_where_it_is_asked_for(country):
     with country.serve(issuer="dnssec = true"):
         assert country.send(country.stamped("one.example"))[0] == 451
 
 
+@pytest.mark.long
 def test_an_account_that_was_closed_is_refused_and_a_new_key_takes_over(country):
     two = country.offices["two.example"]
     with country.serve():
@@ -171,6 +177,7 @@ def sent_from(port, source, octets):
         return code, text.decode()
 
 
+@pytest.mark.long
 def test_who_invents_selectors_is_barred_and_a_key_once_found_outlasts_them_a_silent_dns_and_a_restart(country):
     with country.serve() as served:
         assert country.send(country.stamped("one.example"))[0] == 250
@@ -192,6 +199,7 @@ def test_who_invents_selectors_is_barred_and_a_key_once_found_outlasts_them_a_si
     assert country.spent("one.example") == 3
 
 
+@pytest.mark.long
 def test_all_workers_together_ask_dns_for_so_many_invented_selectors_of_one_network(country):
     limits = "workers = 4\nmax_bad_stamps_per_minute = 1000"
     with country.serve(limits):
@@ -203,6 +211,7 @@ def test_all_workers_together_ask_dns_for_so_many_invented_selectors_of_one_netw
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_a_dns_that_does_not_answer_is_named_in_the_log_and_by_check(country):
     name = "s1._postage.two.example"
     country.dns.fail(name)
@@ -226,6 +235,7 @@ def test_a_dns_that_does_not_answer_is_named_in_the_log_and_by_check(country):
         assert found.isdisjoint({"gate.nameservers", "issuer[1].domain"})
 
 
+@pytest.mark.long
 def test_a_key_that_dns_has_not_is_named_in_the_log_once_a_minute(country):
     country.dns.replace("s1._postage.one.example", "TXT")
     with country.serve() as served:
@@ -236,6 +246,7 @@ def test_a_key_that_dns_has_not_is_named_in_the_log_once_a_minute(country):
         assert [line["why"] for line in lines] == ["DNS has no key at s1._postage.one.example"]
 
 
+@pytest.mark.long
 def test_check_says_what_is_missing_in_dns(country):
     with country.serve() as served:
         check = ["--config", str(served.settings), "check"]

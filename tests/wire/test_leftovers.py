@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+pytestmark = pytest.mark.long
+
 ENVELOPE = b"EHLO c.example\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<postmaster@example.org>\r\n"
 LETTER = b"Subject: x\r\n\r\n" + b"x" * 70_000 + b"\r\n"
 WAYS = ("close", "half-close", "reset", "reset before reading")

@@ -5,6 +5,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from tests.support.postgres import any_version
 from tests.support.program import run, run_json
 from tests.support.town import BOB, Town, letter
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def url(postgres_database):
-    return postgres_database(15)
+    return postgres_database(any_version())
 
 
 ADMIN = [

@@ -4,12 +4,13 @@ import time
 
 import pytest
 from tests.support.mailserver import MailServer
+from tests.support.postgres import any_version
 from tests.support.program import run_json
 from tests.support.town import BOB, Town, letter
 
 
 def test_a_database_that_is_new_is_no_reason_to_complain(tmp_path, postgres_database):
-    town = Town.found(tmp_path, 25, f'state = "{postgres_database(15)}"')
+    town = Town.found(tmp_path, 25, f'state = "{postgres_database(any_version())}"')
     checked = run_json("--config", str(town.settings), "check", check=False)
     assert not [one for one in checked["complaints"] if one["key"] == "gate.state"]
     town.write('state = "postgresql://penny@127.0.0.1:1/away"')
@@ -20,7 +21,7 @@ def test_a_database_that_is_new_is_no_reason_to_complain(tmp_path, postgres_data
 @pytest.fixture
 def gates(tmp_path, postgres_database):
     """Two gates of one receiver, each a program of its own, with one office and one mail server."""
-    state = f'state = "{postgres_database(15)}"\nmode = "bulk"\n[gate.allowance]\nper_day = 3\n[gate.authentication]\ncheck = "never"\n'
+    state = f'state = "{postgres_database(any_version())}"\nmode = "bulk"\n[gate.allowance]\nper_day = 3\n[gate.authentication]\ncheck = "never"\n'
     with MailServer() as server:
         one = Town.found(tmp_path / "one", server.port, state)
         other = Town.found(tmp_path / "other", server.port, state)
@@ -43,7 +44,7 @@ def test_an_allowance_is_shared_and_commands_work_on_it(gates):
 def test_a_database_that_dies_defers_what_needs_it_and_is_reached_again(gates, postgres_servers):
     one, _ = gates
     assert one.send(letter(), BOB)[0] == 250
-    server = postgres_servers(15)
+    server = postgres_servers(any_version())
     server.stop("immediate")
     try:
         assert one.send(letter(), BOB)[0] == 451

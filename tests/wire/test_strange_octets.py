@@ -3,6 +3,7 @@
 import smtplib
 from contextlib import closing
 
+from tests.support.postgres import any_version
 from tests.support.real_postfix import free_port
 from tests.support.town import ANN, BOB, Town
 
@@ -61,7 +62,7 @@ def asked(town: Town, outgoing: int) -> dict[tuple[bytes, bytes], list[list[int]
 def test_both_kinds_of_state_answer_alike(tmp_path, mail_server, postgres_database):
     mail_server.forget()
     answers = []
-    for name, state in (("sqlite", "sqlite:///gate.db"), ("postgresql", postgres_database(15))):
+    for name, state in (("sqlite", "sqlite:///gate.db"), ("postgresql", postgres_database(any_version()))):
         outgoing = free_port()
         town = Town.found(
             tmp_path / name,

@@ -12,6 +12,8 @@ from tests.support import real_postfix
 from tests.support.real_postfix import Postfix, free_port
 from tests.support.town import Town
 
+pytestmark = pytest.mark.long
+
 VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
     "1.1": ssl.TLSVersion.TLSv1_1,
