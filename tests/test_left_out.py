@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,11 @@ def test_before_a_release_nothing_is_left_out_and_nothing_skipped():
     [line] = [line for line in (ROOT / ".ci/run").read_text().splitlines() if "readme command-tests" in line]
     assert "PENNYRED_LONG=1" in line
     assert "PENNYRED_NO_SKIPS=1" in line
+
+
+def test_the_quick_run_names_what_is_there():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    words = project["tool"]["poe"]["tasks"]["fast"]["cmd"].split()
+    named = [word for word in words if word.startswith("tests")]
+    assert len(named) > 3
+    assert [word for word in named if not (ROOT / word).exists()] == []
