@@ -70,7 +70,7 @@ def test_the_watchdog_is_for_the_process_it_names(environment, seconds):
     assert manager.watchdog_seconds == seconds
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_a_service_is_ready_reloads_and_stops(served_under, tmp_path, workers):
     with Systemd(f"{tmp_path}/notify") as systemd:
         town, served = served_under(systemd, "--workers", workers)
@@ -124,7 +124,7 @@ def test_letters_and_connections_are_in_the_status(served_under, tmp_path, mail_
             systemd.until("STATUS=1 of 1 workers serving, 1 connections, 0 letters in hand")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_the_watchdog_is_fed_while_the_loops_turn(served_under, tmp_path, workers):
     with Systemd(f"{tmp_path}/notify", watchdog_seconds=10) as systemd:
         _, served = served_under(systemd, "--workers", workers)

@@ -36,7 +36,7 @@ def answer_to(town, stamped):
         return None
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_a_letter_in_hand_is_broken_off_at_the_limit_and_its_sender_hears_no_yes(tmp_path, workers):
     """So the sender keeps it, and sends it again."""
     with letter_in_hand(tmp_path, "stop_timeout_seconds = 1", "--workers", workers) as (town, served, answers):
@@ -47,7 +47,7 @@ def test_a_letter_in_hand_is_broken_off_at_the_limit_and_its_sender_hears_no_yes
         assert town.balance() == (0, 1), "held until the mail server's time is over, not spent"
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_a_second_signal_does_not_wait_for_the_limit(tmp_path, workers):
     with letter_in_hand(tmp_path, "stop_timeout_seconds = 3600", "--workers", workers) as (_, served, answers):
         served.process.send_signal(signal.SIGTERM)

@@ -46,7 +46,7 @@ def until(wanted):
     return found
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_letters_stamps_and_the_ledger_are_counted_whichever_worker_did_it(tmp_path, mail_server, workers):
     metrics = free_port()
     town = Town.found(tmp_path, mail_server.port, f'metrics = "127.0.0.1:{metrics}"')

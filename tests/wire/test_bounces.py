@@ -111,6 +111,7 @@ def test_exims_bounce_is_a_report_and_names_the_letter(mail_server, found_town):
         assert town.send(bounce, BOB, sender="")[0] == 250, "it looks like what it is"
 
 
+@pytest.mark.long
 def test_six_hundred_letters_from_nobody_to_six_hundred_recipients_are_not_free(found_town, mail_server):
     """With somebody's name in From they are due, as reports so many of a source are free."""
     report = b"Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n"

@@ -30,7 +30,7 @@ def shared_town(request, tmp_path_factory, mail_server):
         yield town, served
 
 
-@pytest.fixture(params=[False, True], ids=["inside", "http"])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["inside", "http"])
 def found_town(request, tmp_path, mail_server):
     """Makes towns with settings of their own, both ways."""
     mail_server.forget()

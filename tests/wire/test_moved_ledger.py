@@ -9,7 +9,7 @@ from tests.support.postgres import any_version
 from tests.support.program import run, run_json
 from tests.support.town import BOB, Town, letter
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
