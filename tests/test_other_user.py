@@ -56,7 +56,7 @@ def test_postgresql_runs_from_a_wheel_in_roots_own_folder(closed, monkeypatch):
     for name in (package.name, f"{package.name}.libs"):
         shutil.copytree(package.with_name(name), closed / name, symlinks=True)
     there = closed / folder.relative_to(package.parent)
-    monkeypatch.setattr("postgres.binaries", lambda: {version: there})
+    monkeypatch.setattr("tests.support.postgres.binaries", lambda: {version: there})
     server = PostgresServer(version)
     try:
         assert server.new_database().startswith("postgresql://")

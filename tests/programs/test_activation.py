@@ -64,7 +64,7 @@ def taken(script: str, *sockets: socket.socket, **environment: str) -> str:
     """What a process says that was passed these."""
     served = Served(None, (), sockets)
     return subprocess.check_output(
-        [*served._passing(), sys.executable, "-c", "from pennyred.programs.activation import *\n" + script],
+        [*served._passing(), sys.executable, "-c", "from pennyred.programs.systemd.activation import *\n" + script],
         pass_fds=[one.fileno() for one in sockets],
         env=os.environ | environment,
         text=True,

@@ -9,15 +9,15 @@ from pathlib import Path
 
 SCRIPT = """
 import os, signal, sys, time
-from pennyred.programs import supervisor
-from pennyred.programs.board import Board
-from pennyred.programs.herald import Herald
-from pennyred.programs.notify import ServiceManager
+from pennyred.programs.workers import supervisor
+from pennyred.programs.workers.board import Board
+from pennyred.programs.systemd.herald import Herald
+from pennyred.programs.systemd.notify import ServiceManager
 supervisor.RESTART_PAUSE_SECONDS = 0.01
 
 class Log:
     def error(self, event, **facts):
-        say("log", event.replace(" ", "-"), facts["worker"], facts.get("again_in_seconds", ""), facts.get("status", ""))
+        say("log", event, facts["worker"], facts.get("again_in_seconds", ""), facts.get("status", ""))
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + chr(10)).encode())  # in one piece: several speak at once
@@ -72,7 +72,7 @@ def test_a_worker_that_dies_is_replaced():
     with Running(1, "while True: signal.pause()") as running:
         [first] = running.lines(1)
         os.kill(int(first[2]), signal.SIGKILL)
-        assert running.lines(1) == [["log", "worker-died", "0", "0.01", "-9"]]
+        assert running.lines(1) == [["log", "worker.died", "0", "0.01", "-9"]]
         [second] = running.lines(1)
         assert second[:2] == ["started", "0"]
         assert second[2] != first[2]
@@ -105,7 +105,7 @@ def test_a_worker_whose_loop_hangs_is_aborted_and_replaced():
     with Running(2, body.strip(), watchdog=1.0) as running:
         lines = running.lines(5)
         assert [line[:2] for line in lines if line[0] == "started"] == [["started", "0"]] * 2 + [["started", "1"]]
-        assert [line[1:3] for line in lines if line[0] == "log"] == [["worker-died", "0"], ["worker-hangs", "0"]]
+        assert [line[1:3] for line in lines if line[0] == "log"] == [["worker.died", "0"], ["worker.hangs", "0"]]
         assert f"-{int(signal.SIGABRT)}" in lines[0]
 
 

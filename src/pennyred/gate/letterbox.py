@@ -1,6 +1,6 @@
 """What passes between the door and the gate's desk: a letter with its envelope in, one answer out.
 
-The door (`pennyred.smtp`) takes a letter, calls `GateDesk.take` with it and turns the `Answer` into a reply. The desk
+The door (`gate.door`) takes a letter, calls `GateDesk.take` with it and turns the `Answer` into a reply. The desk
 judges and holds; it delivers through the `Delivery` it was handed, which knows the mail server behind the gate. No
 reply code is decided here: codes occur only inside what the mail server itself has said.
 """

@@ -241,7 +241,7 @@ def test_a_slow_letter_is_not_killed_as_long_as_it_moves_and_a_silent_one_is_tol
             for _ in range(6):
                 let_pass(200)
                 client.send(b"Subject: x\r\n")
-                await eventually(lambda: session.silent_seconds < 200)
+                await eventually(lambda: session.wire.silent_seconds < 200)
             client.send(b"\r\nhello\r\n")
             assert (await client.say(b".")).startswith(b"250")
             let_pass(600)
