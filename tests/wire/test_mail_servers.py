@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.support import chroots
+from tests.support.dns_server import DnsServer
 from tests.support.program import Served, run_json
 from tests.support.real_dovecot import Dovecot
 from tests.support.real_exim import Exim
@@ -98,6 +99,7 @@ def started(tmp_path_factory):
     """Start each when it is first asked for; all end with the module."""
     running: dict[str, Behind] = {}
     with ExitStack() as stack:
+        names = stack.enter_context(DnsServer())
 
         def start(name: str) -> Behind:
             if name not in running:
@@ -107,7 +109,9 @@ def started(tmp_path_factory):
                 server = stack.enter_context(kind.make(*kind.arguments))
                 settings = (
                     f'upstream = "{server.url}"\nupstream_identity = "{kind.identity}"\n'
-                    'trusted_fronts = ["127.0.0.1/32"]'
+                    'trusted_fronts = ["127.0.0.1/32"]\n'
+                    # check asks by TCP, too, which not every machine's own name server answers
+                    f'nameservers = ["127.0.0.1:{names.address[1]}"]'
                 )
                 town = Town.found(tmp_path_factory.mktemp("town"), server.port, settings)
                 served = stack.enter_context(town.serve())
