@@ -119,7 +119,9 @@ class Accepted:
 
     async def note_spent(self, settles: Sequence[Settle]) -> None:
         """These stamps were used for these letters; an empty letter is another than whatever is asked about later."""
-        statement = "INSERT INTO spent_stamp VALUES (?, ?, ?) ON CONFLICT (stamp) DO NOTHING"
+        statement = (
+            "INSERT INTO spent_stamp (stamp, letter, expiry_day) VALUES (?, ?, ?) ON CONFLICT (stamp) DO NOTHING"
+        )
         rows = [(_hashed(_key(one)), one.letter, one.expiry_day) for one in settles]
         await self._commits.run(lambda connection: _for_each(connection, statement, rows))
 

@@ -54,7 +54,9 @@ def _count(connection: Connection, requests: Sequence[_Request]) -> list[bool]:
     answers = [_take(used, request) if request.is_taking else _give_back(used, request) for request in requests]
     changed = [(*counter, stamps) for counter, stamps in used.items() if before.get(counter) != stamps]
     connection.executemany(
-        "INSERT INTO counter VALUES (?, ?, ?) ON CONFLICT (day, key) DO UPDATE SET used = excluded.used", changed
+        "INSERT INTO counter (day, key, used) VALUES (?, ?, ?)"
+        " ON CONFLICT (day, key) DO UPDATE SET used = excluded.used",
+        changed,
     )
     _forget(connection)
     return answers

@@ -127,17 +127,20 @@ class Correspondents:
             if not some:
                 continue
             connection.executemany(
-                f"INSERT INTO correspondent VALUES (?1, ?2, {day}, ?4) ON CONFLICT (user, other)"  # noqa: S608 - ours
+                "INSERT INTO correspondent (user, other, last_day, origin)"  # noqa: S608 - ours
+                f" VALUES (?1, ?2, {day}, ?4) ON CONFLICT (user, other)"
                 " DO UPDATE SET last_day = excluded.last_day, origin = excluded.origin"
                 " WHERE excluded.last_day > correspondent.last_day",
                 some,
             )
         connection.executemany(
-            f"INSERT INTO sent VALUES (?1, {LATER_DAY.format('?2')}, 0, 0) ON CONFLICT DO NOTHING",  # noqa: S608 - ours
+            "INSERT INTO sent (letter, day, used, bounced)"  # noqa: S608 - ours
+            f" VALUES (?1, {LATER_DAY.format('?2')}, 0, 0) ON CONFLICT DO NOTHING",
             sent,
         )
         connection.executemany(
-            f"INSERT INTO bounce_address VALUES (?1, {LATER_DAY.format('?2')}, 1, 0)"  # noqa: S608 - ours
+            "INSERT INTO bounce_address (address, day, letters, used)"  # noqa: S608 - ours
+            f" VALUES (?1, {LATER_DAY.format('?2')}, 1, 0)"
             " ON CONFLICT (address) DO UPDATE SET day = excluded.day, letters = bounce_address.letters + 1",
             [(self._hasher.address(one.bounces_to), one.day) for one in learned if one.bounces_to],
         )

@@ -32,8 +32,10 @@ _ROWS_FORGOTTEN_MAX = 1000
 _FLAGS: dict[bool | None, int] = {False: 0, True: 1, None: -1}
 _FLAG_OF = {number: flag for flag, number in _FLAGS.items()}
 _REASONS = {reason.value: reason for reason in Reason}
+_COUNTED = "day, mode, outcome, reason, by_bulk, by_require, recipients"
 _ADD_SOURCE = (
-    "INSERT INTO figure_source VALUES (?, ?, ?, ?, ?) ON CONFLICT (day, source) DO UPDATE SET"  # noqa: S608 - fixed texts
+    "INSERT INTO figure_source (day, source, sender_domain, refused, would_refuse)"  # noqa: S608 - fixed texts
+    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (day, source) DO UPDATE SET"
     " refused = figure_source.refused + excluded.refused,"
     " would_refuse = figure_source.would_refuse + excluded.would_refuse,"
     " sender_domain = CASE WHEN excluded.sender_domain IN ('', figure_source.sender_domain)"
@@ -101,13 +103,13 @@ def _add(connection: Connection, requests: Sequence[Figures]) -> list[None]:
     for figures in requests:
         whole.merge(figures)
     connection.executemany(
-        "INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?, ?)"
+        f"INSERT INTO figure ({_COUNTED}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - fixed texts, as below
         " ON CONFLICT (day, mode, outcome, reason, by_bulk, by_require)"
         " DO UPDATE SET recipients = figure.recipients + excluded.recipients",
         [_row(count, number) for count, number in whole.recipients.items()],
     )
     connection.executemany(
-        "INSERT INTO figure_letters VALUES (?, ?, ?) ON CONFLICT (day, mode)"
+        "INSERT INTO figure_letters (day, mode, letters) VALUES (?, ?, ?) ON CONFLICT (day, mode)"
         " DO UPDATE SET letters = figure_letters.letters + excluded.letters",
         [(day, mode.value, number) for (day, mode), number in whole.letters.items()],
     )
@@ -158,8 +160,8 @@ def _forget(connection: Connection) -> None:
 
 def _read(connection: Connection, since_day: int, until_day: int) -> Recorded:
     days = (since_day, until_day)
-    counts: Any = connection.execute("SELECT * FROM figure WHERE day BETWEEN ? AND ?", days)
-    letters: Any = connection.execute("SELECT * FROM figure_letters WHERE day BETWEEN ? AND ?", days)
+    counts: Any = connection.execute(f"SELECT {_COUNTED} FROM figure WHERE day BETWEEN ? AND ?", days)  # noqa: S608
+    letters: Any = connection.execute("SELECT day, mode, letters FROM figure_letters WHERE day BETWEEN ? AND ?", days)
     try:
         figures = Figures(
             {_count(*names): number for *names, number in counts},

@@ -45,7 +45,7 @@ def _names(connection: Connection, requests: Sequence[Sequence[str]]) -> list[li
 
 def _add(connection: Connection, requests: Sequence[_Pairs]) -> list[None]:
     connection.executemany(
-        f"INSERT INTO paid_name VALUES (?1, ?2, {LATER_DAY.format('?3')})"  # noqa: S608 - ours
+        f"INSERT INTO paid_name (recipient, name, day) VALUES (?1, ?2, {LATER_DAY.format('?3')})"  # noqa: S608 - ours
         " ON CONFLICT (recipient, name) DO UPDATE SET day = excluded.day",
         [(*pair, day) for day, pairs in requests for pair in pairs],
     )

@@ -41,7 +41,7 @@ def _had(connection: Connection, requests: Sequence[Sequence[bytes]]) -> list[fr
 
 def _add(connection: Connection, requests: Sequence[_Request]) -> list[None]:
     connection.executemany(
-        f"INSERT INTO partly VALUES (?1, {LATER_DAY.format('?2')})"  # noqa: S608 - ours
+        f"INSERT INTO partly (letter, day) VALUES (?1, {LATER_DAY.format('?2')})"  # noqa: S608 - ours
         " ON CONFLICT (letter) DO UPDATE SET day = excluded.day",
         [(letter, day) for day, letters in requests for letter in letters],
     )

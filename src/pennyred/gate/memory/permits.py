@@ -91,7 +91,7 @@ def _add(connection: Connection, permit: Permit) -> None:
     if int(count) >= PERMITS_MAX:
         raise TooMany(f"{permit.user} has {PERMITS_MAX} permits already; remove some")
     connection.execute(
-        "INSERT INTO permit VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO permit (user, kind, name, proof, added_day, last_day) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (user, kind, name, proof)"
         " DO UPDATE SET added_day = excluded.added_day, last_day = excluded.last_day",
         (*name, permit.added_day, permit.last_day),

@@ -60,7 +60,8 @@ class RecipientRuleBook:
         values = (rule.name, rule.price, rule.mode, int(rule.is_free))
         await self._commits.run(
             lambda connection: connection.execute(
-                "INSERT INTO recipient_rule VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                "INSERT INTO recipient_rule (name, price, mode, is_free) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET"
                 " price = excluded.price, mode = excluded.mode, is_free = excluded.is_free",
                 values,
             )
