@@ -85,7 +85,7 @@ def migrate(connection: apsw.Connection, migrations: Sequence[Migration], *, now
         for migration in missing:
             connection.execute(migration.sql).fetchall()
             connection.execute(
-                "INSERT INTO schema_migration VALUES (?, ?, ?, ?)",
+                "INSERT INTO schema_migration (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
                 (migration.number, migration.name, migration.checksum, now),
             )
         connection.execute("COMMIT")

@@ -63,7 +63,7 @@ async def _apply(connection: Connection, migration: Migration, *, now: int) -> N
                 )
                 await connection.execute(migration.sql, timeout=3600)
                 await connection.execute(
-                    "INSERT INTO schema_migration VALUES ($1, $2, $3, $4)",
+                    "INSERT INTO schema_migration (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)",
                     migration.number, migration.name, migration.checksum, now,
                 )  # fmt: skip
         except asyncpg.LockNotAvailableError:

@@ -159,9 +159,13 @@ async def _copy(source: apsw.Connection, url: str, *, note: Note) -> None:
                 )
             await connection.execute(_AFTER)
             await connection.executemany(
-                "UPDATE stamp_day SET settled = $2, refunded = $3 WHERE day = $1", _rows(source, "stamp_day")
+                "UPDATE stamp_day SET settled = $2, refunded = $3 WHERE day = $1",
+                source.execute("SELECT day, settled, refunded FROM stamp_day").fetchall(),
             )
-            await connection.executemany("INSERT INTO floor VALUES ($1, $2, $3, $4)", _rows(source, "floor"))
+            await connection.executemany(
+                "INSERT INTO floor (one, day, settled, refunded) VALUES ($1, $2, $3, $4)",
+                source.execute("SELECT only, day, settled, refunded FROM floor").fetchall(),
+            )
     finally:
         await connection.close()
 
@@ -217,10 +221,6 @@ def _stamps(day: int) -> Table:
 
 def _select(table: Table) -> str:
     return table.select or f"SELECT {table.columns.replace(' ', ', ')} FROM {table.name}"  # noqa: S608 - ours
-
-
-def _rows(source: apsw.Connection, table: str) -> list[tuple[Any, ...]]:
-    return list(source.execute(f"SELECT * FROM {table}"))  # noqa: S608 - ours
 
 
 def _count(source: apsw.Connection, statement: str) -> int:

@@ -109,7 +109,8 @@ async def _revoke(connection: Connection, account_id: str, public_key: bytes) ->
     if public_key:
         await connection.execute("LOCK TABLE revocation IN SHARE ROW EXCLUSIVE MODE")
         await connection.execute(
-            "INSERT INTO revocation SELECT coalesce(max(number), 0) + 1, $1 FROM revocation ON CONFLICT DO NOTHING",
+            "INSERT INTO revocation (number, fingerprint)"
+            " SELECT coalesce(max(number), 0) + 1, $1 FROM revocation ON CONFLICT DO NOTHING",
             fingerprint(account_id, public_key),
         )
 
@@ -186,7 +187,8 @@ async def insert_account(
 ) -> None:
     """A new, empty account."""
     await connection.execute(
-        "INSERT INTO account VALUES ($1, $2, $3, $4, true, $5, 0, 0, 0) ON CONFLICT DO NOTHING",
+        "INSERT INTO account (id, address, public_key, daily_cap, is_open, opened_at, balance, held, spent)"
+        " VALUES ($1, $2, $3, $4, true, $5, 0, 0, 0) ON CONFLICT DO NOTHING",
         account_id, address, public_key, daily_cap, now,
     )  # fmt: skip
 

@@ -23,8 +23,9 @@ SELECT number, at, sold, settled, refunded, count, root,
 _EPOCHS = "SELECT id, follows, at FROM epoch ORDER BY follows"
 _BEGIN = """
 WITH link AS (UPDATE chain SET number = $1::bigint, hash = $2::bytea, epochs = $3::bytea),
-noted AS (INSERT INTO epoch VALUES ($1::bigint - 1, $4::bytea, $5::bigint))
-INSERT INTO batch SELECT $1::bigint, nextval('batch_id'), $5::bigint, sold, settled, refunded, 0, $6::bytea, $2::bytea
+noted AS (INSERT INTO epoch (follows, id, at) VALUES ($1::bigint - 1, $4::bytea, $5::bigint))
+INSERT INTO batch (number, id, at, sold, settled, refunded, count, root, hash)
+SELECT $1::bigint, nextval('batch_id'), $5::bigint, sold, settled, refunded, 0, $6::bytea, $2::bytea
 FROM chain
 """
 _LINKS = """

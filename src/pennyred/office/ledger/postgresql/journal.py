@@ -24,11 +24,11 @@ _USED = "SELECT account, stamps FROM daily_use WHERE account = ANY($1::text[]) A
 _LOCKED = "SELECT id, balance FROM account WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _SENDERS = """
 WITH used AS (
-  INSERT INTO daily_use SELECT * FROM unnest($4::text[], $5::integer[], $6::bigint[])
+  INSERT INTO daily_use (account, day, stamps) SELECT * FROM unnest($4::text[], $5::integer[], $6::bigint[])
   ON CONFLICT (account, day) DO UPDATE SET stamps = daily_use.stamps + excluded.stamps
 ), pairs AS (
-  INSERT INTO pair_use SELECT a, r, $7::integer, h, d FROM unnest($8::text[], $9::text[], $10::bigint[], $11::bigint[])
-    AS pair (a, r, h, d)
+  INSERT INTO pair_use (account, receiver, day, holds, in_doubt)
+  SELECT a, r, $7::integer, h, d FROM unnest($8::text[], $9::text[], $10::bigint[], $11::bigint[]) AS pair (a, r, h, d)
   ON CONFLICT (account, receiver, day) DO UPDATE SET
     holds = pair_use.holds + excluded.holds, in_doubt = pair_use.in_doubt + excluded.in_doubt
 )
@@ -37,7 +37,7 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS sender (account, paid, ch
 """
 # The account's last posting grows where it is of this entry; any other entry is a new one. Its account is locked.
 _POSTINGS = """
-INSERT INTO posting
+INSERT INTO posting (account, number, entry_id, at, kind, detail, amount, balance)
 SELECT one.account, coalesce(last.number + (last.entry_id <> $1::bigint)::integer, 1), $1::bigint, $2::bigint, $3::text,
   $4::text, one.amount, one.balance
 FROM unnest($5::text[], $6::bigint[], $7::bigint[]) AS one (account, amount, balance)
@@ -63,9 +63,10 @@ WITH link AS (
   FROM link, unnest($11::integer[], $12::bigint[], $13::bigint[]) AS moved (day, settled, refunded)
   WHERE stamp_day.day = moved.day
 ), kept AS (
-  INSERT INTO detail SELECT $1::bigint, $9::integer, $10::bytea
+  INSERT INTO detail (id, last_day, hashes) SELECT $1::bigint, $9::integer, $10::bytea
 )
-INSERT INTO batch SELECT number, $1::bigint, $5::bigint, sold, settled, refunded, $6::integer, $7::bytea, hash FROM link
+INSERT INTO batch (number, id, at, sold, settled, refunded, count, root, hash)
+SELECT number, $1::bigint, $5::bigint, sold, settled, refunded, $6::integer, $7::bytea, hash FROM link
 """
 
 

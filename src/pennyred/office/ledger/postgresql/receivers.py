@@ -26,7 +26,8 @@ async def add_receiver(
 ) -> ReceiverOutcome:
     """Register a receiver and open its account."""
     added = await connection.execute(
-        "INSERT INTO receiver VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO receiver (name, domains, token_hash, added_at) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (name) DO NOTHING",
         name,
         list(domains),
         token_hash,
@@ -59,8 +60,8 @@ async def remember_jti(connection: Connection, jti: str, expires_at: int, now: i
     )
     digest = hashlib.sha256(jti.encode()).digest()  # so that an id of any length takes 32 bytes
     done = await connection.execute(
-        "INSERT INTO token_seen VALUES ($1, $2) ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at"
-        " WHERE token_seen.expires_at <= $3",
+        "INSERT INTO token_seen (hash, expires_at) VALUES ($1, $2)"
+        " ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at WHERE token_seen.expires_at <= $3",
         digest, expires_at, now,
     )  # fmt: skip
     return bool(done == "INSERT 0 1")
@@ -89,7 +90,7 @@ async def keep_answer(connection: Connection, name: bytes, kept: KeptAnswer, now
         now, _ANSWERS_FORGOTTEN_EACH, name,
     )  # fmt: skip
     await connection.execute(
-        "INSERT INTO answer VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        "INSERT INTO answer (name, body_hash, answer, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         name, kept.body_hash, kept.answer, now + ANSWER_LIFE_SECONDS,
     )  # fmt: skip
 

@@ -41,7 +41,8 @@ SELECT account, expiry_day, serial FROM hold WHERE lease_until < $1
 ORDER BY lease_until, account, expiry_day, serial LIMIT $2
 """
 _STORE_HELD = """
-INSERT INTO hold SELECT * FROM unnest($1::text[], $2::integer[], $3::bytea[], $4::text[], $5::text[], $6::bytea[],
+INSERT INTO hold (account, expiry_day, serial, receiver, domain, letter, tx, price, cap_day, lease_until)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bytea[], $4::text[], $5::text[], $6::bytea[],
   $7::bytea[], $8::bigint[], $9::integer[], $10::bigint[])
 ON CONFLICT (account, expiry_day, serial) DO UPDATE SET receiver = excluded.receiver, domain = excluded.domain,
   letter = excluded.letter, tx = excluded.tx, price = excluded.price, cap_day = excluded.cap_day,
@@ -52,7 +53,9 @@ _STORE_NOT_HELD = f"""
 WITH gone AS (
   DELETE FROM hold WHERE ctid = ANY (ARRAY(SELECT found.place {_EACH.format(columns="ctid AS place", table="hold")}))
 )
-INSERT INTO stamp SELECT * FROM unnest($1::text[], $2::integer[], $3::bytea[], $4::smallint[], $5::text[], $6::text[],
+INSERT INTO stamp
+  (account, expiry_day, serial, state, receiver, domain, letter, price, cap_day, settled_at, place)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bytea[], $4::smallint[], $5::text[], $6::text[],
   $7::bytea[], $8::bigint[], $9::integer[], $10::bigint[], $11::bigint[])
 ON CONFLICT (account, expiry_day, serial) DO UPDATE SET state = excluded.state, receiver = excluded.receiver,
   domain = excluded.domain, letter = excluded.letter, price = excluded.price, cap_day = excluded.cap_day,

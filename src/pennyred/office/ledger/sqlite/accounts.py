@@ -162,7 +162,9 @@ def insert_account(
 ) -> None:
     """A new, empty account."""
     connection.execute(
-        "INSERT INTO account VALUES (?, ?, ?, ?, 1, ?, 0, 0, 0)", (account_id, address, public_key, daily_cap, now)
+        "INSERT INTO account (id, address, public_key, daily_cap, is_open, opened_at, balance, held, spent)"
+        " VALUES (?, ?, ?, ?, 1, ?, 0, 0, 0)",
+        (account_id, address, public_key, daily_cap, now),
     )
 
 

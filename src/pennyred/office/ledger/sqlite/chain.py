@@ -48,14 +48,16 @@ def append(
     head = next_head(last_head(connection), details, moved, now=now)
     _insert(connection, head)
     if details:
-        connection.execute("INSERT INTO detail VALUES (?, ?, ?)", (head.number, last_day, joined(details)))
+        connection.execute(
+            "INSERT INTO detail (number, last_day, hashes) VALUES (?, ?, ?)", (head.number, last_day, joined(details))
+        )
     return head
 
 
 def _insert(connection: apsw.Connection, head: BatchHead) -> None:
     totals = head.totals
     connection.execute(
-        "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO batch (number, at, sold, settled, refunded, count, root, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (head.number, head.at, totals.sold, totals.settled, totals.refunded, head.count, head.root, head.hash),
     )
 
@@ -67,7 +69,7 @@ def begin_epoch(connection: apsw.Connection, epoch_id: bytes, after: Sequence[Ep
         return last
     head = next_head(last, (), Moved(), now=now, begins=epoch_id)
     _insert(connection, head)
-    connection.execute("INSERT INTO epoch VALUES (?, ?, ?)", (head.number - 1, epoch_id, now))
+    connection.execute("INSERT INTO epoch (follows, id, at) VALUES (?, ?, ?)", (head.number - 1, epoch_id, now))
     return head
 
 

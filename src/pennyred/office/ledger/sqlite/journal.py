@@ -17,11 +17,12 @@ from pennyred.postage.ledger_rules import AccountFigures
 from pennyred.postage.proofs.chain import credit_detail
 
 _NEW_ENTRY = (
-    "INSERT INTO entry SELECT max(0, coalesce(max(id), 0)) + 1, ?, ?, ? FROM entry RETURNING id"  # below 0 are days
+    "INSERT INTO entry (id, at, kind, detail)"
+    " SELECT max(0, coalesce(max(id), 0)) + 1, ?, ?, ? FROM entry RETURNING id"  # below 0 are days
 )
 # The account's last posting grows where it is of this entry; any other entry is a new one.
 _POST = """
-INSERT INTO posting SELECT ?1, coalesce(
+INSERT INTO posting (account, number, entry_id, amount, balance) SELECT ?1, coalesce(
   (SELECT number + (entry_id <> ?2) FROM posting WHERE account = ?1 ORDER BY number DESC LIMIT 1), 1), ?2, ?3, ?4
 WHERE true ON CONFLICT DO UPDATE SET amount = amount + excluded.amount, balance = excluded.balance
 """
@@ -69,7 +70,9 @@ def write_money(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, n
         postings.append((receiver, stamps, _credit(connection, receiver, stamps)))
     if postings:
         entry_id, at = daily_entry(kind, now=now)
-        connection.execute("INSERT OR IGNORE INTO entry VALUES (?, ?, ?, '')", (entry_id, at, kind.value))
+        connection.execute(
+            "INSERT OR IGNORE INTO entry (id, at, kind, detail) VALUES (?, ?, ?, '')", (entry_id, at, kind.value)
+        )
         _post(connection, entry_id, postings)
 
 
@@ -91,7 +94,9 @@ def write_counts(connection: apsw.Connection, changes: Changes, *, now: int) -> 
     used = [(account, day, stamps) for (account, day), stamps in changes.used.items() if stamps]
     if used:
         connection.executemany(
-            "INSERT INTO daily_use VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET stamps = stamps + excluded.stamps", used
+            "INSERT INTO daily_use (account, day, stamps) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET stamps = stamps + excluded.stamps",
+            used,
         )
     pairs = [
         (*pair, utc_day(now), changes.holds.get(pair, 0), changes.in_doubt.get(pair, 0))
@@ -99,7 +104,8 @@ def write_counts(connection: apsw.Connection, changes: Changes, *, now: int) -> 
     ]
     if pairs:
         connection.executemany(
-            "INSERT INTO pair_use VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO pair_use (account, receiver, day, holds, in_doubt) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET"
             " holds = holds + excluded.holds, in_doubt = in_doubt + excluded.in_doubt",
             pairs,
         )

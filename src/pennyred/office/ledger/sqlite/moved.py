@@ -25,7 +25,7 @@ class LedgerMoved(SchemaError):  # noqa: N818 - a state of the file
 def seal(connection: apsw.Connection, place: str, *, now: int) -> None:
     """Note where the ledger has gone, in the caller's transaction; writes of programs that have the file open fail."""
     connection.execute("CREATE TABLE moved (place TEXT NOT NULL, at INTEGER NOT NULL) STRICT")
-    connection.execute("INSERT INTO moved VALUES (?, ?)", (place, now))
+    connection.execute("INSERT INTO moved (place, at) VALUES (?, ?)", (place, now))
     sentence = _sentence(place).replace("'", "''")
     for table in _TABLES:
         for change in ("INSERT", "UPDATE", "DELETE"):

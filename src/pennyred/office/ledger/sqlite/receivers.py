@@ -29,7 +29,10 @@ def add_receiver(
     if offices.account(connection, receiver_account(name)):
         return ReceiverOutcome.NAME_TAKEN
     offices.insert_account(connection, receiver_account(name), "", None, daily_cap=0, now=now)
-    connection.execute("INSERT INTO receiver VALUES (?, ?, ?, ?)", (name, json.dumps(list(domains)), token_hash, now))
+    connection.execute(
+        "INSERT INTO receiver (name, domains, token_hash, added_at) VALUES (?, ?, ?, ?)",
+        (name, json.dumps(list(domains)), token_hash, now),
+    )
     return ReceiverOutcome.ADDED
 
 
@@ -55,8 +58,8 @@ def remember_jti(connection: apsw.Connection, jti: str, expires_at: int, now: in
     )
     digest = hashlib.sha256(jti.encode()).digest()  # so that an id of any length takes 32 bytes
     connection.execute(
-        "INSERT INTO token_seen VALUES (?, ?) ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at"
-        " WHERE token_seen.expires_at <= ?",
+        "INSERT INTO token_seen (hash, expires_at) VALUES (?, ?)"
+        " ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at WHERE token_seen.expires_at <= ?",
         (digest, expires_at, now),
     )
     return connection.changes() == 1
@@ -86,7 +89,7 @@ def keep_answer(connection: apsw.Connection, name: bytes, kept: KeptAnswer, now:
     )
     connection.execute("DELETE FROM answer WHERE name = ? AND expires_at <= ?", (name, now))
     connection.execute(
-        "INSERT INTO answer VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO answer (name, body_hash, answer, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (name, kept.body_hash, kept.answer, now + ANSWER_LIFE_SECONDS),
     )
 

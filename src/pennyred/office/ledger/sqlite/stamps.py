@@ -40,7 +40,9 @@ _SELECT_PLACED = (
     " FROM stamp_{day} WHERE place <> 0 ORDER BY place"
 )
 _UPSERT = (
-    "INSERT INTO stamp_{day} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state,"
+    "INSERT INTO stamp_{day}"
+    " (account, serial, state, receiver, domain, letter, price, cap_day, settled_at, place)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state,"
     " receiver = excluded.receiver, domain = excluded.domain, letter = excluded.letter, price = excluded.price,"
     " cap_day = excluded.cap_day, settled_at = excluded.settled_at, place = excluded.place"
 )
@@ -51,7 +53,11 @@ _SELECT_OVERDUE = (
     f"SELECT {_HOLD} FROM hold WHERE lease_until < ?"  # noqa: S608
     " ORDER BY lease_until, account, expiry_day, serial LIMIT ?"
 )
-_UPSERT_HOLD = "INSERT OR REPLACE INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_UPSERT_HOLD = (
+    "INSERT OR REPLACE INTO hold"
+    " (account, expiry_day, serial, receiver, domain, letter, tx, price, cap_day, lease_until)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _DELETE_HOLD = "DELETE FROM hold WHERE account = ? AND expiry_day = ? AND serial = ?"
 
 
@@ -86,7 +92,7 @@ def store(connection: apsw.Connection, records: Mapping[StampKey, StampRecord]) 
         connection.executemany(_DELETE_HOLD, not_held)
     for day in by_day.keys() - _with_table(connection, by_day):
         connection.execute(_TABLE.format(day=day))
-        connection.execute("INSERT INTO stamp_day VALUES (?, 0, 0)", (day,))
+        connection.execute("INSERT INTO stamp_day (day, settled, refunded) VALUES (?, 0, 0)", (day,))
     for day, rows in by_day.items():
         connection.executemany(_UPSERT.format(day=day), rows)
 
