@@ -146,7 +146,8 @@ class MemoryOffices:
         """See `Ledger.add_receiver`."""
         self._require_open()
         if name in self._receivers:
-            return ReceiverOutcome.NAME_TAKEN
+            is_same = self._receivers[name][1] == token_hash
+            return ReceiverOutcome.ADDED if is_same else ReceiverOutcome.NAME_TAKEN
         self._receivers[name] = (Receiver(name, tuple(domains)), token_hash)
         self._journal.open(receiver_account(name), "", b"", 0, at=now)
         return ReceiverOutcome.ADDED

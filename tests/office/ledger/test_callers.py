@@ -25,6 +25,20 @@ def test_a_receiver_may_be_given_more_domains_and_redeems_for_them(tell):
     tell(story)
 
 
+def test_a_receiver_that_is_added_again_with_its_own_token_is_not_taken_for_anothers(tell):
+    """So a database does it where the answer to COMMIT was lost: with NAME_TAKEN nobody would ever see the token."""
+
+    async def story(world):
+        token = some_bytes("acme", 32)
+        for _ in range(2):
+            assert await world.ledger.add_receiver("acme", ["acme.example"], token, now=NOW) == "added"
+        assert (await world.ledger.receiver_by_token(token)).domains == ("acme.example",)
+        assert await world.ledger.add_receiver("acme", ["a.example"], some_bytes("eve", 32), now=NOW) == "name-taken"
+        assert await world.ledger.receiver_by_token(some_bytes("eve", 32)) is None
+
+    tell(story)
+
+
 def test_a_receiver_has_a_bounded_number_of_domains(tell, monkeypatch):
     monkeypatch.setattr(callers, "RECEIVER_DOMAINS_MAX", 1000)
 

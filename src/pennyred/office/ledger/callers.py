@@ -47,7 +47,10 @@ class Callers(Protocol):
     """The part of a `Ledger` that knows who calls."""
 
     async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
-        """Register a receiver, its canonical domains and the SHA-256 of its token; opens its account."""
+        """Register a receiver, its canonical domains and the SHA-256 of its token; opens its account.
+
+        ADDED also where it is there with this very token: whoever gets NAME_TAKEN throws the token away.
+        """
         ...
 
     async def add_domain(self, name: str, domain: str) -> ReceiverOutcome:

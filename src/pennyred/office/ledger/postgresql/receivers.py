@@ -33,8 +33,9 @@ async def add_receiver(
         token_hash,
         now,
     )
-    if added != "INSERT 0 1":
-        return ReceiverOutcome.NAME_TAKEN
+    if added != "INSERT 0 1":  # by somebody else, or by ourselves, if the answer to COMMIT was lost
+        there = await connection.fetchval("SELECT token_hash FROM receiver WHERE name = $1", name)
+        return ReceiverOutcome.ADDED if there == token_hash else ReceiverOutcome.NAME_TAKEN
     await offices.insert_account(connection, receiver_account(name), "", None, daily_cap=0, now=now)
     return ReceiverOutcome.ADDED
 

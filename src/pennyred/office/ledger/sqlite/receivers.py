@@ -27,7 +27,8 @@ def add_receiver(
 ) -> ReceiverOutcome:
     """Register a receiver and open its account."""
     if offices.account(connection, receiver_account(name)):
-        return ReceiverOutcome.NAME_TAKEN
+        there = connection.execute("SELECT token_hash FROM receiver WHERE name = ?", (name,)).fetchone()
+        return ReceiverOutcome.ADDED if there == (token_hash,) else ReceiverOutcome.NAME_TAKEN
     offices.insert_account(connection, receiver_account(name), "", None, daily_cap=0, now=now)
     connection.execute(
         "INSERT INTO receiver (name, domains, token_hash, added_at) VALUES (?, ?, ?, ?)",
