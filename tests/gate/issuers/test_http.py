@@ -216,7 +216,7 @@ def test_a_wrong_token_is_trouble_of_ours_said_loudly_once_and_never_a_no():
         for n in range(3):
             with pytest.raises(Unavailable, match="refuses our token"):
                 await way.hold([hold(office, n)], lease_seconds=60)
-        lines = [line for line in way.log.lines if line["event"] == "office refuses token"]
+        lines = [line for line in way.log.lines if line["event"] == "office.refuses_token"]
         assert [line["status"] for line in lines] == [401]
         assert "wrong" not in str(way.log.lines)
         way.asker.replace_token(TOKEN)

@@ -162,7 +162,7 @@ class Asker:
             case 200:
                 return answer
             case 401 | 403:
-                self._say_loudly("office refuses token", status)
+                self._say_loudly("office.refuses_token", status)
                 raise _Failed(f"it refuses our token ({status})", is_worth_repeating=False)
             case 429:
                 raise _Failed("it is asked too often (429)", is_worth_repeating=False)
@@ -170,7 +170,7 @@ class Asker:
                 raise _Failed(f"it answers {status}", is_worth_repeating=True)
             case _:
                 text = answer[:_TEXT_MAX].decode("ascii", "backslashreplace")
-                self._say_loudly("office refuses request", status, text)
+                self._say_loudly("office.refuses_request", status, text)
                 raise RequestRefused(Reason.OFFICE_UNREACHABLE, f"{self._url}: {status}", is_silence=False)
 
     def _failed(self, why: str) -> None:
