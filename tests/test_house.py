@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.metadata
 import pkgutil
 import re
 import shutil
@@ -257,6 +258,18 @@ def test_functions_fit_on_one_screen(path):
         one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     assert {one.name for one in functions if one.end_lineno - one.lineno >= FUNCTION_LINES_MAX} == set()
+
+
+def test_every_library_that_is_installed_is_used():
+    """One that nobody imports is installed on every mail server for nothing."""
+    names = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted = {re.split(r"[^\w.-]", name)[0].lower() for name in names}
+    used = {
+        word for path in SOURCES for word in re.findall(r"^ *(?:import|from) (\w+)", path.read_text(), re.MULTILINE)
+    }
+    modules = importlib.metadata.packages_distributions()
+    brought = {name.lower().replace("_", "-") for word in used for name in modules.get(word, ())}
+    assert wanted - brought == set()
 
 
 def test_the_top_level_holds_nothing_else():

@@ -4,5 +4,5 @@
 
     demo     builds it and runs it
     story    the steps and the table that it prints
-    standin  a mail server that keeps every letter in memory
+    standin  a mail server that counts letters
 """

@@ -145,11 +145,11 @@ class _Demo:
         self._write_settings("bulk")
         program.send_signal(signal.SIGHUP)
         await self._said(program, "settings.reread")
-        before = len(self.mail_server.letters)
+        before = self.mail_server.letters
         said = [await self._send(_letter(f"win {number}"), sender="spam@bulk.example") for number in range(30)]
         passed = sum(one.is_accepted for one in said)
         refused = sum(one.reason == "bulk" for one in said)
-        has_held = passed == 5 and refused == 25 and len(self.mail_server.letters) == before + 5
+        has_held = passed == 5 and refused == 25 and self.mail_server.letters == before + 5
         self.story.tell(
             Step(
                 "a bulk run of 30 unstamped letters is stopped (mode bulk, 5 free a day)",
@@ -184,9 +184,9 @@ class _Demo:
         self, what: str, expected: str, sending: "asyncio.Future[Sent]", *, letters: int = 0, cents: int = 0
     ) -> None:
         """Send a letter, and compare what was said, delivered and charged with what is expected."""
-        letters_before, spent_before = len(self.mail_server.letters), await self._spent()
+        letters_before, spent_before = self.mail_server.letters, await self._spent()
         said = await sending
-        delivered = len(self.mail_server.letters) - letters_before
+        delivered = self.mail_server.letters - letters_before
         charged = await self._spent() - spent_before
         code, _, reason = expected.partition(" ")
         has_held = str(said.code) == code and reason in said.reply and (delivered, charged) == (letters, cents)

@@ -1,118 +1,73 @@
-"""A stand-in for the mail server behind the gate, for the demo and trials: it keeps every letter in memory.
-
-It has only the commands that a gate needs: EHLO with XCLIENT, MAIL, RCPT, DATA, RSET, QUIT. It delivers nothing, and
-checks only the order of commands.
+"""A stand-in for the mail server behind the gate, for the demo: aiosmtpd, with the one command more that
+a gate needs: XCLIENT, as Postfix has it. It counts letters, and delivers nothing.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from pennyred.gate.smtp import replies
 
 HOSTNAME = "mailserver.example.org"
-KEYWORDS = (
-    "PIPELINING",
-    "SIZE 52428800",
-    "8BITMIME",
-    "SMTPUTF8",
-    "ENHANCEDSTATUSCODES",
-    "XCLIENT NAME ADDR PORT PROTO HELO",
-)
-
-LETTERS_MAX = 10_000
-"""The most letters that are kept; later ones are accepted and forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """One letter as it arrived."""
-
-    sender: bytes
-    recipients: tuple[bytes, ...]
-    letter: bytes
-    """The letter, with CRLF as received, and without the doubled dots of the wire."""
+KEYWORDS = ("PIPELINING", "SIZE 33554432", "8BITMIME", "SMTPUTF8", "XCLIENT NAME ADDR PORT PROTO HELO")
 
 
 @dataclass(slots=True)
 class StandIn:
-    """The server, an asynchronous context manager; it listens on a free port of 127.0.0.1."""
+    """The server, an asynchronous context manager; it listens on a free port of 127.0.0.1.
 
-    letters: list[Delivered] = field(default_factory=list)
+    It is the handler of its own sessions: `handle_EHLO` and `handle_DATA` are called by aiosmtpd.
+    """
+
+    letters: int = 0
+    """How many it has taken."""
     answers: list[bytes] = field(default_factory=list)
-    """Replies to the next final dots, instead of 250; such a letter is not kept. Each is a whole reply line."""
+    """Replies to the next final dots, instead of 250; such a letter is not taken. Each is a whole reply line."""
     port: int = 0
     _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=2**20)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _WithXclient(self), "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def handle_EHLO(  # noqa: N802 - named and called by aiosmtpd
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: Sequence[str]
+    ) -> list[str]:
+        """Say what is offered: what a gate may use."""
+        del server, envelope, responses
+        session.host_name = hostname
+        return replies.hello(HOSTNAME, KEYWORDS).decode().splitlines()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._session(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return
-        finally:
-            writer.close()
-
-    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        sender: bytes | None = None
-        recipients: list[bytes] = []
-        writer.write(replies.greeting(HOSTNAME))
-        while line := await reader.readline():
-            verb = line[:4].upper()
-            if verb == b"QUIT":
-                writer.write(replies.GOODBYE)
-                return
-            if verb == b"EHLO":
-                writer.write(replies.hello(HOSTNAME, KEYWORDS))
-            elif verb == b"XCLI":
-                writer.write(replies.greeting(HOSTNAME))
-            elif verb == b"MAIL":
-                sender, recipients = _mailbox(line), []
-                writer.write(replies.OK)
-            elif verb == b"RCPT" and sender is not None:
-                recipients.append(_mailbox(line))
-                writer.write(replies.OK)
-            elif verb == b"DATA" and sender is not None and recipients:
-                writer.write(replies.START_MAIL_INPUT)
-                stuffed = await _read_data(reader)
-                writer.write(self._keep(Delivered(sender, tuple(recipients), stuffed)))
-                sender = None
-            else:
-                sender = None
-                writer.write(replies.OK if verb in (b"RSET", b"NOOP") else replies.UNRECOGNISED)
-            await writer.drain()
-
-    def _keep(self, delivered: Delivered) -> bytes:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Take the letter, or answer what the demo wants to be answered."""
+        del server, session, envelope
         if self.answers:
-            return self.answers.pop(0)
-        if len(self.letters) < LETTERS_MAX:
-            self.letters.append(delivered)
-        return replies.OK
+            return _line(self.answers.pop(0))
+        self.letters += 1
+        return _line(replies.OK)
 
 
-async def _read_data(reader: asyncio.StreamReader) -> bytes:
-    lines: list[bytes] = []
-    while (line := await reader.readuntil(b"\n")) != b".\r\n":
-        lines.append(line.removeprefix(b"."))
-    return b"".join(lines)
+class _WithXclient(SMTP):
+    def __init__(self, handler: StandIn) -> None:
+        super().__init__(handler, hostname=HOSTNAME, ident="ESMTP", enable_SMTPUTF8=True)
+
+    async def smtp_XCLIENT(self, arg: str | None) -> None:  # noqa: N802 - found by its name
+        """Believe who the client is; the session begins anew."""
+        del arg
+        assert self.session is not None
+        self._set_rset_state()  # type: ignore[no-untyped-call]
+        self.session.host_name = None
+        await self.push(_line(replies.greeting(HOSTNAME)))
 
 
-def _mailbox(line: bytes) -> bytes:
-    return line.partition(b"<")[2].rpartition(b">")[0]
+def _line(reply: bytes) -> str:
+    return reply.decode().rstrip()
