@@ -4,19 +4,28 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-from pennyred.gate.door.gatehouse import GateOptions
+from pennyred.config import GateSettings
 from pennyred.gate.door.server import GateServer, listening_socket
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Envelope, Letter, Relay
 from pennyred.gate.smtp.spool import SpoolLimits
 from pennyred.gate.upstream.choice import Upstreams
-from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
+from pennyred.gate.upstream.deadlines import Deadlines
+from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions
+from pennyred.programs.gate_parts import gate_options, upstream_options
 from tests.support.fake_upstream import FakeUpstream
 
 SECONDS_MAX = 20
 """No wait in these tests takes longer unless it is broken."""
+
+
+def mail_server(url: str, **changes: Any) -> UpstreamOptions:
+    """A mail server's options as the settings are by default, but for these; each deadline goes by its own name."""
+    [usual] = upstream_options(GateSettings(upstream=(url,), hostname="gate.example.org"))
+    deadlines = {one.name: changes.pop(one.name) for one in fields(Deadlines) if one.name in changes}
+    return replace(usual, deadlines=replace(usual.deadlines, **deadlines), **changes)
 
 
 class Notes:
@@ -167,7 +176,7 @@ class Gate:
     def set_up(self) -> None:
         """Pool and server, not yet listening. Needs a running loop."""
         options = [
-            replace(UpstreamOptions(parse_url(one.url), "gate.example.org", self.identity), **self.upstream_options)
+            mail_server(one.url, **{"identity": self.identity, **self.upstream_options})
             for one in (self.upstream, *self.others)
         ]
         begun = asyncio.get_running_loop().time()
@@ -178,10 +187,10 @@ class Gate:
             random=lambda: 0.5,
             is_spread=self.is_spread,
         )
-        gate_options = GateOptions("gate.example.org", self.spool, issuers=("post.example.org",))
-        gate_options = replace(gate_options, **self.options)
+        usual = gate_options(GateSettings(hostname="gate.example.org", issuers=("post.example.org",)))
+        asked = replace(usual, **{"spool": self.spool, "added_octets": 0, **self.options})
         self.server = GateServer(
-            gate_options, self.desk, self.pool, self.tls, name_lookup=self.name_lookup, log=self.notes, tally=self.tally
+            asked, self.desk, self.pool, self.tls, name_lookup=self.name_lookup, log=self.notes, tally=self.tally
         )
 
     async def __aenter__(self) -> Self:

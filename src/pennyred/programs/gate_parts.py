@@ -35,6 +35,7 @@ from pennyred.gate.smtp.memory_budget import LetterMemory
 from pennyred.gate.smtp.spool import SpoolLimits
 from pennyred.gate.timing import Stopwatch
 from pennyred.gate.upstream.choice import Upstreams
+from pennyred.gate.upstream.deadlines import Deadlines
 from pennyred.gate.upstream.endpoint import IdentityMode, Security, UpstreamOptions, parse_url
 from pennyred.gate.upstream.tls import client_context
 from pennyred.postage.reasons import Reason
@@ -109,19 +110,25 @@ def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = Non
         UpstreamOptions(
             endpoint=parse_url(url),
             hostname=gate_hostname(gate),
+            deadlines=_deadlines(gate),
             identity=IdentityMode(way.upstream_identity),
             tls=tls,
             connections_max=max(1, gate.upstream_connections // gate.workers),
             connections_per_network_max=max(1, _share(gate) // gate.workers),
-            answer_timeout_seconds=gate.upstream_timeout_seconds,
-            greeting_timeout_seconds=gate.upstream_greeting_timeout_seconds,
-            command_timeout_seconds=gate.upstream_mail_timeout_seconds,
-            recipient_timeout_seconds=gate.upstream_rcpt_timeout_seconds,
-            data_timeout_seconds=gate.upstream_data_timeout_seconds,
-            block_timeout_seconds=gate.upstream_block_timeout_seconds,
         )
         for url in way.upstream
     ]
+
+
+def _deadlines(gate: GateSettings) -> Deadlines:
+    return Deadlines(
+        greeting_seconds=gate.upstream_greeting_timeout_seconds,
+        command_seconds=gate.upstream_mail_timeout_seconds,
+        recipient_seconds=gate.upstream_rcpt_timeout_seconds,
+        data_seconds=gate.upstream_data_timeout_seconds,
+        block_seconds=gate.upstream_block_timeout_seconds,
+        answer_seconds=gate.upstream_timeout_seconds,
+    )
 
 
 def _share(gate: GateSettings) -> int:

@@ -3,8 +3,7 @@
 import pytest
 from tests.support.fake_upstream import CLOSE
 from tests.support.memory_gate import MemoryGate
-
-from pennyred.gate.upstream.endpoint import Endpoint, UpstreamOptions
+from tests.support.smtp_gate import mail_server
 
 LETTER = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n", b"a: b\r\n\r\nc\r\n.\r\n"
 SHORTEST_PATIENCE_SECONDS = 300
@@ -17,7 +16,7 @@ def delivered(client) -> bool:
 
 
 def test_it_takes_leave_long_before_any_mail_server_loses_patience():
-    options = UpstreamOptions(Endpoint("192.0.2.25", 25), "gate.example.org")
+    options = mail_server("smtp://192.0.2.25")
     assert options.idle_seconds_max <= SHORTEST_PATIENCE_SECONDS / 4
     with MemoryGate() as gate:
         client = gate.client()

@@ -4,31 +4,35 @@ import asyncio
 
 import pytest
 from tests.support.fake_upstream import HANG, FakeUpstream
-from tests.support.smtp_gate import Gate
+from tests.support.smtp_gate import Gate, mail_server
 
 from pennyred.config.settings import GateSettings
 from pennyred.gate.upstream import deadlines
-from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
+from pennyred.gate.upstream.deadlines import Deadlines
 from pennyred.programs.gate_parts import upstream_options
 
 LATER = b"451 4.4.1 "
 STEPS = {
-    "greeting": (b"220", "greeting_timeout_seconds"),
-    "EHLO": (b"EHLO", "greeting_timeout_seconds"),
-    "XCLIENT": (b"XCLIENT", "command_timeout_seconds"),
-    "MAIL": (b"MAIL", "command_timeout_seconds"),
-    "RCPT": (b"RCPT", "recipient_timeout_seconds"),
-    "DATA": (b"DATA", "data_timeout_seconds"),
-    "the dot": (b".", "answer_timeout_seconds"),
+    "greeting": (b"220", "greeting_seconds"),
+    "EHLO": (b"EHLO", "greeting_seconds"),
+    "XCLIENT": (b"XCLIENT", "command_seconds"),
+    "MAIL": (b"MAIL", "command_seconds"),
+    "RCPT": (b"RCPT", "recipient_seconds"),
+    "DATA": (b"DATA", "data_seconds"),
+    "the dot": (b".", "answer_seconds"),
 }
 
 
 def test_what_the_settings_say_by_default_is_what_rfc_5321_says():
     [options] = upstream_options(GateSettings())
-    assert options == UpstreamOptions(options.endpoint, options.hostname)
-    assert (options.greeting_timeout_seconds, options.command_timeout_seconds) == (300, 300)
-    assert (options.recipient_timeout_seconds, options.data_timeout_seconds) == (300, 120)
-    assert (options.block_timeout_seconds, options.answer_timeout_seconds) == (180, 600)
+    assert options.deadlines == Deadlines(
+        greeting_seconds=300,
+        command_seconds=300,
+        recipient_seconds=300,
+        data_seconds=120,
+        block_seconds=180,
+        answer_seconds=600,
+    )
 
 
 def test_each_setting_goes_where_it_belongs():
@@ -36,7 +40,7 @@ def test_each_setting_goes_where_it_belongs():
     given = {f"upstream_{name}_timeout_seconds": 11 + number for number, name in enumerate(names)}
     [options] = upstream_options(GateSettings(**given, upstream_timeout_seconds=20))
     fields = ("greeting", "command", "recipient", "data", "block", "answer")
-    assert [getattr(options, f"{field}_timeout_seconds") for field in fields] == [11, 12, 13, 14, 15, 20]
+    assert [getattr(options.deadlines, f"{field}_seconds") for field in fields] == [11, 12, 13, 14, 15, 20]
 
 
 async def answers_to_a_letter(gate: Gate) -> list[bytes]:
@@ -153,7 +157,7 @@ def test_ehlo_is_answered_though_the_mail_server_is_silent(monkeypatch):
 
 
 def test_check_waits_for_no_answer_as_long_as_that():
-    options = UpstreamOptions(parse_url("smtp://127.0.0.1:25"), "mx.example.org", IdentityMode.NONE).with_patience(3)
-    seconds = {name: getattr(options, name) for _, name in STEPS.values()}
-    assert seconds.pop("answer_timeout_seconds") == 600
+    options = mail_server("smtp://127.0.0.1:25").with_patience(3)
+    seconds = {name: getattr(options.deadlines, name) for _, name in STEPS.values()}
+    assert seconds.pop("answer_seconds") == 600
     assert set(seconds.values()) == {3}

@@ -62,7 +62,7 @@ def test_each_answer_has_its_fate(scripted, fate, code):
 
 
 def test_no_answer_to_the_dot_in_time_is_in_doubt():
-    reply, delivered, _ = told({b".": [HANG]}, upstream_options={"answer_timeout_seconds": 0.1})
+    reply, delivered, _ = told({b".": [HANG]}, upstream_options={"answer_seconds": 0.1})
     assert delivered.fates == (Fate.IN_DOUBT,)
     assert reply.startswith(b"451 4.4.1")
 
@@ -94,7 +94,7 @@ def test_a_mail_server_that_takes_no_more_of_a_letter_is_given_up():
     async def story():
         async with (
             FakeUpstream() as upstream,
-            Gate(upstream, upstream_options={"block_timeout_seconds": 0.3}) as gate,
+            Gate(upstream, upstream_options={"block_seconds": 0.3}) as gate,
         ):
             upstream.reading.clear()
             client = await gate.connect()

@@ -105,7 +105,7 @@ def test_whoever_has_it_pays_and_the_retry_reaches_only_the_others(mixture, way,
     async def story():
         this = Story(tmp_path / "lmtp" if way == "unix" else None)
         await this.books.office.open(10)
-        options = {"answer_timeout_seconds": 0.2} if HANG in answers else {}
+        options = {"answer_seconds": 0.2} if HANG in answers else {}
         async with this.upstream, Gate(this.upstream, this.desk, upstream_options=options) as gate:
             reply = await this.send(gate, *answers)
             assert reply.startswith(expected)

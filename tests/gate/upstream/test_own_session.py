@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 from tests.support.fake_upstream import FakeUpstream
-from tests.support.smtp_gate import Gate
+from tests.support.smtp_gate import Gate, mail_server
 
 from pennyred.gate.letterbox import Fate
-from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
+from pennyred.gate.upstream.endpoint import IdentityMode
 from pennyred.gate.upstream.probing import probe_upstream
 
 LETTER = b"Subject: x\r\n\r\nhello\r\n"
@@ -204,7 +204,7 @@ def test_check_hears_it_too(verb, reply):
     async def probed():
         async with FakeUpstream() as upstream:
             upstream.answers[verb].append(reply)
-            options = UpstreamOptions(parse_url(upstream.url), "mx.example.org", IdentityMode.XCLIENT)
+            options = mail_server(upstream.url)
             return await probe_upstream(options, "postmaster@elsewhere.example.net")
 
     probe = asyncio.run(probed())

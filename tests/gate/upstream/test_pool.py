@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 from tests.support.fake_upstream import CLOSE, KEYWORDS, FakeUpstream
-from tests.support.smtp_gate import Gate, eventually
+from tests.support.smtp_gate import Gate, eventually, mail_server
 
 from pennyred.gate.upstream.addresses import Address
 from pennyred.gate.upstream.connection import Connection
-from pennyred.gate.upstream.endpoint import Endpoint, UpstreamOptions, parse_capabilities, parse_url
+from pennyred.gate.upstream.endpoint import Endpoint, parse_capabilities, parse_url
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.pool import PoolExhausted, UpstreamPool
 from pennyred.postage.errors import Unavailable
@@ -18,7 +18,7 @@ BOB = ClientIdentity("2001:db8::1", 1234, "bob.example", name="bob.example.net")
 
 
 def pooled(upstream: FakeUpstream, **options) -> UpstreamPool:
-    return UpstreamPool(UpstreamOptions(parse_url(upstream.url), "gate.example.org", **options))
+    return UpstreamPool(mail_server(upstream.url, **options))
 
 
 def test_a_client_is_told_once_and_the_next_one_anew():
@@ -246,7 +246,7 @@ def test_a_silent_mail_server_is_waited_for_only_so_long():
     async def story():
         async with FakeUpstream() as upstream:
             upstream.answers[b"220"].append(asyncio.Event())
-            pool = pooled(upstream, greeting_timeout_seconds=0.05)
+            pool = pooled(upstream, greeting_seconds=0.05)
             with pytest.raises(Unavailable, match="no answer"):
                 await pool.acquire(ALICE)
             await pool.close()
@@ -332,7 +332,7 @@ def test_a_greeting_that_comes_before_anybody_has_asked_is_heard():
             pass
 
     async def story():
-        connection = Connection(UpstreamOptions(Endpoint("x", 25), "gate.example.org"), Address("192.0.2.25", 25))
+        connection = Connection(mail_server("smtp://x"), Address("192.0.2.25", 25))
         connection.connection_made(Transport())
         connection.data_received(b"220 early ESMTP\r\n")
         opening = asyncio.create_task(connection.open(None))

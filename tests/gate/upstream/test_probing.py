@@ -1,12 +1,12 @@
 """What a mail server would do for a stranger, found out without sending anything."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from tests.support.fake_upstream import CLOSE, HANG, FakeUpstream
+from tests.support.smtp_gate import mail_server
 
-from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions, parse_url
+from pennyred.gate.upstream.endpoint import IdentityMode
 from pennyred.gate.upstream.probing import STRANGER, STRANGERS, Probe, probe_upstream
 from pennyred.gate.upstream.xclient import proxy_header
 
@@ -16,16 +16,14 @@ KINDS = 1 + len(STRANGERS)
 GREYLISTED = b"450 4.2.0 Greylisted, come again\r\n"
 
 
-def probed(
-    upstream: FakeUpstream, identity: IdentityMode = IdentityMode.XCLIENT, greeting_timeout_seconds: float = 0
-) -> Probe:
+def probed(upstream: FakeUpstream, identity: IdentityMode = IdentityMode.XCLIENT, greeting_seconds: float = 0) -> Probe:
     async def run() -> Probe:
         async with upstream:
-            asked = UpstreamOptions(parse_url(upstream.url), "mx.example.org", identity)
-            if greeting_timeout_seconds:
-                asked = replace(asked, greeting_timeout_seconds=greeting_timeout_seconds)
+            asked = mail_server(upstream.url, hostname="mx.example.org", identity=identity)
+            if greeting_seconds:
+                asked = asked.with_patience(greeting_seconds)
             probe = await probe_upstream(asked, FOREIGN)
-            if not greeting_timeout_seconds:
+            if not greeting_seconds:
                 await upstream.until(lambda: upstream.open_count == 0)
             return probe
 
@@ -150,7 +148,7 @@ def test_a_server_that_cannot_be_spoken_with_is_an_error_that_can_be_printed(ver
     upstream = FakeUpstream(keywords=("XCLIENT NAME ADDR",))
     upstream.answers[verb].append(answer)
 
-    probe = probed(upstream, greeting_timeout_seconds=0.2)
+    probe = probed(upstream, greeting_seconds=0.2)
 
     assert said in probe.error
     assert probe.error.isprintable()
@@ -168,7 +166,7 @@ def test_nobody_there_is_an_error():
     async def run() -> Probe:
         async with FakeUpstream() as upstream:
             port = upstream.port
-        return await probe_upstream(UpstreamOptions(parse_url(f"smtp://127.0.0.1:{port}"), "mx.example.org"), FOREIGN)
+        return await probe_upstream(mail_server(f"smtp://127.0.0.1:{port}"), FOREIGN)
 
     assert "cannot connect" in asyncio.run(run()).error
 

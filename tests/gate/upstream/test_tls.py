@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trustme
-from tests.support.smtp_gate import SECONDS_MAX, Notes
+from tests.support.smtp_gate import SECONDS_MAX, Notes, mail_server
 
 from pennyred.gate.upstream import addresses
-from pennyred.gate.upstream.endpoint import IdentityMode, Security, UpstreamOptions, parse_url
+from pennyred.gate.upstream.endpoint import IdentityMode, Security, parse_url
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.pool import UpstreamPool
 from pennyred.gate.upstream.tls import client_context
@@ -102,13 +102,12 @@ def reached(server: SecureServer, tmp_path, *, is_verified: bool = True, seconds
 
     async def story() -> None:
         async with asyncio.timeout(SECONDS_MAX), running(server):
-            options = UpstreamOptions(
-                parse_url(server.url),
-                "gate.example.org",
-                IdentityMode.NONE,
+            options = mail_server(
+                server.url,
+                identity=IdentityMode.NONE,
                 tls=client_context(tmp_path / "ca.pem", is_verified=is_verified),
-                connect_timeout_seconds=seconds,
-                greeting_timeout_seconds=seconds,
+                connect_seconds=seconds,
+                greeting_seconds=seconds,
             )
             pool = UpstreamPool(options)
             try:
@@ -137,9 +136,7 @@ def test_of_several_addresses_the_one_that_proves_its_name_is_spoken_with(scheme
         async with asyncio.timeout(SECONDS_MAX), running(wrong, "127.0.0.2"), running(right, "127.0.0.3", wrong.port):
             tls = client_context(tmp_path / "ca.pem", is_verified=True)
             url = f"{scheme}://mx.example.test:{wrong.port}"
-            pool = UpstreamPool(
-                UpstreamOptions(parse_url(url), "gate.example.org", IdentityMode.NONE, tls=tls), log=notes
-            )
+            pool = UpstreamPool(mail_server(url, identity=IdentityMode.NONE, tls=tls), log=notes)
             client = ClientIdentity("198.51.100.7", helo="client.example")
             connection = await pool.acquire(client)
             await connection.begin(client, [b"MAIL FROM:<secret@example.com>"])

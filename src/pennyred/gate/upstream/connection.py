@@ -78,7 +78,7 @@ class Connection(Dialogue):
         security = self.options.endpoint.security
         if security is Security.IMPLICIT:
             await self._change_to_tls()
-        reply = await self._reply(self._greeting, self.options.greeting_timeout_seconds)
+        reply = await self._reply(self._greeting, self.options.deadlines.greeting_seconds)
         if not replies.is_success(reply):
             self.refusal = reply
             raise self.trouble(f"greeting: {reply.text}")
@@ -87,7 +87,7 @@ class Connection(Dialogue):
             await self._start_tls()
         is_the_clients = self.options.identity is IdentityMode.PROXY and client is not None
         [hello] = self._send(self._hello_line(client if is_the_clients else None))
-        reply = await self._reply(hello, self.options.greeting_timeout_seconds)
+        reply = await self._reply(hello, self.options.deadlines.greeting_seconds)
         if not replies.is_success(reply):
             # A server without PROXY has read the header as commands, and says "unknown" or "out of turn".
             if is_the_clients and not replies.is_closing(reply) and not replies.is_about_session(reply):
@@ -101,11 +101,11 @@ class Connection(Dialogue):
     async def _start_tls(self) -> None:
         """Change to TLS (RFC 3207), then say EHLO again. Nothing that came in plain text counts."""
         [hello] = self._send(self._hello_line(None))
-        reply = await self._reply(hello, self.options.greeting_timeout_seconds)
+        reply = await self._reply(hello, self.options.deadlines.greeting_seconds)
         if not replies.is_success(reply) or "STARTTLS" not in parse_capabilities(reply).keywords:
             raise self.trouble("STARTTLS is not offered, and without TLS nothing is sent there")
         [ready] = self._send(b"STARTTLS")
-        reply = await self._reply(ready, self.options.greeting_timeout_seconds)
+        reply = await self._reply(ready, self.options.deadlines.greeting_seconds)
         if not replies.is_success(reply) or not self.is_clean:
             raise self.trouble(f"STARTTLS: {reply.text}" if self.is_clean else "said more than its answer to STARTTLS")
         await self._change_to_tls()
@@ -168,11 +168,11 @@ class Connection(Dialogue):
         """
         if len(lines) == 1 or "PIPELINING" in self.capabilities.keywords:
             asked = zip(self._send(*lines), lines, strict=True)
-            return [await self._reply(future, self._seconds_for(line)) for future, line in asked]
+            return [await self._reply(future, self.options.deadlines.of(line)) for future, line in asked]
         answers: list[Reply] = []
         for line in lines:
             [future] = self._send(line)
-            answers.append(await self._reply(future, self._seconds_for(line)))
+            answers.append(await self._reply(future, self.options.deadlines.of(line)))
             if is_first_needed and not replies.is_success(answers[0]):
                 return answers * len(lines)
         return answers
@@ -207,15 +207,6 @@ class Connection(Dialogue):
 
     # Internal steps
 
-    def _seconds_for(self, line: bytes) -> float:
-        """How many seconds the reply to a command may take."""
-        match line[:4].upper():
-            case b"RCPT":
-                return self.options.recipient_timeout_seconds
-            case b"DATA":
-                return self.options.data_timeout_seconds
-        return self.options.command_timeout_seconds
-
     def _lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
         assert self.offered is not None
         return *xclient_commands(client, self.offered.xclient), self._hello_line(client)
@@ -245,7 +236,7 @@ async def connect(options: UpstreamOptions, address: Address) -> Connection:
         return Connection(options, address)
 
     try:
-        async with asyncio.timeout(options.connect_timeout_seconds):
+        async with asyncio.timeout(options.deadlines.connect_seconds):
             if options.endpoint.path:
                 _, connection = await loop.create_unix_connection(made, address.host)
             else:

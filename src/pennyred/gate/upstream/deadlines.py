@@ -1,7 +1,11 @@
-"""How long a reply may take. Each connection has one timer, which looks at the deadline when it fires."""
+"""How long a mail server may take for each step, and all steps together; the timer that watches it.
+
+Each connection has one timer, which looks at the deadline when it fires.
+"""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 CLIENTS_SECONDS = 285.0
 """A client waits five minutes for the reply to MAIL and to RCPT (RFC 5321 section 4.5.3.2). Within that time it must be
@@ -10,6 +14,41 @@ for the gate's own look-ups, and for the network.
 """
 HELLO_SECONDS = 60.0
 """How long EHLO may wait for what the mail server offers; after that it is answered with what is usual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long one mail server may take for each step, in seconds; the settings say it (RFC 5321 section 4.5.3.2)."""
+
+    greeting_seconds: float
+    """For the greeting, TLS and EHLO: a busy mail server may make clients wait (section 4.5.3.2.1)."""
+    command_seconds: float
+    """For MAIL (section 4.5.3.2.2), XCLIENT, the EHLO after it, and RSET."""
+    recipient_seconds: float
+    """For RCPT (section 4.5.3.2.3)."""
+    data_seconds: float
+    """For the go-ahead to DATA (section 4.5.3.2.4)."""
+    block_seconds: float
+    """To take the next piece of a letter (section 4.5.3.2.5)."""
+    answer_seconds: float
+    """For the reply to the final dot (section 4.5.3.2.6)."""
+    connect_seconds: float = 10
+    """To connect; there is no setting for it."""
+
+    def of(self, command: bytes) -> float:
+        """How long the reply to a command line may take."""
+        match command[:4].upper():
+            case b"RCPT":
+                return self.recipient_seconds
+            case b"DATA":
+                return self.data_seconds
+        return self.command_seconds
+
+    def with_patience(self, seconds: float) -> "Deadlines":
+        """The same, but for somebody who waits at most so many seconds for each reply before the letter."""
+        return replace(
+            self, greeting_seconds=seconds, command_seconds=seconds, recipient_seconds=seconds, data_seconds=seconds
+        )
 
 
 class Patience:

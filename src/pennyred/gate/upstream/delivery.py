@@ -112,7 +112,7 @@ class LetterDelivery:
     ) -> tuple[list[Reply | None], Unavailable | None]:
         answers: list[Reply | None] = []
         trouble: Unavailable | None = None
-        deadline = asyncio.get_running_loop().time() + connection.options.answer_timeout_seconds
+        deadline = asyncio.get_running_loop().time() + connection.options.deadlines.answer_seconds
         for future in futures:
             try:
                 answers.append(await connection.final_reply(future, deadline))

@@ -74,7 +74,7 @@ class Dialogue(asyncio.Protocol):
         """Send a part of a letter, and wait until the kernel has it. Raises `Unavailable` if the connection is gone."""
         self._write(piece)
         if self._writable is not None:
-            timer = self._loop.call_later(self.options.block_timeout_seconds, self.abort, "takes no more of a letter")
+            timer = self._loop.call_later(self.options.deadlines.block_seconds, self.abort, "takes no more of a letter")
             await self._writable
             timer.cancel()
         self._check()

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from pennyred.failures import place_name
 from pennyred.gate.letterbox import Reply
+from pennyred.gate.upstream.deadlines import Deadlines
 
 _PORTS = {"smtp": 25, "lmtp": 24, "smtps": 465, "smtp+starttls": 25}
 
@@ -54,25 +55,13 @@ class UpstreamOptions:
     endpoint: Endpoint
     hostname: str
     """The name of the gate in EHLO."""
+    deadlines: Deadlines
+    connections_max: int
+    connections_per_network_max: int
+    """The most connections in use for clients of one network."""
     identity: IdentityMode = IdentityMode.XCLIENT
     tls: ssl.SSLContext | None = None
     """Which certificates to accept; needed if the endpoint has `security`."""
-    connections_max: int = 50
-    connections_per_network_max: int = 20
-    """The most connections in use for clients of one network."""
-    answer_timeout_seconds: float = 600
-    """How long to wait for the reply to the final dot (RFC 5321 section 4.5.3.2.6: 10 minutes)."""
-    connect_timeout_seconds: float = 10
-    greeting_timeout_seconds: float = 300
-    """For the greeting, TLS and EHLO: a busy mail server may make clients wait (RFC 5321 section 4.5.3.2.1)."""
-    command_timeout_seconds: float = 300
-    """For MAIL (section 4.5.3.2.2), XCLIENT, the EHLO after it, and RSET."""
-    recipient_timeout_seconds: float = 300
-    """For RCPT (section 4.5.3.2.3)."""
-    data_timeout_seconds: float = 120
-    """For the go-ahead to DATA (section 4.5.3.2.4)."""
-    block_timeout_seconds: float = 180
-    """How long the mail server may need to take the next piece of a letter (section 4.5.3.2.5)."""
     idle_seconds_max: float = 60
     """An idle connection is closed after this, before the mail server does it: Postfix, Exim, OpenSMTPD and Dovecot's
     LMTP wait 300 s. Under stress Postfix waits 10 s; a connection that it has closed is noticed and replaced.
@@ -83,13 +72,7 @@ class UpstreamOptions:
 
     def with_patience(self, seconds: float) -> "UpstreamOptions":
         """The same options, but for somebody who waits at most so many seconds for each reply."""
-        return replace(
-            self,
-            greeting_timeout_seconds=seconds,
-            command_timeout_seconds=seconds,
-            recipient_timeout_seconds=seconds,
-            data_timeout_seconds=seconds,
-        )
+        return replace(self, deadlines=self.deadlines.with_patience(seconds))
 
 
 @dataclass(frozen=True, slots=True)

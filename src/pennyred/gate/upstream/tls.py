@@ -42,7 +42,7 @@ async def change_to_tls(
     try:
         secured = await asyncio.get_running_loop().start_tls(
             transport, protocol, options.tls, server_hostname=host,
-            ssl_handshake_timeout=options.greeting_timeout_seconds,
+            ssl_handshake_timeout=options.deadlines.greeting_seconds,
         )  # fmt: skip
     except ssl.SSLCertVerificationError as error:
         raise OSError(f"its certificate: {error.verify_message}") from error
