@@ -5,6 +5,7 @@ import smtplib
 import socket
 import ssl
 import threading
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -255,3 +256,18 @@ def test_several_workers_listen_on_one_port():
     require_free([("127.0.0.1", 0)])
     if socket.has_ipv6:
         listening_socket("::1", 0).close()
+
+
+def test_new_options_count_whole_and_at_once_also_for_those_who_are_connected():
+    async def story():
+        async with FakeUpstream() as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            assert b"XPOSTAGE 1 " in await client.say(b"EHLO client.example.com")
+            new = replace(gate.server._house.options, price=3, recipients_max=1)
+            gate.server.replace_rules(new)
+            assert b"XPOSTAGE 3 " in await client.say(b"EHLO client.example.com")
+            await client.envelope((b"ann@example.org",))
+            assert (await client.say(b"RCPT TO:<bob@example.org>")).startswith(b"452 ")
+            assert gate.server._house.options is new
+
+    asyncio.run(story())

@@ -9,6 +9,7 @@ from tests.support.desk import DeskUnderTest, MailServer
 from tests.support.smtp_gate import eventually
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW
 
+from pennyred.config import GateSettings
 from pennyred.gate.issuers.trusting import NOTE_SECONDS, POSTPONE_SECONDS, TrustingRedeemer, TrustLimits
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay
 from pennyred.gate.letterlog import LetterLog
@@ -29,7 +30,7 @@ class TrustingDesk(DeskUnderTest):
             self.office,
             state.accepted,
             LetterLog(self.log),
-            limits=TrustLimits(**limits),
+            limits=TrustLimits(**{"per_account": 20, "total": 1000, **limits}),
             clock=lambda: self.office.now,
         )
         self.desk._redeemer = self.trusting
@@ -135,7 +136,8 @@ def test_beyond_the_limit_of_an_account_its_letters_wait(tell):
 
 
 def test_twenty_stamps_an_account_and_a_thousand_in_all():
-    assert TrustLimits() == TrustLimits(per_account=20, total=1000)
+    usual = GateSettings()
+    assert (usual.accept_per_account, usual.accept_total) == (20, 1000)
 
 
 def test_the_same_letter_again_is_a_duplicate_and_another_finds_the_stamp_spent(tell):
@@ -422,7 +424,7 @@ class TestWhatWasSpentHereBefore:
                 desk.office,
                 desk.trusting._book,
                 LetterLog(desk.log),
-                limits=TrustLimits(),
+                limits=TrustLimits(per_account=20, total=1000),
                 clock=lambda: desk.office.now,
             )
             desk.desk._redeemer = desk.trusting = anew
@@ -539,7 +541,7 @@ class TestWhereNothingMoreIsTrusted:
             desk.office,
             desk.trusting._book,
             LetterLog(desk.log),
-            limits=TrustLimits(),
+            limits=TrustLimits(per_account=20, total=1000),
             clock=lambda: desk.office.now,
             is_accepting=False,
         )

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
 
@@ -36,14 +36,14 @@ NameLookup = Callable[[str], Awaitable[HostName]]
 """Finds the host name of an IP address in the DNS."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateOptions:
-    """How the gate speaks to its clients, and its limits."""
+    """How the gate speaks to its clients, and its limits. The usual numbers are in the settings alone."""
 
     hostname: str
     spool: SpoolLimits
     issuers: tuple[str, ...] = ()
-    price: int = 1
+    price: int
     help_url: str = ""
     is_bare_newline_refused: bool = False
     is_mixed_split: bool = True
@@ -61,25 +61,25 @@ class GateOptions:
     trusted_fronts: tuple[IPv4Network | IPv6Network, ...] = ()
     is_proxied: bool = False
     """Whether trusted fronts speak PROXY; if not, they speak SMTP with XCLIENT and XFORWARD."""
-    transfer_timeout_seconds: float = 600
-    read_timeout_seconds: float = 300
+    transfer_timeout_seconds: float
+    read_timeout_seconds: float
     """How long to wait for the next command or the next piece of a letter (RFC 5321 section 4.5.3.2: 5 minutes)."""
-    session_timeout_seconds: float = 3600
+    session_timeout_seconds: float
     """The longest that a session may last; a letter in hand is finished first."""
     upstream_pin_seconds: float = 5
     """If a letter takes longer than this to come in, the mail server's connection is given back meanwhile."""
-    connections_max: int = 2000
+    connections_max: int
     """For all workers together."""
-    connections_per_network_max: int = 50
+    connections_per_network_max: int
     """For all workers together; Postfix has the same limit for one address."""
     uncounted_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks without a limit of their own: those whose mail needs no stamp."""
-    recipients_max: int = 1000
+    recipients_max: int
     hops_max: int = HOPS_MAX
     """The most Received fields of a letter. A letter with more goes round in a circle. 0: no limit."""
-    errors_max: int = 20
+    errors_max: int
     """The most refused commands since the last letter taken; Postfix also hangs up at 20."""
-    idle_commands_max: int = 100
+    idle_commands_max: int
     """The most idle commands (NOOP, RSET and the like) since the last letter taken."""
 
 
@@ -123,27 +123,8 @@ class Gatehouse:
         return is_within(address, self.options.trusted_fronts)
 
     def replace_rules(self, options: GateOptions) -> None:
-        """Use new options, except those that cannot change while the gate runs: lease, descriptors, memory, tables."""
-        self.options = replace(
-            self.options,
-            issuers=options.issuers,
-            price=options.price,
-            help_url=options.help_url,
-            is_bare_newline_refused=options.is_bare_newline_refused,
-            is_mixed_split=options.is_mixed_split,
-            hops_max=options.hops_max,
-            clients=options.clients,
-            trusted_fronts=options.trusted_fronts,
-            added_octets=options.added_octets,
-            is_proxied=options.is_proxied,  # it belongs to `trusted_fronts`: whom to believe, and how he speaks
-            uncounted_networks=options.uncounted_networks,
-            connections_per_network_max=options.connections_per_network_max,
-            recipients_max=options.recipients_max,
-            errors_max=options.errors_max,
-            idle_commands_max=options.idle_commands_max,
-            read_timeout_seconds=options.read_timeout_seconds,
-            session_timeout_seconds=options.session_timeout_seconds,
-        )
+        """Use new options. `programs.rereading` sees to it that only what may change in a running gate differs."""
+        self.options = options
         self._hellos.clear()
 
     def make_room(self, now: float, address: str = "") -> None:

@@ -135,7 +135,7 @@ class GateServer:
         return self._house.letters
 
     def replace_rules(self, options: GateOptions) -> None:
-        """Use new options from now on; `Gatehouse.replace_rules` says which old ones stay."""
+        """Use new options from now on, as `Gatehouse.replace_rules` says."""
         self._house.replace_rules(options)
 
     def replace_names(self, name_lookup: NameLookup | None) -> None:

@@ -58,8 +58,8 @@ _TAKEN = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
 class TrustLimits:
     """The most stamps that are accepted on trust and not yet redeemed."""
 
-    per_account: int = 20
-    total: int = 1000
+    per_account: int
+    total: int
     """The limit for all accounts of all offices together."""
 
 
