@@ -467,6 +467,15 @@ def test_what_counts_as_one_network():
     assert network_of("nonsense") == network_of("") == network_of("unknown")
 
 
+@pytest.mark.parametrize("form", ["198.51.100.7", "::ffff:198.51.100.7"])
+def test_a_gate_whose_network_is_listed_is_known_as_each_proxy_spells_its_address(form):
+    """A proxy that listens for IPv6 and IPv4 on one socket names IPv4 clients by their mapped addresses."""
+    lists = {"proxies": (ip_network("192.0.2.1/32"),), "receivers": (ip_network("198.51.100.0/24"),)}
+    guests = Guests(Room(10, 1), LocalCounts(), LocalCounts(), **lists)
+    gates = [guests.admit("192.0.2.1") for _ in range(5)]
+    assert all(gate.speaks_for(form) and gate.crowd is guests._known for gate in gates), "however many they are"
+
+
 def test_a_network_is_known_for_a_day_and_only_so_many_are():
     now = [0.0]
     guests = Guests(Room(10, 2), LocalCounts(), LocalCounts(), clock=lambda: now[0])

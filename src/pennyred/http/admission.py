@@ -12,12 +12,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Protocol
 
 from pennyred.days import DAY_SECONDS
+from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.networks import Network, parse_source
 
-Networks = Sequence[IPv4Network | IPv6Network]
+Networks = Sequence[Network]
 
 GUEST = "guest"
 """The key of a request's scope state under which its connection is found."""
@@ -294,11 +295,9 @@ class LocalCounts:
 def network_of(address: str) -> bytes:
     """The network an address is counted under: IPv4 by address, IPv6 by /64. Everything that is no address is one."""
     try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
+        found = parse_source(address)
+    except MalformedAddress:
         return b"?"
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
     return found.packed if found.version == 4 else found.packed[:8]
 
 
@@ -306,8 +305,8 @@ def _is_within(address: str, networks: Networks) -> bool:
     if not networks:
         return False
     try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
+        found = parse_source(address)
+    except MalformedAddress:
         return False
     return any(found in network for network in networks)
 

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.networks import Network, parse_source
 
 _FORWARDED = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"))
 """Fields that a proxy adds: then the address we see is the proxy's, not that of the one who asks."""
@@ -18,7 +20,7 @@ class ApiMetrics:
 
     page: Callable[[], bytes]
     media_type: str
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: tuple[Network, ...]
     """The networks that may see the page; others get 404. It may be replaced at any time."""
     note_request: Callable[[str, int, float], None]
     """Called for each request with its path, its status and how many seconds it took."""
@@ -55,8 +57,8 @@ def _may_see(scope: HTTPScope, metrics: ApiMetrics) -> bool:
     if client is None or any(name.lower() in _FORWARDED for name, _ in scope["headers"]):
         return False
     try:
-        address = ip_address(client[0])
-    except ValueError:
+        address = parse_source(client[0])
+    except MalformedAddress:
         return False
     return any(address in network for network in metrics.networks)
 
