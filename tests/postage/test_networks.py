@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.postage.networks import parse_network, parse_source
+from pennyred.postage.networks import is_loopback, parse_network, parse_source
 
 addresses = st.integers(0, 2**32 - 1).map(IPv4Address)
 
@@ -30,3 +30,13 @@ def test_any_wider_network_is_what_it_says(address, length):
 def test_what_is_no_network_is_refused(text):
     with pytest.raises(ValueError, match=r".*"):
         parse_network(text)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])
+def test_what_leads_to_this_machine_only(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "localhost.example", "example.org", ""])
+def test_what_may_lead_elsewhere(host):
+    assert not is_loopback(host)

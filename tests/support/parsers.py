@@ -30,6 +30,7 @@ from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import relaxed_field
 from pennyred.postage.digest import header_hash, signed_names
+from pennyred.postage.domainproof import is_domain_proof
 from pennyred.postage.encoding import decode_base64, decode_integer
 from pennyred.postage.errors import (
     Malformed,
@@ -233,6 +234,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "line ends": (read_line_ends, Malformed),
     "candidates": (read_candidates, MalformedLetter),
     "key record": (lambda octets: parse_key_record(_text(octets)), MalformedKey),
+    "domain proof": (lambda octets: is_domain_proof(_text(octets), "o.example", "acme"), Malformed),
     "key file": (SigningKey.from_pem, MalformedKey),
     "pass": (lambda octets: pass_holds(b"k", [Field(b"X:" + octets, b"x")], bytes(32), 20_000), Malformed),
     "signature": (read_signature, Malformed),
@@ -350,6 +352,7 @@ def good_inputs(name: str) -> list[bytes]:
             _receipt(Epoch(b"1" * 16, 2, 3), Epoch(b"2" * 16, 6, 9)),
         ],
         "key record": records,
+        "domain proof": [b"v=pennyred1; o=O.example; r=acme"],
         "tag list": stamps + licences + records,
         "candidates": stamps,
     }[name]

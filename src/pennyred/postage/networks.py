@@ -1,4 +1,4 @@
-"""The network names under which a client's address is counted; gate and office use the same ones."""
+"""Addresses as text: of this machine or not, and the network names under which a client is counted, for all alike."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -45,3 +45,11 @@ def source_networks(source: Address) -> tuple[str, ...]:
     """
     lengths = (24,) if isinstance(source, IPv4Address) else (64, 48)
     return tuple(str(ip_network((source, length), strict=False)) for length in lengths)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, an address or a name, leads to this machine only: a loopback address, or `localhost`."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from pennyred.failures import told
 from pennyred.http import messages, tokens
 from pennyred.postage.encoding import decode_base64, encode_base64
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
+from pennyred.postage.networks import is_loopback
 from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import SigningKey
 
@@ -186,15 +186,8 @@ def _checked(url: str, *, allow_http: bool) -> str:
     is_plain = not (parts.query or parts.fragment or parts.username or parts.password or port == 0)
     if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain or not url.isprintable():
         raise Malformed(expected)
-    if parts.scheme == "http" and not allow_http and not _is_local(parts.hostname):
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
         raise Malformed(
             f"{url!r}: http is for this machine only; elsewhere anybody could read and change it: use https"
         )
     return url.rstrip("/")
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -11,13 +11,13 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
 from pennyred.failures import place_name, told
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import MalformedAddress, Unavailable
+from pennyred.postage.networks import is_loopback
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import PRICE_MAX
 
@@ -266,14 +266,7 @@ def _own_name() -> str:
 def _tls_context(host: str) -> ssl.SSLContext:
     """TLS with a verified certificate, else somebody in between could read the letter; unverified on this machine."""
     context = ssl.create_default_context()
-    if _is_loopback(host):
+    if is_loopback(host):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

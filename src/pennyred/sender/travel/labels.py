@@ -10,7 +10,6 @@ from pennyred.postage.errors import MalformedLetter
 from pennyred.sender.travel.mimeparts import LETTERS, NESTING_MAX, SEALED, Entity, closes, read_entity, type_of_parts
 
 _LABEL = re.compile(rb"^content-transfer-encoding[ \t]*:[^\r\n]*(?:8bit|binary)", re.IGNORECASE | re.MULTILINE)
-_DKIM_SIGNATURE = re.compile(rb"\A(?:[^\r\n]+\r\n)*?dkim-signature[ \t]*:", re.IGNORECASE)
 _EIGHT_BIT = frozenset((b"8bit", b"binary"))
 _SEVEN_BIT = b"Content-Transfer-Encoding: 7bit\r\n"
 
@@ -18,9 +17,9 @@ _SEVEN_BIT = b"Content-Transfer-Encoding: 7bit\r\n"
 def relabelled(letter: bytes) -> bytes:
     """The ASCII letter with 7bit in all its labels; unchanged if they say so already.
 
-    Signed and encrypted parts keep their labels. So does a letter with a DKIM signature, which may cover them.
+    Signed and encrypted parts keep their labels. A DKIM signature may cover the labels: the caller looks for one.
     """
-    if not _LABEL.search(letter) or _DKIM_SIGNATURE.match(letter):
+    if not _LABEL.search(letter):
         return letter
     try:
         return _relabelled(letter, b"text/plain", 0)
