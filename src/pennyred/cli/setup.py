@@ -53,7 +53,7 @@ from pennyred.storage import private
 )
 @json_option
 def init(folder: Path, domain: str, hostname: str, upstream: str, mail_for: tuple[str, ...], as_json: bool) -> None:
-    """Write pennyred.toml, the office's signing key and an empty ledger into DIR; overwrite nothing.
+    """Write pennyred.toml, the keys of office and gates and an empty ledger into DIR; overwrite nothing.
 
     Example:  pennyred init /etc/pennyred --domain post.example.org --hostname mx.example.org --mail-for example.org
     """
