@@ -67,7 +67,7 @@ class _Closed:
         self._is_over = False
 
     def run(self) -> int:
-        """Delivered letters."""
+        """Send them all; returns how many were delivered."""
         delivered = 0
         try:
             for _ in range(self._load.clients):

@@ -37,7 +37,7 @@ def soak(stage: Stage, faults: int, seed: int, done: Callable[[], None] = lambda
 
 
 def main() -> int:
-    """The command."""
+    """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--faults", type=int, default=1000, metavar="N", help="(default: 1000)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), metavar="N")
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def show(console: Console, verdict: Verdict, came: Counter[str]) -> None:
-    """For people."""
+    """Print what came of it, for people."""
     table = Table("fault", "times", title=f"{came.total()} faults")
     for name, times in sorted(came.items()):
         table.add_row(name, str(times))

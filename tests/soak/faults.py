@@ -64,7 +64,7 @@ def _signal(worker: int, number: int) -> None:
 
 
 def reread(stage: Stage, _chance: random.Random) -> None:
-    """SIGHUP."""
+    """The settings are read again (SIGHUP)."""
     assert stage.served is not None
     stage.served.process.send_signal(signal.SIGHUP)
 

@@ -50,7 +50,7 @@ class Post:
         return None
 
     def again(self, name: str) -> None:
-        """Later."""
+        """Send the letter again later."""
         with self.lock:
             self.waiting.append((time.monotonic() + RETRY_SECONDS, name))
 
@@ -79,7 +79,7 @@ class Sender(threading.Thread):
                 self.post.again(name)
 
     def is_taken(self, name: str) -> bool:
-        """One attempt."""
+        """Try to send it once; returns whether it was taken."""
         post, has_dot = self.post, False
         try:
             with closing(smtplib.SMTP("127.0.0.1", post.port, timeout=PATIENCE_SECONDS)) as smtp:

@@ -65,7 +65,7 @@ class DnsServer:
         self._silent.add(_plain(name))
 
     def mend(self, name):
-        """Answer again."""
+        """Answer questions about the name again."""
         self._failing.pop(_plain(name), None)
         self._silent.discard(_plain(name))
 

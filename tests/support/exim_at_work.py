@@ -86,7 +86,7 @@ class EximAtWork(Chroot):
         """What it has told the system's log, as that would have written it."""
 
     def begin(self) -> None:
-        """Start it."""
+        """Write its files and start it."""
         self.add_user("bob")
         for folder in ("/var/spool/exim4", "/var/log/exim4", "/run/exim4"):
             self.folder_of("Debian-exim", folder, 0o750)

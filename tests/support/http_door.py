@@ -103,7 +103,7 @@ async def open_door(
 
 @dataclass
 class Client:
-    """One connection."""
+    """One connection to the server."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter

@@ -20,7 +20,7 @@ class PolicyServer:
 
     @property
     def restriction(self) -> str:
-        """For main.cf."""
+        """The restriction that asks it, for main.cf."""
         return f"check_policy_service inet:127.0.0.1:{self.port}"
 
     def _serve(self) -> None:

@@ -102,7 +102,7 @@ class ReceivedLetter:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """How many bytes it has."""
         return len(self.letter)
 
     def body(self) -> Iterator[bytes]:

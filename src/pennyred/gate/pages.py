@@ -13,7 +13,7 @@ from pennyred.http.heads import answering_head
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer."""
+    """What one page answers."""
 
     body: bytes
     media_type: str = "text/plain; charset=utf-8"
@@ -21,7 +21,7 @@ class Page:
 
 
 Pages = Mapping[str, Callable[[], Awaitable[Page]]]
-"""By path."""
+"""What answers each page, by its path."""
 
 
 def watching(pages: Pages) -> ASGIApp:

@@ -117,7 +117,7 @@ class Refused:
     """A recipient that does not get a letter."""
 
     index: int
-    """Into `Envelope.recipients`."""
+    """Its place in `Envelope.recipients`."""
     reason: Reason
     """Its own; a recipient that was free has one, too, where another had the letter refused."""
     letter_hash: bytes

@@ -64,7 +64,7 @@ class Gate(Contestant):
         return (self._process.pid,)
 
     def wallet(self) -> Wallet:
-        """The sender's."""
+        """The sender's key and licence."""
         return load_wallet(self._home)
 
     def settled(self) -> int:

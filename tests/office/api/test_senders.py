@@ -47,7 +47,7 @@ def opening(key=ANN, address="ann@sender.example") -> bytes:
 
 
 async def opened(office: OfficeAtWork) -> str:
-    """Ann's account."""
+    """Open Ann's account; returns its id."""
     async with office.client() as client:
         return (await client.open_account("ann@sender.example")).account
 

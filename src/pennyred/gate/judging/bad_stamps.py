@@ -29,17 +29,20 @@ class BadStamps(Protocol):
     """How many bad stamps came in this minute, for all workers together."""
 
     def count(self, source: str, account: str) -> int:
-        """From the network of a source (an IP address), of this account or of nobody known."""
+        """How many came from the network of a source (an IP address), of this account or of nobody known."""
         ...
 
     def add(self, source: str, account: str, stamps: int) -> None:
-        """So many more."""
+        """Count so many more bad stamps from this network, of this account or of nobody known."""
         ...
 
 
 @dataclass(slots=True)
 class Barring:
-    """Of one letter. Its own bad stamps count at once, so that one letter with a thousand costs no more than a few."""
+    """Whether the stamps of one letter are looked at.
+
+    Its own bad stamps count at once, so that one letter with a thousand costs no more than a few.
+    """
 
     policy: GatePolicy
     licences: LicenceCache
@@ -47,7 +50,7 @@ class Barring:
     source: str = ""
     """Empty where it is not known: then only the letter's own are counted."""
     draw: Callable[[], int] = lambda: 1
-    """A number by chance."""
+    """Draws a number by chance: one in `LUCKY_ONE_IN` letters is looked at all the same."""
     own: dict[str, int] = field(default_factory=dict)
     """Bad stamps of this letter, by account."""
     _is_lucky: bool | None = None

@@ -255,26 +255,26 @@ class NoGrants:
     is_in_use = False
 
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:  # noqa: ARG002
-        """None."""
+        """No grant for any recipient."""
         return [[] for _ in recipients]
 
     async def use(self, counters: Sequence[bytes]) -> bool:  # noqa: ARG002
-        """There is nothing to use."""
+        """Always False: there is nothing to use."""
         return False
 
     async def give_back(self, counters: Sequence[bytes]) -> None:
-        """Nothing was taken."""
+        """Do nothing: nothing was taken."""
 
 
 class NoAuthenticator:
     """Proves nothing, and asks nobody. Implements `ports.Authenticator`."""
 
     async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:  # noqa: ARG002
-        """Nothing."""
+        """Nothing is proven of any letter."""
         return UNPROVEN
 
     async def is_sender_proven(self, envelope: Envelope) -> bool:  # noqa: ARG002
-        """Nor this."""
+        """No sender is proven."""
         return False
 
 

@@ -33,7 +33,7 @@ class FoundKeys:
         return (rows[0][0], rows[0][1], bool(rows[0][2])) if rows else None
 
     async def forget(self, issuer: str, selector: str) -> None:
-        """It counts no more."""
+        """Forget a key: it counts no more."""
         statement = "DELETE FROM office_key WHERE issuer = ? AND selector = ?"
         await self._commits.run(lambda connection: connection.execute(statement, (issuer, selector)))
 

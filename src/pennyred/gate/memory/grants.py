@@ -81,7 +81,7 @@ class _Counter:
     key: str
     column: str
     most: str
-    """As SQL."""
+    """How many uses there may be, as an SQL expression."""
 
 
 _COUNTERS = {

@@ -17,7 +17,7 @@ from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection
 
 PERMITS_MAX = 1_000
-"""Of one recipient."""
+"""The most permits that one recipient may have."""
 WINDOWS_MAX = 20
 EXPECTED_COUNTER = b"e"
 
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One approval."""
+    """What one recipient, a domain of ours or everybody has approved."""
 
     user: str
     kind: Kind

@@ -13,7 +13,7 @@ _CONTEXT = b"pennyred/1 refused\0"
 
 
 class KeptRefusals:
-    """Implements `ports.Refusals`."""
+    """Puts refused letters into the quarantine. Implements `ports.Refusals`."""
 
     def __init__(
         self,

@@ -42,12 +42,12 @@ _FRESH_SECONDS = 3600
 
 @dataclass(frozen=True, order=True, slots=True)
 class Found:
-    """One file."""
+    """One kept letter, as its file's name and place tell it."""
 
     at: int
     """Its time, in seconds since 1970-01-01 UTC."""
     name: str
-    """The 64 digits."""
+    """Its name in the quarantine: 64 hexadecimal digits."""
     path: Path
     disk_bytes: int
     """What it takes on the disk, about; under all its names together."""

@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     """What became of a letter for one recipient. The names are stored and in `--json`: they never change."""
 
     ACCEPTED = "accepted"
-    """Delivered."""
+    """Delivered to the mail server."""
     DUPLICATE = "duplicate"
     """It had been delivered before: answered well, and neither forwarded nor charged."""
     REFUSED_HERE = "refused-here"
@@ -77,7 +77,7 @@ class Trouble:
     sender_domain: str = ""
     """The one it said it was, or `SEVERAL`; empty: it said none."""
     refused: int = 0
-    """By the gate."""
+    """How many the gate has refused."""
     would_refuse: int = 0
     """Not refused, but mode "require" would have."""
 

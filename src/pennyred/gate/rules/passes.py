@@ -24,7 +24,7 @@ _CONTEXT_ENDED = b"pennyred/1 pass\0"
 
 
 PASS_OCTETS_MAX = 90
-"""Of one field."""
+"""The most octets that one pass takes in a letter, its field name included."""
 
 
 def mint_pass(key: bytes, letter_hash: bytes, day: int) -> bytes:

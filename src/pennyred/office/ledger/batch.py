@@ -62,21 +62,21 @@ class Changes:
 
     stamps: dict[StampKey, StampRecord] = field(default_factory=dict)
     held: defaultdict[str, int] = field(default_factory=_sums)
-    """By sender's account."""
+    """Stamps on hold, by the sender's account."""
     used: defaultdict[tuple[str, int], int] = field(default_factory=_account_day_sums)
     """Stamps counted towards the cap, by account and UTC day."""
     holds: defaultdict[Pair, int] = field(default_factory=_pair_sums)
-    """New holds."""
+    """How many holds are new, by pair."""
     in_doubt: defaultdict[Pair, int] = field(default_factory=_pair_sums)
-    """Holds the sweeper voided."""
+    """How many holds the sweeper has voided, by pair."""
     paid: defaultdict[str, int] = field(default_factory=_sums)
     """By sender's account; negative for a refund, as in `earned`."""
     earned: defaultdict[str, int] = field(default_factory=_sums)
     """By receiver's name. Who paid whom is in the details alone, which are forgotten with their day."""
     settled: defaultdict[int, int] = field(default_factory=_day_sums)
-    """By expiry day."""
+    """Stamps settled, by expiry day."""
     refunded: defaultdict[int, int] = field(default_factory=_day_sums)
-    """By expiry day."""
+    """Stamps refunded, by expiry day."""
     details: list[bytes] = field(default_factory=list)
     """Hashes of the payments and refunds, in the order of their places in the chain."""
 

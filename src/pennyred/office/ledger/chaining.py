@@ -62,12 +62,12 @@ def epochs_of(number: int, epochs: Sequence[Epoch]) -> tuple[Epoch, ...]:
 
 
 def joined(details: Sequence[bytes]) -> bytes:
-    """As they are stored."""
+    """Put the hashes of a batch's details behind one another, as they are stored."""
     return b"".join(details)
 
 
 def split_hashes(stored: bytes) -> list[bytes]:
-    """As they were."""
+    """Cut what `joined` has made into its hashes again."""
     return [stored[start : start + HASH_BYTES] for start in range(0, len(stored), HASH_BYTES)]
 
 

@@ -237,7 +237,7 @@ class _Counter:
         self._note = note
 
     def counted(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-        """The same rows."""
+        """Yield the same rows, and count them."""
         for row in rows:
             self._done += 1
             if self._done % _ROWS_PER_NOTE == 0 or self._done == self._total:

@@ -128,7 +128,7 @@ class VoucherOutcome(StrEnum):
     REDEEMED = "redeemed"
     """Also when the same account redeems it again; credited once."""
     ALREADY_USED = "already-used"
-    """By another account."""
+    """Another account has redeemed it before."""
     UNKNOWN_VOUCHER = "unknown-voucher"
     UNKNOWN_ACCOUNT = "unknown-account"
     ACCOUNT_CLOSED = "account-closed"
@@ -165,7 +165,7 @@ class Entry:
     stamps: int
     """What the account gained; negative for what it paid."""
     balance: int
-    """After this entry."""
+    """The account's balance after this entry."""
     detail: str
 
 

@@ -57,7 +57,7 @@ SELECT coalesce((SELECT sum(price) FROM hold), 0)::bigint,
 
 
 async def audit(connection: Connection) -> Audit:
-    """Recompute everything."""
+    """Recompute every balance, hold and total, and walk the chain."""
     # Whole tables are read here, so what hinders that elsewhere is lifted, and the limit of time.
     await connection.execute(
         "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;"

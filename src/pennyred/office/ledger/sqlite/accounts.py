@@ -125,7 +125,7 @@ def credit(
 
 
 def create_vouchers(connection: apsw.Connection, hashes: Sequence[bytes], stamps: int, now: int) -> None:
-    """Add vouchers."""
+    """Add vouchers; ValueError where one exists."""
     try:
         connection.executemany(
             "INSERT INTO voucher (hash, stamps, created_at) VALUES (?, ?, ?)",

@@ -56,7 +56,7 @@ _KEPT_TOTALS = "SELECT settled, refunded FROM floor UNION ALL SELECT settled, re
 
 
 def audit(connection: apsw.Connection) -> Audit:
-    """Recompute everything."""
+    """Recompute every balance, hold and total, and walk the chain."""
     totals = chain.journal_totals(connection)
     differences = [str(sentence) for check in _CHECKS for (sentence,) in connection.execute(check)]
     held: dict[str, int] = dict(connection.execute(_HELD).fetchall())  # type: ignore[arg-type]
