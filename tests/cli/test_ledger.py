@@ -1,6 +1,7 @@
 """`pennyred ledger backup` and `restore`, as an administrator meets them."""
 
 import asyncio
+import os
 import threading
 
 import apsw
@@ -51,6 +52,42 @@ def test_nothing_is_overwritten_and_a_backup_out_of_balance_is_not_restored(post
     spoilt.close()
     assert at(post, "restore", str(saved), check=False).returncode == 1
     assert not (post / "ledger.db").exists()
+
+
+def test_a_copy_that_was_killed_when_it_was_done_is_not_the_next_ones_waste_paper(tmp_path):
+    """Between its two names it has both: emptied under the one, it would be gone under the other."""
+    ledger, saved, kept = (tmp_path / name for name in ("ledger.db", "saved.db", "kept.db"))
+    credit(ledger, "one")
+    back_up(ledger, saved)
+    os.link(saved, tmp_path / "saved.db.partial")  # as a kill leaves it before the unlink
+    saved.rename(kept)
+    before = kept.read_bytes()
+    credit(ledger, "two")
+    back_up(ledger, saved)
+    assert kept.read_bytes() == before
+    assert heads(saved) == heads(ledger) != heads(kept)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_a_killed_copy_has_left_half_written_is_begun_anew(tmp_path):
+    ledger, saved = tmp_path / "ledger.db", tmp_path / "saved.db"
+    credit(ledger, "one")
+    (tmp_path / "saved.db.partial").write_bytes(b"half")
+    (tmp_path / "saved.db.partial-journal").write_bytes(b"half")
+    back_up(ledger, saved)
+    assert heads(saved) == heads(ledger)
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_a_link_in_the_place_of_the_half_written_copy_is_not_followed(tmp_path):
+    """Root puts a ledger back into a folder that is somebody else's."""
+    ledger, other = tmp_path / "ledger.db", tmp_path / "other"
+    credit(ledger, "one")
+    other.write_bytes(b"kept")
+    (tmp_path / "saved.db.partial").symlink_to(other)
+    with pytest.raises(OSError, match="symbolic links"):
+        back_up(ledger, tmp_path / "saved.db")
+    assert other.read_bytes() == b"kept"
 
 
 def test_a_log_left_by_another_ledger_is_not_taken_for_this_ones(post, tmp_path):

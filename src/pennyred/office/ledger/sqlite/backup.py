@@ -53,28 +53,39 @@ def back_up(
 
 @contextlib.contextmanager
 def _claimed(partial: Path) -> Iterator[None]:
-    """The file that is written first, empty and ours: what a backup that was killed has left there is begun anew.
-
-    Raises FileExistsError where another one is under way.
-    """
+    """The file that is written first, new and ours. Raises FileExistsError where another copy is under way."""
+    descriptor = _claim(partial)
     try:
-        descriptor = private.create(partial)
-    except FileExistsError:
-        descriptor = os.open(partial, os.O_WRONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_ours = os.path.samestat(os.fstat(descriptor), partial.stat())
-        except (BlockingIOError, FileNotFoundError):
-            is_ours = False
-        if not is_ours:
-            raise FileExistsError(f"another copy to {partial} is under way")
         for one in companions(partial):
             one.unlink(missing_ok=True)
-        os.truncate(descriptor, 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _claim(partial: Path) -> int:
+    """Make the file and lock it; returns its descriptor.
+
+    What a copy that was killed has left there loses this name, and is never written over: killed just after it was
+    published, it has its other name too, and may be the ledger by now.
+    """
+    while True:
+        try:
+            descriptor, is_new = private.create(partial), True
+        except FileExistsError:
+            descriptor, is_new = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(descriptor), partial.lstat())
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if is_ours and is_new:
+            return descriptor
+        if is_ours:
+            partial.unlink()
+        os.close(descriptor)
+        if not is_ours:
+            raise FileExistsError(f"another copy to {partial} is under way")
 
 
 def _copy(source: Path, target: Path, note: Callable[[float], object]) -> None:
