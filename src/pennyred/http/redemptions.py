@@ -1,4 +1,4 @@
-"""The JSON that gates and offices exchange about stamps (CONTRACT: `/v1/redemptions/hold|settle|void`).
+"""The JSON that gates and offices exchange about stamps (`/v1/redemptions/hold|settle|void`).
 
 Bytes are in canonical base64; a stamp is its canonical text without the salt (`Stamp.for_office`). Answers come in the
 order of the questions. The structs are the JSON. `read_*` turns them into the values of `postage.redemption` and raises

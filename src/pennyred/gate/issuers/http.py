@@ -1,4 +1,4 @@
-"""An office on another machine: implements `ports.Redeemer` over HTTP (CONTRACT: `/v1/redemptions/...`).
+"""An office on another machine: implements `ports.Redeemer` over HTTP (`/v1/redemptions/...`).
 
 The questions of many letters are sent in one request. Every question may be repeated: a hold is known by its `tx`, a
 settlement by its letter, a void by its `tx`.

@@ -1,4 +1,4 @@
-"""The office over HTTP (CONTRACT: HTTP).
+"""The office over HTTP; docs/offices.md says who may do what.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The office's HTTP application (CONTRACT: HTTP); it describes itself at /v1/openapi.json."""
+"""The office's HTTP application; it describes itself at /v1/openapi.json."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The office's routes for gates elsewhere: hold, settle, void (CONTRACT: HTTP), with a receiver's token.
+"""The office's routes for gates elsewhere: hold, settle, void, with a receiver's token.
 
 Whoever has the token is the receiver: it may redeem for its domains, and settle or void its own holds. The ledger
 enforces both. A receiver is no sender and no administrator. Every stamp is verified here, as gates are not trusted.

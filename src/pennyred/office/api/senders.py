@@ -1,4 +1,4 @@
-"""The office's routes for senders' commands (CONTRACT: HTTP), and what it tells everybody about itself."""
+"""The office's routes for senders' commands, and what it tells everybody about itself."""
 
 import base64
 import binascii
