@@ -649,3 +649,22 @@ class TestLettersWithoutAnAnswer:
 
         desk = asyncio.run(story())
         assert (desk.failures, len(desk.facts)) == ([(told, 2)], 1)
+
+
+class TestAnotherPolicyMeanwhile:
+    """A reload counts for the letters that come after it."""
+
+    @pytest.mark.parametrize(("before", "after"), [(Mode.MONITOR, Mode.REQUIRE), (Mode.BULK, Mode.MONITOR)])
+    def test_a_letter_under_way_is_counted_in_the_mode_it_was_judged_in(self, before, after):
+        async def story() -> DeskUnderTest:
+            desk = await a_desk(mode=before)
+            slow = MailServer((), gate=asyncio.Event())
+            under_way = asyncio.create_task(desk.present(LETTER, BOB, server=slow))
+            await slow.is_asked.wait()
+            desk.desk.policy = replace(desk.desk.policy, mode=after)
+            slow.gate.set()
+            await under_way
+            return desk
+
+        [fact] = asyncio.run(story()).facts
+        assert (fact.mode, fact.by_require) == (before, True)

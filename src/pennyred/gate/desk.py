@@ -87,14 +87,14 @@ class Desk:
     async def take(self, letter: Letter, envelope: Envelope, delivery: Delivery) -> Answer:
         """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
         try:
-            times = Stopwatch(letter.milliseconds)
+            times, mode = Stopwatch(letter.milliseconds), self.policy.mode
             if self._is_watching_all(envelope):
                 return await self._observe(letter, envelope, delivery, times)
             case = await self._open(letter, envelope, times)
             answer = await self._charge(case, delivery)
             if isinstance(answer, Due) and not answer.reason.is_cured_by_time:
                 await self._keep(case)
-            self._tell(letter, envelope, case.judgement, answer, times)
+            self._tell(letter, envelope, case.judgement, answer, times, mode)
         except Exception as trouble:
             if self._note_failure is not None:
                 reason = trouble.reason if isinstance(trouble, Unavailable) else Reason.INTERNAL
@@ -243,6 +243,7 @@ class Desk:
     async def _observe(self, letter: Letter, envelope: Envelope, delivery: Delivery, times: Stopwatch) -> Answer:
         """Mode "monitor": write the verdict down and let the letter through, whatever goes wrong in judging it."""
         case: Case | None = None
+        mode = self.policy.mode
         standings: Sequence[Standing] = ()
         fields, header = b"", letter.header.raw
         try:
@@ -259,7 +260,7 @@ class Desk:
         going = [index for index in range(len(envelope.recipients)) if index not in had]
         answer = await self._pass_on(part, going, fields, header) if going else Duplicate()
         times.lap(Phase.DELIVER)
-        self._tell(letter, envelope, case.judgement if case else None, answer, times)
+        self._tell(letter, envelope, case.judgement if case else None, answer, times, mode)
         return answer
 
     async def _keep(self, case: Case) -> None:
@@ -277,16 +278,25 @@ class Desk:
             raise Unavailable(Reason.STATE_UNAVAILABLE, f"there is no room for {left_out} copies of a refused letter")
 
     def _tell(
-        self, letter: Letter, envelope: Envelope, judgement: Judgement | None, answer: Answer, times: Stopwatch
+        self,
+        letter: Letter,
+        envelope: Envelope,
+        judgement: Judgement | None,
+        answer: Answer,
+        times: Stopwatch,
+        mode: Mode,
     ) -> None:
-        """Write down what became of a letter, for the log, for the figures and for the metrics."""
+        """Write down what became of a letter, for the log, for the figures and for the metrics.
+
+        `mode` is the one it was judged in: another may be in force by now.
+        """
         self._log.answered(letter, envelope, judgement.standings if judgement else (), answer, times)
         try:
             if self._note_times is not None:
                 self._note_times(times)
             if self._note_facts is not None:
                 day = utc_day(self._clock())
-                self._note_facts(facts_of(judgement, envelope, answer, mode=self.policy.mode, day=day))
+                self._note_facts(facts_of(judgement, envelope, answer, mode=mode, day=day))
         except Exception as error:  # noqa: BLE001 - the letter has its answer, which no figure may turn
             self._log.uncounted(error)
 

@@ -46,7 +46,7 @@ class Fact:
     day: int
     """UTC, days since 1970-01-01."""
     mode: Mode
-    """The gate's, when it answered."""
+    """The gate's, by which it judged the letter."""
     outcome: Outcome
     reason: Reason
     by_bulk: bool | None
