@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class CountedRedeemer:
-    """Passes questions on, and counts the answers and their duration."""
+    """Passes questions on, and counts the answers."""
 
     def __init__(self, redeemer: Redeemer, counter: Counter) -> None:
         self._redeemer = redeemer

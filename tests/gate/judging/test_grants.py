@@ -165,6 +165,18 @@ class TestUses:
         desk.wants.left[b"r1"] = 0
         assert presented(desk)[0] == Due(0, Reason.NO_STAMP)
 
+    def test_what_a_mistake_of_ours_in_judging_stopped_is_given_back(self):
+        async def broken(*_):
+            raise ValueError
+
+        desk = DeskUnderTest()
+        desk.judging._prepare_keys = broken
+        desk.wants.of[BOB] = [Grant(Reason.REPLY, counter=b"r1")]
+        with pytest.raises(ValueError):  # noqa: PT011 - a mistake says nothing
+            presented(desk)
+        assert desk.wants.left == {b"r1": 1}
+        assert set(desk.counters.used.values()) == {0}
+
     def test_what_another_recipients_refusal_stopped_is_given_back(self):
         desk = DeskUnderTest()
         desk.wants.of[BOB] = [self.REPLY]

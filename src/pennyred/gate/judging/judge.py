@@ -47,13 +47,25 @@ class Judging:
     ) -> tuple[Judgement, GrantSearch, TakenAllowances]:
         """Where each recipient stands before an office is asked; and what was used up of what is counted.
 
-        Each phase says what it has found out, which is written down before the next one is asked.
+        Each phase says what it has found out, which is written down before the next one is asked. If one fails, what
+        was used up is given back.
         """
         judgement = begin(letter, envelope, policy, now=now)
         taken = TakenAllowances(allowances, policy.allowances, envelope, judgement, utc_day(now))
         search = GrantSearch(self.wanted, authenticator, policy, letter, envelope, taken, now)
-        judgement.authentication, rulings = await search.look(judgement)
-        judgement.rule(rulings)
+        try:
+            judgement.authentication, rulings = await search.look(judgement)
+            judgement.rule(rulings)
+            await self._judge_stamps(judgement, letter, envelope, policy, now)
+        except BaseException:
+            await taken.give_back()
+            await search.give_back()
+            raise
+        return judgement, search, taken
+
+    async def _judge_stamps(
+        self, judgement: Judgement, letter: Letter, envelope: Envelope, policy: GatePolicy, now: int
+    ) -> None:
         source = envelope.source_ip if envelope.source_known else ""
         barring = Barring(policy, self._licences, self._bad_stamps, source, self._draw)
         stamps = barring.worth_asking(stamps_to_judge(judgement))
@@ -64,7 +76,6 @@ class Judging:
         if self._former is not None:
             judgement.rule(await self._former.recall(judgement, examiner))
         barring.close()
-        return judgement, search, taken
 
     async def note_paid(self, paid: Sequence[Standing], day: int) -> None:
         """These recipients have had their letter, and a stamp was taken for each."""
