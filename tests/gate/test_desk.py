@@ -651,6 +651,35 @@ class TestLettersWithoutAnAnswer:
         assert (desk.failures, len(desk.facts)) == ([(told, 2)], 1)
 
 
+class TestBrokenOffBeforeTheLetterIsSent:
+    """A mistake of ours, or a gate that is stopped: the retry must find everything as it was."""
+
+    def test_what_was_held_and_what_came_free_is_given_back(self):
+        async def story() -> tuple[DeskUnderTest, MailServer]:
+            desk = await a_desk(mode=Mode.BULK)
+            looking = asyncio.Event()
+
+            async def silent(_: object) -> frozenset[bytes]:
+                looking.set()
+                return await asyncio.Future()
+
+            desk.part_deliveries.had = silent
+            server = MailServer((), answers_each=True)
+            letter = desk.stationery.stamped(LETTER, BOB)
+            under_way = asyncio.create_task(desk.present(letter, BOB, EVE, server=server))
+            await looking.wait()
+            assert await desk.balance() == (10, 1)
+            under_way.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await under_way
+            assert await desk.balance() == (10, 0)
+            return desk, server
+
+        desk, server = asyncio.run(story())
+        assert server.sent == []
+        assert set(desk.counters.used.values()) == {0}
+
+
 class TestAnotherPolicyMeanwhile:
     """A reload counts for the letters that come after it."""
 

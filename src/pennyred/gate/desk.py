@@ -201,13 +201,18 @@ class Desk:
         policy = case.policy
         going = [one for one in case.standings if one.reason is not Reason.DUPLICATE]
         part = PartDelivery(self._part_deliveries, delivery, [one for one in going if one.index not in holding.held])
-        if had := await part.look():
+        try:
+            had = await part.look()
             going = [one for one in going if one.index not in had]
-            if not going:
-                await case.give_back()
-                return Duplicate()
-        fields = added_fields(policy, going, case.judgement.authentication, day=case.taken.day)
-        header = kept_header(policy, case.letter.header, case.envelope, case.judgement.passes)
+            fields = added_fields(policy, going, case.judgement.authentication, day=case.taken.day)
+            header = kept_header(policy, case.letter.header, case.envelope, case.judgement.passes)
+        except BaseException:
+            await give_back(self._redeemer, case.standings, list(holding.held.items()), tx=case.tx)
+            await case.give_back()
+            raise
+        if not going:
+            await case.give_back()
+            return Duplicate()
         # With less lease left than the mail server may take to answer, another attempt could overlap with this one.
         dot_before = asyncio.get_running_loop().time() + policy.lease_seconds - policy.upstream_timeout_seconds
         indexes = [one.index for one in going]

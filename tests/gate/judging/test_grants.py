@@ -172,7 +172,7 @@ class TestUses:
         desk = DeskUnderTest()
         desk.judging._prepare_keys = broken
         desk.wants.of[BOB] = [Grant(Reason.REPLY, counter=b"r1")]
-        with pytest.raises(ValueError):  # noqa: PT011 - a mistake says nothing
+        with pytest.raises(ValueError):
             presented(desk)
         assert desk.wants.left == {b"r1": 1}
         assert set(desk.counters.used.values()) == {0}
