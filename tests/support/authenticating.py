@@ -43,7 +43,9 @@ def authenticate_all(server, letters, env=None, **settings):
     mistakes = []
 
     async def run():
-        checker = Checker(nameservers=[server.address], on_error=mistakes.append, **settings)
+        checker = Checker(
+            **{"nameservers": [server.address], "timeout_seconds": 10, "on_error": mistakes.append, **settings}
+        )
         in_hand = [received(letter) if isinstance(letter, bytes) else letter for letter in letters]
         try:
             return await asyncio.gather(*(checker.authenticate(letter, env or envelope()) for letter in in_hand))

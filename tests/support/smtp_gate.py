@@ -14,7 +14,7 @@ from pennyred.gate.smtp.spool import SpoolLimits
 from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.deadlines import Deadlines
 from pennyred.gate.upstream.endpoint import IdentityMode, UpstreamOptions
-from pennyred.programs.gate_parts import gate_options, upstream_options
+from pennyred.programs.gate_parts import gate_options, letter_memory, upstream_options
 from tests.support.fake_upstream import FakeUpstream
 
 SECONDS_MAX = 20
@@ -187,10 +187,18 @@ class Gate:
             random=lambda: 0.5,
             is_spread=self.is_spread,
         )
-        usual = gate_options(GateSettings(hostname="gate.example.org", issuers=("post.example.org",)))
-        asked = replace(usual, **{"spool": self.spool, "added_octets": 0, **self.options})
+        settings = GateSettings(hostname="gate.example.org", issuers=("post.example.org",))
+        memory = letter_memory(settings, self.notes)
+        asked = replace(gate_options(settings), **{"spool": self.spool, "added_octets": 0, **self.options})
         self.server = GateServer(
-            asked, self.desk, self.pool, self.tls, name_lookup=self.name_lookup, log=self.notes, tally=self.tally
+            asked,
+            self.desk,
+            self.pool,
+            self.tls,
+            name_lookup=self.name_lookup,
+            log=self.notes,
+            tally=self.tally,
+            memory=memory,
         )
 
     async def __aenter__(self) -> Self:

@@ -193,9 +193,7 @@ def letter_memory(gate: GateSettings, log: Any) -> LetterMemory:
     return LetterMemory(gate.memory_for_letters, log)
 
 
-def build_door(
-    gate: GateSettings, desk: GateDesk, log: Any, tally: WorkerTally, memory: LetterMemory | None = None
-) -> GateServer:
+def build_door(gate: GateSettings, desk: GateDesk, log: Any, tally: WorkerTally, memory: LetterMemory) -> GateServer:
     """Build the door, which does not listen yet. Raises OSError if long letters could not be kept on disk."""
     try_spool(gate)
     ways = _ways(upstream_options(gate), log, is_spread=gate.upstream_spread)
@@ -222,7 +220,7 @@ def build_outgoing_door(
     desk: GateDesk,
     log: Any,
     tally: WorkerTally,
-    memory: LetterMemory | None = None,
+    memory: LetterMemory,
 ) -> GateServer:
     """Build the door for outgoing mail, which does not listen yet. Raises OSError as `build_door` does."""
     ways = _ways(upstream_options(gate, outgoing), log, is_spread=False)

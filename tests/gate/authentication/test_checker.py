@@ -241,7 +241,7 @@ def test_where_nobody_was_asked_more_could_have_been_proven():
 
 def test_what_spf_proves_before_the_letter_is_asked_once_for_many_recipients():
     async def story(server):
-        checker = Checker(nameservers=[server.address])
+        checker = Checker(nameservers=[server.address], timeout_seconds=10)
         try:
             asked = [
                 await checker.is_sender_proven(envelope(one)) for one in (AUTHOR, AUTHOR, b"x@nowhere.example") * 3
@@ -260,7 +260,7 @@ def test_what_spf_proves_before_the_letter_is_asked_once_for_many_recipients():
 @pytest.mark.parametrize("domain", ["Example.ORG", "bücher.example", "xn--bcher-kva.example"])
 def test_a_domain_is_proven_before_the_letter_however_it_is_spelt(domain):
     async def story(server):
-        checker = Checker(nameservers=[server.address])
+        checker = Checker(nameservers=[server.address], timeout_seconds=10)
         try:
             return await checker.is_sender_proven(envelope(f"ann@{domain}".encode()))
         finally:
@@ -353,7 +353,7 @@ def test_a_mistake_inside_is_unsure_and_told_to_who_wants_to_know():
 
     async def run():
         mistakes = []
-        checker = Checker(nameservers=[("127.0.0.1", 1)], on_error=mistakes.append)
+        checker = Checker(nameservers=[("127.0.0.1", 1)], timeout_seconds=10, on_error=mistakes.append)
         try:
             return await checker.authenticate(Broken(), envelope()), mistakes
         finally:

@@ -28,7 +28,6 @@ from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
 from pennyred.postage.networks import parse_source, source_networks
 
-TIMEOUT_SECONDS = 10.0
 THREADS = 64
 """The most letters that wait for the DNS at once; a waiting thread costs only its stack."""
 HASHING_THREADS = 4
@@ -47,8 +46,8 @@ class Checker:
     def __init__(
         self,
         *,
+        timeout_seconds: float,
         nameservers: Sequence[tuple[str, int]] = (),
-        timeout_seconds: float = TIMEOUT_SECONDS,
         threads: int = THREADS,
         trusted_sealers: Iterable[str] = (),
         trusted_fronts: Iterable[str] = (),

@@ -22,8 +22,6 @@ from pennyred.gate.smtp.memory_budget import LetterMemory
 from pennyred.gate.upstream.choice import Upstreams
 
 _BACKLOG = 1024
-MEMORY_OCTETS = 128_000_000
-"""Memory for the letters of a server that is given no budget of its own."""
 
 
 def require_free(addresses: Sequence[tuple[str, int]]) -> None:
@@ -76,15 +74,14 @@ class GateServer:
         upstreams: Upstreams,
         tls: ssl.SSLContext | None = None,
         *,
+        memory: LetterMemory,
         name_lookup: NameLookup | None = None,
         log: Any = None,
         tally: WorkerTally | None = None,
-        memory: LetterMemory | None = None,
     ) -> None:
         log = structlog.get_logger("pennyred.smtp") if log is None else log
         tally = Tally(1, options.connections_max).of(0) if tally is None else tally
         admission = Admission(tally, log)
-        memory = LetterMemory(MEMORY_OCTETS, log) if memory is None else memory
         disk = SpoolDisk(options.spool.directory)
         self._house = Gatehouse(options, desk, upstreams, tls, log, admission, memory, disk, GivenUp(log), name_lookup)
         self._servers: list[asyncio.Server] = []
