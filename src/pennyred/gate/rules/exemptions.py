@@ -48,11 +48,13 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exemptions:
-    """The administrator's own rules; a sender counts only when it comes from one of its networks."""
+    """The administrator's own rules. Here a sender counts only from one of its networks; where it is authenticated, the
+    search for grants finds it (`rules.grants.sender_grants`).
+    """
 
     networks: tuple[Network, ...] = ()
     senders: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
-    """Canonical address or domain to the networks it is believed from: anybody can claim a sender's name."""
+    """Canonical address or domain to the networks it is believed from unproven: anybody can claim a sender's name."""
     recipients: frozenset[str] = frozenset()
     """Canonical addresses or domains that take unstamped mail."""
 

@@ -80,7 +80,7 @@ async def overdue_holds(connection: Connection, lease_before: int, limit: int) -
 
 
 async def store(connection: Connection, records: Mapping[StampKey, StampRecord]) -> None:
-    """Write these records; the partitions of their days are there (`days.require`)."""
+    """Write these records; the partitions of their days are there (`days.make`)."""
     held: list[tuple[Any, ...]] = []
     not_held: list[tuple[Any, ...]] = []
     for key, (state, receiver, domain, letter, tx, price, cap_day, lease_until, settled_at, place) in records.items():
