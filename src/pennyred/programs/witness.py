@@ -16,7 +16,7 @@ import msgspec
 from pennyred.office.ledger.protocol import Ledger
 from pennyred.postage.errors import Malformed, Unavailable
 from pennyred.postage.proofs.chain import EPOCH_ID_BYTES, BatchHead, pack_epochs, unpack_epochs
-from pennyred.sender.wallet import replace_file
+from pennyred.storage import private
 
 PAUSE_SECONDS = 10.0
 _BYTES_MAX = 64 * 1024
@@ -73,7 +73,7 @@ class Witness:
             return
         self._noted = noted
         try:
-            replace_file(self._path, msgspec.json.encode(noted))
+            private.replace_file(self._path, msgspec.json.encode(noted))
         except OSError as error:
             if not self._is_told:
                 self._log.warning("ledger.heads_not_noted", error=str(error))

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -159,7 +158,7 @@ def save_key(home: Path, key: SigningKey) -> None:
     path = home / KEY_FILE
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    replace_file(path, key.to_pem())
+    private.replace_file(path, key.to_pem())
 
 
 def save_wallet(home: Path, wallet: Wallet) -> None:
@@ -176,7 +175,7 @@ def save_wallet(home: Path, wallet: Wallet) -> None:
         wallet.licence.encoded.decode(),
         {selector: encode_base64(key).decode() for selector, key in wallet.office_keys.items()},
     )
-    replace_file(home / WALLET_FILE, msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
+    private.replace_file(home / WALLET_FILE, msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
 
 
 def keep_renewed(home: Path, wallet: Wallet) -> None:
@@ -204,25 +203,3 @@ def locked(home: Path) -> Iterator[None]:
 def _content(path: Path) -> bytes:
     with path.open("rb") as opened:
         return opened.read(FILE_BYTES_MAX)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file (mode 0600) as a whole or not at all: write it beside the old one, rename it, sync the folder.
-
-    Raises OSError.
-    """
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(private.create(beside), "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

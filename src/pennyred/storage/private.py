@@ -5,6 +5,7 @@ belongs to the owner of the folder it is created in. The owner of existing files
 """
 
 import os
+import secrets
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -29,6 +30,28 @@ def ensure(path: Path) -> None:
         os.close(create(path))
     except FileExistsError:
         return
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file (mode 0600) as a whole or not at all: write it beside the old one, rename it, sync the folder.
+
+    Raises OSError.
+    """
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(create(beside), "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def make_folder(folder: Path) -> None:
