@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.office.keys import OfficeKeys, add_key, key_files, write_secret
+from pennyred.office.keys import OfficeKeys, add_key, key_files
 from pennyred.office.vouchers import ALPHABET, CODE_RANDOM_BYTES, code_hash, make_code
 from pennyred.postage.errors import MalformedKey
 from pennyred.postage.signing import SigningKey
@@ -104,24 +104,14 @@ def test_other_files_are_none_of_its_business(first):
     assert list(key_files(first)) == ["s1"]
 
 
-def test_a_secret_is_never_written_over_another(tmp_path):
-    path = tmp_path / "secret"
-    write_secret(path, b"first")
-
-    with pytest.raises(FileExistsError):
-        write_secret(path, b"second")
-
-    assert path.read_bytes() == b"first"
-
-
-def test_an_open_umask_opens_no_secret(tmp_path):
-    before = os.umask(0)
-    try:
-        write_secret(tmp_path / "secret", b"s")
-    finally:
-        os.umask(before)
-
-    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+def test_a_key_has_its_name_only_when_it_is_whole_on_the_disk(first, monkeypatch):
+    """Killed before, nothing is there: with half a key in its folder no office would start again."""
+    add_key(first, SEEDS[0])
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(list(key_files(first))))
+    add_key(first, SEEDS[1])
+    assert seen == [["s1"], ["s1", "s2"]], "first the key, then the name"
+    assert list(OfficeKeys(first).public_keys) == ["s1", "s2"]
 
 
 random = st.binary(min_size=CODE_RANDOM_BYTES, max_size=CODE_RANDOM_BYTES)

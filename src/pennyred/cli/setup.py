@@ -10,7 +10,7 @@ from pennyred.cli.arguments import typed
 from pennyred.cli.common import TEMPFAIL, USAGE, json_option, office_settings, print_json, run_async, settings_of
 from pennyred.config import BadSettings, Complaint, parse_settings
 from pennyred.gate.issuers.discovery import key_name
-from pennyred.office.keys import OfficeKeys, add_key, write_secret
+from pennyred.office.keys import OfficeKeys, add_key
 from pennyred.office.ledger.sqlite.backup import companions
 from pennyred.postage.keyrecord import format_key_record
 from pennyred.programs.checks.hints import all_hints
@@ -73,9 +73,9 @@ def init(folder: Path, domain: str, hostname: str, upstream: str, mail_for: tupl
         )
     private.make_folder(folder)
     add_key(settings.office.signing_key, os.urandom(32))
-    write_secret(settings.gate.pass_key, os.urandom(32).hex().encode() + b"\n")
+    private.write_new(settings.gate.pass_key, os.urandom(32).hex().encode() + b"\n")
     run_async(migrate(ledger))
-    write_secret(file, text.encode())
+    private.write_new(file, text.encode())
     if as_json:
         print_json({"files": [str(path) for path in paths]})
         return

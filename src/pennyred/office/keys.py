@@ -99,19 +99,11 @@ def add_key(first: Path, seed: bytes) -> tuple[str, Path]:
     existing = key_files(first)
     number = max((_number(selector) for selector in existing), default=0) + 1
     path = first if number == 1 else first.with_name(f"{first.stem}-s{number}{first.suffix}")
-    write_secret(path, SigningKey.from_seed(seed).to_pem())
+    private.write_new(path, SigningKey.from_seed(seed).to_pem())
     if existing and os.geteuid() == 0:  # root makes the key, but the service must read it
         owner = existing[max(existing, key=_number)].stat()
         os.chown(path, owner.st_uid, owner.st_gid)
     return f"s{number}", path
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a new file that only its folder's owner may read, and sync it to disk. Raises FileExistsError, OSError."""
-    with os.fdopen(private.create(path), "wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
 
 
 def _read(path: Path) -> SigningKey:

@@ -4,8 +4,11 @@ A command that an administrator runs as root must not leave files that the servi
 belongs to the owner of the folder it is created in. The owner of existing files is never changed.
 """
 
+import contextlib
+import errno
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -32,21 +35,36 @@ def ensure(path: Path) -> None:
         return
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file (mode 0600) as a whole or not at all: write it beside the old one, rename it, sync the folder.
+def write_new(path: Path, content: bytes) -> None:
+    """Write a new file (mode 0600) as a whole or not at all, and sync it to disk; it never replaces one.
 
-    Raises OSError.
+    Raises FileExistsError, OSError.
     """
+    with _beside(path, content) as written:
+        try:
+            os.link(written, path)  # unlike a rename, never over another
+        except FileExistsError as error:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file (mode 0600) as a whole or not at all, and sync it to disk. Raises OSError."""
+    with _beside(path, content) as written:
+        written.replace(path)
+
+
+@contextlib.contextmanager
+def _beside(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside `path` with this content, on the disk. In the end it is gone, and the folder is on the disk."""
     beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(create(beside), "wb") as opened:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
-        beside.replace(path)
-    except BaseException:
+        yield beside
+    finally:
         beside.unlink(missing_ok=True)
-        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
