@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """A plain run is for a newcomer: what is marked `long` is left out, and counted."""
     long = [] if IS_LONG else [item for item in items if item.get_closest_marker("long")]
     if long:
-        items[:] = [item for item in items if item not in long]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long)
         config.stash[left_out] = len(long)
 
