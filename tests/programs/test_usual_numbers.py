@@ -5,9 +5,11 @@ from dataclasses import MISSING, fields, replace
 import msgspec
 import pytest
 
-from pennyred.config.settings import AllowanceSettings, GateSettings
+from pennyred.config.settings import AllowanceSettings, GateSettings, OfficeSettings
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules.exemptions import Allowances
+from pennyred.http.admission import Room
+from pennyred.http.exchange import Deadlines
 from pennyred.programs.gate_parts import gate_options, upstream_options
 from pennyred.programs.policy import gate_policy
 
@@ -34,3 +36,14 @@ def test_what_a_policy_has_by_itself_is_what_the_settings_say(tmp_path):
     assert told == replace(alone, aliases=told.aliases)
     other = msgspec.structs.replace(usual, allowance=AllowanceSettings(1, 2, 3, 4, 5))
     assert gate_policy(other, {}).allowances == Allowances(1, 2, 3, 4, 5)
+
+
+def test_a_gates_pages_which_have_no_settings_of_their_own_wait_as_long_as_the_api_does():
+    usual = OfficeSettings("post.example.org")
+    assert Room() == Room(usual.max_connections, usual.max_connections_per_network)
+    assert Deadlines() == Deadlines(
+        request_seconds=usual.request_timeout_seconds,
+        body_seconds=usual.body_timeout_seconds,
+        answer_seconds=usual.answer_timeout_seconds,
+        keep_alive_seconds=usual.keep_alive_seconds,
+    )
