@@ -325,7 +325,7 @@ class DeskUnderTest:
         self.luck = 1
         self.judging = Judging(
             random_bytes=lambda count: bytes([self.luck] * count),
-            wanted=self.wants,
+            grant_book=self.wants,
             former=FormerNames(self.names),
             bad_stamps=self.bad_stamps,
         )

@@ -112,7 +112,7 @@ class Desk:
             return None
         free = [is_free(mailbox) for mailbox in mailboxes]
         envelope = Envelope(sender, tuple(mailboxes), source_ip, source_known=True)
-        return await wanted_too(self._judging.wanted, self.authenticator, policy, envelope, free, now=now)
+        return await wanted_too(self._judging.grant_book, self.authenticator, policy, envelope, free, now=now)
 
     async def _open(self, letter: Letter, envelope: Envelope, times: Stopwatch) -> Case:
         policy = self.policy

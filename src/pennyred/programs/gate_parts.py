@@ -163,7 +163,7 @@ def build_desk(
         log=log,
         judging=Judging(
             random_bytes=os.urandom,
-            wanted=state.wanted,
+            grant_book=state.grant_book,
             prepare_keys=prepare_keys,
             former=FormerNames(state.paid_names),
             bad_stamps=CountedBadStamps(tally),

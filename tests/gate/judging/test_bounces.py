@@ -123,7 +123,7 @@ def tell(tmp_path):
                 await outgoing(state)
                 limits = Allowances(bounces_per_day=0, bounces_per_source_per_day=1)
                 desk = await a_desk(**{"allowances": limits} | policy)
-                desk.judging.wanted = state.wanted
+                desk.judging.grant_book = state.grant_book
                 desk.desk.authenticator = Witness()
                 await story(desk, state)
             finally:

@@ -94,7 +94,7 @@ async def transcript(state, user: str, case: dict, **policy) -> list[Any]:
     events: list[Any] = []
     desk = DeskUnderTest(**policy)
     await desk.office.open(5)
-    desk.judging.wanted = Heard(state.wanted, events)
+    desk.judging.grant_book = Heard(state.grant_book, events)
     desk.desk.authenticator = Heard(Witness(case["proven"]), events)
     desk.desk._allowances = Heard(desk.counters, events)
     octets = case["letter"]
@@ -141,7 +141,7 @@ async def opened(path, rows) -> GateState:
     await ROWS["correspondent"](state, "eve@example.org")
     for name in rows:
         await ROWS[name](state, "bob@example.org")
-    await state.wanted.grants([], Claims(), now=NOW)  # the worker has read in it before
+    await state.grant_book.grants([], Claims(), now=NOW)  # the worker has read in it before
     return state
 
 
@@ -218,7 +218,7 @@ class TestAtRcpt:
     ) -> tuple[list[bool | None], list[Any]]:
         events: list[Any] = []
         desk = DeskUnderTest()
-        desk.judging.wanted = Heard(state.wanted, events)
+        desk.judging.grant_book = Heard(state.grant_book, events)
         domain = sender.rpartition("@")[2] if is_proven else ""
         found = Authentication(sender_domain=domain, is_unsure=is_unsure)
         desk.desk.authenticator = Heard(Witness(found), events)
@@ -266,7 +266,7 @@ class TestAtRcpt:
         async def asked():
             desk = DeskUnderTest()
             wants = Wants({"bob@example.org": [Grant(Reason.CORRESPONDENT)]}, is_down=True)
-            desk.judging.wanted = wants
+            desk.judging.grant_book = wants
             desk.desk.authenticator = Witness(Authentication(sender_domain="friend.example"))
             users = [b"bob@example.org", b"postmaster@example.org"]
             return await desk.desk.free_recipients(b"ann@friend.example", "198.51.100.7", users)
@@ -297,7 +297,7 @@ class TestWithARealNameServer:
             state = await opened(tmp_path / "gate.db", ROWS)
             checker = Checker(nameservers=[server.address], timeout_seconds=2)
             desk = DeskUnderTest()
-            desk.judging.wanted, desk.desk.authenticator = state.wanted, checker
+            desk.judging.grant_book, desk.desk.authenticator = state.grant_book, checker
             before = server.questions.copy()
             try:
                 answer, _ = await desk.present(octets, user, sender="x@evil.example")
@@ -321,7 +321,7 @@ def test_a_gate_where_nothing_is_written_down_asks_no_dns_for_strangers(tmp_path
         state = GateState.open(tmp_path / "gate.db", now=NOW)
         desk = DeskUnderTest()
         desk.desk.refusals = None
-        desk.judging.wanted = state.wanted
+        desk.judging.grant_book = state.grant_book
         try:
             answers = [(await desk.present(letter(), "bob@example.org"))[0]]
             await ROWS["correspondent"](state, "eve@example.org")

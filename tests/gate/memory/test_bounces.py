@@ -27,13 +27,13 @@ def on(path, story):
 
 
 async def grants(state, user=BOB, *, now=NOW, **claimed):
-    [found] = await state.wanted.grants([[user, "example.org", "*"]], Claims(is_null=True, **claimed), now=now)
+    [found] = await state.grant_book.grants([[user, "example.org", "*"]], Claims(is_null=True, **claimed), now=now)
     return found
 
 
 async def used(state, grant) -> int:
     count = 0
-    while await state.wanted.use([grant.counter]):
+    while await state.grant_book.use([grant.counter]):
         count += 1
     return count
 
@@ -45,7 +45,7 @@ def test_a_message_id_is_good_for_so_many_and_for_so_long(path, where):
         [grant] = [one for one in await grants(state, **{where: (b"1@example.org",)}) if one.reason == "bounce"]
         assert await used(state, grant) == BOUNCES_MAX
         assert "bounce" not in [one.reason for one in await grants(state, **{where: (b"1@example.org",)})]
-        await state.wanted.give_back([grant.counter])
+        await state.grant_book.give_back([grant.counter])
         assert await used(state, grant) == 1
         late = NOW + (REPLY_DAYS + 1) * 86_400
         assert await grants(state, now=late, **{where: (b"1@example.org",)}) == []
@@ -68,7 +68,7 @@ def test_who_has_a_name_is_asked_for_none_of_it(path):
     async def story(state):
         await state.correspondents.learn([Learned(DAY, (BOB,), (), (b"1@example.org",), bounces_to=VERP)])
         claims = Claims(sender=canonical_recipient("x@y.example"), returned=(b"1@example.org",))
-        assert await state.wanted.grants([[BOB], [VERP]], claims, now=NOW) == [[], []]
+        assert await state.grant_book.grants([[BOB], [VERP]], claims, now=NOW) == [[], []]
 
     on(path, story)
 
@@ -104,7 +104,7 @@ def test_but_never_for_more_than_there_may_be(path):
     async def story(state):
         await state.correspondents.learn([Learned(DAY, (), (), bounces_to=VERP)] * (BOUNCES_TO_ADDRESS_MAX // 2))
         [grant] = await grants(state, VERP)
-        await state.wanted._commits.run(
+        await state.grant_book._commits.run(
             lambda connection: connection.execute("UPDATE bounce_address SET used = ?", (BOUNCES_TO_ADDRESS_MAX - 1,))
         )
         assert await used(state, grant) == 1
@@ -131,9 +131,9 @@ def test_a_report_names_whom_the_letter_was_for_and_his_mail_server_has_to_prove
 def test_the_book_is_in_use_by_an_address_alone(path):
     async def story(state):
         await grants(state)
-        assert not state.wanted.is_in_use
+        assert not state.grant_book.is_in_use
         await state.correspondents.learn([Learned(DAY, (), (), bounces_to=VERP)])
         await grants(state)
-        assert state.wanted.is_in_use
+        assert state.grant_book.is_in_use
 
     on(path, story)

@@ -40,7 +40,7 @@ def on(path, story):
 
 async def found(state, user=BOB, claims=FROM_ANN, *, now=NOW, proven=PROVEN, source="198.51.100.7") -> list[Reason]:
     """The rules that let a letter in free for a user."""
-    [grants] = await state.wanted.grants([[user, "example.org", "*"]], claims, now=now)
+    [grants] = await state.grant_book.grants([[user, "example.org", "*"]], claims, now=now)
     return [grant.reason for grant in grants if holds(grant, claims, proven, parse_source(source))]
 
 
@@ -133,12 +133,12 @@ class TestReplies:
         async def story(state):
             await self.sent(state)
             other = GateState.open(path, now=NOW)
-            [[grant]] = await state.wanted.grants([[BOB]], self.ANSWER, now=NOW)
-            both = [state.wanted, other.wanted]
+            [[grant]] = await state.grant_book.grants([[BOB]], self.ANSWER, now=NOW)
+            both = [state.grant_book, other.grant_book]
             used = [await both[number % 2].use([grant.counter]) for number in range(REPLIES_MAX + 2)]
             nothing_left = await found(state, claims=self.ANSWER)
-            await state.wanted.give_back([grant.counter])
-            again = await found(state, claims=self.ANSWER), await state.wanted.use([grant.counter])
+            await state.grant_book.give_back([grant.counter])
+            again = await found(state, claims=self.ANSWER), await state.grant_book.use([grant.counter])
             await other.close()
             return used, nothing_left, again
 
@@ -150,17 +150,17 @@ class TestReplies:
     def test_at_once_no_more_than_there_are(self, path):
         async def story(state):
             await self.sent(state)
-            [[grant]] = await state.wanted.grants([[BOB]], self.ANSWER, now=NOW)
-            return await asyncio.gather(*(state.wanted.use([grant.counter]) for _ in range(50)))
+            [[grant]] = await state.grant_book.grants([[BOB]], self.ANSWER, now=NOW)
+            return await asyncio.gather(*(state.grant_book.use([grant.counter]) for _ in range(50)))
 
         assert sum(on(path, story)) == REPLIES_MAX
 
     def test_a_letter_sent_again_has_no_more_answers(self, path):
         async def story(state):
             await self.sent(state)
-            [[grant]] = await state.wanted.grants([[BOB]], self.ANSWER, now=NOW)
+            [[grant]] = await state.grant_book.grants([[BOB]], self.ANSWER, now=NOW)
             for _ in range(REPLIES_MAX):
-                await state.wanted.use([grant.counter])
+                await state.grant_book.use([grant.counter])
             await self.sent(state)
             return await found(state, claims=self.ANSWER)
 
@@ -276,8 +276,8 @@ class TestWindows:
     def test_twenty_letters_go_through_one(self, path):
         async def story(state):
             await state.permits.expect(BOB, "", until=NOW + 60, now=NOW)
-            [[grant]] = await state.wanted.grants([[BOB]], Claims(), now=NOW)
-            return [await state.wanted.use([grant.counter]) for _ in range(EXPECTED_LETTERS_MAX + 1)]
+            [[grant]] = await state.grant_book.grants([[BOB]], Claims(), now=NOW)
+            return [await state.grant_book.use([grant.counter]) for _ in range(EXPECTED_LETTERS_MAX + 1)]
 
         assert on(path, story) == [True] * EXPECTED_LETTERS_MAX + [False]
 

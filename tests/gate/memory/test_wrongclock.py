@@ -114,7 +114,7 @@ def test_nothing_is_forgotten_for_it(path, error):
         assert await state.part_deliveries.had([b"p" * 32])
         assert await state.paid_names.of([BOB]) == [["info@example.org"]]
         claims = Claims(author=ANN, sender=ANN, replied_to=(b"2@example.org",))
-        [grants] = await state.wanted.grants([[BOB]], claims, now=gate.now)
+        [grants] = await state.grant_book.grants([[BOB]], claims, now=gate.now)
         assert {grant.reason for grant in grants} >= {Reason.CORRESPONDENT, Reason.REPLY, Reason.EXPECTED}
         assert (await state.figures.read(TODAY, TODAY)).figures.letters
         assert await gate.take(spent) == [HoldOutcome.ALREADY_SETTLED]
@@ -138,7 +138,7 @@ def test_what_was_written_down_meanwhile_is_there_when_the_clock_is_right_again(
             assert await state.part_deliveries.had([letter.encode() * 32])
             assert await state.correspondents.of(EVE, f"{letter}@x.example") is not None
             claims = Claims(author=ANN, sender=ANN, replied_to=(letter.encode(),))
-            [grants] = await state.wanted.grants([[EVE]], claims, now=gate.now)
+            [grants] = await state.grant_book.grants([[EVE]], claims, now=gate.now)
             assert Reason.REPLY in {grant.reason for grant in grants}
         assert len((await state.paid_names.of([EVE]))[0]) == 5
 

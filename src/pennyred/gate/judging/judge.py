@@ -1,4 +1,4 @@
-"""How a letter is judged, in order: rules that ask nobody, who wants it, its stamps. One for each worker process."""
+"""How a letter is judged, in order: rules that ask nobody, who wants it, its stamps. Each worker has one judge."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,18 +17,18 @@ from pennyred.postage.verification import LicenceCache
 
 
 class Judging:
-    """What it takes to judge letters, and what was learned from those before."""
+    """Judges letters, and keeps what was learned from the letters before."""
 
     def __init__(
         self,
         *,
         random_bytes: Callable[[int], bytes],
-        wanted: GrantBook | None = None,
+        grant_book: GrantBook | None = None,
         prepare_keys: PrepareKeys = all_known,
         former: FormerNames | None = None,
         bad_stamps: BadStamps | None = None,
     ) -> None:
-        self.wanted: GrantBook = wanted or NoGrants()
+        self.grant_book: GrantBook = grant_book or NoGrants()
         self._random_bytes = random_bytes
         self._prepare_keys = prepare_keys
         self._former = former
@@ -52,7 +52,7 @@ class Judging:
         """
         judgement = begin(letter, envelope, policy, now=now)
         taken = TakenAllowances(allowances, policy.allowances, envelope, judgement, utc_day(now))
-        search = GrantSearch(self.wanted, authenticator, policy, letter, envelope, taken, now)
+        search = GrantSearch(self.grant_book, authenticator, policy, letter, envelope, taken, now)
         try:
             judgement.authentication, rulings = await search.look(judgement)
             judgement.rule(rulings)
@@ -69,7 +69,7 @@ class Judging:
         source = envelope.source_ip if envelope.source_known else ""
         barring = Barring(policy, self._licences, self._bad_stamps, source, self._draw)
         stamps = barring.worth_asking(stamps_to_judge(judgement))
-        # By the widest that one customer has: of an IPv6 /48 he could ask under 65,536 names.
+        # By the widest network that one customer has: within an IPv6 /48 he could ask under 65,536 names (/64s).
         keys = await self._prepare_keys(stamps, judgement.networks[-1] if judgement.networks else "")
         examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now, barring, keys.undecided)
         judgement.rule(judge_stamps(judgement, examiner, keys.unpublished))
@@ -78,7 +78,7 @@ class Judging:
         barring.close()
 
     async def note_paid(self, paid: Sequence[Standing], day: int) -> None:
-        """These recipients have had their letter, and a stamp was taken for each."""
+        """Note recipients who have had their letter, and for each of whom a stamp was taken."""
         if self._former is not None:
             await self._former.note(paid, day)
 

@@ -1,4 +1,4 @@
-"""Opening a gate's state, and its parts."""
+"""Opens a gate's state, and gives its parts."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,13 +27,16 @@ from pennyred.storage.statements import Connection
 
 
 class PassedTimes:
-    """What the workers and sister gates of one state go by together. Raises Unavailable when it does not answer."""
+    """How much time has really passed, for all workers and sister gates of one state.
+
+    Raises Unavailable when the state does not answer.
+    """
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
 
     async def look(self, looker: Looker) -> Passed:
-        """Until when what is over may be forgotten; `looker` is this process's."""
+        """The time until which what is over may be forgotten. `looker` is that of this process."""
         found, memory = await self._commits.run(lambda connection: look(connection, looker))
         looker.keep(memory)
         return found
@@ -53,7 +56,7 @@ class GateState:
         self.paid_names = PaidNames(self._readers, self._commits)
         self.correspondents = Correspondents(self._commits, hasher)
         self.permits = Permits(self._commits)
-        self.wanted = GrantBook(self._readers, self._commits, hasher)
+        self.grant_book = GrantBook(self._readers, self._commits, hasher)
         self.recipient_rules = RecipientRuleBook(self._commits)
         self.figures = FigureBook(self._commits)
         self.office_keys = FoundKeys(self._commits)
