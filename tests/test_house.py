@@ -263,6 +263,15 @@ def test_no_docstring_is_a_riddle(path):
     assert [text for text in said if len(text.split()) < WORDS_MIN and not text.startswith("See `")] == []
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_a_public_docstring_says_something(path):
+    """At least three words, of what anybody may call: "See `there`." alone sends the reader away."""
+    kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = [one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, kinds) and one.name[0] != "_"]
+    told = [(one.name, text) for one in nodes if (text := ast.get_docstring(one)) is not None]
+    assert [(name, text) for name, text in told if len(text.split()) < WORDS_MIN] == []
+
+
 def is_docstring(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
 

@@ -1,7 +1,7 @@
-"""What a letter takes of the free allowances, and gives back when it is not delivered (in mode
-"monitor" it keeps them: nothing is refused there, and what is counted is only looked at).
+"""What a letter takes of the free allowances, and gives back when it is not delivered.
 
-Counted before the letter goes on, so that no two deliveries at once can go over the limit.
+It is counted before the letter goes on, so that no two deliveries at once can go over the limit. In mode "monitor"
+nothing is given back: nothing is refused there, and the counts are only looked at.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class TakenAllowances:
     async def take_bounce(self, standings: Sequence[Standing]) -> list[Ruling]:
         """A report or an automatic answer (RFC 5321 section 4.5.5) to one recipient is free within daily allowances.
 
-        What only comes from `<>`, and looks like anybody's letter, is one.
+        A letter from `<>` that does not look like one of these gets nothing here.
         """
         if not self.judgement.is_answer or len(standings) != 1:
             return []
@@ -53,8 +53,10 @@ class TakenAllowances:
         return [_free(standing, Reason.BOUNCE)] if is_free else []
 
     async def take_counted(self, grant: Grant, proven: Authentication) -> bool:
-        """Count a letter that comes free by what is counted by itself, for its source as well: else whoever gathers
-        many Message-IDs of ours has free mail without end.
+        """Count a letter that comes free by a rule with a counter of its own against its source as well.
+
+        Else whoever gathers many Message-IDs of ours would have free mail without end. False where the source has used
+        up its allowance.
         """
         sources = self._sources(proven)
         match grant.reason:
@@ -80,10 +82,9 @@ class TakenAllowances:
         return not claims or await self._take(claims)
 
     async def take_bulk(self, unstamped: Sequence[Standing]) -> list[Ruling]:
-        """Unstamped recipients are free within the allowances of their source and sender: all of them or none, and
-        each is told which.
+        """Unstamped recipients are free within the allowances of their source and sender: all of them or none.
 
-        `<>` is a sender like any other here, of each source for itself: who wants one can have any name.
+        `<>` is counted like any other sender, for each source by itself: a sender could choose another name anyway.
         """
         is_free = await self._take(self._bulk_claims(len(unstamped)))
         if is_free:
@@ -104,11 +105,11 @@ class TakenAllowances:
         return bulk_claims(self.limits, sender, self._sources(self.judgement.authentication), recipients)
 
     def _sources(self, proven: Authentication) -> tuple[str, ...]:
-        """Under which names a sender's own allowance is counted."""
+        """The names under which a sender's own allowance is counted."""
         return counted_sources(proven.organisation, proven.sending_organisation, self.judgement.networks)
 
     async def give_back(self) -> None:
-        """Uncount it all, as well as can be: a count too high is cured by the next day."""
+        """Uncount all of it. Where the state does not answer, the counts stay too high until the next day."""
         claims, self.claims = self.claims, []
         if not claims:
             return

@@ -1,14 +1,14 @@
-"""Bad stamps of one source: beyond so many a minute its stamps are not looked at, and what needs one waits.
+"""Bad stamps of one source. Beyond so many a minute its stamps are not looked at, and mail that needs one has to wait.
 
-Its other mail goes on, as it costs nothing more than anybody's. Behind one address may be many senders, so a spammer
-among them must not shut the others out:
+Its other mail goes on, as it costs no more than anybody's. Many senders may be behind one address, so a spammer among
+them must not shut the others out:
 
-- Bad stamps with a licence that holds are counted against that account, from that source; others against nobody known.
-  Who has an account that no bad stamp bears the name of goes on as always.
-- Of the letters that would have to wait one in `LUCKY_ONE_IN` is looked at all the same, by chance, which nobody can
-  use up for others: an honest letter that comes again and again is let in, and its account is then known.
+- Bad stamps with a licence that holds are counted against that account, from that source. All others are counted
+  together as of nobody known. So an account whose name is on no bad stamp goes on as always.
+- Of the letters that would have to wait, one in `LUCKY_ONE_IN` is looked at all the same. Chance decides which, so
+  nobody can use it up for others. An honest letter that comes again and again is let in, and its account is then known.
 
-Whatever is found not to hold meanwhile is "later" as well: so nobody learns what was looked at.
+Meanwhile a stamp that was looked at and does not hold is answered "later" as well: so nobody learns what was looked at.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,9 +20,9 @@ from pennyred.postage.stamp import Stamp
 from pennyred.postage.verification import LicenceCache
 
 LUCKY_ONE_IN = 4
-"""A look costs a check or two of a signature, a tenth of what the rest of its letter costs."""
+"""Looking costs a check of a signature or two: a tenth of what the rest of the letter costs."""
 NOBODY_KNOWN = ""
-"""In the place of an account, where no licence that holds says whose the stamp is."""
+"""Stands in the place of an account where no licence that holds says whose the stamp is."""
 
 
 class BadStamps(Protocol):
@@ -39,9 +39,9 @@ class BadStamps(Protocol):
 
 @dataclass(slots=True)
 class Barring:
-    """Whether the stamps of one letter are looked at.
+    """Decides whether the stamps of one letter are looked at.
 
-    Its own bad stamps count at once, so that one letter with a thousand costs no more than a few.
+    Bad stamps of the letter itself count at once, so that a letter with a thousand costs no more than one with a few.
     """
 
     policy: GatePolicy
@@ -56,7 +56,10 @@ class Barring:
     _is_lucky: bool | None = None
 
     def account_of(self, stamp: Stamp) -> str:
-        """Whose it is, where a licence that was found to hold lately says so; nothing is verified here."""
+        """The account that a stamp is counted against; `NOBODY_KNOWN` unless its licence was found to hold lately.
+
+        Nothing is verified here.
+        """
         key = self.policy.issuers.get(stamp.issuer, {}).get(stamp.licence.selector)
         is_known = key is not None and self.licences.knows(stamp.licence, key)
         return f"{stamp.issuer} {stamp.account}" if is_known else NOBODY_KNOWN
@@ -71,16 +74,16 @@ class Barring:
         return not self.is_barred(account) or (account not in self.own and self._lucky())
 
     def note(self, account: str, stamps: int) -> None:
-        """So many bad ones of an account, or of nobody known, were found in this letter."""
+        """Note how many bad stamps of an account, or of nobody known, were found in this letter."""
         if stamps:
             self.own[account] = self.own.get(account, 0) + stamps
 
     def worth_asking(self, stamps: Iterable[Stamp]) -> list[Stamp]:
-        """Those that will be looked at, as far as is known."""
+        """The stamps that will be looked at, as far as this is known before their licences are verified."""
         return [stamp for stamp in stamps if self.may_look(self.account_of(stamp))]
 
     def close(self) -> None:
-        """All that is looked at was: count the letter's bad stamps."""
+        """Count the letter's bad stamps for its source. To be called when all its stamps have been looked at."""
         if self.book is not None and self.source:
             for account, stamps in self.own.items():
                 self.book.add(self.source, account, stamps)

@@ -1,7 +1,7 @@
-"""Aliases that are no more: a stamp made out to one may have paid for a letter that comes again.
+"""Aliases that were taken away. A stamp made out to one may have paid for a letter that comes again.
 
-Which names stamps have paid under is remembered for some weeks. A stamp for such a name pays nothing any more; but it
-is bound to the letter all the same, so its office is asked whether it has paid for it (`holding`).
+The names that stamps have paid under are remembered for some weeks. A stamp for such a name does not pay any more. But
+it is bound to the letter all the same, so its office is asked whether it has paid for it (`holding`).
 """
 
 from collections import OrderedDict
@@ -24,7 +24,7 @@ class NameBook(Protocol):
     """Where the names are written down; each method may raise `Unavailable`."""
 
     async def of(self, recipients: Sequence[str]) -> Sequence[Sequence[str]]:
-        """Under which other names each recipient was paid for lately, all canonical."""
+        """The other names under which each recipient was paid for lately, all canonical."""
         ...
 
     async def add(self, day: int, pairs: Sequence[tuple[str, str]]) -> None:
@@ -33,14 +33,17 @@ class NameBook(Protocol):
 
 
 class FormerNames:
-    """What one worker knows of them."""
+    """What one worker knows of former aliases."""
 
     def __init__(self, book: NameBook) -> None:
         self._book = book
         self._noted: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     async def recall(self, judgement: Judgement, examiner: Examiner) -> list[Ruling]:
-        """Find the stamps of those who have only stamps for nobody that is known, and were paid for under that name."""
+        """Find stamps that are made out to a former alias of their recipient.
+
+        Only for recipients whose stamps are all made out to names that nobody here has now.
+        """
         asked = [
             (one, one.recipient)
             for one in judgement.standings
@@ -67,7 +70,10 @@ class FormerNames:
         return rulings
 
     async def note(self, paid: Sequence[Standing], day: int) -> None:
-        """Remember under which names these were paid for; as well as can be, as their letters were delivered."""
+        """Remember the names under which these were paid for. A state that does not answer is passed over.
+
+        Their letters have been delivered, so nothing may fail any more.
+        """
         pairs = [(one.names[0].canonical, name.canonical) for one in paid if (name := _alias_of(one)) is not None]
         new = [pair for pair in pairs if self._noted.get(pair) != day]
         if not new:
@@ -80,7 +86,7 @@ class FormerNames:
 
 
 def _alias_of(standing: Standing) -> Recipient | None:
-    """Whom the stamp that pays is made out to, where that is not the recipient itself."""
+    """The alias that the stamp which pays is made out to; None where it is made out to the recipient itself."""
     stamp = standing.paid_by
     if len(standing.names) < 2 or stamp is None or stamp.salt is None:
         return None

@@ -34,7 +34,7 @@ from pennyred.postage.reasons import Reason
 
 @dataclass(slots=True)
 class GrantSearch:
-    """One letter's search for a reason to let it in free; `used` is what that has taken of what is counted."""
+    """One letter's search for a reason to let it in free. `used` names the counted uses that it has taken."""
 
     book: GrantBook
     authenticator: Authenticator
@@ -46,7 +46,7 @@ class GrantSearch:
     used: list[bytes] = field(default_factory=list)
 
     async def look(self, judgement: Judgement) -> tuple[Authentication, list[Ruling]]:
-        """What is proven of the sender, as far as that matters, and whom a rule makes free or may make free."""
+        """What is proven of the sender, as far as that matters, and which recipients a rule makes or may make free."""
         unsettled = [one for one in judgement.standings if one.is_open and one.recipient is not None]
         if not unsettled and self.policy.check is not Check.ALWAYS:
             return UNPROVEN, []
@@ -54,7 +54,7 @@ class GrantSearch:
         offers, silent = await self._offers(unsettled, claims) if unsettled else ([], None)
         rulings, left = [], []
         for standing, grants in offers:
-            # What is counted waits for what is proven, which costs no use.
+            # Grants with a counter come later: one that is proven and costs no use may hold.
             free = [one for one in grants if not one.is_counted and holds_by_network(one, source)]
             if free:
                 rulings.append(Ruling(standing.index, free[0].reason, silent))
@@ -74,7 +74,7 @@ class GrantSearch:
         return proven, rulings
 
     async def give_back(self) -> None:
-        """Uncount what was taken, as well as can be: a reply too many is the worst of it."""
+        """Uncount what was taken. Where the state does not answer, it stays counted: one free reply fewer at worst."""
         used, self.used = self.used, []
         if used:
             try:
@@ -93,8 +93,9 @@ class GrantSearch:
     async def _offers(
         self, standings: Sequence[Standing], claims: Claims
     ) -> tuple[list[tuple[Standing, list[Grant]]], Reason | None]:
-        """What may let the letter in free for each recipient, the names of the rules in their order; and why that may
-        not be all: the state does not answer.
+        """The grants for each recipient, in the order of their reasons; and why some may be missing.
+
+        Some may be missing where the state does not answer.
         """
         everybodys = [
             *sender_grants(Reason.SENDER, self.policy.exemptions.senders, claims),
@@ -114,14 +115,14 @@ class GrantSearch:
         return offers, silent
 
     def _users(self, standing: Standing) -> list[str]:
-        """The names under which rules of a recipient may stand: its own, its aliases', its domain, everybody's."""
+        """The names that rules of a recipient may stand under: its own, its aliases', its domain, and everybody's."""
         assert standing.recipient is not None
         delimiter = self.policy.recipients.delimiter
         own = [user for name in standing.names for user in users_of(name, delimiter)]
         return list(dict.fromkeys([*own, standing.recipient.domain, ANYBODY]))
 
     def _forwarding_networks(self) -> list[Grant]:
-        """A forwarder that leaves MAIL FROM as it was is known by its network alone."""
+        """Grants for forwarders that do not rewrite MAIL FROM: their network is all that tells them."""
         networks: list[Network] = [one for networks in self.policy.forwarders.values() for one in networks]
         return [Grant(Reason.FORWARDER, networks=tuple(networks))] if networks else []
 
@@ -140,7 +141,10 @@ class GrantSearch:
                     yield Grant(Reason.LIST, domains=(domain,))
 
     def _may_hang_on_origin(self, offers: Sequence[tuple[Standing, Sequence[Grant]]]) -> bool:
-        """Whether a rule, if there is one for such a letter, may ask who the sender is. Not whether there is one."""
+        """Whether any rule could depend on who the sender is, for letters like this one.
+
+        It must not depend on whether there is a rule for this very letter: the time of the answer would tell.
+        """
         policy = self.policy
         if policy.check is Check.NEVER or not offers:
             return False
@@ -158,17 +162,20 @@ class GrantSearch:
         return is_tagged or (rules is not None and bool(rules.senders))
 
     def _is_origin_counted(self, offers: Sequence[tuple[Standing, Sequence[Grant]]], judgement: Judgement) -> bool:
-        """Whether who the sender is makes a difference to what is counted, or is always to be found out."""
+        """Whether the sender has to be found out for the counts, or is found out for every letter."""
         if self.policy.check is not Check.NEEDED:
             return self.policy.check is Check.ALWAYS
         return any(
-            # An allowance is counted under the domain, where one is proven; what answers has one of its own.
+            # This allowance is counted under the domain, where one is proven. Answers from `<>` have another one.
             standing.mode is not Mode.REQUIRE and not standing.offered and not judgement.is_answer
             for standing, _ in offers
         )
 
     async def _take(self, grants: Sequence[Grant], proven: Authentication) -> tuple[Grant | None, Reason | None]:
-        """The first of these that is not used up, its use counted; and why it may be another: the state is silent."""
+        """The first of these grants that is not used up, with its use counted; and a doubt.
+
+        The doubt says that another one might have held: the state did not answer.
+        """
         doubt: Reason | None = None
         for grant in grants:
             if not grant.is_counted:
@@ -181,7 +188,7 @@ class GrantSearch:
         return None, doubt
 
     async def _use(self, grant: Grant) -> bool:
-        """Count it by itself, where it is so counted; False where it is used up."""
+        """Count a use of the grant itself, where it has a counter. False where it is used up."""
         if not grant.counter:
             return True
         is_left = await self.book.use([grant.counter])
@@ -208,12 +215,14 @@ async def wanted_too(
     *,
     now: int,
 ) -> Sequence[bool | None]:
-    """`free`, and who else wants mail of whom MAIL FROM names, before the letter proves it.
+    """`free`, and which other recipients want mail from the sender that MAIL FROM names.
 
-    Nothing is let in by that: it only keeps those who know a sender apart from those who do not. SPF must prove the
-    sender first, whoever knows him: else anybody could ask by RCPT, and by the time it takes, whom our users write to.
-    Where SPF or the book cannot be asked now it is None for all that are not free: what is not known yet may be known
-    when the letter is there, and then one recipient must not have another's refused.
+    It is asked at RCPT, before the letter is there. Nobody is let in by it. It only keeps recipients who know a sender
+    apart from those who do not. SPF must prove the sender first, whoever knows him. Else anybody could find out whom
+    our users write to, by RCPT and by the time that it takes.
+
+    Where SPF or the book cannot be asked now, the answer is None for all that are not free. What is not known yet may
+    be known when the letter is there. Then a letter must not be refused to one recipient because of another.
     """
     claimed = canonical_or_none(envelope.sender) if envelope.sender else None
     recipients = [
@@ -244,7 +253,7 @@ async def wanted_too(
     )
     source = parse_source(envelope.source_ip)
     for (place, _), grants in zip(asked, noted, strict=True):
-        # A window for another domain is no business of this one's.
+        # Not every grant that was found holds: a window may be for another domain.
         free[place] = any(holds(grant, claims, proven, source) for grant in grants)
     return free
 

@@ -1,7 +1,7 @@
 """Where each recipient of a letter stands: exempt by a rule, payable by stamps that hold offline, or due.
 
-All that can be said without asking an office, a ledger, the state or the DNS. Cheapest question first: a recipient with
-an exempt rule never costs a signature check.
+This is all that can be said without asking an office, a ledger, the state or the DNS. The cheapest question comes
+first: a recipient with an exempt rule never costs a signature check.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,20 +32,21 @@ from pennyred.postage.stamp import Stamp
 _TAG = PREFIX.encode()
 
 Offer = tuple[Stamp, Reason]
-"""A stamp to ask an office about, and what the recipient is called once it has paid; or what is wrong with it."""
+"""A stamp to ask an office about, and a reason: the recipient's once the stamp has paid, or the stamp's flaw."""
 
 
 def flaw_of(reason: Reason) -> Reason | None:
-    """What is wrong with a stamp that is only asked about because it may have paid this very letter before.
+    """What is wrong with a stamp that may only be asked about, as it may have paid this very letter before.
 
-    None where it may be held anew. So may one that has expired by this gate's clock: its office has a clock, too.
+    None for a stamp that may be held anew. One that has expired by this gate's clock may be: the office goes by its own
+    clock.
     """
     return reason if reason.kind is Kind.DUE and reason is not Reason.EXPIRED else None
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What one phase of judging has found out about one recipient; None where it says nothing. See `Standing`."""
+    """What one phase of judging has found out about one recipient. None means that it says nothing. See `Standing`."""
 
     index: int
     reason: Reason | None = None
@@ -74,21 +75,21 @@ class Standing:
     offered: tuple[Stamp, ...] = ()
     """Stamps made out to one of them, not yet judged."""
     otherwise: Reason = Reason.NO_STAMP
-    """What it is told where there are none."""
+    """The reason where there are none."""
     stamps: tuple[Offer, ...] = ()
-    """Those to ask an office about: that hold offline, with what to call the recipient once it is paid by one; and
-    behind them those that can only have paid this very letter before (`flaw_of`)."""
+    """The stamps to ask an office about. First those that hold offline, each with the recipient's reason once it has
+    paid. Then those that can only have paid this very letter before, each with its flaw (`flaw_of`)."""
     paid_by: Stamp | None = None
     seen: Reason | None = None
-    """What its stamp is, where that is only written down: of a forwarded letter."""
+    """What was found out about its stamp, where that is only written down: for a forwarded letter."""
     doubt: Reason | None = None
     """Why it is not known whether a rule makes it free: the DNS, or the state, does not answer."""
     is_over_allowance: bool | None = None
     """Whether mode "bulk" would refuse it; None where that was not counted."""
     is_counted: bool = False
-    """Whether a place in an allowance was taken for it: it came free, but not for nothing."""
+    """Whether a place in an allowance was taken for it."""
     went_through: bool = False
-    """Whether it bears a pass of the kind that has ended: a gate of ours has had it, whatever it was worth there."""
+    """Whether it bears a pass of the former kind: a gate of ours has had it, whether it was paid for there or not."""
 
     @property
     def has_good_stamp(self) -> bool:
@@ -97,19 +98,20 @@ class Standing:
 
     @property
     def has_flawed_stamp(self) -> bool:
-        """Whether there is one that may have paid this very letter before, and can do nothing else."""
+        """Whether there is a stamp that cannot pay, but may have paid this very letter before."""
         return bool(self.stamps) and flaw_of(self.stamps[-1][1]) is not None
 
     @property
     def is_watched(self) -> bool:
-        """Whether it is only written down what would become of it."""
+        """Whether nothing is refused to it, and it is only written down what would have been (mode "monitor")."""
         return self.mode is Mode.MONITOR
 
     @property
     def deserves_pass(self) -> bool:
-        """Whether a sister gate is to let it through by our word: a stamp is held for it, or it was counted.
+        """Whether the letter gets a pass, by which a sister gate lets it through: a stamp is held for it, or it was
+        counted.
 
-        One that is let through by a pass keeps that.
+        A recipient that was let through by a pass keeps that pass.
         """
         return bool(self.letter_hash) and not self.is_watched and (self.paid_by is not None or self.is_counted)
 
@@ -201,7 +203,10 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
 
 
 def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str, now: int) -> Callable[[bytes], bool] | None:
-    """What tells mailboxes that are free by a rule that asks nobody; None where there is no such difference."""
+    """A function that tells whether a mailbox is free by a rule that asks nobody.
+
+    None where it would say the same of every mailbox.
+    """
     rules = policy.recipients
     if policy.mode is Mode.MONITOR and not rules.rules:
         return None
@@ -227,7 +232,7 @@ def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str, now: int)
 
 
 def _tag_rule(policy: GatePolicy, recipient: Recipient, now: int) -> Reason | None:
-    """A mailbox that carries its own permission, made for whoever writes."""
+    """The rule for a mailbox whose own address carries a permission for anybody who writes to it."""
     if policy.pass_key is None:
         return None
     is_permitted = is_tag_for(policy.pass_key, recipient, policy.recipients.delimiter, utc_day(now))

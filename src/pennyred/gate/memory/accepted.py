@@ -1,9 +1,9 @@
-"""Stamps accepted while their office did not answer: a small ledger of what is owed, and of whom that is done for.
+"""Stamps accepted while their office did not answer: a small ledger of what is owed for them, and of trusted accounts.
 
-A stamp is `taken` while its letter is being delivered, `owed` once it was, and over when its office has answered:
-`redeemed`, or `lost`. What is over is kept until the stamp has expired, so that it is not accepted again in the next
-outage; and so are, as hashes, the stamps that were spent here while their office answered. All workers count together:
-whoever takes changes one row first, for which the others wait.
+A stamp is `taken` while its letter is being delivered, and `owed` once the letter was delivered. It is over when its
+office has answered: `redeemed`, or `lost`. A stamp that is over is kept until it has expired, so that it is not
+accepted again in the next outage. So are, as hashes, the stamps that were spent here while their office answered. All
+workers count together: whoever takes changes one row first, and the others wait for that row.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,18 +20,18 @@ from pennyred.storage.statements import Connection
 
 PAGE_MAX = 200
 TRUST_SECONDS = 90 * DAY_SECONDS
-"""How long an account is remembered that no stamp was settled of."""
+"""How long a trusted account is remembered after the last stamp of it was settled."""
 AHEAD_SECONDS_MAX = 3 * DAY_SECONDS
-"""No lease is as long, and nothing put off so far: what is, was written down while a clock was ahead."""
+"""No lease is as long, and nothing is put off as far. What is further ahead was written down by a wrong clock."""
 DOUBT_SECONDS = DAY_SECONDS
-"""How long after its lease a taken stamp is kept whose letter nobody answers for: a worker was killed."""
+"""How long a taken stamp is kept after its lease, where a worker was killed and nobody tells what became of it."""
 _ROWS_FORGOTTEN_MAX = 1_000
-"""Each time it is swept."""
+"""The most rows that one sweep forgets."""
 _HASH_BYTES = 16
 
 
 class Accepted:
-    """The list. Raises Unavailable when the state does not answer."""
+    """The stamps that were accepted on trust. Raises Unavailable when the state does not answer."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
@@ -50,7 +50,7 @@ class Accepted:
         return await self._commits.run(work)
 
     async def owe(self, settles: Sequence[Settle]) -> list[bool]:
-        """The letters were delivered. False for what was not accepted here, or is over."""
+        """Note that the letters were delivered. False for a stamp that was not accepted here, or is over."""
         statement = (
             "UPDATE accepted SET state = 'owed'"
             " WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND letter = ?"
@@ -60,7 +60,7 @@ class Accepted:
         return await self._commits.run(lambda connection: [bool(_rows(connection, statement, key)) for key in keys])
 
     async def release(self, voids: Sequence[Void]) -> list[bool]:
-        """The letters were not delivered under this tx."""
+        """Note that the letters were not delivered under this tx."""
         statement = (
             "DELETE FROM accepted WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND tx = ?"
             " AND state = 'taken' RETURNING serial"
@@ -69,7 +69,7 @@ class Accepted:
         return await self._commits.run(lambda connection: [bool(_rows(connection, statement, key)) for key in keys])
 
     async def waiting(self, issuer: str, *, now: int) -> list[Hold]:
-        """What to present to an office now, oldest first; at most `PAGE_MAX`."""
+        """The stamps to present to an office now, oldest first; at most `PAGE_MAX`."""
         statement = (
             "SELECT letter, tx, domain, stamp FROM accepted WHERE state = 'owed' AND issuer = ?"
             " AND (retry_at <= ? OR retry_at > ?)"
@@ -82,7 +82,7 @@ class Accepted:
         )
 
     async def open_among(self, holds: Sequence[Hold], *, now: int) -> tuple[list[Hold], bool]:
-        """Those of the stamps asked about that are owed; and whether another attempt is delivering with one."""
+        """Those of the stamps asked about that are owed; and whether another attempt is delivering with one of them."""
         return await self._commits.run(lambda connection: _open_among(connection, holds, now))
 
     async def is_owing(self, issuer: str) -> bool:
@@ -91,11 +91,14 @@ class Accepted:
         return await self._commits.run(lambda connection: bool(_rows(connection, statement, (issuer,))))
 
     async def redeemed(self, settles: Sequence[Settle]) -> None:
-        """Their office has paid them."""
+        """Note that their office has paid these stamps."""
         await self._commits.run(lambda connection: _close(connection, "redeemed", settles))
 
     async def lost(self, settles: Sequence[Settle], *, is_blamed: bool) -> list[Settle]:
-        """Their office will not pay them, now written down; `is_blamed`: their accounts are not trusted again."""
+        """Note that their office will not pay these stamps. Answers those that were owed until now.
+
+        With `is_blamed` their accounts are not trusted again.
+        """
 
         def work(connection: Connection) -> list[Settle]:
             lost = _close(connection, "lost", settles)
@@ -109,7 +112,7 @@ class Accepted:
         return await self._commits.run(work)
 
     async def postpone(self, settles: Sequence[Settle], *, until: int) -> None:
-        """Present them later: time alone cures what their office says."""
+        """Present these stamps later: the office's answer was one that changes with time."""
         statement = (
             "UPDATE accepted SET retry_at = ?"
             " WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND state = 'owed'"
@@ -118,7 +121,10 @@ class Accepted:
         await self._commits.run(lambda connection: _for_each(connection, statement, rows))
 
     async def note_spent(self, settles: Sequence[Settle]) -> None:
-        """These stamps were used for these letters; an empty letter is another than whatever is asked about later."""
+        """Note that these stamps were used for these letters.
+
+        A settlement without a letter is equal to no letter that is asked about later.
+        """
         statement = (
             "INSERT INTO spent_stamp (stamp, letter, expiry_day) VALUES (?, ?, ?) ON CONFLICT (stamp) DO NOTHING"
         )
@@ -126,7 +132,7 @@ class Accepted:
         await self._commits.run(lambda connection: _for_each(connection, statement, rows))
 
     async def note_settled(self, accounts: Collection[tuple[str, str]], *, now: int) -> None:
-        """A stamp of each (issuer, account) was paid: from now on it is trusted."""
+        """Note that a stamp of each (issuer, account) was paid: from now on the account is trusted."""
         statement = (
             "INSERT INTO settled_account (issuer, account, last_at, unredeemed)"  # noqa: S608 - ours
             f" VALUES (?1, ?2, {LATER.format('?3')}, 0)"
@@ -279,7 +285,7 @@ def _open_among(connection: Connection, holds: Sequence[Hold], now: int) -> tupl
 
 
 def _close(connection: Connection, state: str, settles: Sequence[Settle]) -> list[Settle]:
-    """Those that were owed until now."""
+    """Close these, and answer those that were owed until now."""
     statement = (
         "UPDATE accepted SET state = ?"
         " WHERE issuer = ? AND account = ? AND expiry_day = ? AND serial = ? AND state = 'owed' RETURNING serial"

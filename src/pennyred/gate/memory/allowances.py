@@ -30,7 +30,7 @@ class _Request:
 
 
 class Allowances:
-    """The counters. Raises Unavailable when the state does not answer."""
+    """The counters of what came free. Raises Unavailable when the state does not answer."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
@@ -48,7 +48,7 @@ class Allowances:
 
 
 def _count(connection: Connection, requests: Sequence[_Request]) -> list[bool]:
-    """Answer requests one after the other over counters read and written once."""
+    """Answer the requests one after the other. Each counter is read once and written once."""
     used = _read(connection, {counter for request in requests for counter in _counters(request)})
     before = dict(used)
     answers = [_take(used, request) if request.is_taking else _give_back(used, request) for request in requests]

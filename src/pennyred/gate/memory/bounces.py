@@ -1,4 +1,7 @@
-"""What answers letters of ours from `<>`: by a Message-ID, by whom the letter was for, by the address it left with."""
+"""Grants for mail from `<>` that answers a letter of ours.
+
+Such a letter is known by a Message-ID, by whom the letter was for, or by the address that it left with.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +32,7 @@ MOST_TO_ADDRESS = f"CASE WHEN {_IS_FEW} THEN letters * {BOUNCES_PER_LETTER} ELSE
 def bounce_grants(
     connection: Connection, hasher: Hasher, users: Sequence[str], claims: Claims, day: int
 ) -> list[Grant]:
-    """The grants of a letter from `<>` to somebody of these names."""
+    """The grants for a letter from `<>` whose recipient has one of these names."""
     addresses = [user for user in users if "@" in user]
     return [
         *_to_address(connection, hasher, addresses, day),
@@ -67,10 +70,11 @@ def _on_letters(
 
 
 def _about(connection: Connection, hasher: Hasher, addresses: Sequence[str], claims: Claims, day: int) -> list[Grant]:
-    """On a letter to whom our user has written, by a mail server of his domain.
+    """The grant for a report on a letter to a correspondent, by a mail server of the correspondent's domain.
 
-    Anybody can name him. That his domain vouches is not enough: any other user of it can write what looks like a
-    report, have it signed, and send it again from anywhere. So the domain must vouch for who no user can be.
+    Anybody can name a correspondent. That his domain vouches for the report is not enough: any other user of it can
+    write what looks like a report, have it signed, and send it again from anywhere. So the domain must vouch for a name
+    that no user can have.
     """
     author = claims.author
     if author is None or author.local not in REPORTERS:

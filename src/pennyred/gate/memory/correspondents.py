@@ -1,7 +1,7 @@
 """Whom our users write to, and which letters of theirs have left: learned from outgoing mail, imported, or added.
 
-The users are our own and stand here as they are; whom they write to, and the Message-IDs, only as hashes: the file does
-not tell who writes to whom, though whoever has it can confirm a guess. What was not used for long is forgotten.
+Our own users stand here by name. Whom they write to, and the Message-IDs, stand here only as hashes: the file does not
+tell who writes to whom, though whoever has it can confirm a guess. What was not used for long is forgotten.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pennyred.storage.passing import LATER_DAY
 from pennyred.storage.statements import Connection
 
 ROWS_FORGOTTEN_MAX = 500
-"""With each writing; there are never more made than that."""
+"""The most rows forgotten with each writing; no writing makes more than that."""
 REPLY_COUNTER = b"r"
 IMPORTED = "import"
 """The origin of what was read out of a log."""
@@ -40,7 +40,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class UserTotal:
-    """One user's correspondents."""
+    """How many correspondents one user has."""
 
     user: str
     count: int
@@ -48,23 +48,26 @@ class UserTotal:
 
 
 class Hasher:
-    """Hashes by the state's own salt."""
+    """Hashes names with the state's own salt."""
 
     def __init__(self, salt: bytes) -> None:
         self._salt = salt
 
     def pair(self, user: str, other: str | bytes) -> bytes:
-        """Of a user and a correspondent or Message-ID."""
+        """The hash of a user and a correspondent, or of a user and a Message-ID."""
         text = other if isinstance(other, bytes) else other.encode()
         return hashlib.sha256(b"\0".join((self._salt, user.encode(), text))).digest()[:_HASH_BYTES]
 
     def address(self, address: str) -> bytes:
-        """Of an address of ours that is made to be bounced to."""
+        """The hash of an address of ours that is made to be bounced to."""
         return self.pair("", address)
 
 
 class Correspondents:
-    """The writing side; see `gate.ports.GrantBook` for what is asked of it in a letter's life. Raises Unavailable."""
+    """Writes down who has written to whom. Raises Unavailable when the state does not answer.
+
+    What is asked of it while a letter is judged is in `gate.ports.GrantBook`.
+    """
 
     def __init__(self, commits: GroupCommit[Connection], hasher: Hasher) -> None:
         self._commits = commits
@@ -79,7 +82,7 @@ class Correspondents:
         message_ids: tuple[bytes, ...],
         bounces_to: str = "",
     ) -> None:
-        """See `gate.outgoing.CorrespondentBook`."""
+        """Note one outgoing letter, as `gate.outgoing.CorrespondentBook` says."""
         await self.learn([Learned(day, users, others, message_ids, bounces_to=bounces_to)])
 
     async def learn(self, learned: Sequence[Learned]) -> None:
@@ -87,11 +90,11 @@ class Correspondents:
         await self._commits.answer(self._learn, learned, weight=sum(1 + len(one.others) for one in learned))
 
     async def remove(self, user: str, others: Sequence[str]) -> int:
-        """Forget some of a user's correspondents, or all where none is named; how many there were."""
+        """Forget some of a user's correspondents, or all where none is named. Answers how many there were."""
         return await self._commits.run(lambda connection: self._remove(connection, user, others))
 
     async def totals(self, *, after: str, limit: int) -> list[UserTotal]:
-        """How many each user has, in the order of the users, from the one after `after` on."""
+        """How many correspondents each user has, by user name, beginning behind `after`."""
         statement = (
             "SELECT user, count(*), max(last_day) FROM correspondent WHERE user > ? GROUP BY user ORDER BY user LIMIT ?"
         )
@@ -99,7 +102,10 @@ class Correspondents:
         return [UserTotal(*row) for row in rows]
 
     async def of(self, user: str, other: str) -> tuple[int, str] | None:
-        """When a user last wrote to somebody (days since 1970-01-01), how that is known; None: never, or forgotten."""
+        """When a user last wrote to somebody (days since 1970-01-01), and how that is known.
+
+        None where he never did, or it is forgotten.
+        """
         key = (user, self._hasher.pair(user, other))
         statement = "SELECT last_day, origin FROM correspondent WHERE user = ? AND other = ?"
         found: Any = await self._commits.run(lambda connection: connection.execute(statement, key).fetchall())
@@ -162,7 +168,7 @@ class Correspondents:
 def correspondent_grant(
     connection: Connection, hasher: Hasher, users: Sequence[str], author: str, day: int
 ) -> Grant | None:
-    """The grant of somebody one of whose names has written to the author within the year, or None."""
+    """The grant of a user with one of these names who has written to the author within the year, or None."""
     keys = [(user, hasher.pair(user, author)) for user in users]
     rows: Any = connection.executemany("SELECT last_day FROM correspondent WHERE user = ? AND other = ?", keys)
     is_known = any(int(last_day) >= day - CORRESPONDENT_DAYS for (last_day,) in rows.fetchall())
@@ -172,7 +178,7 @@ def correspondent_grant(
 def reply_grants(
     connection: Connection, hasher: Hasher, users: Sequence[str], message_ids: Sequence[bytes], day: int
 ) -> list[Grant]:
-    """The grants of a reply to letters that have left under one of these names lately, and have few replies so far."""
+    """The grants of a reply to letters that have left lately under one of these names, while there are few replies."""
     keys = [(hasher.pair(user, message_id),) for user in users for message_id in message_ids]
     rows: Any = connection.executemany("SELECT letter, day, used FROM sent WHERE letter = ?", keys).fetchall()
     return [

@@ -26,7 +26,7 @@ SOURCES_MAX = 10_000
 """A day; beyond, those that occur least count under `OTHERS`."""
 SOURCES_READ_MAX = 100
 _SOURCES_LEFT = 9_000
-"""When some have to go: so many stay, so that it is not done for every new one."""
+"""How many stay when some have to go. They are fewer than the most, so that not every new one makes others go."""
 _ROWS_FORGOTTEN_MAX = 1000
 
 _FLAGS: dict[bool | None, int] = {False: 0, True: 1, None: -1}
@@ -45,7 +45,7 @@ _ADD_SOURCE = (
 
 
 class FigureBook:
-    """The counters. Raises Unavailable when the state does not answer."""
+    """The counters of what became of mail. Raises Unavailable when the state does not answer."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
@@ -132,7 +132,7 @@ def _add_sources(connection: Connection, sources: dict[tuple[int, str], Trouble]
 
 
 def _fold(connection: Connection, day: int) -> None:
-    """Put the sources that occur least to the others, where there are too many."""
+    """Put the sources that occur least into the sum of the others, where there are too many."""
     ((found,),) = connection.execute("SELECT count(*) FROM figure_source WHERE day = ?", (day,))
     if found <= SOURCES_MAX:
         return

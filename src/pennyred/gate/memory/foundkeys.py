@@ -1,7 +1,7 @@
-"""Keys of post offices as DNS had them, each with the time at which that was last so.
+"""Keys of post offices as DNS had them, each with the time at which DNS last had it.
 
-For a gate that is started anew while DNS is silent, and for its sister gates and other workers. How long a key counts
-is decided by who asks (`gate.issuers.keyring`), not by what is still here: nothing goes because a clock says so.
+They serve a gate that is started while DNS is silent, and its sister gates and other workers. `gate.issuers.keyring`
+decides how long a key counts. Nothing is deleted here because a clock says so.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection
 
 KEYS_MAX = 10_000
-"""Of all offices; beyond, those confirmed longest ago go."""
+"""The most keys, of all offices. Beyond that, those go that were confirmed longest ago."""
 
 
 class FoundKeys:
@@ -20,12 +20,12 @@ class FoundKeys:
         self._commits = commits
 
     async def keep(self, issuer: str, selector: str, key: bytes, *, is_authenticated: bool, now: int) -> None:
-        """Note that DNS has it now (seconds since 1970-01-01)."""
+        """Note that DNS has this key now (seconds since 1970-01-01)."""
         values = (issuer, selector, key, int(is_authenticated), now)
         await self._commits.run(lambda connection: _keep(connection, values))
 
     async def kept(self, issuer: str, selector: str) -> tuple[bytes, int, bool] | None:
-        """The key, when it was last confirmed, and whether by DNSSEC."""
+        """The key, when DNS was last seen to have it, and whether DNSSEC proved that."""
         statement = "SELECT key, confirmed_at, is_authenticated FROM office_key WHERE issuer = ? AND selector = ?"
         rows: Any = await self._commits.run(
             lambda connection: connection.execute(statement, (issuer, selector)).fetchall()

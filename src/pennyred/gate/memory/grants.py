@@ -1,4 +1,4 @@
-"""What is asked of correspondents and permits in a letter's life: all grants of all its recipients, in one reading."""
+"""What correspondents and permits say while a letter is judged: all grants of all its recipients, in one reading."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,10 +37,12 @@ class GrantBook:
         self._commits = commits
         self._hasher = hasher
         self.is_in_use = False
-        """Whether anything stood in it for anybody when it was last read; it is not asked again once it did."""
+        """Whether the state had anything for anybody when it was last read. Once it had, this is not asked again."""
 
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:
-        """For each recipient, given by the names its rules may stand under, what lets this letter in free."""
+        """The grants that let this letter in free, for each recipient: given by the names that its rules may stand
+        under.
+        """
         return await self._readers.answer(self._grants, _Question(recipients, claims, now), weight=len(recipients))
 
     async def use(self, counters: Sequence[bytes]) -> bool:
@@ -55,7 +57,7 @@ class GrantBook:
         if not self.is_in_use:
             ((is_any,),) = connection.execute(_IS_ANY).fetchall()
             self.is_in_use = bool(is_any)
-        if not self.is_in_use:  # of one letter as of any other: it tells nobody's secret
+        if not self.is_in_use:  # alike for every letter, so it tells nothing about one
             return [[[] for _ in one.recipients] for one in questions]
         return [[self._of(connection, users, one) for users in one.recipients] for one in questions]
 
@@ -75,7 +77,7 @@ class GrantBook:
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    """Where uses of one kind are counted: a table's column, by its key, and up to what."""
+    """Where uses of one kind of grant are counted: a column of a table, its key, and the most uses."""
 
     table: str
     key: str
@@ -103,7 +105,7 @@ def _use(connection: Connection, requests: Sequence[Sequence[bytes]]) -> list[bo
 
 
 def _is_left(connection: Connection, counter: bytes) -> bool:
-    """Whether there is a use left; of what was forgotten meanwhile there is none."""
+    """Whether there is a use left. A counter that was forgotten meanwhile has none."""
     kind, key = _read(counter)
     statement = f"SELECT {kind.column} < {kind.most} FROM {kind.table} WHERE {kind.key} = ?"  # noqa: S608 - ours
     rows: Any = connection.execute(statement, (key,)).fetchall()

@@ -1,4 +1,7 @@
-"""Whether a state knows anybody: one that does not, beside an old one that does, was not taken along (`moving`)."""
+"""Whether a state knows anybody.
+
+A new state that knows nobody, beside an old one that does, was begun without copying the old one (`moving`).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,11 @@ from pennyred.storage.migrations import has_table
 from pennyred.storage.statements import Connection
 
 _TABLES = ("correspondent", "permit", "recipient_rule")
-"""What is lost to a gate that begins anew, and what mail is refused for."""
+"""The tables that a gate which begins anew has lost: mail is refused because of that."""
 
 
 def knows_anybody(database: Path | str) -> bool:
-    """Whether correspondents, permits or rules of recipients stand in it; reads at once. Raises Unavailable."""
+    """Whether the state has correspondents, permits or rules of recipients. Blocks. Raises Unavailable."""
     if isinstance(database, str):
         try:
             return shared.read(database, lambda connection: any(_has_row(connection, table) for table in _TABLES))

@@ -1,6 +1,7 @@
 """A gate's state moves from its file to PostgreSQL: all rows, and the salt in which correspondents are hashed.
 
-Without it the gates that share the new state know nobody, and refuse in the mode `require` who was wanted a moment ago.
+Without the move, the gates that share the new state know nobody. In mode `require` they refuse mail that was wanted a
+moment ago.
 """
 
 from pathlib import Path
@@ -20,7 +21,7 @@ from pennyred.storage.postgres import connect, is_world, shown, unavailable
 _MADE_ANEW = frozenset({"schema_migration", "passed_clock", "sqlite_sequence"})
 """Tables whose rows say something of this one database, or of the processes that have it open."""
 _ALWAYS_THERE = frozenset({"secret", "passed_time"})
-"""Tables that have a row in a new state, too: what moves takes its place."""
+"""Tables that have a row in a new state, too. The row that is copied takes its place."""
 _COLUMNS = """
 SELECT table_name, column_name FROM information_schema.columns
 WHERE table_schema = current_schema() AND is_identity = 'NO' ORDER BY table_name, ordinal_position
@@ -32,11 +33,11 @@ WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backe
 
 
 class NotAState(PennyRedError):  # noqa: N818 - what the file is
-    """The file is no gate's state."""
+    """The file is not a gate's state."""
 
 
 class NotEmpty(PennyRedError):  # noqa: N818 - a state of the database
-    """The database to copy to knows something already."""
+    """The database to copy to has something in it already."""
 
 
 class InUse(PennyRedError):  # noqa: N818 - a state of the two
@@ -44,9 +45,10 @@ class InUse(PennyRedError):  # noqa: N818 - a state of the two
 
 
 async def move(path: Path, url: str, *, now: int) -> dict[str, int]:
-    """Copy the state in the file to the database, which has to be new; the rows of each table that had any.
+    """Copy the state in the file to the database, which has to be new. Answers the number of rows of each table.
 
-    All of it in one transaction: where it breaks off the database is as empty as before. The file is left as it is.
+    Tables without rows are left out of the answer. All of it is one transaction: where it breaks off, the database is
+    as empty as before. The file is left as it is.
 
     Raises NotAState, NotEmpty, InUse, SchemaError, and Unavailable where one of the two does not answer.
     """
@@ -66,7 +68,7 @@ async def move(path: Path, url: str, *, now: int) -> dict[str, int]:
 
 
 def _require_state(path: Path) -> None:
-    """Before anything is brought up to date: another program's database must not be given our tables."""
+    """Raise NotAState before anything is brought up to date: no other program's database must be given our tables."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
@@ -77,7 +79,7 @@ def _require_state(path: Path) -> None:
 
 
 def _alone(path: Path) -> apsw.Connection:
-    """The file, which nobody else has open as long as this is; raises InUse."""
+    """Open the file so that nobody else has it open as long as this connection lives. Raises InUse."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         # Before the first look at a file in WAL mode: then SQLite asks for it whole, at once.
@@ -109,7 +111,7 @@ async def _copied(source: apsw.Connection, url: str) -> dict[str, int]:
 
 
 async def _tables(connection: Connection) -> dict[str, list[str]]:
-    """What is to be copied: each table with its columns, numbers that the database gives itself left out."""
+    """What is to be copied: each table with its columns, without numbers that the database gives by itself."""
     tables: dict[str, list[str]] = {}
     for table, column in await connection.fetch(_COLUMNS):
         if table not in _MADE_ANEW:

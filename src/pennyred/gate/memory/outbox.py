@@ -1,7 +1,7 @@
 """Settlements an office has not confirmed yet: written down before the client hears 250, kept until answered.
 
-Several workers may present the same settlement at once; settling twice is harmless. There is no upper bound: a delivery
-that was made is a debt, and when the disk is full `add` is `Unavailable`.
+Several workers may present the same settlement at once: settling twice is harmless. The list has no upper bound,
+because a delivery that was made is a debt. When the disk is full, `add` raises `Unavailable`.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ PAGE_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """One settlement that waits."""
+    """One settlement that waits for its office."""
 
     id: int
     settle: Settle
@@ -25,7 +25,7 @@ class OutboxEntry:
 
 
 class Outbox:
-    """The list. Raises Unavailable when the state does not answer."""
+    """The settlements that wait. Raises Unavailable when the state does not answer."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
@@ -35,7 +35,7 @@ class Outbox:
         await self._commits.answer(_add, (tuple(settles), now), weight=len(settles))
 
     async def pending(self, limit: int, *, besides: Collection[str] = ()) -> list[OutboxEntry]:
-        """Those not confirmed yet, oldest first, without those of the issuers named; at most `PAGE_MAX`."""
+        """The settlements that are not confirmed yet, oldest first, at most `PAGE_MAX`; none of the issuers named."""
         return await self._commits.run(lambda connection: _pending(connection, limit, tuple(besides)))
 
     async def standing(self) -> tuple[int, int]:
@@ -43,7 +43,7 @@ class Outbox:
         return await self._commits.run(_standing)
 
     async def done(self, ids: Sequence[int]) -> None:
-        """Forget those the office has answered."""
+        """Forget the settlements that the office has answered."""
         names = [(entry_id,) for entry_id in ids]
         await self._commits.run(lambda connection: connection.executemany("DELETE FROM outbox WHERE id = ?", names))
 

@@ -1,7 +1,7 @@
-"""Under which other names than its own a recipient was paid for lately: by stamps made out to an alias that led to it.
+"""Other names that a recipient was paid for under lately: by stamps made out to an alias that led to it.
 
-Written the first time a day that such a stamp pays, read where a letter bears only stamps made out to nobody that is
-known: the alias may have been taken away since, and the letter be the retry of one that was paid for.
+Written the first time in a day that such a stamp pays. Read where all stamps of a letter are made out to names that
+nobody here has. The alias may have been taken away since, and the letter may be the retry of one that was paid for.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from pennyred.storage.passing import LATER_DAY
 from pennyred.storage.statements import Connection
 
 DAYS_KEPT = 21
-"""As long as a stamp lives, and a sender tries again."""
+"""As long as a stamp is good, and then as long as a sender tries again."""
 NAMES_MAX = 8
-"""Of one recipient: those of the last days."""
+"""The most names of one recipient: those used last."""
 _ROWS_FORGOTTEN_MAX = 200
 
 _Pairs = tuple[int, Sequence[tuple[str, str]]]
@@ -27,11 +27,11 @@ class PaidNames:
         self._commits = commits
 
     async def of(self, recipients: Sequence[str]) -> list[list[str]]:
-        """The names of each recipient, all canonical."""
+        """The other names of each recipient, all canonical."""
         return await self._readers.answer(_names, recipients, weight=len(recipients))
 
     async def add(self, day: int, pairs: Sequence[tuple[str, str]]) -> None:
-        """Note recipient and name of stamps that have paid, on a day since 1970-01-01 UTC."""
+        """Note recipients, and the names on the stamps that have paid for them, on a day since 1970-01-01 UTC."""
         await self._commits.answer(_add, (day, pairs), weight=len(pairs))
 
 

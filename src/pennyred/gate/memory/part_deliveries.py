@@ -1,7 +1,7 @@
-"""Who has had a letter that others of its recipients must wait for, where no stamp is spent that would say so.
+"""Which recipients have had a letter that others of its recipients must wait for, where no spent stamp tells it.
 
-Written only when a mail server's answers differ (LMTP) and the letter will come again; forgotten when whoever sends it
-has given up. Shared by all workers; survives a restart.
+Written only when a mail server's answers differ (LMTP) and the letter will come again. Forgotten when its sender must
+have given up. Shared by all workers; survives a restart.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _Request = tuple[int, Sequence[bytes]]
 
 
 class PartDeliveries:
-    """The list. Raises Unavailable when the state does not answer."""
+    """The deliveries that were made in part. Raises Unavailable when the state does not answer."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits

@@ -52,7 +52,7 @@ class TooMany(ValueError):  # noqa: N818 - said to whoever adds
 
 
 class Permits:
-    """The writing side; see `gate.ports.GrantBook` for what is asked in a letter's life."""
+    """Writes permits and windows down. What is asked while a letter is judged is in `gate.ports.GrantBook`."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
@@ -62,11 +62,11 @@ class Permits:
         await self._commits.run(lambda connection: _add(connection, permit))
 
     async def remove(self, user: str, name: str) -> int:
-        """Take back what was approved under a name; how many permits there were."""
+        """Take back what was approved under a name. Answers how many permits there were."""
         return await self._commits.run(lambda connection: _remove(connection, user, name))
 
     async def listed(self, user: str = "", *, day: int) -> list[Permit]:
-        """All that are good on `day`, or a user's."""
+        """All permits that are good on `day`, or only those of one user."""
         statement = "SELECT user, kind, name, proof, added_day, last_day FROM permit WHERE coalesce(last_day, ?) >= ?"
         values: tuple[Any, ...] = (day, day)
         if user:
@@ -77,9 +77,9 @@ class Permits:
         return [Permit(one, Kind(kind), *rest) for one, kind, *rest in rows]
 
     async def expect(self, user: str, domain: str, *, until: int, now: int) -> None:
-        """Open a window: until then (seconds since 1970-01-01) mail that `domain` vouches for is free, `""`: all mail.
+        """Open a window: until then (seconds since 1970-01-01) mail that `domain` vouches for is free.
 
-        Raises TooMany.
+        `""` as the domain: all mail is. Raises TooMany.
         """
         await self._commits.run(lambda connection: _expect(connection, user, domain, until, now))
 
@@ -127,7 +127,7 @@ def permit_grants(connection: Connection, users: Sequence[str], claims: Claims, 
 
 
 def window_grants(connection: Connection, users: Sequence[str], now: int) -> list[Grant]:
-    """The grants of windows that are open under these names."""
+    """The grants of the windows that are open under these names."""
     rows: Any = connection.executemany(
         "SELECT id, domain FROM expected WHERE user = ? AND until_at >= ? AND used < ?",
         [(user, now, EXPECTED_LETTERS_MAX) for user in users],
@@ -147,7 +147,7 @@ def _rows(connection: Connection, statement: str, values: tuple[Any, ...]) -> An
 
 
 def _claimed(claims: Claims) -> list[tuple[Kind, str]]:
-    """What of the letter a permit may be about: each name as what it is, and as nothing else."""
+    """The kinds and names in a letter that a permit may be about."""
     domains = [mailbox.domain for mailbox in claims.mailboxes] + list(claims.signers)
     named = [(Kind.LIST, claims.list_id)] if claims.list_id else []
     named += [(Kind.ADDRESS, mailbox.canonical) for mailbox in claims.mailboxes]

@@ -17,7 +17,7 @@ from pennyred.storage.statements import Connection
 
 @dataclass(frozen=True, slots=True)
 class StoredRule:
-    """What was set for one address or domain; None: as all others."""
+    """What was set for one address or domain. None: the same as for all others."""
 
     name: str
     price: int | None = None
@@ -27,7 +27,7 @@ class StoredRule:
 
 
 def stored_rules(database: Path | str) -> list[StoredRule]:
-    """What was set in a state, read at once; nothing where there is no such file. Raises Unavailable."""
+    """The rules that were set in a state; none where there is no such file. Blocks. Raises Unavailable."""
     if isinstance(database, str):
         try:
             return shared.read(database, _all)
@@ -50,13 +50,13 @@ def _stored_in_file(path: Path) -> list[StoredRule]:
 
 
 class RecipientRuleBook:
-    """The list. Raises Unavailable when the state does not answer."""
+    """The rules that were set by command. Raises Unavailable when the state does not answer."""
 
     def __init__(self, commits: GroupCommit[Connection]) -> None:
         self._commits = commits
 
     async def set(self, rule: StoredRule) -> None:
-        """Set one, in the place of what was set for that name before."""
+        """Set the rule for a name, in the place of the one that was set for it before."""
         values = (rule.name, rule.price, rule.mode, int(rule.is_free))
         await self._commits.run(
             lambda connection: connection.execute(
@@ -68,11 +68,11 @@ class RecipientRuleBook:
         )
 
     async def remove(self, name: str) -> bool:
-        """Forget one; whether there was any."""
+        """Forget the rule for a name. Answers whether there was one."""
         return await self._commits.run(lambda connection: _remove(connection, name))
 
     async def all(self) -> list[StoredRule]:
-        """All of them, at most `RULES_MAX`, by name."""
+        """All rules, at most `RULES_MAX`, by name."""
         return await self._commits.run(_all)
 
 

@@ -23,9 +23,9 @@ Shared = GroupCommit[BlockingConnection]
 
 
 def open_shared(url: str, *, now: int) -> tuple[Shared, Shared, bytes]:
-    """Who writes, who reads, and the salt; the database is given its tables, or brought up to date.
+    """Open the state at a URL: who writes, who reads, and the salt. Tables are made or brought up to date.
 
-    Raises SchemaError, and Unavailable when it does not answer.
+    Raises SchemaError, and Unavailable when the database does not answer.
     """
 
     async def prepare() -> bytes:
@@ -42,7 +42,10 @@ def open_shared(url: str, *, now: int) -> tuple[Shared, Shared, bytes]:
 
 
 def read(url: str, work: Callable[[Connection], T]) -> T:
-    """Read at once, at one moment; nothing is changed. Raises FileNotFoundError without its tables, and Unavailable."""
+    """Read in one transaction that sees one moment, and change nothing. Blocks.
+
+    Raises FileNotFoundError where the tables are not there, and Unavailable.
+    """
 
     def reading() -> T:
         connection = BlockingConnection(url, application=APPLICATION)
@@ -73,7 +76,7 @@ def _group(url: str, name: str, begin: str) -> Shared:
 
 
 def _beside(url: str, work: Callable[[], T]) -> T:
-    """In a thread of its own: the caller's may have an event loop that runs."""
+    """Do the work in a thread of its own, because the caller's thread may have an event loop that runs."""
     answers: list[T] = []
     troubles: list[BaseException] = []
 

@@ -1,7 +1,7 @@
 """Approving whoever sent a letter: from now on the recipient takes their mail without a stamp.
 
-What is approved is a name that comes with a proof. Where the letter's domain was proven, the permit asks for that
-again; else anybody could use the name, so it holds for the network that the letter came from.
+A name is approved together with a proof. Where the letter's domain was proven, the permit asks for that proof again.
+Else anybody could use the name, so the permit is only good for the network that the letter came from.
 """
 
 from pennyred.gate.ports import PermitBook
@@ -31,11 +31,11 @@ async def approve_sender(
     authenticated: str,
     expires_day: int | None = None,
 ) -> str:
-    """Write a permit for whoever sent this letter into the book; a sentence that says what was approved, or why not.
+    """Write a permit for whoever sent this letter into the book. Answers a sentence: what was approved, or why not.
 
-    `user` is the recipient's mailbox, `source` the IP address the letter came from, `authenticated` what `proven` wrote
-    then. A letter of a mailing list (List-Id, RFC 2919) approves the list, else the one address in From is approved.
-    Raises `Unavailable` where the book does not answer, and `MalformedAddress` where `user` is no mailbox.
+    `user` is the recipient's mailbox, `source` the IP address the letter came from, and `authenticated` what `proven`
+    wrote then. A letter of a mailing list (List-Id, RFC 2919) approves the list; any other approves the one address in
+    From. Raises `Unavailable` where the book does not answer, and `MalformedAddress` where `user` is no mailbox.
     """
     recipient = canonical_recipient(user).canonical
     kind, name, is_proven = _sender(header, authenticated.split())
@@ -50,7 +50,7 @@ async def approve_sender(
 
 
 def _sender(header: HeaderSection, words: list[str]) -> tuple[str, str, bool]:
-    """Kind and name of what to approve, and whether it was proven; without a name where there is nobody."""
+    """The kind and the name of what to approve, and whether it was proven. The name is empty where there is nobody."""
     claims = read_claims(header, None)
     if claims.list_id:
         vouching = [word.partition("=")[2] for word in words if word.startswith("domain=")]

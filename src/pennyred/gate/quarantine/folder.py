@@ -1,10 +1,9 @@
 """Copies of refused letters, for some days: whoever misses one can have it, though its sender was told no.
 
-No index beside the files: what is listed is what is there. Workers, commands and mail programs share the folder.
+There is no index: what is listed is what is there. Workers, commands and mail programs share the folder.
 
-Where there is not room for all, somebody's copies go, and strangers choose how many letters they send and how long: so
-it is the network that takes most of the room whose oldest letter goes (`roommaking`). A letter that several recipients
-were to have lies there once.
+Strangers choose how many letters they send, and how long. So where there is no room for all copies, the oldest letter
+goes of the network that takes most (`roommaking`). A letter that several recipients were to have lies there once.
 """
 
 import heapq
@@ -41,15 +40,15 @@ SWEPT_MAX = 10_000
 """Letters a sweep removes, so that none takes minutes."""
 FILES_LOOKED_AT_MAX = 1_000_000
 LETTER_SHARE = 4
-"""One letter takes at most this part of the room, for all its recipients: no single one may push out most others."""
+"""One letter, for all its recipients, takes at most one part in so many: no single one may push out most others."""
 _NAME_BYTES = 4096
-"""What each further name of a letter counts, as a small file would: so a limit on bytes is one on their number."""
+"""Each further name of a letter counts as much as a small file. So a limit on bytes also limits the number of names."""
 _BEGINNING_BYTES = HEAD_BYTES_MAX + 128 * 1024
 """Of a file that is listed: From and Subject stand in the first 128 KiB, or are not shown."""
 _READ_BYTES = 256 * 1024
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 _SWEEPS_A_ROOM = 16
-"""Workers sweep when they have kept the sixteenth part of what may be kept, so that no more is ever too much."""
+"""Workers sweep when all together have kept a sixteenth of what may be kept: so there is never more too much."""
 
 
 _File = tuple[bytes | None, str, list[Place]]
@@ -57,7 +56,7 @@ _File = tuple[bytes | None, str, list[Place]]
 
 
 class UnknownLetter(PennyRedError):  # noqa: N818 - an outcome with a name, like a rule's
-    """No kept letter has this id, or it has gone meanwhile."""
+    """No kept letter has this id, or it is no longer there."""
 
     reason = "unknown-letter"
 
@@ -68,7 +67,7 @@ class AmbiguousLetter(Malformed):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One copy to keep."""
+    """One copy of a refused letter, to be kept for one recipient."""
 
     recipient: bytes
     """The mailbox as received."""
@@ -79,7 +78,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep has done, in letters."""
+    """What a sweep has done, counted in letters."""
 
     removed: int
     disk_bytes: int
@@ -93,7 +92,7 @@ class Swept:
 
 
 class Quarantine:
-    """The folder; nothing is opened or made before the first letter."""
+    """The folder of refused letters. Nothing is opened or made before the first letter."""
 
     def __init__(
         self,
@@ -104,7 +103,7 @@ class Quarantine:
         sweepers: int = 1,
         note_swept: Callable[[Swept], object] = lambda _: None,
     ) -> None:
-        """`sweepers` are the processes that keep letters here. `note_swept` hears of each sweep that made room."""
+        """`sweepers` is how many processes keep letters here. `note_swept` hears of each sweep that made room."""
         self.folder = folder
         self._days = days
         self._bytes_max = bytes_max
@@ -116,7 +115,7 @@ class Quarantine:
 
     @property
     def letter_bytes_max(self) -> int:
-        """What one letter may take."""
+        """The most bytes that one letter may take."""
         return self._bytes_max // LETTER_SHARE
 
     async def keep(
@@ -126,9 +125,9 @@ class Quarantine:
 
         A copy that is there already is not written again: a retry costs nothing.
 
-        Returns how many were left out, because the letter would take more than `letter_bytes_max`; for one of usual
-        size, 0. When this returns, they survive a crash. Raises `Unavailable` where the disk does not answer: then some
-        may be there, and a retry makes up for the rest.
+        Answers how many copies were left out, because the letter would take more than `letter_bytes_max`: 0 for a
+        letter of usual size. When this returns, the copies survive a crash. Raises `Unavailable` where the disk does
+        not answer. Then some may be there, and a retry writes the others.
         """
         try:
             left_out, swept = await to_its_end(lambda: self._keep(origin, copies, header, body, size))
@@ -139,7 +138,7 @@ class Quarantine:
         return left_out
 
     async def sweep(self, now: int) -> Swept:
-        """Remove what is older than `days`, then the oldest of who takes most until the rest is within `bytes_max`.
+        """Remove what is older than `days`; then the oldest of who takes most, until the rest is within `bytes_max`.
 
         Raises `Unavailable` where the disk does not answer.
         """
@@ -152,7 +151,7 @@ class Quarantine:
         return swept
 
     def sweep_now(self, now: int | None, *, room: int = 0, arriving: str = "") -> Swept:
-        """The same for who may block; without `now`, nothing is too old. Raises OSError.
+        """The same for callers that may block. Without `now` nothing is too old. Raises OSError.
 
         `room` is to be left free for a letter of the network `arriving`, which counts as if it were there.
         """
@@ -177,7 +176,7 @@ class Quarantine:
         return [letter for letter in read if letter is not None]
 
     def find(self, letter_id: str) -> KeptLetter:
-        """The letter whose name begins so.
+        """The letter whose id begins so.
 
         Raises `UnknownLetter`, `AmbiguousLetter`, `Malformed` for what is no id, and OSError.
         """
@@ -194,14 +193,14 @@ class Quarantine:
         return letter
 
     def pieces(self, letter: KeptLetter) -> Iterator[bytes]:
-        """The letter as it came, byte for byte. Raises `UnknownLetter` where it has gone meanwhile, and OSError."""
+        """The letter as it came, byte for byte. Raises `UnknownLetter` where it is no longer there, and OSError."""
         with self._opened(letter) as file:
             file.seek(letter.head.begins_at)
             while piece := file.read(_READ_BYTES):
                 yield piece
 
     def remove(self, letter: KeptLetter) -> None:
-        """Forget it; harmless where it has gone already. Raises OSError."""
+        """Remove a letter. Harmless where it is no longer there. Raises OSError."""
         for one in maildir.files_in(_folder_of(letter)):
             if one.name == letter.name:
                 one.path.unlink(missing_ok=True)
@@ -224,7 +223,7 @@ class Quarantine:
                 head = format_head(origin, recipient, reason, size, header)
                 file = maildir.deliver(its_places, chain((head,), letter), at=origin.at, size=len(head) + size)
                 if first is None:
-                    # Its body is read once: others are copied from here, though this one may be swept meanwhile.
+                    # The body is read once: other files are copied from this one, even if it is swept meanwhile.
                     first, begins_at = file, len(head)
                 else:
                     file.close()
@@ -235,7 +234,7 @@ class Quarantine:
         return len(missing) - sum(len(its_places) for _, _, its_places in written), swept
 
     def _fitting(self, missing: Sequence[tuple[Place, Copy]], size: int) -> tuple[list[_File], int]:
-        """What to write, and how many bytes that takes: as much of it as one letter may."""
+        """The files to write, and how many bytes they take. What is more than one letter may take is left out."""
         room = self.letter_bytes_max
         needed, written = 0, []
         for recipient, reason, places in _files(missing):
@@ -265,7 +264,7 @@ class Quarantine:
         return islice((one for folder in where for one in maildir.files_in(folder)), FILES_LOOKED_AT_MAX)
 
     def _opened(self, letter: KeptLetter) -> BinaryIO:
-        """A mail program may have moved it; whatever it is now, it must be the same letter."""
+        """Open a letter that a mail program may have moved. Whatever is there now, it must be the same letter."""
         for path in (
             letter.path,
             *(one.path for one in maildir.files_in(_folder_of(letter)) if one.name == letter.name),
@@ -285,7 +284,7 @@ def _folder_of(letter: KeptLetter) -> Path:
 
 
 def _files(missing: Sequence[tuple[Place, Copy]]) -> Iterator[_File]:
-    """One file for all recipients whose folder says who they are and who have the same reason, one for each other."""
+    """The files to write: one for all whose folder tells their name and who share a reason, one for each other."""
 
     def shared_as(one: tuple[Place, Copy]) -> str:
         (folder, _), copy = one
@@ -314,6 +313,6 @@ def _read(found: Found) -> KeptLetter | None:
 
 
 def _network_in(found: Found) -> str:
-    """Where a letter came from whose name does not say it: one that an earlier version has kept."""
+    """The network of a letter whose file name does not say it: an earlier version has kept it."""
     letter = _read(found)
     return network_of(letter.head.origin.source if letter is not None else "")

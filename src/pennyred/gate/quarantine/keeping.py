@@ -1,4 +1,4 @@
-"""Between the desk and the quarantine: a letter with its envelope into the plain values that are written down."""
+"""Between the desk and the quarantine: makes plain values of a letter and its envelope, and has them written down."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ class KeptRefusals:
     async def keep(
         self, letter: Letter, envelope: Envelope, refused: Sequence[Refused], *, authenticated: str = ""
     ) -> int:
-        """See `ports.Refusals.keep`."""
+        """Keep a copy for each refused recipient, as `ports.Refusals` says."""
         origin = Origin(
             envelope.sender,
             envelope.source_ip,

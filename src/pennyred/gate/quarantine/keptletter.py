@@ -26,7 +26,7 @@ from pennyred.postage.taglist import fold_field, parse_tag_list
 HEAD_BYTES_MAX = 64 * 1024
 """More than the longest that is written."""
 HEAD_BYTES_USUAL = 500
-"""What most have, to reckon with before one is written."""
+"""The size that most heads have; used to reckon before a head is written."""
 MAILBOX_BYTES_MAX = 2048
 """As long as a command line of the gate's door may be."""
 _TEXT_BYTES_MAX = 1000
@@ -77,7 +77,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class KeptLetter:
-    """A kept letter as it is listed."""
+    """A kept letter, as lists of them show it."""
 
     name: str
     """The letter hash in 64 hexadecimal digits: names the letter and its recipient."""
@@ -155,7 +155,7 @@ def parse_head(beginning: bytes, file_bytes: int, *, owner: bytes = b"") -> Head
 
 
 def _line(value: bytes) -> bytes:
-    """What may stand in a field: no control characters, and no more than a line takes."""
+    """The text as it may stand in a field: without control characters, and no longer than a line takes."""
     return bytes(octet if octet >= 0x20 and octet != 0x7F else 0x3F for octet in value[:_SHOWN_BYTES_MAX])
 
 

@@ -29,15 +29,15 @@ _NAME_BYTES_MAX = 150
 _ODD = re.compile(rb"[^a-z0-9@._+-]|\A\.")
 _OURS = re.compile(r"([0-9a-f]{64})(?:,n=([0-9a-f]{1,12}))?(?:[,:;!].{0,180})?", re.DOTALL)
 _NOT_LINKED = (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
-"""What a file system says that has no second name for a file, or none there, or no more of them."""
+"""The errors of a file system that gives no second name to a file: never, not in that folder, or no more names."""
 _WRITE_BYTES = 256 * 1024
 _BLOCK_BYTES = 4096
 _TRIES = 5
 _TEMPORARY_SECONDS = 36 * 3600
-"""After that nobody writes to it any more (as Maildir's own description has it)."""
+"""After that nobody writes to a file in `tmp` any more (as Maildir's own description says)."""
 
 _FRESH_SECONDS = 3600
-"""A folder in which somebody has just begun to write is not taken away from under them."""
+"""How long an empty folder stays: another worker may just have begun to write in it."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -80,7 +80,7 @@ def mailbox_of(folder: str) -> bytes:
 
 
 def on_disk(size: int) -> int:
-    """Bytes a file of `size` takes: whole blocks, so that a limit on bytes is one on the number of files, too."""
+    """The bytes that a file of `size` takes: whole blocks. So a limit on bytes also limits the number of files."""
     return -(-max(size, 1) // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
@@ -104,7 +104,7 @@ def deliver(places: Sequence[Place], pieces: Iterable[bytes], *, at: int, size: 
         _again_if_swept(folder, lambda: path.replace(folder / "new" / name))
         _sync_new(folder)
     except BaseException:
-        with contextlib.suppress(OSError):  # closing writes what is left in its buffer, and the disk may be full
+        with contextlib.suppress(OSError):  # closing writes the rest of its buffer, and the disk may be full
             file.close()
         path.unlink(missing_ok=True)
         raise
@@ -119,8 +119,10 @@ def read_from(file: BinaryIO, offset: int) -> Iterator[bytes]:
 
 
 def holds(folder: Path, name: str) -> bool:
-    """Whether a file of this name is there, or one that begins with the same digits: read, of an earlier version, or
-    of a letter that came from another network before, as big senders' retries do.
+    """Whether the folder has this letter: a file of this name, or one whose name begins with the same digits.
+
+    The end of the name differs for a letter that was read, that an earlier version has kept, or that came from another
+    network before, as retries of big senders do.
     """
     if (folder / "new" / name).exists() or (folder / "new" / name[:64]).exists():
         return True
@@ -132,7 +134,7 @@ def holds(folder: Path, name: str) -> bool:
 
 
 def files_in(folder: Path) -> Iterator[Found]:
-    """Our files in one recipient's folder; what vanishes while one looks, or cannot be looked at, is passed over."""
+    """Our files in one recipient's folder. A file that vanishes meanwhile, or cannot be looked at, is passed over."""
     for place in ("new", "cur"):
         with contextlib.suppress(OSError), os.scandir(folder / place) as entries:
             for entry in entries:
@@ -151,7 +153,7 @@ def folders_in(top: Path) -> list[Path]:
 
 
 def open_to_read(path: Path) -> BinaryIO:
-    """Open a regular file; a link, or a pipe that would let us wait for ever, raises OSError."""
+    """Open a regular file. Raises OSError for a link, or for a pipe that would make us wait for ever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -160,7 +162,7 @@ def open_to_read(path: Path) -> BinaryIO:
 
 
 def tidy(folder: Path, now: int) -> None:
-    """Take away what nobody finished writing, and a folder that has been empty for a while."""
+    """Remove files that nobody finished writing, and a folder that has been empty for a while."""
     with contextlib.suppress(OSError), os.scandir(folder / "tmp") as entries:
         for entry in entries:
             ours = _OURS.fullmatch(entry.name)
@@ -186,7 +188,7 @@ def _temporary(folder: Path, name: str) -> tuple[Path, BinaryIO]:
 
 
 def _again_if_swept(folder: Path, work: Callable[[], T]) -> T:
-    """Do it in a folder that is made where it is missing: another worker may just have taken the empty one away."""
+    """Do the work; where the folder is missing, make it and try again. Another worker may have removed it as empty."""
     for _ in range(_TRIES):
         try:
             return work()
@@ -207,7 +209,7 @@ def _make(folder: Path) -> None:
 
 
 def _link(path: Path, file: BinaryIO, place: Place, *, at: int, size: int) -> None:
-    """A second name for a file that is whole, in another recipient's folder."""
+    """Give a file that is whole a second name, in another recipient's folder."""
     folder, name = place
     try:
         with contextlib.suppress(FileExistsError):  # another worker has kept the same letter

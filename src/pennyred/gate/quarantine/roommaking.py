@@ -1,9 +1,9 @@
-"""Whose copies go where there is not room for all: the oldest letter of the network that takes most, again and again.
+"""Which copies go where there is no room for all: the oldest letter of the network that takes most, again and again.
 
-So a network is pushed out by another only while it takes more itself: whoever fills the folder from one place, or from
-a hundred, pushes out what he has put there before. The networks are those that others cost something: an IPv4 /24, and
-of IPv6 a /48, which is what one customer can be given (RFC 6177). But a /32, which anybody can have who becomes a
-provider, holds 65,536 of those: all of one take together what a few networks may.
+So a network loses copies only while it takes more than others. Whoever fills the folder, from one place or from a
+hundred, pushes out what he has put there before. Networks are counted at a size that costs money: an IPv4 /24, and of
+IPv6 a /48, which is what one customer can be given (RFC 6177). But an IPv6 /32, which anybody gets who becomes a
+provider, holds 65,536 of those. So all /48s of one /32 together may take as much as a few networks.
 """
 
 import heapq
@@ -19,13 +19,13 @@ from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.networks import parse_source
 
 UNKNOWN = "0"
-"""The network of what has no address."""
+"""The network of a letter whose source has no address."""
 _IPV4_BITS, _IPV6_BITS = 24, 48
 
 
 @dataclass(frozen=True, slots=True)
 class CrowdedOut:
-    """What had to go before its time."""
+    """How many letters had to go before their time, and whose they mostly were."""
 
     count: int = 0
     mostly_of: str = ""
@@ -33,7 +33,7 @@ class CrowdedOut:
 
 @dataclass(slots=True)
 class _Letter:
-    """A letter with all the names it has, and so all its recipients."""
+    """One letter with all names of its file: one for each recipient."""
 
     at: int
     disk_bytes: int
@@ -42,7 +42,7 @@ class _Letter:
 
 
 class Letters:
-    """All that is kept, as it stood when it was looked at; what is removed here is gone from the disk."""
+    """All that is kept, as it was when the folder was read. What is removed here is removed from the disk."""
 
     def __init__(self, found: Iterable[Found], name_bytes: int, network_in: Callable[[Found], str]) -> None:
         """`name_bytes` is what each further name of a letter counts; `network_in` reads a file for where it is from."""
@@ -63,15 +63,16 @@ class Letters:
             letter.paths.append(one.path)
 
     def remove_before(self, too_old: int, count_max: int) -> int:
-        """Remove what is older than a time, the oldest first; how many letters that were."""
+        """Remove what is older than a time, the oldest first. Answers how many letters that were."""
         old = sorted((letter.at, file) for file, letter in self._letters.items() if letter.at < too_old)
         for _, file in old[:count_max]:
             self._remove(file)
         return min(len(old), count_max)
 
     def make_room(self, bytes_max: int, arriving_bytes: int, arriving: str, count_max: int) -> CrowdedOut:
-        """Remove the oldest of who takes most until the rest is within `bytes_max`; `arriving_bytes` of the network
-        `arriving` count as if they were there, and do not go.
+        """Remove the oldest letter of the network that takes most, until the rest is within `bytes_max`.
+
+        `arriving_bytes` of the network `arriving` count as if they were there, and are not removed.
         """
         if self.disk_bytes <= bytes_max:
             return CrowdedOut()
@@ -95,7 +96,7 @@ class Letters:
         while self.disk_bytes > bytes_max and largest and removed.total() < count_max:
             found = heapq.heappop(largest)
             network = found[-1]
-            if found != rank(network):  # another of the same provider has lost some since
+            if found != rank(network):  # another network of this provider has lost a letter since
                 heapq.heappush(largest, rank(network))
                 continue
             _, file = by_network[network].pop()
@@ -138,12 +139,12 @@ def network_of(source: str) -> str:
 
 
 def _wider(network: str) -> str:
-    """The provider's network that one of IPv6 is in, by a name that is no other's; of IPv4, where they cost, none."""
+    """The name of the provider's network (/32) that an IPv6 network is in. Empty for IPv4: its networks cost money."""
     return f"{network[: WIDE_PREFIX // 4]}/" if len(network) * 4 == _IPV6_BITS else ""
 
 
 def shown(network: str) -> str:
-    """The same for people; empty for what is no network's name."""
+    """The same network as people write it. Empty for what is no network's name."""
     if len(network) * 4 not in (_IPV4_BITS, _IPV6_BITS):
         return ""
     packed = bytes.fromhex(network)

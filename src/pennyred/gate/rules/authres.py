@@ -17,7 +17,7 @@ LEXEMES_MAX = 64
 """Quotes, brackets, quoted pairs and what is between them: an honest field has a handful in front of its results."""
 
 FIELDS_READ_MAX = 100
-"""Of one letter, which has a few; to look for a name in other alphabets in 20,000 of them would take seconds."""
+"""The most fields read of one letter, which has a few. 20,000 with names in other alphabets would take seconds."""
 
 FINDINGS_MAX = 20
 PROPERTIES_MAX = 6
@@ -49,8 +49,9 @@ def _postage_results(hostname: str, reasons: frozenset[Reason]) -> bytes:
 
 
 def to_take_out(fields: Sequence[Field], hostnames: Sequence[str]) -> frozenset[Field]:
-    """Which of a letter's `Authentication-Results` a reader might take for one of these hosts'; all beyond
-    `FIELDS_READ_MAX` are.
+    """The `Authentication-Results` fields of a letter that a reader might believe were written by one of these hosts.
+
+    Only `FIELDS_READ_MAX` are read; all fields beyond that are taken out too.
     """
     looked_at, others = fields[:FIELDS_READ_MAX], fields[FIELDS_READ_MAX:]
     return frozenset(one for one in looked_at if any(claims_to_be_ours(one, host) for host in hostnames)).union(others)
@@ -121,10 +122,12 @@ def _plain_beginning(text: bytes) -> bytes | None:
 
 
 def resinfos(findings: Sequence[Finding]) -> list[str]:
-    """One text a finding, like `spf=pass smtp.mailfrom=example.org`: to stand behind `;` and CRLF SP in the field.
+    """One text for each finding, like `spf=pass smtp.mailfrom=example.org`, to stand behind `;` and CRLF SP in the
+    field.
 
-    Values come from strangers: nothing but printable ASCII gets through, quoted where it is no plain word, and bounded.
-    Longer than a line they are folded, with CRLF and two spaces, between properties; no line has more than 300 octets.
+    Values come from strangers: only printable ASCII gets through. Values are quoted where they are no plain word, and
+    their length is bounded. Texts longer than a line are folded between properties, with CRLF and two spaces; no line
+    has more than 300 octets.
     """
     return [_resinfo(finding) for finding in findings[:FINDINGS_MAX] if _NAME.fullmatch(finding.method)]
 

@@ -1,6 +1,6 @@
-"""What a letter says of itself that rules for wanted mail go by: nothing of it is proven.
+"""What a letter says of itself, as far as rules for wanted mail go by it. Nothing of it is proven.
 
-Read once a letter, in time that grows with the header's length alone, and bounded in what is kept of it.
+It is read once a letter, in time that grows with the header's length alone. What is kept of it is bounded.
 """
 
 import re
@@ -17,11 +17,11 @@ REPLIED_TO_MAX = 20
 MESSAGE_ID_OCTETS_MAX = 998
 SIGNERS_MAX = 5
 SIGNATURES_READ_MAX = 50
-"""Of a letter that has more, to find those that matter."""
+"""The most signatures of a letter that are read, to find those that matter."""
 KINDRED_MAX = 3
-"""Of those tried, whose place others cannot take: more of the author's domain prove nothing that these do not."""
+"""How many of those tried are kept for the author's and the list's domain. More would prove nothing new."""
 FIELDS_READ_MAX = 5
-"""Of one name; all of these may stand once in a letter."""
+"""The most fields of one name that are read; each of these may stand once in a letter."""
 LIST_ID_OCTETS_MAX = 255
 """RFC 2919 section 3."""
 _VALUE_OCTETS_MAX = 20_000
@@ -30,7 +30,7 @@ _FOLDING = re.compile(rb"\r\n(?=[ \t])")
 _PLAIN_NAME = re.compile(rb"""[^<>\x00-\x08\x0a-\x1f]*""")
 _AT = re.compile(rb"""[^\s<>(),:;"'\[\]]*@[^\s<>(),:;"'\[\]]*""")
 _PLAIN_ADDRESS = re.compile(rb"[A-Za-z0-9._+=-]{1,64}@[A-Za-z0-9.-]{1,253}")
-"""Nearly every From is a plain name and a plain address; whatever else it may be, the slow way reads it."""
+"""Nearly every From is a plain name and a plain address. Anything else is read in the slow way."""
 _PLAIN_OCTETS_MAX = 500
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,998})>")
 _LIST_ID = re.compile(rb"<([^<>\s]{1,255})>\s*\Z")
@@ -47,7 +47,7 @@ _PASSED_ON = (
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """One letter's claims."""
+    """What one letter says of itself; see each field."""
 
     author: Recipient | None = None
     """The one mailbox of the one From field; None where there are more, or none that can be read."""
@@ -73,7 +73,7 @@ class Claims:
 
 
 def read_claims(header: HeaderSection, sender: Recipient | None) -> Claims:
-    """What the header says; what cannot be read is not claimed."""
+    """Read the claims of a header. What cannot be read counts as not claimed."""
     return Claims(
         author=author_of(header),
         sender=sender,
@@ -84,11 +84,11 @@ def read_claims(header: HeaderSection, sender: Recipient | None) -> Claims:
 
 
 def signatures_to_try(header: HeaderSection, most: int) -> tuple[Field, ...]:
-    """The DKIM signatures that are worth a look, at most so many, in the order in which they should be verified.
+    """The DKIM signatures that are worth a look, in the order in which they should be verified; at most so many.
 
-    Those first whose domain (`d=`) is the author's, or the list's, or next to it: what forwarders and others have
-    signed since says nothing of who the author is, and a domain whose DNS is silent should not be asked first. Then
-    from the top, as the newest are those that still hold.
+    First come those whose domain (`d=`) is the author's or the list's, or near to it. What forwarders have signed since
+    says nothing of who the author is, and a domain whose DNS is silent should not be asked first. Among equals the
+    order is from the top, because the newest are those that still hold.
     """
     fields = header.named(b"dkim-signature")[:SIGNATURES_READ_MAX]
     if len(fields) <= 1:
@@ -117,8 +117,10 @@ def message_ids(header: HeaderSection, name: bytes) -> list[bytes]:
 
 
 def is_automatic(header: HeaderSection) -> bool:
-    """Whether a letter is not written by hand by its sender: an answer that a program gives (RFC 3834 section 5, and
-    what was used before it), a receipt or bounce, what a list or a redirection passes on.
+    """Whether a letter was not written by hand by its sender.
+
+    That is an answer that a program gives (RFC 3834 section 5, and what was used before it), a receipt or a bounce, and
+    whatever a list or a redirection passes on.
     """
     if any(header.named(name) for name in _PASSED_ON):
         return True
@@ -147,7 +149,7 @@ def author_of(header: HeaderSection) -> Recipient | None:
 
 
 def _plain_address(value: bytes) -> bytes:
-    """The address in a From that has one at its end, whatever may stand before it but another one; else empty.
+    """The address at the end of a From, whatever stands before it; empty if there is none, or another one before it.
 
     Names like `Smith, Ann` or `[Shop] Ann` should be quoted and often are not.
     """

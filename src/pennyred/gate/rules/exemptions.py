@@ -18,15 +18,15 @@ ALWAYS_FREE = frozenset({"postmaster", "abuse"})
 """Local parts that must be reachable by anybody: RFC 5321 section 4.5.1 and RFC 2142 section 4."""
 
 WIDE_PREFIX = 32
-"""Of IPv6: what one provider has, and anybody who becomes one. It holds 65,536 networks of 48 bits."""
+"""The IPv6 network of one provider; anybody can become one. It holds 65,536 networks of 48 bits."""
 WIDE_FACTOR = 8
-"""Times as much may come from one of those as from one network: most are the networks of many customers."""
+"""How many times as much may come from such a network as from one of a customer: most have many customers."""
 OTHERS_FACTOR = 4
-"""And of what a domain has signed, by all together who send it and are not that domain's own servers."""
+"""The same for letters that a domain has signed and others send: all of those others together."""
 UNKNOWN_FACTOR = 10
-"""And from behind fronts that do not say who their clients are, all together."""
+"""The same for all clients together whose front does not say who they are."""
 ANSWERS_FACTOR = 10
-"""Times as many may come from one source as bounces, where they name letters of ours."""
+"""How many times as many reports as bounces may come from one source, where they name letters of ours."""
 
 _BY = " by "
 
@@ -88,9 +88,10 @@ class AllowanceClaim:
 def counted_sources(domain: str, sending_domain: str, networks: Sequence[str]) -> tuple[str, ...]:
     """The names a sender's own allowance is counted under: its domain where one is proven, else its networks.
 
-    `domain` is what is proven of who wrote, `sending_domain` of who sends (by SPF), both registered ones, or empty. A
-    signature says who wrote: whoever has one letter of a domain's can send it to thousands. So where somebody else
-    sends, the domain's letters by him are counted apart, or he would use up what its own servers have.
+    `domain` is what is proven of who wrote, `sending_domain` of who sends (by SPF). Both are registered domains, or
+    empty. A signature only says who wrote: whoever has one letter of a domain can send it to thousands. So where
+    somebody else sends, the domain's letters by him are counted apart. Else he would use up what the domain's own
+    servers have.
     """
     if not domain:
         return tuple(networks)
@@ -125,9 +126,10 @@ def source_rule(rules: Exemptions, sender: Recipient | None, source: Address) ->
 
 
 def is_surely_due(rules: Exemptions, mailbox: bytes) -> bool:
-    """Whether it can be seen without reading the mailbox that no rule for recipients makes it free: it costs a tenth.
+    """Whether no rule for recipients makes this mailbox free, as far as can be seen without parsing it.
 
-    A quoted or internationalised spelling can hide a name, so such a one has to be read.
+    This costs a tenth of parsing. A quoted or internationalised spelling can hide a name, so such a one has to be
+    parsed.
     """
     if rules.recipients or b'"' in mailbox or not mailbox.isascii():
         return False
@@ -162,7 +164,7 @@ def answer_claims(allowances: Allowances, sources: Sequence[str]) -> list[Allowa
 
 
 def address_claims(allowances: Allowances, sources: Sequence[str]) -> list[AllowanceClaim]:
-    """The same for what only comes to an address that a letter of ours has left with, and that is easily guessed."""
+    """The same for a letter that names none of ours, and comes to an easily guessed address that one has left with."""
     return _of_sources("addresses", sources, allowances.bounces_per_source_per_day)
 
 
@@ -171,15 +173,17 @@ def window_claims(
 ) -> list[AllowanceClaim]:
     """What a letter counts as that comes while its recipient expects mail, besides that window's own count.
 
-    Where anybody's mail is expected (not `is_vouched`), all windows together have a bound for each source as well: else
-    whoever writes to everybody has as many letters free as there are windows.
+    Where anybody's mail is expected (not `is_vouched`), all windows together have a bound for each source as well. Else
+    whoever writes to everybody has as many free letters as there are windows.
     """
     claims = _of_sources(f"window {window.hex()}", sources, most)
     return claims if is_vouched else claims + _of_sources("windows", sources, allowances.replies_per_source_per_day)
 
 
 def _of_sources(what: str, sources: Sequence[str], most: int) -> list[AllowanceClaim]:
-    """A source that is not known is never throttled as one."""
+    """One claim for each source and for what it is a part of. None where the source is not known: nobody is throttled
+    then.
+    """
     claims = [AllowanceClaim(f"{what} {source}", 1, most) for source in sources]
     return claims + [AllowanceClaim(f"{what} {source}", 1, most * factor) for source, factor in _wider(sources)]
 
@@ -203,7 +207,7 @@ def bulk_claims(allowances: Allowances, sender: str, networks: Sequence[str], re
 
 
 def _wider(sources: Sequence[str]) -> list[tuple[str, int]]:
-    """What sources are a part of that has a limit as well, and how many times as much that is."""
+    """The larger groups that these sources belong to and that have a limit too, each with the factor of that limit."""
     signed = {source.partition(_BY)[0] for source in sources if _BY in source}
     if signed:
         return [(f"{domain}{_BY}others", OTHERS_FACTOR) for domain in signed]
@@ -211,14 +215,17 @@ def _wider(sources: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _wide(networks: Sequence[str]) -> list[str]:
-    """The provider's network that an IPv6 source is in; none for IPv4, whose networks cost money, nor for a domain."""
+    """The provider's network (/32) that an IPv6 source is in.
+
+    There is none for IPv4, whose networks cost money, nor for a domain.
+    """
     return [
         str(IPv6Network(network).supernet(new_prefix=WIDE_PREFIX)) for network in networks if network.endswith("/48")
     ]
 
 
 def canonical_or_none(mailbox: bytes) -> Recipient | None:
-    """The canonical form of an envelope mailbox, or None where it has none: such a one can have no stamp nor rule."""
+    """The canonical form of an envelope mailbox. None where it has none: then no stamp and no rule can be for it."""
     try:
         return canonical_recipient(mailbox.decode("utf-8"))
     except (MalformedAddress, UnicodeDecodeError):

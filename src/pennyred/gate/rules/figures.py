@@ -1,7 +1,8 @@
 """The figures of a gate: what became of each recipient of each letter, added up by day.
 
-A fact is about one recipient of one answered letter; a letter that comes again is a fact again. Figures are facts
-added up: exact for outcomes and rules, and for sources exact for those that occur most, the others in one sum.
+A fact is about one recipient of one answered letter. A letter that comes again is a fact again. Figures are facts added
+up. They are exact for outcomes and rules. For sources they are exact for those that occur most; all others are in one
+sum.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ OTHERS = "(others)"
 UNKNOWN = "(unknown)"
 """The name of a source that nobody told."""
 SEVERAL = "(several)"
-"""The domain of a source that has come under more than one: a network that many share is none of theirs."""
+"""The domain of a source that has come under more than one: a network that many domains share belongs to none."""
 NAME_CHARACTERS_MAX = 255
 """Of a source or a domain: as long as a domain can be (RFC 1035 section 2.3.4)."""
 
@@ -139,9 +140,11 @@ class Figures:
             self.sources.setdefault(name, Trouble()).add(trouble)
 
     def bound(self, sources_max: int, days_max: int) -> None:
-        """Keep the sources that occur most, the others as one a day (`OTHERS`), and the last days.
+        """Keep the sources that occur most and the last days; put the other sources of each day into one sum
+        (`OTHERS`).
 
-        A source that is put to the others and comes again is counted anew: what stands under its name is the least.
+        A source that was put to the others and comes again is counted anew. So the count under its name is the least it
+        can be.
         """
         newest = max((day for day, _ in self.letters), default=0)
         self.recipients = {count: number for count, number in self.recipients.items() if newest - count.day < days_max}

@@ -20,7 +20,7 @@ _BATV = re.compile(r"prvs=[0-9]{4}[0-9a-f]{6}=(.+)", re.DOTALL)
 _FOR_BOUNCES = re.compile(r"(?:\A|[-._])(?:bounces?|returns?|owner|errors?|srs[01])(?:\Z|[-._=+])")
 
 CORRESPONDENT_DAYS = 365
-"""Since our user last wrote to them."""
+"""How long somebody is a correspondent after our user last wrote to them."""
 REPLY_DAYS = 30
 REPLIES_MAX = 10
 """To one letter of ours: Message-IDs stand in public archives, and whoever reads one there can answer."""
@@ -35,12 +35,12 @@ BOUNCES_TO_ADDRESS_MAX = 10_000
 EXPECTED_PER_SOURCE_MAX = 10
 """Of one window: else whoever knows of it could use it up."""
 ANYBODY = "*"
-"""In the place of a recipient: a rule of the administrator's for all of them."""
+"""Stands in the place of a recipient: the administrator's rule for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One reason to let a letter in free, and what has to be proven for it. Nothing set: nothing."""
+    """One reason to let a letter in free, and what has to be proven for it. With no field set, nothing has."""
 
     reason: Reason
     is_author_proven: bool = False
@@ -56,9 +56,9 @@ class Grant:
     counter: bytes = b""
     """What its use is counted under; empty where any number of letters may use it."""
     is_limited_by_source: bool = True
-    """Whether its uses are counted for each source as well; not where only who has had a letter of ours can use it."""
+    """Whether its uses are counted for each source as well. Not where only who has had a letter of ours can use it."""
     is_easily_guessed: bool = False
-    """Whether anybody may hit upon what it goes by. A source has as many then as of bounces that answer nothing."""
+    """Whether anybody may guess what it goes by. Then a source has as many as of bounces that answer nothing."""
 
     @property
     def is_counted(self) -> bool:
@@ -67,7 +67,7 @@ class Grant:
 
     @property
     def is_about_origin(self) -> bool:
-        """Whether who the sender is has to be found out for it."""
+        """Whether it must be found out who the sender is."""
         return self.is_author_proven or self.is_sender_proven or bool(self.domains or self.list_id)
 
     @property
@@ -107,9 +107,10 @@ def is_under(name: str, domain: str) -> bool:
 def sender_grants(
     reason: Reason, rules: Mapping[str, tuple[IPv4Network | IPv6Network, ...]], claims: Claims
 ) -> list[Grant]:
-    """What an administrator's table of senders (address or domain, to the networks they are believed from) grants.
+    """The grants of an administrator's table of senders.
 
-    An address counts in From where that is aligned, and in MAIL FROM where SPF proves its domain.
+    The table maps an address or a domain to the networks it is believed from. An address counts in From where that is
+    aligned, and in MAIL FROM where SPF proves its domain.
     """
     if not rules:
         return []
@@ -151,15 +152,17 @@ def users_of(recipient: Recipient, delimiter: str) -> tuple[str, ...]:
 
 
 def is_made_for_one(address: str) -> bool:
-    """Whether an address to be bounced to was made for one letter or one recipient of it (BATV, SRS, VERP).
+    """Whether an address for bounces was made for one letter, or for one recipient of it (BATV, SRS, VERP).
 
-    The others are names like `owner`, `returns` or `bob+shop`: anybody may try them, and people read what comes there.
+    All others are names like `owner`, `returns` or `bob+shop`. Anybody may guess those, and people read what comes
+    there.
     """
     return "=" in address.rpartition("@")[0]
 
 
 def is_bounce_address(sender: Recipient, delimiter: str) -> bool:
-    """Whether a MAIL FROM of ours is made to be bounced to, and not somebody's mailbox: a tagged or signed one (BATV,
-    VERP, SRS), or that of a list or a mailing.
+    """Whether a MAIL FROM of ours is an address for bounces, and not somebody's mailbox.
+
+    Such an address is tagged or signed (BATV, VERP, SRS), or belongs to a list or a mailing.
     """
     return len(users_of(sender, delimiter)) > 1 or "=" in sender.local or _FOR_BOUNCES.search(sender.local) is not None

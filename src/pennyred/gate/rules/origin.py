@@ -60,7 +60,7 @@ class Authentication:
 
     @property
     def doubt(self) -> Reason | None:
-        """Why more may be proven another time, if that is so: the DNS does not answer."""
+        """Why more may be proven at another time (the DNS does not answer); None where nothing more can be."""
         return Reason.DNS_UNAVAILABLE if self.is_unsure and not self.is_final else None
 
 

@@ -1,10 +1,11 @@
 """The pass: what a gate puts into a letter it let through, so that its sister gates do not judge or charge it again.
 
-It is worth what it was given for: a stamp that was held, or a place in an allowance. Whatever came free without being
-counted has no pass, nor has anything that a gate in mode "monitor" has only watched.
+A pass is given only for a stamp that was held, or for a place in an allowance. A letter that came free without being
+counted gets none, nor does one that a gate in mode "monitor" has only watched.
 
-An HMAC over the letter hash, which names the recipient, and the day; by a key that all gates of one receiver share. No
-other party reads it, yet its format is in STAMP.md 9, as sister gates may be of different releases.
+It is an HMAC over the day and the letter hash, which names the recipient. The key is shared by all gates of one
+receiver. No other party reads it. Its format is in STAMP.md 9 all the same, as sister gates may be of different
+releases.
 """
 
 import hmac
@@ -34,10 +35,10 @@ def mint_pass(key: bytes, letter_hash: bytes, day: int) -> bytes:
 
 
 class Passes:
-    """The passes a letter bears, read once, whatever the number of its recipients; for one day, by one gate's key."""
+    """The passes that a letter bears, for one day and one gate's key. Read once, however many recipients it has."""
 
     def __init__(self, key: bytes, fields: Sequence[Field], day: int) -> None:
-        """Read the fields, at most `FIELDS_TRIED_MAX` from the top; those of other days and no passes are left out."""
+        """Read at most `FIELDS_TRIED_MAX` fields from the top. Other days, and what is no pass, are left out."""
         self._key = key
         self._by_day: dict[int, list[tuple[bytes, Field]]] = {}
         for field in fields[:FIELDS_TRIED_MAX]:
@@ -47,13 +48,15 @@ class Passes:
                 self._by_day.setdefault(read[0], []).append((read[1], field))
 
     def holding(self, letter_hash: bytes) -> list[Field]:
-        """Those that are for this letter and recipient; costs one HMAC a day, not one a field."""
+        """The fields that are for this letter and recipient. Costs one HMAC for each day, not one for each field."""
         return self._with(_CONTEXT, letter_hash)
 
     def has_ended_one(self, letter_hash: bytes) -> bool:
-        """Whether one of the first kind is for this letter and recipient: it has been through a gate of ours, no more.
+        """Whether one of the first kind is for this letter and recipient: it says only that a gate of ours had the
+        letter.
 
-        Nothing is let in by that. But what its stamp has paid there is on its way, and no retry that may be dropped.
+        Nothing is let in by that. But a letter that was paid for there is on its way from that gate: it must not be
+        dropped as a retry.
         """
         return bool(self._with(_CONTEXT_ENDED, letter_hash))
 

@@ -1,8 +1,9 @@
-"""The tagged address: a mailbox that carries its own permission, to sign up with where one wants to be written to.
+"""The tagged address: a mailbox that carries its own permission. It is made for sign-ups, where one wants to be written
+to.
 
-`bob+permit-<tag>@example.org`: the tag is a version, the last day it is good on and a MAC by the key all gates of one
-receiver share, so nothing need be stored, and no gate need be asked. One made for a domain is only good for letters
-that this domain vouches for, so that it is worth nothing to whom it is sold.
+In `bob+permit-<tag>@example.org` the tag is a version, the last day it is good on, and a MAC. The MAC's key is shared
+by all gates of one receiver, so nothing has to be stored, and no gate has to be asked. A tag that was made for a domain
+is only good for letters that this domain vouches for: it is worth nothing to anybody the address is sold to.
 """
 
 import hmac

@@ -1,6 +1,6 @@
-"""What holds for single recipients: price, mode and exemptions, by address or domain; and their other names.
+"""What holds for single recipients: price, mode, exemptions and other names. By address or by domain.
 
-The most particular rule counts, and only that one: of the address, of the address without its tag, of the domain.
+Only the most particular rule counts: that of the address, else of the address without its tag, else of the domain.
 """
 
 import re
@@ -27,7 +27,7 @@ _QUOTED_OR_PLAIN = re.compile(rf"(?:{_QUOTED})?[^\s\"]*")
 
 @dataclass(frozen=True, slots=True)
 class RecipientRule:
-    """What one address or domain has of its own; None: as all others."""
+    """What is set for one address or domain. None: the same as for all others."""
 
     price: int | None = None
     mode: Mode | None = None
@@ -56,7 +56,7 @@ class RecipientRules:
 
 
 class Aliases:
-    """Under which other names a letter may have been stamped for a recipient, by the maps that led it there."""
+    """The other names under which a letter to a recipient may have been stamped: aliases that lead to it."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = (), delimiter: str = "") -> None:
         """`pairs`: an alias and one address it stands for, canonical; or `@domain` and the `@domain` it stands for.
@@ -88,7 +88,7 @@ class Aliases:
         return tuple(found.values())
 
     def circles(self) -> list[tuple[str, ...]]:
-        """Aliases that lead to each other in a circle, which mail servers give up; each alias is named in one."""
+        """Aliases that lead to each other in a circle, which mail servers give up. Each alias is named only once."""
         found: list[tuple[str, ...]] = []
         named: set[str] = set()
         done: set[str] = set()
@@ -108,7 +108,7 @@ class Aliases:
         return found
 
     def divided(self) -> Iterator[str]:
-        """Aliases that stand for several addresses: a stamp for one of these pays one of those."""
+        """Aliases that stand for several addresses: one stamp for such an alias pays for one of them only."""
         return (alias for alias, targets in self._targets.items() if len(set(targets)) > 1)
 
     def _leading_to(self, name: str) -> Iterator[str]:
@@ -139,9 +139,9 @@ def _back_to(target: str, path: Mapping[str, object]) -> tuple[str, ...]:
 def read_alias_map(text: str, domain: str = "") -> Iterable[tuple[str, str]]:
     """The pairs of an alias map in Postfix's virtual(5) or in sendmail's aliases(5) form, made canonical.
 
-    Lines go on in lines that begin with white space; `#` begins a comment, which ends nothing. What is no address (a
-    program, a file, a whole domain that leads to one address) is passed over. A name without a domain gets `domain`,
-    and is passed over where there is none.
+    A line that begins with white space continues the one before. A line that begins with `#` is a comment, and does not
+    end the one before. What is no address (a program, a file, a whole domain that leads to one address) is passed over.
+    A name without a domain gets `domain`, and is passed over where there is none.
     """
     for line in _logical_lines(text):
         head, targets = _split(line)

@@ -1,8 +1,8 @@
 """A list of stamps against the rules: what is answered, and what must be written down.
 
-Pure but for the two dictionaries it is given and works on: the stamps and the accounts the list touches, read before.
-Each item sees what those before it have done, so duplicates within one list need no rule of their own. What has to be
-stored is gathered in `Changes`, summed per account, so that a batch writes each account once.
+Pure, except that it changes the two dictionaries it is given: the stamps and the accounts that the list touches, read
+before. Each item sees what those before it have done, so duplicates within one list need no rule of their own. What has
+to be stored is gathered in `Changes`, summed by account, so that a batch writes each account once.
 """
 
 from collections import defaultdict
@@ -82,10 +82,10 @@ class Changes:
 
 
 class Batch:
-    """One transaction's worth of stamps. Answers through its methods; then `changes` is what to store.
+    """The stamps of one transaction. Its methods answer; then `changes` is what has to be stored.
 
-    All its calls are of one UTC day, `today`: that of the accounts' `used_today`. `number` is under which it will stand
-    in the journal's chain, if it moves any stamps.
+    All its calls are of one UTC day, `today`: the day that the accounts' `used_today` is of. `number` is the batch's
+    number in the journal's chain, if it moves any stamps.
     """
 
     __slots__ = ("accounts", "changes", "number", "stamps", "today")
@@ -100,7 +100,7 @@ class Batch:
         self.changes = Changes()
 
     def hold(self, orders: Sequence[HoldOrder], facts: HoldFacts) -> list[HoldAnswer]:
-        """Hold each group whole or not at all, in order of the groups' first orders."""
+        """Hold each group whole or not at all. Groups are taken in the order of their first orders."""
         groups: dict[int, list[int]] = {}
         for index, order in enumerate(orders):
             groups.setdefault(order.group, []).append(index)
@@ -166,7 +166,7 @@ class Batch:
         self.changes.holds[order.account, facts.receiver] += holds
 
     def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
-        """Take the price of each; of a voided one if it can be had."""
+        """Take the price of each stamp. Of a voided stamp only if the account still has as much."""
         outcomes = []
         for settle in settles:
             key = settle.key
@@ -180,7 +180,7 @@ class Batch:
         return outcomes
 
     def void(self, receiver: str, voids: Sequence[Void]) -> list[VoidOutcome]:
-        """Give back each price that is held under the void's tx."""
+        """Give back the price of each stamp that is held under the void's tx."""
         outcomes = []
         for void in voids:
             key = void.key
@@ -193,7 +193,7 @@ class Batch:
         return outcomes
 
     def refund(self, receiver: str, refunds: Sequence[Settle], receiver_balance: int) -> list[RefundOutcome]:
-        """Move each settled price back, while the receiver has it."""
+        """Move each settled price back, as long as the receiver's balance has it."""
         outcomes = []
         for refund in refunds:
             key = refund.key
@@ -213,9 +213,10 @@ class Batch:
         return outcomes
 
     def sweep(self, doubtful: Sequence[StampKey], usage: dict[Pair, tuple[int, int]], *, now: int) -> tuple[int, int]:
-        """Void or settle holds nobody came back for; `usage` is each pair's holds and in-doubt voids of 30 days.
+        """Void or settle holds that nobody came back for.
 
-        Answers how many were voided and how many settled.
+        `usage` is, for each account and receiver, the number of holds and of in-doubt voids in 30 days. Answers how
+        many were voided and how many settled.
         """
         voided = 0
         for key in doubtful:

@@ -1,4 +1,4 @@
-"""Who may ask an office, and who no more, and what they were told: receivers, ids of requests, licences, answers."""
+"""Who may ask an office, who may no more, and what they were told: receivers, ids of tokens, licences, answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from pennyred.postage.licence import Revocations
 TOKEN_LIFE_SECONDS_MAX = 3600
 """A token that claims to live longer is not remembered, so not accepted."""
 ANSWER_LIFE_SECONDS = DAY_SECONDS
-"""So long an answer is given again to the same request."""
+"""How long the same request is given the same answer."""
 ANSWER_BYTES_MAX = 2 * 2**20
 RECEIVER_DOMAINS_MAX = 1000
 
 
 class ReceiverOutcome(StrEnum):
-    """What adding a receiver, or a domain to one, can answer."""
+    """What can be answered when a receiver is added, or a domain is added to one."""
 
     ADDED = "added"
     NAME_TAKEN = "name-taken"
@@ -27,7 +27,7 @@ class ReceiverOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who runs gates for some domains; its account is `receiver_account(name)`."""
+    """A party that runs gates for some domains. Its account is `receiver_account(name)`."""
 
     name: str
     domains: tuple[str, ...]
@@ -39,22 +39,22 @@ class KeptAnswer:
     """What was answered to a request that had an idempotency key."""
 
     body_hash: bytes
-    """Of the request: another body under the same key is a mistake of the caller's."""
+    """The hash of the request's body. Another body under the same key is a mistake of the caller."""
     answer: bytes
 
 
 class Callers(Protocol):
-    """The part of a `Ledger` that knows who calls."""
+    """The part of a `Ledger` that knows who calls the office."""
 
     async def add_receiver(self, name: str, domains: Sequence[str], token_hash: bytes, *, now: int) -> ReceiverOutcome:
-        """Register a receiver, its canonical domains and the SHA-256 of its token; opens its account.
+        """Register a receiver with its canonical domains and the SHA-256 of its token, and open its account.
 
-        ADDED also where it is there with this very token: whoever gets NAME_TAKEN throws the token away.
+        ADDED also where it is there with this very token: a caller who gets NAME_TAKEN throws the token away.
         """
         ...
 
     async def add_domain(self, name: str, domain: str) -> ReceiverOutcome:
-        """Let a receiver redeem for one more canonical domain; ADDED where it may already."""
+        """Let a receiver redeem for one more canonical domain. ADDED also where it already may."""
         ...
 
     async def receiver_by_token(self, token_hash: bytes) -> Receiver | None:
@@ -62,7 +62,10 @@ class Callers(Protocol):
         ...
 
     async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
-        """Remember a token's id until it expires; False when it was seen, has expired or claims over an hour."""
+        """Remember a token's id until the token expires.
+
+        False when the id was seen before, the token has expired, or it claims to be good for more than an hour.
+        """
         ...
 
     async def revocations(self, *, after: int = 0) -> Revocations:
@@ -70,11 +73,14 @@ class Callers(Protocol):
         ...
 
     async def keep_answer(self, name: bytes, kept: KeptAnswer, *, now: int) -> None:
-        """Keep an answer for `ANSWER_LIFE_SECONDS` under a hash; the first stays. ValueError where it is too long."""
+        """Keep an answer for `ANSWER_LIFE_SECONDS` under a hash. The first answer under a hash stays.
+
+        Raises ValueError where it is too long.
+        """
         ...
 
     async def kept_answer(self, name: bytes, *, now: int) -> KeptAnswer | None:
-        """What is kept under this hash, unless its time is over."""
+        """The answer that is kept under this hash. None where there is none, or its time is over."""
         ...
 
 

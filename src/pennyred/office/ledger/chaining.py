@@ -1,6 +1,6 @@
 """The journal's chain as every back end keeps it: how the next link is made, and how a chain is checked.
 
-Pure; a back end reads and writes the rows.
+Pure: the back ends read and write the rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from pennyred.postage.stamp import StampKey
 __all__ = ["HASH_BYTES", "ChainAudit", "Moved", "epochs_of", "joined", "next_head", "split_hashes"]
 
 SENTENCES_MAX = 100
-"""Of one audit; a broken chain would have one for each of its links."""
+"""The most sentences of one audit: a broken chain would have one for each of its links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Moved:
 def next_head(
     last: BatchHead | None, details: Sequence[bytes], moved: Moved, *, now: int, begins: bytes | None = None
 ) -> BatchHead:
-    """The link behind `last`; the first of a new epoch, where `begins` is that one's id."""
+    """The link that follows `last`. With `begins`, the id of a new epoch, it is the first link of that epoch."""
     before = Totals() if last is None else last.totals
     totals = Totals(before.sold + moved.sold, before.settled + moved.settled, before.refunded + moved.refunded)
     return BatchHead(
@@ -57,25 +57,25 @@ def _epochs(last: BatchHead | None, begins: bytes | None, now: int) -> tuple[Epo
 
 
 def epochs_of(number: int, epochs: Sequence[Epoch]) -> tuple[Epoch, ...]:
-    """Of all that a ledger has begun, those that a head with this number commits to."""
+    """The epochs that a head with this number commits to, out of all that a ledger has begun."""
     return tuple(epoch for epoch in epochs if epoch.follows < number)[-EPOCHS_MAX:]
 
 
 def joined(details: Sequence[bytes]) -> bytes:
-    """Put the hashes of a batch's details behind one another, as they are stored."""
+    """Join the hashes of a batch's details into one value, as they are stored."""
     return b"".join(details)
 
 
 def split_hashes(stored: bytes) -> list[bytes]:
-    """Cut what `joined` has made into its hashes again."""
+    """Split a value that `joined` has made into its hashes."""
     return [stored[start : start + HASH_BYTES] for start in range(0, len(stored), HASH_BYTES)]
 
 
 class ChainAudit:
-    """Walks a chain from its first link, and then the stamps by their places; each step answers with sentences."""
+    """Checks a chain from its first link, and then the stamps by their places. Each step yields what is wrong."""
 
     def __init__(self, journal: Totals) -> None:
-        """`journal` is what the postings sum to."""
+        """`journal` is the totals that the postings sum to."""
         self._journal = journal
         self._totals = Totals()
         self._details: list[bytes] | None = None
@@ -84,7 +84,7 @@ class ChainAudit:
         """The hash of the link before."""
 
     def link(self, head: BatchHead, noted_hash: bytes, stored_details: bytes | None) -> Iterator[str]:
-        """The next link; its `previous` is this audit's own."""
+        """Check the next link. What comes before it is what this audit has seen, not what the link claims."""
         if head.number != self.number + 1:
             yield f"the chain leaps from batch {self.number} to {head.number}"
         if head.hash != noted_hash:
@@ -96,16 +96,16 @@ class ChainAudit:
         self.number, self.previous, self._totals = head.number, noted_hash, head.totals
 
     def end(self) -> Iterator[str]:
-        """After the last link: do its totals agree with the journal?"""
+        """Check, after the last link, that its totals agree with the journal."""
         if self._totals != self._journal:
             yield f"the chain ends with {_words(self._totals)}, the journal has {_words(self._journal)}"
 
     def open_batch(self, number: int, details: list[bytes] | None) -> None:
-        """The stamps that follow have their places in this batch; None where its details are not there."""
+        """Begin with the stamps that have their places in this batch. None: the batch's details are not there."""
         self.number, self._details = number, details
 
     def use(self, key: StampKey, stamp: StampRecord) -> Iterator[str]:
-        """A settled stamp of the batch last opened."""
+        """Check a settled stamp that has its place in the batch opened last."""
         number, index = split_place(stamp.place)
         if self._details is None:
             yield f"batch {number}: it has no details, but a stamp of {key[0]} stands in it"

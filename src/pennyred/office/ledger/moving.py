@@ -1,7 +1,7 @@
 """A ledger's move from SQLite's file to PostgreSQL: all rows, a proof that the books are the same, and a seal.
 
-While it is copied the file is locked: mail waits (4xx) instead of being charged in a book that is left behind. After
-the proof the file is sealed: programs that still have it open can write nothing more in it, and none opens it any more.
+While it is copied, the file is locked. So mail waits (4xx), and is not charged in a book that is left behind. After the
+proof the file is sealed: programs that still have it open cannot write in it, and no program opens it any more.
 """
 
 import json
@@ -38,12 +38,12 @@ class NotEmpty(PennyRedError):  # noqa: N818 - a state of the database
 
 
 class NotTheSame(PennyRedError):  # noqa: N818 - a state of the two
-    """What was copied is not what was there. The file is not sealed, and goes on being the ledger."""
+    """The copy is not the same as the ledger. The file is not sealed, and stays the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where the rows of one table go: its name there, their columns there, and what gives them here."""
+    """Where the rows of one table go: its name and columns there, and the query here that gives the rows."""
 
     name: str
     columns: str
@@ -141,7 +141,7 @@ async def _move(path: Path, books: Ledger, url: str, target: Ledger, *, now: int
 
 
 async def _copy(source: apsw.Connection, url: str, *, note: Note) -> None:
-    """All rows in one transaction: where it breaks off the database is as empty as before."""
+    """Copy all rows in one transaction: where it breaks off, the database is as empty as before."""
     stamp_days = [int(day) for (day,) in source.execute("SELECT day FROM stamp_day ORDER BY day")]
     tables = [*_TABLES, *(_stamps(day) for day in stamp_days)]
     _require_known(source, {table.name for table in _TABLES} | {f"stamp_{day}" for day in stamp_days})
@@ -171,14 +171,14 @@ async def _copy(source: apsw.Connection, url: str, *, note: Note) -> None:
 
 
 def _require_known(source: apsw.Connection, known: set[str]) -> None:
-    """Raise SchemaTooNew where there is a table that nobody here would copy."""
+    """Raise SchemaTooNew where there is a table that this version would not copy."""
     there = {str(name) for (name,) in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if strangers := sorted(there - known - _ELSEWHERE):
         raise SchemaTooNew(f"the ledger has the table {strangers[0]}, which this program cannot copy")
 
 
 async def _require_empty(connection: Connection, url: str) -> None:
-    """Take away what every ledger begins with; raise NotEmpty where there is more."""
+    """Remove what every new ledger begins with. Raise NotEmpty where there is more."""
     query = "SELECT (SELECT count(*) FROM posting) + (SELECT count(*) FROM account WHERE public_key IS NOT NULL)"
     if await connection.fetchval(query):
         raise NotEmpty(f"{shown(url)} has accounts already; give the copy a new, empty database")
@@ -188,13 +188,13 @@ async def _require_empty(connection: Connection, url: str) -> None:
 
 
 async def _require_same(source: Ledger, target: Ledger) -> None:
-    """Both audited, and compared in everything that people and programs go by. Raises NotTheSame."""
+    """Audit both ledgers, and compare all that people and programs rely on. Raises NotTheSame."""
     if found := [sentence async for sentence in differences(source, target)]:
         raise NotTheSame("\n".join(found[:_SENTENCES_MAX]))
 
 
 async def differences(one: Ledger, other: Ledger) -> AsyncIterator[str]:
-    """What two ledgers do not have in common, one sentence each: audits, the chain's head, accounts."""
+    """In what two ledgers differ, one sentence each: audits, the chain's head, accounts."""
     audits = await one.audit(), await other.audit()
     for audit in audits:
         for sentence in audit.differences:
@@ -229,7 +229,7 @@ def _count(source: apsw.Connection, statement: str) -> int:
 
 
 class _Counter:
-    """Tells `note` now and then how far it has come."""
+    """Counts rows, and tells `note` now and then how far it has come."""
 
     def __init__(self, total: int, note: Note) -> None:
         self._total = total

@@ -1,13 +1,15 @@
 """What a ledger promises: the one protocol every back end keeps, and the values it speaks in.
 
-Each operation is atomic and durable when it returns, and may be repeated without harm, all but `credit`, which adds
-each time; a list is one transaction and is answered by a list of the same length and order, its items handled one after
-the other. Expected outcomes are values. `Unavailable` (reason `ledger-unavailable`) is raised when the database does
-not answer; whether the operation happened is then unknown, so repeat it (a credit after a look at the account's
-entries). `now` is in seconds since 1970 UTC, by the office's clock.
+Each operation is atomic, and durable when it returns. It may be repeated without harm; only `credit` adds each time. A
+list is one transaction. Its answer is a list of the same length and order, and its items are handled one after the
+other. Expected outcomes are values.
 
-Account ids: senders 16 characters of base32, receivers `receiver:NAME`, internal ones `office:*`. Only the last may be
-below zero: they are where stamps come from.
+`Unavailable` (reason `ledger-unavailable`) is raised when the database does not answer. Whether the operation happened
+is then unknown, so repeat it (a credit only after a look at the account's entries). `now` is in seconds since 1970 UTC,
+by the office's clock.
+
+Account ids: senders have 16 characters of base32, receivers `receiver:NAME`, internal accounts `office:*`. Only
+internal accounts may be below zero: they are where stamps come from.
 """
 
 from collections.abc import Sequence
@@ -28,10 +30,10 @@ OFFICE_SALES = "office:sales"
 OFFICE_VOUCHERS = "office:vouchers"
 """Where the stamps of redeemed vouchers come from."""
 OFFICE_PREFIX = "office:"
-"""Of the internal accounts: nobody's, so they are neither credited nor closed."""
+"""How ids of internal accounts begin. They belong to nobody, so they are neither credited nor closed."""
 RECEIVER_PREFIX = "receiver:"
 STAMPS_MAX = 10**12
-"""The most one entry moves: sums of a million such stay far inside 64 bits."""
+"""The most stamps that one entry moves: the sum of a million such entries stays far inside 64 bits."""
 PAGE_MAX = 1000
 """Rows of one page of accounts or entries at most."""
 
@@ -89,7 +91,7 @@ class OpenOutcome(StrEnum):
 
     OPENED = "opened"
     EXISTS = "exists"
-    """This key has an account already, which is the one answered, whatever its id: opening was repeated."""
+    """This key has an account already: opening was repeated. That account is the answer, whatever its id."""
     ID_TAKEN = "id-taken"
     """The id belongs to another key: choose another at random."""
 
@@ -106,7 +108,7 @@ class AccountOutcome(StrEnum):
     """What closing an account or replacing its key can answer."""
 
     DONE = "done"
-    """It is so now; also when it was so before."""
+    """It is done now, or was done before."""
     UNKNOWN_ACCOUNT = "unknown-account"
     KEY_IN_USE = "key-in-use"
     """Another account has this key."""
@@ -143,7 +145,7 @@ class VoucherAnswer:
 
 
 class EntryKind(StrEnum):
-    """Why stamps moved."""
+    """The reasons for which stamps move."""
 
     CREDIT = "credit"
     VOUCHER = "voucher"
@@ -171,7 +173,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What one sweep did; `is_more` when its bound was reached and another should follow."""
+    """What one sweep did. `is_more`: its bound was reached, and another sweep should follow."""
 
     voided: int
     settled: int
@@ -196,18 +198,21 @@ class Audit:
 
 
 class Ledger(Callers, Protocol):
-    """The vault. `receiver` is always a receiver's name, never its account id."""
+    """The ledger of an office. `receiver` is always a receiver's name, never its account id."""
 
     async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
-        """Reserve prices; orders of one group are held together or not at all, groups in order of their first order."""
+        """Reserve the prices of stamps. Orders of one group are held together or not at all.
+
+        Groups are taken in the order of their first orders.
+        """
         ...
 
     async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
-        """Take what was held for these letters; also after expiry, until the day is dropped."""
+        """Take what was held for these letters. Also after the stamps have expired, until their day is forgotten."""
         ...
 
     async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:
-        """Give back what these attempts hold."""
+        """Give back what these delivery attempts hold."""
         ...
 
     async def refund(self, receiver: str, refunds: Sequence[Settle], *, now: int) -> list[RefundOutcome]:
@@ -221,7 +226,7 @@ class Ledger(Callers, Protocol):
         ...
 
     async def close_account(self, account: str) -> AccountOutcome:
-        """Close a sender's or (`receiver:NAME`) a receiver's account: no new holds; settles go on.
+        """Close a sender's account, or a receiver's (`receiver:NAME`): no new holds, but settles go on.
 
         An internal account is unknown here, as it is to `credit`.
         """
@@ -250,7 +255,10 @@ class Ledger(Callers, Protocol):
     async def credit(
         self, account: str, stamps: int, reason: str, *, now: int, source: str = OFFICE_SALES
     ) -> CreditOutcome:
-        """Move `stamps` (1 or more, else ValueError) into an open account: sold, or out of a receiver's credit."""
+        """Move `stamps` (1 or more, else ValueError) into an open account.
+
+        They are sold (`source` is the office's account), or are paid out of a receiver's credit.
+        """
         ...
 
     async def create_vouchers(self, hashes: Sequence[bytes], stamps: int, *, now: int) -> None:
@@ -262,9 +270,9 @@ class Ledger(Callers, Protocol):
         ...
 
     async def uses(self, keys: Sequence[StampKey]) -> list[SealedUse | None]:
-        """What these stamps were settled for, with the proof of its place in the journal's chain, in their order.
+        """What these stamps were settled for, in their order, each with the proof of its place in the journal's chain.
 
-        None where one is not settled, its day is forgotten, or it was settled before there was a chain.
+        None for a stamp that is not settled, whose day is forgotten, or that was settled before there was a chain.
         """
         ...
 
@@ -277,26 +285,27 @@ class Ledger(Callers, Protocol):
         ...
 
     async def begin_epoch(self, epoch_id: bytes, *, after: Sequence[Epoch] | None = None, now: int) -> BatchHead:
-        """Begin a new epoch of the chain, as the ledger was restored: links that were signed are lost; the newest link.
+        """Begin a new epoch of the chain, because the ledger was restored and signed links are lost. Answers the newest
+        link.
 
-        The id is 16 random octets. Nothing is begun where the newest link's epochs are no more those of `after`:
-        somebody else has noticed, too.
+        The id is 16 random octets. Nothing is begun where the newest link's epochs are not those of `after` any more:
+        another process has begun one.
         """
         ...
 
     async def passed(self, looker: Looker) -> Passed:
-        """How much time has really passed, for `sweep`; `looker` is this process's (see `storage.passing`)."""
+        """How much time has really passed, for `sweep`. `looker` is that of this process (see `storage.passing`)."""
         ...
 
     async def sweep(self, *, now: int, until: int) -> SweepReport:
-        """Void or settle what was left in doubt and forget old days; a bounded piece of work a call.
+        """Void or settle what was left in doubt, and forget old days; a bounded piece of work a call.
 
-        What was over by `until` is, which is what `passed` has found; what is paid is booked at `now`.
+        `until` is what `passed` has found: what was over by then is swept. Payments are booked at `now`.
         """
         ...
 
     async def audit(self) -> Audit:
-        """Recompute every balance; takes time in proportion to the journal, disturbs nobody."""
+        """Recompute every balance. Takes time in proportion to the journal; disturbs no redemption."""
         ...
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What an office keeps besides stamps: accounts, vouchers, receivers and the tokens already seen.
+"""What a PostgreSQL ledger keeps about accounts: senders, vouchers, and the licences that count no more.
 
 Functions of a connection inside a transaction.
 """
@@ -105,7 +105,7 @@ async def replace_key(connection: Connection, account_id: str, public_key: bytes
 
 
 async def _revoke(connection: Connection, account_id: str, public_key: bytes) -> None:
-    """Note that licences with this key count no more; one after the other, so that a gate never misses one."""
+    """Note that licences with this key count no more. One transaction at a time, so that no gate misses one."""
     if public_key:
         await connection.execute("LOCK TABLE revocation IN SHARE ROW EXCLUSIVE MODE")
         await connection.execute(
@@ -116,7 +116,7 @@ async def _revoke(connection: Connection, account_id: str, public_key: bytes) ->
 
 
 async def revocations(connection: Connection, after: int) -> Revocations:
-    """A page of them."""
+    """A page of the licences that count no more."""
     rows = await connection.fetch(
         "SELECT number, fingerprint FROM revocation WHERE number > $1 ORDER BY number LIMIT $2", after, PAGE_MAX
     )
@@ -139,7 +139,7 @@ async def credit(
 
 
 async def create_vouchers(connection: Connection, hashes: Sequence[bytes], stamps: int, now: int) -> None:
-    """Add vouchers; ValueError where one exists."""
+    """Add vouchers. Raises ValueError where one exists."""
     try:
         async with connection.transaction():
             await connection.execute(
@@ -176,7 +176,7 @@ async def redeem_voucher(connection: Connection, account_id: str, voucher_hash: 
 
 
 async def _locked(connection: Connection, ids: Sequence[str]) -> list[Account | None]:
-    """These accounts, locked in the order of their ids, which is that of all transactions: senders, then the others."""
+    """Lock these accounts in the order of their ids, as every transaction does: senders first, then the others."""
     order = sorted(set(ids), key=lambda one: (":" in one, one))
     found = {one: _one_account(await connection.fetchrow(_ACCOUNT + " WHERE id = $1 FOR UPDATE", one)) for one in order}
     return [found[one] for one in ids]
@@ -185,7 +185,7 @@ async def _locked(connection: Connection, ids: Sequence[str]) -> list[Account | 
 async def insert_account(
     connection: Connection, account_id: str, address: str, public_key: bytes | None, *, daily_cap: int, now: int
 ) -> None:
-    """A new, empty account."""
+    """Write a new, empty account."""
     await connection.execute(
         "INSERT INTO account (id, address, public_key, daily_cap, is_open, opened_at, balance, held, spent)"
         " VALUES ($1, $2, $3, $4, true, $5, 0, 0, 0) ON CONFLICT DO NOTHING",

@@ -1,7 +1,8 @@
-"""The audit: every figure recomputed from the journal and the stamps, and compared with what is kept beside them; and
-the journal's chain walked from its first link.
+"""The audit of a ledger in PostgreSQL.
 
-Reads only, in one transaction that sees one moment of the database, so it may run beside redemptions.
+Every figure is recomputed from the journal and the stamps, and compared with what is kept beside them. Then the
+journal's chain is checked from its first link. The audit only reads, in one transaction that sees one moment of the
+database, so it may run beside redemptions.
 """
 
 from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ SELECT coalesce((SELECT sum(price) FROM hold), 0)::bigint,
 
 
 async def audit(connection: Connection) -> Audit:
-    """Recompute every balance, hold and total, and walk the chain."""
+    """Recompute every balance, hold and total, and check the chain."""
     # Whole tables are read here, so what hinders that elsewhere is lifted, and the limit of time.
     await connection.execute(
         "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;"

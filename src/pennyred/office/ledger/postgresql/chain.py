@@ -41,7 +41,7 @@ FROM posting
 
 
 async def last_head(connection: Connection) -> BatchHead | None:
-    """The newest link of the chain; None before the first batch."""
+    """The newest link of the chain. None before the first batch."""
     row = await connection.fetchrow(_HEAD + " ORDER BY number DESC LIMIT 1")
     return None if row is None else _head(row, await _epochs(connection))
 
@@ -53,7 +53,7 @@ async def head_of(connection: Connection, number: int) -> BatchHead | None:
 
 
 async def begin_epoch(connection: Connection, epoch_id: bytes, after: Sequence[Epoch] | None, now: int) -> BatchHead:
-    """Begin a new epoch, unless one was begun `after` those; the newest link."""
+    """Begin a new epoch, unless others than those of `after` were begun. Answers the newest link."""
     await connection.execute("SELECT FROM chain FOR UPDATE")  # whoever adds a link waits
     last = await last_head(connection)
     if after is not None and last is not None and last.epochs != tuple(after):
@@ -64,12 +64,12 @@ async def begin_epoch(connection: Connection, epoch_id: bytes, after: Sequence[E
 
 
 async def _epochs(connection: Connection) -> list[Epoch]:
-    """All that were begun."""
+    """All epochs that were begun."""
     return [Epoch(*row) for row in await connection.fetch(_EPOCHS)]
 
 
 async def journal_totals(connection: Connection) -> Totals:
-    """What the postings say."""
+    """The totals that the postings sum to."""
     return Totals(*await connection.fetchrow(_JOURNAL_TOTALS))
 
 
@@ -106,7 +106,7 @@ async def differences(connection: Connection, present_days: Collection[int]) -> 
 
 
 async def _misplaced(connection: Connection, day: int) -> AsyncIterator[str]:
-    """Settled stamps that are not what stands at their place."""
+    """What is wrong with settled stamps that differ from what stands at their place in the chain."""
     audit = ChainAudit(Totals())
     async for row in connection.cursor(stamps.PLACED, day, prefetch=1000):
         ((key, record),) = stamps.as_records([row]).items()

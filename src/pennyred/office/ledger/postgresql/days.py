@@ -1,7 +1,7 @@
 """The partitions of expiry days: made before their first stamp, dropped whole when they are forgotten.
 
-Making one is a transaction of its own, which disturbs nobody; so a redemption that needs one that is not there says so
-(`DayMissing`), is rolled back, and comes again.
+A partition is made in a transaction of its own, which disturbs nobody. A redemption that finds none raises
+`DayMissing`, is rolled back, and is tried again when the partition is made.
 """
 
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from pennyred.postage.ledger_rules import EXPIRY_DAYS_AHEAD_MAX
 
 _LOCK = 0x70656E6E79  # advisory; "penny"
 _DROP_PATIENCE = "1s"
-"""To drop a partition all others must have finished with it; those who come meanwhile wait behind, so not for long."""
+"""Dropping a partition waits until all others have finished with it. Who comes meanwhile waits too: so not for long."""
 
 
 class DayMissing(Exception):  # noqa: N818 - nothing is wrong: the transaction comes again
@@ -26,7 +26,7 @@ class DayMissing(Exception):  # noqa: N818 - nothing is wrong: the transaction c
 
 
 def ahead(now: int) -> list[int]:
-    """The days that stamps made by now may expire on, and yesterday's."""
+    """Yesterday, and the days until the last one that a stamp made now may expire on."""
     return list(range(utc_day(now) - 1, utc_day(now) + EXPIRY_DAYS_AHEAD_MAX + 1))
 
 
@@ -36,7 +36,7 @@ async def present(connection: Connection) -> list[int]:
 
 
 async def has_stamps(connection: Connection, day: int) -> bool:
-    """Whether a day's partition was made for somebody, and not only because it might be."""
+    """Whether a day's partition has any stamps. Most partitions are made before there are any."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM stamp WHERE expiry_day = $1)", day))
 
 
@@ -56,18 +56,17 @@ async def make(connection: Connection, days: Collection[int]) -> None:
 
 
 async def drop(connection: Connection, day: int, *, is_used: bool = True) -> None:
-    """Forget a day: its partition goes, the floor rises to it and its totals are kept, in this transaction.
+    """Forget a day, in this transaction: drop its partition, raise the floor to it, and keep its totals.
 
-    Where it never had a stamp, only the partition goes.
-
-    Raises asyncpg's LockNotAvailableError where somebody works on the stamps for long: then another time.
+    Where the day never had a stamp, only the partition goes. Raises asyncpg's LockNotAvailableError where others work
+    on its stamps for long: try at another time.
     """
     await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_PATIENCE}'")
     # First the lock, then the totals: nobody can add to them any more.
     await connection.execute(f"LOCK TABLE stamp_{day} IN ACCESS EXCLUSIVE MODE")
     if not is_used:
         if await has_stamps(connection, day):
-            return  # the first has come meanwhile
+            return  # its first stamp has come meanwhile
         await connection.execute("DELETE FROM stamp_day WHERE day = $1", day)
     await connection.execute(f"DROP TABLE stamp_{day}")
     await connection.execute(

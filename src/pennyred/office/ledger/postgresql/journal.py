@@ -71,30 +71,31 @@ SELECT number, $1::bigint, $5::bigint, sold, settled, refunded, $6::integer, $7:
 
 
 async def locked_figures(connection: Connection, accounts: Iterable[str]) -> dict[str, AccountFigures]:
-    """What the rules need of these senders, who are locked from now on; an id that is no sender's is left out.
+    """Lock these senders, and read what the rules need of them, except what they have used of their caps.
 
-    Without what they have used of their caps.
+    An id that is no sender's is left out.
     """
     rows = await connection.fetch(_FIGURES, sorted(set(accounts)))
     return {row[0]: AccountFigures(*row[1:]) for row in rows}
 
 
 async def add_used(connection: Connection, figures: dict[str, AccountFigures], *, today: int) -> None:
-    """What these senders, who are locked, have used of the day's cap.
+    """Add what these senders, who are locked, have used of the day's cap.
 
-    A statement of its own: the one that waits for the locks sees other tables as they were before it waited.
+    This is a statement of its own: the statement that waits for the locks sees other tables as they were before it
+    waited.
     """
     for account, stamps in await connection.fetch(_USED, list(figures), today):
         figures[account].used_today = stamps
 
 
 async def locked_balances(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
-    """The balances of these accounts, which are locked from now on."""
+    """Lock these accounts, and read their balances."""
     return {row[0]: row[1] for row in await connection.fetch(_LOCKED, sorted(set(accounts)))}
 
 
 async def new_batch_id(connection: Connection) -> int:
-    """What the places of a batch are named by."""
+    """A new id for a batch, by which the places in it are named."""
     return int(await connection.fetchval("SELECT nextval('batch_id')"))
 
 
@@ -165,7 +166,9 @@ async def _link(
     connection: Connection, batch_id: int, details: Sequence[bytes], moved: Moved,
     days: Mapping[int, tuple[int, int]], *, last_day: int, now: int,
 ) -> None:  # fmt: skip
-    """The chain's next link, last of all: whoever comes next waits for this transaction's end."""
+    """Write the chain's next link. It comes last, because whoever writes the next one waits until this transaction
+    ends.
+    """
     await connection.execute(
         _LINK, batch_id, moved.sold, moved.settled, moved.refunded, now, len(details), root_of(details), CONTEXT_CHAIN,
         last_day, joined(details), list(days), [one[0] for one in days.values()], [one[1] for one in days.values()],

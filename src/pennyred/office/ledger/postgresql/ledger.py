@@ -1,4 +1,4 @@
-"""The back end: one pool of connections a process, work of many callers merged."""
+"""The back end for PostgreSQL. Each process has one pool of connections, and merges the work of many callers."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
@@ -57,7 +57,7 @@ def _translated(url: str, error: BaseException) -> BaseException:
 
 
 class PostgresLedger(SqlLedger):
-    """A `Ledger` in a database. Made by `open`; belongs to one event loop."""
+    """A `Ledger` in a PostgreSQL database. Made by `open`; belongs to one event loop."""
 
     _accounts: ClassVar[Any] = accounts
     _receivers: ClassVar[Any] = receivers
@@ -69,7 +69,7 @@ class PostgresLedger(SqlLedger):
         self._pool = pool
         self._work = MergedWork(pool, url, reason=Reason.LEDGER_UNAVAILABLE, note_batch=note_batch)
         self._days: frozenset[int] = frozenset()
-        """Partitions that were there when last looked; one that was dropped since is needed by nobody."""
+        """The partitions that were there at the last look. Nobody needs one that was dropped since."""
 
     @classmethod
     async def open(
@@ -95,7 +95,7 @@ class PostgresLedger(SqlLedger):
         return cls(url, pool, note_batch)
 
     async def sweep(self, *, now: int, until: int) -> SweepReport:
-        """See `Ledger.sweep`. Makes the partitions of the days to come, too."""
+        """Sweep as `Ledger.sweep` says. Makes the partitions of the days to come, too."""
         await self._make_days(days.ahead(now))
         voided, settled, is_more = await self._with_days(
             lambda: self._run(lambda db: sweep.sweep_holds(db, self._days, now=now, until=until))
@@ -108,11 +108,11 @@ class PostgresLedger(SqlLedger):
         return SweepReport(voided, settled, dropped, is_more or len(droppable) > 1)
 
     async def audit(self) -> Audit:
-        """See `Ledger.audit`."""
+        """Audit the ledger, as `Ledger.audit` says."""
         return await self._run(audit.audit, is_reading=True)
 
     async def close(self) -> None:
-        """See `Ledger.close`."""
+        """Finish and close, as `Ledger.close` says."""
         await self._work.close()
         if not self._pool.is_closing():
             await self._pool.close()
@@ -139,7 +139,7 @@ class PostgresLedger(SqlLedger):
         return await redemption.refund(connection, requests, self._days)
 
     async def _with_days(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask; where a partition is missing, make it and ask again."""
+        """Ask. Where a partition is missing, make it and ask again."""
         for _ in range(_DAYS_TRIES):
             try:
                 return await ask()

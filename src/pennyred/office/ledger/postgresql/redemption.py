@@ -27,7 +27,7 @@ WHERE receiver.name = ANY($1::text[]) AND account.is_open
 async def redeem(connection: Connection, requests: Sequence[Request], known_days: Collection[int]) -> list[list[Any]]:
     """Answer each request by the list its kind promises. The cap counts by day, so a batch is of one UTC day.
 
-    Raises `DayMissing` where a partition must be made first that is not among `known_days`.
+    Raises `DayMissing` where a partition is needed that is not among `known_days`.
     """
     days_of_requests = [list(same_day) for _, same_day in groupby(requests, key=lambda request: utc_day(request.now))]
     if len(days_of_requests) > 1:
@@ -71,7 +71,7 @@ async def refund(
 async def write(
     connection: Connection, batch: Batch, kind: EntryKind, known_days: Collection[int], *, now: int
 ) -> None:
-    """Store what a batch has changed; nothing where it has changed nothing."""
+    """Store what a batch has changed; where it has changed nothing, write nothing."""
     changed = batch.changes.stamps
     if not changed:
         return
@@ -96,7 +96,7 @@ async def _read(connection: Connection, items: Sequence[HoldOrder | Settle | Voi
 
 
 async def _domains(connection: Connection, receivers: Iterable[str]) -> dict[str, frozenset[str]]:
-    """The domains of these receivers: one that is unknown or closed has none, so it is told `wrong-receiver`."""
+    """The domains of these receivers. One that is unknown or closed has none, so it is told `wrong-receiver`."""
     rows = await connection.fetch(_DOMAINS, sorted(receivers))
     return {row["name"]: frozenset(row["domains"]) for row in rows}
 

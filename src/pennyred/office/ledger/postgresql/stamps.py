@@ -13,7 +13,7 @@ from pennyred.postage.ledger_rules import StampRecord, StampState
 from pennyred.postage.stamp import StampKey
 
 DAY_MAX = 1_000_000
-"""Days come from outside; no partition is for one beyond."""
+"""The last day that a partition is made for: days come from outside."""
 
 # Both SELECTs answer with a key and the fields of a `StampRecord`; 1 is `StampState.HELD`.
 _HOLD = (
@@ -64,7 +64,7 @@ ON CONFLICT (account, expiry_day, serial) DO UPDATE SET state = excluded.state, 
 
 
 async def load(connection: Connection, keys: Collection[StampKey]) -> dict[StampKey, StampRecord]:
-    """The records of those stamps that have been seen."""
+    """The records of these stamps, as far as they have been seen."""
     keys = [key for key in keys if 0 <= key[1] <= DAY_MAX]
     found: dict[StampKey, StampRecord] = {}
     for statement in (_LOAD_HELD, _LOAD_OTHERS):  # to look into the partitions costs more, and settles need it seldom
@@ -95,7 +95,7 @@ async def store(connection: Connection, records: Mapping[StampKey, StampRecord])
 
 
 def as_records(rows: Iterable[Any]) -> dict[StampKey, StampRecord]:
-    """Rows that begin with a key and go on as a record does."""
+    """Make keys and records of rows that begin with a key and go on as a record does."""
     return {tuple(row[:3]): StampRecord._make(row[3:]) for row in rows}
 
 

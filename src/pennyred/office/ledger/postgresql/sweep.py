@@ -45,7 +45,7 @@ _FORGET = (
 
 
 async def look(connection: Connection, looker: Looker) -> tuple[Passed, Any]:
-    """How much time has passed (`storage.passing`), and what the looker is to keep once that is committed."""
+    """How much time has passed (`storage.passing`), and what the looker keeps once this is committed."""
     own = looker.clock()
     believed, last_clock = (await connection.fetch(f"{passing.BELIEVED} FOR UPDATE"))[0]  # one after the other
     await connection.execute(translated(passing.TELL), looker.name, own)
@@ -60,7 +60,7 @@ async def look(connection: Connection, looker: Looker) -> tuple[Passed, Any]:
 async def sweep_holds(
     connection: Connection, known_days: Collection[int], *, now: int, until: int
 ) -> tuple[int, int, bool]:
-    """Void or settle holds left in doubt by `until`; how many of each, and whether there may be more."""
+    """Void or settle holds left in doubt by `until`. Answers how many of each, and whether there may be more."""
     overdue = await stamps.overdue_holds(connection, until - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
     today = utc_day(now)
     figures = await journal.locked_figures(connection, {key[0] for key in overdue})
@@ -78,7 +78,7 @@ async def sweep_holds(
 
 
 async def droppable(connection: Connection, *, until: int) -> tuple[list[int], list[int]]:
-    """The days that may be forgotten, oldest first; and the partitions of others as old that never had a stamp."""
+    """The days that may be forgotten, oldest first; and other partitions as old that never had a stamp."""
     old = [day for day in await days.present(connection) if day < oldest_day_kept(until)]
     if not old:
         return [], []  # as almost always; spares looking at all open holds
@@ -88,7 +88,7 @@ async def droppable(connection: Connection, *, until: int) -> tuple[list[int], l
 
 
 async def forget(connection: Connection, *, until: int) -> None:
-    """Delete what is past every window, in pieces."""
+    """Delete counters, tokens, answers and details that nobody looks at any more, in pieces."""
     for statement in _FORGET:
         await connection.execute(statement, utc_day(until) - IN_DOUBT_DAYS, _ROWS_FORGOTTEN_MAX)
     await connection.execute(
@@ -108,7 +108,7 @@ async def forget(connection: Connection, *, until: int) -> None:
 
 
 async def _usage(connection: Connection, pairs: set[Pair], now: int) -> dict[Pair, tuple[int, int]]:
-    """Each pair's holds and in-doubt voids of the last 30 days."""
+    """For each account and receiver, the holds and in-doubt voids of the last 30 days."""
     ordered = sorted(pairs)
     rows = await connection.fetch(
         _USAGE, [pair[0] for pair in ordered], [pair[1] for pair in ordered], utc_day(now) - IN_DOUBT_DAYS

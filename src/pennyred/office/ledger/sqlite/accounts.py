@@ -1,4 +1,4 @@
-"""What an office keeps besides stamps: accounts, vouchers, receivers and the tokens already seen.
+"""What an SQLite ledger keeps about accounts: senders, vouchers, and the licences that count no more.
 
 Functions of a connection inside a transaction.
 """
@@ -95,14 +95,14 @@ def replace_key(connection: apsw.Connection, account_id: str, public_key: bytes)
 
 
 def revoke(connection: apsw.Connection, current: Account) -> None:
-    """Note that licences of the account as it is count no more."""
+    """Note that licences of the account, as it is now, count no more."""
     if current.public_key:
         name = fingerprint(current.id, current.public_key)
         connection.execute("INSERT OR IGNORE INTO revocation (fingerprint) VALUES (?)", (name,))
 
 
 def revocations(connection: apsw.Connection, after: int) -> Revocations:
-    """A page of them."""
+    """A page of the licences that count no more."""
     rows: Any = connection.execute(
         "SELECT number, fingerprint FROM revocation WHERE number > ? ORDER BY number LIMIT ?", (after, PAGE_MAX)
     ).fetchall()
@@ -125,7 +125,7 @@ def credit(
 
 
 def create_vouchers(connection: apsw.Connection, hashes: Sequence[bytes], stamps: int, now: int) -> None:
-    """Add vouchers; ValueError where one exists."""
+    """Add vouchers. Raises ValueError where one exists."""
     try:
         connection.executemany(
             "INSERT INTO voucher (hash, stamps, created_at) VALUES (?, ?, ?)",
@@ -160,7 +160,7 @@ def redeem_voucher(connection: apsw.Connection, account_id: str, voucher_hash: b
 def insert_account(
     connection: apsw.Connection, account_id: str, address: str, public_key: bytes | None, *, daily_cap: int, now: int
 ) -> None:
-    """A new, empty account."""
+    """Write a new, empty account."""
     connection.execute(
         "INSERT INTO account (id, address, public_key, daily_cap, is_open, opened_at, balance, held, spent)"
         " VALUES (?, ?, ?, ?, 1, ?, 0, 0, 0)",

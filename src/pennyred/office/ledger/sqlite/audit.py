@@ -1,7 +1,7 @@
-"""The audit: every figure recomputed from the journal and the stamps, and compared with what is kept beside them; and
-the journal's chain walked from its first link.
+"""The audit of a ledger in SQLite.
 
-Reads only, in one snapshot, so it may run beside redemptions.
+Every figure is recomputed from the journal and the stamps, and compared with what is kept beside them. Then the
+journal's chain is checked from its first link. The audit only reads, in one snapshot, so it may run beside redemptions.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ _KEPT_TOTALS = "SELECT settled, refunded FROM floor UNION ALL SELECT settled, re
 
 
 def audit(connection: apsw.Connection) -> Audit:
-    """Recompute every balance, hold and total, and walk the chain."""
+    """Recompute every balance, hold and total, and check the chain."""
     totals = chain.journal_totals(connection)
     differences = [str(sentence) for check in _CHECKS for (sentence,) in connection.execute(check)]
     held: dict[str, int] = dict(connection.execute(_HELD).fetchall())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A ledger's file copied while it is used, and put back: one file, whole or not there at all."""
+"""A copy of a ledger's file, made while it is used, and put back. A copy is one whole file, or is not there at all."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ from pennyred.storage.migrations import SchemaError
 
 PAGES_PER_STEP = 2000
 COMPANIONS = ("-wal", "-shm", "-journal")
-"""Files that SQLite keeps beside a database, and would take for those of another one put in its place."""
+"""Files that SQLite keeps beside a database. It would take them for those of a database put in its place."""
 
 
 def back_up(
@@ -28,10 +28,10 @@ def back_up(
     note: Callable[[float], object] = lambda _: None,
     prepare: Callable[[Path], object] = lambda _: None,
 ) -> None:
-    """Copy the ledger as it stands at this moment; others go on writing meanwhile. `note` is told the share done.
+    """Copy the ledger as it is at this moment, while others go on writing. `note` is told the share that is done.
 
-    `prepare` is given the copy before it has its name: what it raises leaves nothing behind. Raises FileExistsError
-    where there is something, SchemaError for a ledger that has moved, `Unavailable`, OSError.
+    `prepare` is given the copy before the copy has its name. Where it raises, nothing is left behind. Raises
+    FileExistsError where the target exists, SchemaError for a ledger that has moved, `Unavailable`, OSError.
     """
     try:
         open_database(source, is_reader=True).close()  # what is no ledger is named before what is in the way
@@ -64,10 +64,10 @@ def _claimed(partial: Path) -> Iterator[None]:
 
 
 def _claim(partial: Path) -> int:
-    """Make the file and lock it; returns its descriptor.
+    """Make the file and lock it. Returns its descriptor.
 
-    What a copy that was killed has left there loses this name, and is never written over: killed just after it was
-    published, it has its other name too, and may be the ledger by now.
+    A file that a killed copy has left there is never written over; only this name of it is removed. If that copy was
+    killed just after it was published, the file has its other name too, and may be the ledger by now.
     """
     while True:
         try:
@@ -107,7 +107,7 @@ def _copy(source: Path, target: Path, note: Callable[[float], object]) -> None:
 
 
 def _publish(partial: Path, target: Path) -> None:
-    """Give it its name once it is on the disk."""
+    """Give the copy its name, once it is on the disk."""
     _flush(partial, os.O_RDONLY)
     os.link(partial, target)  # unlike a rename, never over another
     _flush(target.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -127,7 +127,9 @@ def companions(path: Path) -> list[Path]:
 
 
 def require_no_rest(path: Path) -> None:
-    """Raise `SchemaError` where a ledger is gone and what stood beside it is not: a new one would delete that."""
+    """Raise `SchemaError` where a ledger's file is gone and the files beside it are not: a new ledger would delete
+    those.
+    """
     if not path.exists() and (rest := [one for one in companions(path) if one.exists()]):
         raise SchemaError(
             f"{path} is not there, and {rest[0]} is: put the ledger back (or a backup of it), or move that away first"

@@ -26,13 +26,13 @@ FROM posting JOIN entry ON entry.id = entry_id
 
 
 def next_number(connection: apsw.Connection) -> int:
-    """Under which the next batch will stand."""
+    """The number that the next batch will have in the chain."""
     ((number,),) = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM batch")
     return int(number)
 
 
 def last_head(connection: apsw.Connection) -> BatchHead | None:
-    """The newest link of the chain; None before the first batch."""
+    """The newest link of the chain. None before the first batch."""
     return _head(connection, "ORDER BY number DESC LIMIT 1", ())
 
 
@@ -44,7 +44,7 @@ def head_of(connection: apsw.Connection, number: int) -> BatchHead | None:
 def append(
     connection: apsw.Connection, details: Sequence[bytes], moved: Moved, *, last_day: int, now: int
 ) -> BatchHead:
-    """Add a batch; `last_day` is until when its details are remembered."""
+    """Add a batch to the chain. Its details are remembered until `last_day`."""
     head = next_head(last_head(connection), details, moved, now=now)
     _insert(connection, head)
     if details:
@@ -63,7 +63,7 @@ def _insert(connection: apsw.Connection, head: BatchHead) -> None:
 
 
 def begin_epoch(connection: apsw.Connection, epoch_id: bytes, after: Sequence[Epoch] | None, now: int) -> BatchHead:
-    """Begin a new epoch, unless one was begun `after` those; the newest link."""
+    """Begin a new epoch, unless others than those of `after` were begun. Answers the newest link."""
     last = last_head(connection)
     if after is not None and last is not None and last.epochs != tuple(after):
         return last
@@ -81,7 +81,7 @@ def begin(connection: apsw.Connection, *, now: int) -> None:
 
 
 def journal_totals(connection: apsw.Connection) -> Totals:
-    """What the postings say."""
+    """The totals that the postings sum to."""
     ((sold, settled, refunded),) = connection.execute(_JOURNAL_TOTALS)
     return Totals(sold, settled, refunded)
 
@@ -129,7 +129,7 @@ def differences(connection: apsw.Connection, days: Collection[int]) -> Iterator[
 
 
 def _misplaced(connection: apsw.Connection, day: int) -> Iterator[str]:
-    """Settled stamps that are not what stands at their place."""
+    """What is wrong with settled stamps that differ from what stands at their place in the chain."""
     audit = ChainAudit(Totals())
     for key, record in stamps.placed(connection, day):
         number, _ = split_place(record.place)
@@ -153,7 +153,7 @@ def _of_columns(columns: Sequence[Any], previous: bytes, epochs: Sequence[Epoch]
 
 
 def _epochs(connection: apsw.Connection) -> list[Epoch]:
-    """All that were begun."""
+    """All epochs that were begun."""
     rows: Any = connection.execute("SELECT id, follows, at FROM epoch ORDER BY follows")
     return [Epoch(*row) for row in rows]
 

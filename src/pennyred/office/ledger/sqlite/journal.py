@@ -29,7 +29,7 @@ WHERE true ON CONFLICT DO UPDATE SET amount = amount + excluded.amount, balance 
 
 
 def figures(connection: apsw.Connection, accounts: Iterable[str], *, today: int) -> dict[str, AccountFigures]:
-    """What the rules need of these senders; an id that is no sender's is left out."""
+    """What the rules need of these senders. An id that is no sender's is left out."""
     rows = connection.executemany(
         "SELECT id, is_open, public_key, daily_cap, balance, held,"
         " coalesce((SELECT stamps FROM daily_use WHERE account = id AND day = ?), 0)"
@@ -77,7 +77,7 @@ def write_money(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, n
 
 
 def _credit(connection: apsw.Connection, account: str, stamps: int) -> int:
-    """Raise a balance; answers what it is then."""
+    """Raise a balance. Answers the new balance."""
     ((balance,),) = connection.execute(
         "UPDATE account SET balance = balance + ? WHERE id = ? RETURNING balance", (stamps, account)
     )
@@ -90,7 +90,7 @@ def _post(connection: apsw.Connection, entry_id: int, postings: Iterable[tuple[s
 
 
 def write_counts(connection: apsw.Connection, changes: Changes, *, now: int) -> None:
-    """Write what the cap, the sweeper and the audit count by."""
+    """Write the counters that the cap, the sweeper and the audit go by."""
     used = [(account, day, stamps) for (account, day), stamps in changes.used.items() if stamps]
     if used:
         connection.executemany(

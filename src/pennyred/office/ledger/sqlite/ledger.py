@@ -1,4 +1,4 @@
-"""The back end: one writer and one reader thread a process over one SQLite file."""
+"""The back end for SQLite. Each process has one writer thread and one reader thread over one file."""
 
 import asyncio
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def migrate_ledger(path: Path, *, now: int) -> list[int]:
 
 
 def _migrate(connection: apsw.Connection, *, now: int) -> list[int]:
-    """The numbered steps, and what of them no fixed text can say: tables of days, and a chain for an older journal."""
+    """Apply the numbered steps, and what no fixed text can say: tables of days, and a chain for an older journal."""
     applied = migrate(connection, _migrations(), now=now)
     with connection:
         stamps.add_places(connection)
@@ -115,20 +115,20 @@ class SqliteLedger(SqlLedger):
         return cls(path, writer, reader, busy_timeout_seconds=busy_timeout_seconds, note_batch=note_batch)
 
     async def sweep(self, *, now: int, until: int) -> SweepReport:
-        """See `Ledger.sweep`."""
+        """Sweep as `Ledger.sweep` says."""
         return await self._writer.run(lambda db: sweep.sweep(db, now, until))
 
     async def audit(self) -> Audit:
-        """See `Ledger.audit`. It has a connection of its own, as it takes its time."""
+        """Audit the ledger, as `Ledger.audit` says. It has a connection of its own, as it takes its time."""
         return await asyncio.to_thread(self._audit)
 
     async def close(self) -> None:
-        """See `Ledger.close`."""
+        """Finish and close, as `Ledger.close` says."""
         await self._writer.close()
         await self._reader.close()
 
     async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
-        """See `SqlLedger._read`. What a ledger says that has moved is not true any more."""
+        """See `SqlLedger._read`. A ledger that has moved elsewhere is not read: what it says is not true any more."""
 
         def read(connection: apsw.Connection) -> T:
             require_still_here(connection)

@@ -1,7 +1,7 @@
-"""A ledger that has moved elsewhere: its file takes no more writing, and nobody opens it any more.
+"""A ledger that has moved elsewhere. Nobody writes in its file any more, and nobody opens it.
 
-Programs that have it open are told "later", with the sentence that says where it is: what they do there is asked again
-of the ledger that is meant.
+A program that still has it open gets `Unavailable`, with a sentence that says where the ledger is. So what it was asked
+is asked again later, of the new ledger.
 """
 
 import apsw
@@ -19,7 +19,7 @@ _MOVED = "this ledger has moved"
 
 
 class LedgerMoved(SchemaError):  # noqa: N818 - a state of the file
-    """The file is not the ledger any more; the sentence says where it is."""
+    """The file is not the ledger any more. The sentence says where the ledger is."""
 
 
 def seal(connection: apsw.Connection, place: str, *, now: int) -> None:
@@ -51,7 +51,7 @@ def require_still_here(connection: apsw.Connection) -> None:
 
 
 def is_world(error: BaseException) -> bool:
-    """Whether an error has its cause outside this program: as of any database, or a seal."""
+    """Whether an error has its cause outside this program: as `database.is_world` says, or because of a seal."""
     return database.is_world(error) or (isinstance(error, apsw.ConstraintError) and _MOVED in str(error))
 
 

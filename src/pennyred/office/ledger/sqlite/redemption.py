@@ -54,7 +54,7 @@ def _refund(connection: apsw.Connection, receiver: str, refunds: Sequence[Settle
 
 
 def write(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: int) -> None:
-    """Store what a batch has changed; nothing where it has changed nothing."""
+    """Store what a batch has changed; where it has changed nothing, write nothing."""
     if batch.changes.stamps:
         stamps.store(connection, batch.changes.stamps)
         journal.write_money(connection, batch, kind, now=now)
@@ -63,7 +63,7 @@ def write(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: in
 
 
 def _seal(connection: apsw.Connection, changes: Changes, *, now: int) -> None:
-    """Put what was paid into the chain; its details are remembered as long as the last of its stamps."""
+    """Put what was paid into the chain. The details are remembered as long as the last of its stamps."""
     if changes.details:
         last_day = max(*changes.settled, *changes.refunded, utc_day(now))
         chain.append(connection, changes.details, Moved.by(changes), last_day=last_day, now=now)
@@ -79,7 +79,7 @@ def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void
 
 
 def _domains(connection: apsw.Connection, receivers: Iterable[str]) -> dict[str, frozenset[str]]:
-    """The domains of these receivers: one that is unknown or closed has none, so it is told `wrong-receiver`."""
+    """The domains of these receivers. One that is unknown or closed has none, so it is told `wrong-receiver`."""
     rows: Iterable[Any] = connection.executemany(
         "SELECT name, domains FROM receiver WHERE name = ? AND (SELECT is_open FROM account WHERE id = ?)",
         [(name, receiver_account(name)) for name in receivers],

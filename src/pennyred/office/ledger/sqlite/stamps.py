@@ -14,7 +14,7 @@ from pennyred.postage.ledger_rules import StampRecord, StampState
 from pennyred.postage.stamp import StampKey
 
 _DAY_MAX = 1_000_000
-"""Days come from outside; no table has a name beyond."""
+"""The last day that a table is made for: days come from outside."""
 
 _TABLE = """
 CREATE TABLE stamp_{day} (
@@ -62,7 +62,7 @@ _DELETE_HOLD = "DELETE FROM hold WHERE account = ? AND expiry_day = ? AND serial
 
 
 def load(connection: apsw.Connection, keys: Collection[StampKey]) -> dict[StampKey, StampRecord]:
-    """The records of those stamps that have been seen."""
+    """The records of these stamps, as far as they have been seen."""
     keys = [key for key in keys if 0 <= key[1] <= _DAY_MAX]
     found = _as_records(connection.executemany(_SELECT_HOLD, keys))
     by_day: dict[int, list[tuple[str, bytes]]] = {}
@@ -110,7 +110,7 @@ def placed(connection: apsw.Connection, day: int) -> Iterator[tuple[StampKey, St
 
 
 def add_places(connection: apsw.Connection) -> None:
-    """Give the tables of days that are older than the chain their column for it."""
+    """Add the column for places in the chain to tables of days that are older than the chain."""
     for day in days(connection):
         columns = connection.execute(f"PRAGMA table_info(stamp_{day})").fetchall()
         if not any(column[1] == "place" for column in columns):
@@ -123,7 +123,7 @@ def overdue_holds(connection: apsw.Connection, lease_before: int, limit: int) ->
 
 
 def oldest_open_day(connection: apsw.Connection) -> int | None:
-    """The earliest expiry day of an open hold; looks at all of them."""
+    """The earliest expiry day of an open hold. Looks at all of them."""
     ((day,),) = connection.execute("SELECT min(expiry_day) FROM hold")
     return None if day is None else int(day)
 
@@ -135,7 +135,7 @@ def floor_day(connection: apsw.Connection) -> int:
 
 
 def drop(connection: apsw.Connection, day: int) -> None:
-    """Forget a day: its table goes, the floor rises to it and its totals are kept, in this transaction."""
+    """Forget a day, in this transaction: drop its table, raise the floor to it, and keep its totals."""
     connection.execute(
         "UPDATE floor SET day = max(floor.day, stamp_day.day), settled = floor.settled + stamp_day.settled,"
         " refunded = floor.refunded + stamp_day.refunded FROM stamp_day WHERE stamp_day.day = ?",
@@ -146,7 +146,7 @@ def drop(connection: apsw.Connection, day: int) -> None:
 
 
 def _as_records(rows: Iterable[tuple[Any, ...]]) -> dict[StampKey, StampRecord]:
-    """Rows that begin with a key and go on as a record does."""
+    """Make keys and records of rows that begin with a key and go on as a record does."""
     return {row[:3]: StampRecord._make(row[3:]) for row in rows}
 
 

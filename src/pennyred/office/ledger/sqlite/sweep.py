@@ -19,7 +19,7 @@ _ROWS_FORGOTTEN_MAX = 1000
 def sweep(connection: apsw.Connection, now: int, until: int) -> SweepReport:
     """Void or settle holds left in doubt, at most `HOLDS_PER_SWEEP_MAX`; then drop at most one old day.
 
-    What was over by `until` is forgotten, what is paid is booked at `now`.
+    What was over by `until` is forgotten. Payments are booked at `now`.
     """
     doubtful = stamps.overdue_holds(connection, until - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
     today = utc_day(now)
@@ -38,7 +38,7 @@ def sweep(connection: apsw.Connection, now: int, until: int) -> SweepReport:
 
 
 def _usage(connection: apsw.Connection, pairs: set[Pair], now: int) -> dict[Pair, tuple[int, int]]:
-    """Each pair's holds and in-doubt voids of the last 30 days."""
+    """For each account and receiver, the holds and in-doubt voids of the last 30 days."""
     rows = connection.executemany(
         "SELECT account, receiver, sum(holds), sum(in_doubt) FROM pair_use"
         " WHERE account = ? AND receiver = ? AND day > ? GROUP BY account, receiver",
@@ -55,7 +55,7 @@ def _droppable(connection: apsw.Connection, until: int) -> list[int]:
 
 
 def _forget_counters(connection: apsw.Connection, until: int) -> None:
-    """Delete what is past every window, in pieces."""
+    """Delete counters, tokens and answers that nobody looks at any more, in pieces."""
     oldest = utc_day(until) - IN_DOUBT_DAYS
     for table, key in (("daily_use", "account, day"), ("pair_use", "account, receiver, day")):
         connection.execute(
