@@ -12,6 +12,7 @@ def test_the_topics_are_listed_with_their_titles_and_the_first_is_the_first_page
     assert [one["topic"] for one in listed] == TOPICS
     assert TOPICS[0] == "readme"
     assert {"sending", "running-a-gate", "wanted-mail", "offices", "upgrading", "stamp", "objections"} <= set(TOPICS)
+    assert TOPICS[-2:] == ["config", "many"]
     assert all(one["title"] for one in listed)
     assert "Running a gate" in run("help").text
 
@@ -30,6 +31,7 @@ def test_each_is_shown_as_it_is(run, topic):
         ("gate", "did you mean running-a-gate?"),
         ("runing a gate", "did you mean running-a-gate?"),
         ("nonsense", "see  pennyred help"),
+        ("install", "see  pennyred help"),
         ("../README", "there is no page on"),
         ("/etc/passwd", "there is no page on"),
         ("", "there is no page on"),

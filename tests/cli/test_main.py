@@ -7,6 +7,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 from tests.support.stationery import LETTER
 
 from pennyred.cli import main
@@ -23,6 +24,31 @@ def all_commands(group=main, path=()):
 
 
 COMMANDS = list(all_commands())
+
+
+def all_groups(group=main, path=()):
+    yield group, path
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        if isinstance(command := group.get_command(context, name), click.Group):
+            yield from all_groups(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [path for _, path in all_groups()], ids=lambda path: " ".join(path) or "pennyred")
+def test_a_list_of_commands_says_of_each_in_a_whole_sentence_what_it_does(path, monkeypatch):
+    """On a terminal of 80 columns: what ends in dots must be looked up command by command."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(main, [*path, "--help"], terminal_width=80).output
+    _, _, listed = shown.partition("Commands:\n")
+    assert listed
+    assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("hlep", "help"), ("stmp", "stamp"), ("acount", "account")])
+def test_a_command_that_is_not_there_is_told_with_the_one_that_was_meant(run, typed, meant):
+    told = run(typed, "--json", status=2).document["error"]["message"]
+    assert told.startswith(f"No such command {typed!r}. Did you mean {meant!r}")
+    assert run("entirely-else", status=2).err.count("Did you mean") == 0
 
 
 def test_the_commands_are_those_of_one_machine():

@@ -83,6 +83,18 @@ class _LazyGroup(click.Group):
         command: Any = getattr(module, _PYTHON_NAMES.get(cmd_name, cmd_name))
         return command if isinstance(command, click.Command) else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; it names similar commands only where they are imported, so here they are named."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - only where it is needed, like the commands
+
+            if meant := get_close_matches(name, _COMMANDS):
+                ctx.fail(f"No such command {name!r}. Did you mean {' or '.join(map(repr, meant))}?")
+        return super().resolve_command(ctx, args)
+
     def main(
         self,
         args: Sequence[str] | None = None,

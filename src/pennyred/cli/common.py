@@ -185,14 +185,17 @@ def printable(text: str) -> str:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """Print a table for people, with numbers at the right of their columns."""
+    """Print a table for people, with numbers at the right of their columns; "none" where there is no row."""
+    if not rows:
+        click.echo("none")
+        return
     from rich.console import Console  # noqa: PLC0415 - slow to load, and not for --json
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415 - cells are never read as markup: strangers have written some of them
 
     table = Table(title=title or None, title_justify="left")
     for place, column in enumerate(columns):
-        is_number = bool(rows) and all(isinstance(row[place], int) for row in rows)
+        is_number = all(isinstance(row[place], int) for row in rows)
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))

@@ -50,7 +50,7 @@ async def open_state(gate: GateSettings) -> AsyncIterator[GateState]:
 
 @click.group()
 def correspondents() -> None:
-    """Those to whom our users write: they may write back free, if their mail is authenticated (DMARC's alignment).
+    """Whom our users write to: they may write back free. Their mail must be authenticated (DMARC's alignment).
 
     They are learned from outgoing mail ([gate.outgoing]), imported from a mail log, or added here. Who writes to whom
     is stored as a hash: you can ask for a pair, but not list the pairs.
@@ -63,7 +63,7 @@ def correspondents() -> None:
 @json_option
 @click.pass_context
 def list_(context: click.Context, user: str | None, other: str | None, as_json: bool) -> None:
-    """List how many correspondents each user has; with --user and --with, when that user last wrote to them.
+    """List how many correspondents each user has. With --user and --with, when that user last wrote to them.
 
     Example:  pennyred correspondents list --user ann@example.org --with bob@friends.example
     """
@@ -132,7 +132,8 @@ def add(context: click.Context, user: str, others: tuple[str, ...], as_json: boo
 @json_option
 @click.pass_context
 def remove(context: click.Context, user: str, others: tuple[str, ...], everybody: bool, as_json: bool) -> None:
-    """Take back what was learned or added: these addresses need a stamp again.
+    """Forget correspondents: these addresses need a stamp again. Those that were learned, and those that were
+    added.
 
     Example:  pennyred correspondents remove ann@example.org bob@friends.example
     """
@@ -177,8 +178,8 @@ def import_(
     domains: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Learn from the past: a log of Postfix or Exim, or a list of addresses. Also packed (.gz, .xz, .bz2); - is
-    standard input.
+    """Learn from a log of Postfix or Exim, or a list of addresses. Also packed (.gz, .xz, .bz2); - is standard
+    input.
 
     A log is read as the mail server, a syslog daemon, journalctl (-o short, short-iso, short-full and the like) or
     docker writes it. What was sent to others by the addresses of your domains counts; who was addressed, not whom an

@@ -14,7 +14,8 @@ from pennyred.programs import examples as files
 @click.option("--to", type=click.Path(path_type=Path), metavar="FILE", help="Write it there; nothing is overwritten.")
 @json_option
 def examples(name: str | None, to: Path | None, as_json: bool) -> None:
-    """List the files of config/: every setting, recipes for mail servers, services, alerts; with NAME, print one.
+    """List the example files of config/; with NAME, print one. There are all settings, recipes for mail servers,
+    services, alerts.
 
     Example:  pennyred examples postfix/gate-in-front.master.cf >> /etc/postfix/master.cf
     """

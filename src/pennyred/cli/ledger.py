@@ -30,14 +30,14 @@ from pennyred.programs.office import migrate as migrate_ledger
 
 @click.group()
 def ledger() -> None:
-    """The books: audit, migrate, backup, restore, restored, copy."""
+    """The books: audit, migrate, back up, restore, copy."""
 
 
 @ledger.command("audit")
 @json_option
 @click.pass_context
 def ledger_audit(context: click.Context, as_json: bool) -> None:
-    """Recompute every balance from the journal; exit status 1 if anything differs.
+    """Recompute every balance from the journal. Exit status 1 if anything differs.
 
     Example:  pennyred ledger audit
     """
@@ -73,7 +73,7 @@ def ledger_migrate(context: click.Context, as_json: bool) -> None:
 @click.option("--trial", is_flag=True, help="Copy and compare only: FROM goes on being the ledger.")
 @json_option
 def ledger_copy(source: str, target: str, *, trial: bool, as_json: bool) -> None:
-    """Move a ledger from FROM, a file of SQLite's, to TO, an empty database of PostgreSQL's.
+    """Move a ledger from SQLite to PostgreSQL. FROM is a file of SQLite's, TO an empty database of PostgreSQL's.
 
     Mail waits meanwhile. Both are audited and compared; then FROM is sealed, and nobody can write in it any more. When
     it says so, set office.ledger to TO and start the services again.
@@ -151,7 +151,7 @@ async def _restored(copy: Path, source: Path) -> None:
 @json_option
 @click.pass_context
 def ledger_restored(context: click.Context, *, as_json: bool) -> None:
-    """Say that the ledger has been put back to an earlier moment by other means than `ledger restore`.
+    """Say that the ledger was put back to an earlier moment. This is for other means than `ledger restore`.
 
     After PostgreSQL's point-in-time recovery, a dump or a snapshot that was put back: run it once, before `serve`.
     What was signed since that moment is lost, and its numbers come again; so a new epoch begins, which receipts and

@@ -54,7 +54,8 @@ TO = click.option(
 @LETTER
 @json_option
 def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, as_json: bool) -> None:
-    """Letter in (a file or standard input), stamped letter out: a stamp for each recipient, from --to or To and Cc.
+    """Stamp a letter, and print it. It is read from a file or standard input. Each recipient gets a stamp: those of
+    --to, or of To and Cc.
 
     Only stamp fields are added, and what servers on the way would put there in their own way, such as a missing Date. A
     letter with a Bcc field needs --to: each Bcc recipient gets a copy of its own, without that field, or the others
@@ -89,7 +90,7 @@ def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, a
 @LETTER
 @json_option
 def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file: Path | None, as_json: bool) -> None:
-    """Stamp a letter and send it: one copy for each recipient domain, and one for each Bcc recipient alone.
+    """Stamp a letter and send it. One copy for each recipient domain, and one for each Bcc recipient alone.
 
     What the server says is printed as it was said. Exit status 1 if a copy was refused, 75 if it may go later. A
     letter that `pennyred stamp` has stamped may be sent again and again: its stamps are used, and pay once. An

@@ -125,7 +125,7 @@ async def _credit(settings: OfficeSettings, account_id: str, stamps: int, reason
 @json_option
 @click.pass_context
 def account_close(context: click.Context, account_id: str, as_json: bool) -> None:
-    """Close an account: no new letters are paid from it; those under way are settled.
+    """Close an account: no new letters are paid from it. Those under way are settled.
 
     Example:  pennyred account close k3v2mzq7p4xw5abc
     """
@@ -149,7 +149,8 @@ async def _close(settings: OfficeSettings, account_id: str) -> None:
 @json_option
 @click.pass_context
 def account_rekey(context: click.Context, account_id: str, key: str, as_json: bool) -> None:
-    """Give an account a new KEY, as `pennyred open --account` has printed it; the old one counts no more at once.
+    """Give an account a new KEY; the old one counts no more at once. KEY is what `pennyred open --account` has
+    printed.
 
     Make sure first that it is the account's owner who asks: whoever has the key has the postage.
 
@@ -211,7 +212,7 @@ async def _vouchers(settings: OfficeSettings, stamps: int, count: int) -> list[s
 
 @click.group()
 def receiver() -> None:
-    """Receivers: others whose gates may redeem stamps at this office."""
+    """Receivers: who else may redeem stamps at this office."""
 
 
 @receiver.command("add")
@@ -228,7 +229,7 @@ def receiver() -> None:
 @json_option
 @click.pass_context
 def receiver_add(context: click.Context, name: str, domains: tuple[str, ...], as_json: bool) -> None:
-    """Add a receiver: an account, the domains it may redeem stamps for, and a token, printed once.
+    """Add a receiver, and print its token, this once. It gets an account, and the domains it may redeem stamps for.
 
     Example:  pennyred receiver add acme --domain acme.example --domain acme.test
     """
@@ -257,7 +258,7 @@ def key() -> None:
 @json_option
 @click.pass_context
 def key_rotate(context: click.Context, as_json: bool) -> None:
-    """Make a new key beside the old ones: it signs from the next start or SIGHUP on, they still verify.
+    """Make a new key beside the old ones. It signs from the next start or SIGHUP on; the old ones still verify.
 
     Publish its record first (pennyred dns).
 

@@ -13,7 +13,7 @@ from pennyred.programs import papers
 @click.argument("topic", type=typed.plain, required=False)
 @json_option
 def help_(topic: str | None, as_json: bool) -> None:
-    """List the papers: how to run a gate, to send, to sell postage; with TOPIC, show one.
+    """List the papers; with TOPIC, show one. They say how to run a gate, to send, to sell postage.
 
     What a single command does is told by  pennyred COMMAND --help.
 

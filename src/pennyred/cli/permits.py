@@ -33,7 +33,7 @@ _EPOCH = date(1970, 1, 1)
 
 @click.group()
 def permit() -> None:
-    """Permits: mail that recipients have approved comes free to them, and to nobody else.
+    """Permits: mail that recipients have approved is free. It is free to them, and to nobody else.
 
     USER is an address, a domain of ours, or everybody.
     """
@@ -201,7 +201,7 @@ def address(context: click.Context, user: str, domain: str, days: int, as_json: 
 @json_option
 @click.pass_context
 def expect(context: click.Context, user: str, domain: str, minutes: int, as_json: bool) -> None:
-    """Open a window: what comes to USER within it is free, at most 20 letters. For sign-up codes and receipts.
+    """Open a window: mail to USER within it is free. At most 20 letters are; it is for sign-up codes and receipts.
 
     Example:  pennyred permit expect bob@example.org --domain shop.example --minutes 60
     """

@@ -21,7 +21,8 @@ STAMPS_MAX = 1000
 @click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @json_option
 def receipts(file: Path | None, as_json: bool) -> None:
-    """Ask the office for its receipts of a letter's stamps, one a line: for which letter, when, at which receiver's.
+    """Ask the office for its receipts of a letter's stamps. One a line: for which letter, when, and at which
+    receiver.
 
     FILE is the stamped letter, as `pennyred stamp` has printed it. Exit status 1 if there is no receipt for one of its
     stamps: it has not been used yet, or a week has passed since its expiry. `pennyred verify --receipt receipts.txt

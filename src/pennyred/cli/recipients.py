@@ -23,7 +23,7 @@ from pennyred.postage.address import canonical_domain, canonical_recipient
 
 @click.group()
 def recipient() -> None:
-    """Price, mode and exemption of single recipients or domains, kept in the gate's state.
+    """Price, mode and exemption of single recipients. Also of domains; all are kept in the gate's state.
 
     The file that [gate] recipient_rules names has precedence. A running gate reads both again on SIGHUP.
     """
@@ -37,7 +37,7 @@ def recipient() -> None:
 @json_option
 @click.pass_context
 def set_(context: click.Context, name: str, price: int | None, mode: str | None, free: bool, as_json: bool) -> None:
-    """Set the rule for an address or domain; for what is not named, the general settings count.
+    """Set the rule for an address or domain. For what is not named, the general settings count.
 
     Example:  pennyred recipient set ceo@example.org --price 10 --mode require
     """

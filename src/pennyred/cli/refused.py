@@ -38,7 +38,7 @@ FIELDS_SHOWN_BYTES_MAX = 16 * 1024
 
 @click.group()
 def refused() -> None:
-    """Letters the gate has refused and kept a copy of ([gate.quarantine]): list, show, release."""
+    """Letters that were refused: list, show, release. The gate has kept a copy of each ([gate.quarantine])."""
 
 
 @refused.command("list")
@@ -68,7 +68,7 @@ def refused_list(context: click.Context, to: str | None, days: int | None, as_js
 @json_option
 @click.pass_context
 def refused_show(context: click.Context, letter_id: str, raw: bool, as_json: bool) -> None:
-    """Show one refused letter: where it came from, its fields, and the beginning of its text.
+    """Show one refused letter. It shows where it came from, its fields, and the beginning of its text.
 
     ID is what the list says, or more digits of it. With --json: what the list has, and "sender", "helo", "host",
     "authenticated", "header", "text".
@@ -109,7 +109,8 @@ def refused_release(
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Deliver refused letters after all, each to its recipient, and approve their senders, whose mail is then free.
+    """Deliver refused letters after all, each to its recipient. Their senders are approved: their mail is then
+    free.
 
     They go to the gate's own mail server, which is told the client they came from. Once it has taken a letter, its copy
     goes. Exit status 1 if it refused one, 75 if one may go later: those copies stay. With --json:

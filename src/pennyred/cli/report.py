@@ -31,7 +31,7 @@ PLOT_FORMATS = (".svg", ".png")
 @json_option
 @click.pass_context
 def report(context: click.Context, days: int, plot: Path | None, as_json: bool) -> None:
-    """Tell what passed the gate and what was refused, or would have been, by rule, day and source.
+    """Tell what passed the gate and what was refused. Also what would have been refused; by rule, day and source.
 
     Read it in mode "monitor" before you refuse anything: it says what modes "bulk" and "require" would have turned
     away, and whose mail that was. All numbers are recipients, and a letter that comes again counts again. Needs no

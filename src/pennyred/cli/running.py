@@ -12,7 +12,8 @@ from pennyred.cli.common import json_option, print_json, settings_of
 @json_option
 @click.pass_context
 def serve(context: click.Context, workers: int | None, as_json: bool) -> None:  # noqa: ARG001 - its log is JSON anyway
-    """Run what the settings enable, until SIGTERM; then finish the letters in hand. SIGHUP rereads the settings.
+    """Run what the settings enable: gate, office, or both. On SIGTERM it finishes the letters in hand; on SIGHUP it
+    rereads the settings.
 
     The log goes to standard error, a JSON line for each letter.
 
@@ -26,7 +27,8 @@ def serve(context: click.Context, workers: int | None, as_json: bool) -> None:  
 @click.command()
 @json_option
 def demo(as_json: bool) -> None:
-    """The whole story on this machine: office, gate, mail server, sender. Takes seconds, leaves nothing behind.
+    """Play the whole story on this machine, in seconds. Office, gate, mail server and sender run here; nothing is
+    left behind.
 
     Example:  pennyred demo
     """

@@ -69,7 +69,7 @@ async def _buy(wallet: Wallet, stamps: int, voucher: str) -> dict[str, int]:
 @click.command()
 @json_option
 def balance(as_json: bool) -> None:
-    """Show the account's stamps: available, held for letters under way, spent.
+    """Show the account's stamps: how many are available. Also those held for letters under way, and those spent.
 
     Example:  pennyred balance
     """

@@ -53,7 +53,8 @@ from pennyred.storage import private
 )
 @json_option
 def init(folder: Path, domain: str, hostname: str, upstream: str, mail_for: tuple[str, ...], as_json: bool) -> None:
-    """Write pennyred.toml, the keys of office and gates and an empty ledger into DIR; overwrite nothing.
+    """Begin: write settings, keys and a ledger into DIR. That is pennyred.toml, the keys of office and gates and an
+    empty ledger; nothing is overwritten.
 
     Example:  pennyred init /etc/pennyred --domain post.example.org --hostname mx.example.org --mail-for example.org
     """
@@ -87,7 +88,8 @@ def init(folder: Path, domain: str, hostname: str, upstream: str, mail_for: tupl
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
-    """Read the settings and probe what they name: files, ledger, mail server, DNS. All complaints at once.
+    """Check the settings, and probe what they name. Files, ledger, mail server and DNS are asked; all complaints
+    come at once.
 
     The mail server is asked for a foreign recipient as a stranger would, and nothing is sent: behind a gate that tells
     it nothing, it would take everybody for a neighbour and be an open relay. A hint is no complaint: think of it once.
@@ -125,7 +127,7 @@ def _shown(complaints: list[Complaint]) -> list[dict[str, Any]]:
 @json_option
 @click.pass_context
 def dns(context: click.Context, as_json: bool) -> None:
-    """Print the TXT records to publish, so that others can verify this office's stamps.
+    """Print the TXT records to publish in DNS. By them others can verify this office's stamps.
 
     Example:  pennyred dns
     """

@@ -11,7 +11,7 @@ from pennyred.programs.office import clock
 
 @click.group()
 def state() -> None:
-    """The state of gates: correspondents, permits, allowances, settlements that wait."""
+    """The state of gates: move it to a database. It is correspondents, permits, allowances, settlements that wait."""
 
 
 @state.command("copy")
@@ -19,7 +19,8 @@ def state() -> None:
 @click.argument("target", type=typed.plain, metavar="TO")
 @json_option
 def state_copy(source: str, target: str, *, as_json: bool) -> None:
-    """Copy a gate's state from FROM, a file of SQLite's, to TO, a new database of PostgreSQL's that gates will share.
+    """Copy a gate's state from SQLite to PostgreSQL. FROM is a file of SQLite's, TO a new database of PostgreSQL's
+    that gates will share.
 
     Stop the gates first. FROM is left as it is. When it says so, set gate.state to TO and start them again. Of several
     gates that had a file each, one can be copied: take the one that knows most.

@@ -57,7 +57,8 @@ class _Found:
 @json_option
 @click.pass_context
 def verify(context: click.Context, to: tuple[str, ...], file: Path | None, receipt: Path | None, as_json: bool) -> None:
-    """Say of each stamp what it is, whether it holds for this letter, and if not why.
+    """Say of each stamp of a letter whether it holds. It says what each is and, if it does not hold for this
+    letter, why.
 
     Recipients are those of --to, else of To and Cc; exit status 1 unless each of them has a stamp that holds. Whether a
     stamp was spent before, only its office knows. Its keys come from your account or settings, else from DNS.
