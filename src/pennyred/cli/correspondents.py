@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pennyred.cli.common import (
     run_async,
 )
 from pennyred.config import BadSettings, Complaint, GateSettings
-from pennyred.days import utc_day
+from pennyred.days import date_of, utc_day
 from pennyred.gate.maillogs.reading import MailLog, Wrote, read_pairs
 from pennyred.gate.memory.correspondents import Learned, UserTotal
 from pennyred.gate.memory.store import GateState
@@ -35,7 +35,6 @@ LINES_MAX_WITHOUT_SENSE = 9
 
 _BATCH = 1_000
 _PAGE = 1_000
-_EPOCH = date(1970, 1, 1)
 
 
 @asynccontextmanager
@@ -74,7 +73,7 @@ def list_(context: click.Context, user: str | None, other: str | None, as_json: 
         _show_pair(gate, _user(gate, user), canonical_recipient(other).canonical, as_json=as_json)
         return
     totals = run_async(_totals(gate, _user(gate, user) if user else ""))
-    rows: list[list[Any]] = [[one.user, one.count, _date(one.last_day)] for one in totals]
+    rows: list[list[Any]] = [[one.user, one.count, date_of(one.last_day)] for one in totals]
     columns = ["user", "correspondents", "last"]
     if as_json:
         print_json({"users": [dict(zip(columns, row, strict=True)) for row in rows]})
@@ -85,9 +84,9 @@ def list_(context: click.Context, user: str | None, other: str | None, as_json: 
 def _show_pair(gate: GateSettings, user: str, other: str, *, as_json: bool) -> None:
     found = run_async(_pair(gate, user, other))
     if as_json:
-        print_json({"user": user, "with": other, "last": _date(found[0]) if found else None})
+        print_json({"user": user, "with": other, "last": date_of(found[0]) if found else None})
     elif found:
-        click.echo(f"{user} last wrote to {other} on {_date(found[0])} ({found[1]})")
+        click.echo(f"{user} last wrote to {other} on {date_of(found[0])} ({found[1]})")
     if not found:
         raise RuleRefused("unknown", f"{user} has not written to {other}", {} if as_json else None)
 
@@ -122,7 +121,7 @@ def add(context: click.Context, user: str, others: tuple[str, ...], as_json: boo
     if as_json:
         print_json({"user": name, "added": list(known)})
     else:
-        click.echo(f"{', '.join(known)} may write to {name} free until {_date(_today() + 365)}")
+        click.echo(f"{', '.join(known)} may write to {name} free until {date_of(_today() + 365)}")
 
 
 @correspondents.command("remove")
@@ -278,7 +277,3 @@ def _user(gate: GateSettings, text: str) -> str:
 
 def _today() -> int:
     return utc_day(clock())
-
-
-def _date(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).isoformat()

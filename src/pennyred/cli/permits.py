@@ -1,6 +1,5 @@
 """Commands for a gate's administrator: lists and senders that recipients have approved, and mail they expect."""
 
-from datetime import date, timedelta
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ from pennyred.cli.common import (
 )
 from pennyred.cli.correspondents import open_state
 from pennyred.config import BadSettings, Complaint, GateSettings
-from pennyred.days import utc_day
+from pennyred.days import date_of, utc_day
 from pennyred.gate.memory.permits import Kind, Permit, TooMany
 from pennyred.gate.rules.grants import ANYBODY, users_of
 from pennyred.gate.rules.permitaddress import mint_tag
@@ -28,7 +27,6 @@ from pennyred.programs.office import clock
 from pennyred.programs.policy import read_pass_key
 
 DAYS_MAX = 3_650
-_EPOCH = date(1970, 1, 1)
 
 
 @click.group()
@@ -183,7 +181,7 @@ def address(context: click.Context, user: str, domain: str, days: int, as_json: 
     note_if_foreign(gate, owner.canonical)
     made = Recipient(f"{owner.local}{gate.recipient_delimiter}{tag}", owner.domain).canonical
     if as_json:
-        print_json({"address": made, "domain": bound, "until": _date(last_day)})
+        print_json({"address": made, "domain": bound, "until": date_of(last_day)})
     else:
         click.echo(made)
 
@@ -269,8 +267,4 @@ def _shown(one: Permit) -> dict[str, Any]:
 
 
 def _until(one: Permit) -> str:
-    return _date(one.last_day) if one.last_day is not None else ""
-
-
-def _date(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).isoformat()
+    return date_of(one.last_day) if one.last_day is not None else ""

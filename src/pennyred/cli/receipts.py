@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,21 @@ from pennyred.postage.proofs.receipt import RECEIPT_BYTES_MAX, Receipt, holds, p
 RECEIPTS_MAX = 1000
 """How many receipts one file may have."""
 
-VERDICTS = {
-    "holds": "the office has signed it",
-    "restored": "it has, and has lost it since, as its ledger was restored from a backup",
-    "forged": "it is not signed with a key of the issuer's",
-    "contradicts": "it is, and so is another that cannot be true beside it",
-}
-_GOOD = ("holds", "restored")
+
+class Verdict(StrEnum):
+    """What can be said of a receipt."""
+
+    HOLDS = "holds"
+    """The office has signed it."""
+    RESTORED = "restored"
+    """The office has signed it, and has lost it since, as its ledger was restored from a backup."""
+    FORGED = "forged"
+    """It is not signed with a key of the issuer's."""
+    CONTRADICTS = "contradicts"
+    """The office has signed it, and another one that cannot be true beside it."""
+
+
+_GOOD = (Verdict.HOLDS, Verdict.RESTORED)
 
 FindKeys = Callable[[str, str], Awaitable[Mapping[str, bytes]]]
 """Finds an issuer's keys, by issuer and selector; the selector's key is among them if it can be found."""
@@ -31,8 +40,7 @@ FindKeys = Callable[[str, str], Awaitable[Mapping[str, bytes]]]
 class Judged:
     """What was found about one receipt; a row of the table."""
 
-    verdict: str
-    """A key of `VERDICTS`."""
+    verdict: Verdict
     issuer: str
     account: str
     serial: str
@@ -86,12 +94,13 @@ async def judge_receipts(
     contradicted = set(map(id, _contradicted(good)))
     genuine = set(map(id, good))
 
-    def verdict(receipt: Receipt) -> str:
+    def verdict(receipt: Receipt) -> Verdict:
         if id(receipt) not in genuine:
-            return "forged"
+            return Verdict.FORGED
         if id(receipt) in contradicted:
-            return "contradicts"
-        return "holds" if receipt.sealed.head.is_in_books_of(newest[receipt.issuer]) else "restored"
+            return Verdict.CONTRADICTS
+        is_kept = receipt.sealed.head.is_in_books_of(newest[receipt.issuer])
+        return Verdict.HOLDS if is_kept else Verdict.RESTORED
 
     restored = [
         Restored(issuer, _rfc3339(epoch.at), epoch.follows) for issuer, head in newest.items() for epoch in head.epochs
@@ -151,7 +160,7 @@ def _age(receipt: Receipt) -> tuple[int, int]:
     return head.epochs[-1].at if head.epochs else 0, head.number
 
 
-def _judged(receipt: Receipt, letters: Sequence[bytes], verdict: str) -> Judged:
+def _judged(receipt: Receipt, letters: Sequence[bytes], verdict: Verdict) -> Judged:
     use, head = receipt.sealed.use, receipt.sealed.head
     letter = ("own" if use.letter in letters else "other") if letters else use.letter.hex()
     return Judged(

@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeVar
 
-from pennyred.days import DAY_SECONDS
+from pennyred.days import date_of
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import Count, Outcome, Recorded
 from pennyred.postage.reasons import Kind, Reason
@@ -189,11 +188,6 @@ def _day(day: int, counts: Counted) -> DayFigures:
         bulk,
         require,
     )
-
-
-def date_of(day: int) -> str:
-    """A day since 1970-01-01 as a date."""
-    return datetime.fromtimestamp(day * DAY_SECONDS, UTC).date().isoformat()
 
 
 def _ranked(numbers: Iterable[tuple[Named, int]]) -> list[tuple[Named, int]]:

@@ -35,7 +35,6 @@ ROUTES = (
 )
 OTHER = "other"
 """The label for all other paths, whatever was asked for."""
-DOORS = ("incoming", "outgoing")
 WORKERS_MAX = 64
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from pennyred.days import day_of
 from pennyred.gate.maillogs import exim, postfix
 from pennyred.gate.maillogs.loglines import own_day, read_line
 from pennyred.gate.maillogs.secondpass import SecondPasses
@@ -25,7 +26,6 @@ _BATV = re.compile(r"prvs=(?:[0-9a-z]{10}=(?P<behind>.+)|(?P<before>[^/]+)/[0-9a
 """A sender's address with a signature in it, in both forms (draft-levine-smtp-batv)."""
 _SRS = re.compile(r"srs[01][=+-]")
 """A rewritten address of somebody else, whose letter was forwarded here (Sender Rewriting Scheme)."""
-_EPOCH = date(1970, 1, 1)
 
 
 class Skipped(StrEnum):
@@ -135,7 +135,7 @@ class MailLog:
         if user is None:
             self.skipped[Skipped.OTHERS] += 1
         elif other is not None and other.domain not in self.domains:
-            return Wrote(user, other, (day - _EPOCH).days)
+            return Wrote(user, other, day_of(day))
         else:
             is_clear = other is not None or (bool(address) and "@" not in address)
             self.skipped[Skipped.OURSELVES if is_clear else Skipped.UNCLEAR] += 1

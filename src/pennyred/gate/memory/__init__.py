@@ -5,7 +5,7 @@ It is never the ledger: the office may be a stranger's. Whatever is forgotten go
 
     store           opens it; shared: in PostgreSQL
     outbox          settlements that their office has not confirmed
-    accepted        stamps accepted while their office did not answer
+    accepted        stamps accepted while their office did not answer; taking: which ones are
     allowances      what came free today
     part_deliveries who has had a letter that others must wait for
     correspondents  whom our users write to; bounces: what answers letters of ours

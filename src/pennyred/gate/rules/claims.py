@@ -32,8 +32,8 @@ _AT = re.compile(rb"""[^\s<>(),:;"'\[\]]*@[^\s<>(),:;"'\[\]]*""")
 _PLAIN_ADDRESS = re.compile(rb"[A-Za-z0-9._+=-]{1,64}@[A-Za-z0-9.-]{1,253}")
 """Nearly every From is a plain name and a plain address. Anything else is read in the slow way."""
 _PLAIN_OCTETS_MAX = 500
-_MESSAGE_ID = re.compile(rb"<([^<>\s]{1,998})>")
-_LIST_ID = re.compile(rb"<([^<>\s]{1,255})>\s*\Z")
+_MESSAGE_ID = re.compile(rb"<([^<>\s]{1,%d})>" % MESSAGE_ID_OCTETS_MAX)
+_LIST_ID = re.compile(rb"<([^<>\s]{1,%d})>\s*\Z" % LIST_ID_OCTETS_MAX)
 _SIGNER = re.compile(rb"(?:\A|;)\s*d\s*=\s*([A-Za-z0-9._-]{1,253})\s*(?:;|\Z)")
 _REPORT = re.compile(rb"\s*multipart/report\b")
 _CALENDAR_REPLY = re.compile(rb"\s*text/calendar\b.*\bmethod=\"?reply\b", re.DOTALL)

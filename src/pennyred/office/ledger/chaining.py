@@ -14,9 +14,6 @@ from pennyred.postage.stamp import StampKey
 
 __all__ = ["HASH_BYTES", "ChainAudit", "Moved", "epochs_of", "joined", "next_head", "split_hashes"]
 
-SENTENCES_MAX = 100
-"""The most sentences of one audit: a broken chain would have one for each of its links."""
-
 
 @dataclass(frozen=True, slots=True)
 class Moved:

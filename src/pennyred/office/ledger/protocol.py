@@ -34,6 +34,8 @@ OFFICE_PREFIX = "office:"
 RECEIVER_PREFIX = "receiver:"
 STAMPS_MAX = 10**12
 """The most stamps that one entry moves: the sum of a million such entries stays far inside 64 bits."""
+DIFFERENCES_MAX = 100
+"""The most sentences of one audit: a broken chain would have one for each of its links."""
 PAGE_MAX = 1000
 """Rows of one page of accounts or entries at most."""
 
@@ -194,7 +196,7 @@ class Audit:
     outstanding: int
     """Stamps senders have and have not spent; the held ones are among them."""
     differences: tuple[str, ...]
-    """One sentence each; empty when balanced. Bounded."""
+    """One sentence each, at most `DIFFERENCES_MAX`; empty when balanced."""
 
 
 class Ledger(Callers, Protocol):

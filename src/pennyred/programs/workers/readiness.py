@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pennyred.office.ledger.protocol import OFFICE_SALES
 from pennyred.office.office import Office
 from pennyred.postage.errors import Unavailable
 from pennyred.programs.gate_worker import GateWork
@@ -14,8 +15,6 @@ ANSWER_SECONDS = 5.0
 """The time that each part has to answer."""
 STALE_SECONDS = 30.0
 """A result older than this does not count: the worker that looks must have stopped."""
-OFFICE_ACCOUNT = "office:sales"
-"""An account that every ledger has; reading it shows that the ledger answers."""
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ class Readiness:
             return
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await office.ledger.account(OFFICE_ACCOUNT)
+                await office.ledger.account(OFFICE_SALES)  # every ledger has it
         except (Unavailable, TimeoutError) as error:
             self._say("office", is_ok=False, detail=str(error) or "no answer in time")
         else:

@@ -4,7 +4,6 @@ Functions of a connection inside a transaction.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import asyncpg
 from asyncpg import Connection
@@ -25,26 +24,26 @@ from pennyred.office.ledger.protocol import (
     VoucherOutcome,
     is_internal,
 )
+from pennyred.office.ledger.rows import SELECT_ACCOUNT, account_of, account_or_none
 from pennyred.postage.licence import Revocations, fingerprint
 
-_ACCOUNT = "SELECT id, address, public_key, daily_cap, is_open, opened_at, balance, held, spent FROM account"
 _TOKENS_FORGOTTEN_EACH = 8
 
 
 async def account(connection: Connection, account_id: str) -> Account | None:
     """An account by its id."""
-    return _one_account(await connection.fetchrow(_ACCOUNT + " WHERE id = $1", account_id))
+    return account_or_none(await connection.fetchrow(SELECT_ACCOUNT + " WHERE id = $1", account_id))
 
 
 async def account_by_key(connection: Connection, public_key: bytes) -> Account | None:
     """A sender's account by its current key."""
-    return _one_account(await connection.fetchrow(_ACCOUNT + " WHERE public_key = $1", public_key))
+    return account_or_none(await connection.fetchrow(SELECT_ACCOUNT + " WHERE public_key = $1", public_key))
 
 
 async def accounts(connection: Connection, after: str, limit: int) -> list[Account]:
     """A page of accounts, by id."""
-    rows = await connection.fetch(_ACCOUNT + " WHERE id > $1 ORDER BY id LIMIT $2", after, min(limit, PAGE_MAX))
-    return [_account(row) for row in rows]
+    rows = await connection.fetch(SELECT_ACCOUNT + " WHERE id > $1 ORDER BY id LIMIT $2", after, min(limit, PAGE_MAX))
+    return [account_of(row) for row in rows]
 
 
 async def entries(connection: Connection, account_id: str, after: int, limit: int) -> list[Entry]:
@@ -178,7 +177,10 @@ async def redeem_voucher(connection: Connection, account_id: str, voucher_hash: 
 async def _locked(connection: Connection, ids: Sequence[str]) -> list[Account | None]:
     """Lock these accounts in the order of their ids, as every transaction does: senders first, then the others."""
     order = sorted(set(ids), key=lambda one: (":" in one, one))
-    found = {one: _one_account(await connection.fetchrow(_ACCOUNT + " WHERE id = $1 FOR UPDATE", one)) for one in order}
+    found = {
+        one: account_or_none(await connection.fetchrow(SELECT_ACCOUNT + " WHERE id = $1 FOR UPDATE", one))
+        for one in order
+    }
     return [found[one] for one in ids]
 
 
@@ -191,13 +193,3 @@ async def insert_account(
         " VALUES ($1, $2, $3, $4, true, $5, 0, 0, 0) ON CONFLICT DO NOTHING",
         account_id, address, public_key, daily_cap, now,
     )  # fmt: skip
-
-
-def _one_account(row: Any) -> Account | None:
-    return None if row is None else _account(row)
-
-
-def _account(row: Any) -> Account:
-    account_id, address, key, cap, is_open, opened_at, balance, held, spent = row
-    state = AccountState.OPEN if is_open else AccountState.CLOSED
-    return Account(account_id, address, key or b"", cap, state, opened_at, balance, held, spent)

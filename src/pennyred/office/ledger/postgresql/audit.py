@@ -10,10 +10,8 @@ from collections.abc import AsyncIterator
 from asyncpg import Connection
 
 from pennyred.office.ledger.postgresql import chain, days
-from pennyred.office.ledger.protocol import Audit
+from pennyred.office.ledger.protocol import DIFFERENCES_MAX, Audit
 from pennyred.postage.ledger_rules import StampState
-
-DIFFERENCES_MAX = 100
 
 # Each query answers with sentences; none when all is well.
 _CHECKS = (

@@ -23,27 +23,27 @@ from pennyred.office.ledger.protocol import (
     VoucherOutcome,
     is_internal,
 )
+from pennyred.office.ledger.rows import SELECT_ACCOUNT, account_of, account_or_none
 from pennyred.office.ledger.sqlite import journal
 from pennyred.postage.licence import Revocations, fingerprint
 
-_ACCOUNT = "SELECT id, address, public_key, daily_cap, is_open, opened_at, balance, held, spent FROM account"
 _TOKENS_FORGOTTEN_EACH = 8
 
 
 def account(connection: apsw.Connection, account_id: str) -> Account | None:
     """An account by its id."""
-    return _one_account(connection.execute(_ACCOUNT + " WHERE id = ?", (account_id,)).fetchone())
+    return account_or_none(connection.execute(SELECT_ACCOUNT + " WHERE id = ?", (account_id,)).fetchone())
 
 
 def account_by_key(connection: apsw.Connection, public_key: bytes) -> Account | None:
     """A sender's account by its current key."""
-    return _one_account(connection.execute(_ACCOUNT + " WHERE public_key = ?", (public_key,)).fetchone())
+    return account_or_none(connection.execute(SELECT_ACCOUNT + " WHERE public_key = ?", (public_key,)).fetchone())
 
 
 def accounts(connection: apsw.Connection, after: str, limit: int) -> list[Account]:
     """A page of accounts, by id."""
-    rows = connection.execute(_ACCOUNT + " WHERE id > ? ORDER BY id LIMIT ?", (after, min(limit, PAGE_MAX)))
-    return [_account(row) for row in rows]
+    rows = connection.execute(SELECT_ACCOUNT + " WHERE id > ? ORDER BY id LIMIT ?", (after, min(limit, PAGE_MAX)))
+    return [account_of(row) for row in rows]
 
 
 def entries(connection: apsw.Connection, account_id: str, after: int, limit: int) -> list[Entry]:
@@ -166,13 +166,3 @@ def insert_account(
         " VALUES (?, ?, ?, ?, 1, ?, 0, 0, 0)",
         (account_id, address, public_key, daily_cap, now),
     )
-
-
-def _one_account(row: tuple[Any, ...] | None) -> Account | None:
-    return None if row is None else _account(row)
-
-
-def _account(row: tuple[Any, ...]) -> Account:
-    account_id, address, key, cap, is_open, opened_at, balance, held, spent = row
-    state = AccountState.OPEN if is_open else AccountState.CLOSED
-    return Account(account_id, address, key or b"", cap, state, opened_at, balance, held, spent)

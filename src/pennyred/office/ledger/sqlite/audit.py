@@ -9,11 +9,9 @@ from itertools import islice
 
 import apsw
 
-from pennyred.office.ledger.protocol import Audit
+from pennyred.office.ledger.protocol import DIFFERENCES_MAX, Audit
 from pennyred.office.ledger.sqlite import chain, stamps
 from pennyred.postage.ledger_rules import StampState
-
-DIFFERENCES_MAX = 100
 
 # Each query answers with sentences; none when all is well.
 _CHECKS = (
