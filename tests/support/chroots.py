@@ -94,14 +94,14 @@ class Chroot:
                 return int(uid), int(gid)
         raise KeyError(user)
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, stdin: bytes = b"") -> str:
         """Run a command of the tree to its end; what it printed."""
         done = subprocess.run(
-            ["chroot", self.root, *command], capture_output=True, text=True, timeout=60, check=False, env=_ENVIRONMENT
+            ["chroot", self.root, *command], input=stdin, capture_output=True, timeout=60, check=False, env=_ENVIRONMENT
         )
         if done.returncode:
-            raise RuntimeError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
+            raise RuntimeError(f"{command}: {done.returncode}\n{done.stdout.decode()}{done.stderr.decode()}")
+        return done.stdout.decode()
 
     def start(self, *command: str, port: int, host: str = "127.0.0.1") -> None:
         """Start the server, which stays in the foreground, and wait until it listens on the port."""

@@ -139,6 +139,12 @@ class Served:
             if wanted(line):
                 return line
 
+    def forget(self) -> None:
+        """Pass over the log lines that are there."""
+        with contextlib.suppress(queue.Empty):
+            while (line := self._lines.get_nowait()) is not None:
+                self.log.append(line)
+
     def wait_for_letter(self) -> dict[str, Any]:
         """The next log line about a letter."""
         return self.wait_for(lambda line: line["event"] == "letter")

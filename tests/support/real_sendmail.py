@@ -20,23 +20,24 @@ FEATURE(`promiscuous_relay')dnl
 FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`accept_unqualified_senders')dnl
 DAEMON_OPTIONS(`Port={port}, Addr=127.0.0.1, Name=MTA')dnl
-MAILER(`local')dnl
+{more}MAILER(`local')dnl
 MAILER(`smtp')dnl
 """
 """Debian's, without DNS, with the mailer that it has for all the world's servers (it cuts long lines); each letter is handed on before its sender hears that it was taken."""
 
 
 class Sendmail(Chroot):
-    """One instance on `port` of this machine, which gives all letters to `next_hop`, another one."""
+    """One instance on `port` of this machine, which gives all letters to `next_hop`, another one. `more` are macros."""
 
-    def __init__(self, next_hop: int) -> None:
+    def __init__(self, next_hop: int, more: str = "") -> None:
         super().__init__("sendmail")
         self.next_hop = next_hop
+        self.more = more
         self.port = free_port()
 
     def begin(self) -> None:
         """Its configuration is made from Debian's by m4."""
-        macros = _CONFIGURATION.format(domain=DOMAIN, next_hop=self.next_hop, port=self.port)
+        macros = _CONFIGURATION.format(domain=DOMAIN, next_hop=self.next_hop, port=self.port, more=self.more)
         self.write("/etc/mail/relay.mc", macros)
         self.write("/etc/mail/relay.cf", self.run("m4", "/usr/share/sendmail/cf/m4/cf.m4", "/etc/mail/relay.mc"))
         for file in ("aliases", "local-host-names"):
