@@ -1,6 +1,6 @@
 """One letter on the desk, with all that is known of it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pennyred.gate.judging.allowances import TakenAllowances
 from pennyred.gate.judging.grants import GrantSearch
@@ -10,8 +10,7 @@ from pennyred.gate.policy import GatePolicy
 from pennyred.gate.timing import Stopwatch
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One letter on the desk."""
 
     policy: GatePolicy

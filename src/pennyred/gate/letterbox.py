@@ -8,14 +8,13 @@ reply code is decided here: codes occur only inside what the mail server itself 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pennyred.postage.letter import HeaderSection
 from pennyred.postage.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One SMTP reply, of whatever number of lines."""
 
     code: int
@@ -26,7 +25,7 @@ class Reply:
     def encoded(self) -> bytes:
         """The reply as it goes over the wire (RFC 5321 section 4.2.1)."""
         *firsts, last = self.lines
-        return b"".join([b"%d-%s\r\n" % (self.code, line) for line in firsts] + [b"%d %s\r\n" % (self.code, last)])
+        return b"".join([b"%d-%s\r\n" % (self.code, line) for line in firsts]) + b"%d %s\r\n" % (self.code, last)
 
     @property
     def text(self) -> str:
@@ -44,8 +43,7 @@ class HostName:
     """The first of its names, whether or not it does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """Who sends to whom, and from where, as the mail server behind the gate has accepted it."""
 
     sender: bytes
@@ -108,8 +106,7 @@ class Fate(StrEnum):
     """It failed before the final dot (no connection, a recipient refused when repeated, no time left): nothing done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """What came of one `Delivery.send`: fates and replies, one for each recipient asked for, in that order."""
 
     fates: tuple[Fate, ...]
@@ -151,8 +148,7 @@ class Delivery(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(NamedTuple):
     """Answer with what the mail server said; where it said nothing, "later"."""
 
     delivered: Delivered

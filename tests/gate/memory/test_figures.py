@@ -1,7 +1,6 @@
 """The gate's figures by day: shared by workers, kept for a quarter of a year, bounded."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from tests.support.state_file import NOW, teller_of, time_passes
@@ -23,7 +22,7 @@ on = teller_of("figures")
 
 def fact(day=TODAY, **changes):
     usual = Fact(day, Mode.MONITOR, Outcome.ACCEPTED, Reason.NO_STAMP, None, True, "192.0.2.0/24", "a.example")
-    return replace(usual, **changes)
+    return usual._replace(**changes)
 
 
 def refused(source, times=1, day=TODAY):

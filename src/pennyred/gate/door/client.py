@@ -1,7 +1,5 @@
 """One client as the gate knows it: its connection, its greeting, and what a trusted front has told of it."""
 
-from dataclasses import replace
-
 from pennyred.gate.door.gatehouse import NameLookup
 from pennyred.gate.door.proxying import Peer
 from pennyred.gate.letterbox import HostName
@@ -81,7 +79,7 @@ class Client:
             client = told_of(client, self._xclient)
         if self._xforward:
             if self._xforward.get("ADDR") is not None:
-                client = replace(client, helo="", login="")  # the greeting came from the front, not from its client
+                client = client._replace(helo="", login="")  # the greeting came from the front, not from its client
             client = told_of(client, self._xforward)
         if client.is_reverse_known or name_lookup is None:
             return client
@@ -89,4 +87,4 @@ class Client:
             self._name, self._named = await name_lookup(client.address), client.address
         is_told = "NAME" in self._xclient or "NAME" in self._xforward
         name = client.name if is_told else self._name.verified
-        return replace(client, name=name, reverse_name=self._name.reverse, is_reverse_known=True)
+        return client._replace(name=name, reverse_name=self._name.reverse, is_reverse_known=True)

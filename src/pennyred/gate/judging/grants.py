@@ -13,7 +13,7 @@ recipients are in doubt.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pennyred.days import utc_day
 from pennyred.gate.judging.allowances import TakenAllowances
@@ -88,7 +88,8 @@ class GrantSearch:
         if self.envelope.sender:
             return read_claims(header, canonical_or_none(self.envelope.sender))
         named = read_report(_beginning(self.letter))
-        return replace(read_claims(header, None), is_null=True, returned=named.letters, reported=named.recipients)
+        claims = read_claims(header, None)
+        return claims._replace(is_null=True, returned=named.letters, reported=named.recipients)
 
     async def _offers(
         self, standings: Sequence[Standing], claims: Claims

@@ -44,7 +44,7 @@ def flaw_of(reason: Reason) -> Reason | None:
     return reason if reason.kind is Kind.DUE and reason is not Reason.EXPIRED else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ruling:
     """What one phase of judging has found out about one recipient. None means that it says nothing. See `Standing`."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pennyred.days import utc_day
 from pennyred.gate.memory.bounces import ADDRESS_COUNTER, BOUNCE_COUNTER, MOST_TO_ADDRESS, bounce_grants
@@ -19,8 +19,7 @@ _IS_ANY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(NamedTuple):
     recipients: Sequence[Sequence[str]]
     claims: Claims
     now: int

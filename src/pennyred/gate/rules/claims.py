@@ -4,8 +4,8 @@ It is read once a letter, in time that grows with the header's length alone. Wha
 """
 
 import re
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
 from pennyred.postage.addressfields import read_addresses
@@ -45,8 +45,7 @@ _PASSED_ON = (
 """Fields that no mail program writes into a letter of its user's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     """What one letter says of itself; see each field."""
 
     author: Recipient | None = None

@@ -40,8 +40,7 @@ class Outcome(StrEnum):
     """By the mail server, or it did not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """What is counted of one recipient of one answered letter. The texts are bounded and printable (`plain_name`)."""
 
     day: int

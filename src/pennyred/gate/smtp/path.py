@@ -6,7 +6,7 @@ bracket, no second unquoted `@`, no control character. Only the parameters that 
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pennyred.postage.errors import MalformedAddress
 
@@ -25,8 +25,7 @@ _SIZE_DIGITS_MAX = 20
 """The most digits of SIZE= (RFC 1870 section 4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PathArgument:
+class PathArgument(NamedTuple):
     """The argument of MAIL or RCPT, parsed."""
 
     mailbox: bytes
@@ -39,11 +38,8 @@ class PathArgument:
     """Whether SMTPUTF8 is among the parameters (RFC 6531)."""
     is_binary: bool = False
     """Whether BODY=BINARYMIME is among the parameters (RFC 3030 section 3)."""
-
-    @property
-    def is_tls_required(self) -> bool:
-        """Whether REQUIRETLS is among the parameters (RFC 8689 section 3)."""
-        return any(keyword == b"REQUIRETLS" for keyword, _ in self.parameters)
+    is_tls_required: bool = False
+    """Whether REQUIRETLS is among the parameters (RFC 8689 section 3)."""
 
     @property
     def is_ascii(self) -> bool:
@@ -92,7 +88,7 @@ def _parse(pattern: re.Pattern[bytes], argument: bytes, form: str) -> PathArgume
 def _with_parameters(mailbox: bytes, words: list[bytes]) -> PathArgument:
     parameters = []
     size = None
-    is_utf8 = is_binary = False
+    is_utf8 = is_binary = is_tls_required = False
     for word in words:
         keyword, equals, value = word.partition(b"=")
         keyword = keyword.upper()
@@ -105,6 +101,8 @@ def _with_parameters(mailbox: bytes, words: list[bytes]) -> PathArgument:
             size = int(value)
         elif keyword == b"SMTPUTF8":
             is_utf8 = True
+        elif keyword == b"REQUIRETLS":
+            is_tls_required = True
         elif keyword == b"BODY":
             is_binary = value.upper() == b"BINARYMIME"
-    return PathArgument(mailbox, tuple(parameters), size, is_utf8, is_binary)
+    return PathArgument(mailbox, tuple(parameters), size, is_utf8, is_binary, is_tls_required)

@@ -7,14 +7,13 @@ same hoster could lock him out. With IPv6 each customer has at least a /64, whos
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import NamedTuple
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The network on whose behalf a connection is used. `NOBODY`: a front's, as it speaks for many, or exempt."""
 
     network: bytes = b""

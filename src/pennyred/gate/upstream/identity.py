@@ -5,8 +5,8 @@ section 4), and IPv6 addresses have the prefix `IPV6:`. What is not known is `[U
 """
 
 import re
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from pennyred.postage.errors import Malformed
 
@@ -27,8 +27,7 @@ class MalformedIdentity(Malformed):
     """The attributes of XCLIENT or XFORWARD cannot be read; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientIdentity:
+class ClientIdentity(NamedTuple):
     """A client as the mail server should see it."""
 
     address: str
@@ -110,7 +109,7 @@ def told_of(known: ClientIdentity, attributes: dict[str, str | None]) -> ClientI
     if "REVERSE_NAME" in attributes or attributes.get("NAME"):
         changes["reverse_name"] = attributes.get("REVERSE_NAME", attributes.get("NAME"))
         changes["is_reverse_known"] = True
-    return replace(known, **changes)  # type: ignore[arg-type]
+    return known._replace(**changes)  # type: ignore[arg-type]
 
 
 def _checked(key: str, value: str) -> str:

@@ -15,11 +15,11 @@ from pennyred.postage.errors import Unavailable
 STRANGER = ClientIdentity("192.0.2.1", helo="stranger.example.net")
 """A client that nobody can know: an address of TEST-NET-1 (RFC 5737) and a reserved name (RFC 2606)."""
 STRANGERS = {
-    "IPv6 clients": replace(STRANGER, address="2001:db8::1", destination="2001:db8::25", destination_port=25),
-    "clients with a host name": replace(
-        STRANGER, name=STRANGER.helo, reverse_name=STRANGER.helo, is_reverse_known=True
+    "IPv6 clients": STRANGER._replace(address="2001:db8::1", destination="2001:db8::25", destination_port=25),
+    "clients with a host name": STRANGER._replace(
+        name=STRANGER.helo, reverse_name=STRANGER.helo, is_reverse_known=True
     ),
-    "clients that say HELO": replace(STRANGER, protocol="SMTP"),
+    "clients that say HELO": STRANGER._replace(protocol="SMTP"),
 }
 """Other kinds of clients, which a mail server may not understand; the IPv6 addresses are of RFC 3849."""
 _ERROR_CHARACTERS_MAX = 300

@@ -1,16 +1,14 @@
 """Calls of a ledger as values, so that those of many callers can be answered in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pennyred.office.ledger.batch import Batch
 from pennyred.postage.ledger_rules import HoldFacts, HoldOrder
 from pennyred.postage.redemption import Settle, Void
 
 
-@dataclass(frozen=True, slots=True)
-class HoldRequest:
+class HoldRequest(NamedTuple):
     """One call of `Ledger.hold`."""
 
     receiver: str
@@ -18,8 +16,7 @@ class HoldRequest:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class SettleRequest:
+class SettleRequest(NamedTuple):
     """One call of `Ledger.settle`."""
 
     receiver: str
@@ -27,8 +24,7 @@ class SettleRequest:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class VoidRequest:
+class VoidRequest(NamedTuple):
     """One call of `Ledger.void`."""
 
     receiver: str
@@ -36,8 +32,7 @@ class VoidRequest:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class RefundRequest:
+class RefundRequest(NamedTuple):
     """One call of `Ledger.refund`."""
 
     receiver: str
