@@ -124,7 +124,7 @@ class Desk:
 
     async def _charge(self, case: Case, delivery: Delivery) -> Answer:
         """Refuse, or hold and deliver. Until the letter is sent, whatever fails gives back all that was taken."""
-        holding, standings = Holding(case.tx), case.standings
+        holding, standings = None, case.standings
         try:
             case.judgement.rule(await case.taken.take_bounce(standings))
             refusal = await self._refusal(case)
@@ -145,7 +145,7 @@ class Desk:
         if refusal is not None:
             await case.give_back()
             return refusal
-        return await self._deliver(case, holding, delivery)
+        return await self._deliver(case, holding or Holding(case.tx), delivery)
 
     async def _refusal(self, case: Case) -> Answer | None:
         """What to answer without asking an office: postage is due for a recipient that has no stamp to ask about."""

@@ -10,6 +10,8 @@ from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.passes import mint_pass
 from pennyred.postage.letter import PASS_FIELD, Field, HeaderSection
 
+_PASS_KEY = PASS_FIELD.lower()
+
 
 def added_fields(
     policy: GatePolicy, standings: Sequence[Standing], authentication: Authentication, *, day: int
@@ -31,8 +33,10 @@ def kept_header(policy: GatePolicy, header: HeaderSection, envelope: Envelope, p
 
     What trusted fronts write under the names they are known by stays, and is taken out where others have written it.
     """
+    results, claimed = header.named(KEY), header.named(_PASS_KEY)
+    if not results and not claimed:
+        return header.raw
     ours = {policy.hostname}
     ours = ours - policy.fronts if envelope.is_from_front else ours | policy.fronts
-    forged = to_take_out(header.named(KEY), tuple(ours))
-    forged |= {field for field in header.named(PASS_FIELD.lower()) if field not in passes}
+    forged = to_take_out(results, tuple(ours)).union(field for field in claimed if field not in passes)
     return b"".join(field.raw for field in header.fields if field not in forged) if forged else header.raw

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.gate.door.trace import protocol_name, received_field
+from pennyred.gate.door.trace import date_of, protocol_name, received_field
 from pennyred.gate.upstream.identity import ClientIdentity
 
 DATE = "Mon, 23 Nov 2026 06:00:00 +0000"
@@ -21,6 +21,10 @@ def test_it_says_who_the_client_is_and_what_was_spoken():
         b"Received: from client.example (mail.client.example [198.51.100.7])\r\n"
         b"\tby mx.example.org with ESMTPS id 1f00\r\n\tfor <bob@example.org>;\r\n\tMon, 23 Nov 2026 06:00:00 +0000\r\n"
     )
+
+
+def test_each_second_has_its_own_date():
+    assert [date_of(now) for now in (1795413600, 1795413600, 1795413601)] == [DATE, DATE, DATE.replace("00 +", "01 +")]
 
 
 def test_recipients_are_nobodys_business_but_their_own():

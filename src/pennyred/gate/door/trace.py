@@ -1,10 +1,14 @@
 """The gate's Received field (RFC 5321 section 4.4): used where the mail server cannot be told who the client is."""
 
 import re
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import lru_cache
 
 from pennyred.gate.upstream.identity import ClientIdentity
 
 _ODD = re.compile(r"[^A-Za-z0-9._:\[\]-]")
+_PLAIN_MAILBOX = re.compile(rb"[!-~]{1,320}")
 _NAME_CHARACTERS_MAX = 255
 
 
@@ -19,7 +23,7 @@ def received_field(
     name = f"{_plain(client.name)} " if client.name else ""
     lines = [f"Received: from {_plain(client.helo) or 'unknown'} ({name}[{address}])"]
     lines.append(f"\tby {_plain(by)} with {protocol} id {identifier}")
-    if recipient is not None and re.fullmatch(rb"[!-~]{1,320}", recipient):
+    if recipient is not None and _PLAIN_MAILBOX.fullmatch(recipient):
         lines.append(f"\tfor <{recipient.decode('ascii')}>")
     return ("\r\n".join(lines) + f";\r\n\t{date}\r\n").encode("ascii")
 
@@ -29,6 +33,12 @@ def protocol_name(client: ClientIdentity, *, is_tls: bool, is_utf8: bool) -> str
     if is_utf8:
         return "UTF8SMTPS" if is_tls else "UTF8SMTP"
     return f"{client.protocol}S" if is_tls and client.protocol == "ESMTP" else client.protocol
+
+
+@lru_cache(maxsize=1)
+def date_of(now: int) -> str:
+    """A time in seconds since 1970, as RFC 5322 section 3.3 writes it. The letters of one second share it."""
+    return format_datetime(datetime.fromtimestamp(now, UTC))
 
 
 def _plain(name: str) -> str:

@@ -147,6 +147,9 @@ class KeyRing:
             if self.keys.get(issuer) != keys:
                 self.keys[issuer] = dict(keys)
         wanted = [one for one in needed if one[0] in self.keys and one[0] not in self._pinned]
+        return await self._decide(wanted, source) if wanted else ALL_DECIDED
+
+    async def _decide(self, wanted: Sequence[Selector], source: str) -> Prepared:
         asked: dict[Selector, asyncio.Task[None]] = {}
         for one in wanted:
             if not self._is_known(one) and len(asked) < PER_LETTER_MAX and (task := self._asked(one, source)):
@@ -226,7 +229,7 @@ class KeyRing:
         if not self._is_by_dns(one):
             return
         if found.key is not None:
-            self._keep(one, found.key, _within(found.ttl_seconds), STALE_SECONDS)
+            self._keep(one, found.key, min(max(found.ttl_seconds, TTL_SECONDS_MIN), TTL_SECONDS_MAX), STALE_SECONDS)
             self._remember(one, is_authenticated=found.is_authenticated)
         elif found.is_withdrawn:
             self._miss(one, asked_again_at=now + TTL_SECONDS_MIN, refused_from=now)
@@ -303,10 +306,6 @@ class KeyRing:
     def _is_decided(self, one: Selector) -> bool:
         missing = self._missing.get(one)
         return self._found(one) is not None or (missing is not None and self._clock() >= missing.refused_from)
-
-
-def _within(ttl_seconds: int) -> int:
-    return min(max(ttl_seconds, TTL_SECONDS_MIN), TTL_SECONDS_MAX)
 
 
 def _superfluous(its_keys: Mapping[str, _Known]) -> str:

@@ -29,6 +29,8 @@ class IssuerRouter:
             return await redeemer.hold(some, lease_seconds=lease_seconds)
 
         issuers = [hold.stamp.issuer for hold in holds]
+        if _are_one(issuers):
+            return await self._of(issuers[0]).hold(holds, lease_seconds=lease_seconds)
         answers, trouble = await self._ask_all(issuers, holds, ask)
         if trouble is not None:
             held = [
@@ -54,6 +56,8 @@ class IssuerRouter:
         items: Sequence[Item],
         ask: Callable[[Redeemer, Sequence[Item]], Awaitable[list[Answer]]],
     ) -> list[Answer]:
+        if _are_one(issuers):
+            return await ask(self._of(issuers[0]), items)
         answers, trouble = await self._ask_all(issuers, items, ask)
         if trouble is not None:
             raise trouble
@@ -69,11 +73,8 @@ class IssuerRouter:
         places: dict[str, list[int]] = {}
         for place, issuer in enumerate(issuers):
             places.setdefault(issuer, []).append(place)
-        if len(places) == 1:
-            results: list[list[Answer] | BaseException] = [await _outcome(self._ask(issuers[0], items, ask))]
-        else:
-            asked = (self._ask(issuer, [items[place] for place in some], ask) for issuer, some in places.items())
-            results = await asyncio.gather(*map(_outcome, asked))
+        asked = (self._ask(issuer, [items[place] for place in some], ask) for issuer, some in places.items())
+        results = await asyncio.gather(*map(_outcome, asked))
         answers: list[Answer | None] = [None] * len(items)
         trouble: BaseException | None = None
         for some, result in zip(places.values(), results, strict=True):
@@ -90,10 +91,18 @@ class IssuerRouter:
         items: Sequence[Item],
         ask: Callable[[Redeemer, Sequence[Item]], Awaitable[list[Answer]]],
     ) -> list[Answer]:
+        return await ask(self._of(issuer), items)
+
+    def _of(self, issuer: str) -> Redeemer:
         redeemer = self._redeemers.get(issuer)
         if redeemer is None:  # a settlement waits for an office that the settings no longer name
             raise Unavailable(Reason.OFFICE_UNREACHABLE, f"no way to the post office {issuer}")
-        return await ask(redeemer, items)
+        return redeemer
+
+
+def _are_one(issuers: Sequence[str]) -> bool:
+    """Whether all stamps are of one office, as nearly always: then its answer, or its silence, is that of all."""
+    return len(issuers) == 1 or len(set(issuers)) == 1
 
 
 async def _outcome(asked: Awaitable[list[Answer]]) -> list[Answer] | BaseException:

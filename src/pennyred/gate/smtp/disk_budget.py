@@ -6,7 +6,6 @@ few sessions could else fill it, and all other long letters would be answered "l
 
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +22,7 @@ class SpoolDisk:
     def __init__(self, folder: Path | None = None, free_octets: Callable[[], int] | None = None) -> None:
         self._folder = folder
         self._free_octets = free_octets or self._asked
-        self._used: Counter[bytes] = Counter()
+        self._used: dict[bytes, int] = {}
 
     def share(self, source: Source) -> "DiskShare":
         """A new, empty share for one letter of this source."""
@@ -31,18 +30,18 @@ class SpoolDisk:
 
     def used(self, source: Source) -> int:
         """How many octets the letters of this source's network take."""
-        return self._used[_name(source)]
+        return self._used.get(_name(source), 0)
 
     def take(self, source: Source, octets: int, *, is_by_right: bool) -> bool:
         """Take so many octets more (negative: give back). If that is too much, take nothing and return False."""
         name = _name(source)
-        used = self._used[name]
+        used = self._used.get(name, 0)
         is_counted = bool(name) and not is_by_right
         if is_counted and (used + octets) * _SHARE > self._free_octets() + used:
             return False
         self._used[name] = used + octets
         if not self._used[name]:
-            del self._used[name]
+            del self._used[name]  # no name stays of a network that takes nothing
         return True
 
     def _asked(self) -> int:
@@ -73,7 +72,8 @@ class DiskShare:
 
     def release(self) -> None:
         """Give all held disk space back to the budget."""
-        self._disk.take(self._source, -self.held, is_by_right=True)
+        if self.held:
+            self._disk.take(self._source, -self.held, is_by_right=True)
         self.held = 0
         self._sure = BY_RIGHT_OCTETS
 

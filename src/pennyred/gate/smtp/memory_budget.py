@@ -61,7 +61,8 @@ class Share:
 
     def release(self) -> None:
         """Give all held memory back to the budget."""
-        self.hold(0)
+        self._memory.used -= self.held
+        self.held = 0
 
 
 def octets_of_header(octets: int, lines: int) -> int:

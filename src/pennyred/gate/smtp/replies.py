@@ -134,10 +134,9 @@ def relayed(delivered: Delivered, everyone: Sequence[bytes] = ()) -> bytes:
             return reply.encoded
         if fate in (Fate.IN_DOUBT, Fate.NOT_SENT, Fate.REFUSED_TEMPORARY):
             return later(Reason.UPSTREAM_UNAVAILABLE)
-    had = list((Counter(everyone) - Counter(delivered.recipients)).elements()) if everyone else []
     kinds = set(delivered.fates)
-    is_unanimous = len(kinds) == 1 and (not had or Fate.ACCEPTED in kinds)
-    if is_unanimous and (reply := delivered.reply) is not None:
+    had = [] if kinds == {Fate.ACCEPTED} else list((Counter(everyone) - Counter(delivered.recipients)).elements())
+    if len(kinds) == 1 and not had and (reply := delivered.reply) is not None:
         return reply.encoded
     return Reply(550, _named(delivered, had)).encoded
 

@@ -10,7 +10,6 @@ When its wait is over, it is asked again in the background. If all are down, the
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pennyred.gate.smtp.sources import NOBODY, Source
@@ -28,15 +27,6 @@ from pennyred.postage.errors import Unavailable
 
 _FIRST_ANSWERS_SECONDS = 2.0
 """How long to wait at the start until all have said what they offer; then those that have answered are enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What `acquire` was asked for: a connection for this client, counted for this source, perhaps a new one."""
-
-    client: ClientIdentity
-    source: Source
-    is_fresh: bool
 
 
 class Upstreams:
@@ -105,9 +95,8 @@ class Upstreams:
         It is counted for `source`. Raises `Unavailable` if there is none, or `connection.Refused` if a mail server
         refuses the client.
         """
-        wanted = _Wanted(client, source, is_fresh=is_fresh)
         if not self._down and not self.is_choice:
-            return await self._acquire_from(self._members[0], wanted)
+            return await self._acquire_from(self._members[0], client, source, is_fresh=is_fresh)
         trouble: Unavailable | None = None
         busy: Member | None = None
         if 0 < self._down < len(self._members):
@@ -116,7 +105,7 @@ class Upstreams:
             try:
                 # Each server gets a part of the client's time: a silent one must leave time for the others.
                 async with asyncio.timeout(deadlines.CLIENTS_SECONDS / len(self._members)):
-                    connection = await self._acquire_from(member, wanted, is_modest=True)
+                    connection = await self._acquire_from(member, client, source, is_fresh=is_fresh, is_modest=True)
             except PoolExhausted as error:
                 busy = busy or member
                 trouble = error
@@ -134,7 +123,7 @@ class Upstreams:
             trouble = unavailable(f"{member.name} does not offer what the envelope asks for")
         if busy is not None:
             # No server has a free connection: somebody has to make room at the one that is tried first.
-            connection = await self._acquire_from(busy, wanted)
+            connection = await self._acquire_from(busy, client, source, is_fresh=is_fresh)
             if self._may_have(connection, needs):
                 return connection
             busy.pool.release(connection)
@@ -227,11 +216,11 @@ class Upstreams:
         self._turn = (self._turn + 1) % len(self._members)
         return self._members[self._turn :] + self._members[: self._turn]
 
-    async def _acquire_from(self, member: Member, wanted: _Wanted, *, is_modest: bool = False) -> Connection:
+    async def _acquire_from(
+        self, member: Member, client: ClientIdentity, source: Source, *, is_fresh: bool, is_modest: bool = False
+    ) -> Connection:
         try:
-            connection = await member.pool.acquire(
-                wanted.client, wanted.source, is_fresh=wanted.is_fresh, is_modest=is_modest
-            )
+            connection = await member.pool.acquire(client, source, is_fresh=is_fresh, is_modest=is_modest)
         except Unreachable as error:
             self._failed(member, error)
             raise

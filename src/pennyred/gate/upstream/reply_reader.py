@@ -1,9 +1,12 @@
 """Cuts what a mail server sends into replies (RFC 5321 section 4.2.1), within limits."""
 
+import re
+
 from pennyred.gate.letterbox import Reply
 
 LINE_OCTETS_MAX = 4096
 REPLY_LINES_MAX = 128
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 
 class NotSmtp(Exception):  # noqa: N818 - what was said, for the log
@@ -44,13 +47,13 @@ class ReplyReader:
                 return reply
 
     def _take(self, line: bytes) -> Reply | None:
-        code, mark = line[:3], line[3:4]
-        is_valid = len(code) == 3 and code.isdigit() and code[:1] in b"2345" and mark in (b"", b" ", b"-")
-        if not is_valid or (self._lines and int(code) != self._code) or len(self._lines) >= REPLY_LINES_MAX:
+        found = _LINE.fullmatch(line)
+        code = int(found[1]) if found else 0
+        if found is None or (self._lines and code != self._code) or len(self._lines) >= REPLY_LINES_MAX:
             raise NotSmtp("reply is not SMTP")
-        self._code = int(code)
-        if mark == b"-":
-            self._lines.append(line[4:])
+        self._code, text = code, found[3] or b""
+        if found[2] == b"-":
+            self._lines.append(text)
             return None
-        lines, self._lines = (*self._lines, line[4:]), []
-        return Reply(self._code, lines)
+        lines, self._lines = (*self._lines, text), []
+        return Reply(code, lines)

@@ -53,7 +53,7 @@ class Slots:
         self._total = total
         self._per_network = per_network
         self._used = 0
-        self._by_network: Counter[bytes] = Counter()
+        self._by_network: dict[bytes, int] = {}
         self._resting: OrderedDict[Slot, None] = OrderedDict()
         self._waiting: list[_Waiter] = []
 
@@ -137,7 +137,7 @@ class Slots:
         """Give slots to those who wait: the network with the fewest comes first, then who came first."""
         while self._waiting:
             self._waiting = [waiter for waiter in self._waiting if not waiter.slot.done()]
-            for waiter in sorted(self._waiting, key=lambda one: self._by_network[one.source.network]):
+            for waiter in sorted(self._waiting, key=lambda one: self._used_by(one.source.network)):
                 slot = self._take(waiter.source)
                 if slot is not None:
                     self._waiting.remove(waiter)
@@ -161,23 +161,28 @@ class Slots:
 
     def _is_at_share(self, source: Source) -> bool:
         return bool(source.network) and (
-            self._by_network[source.network] >= self._per_network
-            or (bool(source.wider) and self._by_network[source.wider] >= _WIDER * self._per_network)
+            self._used_by(source.network) >= self._per_network
+            or (bool(source.wider) and self._used_by(source.wider) >= _WIDER * self._per_network)
         )
 
     def _is_room_if_without(self, one: Source, source: Source) -> bool:
         """Whether `source` would be within its share if a slot of `one` were given back."""
-        network, wider = (self._by_network[name] for name in (source.network, source.wider))
+        network, wider = self._used_by(source.network), self._used_by(source.wider)
         is_network_well = network - (one.network == source.network) < self._per_network
         is_wider_well = not source.wider or wider - (one.wider == source.wider) < _WIDER * self._per_network
         return is_network_well and is_wider_well
 
     def _count(self, source: Source, by: int) -> None:
         for name in (source.network, source.wider):
-            if name:
-                self._by_network[name] += by
-                if not self._by_network[name]:
-                    del self._by_network[name]
+            if not name:
+                continue
+            if used := self._used_by(name) + by:
+                self._by_network[name] = used
+            else:
+                self._by_network.pop(name, None)
+
+    def _used_by(self, network: bytes) -> int:
+        return self._by_network.get(network, 0)
 
     def _exhausted(self, source: Source) -> PoolExhausted:
         if self._is_at_share(source):

@@ -1,14 +1,13 @@
 """The letter: it comes by DATA, or in chunks by BDAT (RFC 3030), and goes to the desk. The desk's answer goes back."""
 
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from secrets import token_hex
 
 from pennyred.gate.door.chunking import OCTETS_SMALL, ChunkedLetter, parse_chunk
 from pennyred.gate.door.reception import LetterSink, take_to_desk
 from pennyred.gate.door.session import Session, argument_of
-from pennyred.gate.door.trace import protocol_name, received_field
+from pennyred.gate.door.trace import date_of, protocol_name, received_field
 from pennyred.gate.letterbox import Envelope
 from pennyred.gate.rules.exemptions import canonical_or_none
 from pennyred.gate.smtp import replies
@@ -162,5 +161,4 @@ def _trace(session: Session, recipients: tuple[bytes, ...]) -> bytes:
         return b""
     protocol = protocol_name(identity, is_tls=session.wire.is_tls, is_utf8=session.is_utf8)
     recipient = recipients[0] if len(recipients) == 1 else None
-    date = format_datetime(datetime.now(UTC))
-    return received_field(identity, options.hostname, protocol, token_hex(6), recipient, date)
+    return received_field(identity, options.hostname, protocol, token_hex(6), recipient, date_of(int(time.time())))
