@@ -1,6 +1,7 @@
 """One connection to the mail server, with the gate as the client. No command is ever repeated here."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from pennyred.failures import what
@@ -160,19 +161,22 @@ class Connection(Dialogue):
         require_word_on_letter("MAIL and RCPT", answers if replies.is_success(answers[0]) else answers[:1])
         return answers
 
-    async def exchange(self, lines: Sequence[bytes], *, is_first_needed: bool = True) -> list[Reply]:
-        """Send commands and wait for their replies; all at once if the server offers PIPELINING.
+    async def exchange(
+        self, lines: Sequence[bytes], *, is_first_needed: bool = True, until: float = math.inf
+    ) -> list[Reply]:
+        """Send commands and wait for their replies; all at once if the server offers PIPELINING. The last one must be
+        there before `until`, in seconds of the loop's clock.
 
         Without PIPELINING, if the first is refused and the others need it (MAIL before its RCPTs), the others are not
         sent, and get the same reply.
         """
         if len(lines) == 1 or "PIPELINING" in self.capabilities.keywords:
             asked = zip(self._send(*lines), lines, strict=True)
-            return [await self._reply(future, self.options.deadlines.of(line)) for future, line in asked]
+            return [await self._reply(future, self._seconds_for(line, until)) for future, line in asked]
         answers: list[Reply] = []
         for line in lines:
             [future] = self._send(line)
-            answers.append(await self._reply(future, self.options.deadlines.of(line)))
+            answers.append(await self._reply(future, self._seconds_for(line, until)))
             if is_first_needed and not replies.is_success(answers[0]):
                 return answers * len(lines)
         return answers
@@ -206,6 +210,10 @@ class Connection(Dialogue):
         self.close("closed by the gate")
 
     # Internal steps
+
+    def _seconds_for(self, line: bytes, until: float) -> float:
+        """How long the reply to a command line may take, if it must be there before `until`."""
+        return min(self.options.deadlines.of(line), until - self._loop.time())
 
     def _lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
         assert self.offered is not None

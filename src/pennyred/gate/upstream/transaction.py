@@ -21,6 +21,8 @@ from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.postage.errors import Unavailable
 
 _TOO_LONG = "no answer for as long as a client waits"
+_TICK_SECONDS = 0.001
+"""In which the loop's clock counts."""
 _REPEATED_MAX = 5000
 """The most RCPTs that are repeated in one transaction: 100 recipients (RFC 5321 section 4.5.3.1.8) with a pause before
 each need as many. With more, a client could make the gate ask a thousand times as much as it was asked.
@@ -99,14 +101,19 @@ class Transaction:
         """Say more RCPTs (line and mailbox of each); returns their replies. Raises `Unavailable` or `TooSlow`."""
         if self._connection is None and self._repeated + len(self._recipients) > _REPEATED_MAX:
             raise TooSlow
+        clock = asyncio.get_running_loop().time
+        until = clock() + deadlines.CLIENTS_SECONDS
         try:
-            async with asyncio.timeout(deadlines.CLIENTS_SECONDS):
-                connection = await self._reopened()
-                answers = await connection.exchange([line for line, _ in recipients], is_first_needed=False)
+            if (connection := self._at_hand()) is None:
+                async with asyncio.timeout_at(until):
+                    connection = await self._reopened()
+            lines = [line for line, _ in recipients]
+            answers = await connection.exchange(lines, is_first_needed=False, until=until)
             require_word_on_letter("RCPT", answers)
         except BaseException as error:
             self._drop()  # the next connection is told only of recipients whose 250 the client has got
-            if isinstance(error, TimeoutError):
+            is_over = isinstance(error, Unavailable) and clock() + _TICK_SECONDS >= until
+            if is_over or isinstance(error, TimeoutError):
                 self._avoid(trouble := unavailable(_TOO_LONG))
                 raise trouble from error
             self._avoid(error)
@@ -199,13 +206,19 @@ class Transaction:
             self._upstreams.discard(connection)
         return is_over
 
+    def _at_hand(self) -> Connection | None:
+        """The present connection, which rests no more; None if there is none, or if it has broken."""
+        connection = self._connection
+        if connection is not None and connection.is_broken:
+            self._drop()
+        elif connection is not None:
+            self._upstreams.resume(connection)
+        return self._connection
+
     async def _reopened(self, indexes: Sequence[int] | None = None) -> Connection:
         """The present connection, or another one on which MAIL and RCPT are repeated."""
-        if (connection := self._connection) is not None:
-            if not connection.is_broken:
-                self._upstreams.resume(connection)
-                return connection
-            self._drop()
+        if (connection := self._at_hand()) is not None:
+            return connection
         asked = range(len(self._recipients)) if indexes is None else indexes
         self._repeated += len(asked)
         try:
