@@ -86,7 +86,7 @@ class TestStamp:
     def test_a_stamp_is_added_on_top_and_nothing_else(self, run, file):
         stamped = run("stamp", file).out
 
-        assert stamped.startswith(b"X-Postage-Stamp: v=1;")
+        assert stamped.startswith(b"X-Postage-Stamp: v=2;")
         assert stamped.endswith(LETTER)
         assert names(stamped) == [b"x-postage-stamp", *names(LETTER)]
 

@@ -6,7 +6,7 @@ from pennyred.http import messages
 from pennyred.office.office import LOCAL_RECEIVER
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import header_hash, letter_hash
+from pennyred.postage.digest import letter_hash, signed_parts
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.redemption import Settle
@@ -28,11 +28,11 @@ def pay(office, letter, addresses):
     """As the office's own gate redeems what stands in the letter."""
     section, body = split_letter(letter)
     header = parse_header(section)
-    whole = header_hash(header), body_hash(body)
+    whole = signed_parts(header, body_hash(body))
     fields = header.named(b"x-postage-stamp")
     for field, address in zip(fields, addresses, strict=False):
         stamp = parse_stamp(field.value)
-        hashed = letter_hash(*whole, canonical_recipient(address))
+        hashed = letter_hash(whole, canonical_recipient(address))
         order = HoldOrder(
             tx=b"t" * 16, group=0, account=stamp.account, serial=stamp.serial, expiry_day=stamp.expiry_day, price=1,
             public_key=stamp.licence.public_key, domain="example.org", letter=hashed, lease_until=2**40,

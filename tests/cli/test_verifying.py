@@ -8,7 +8,7 @@ from tests.support.stationery import LETTER, Stationery
 from pennyred.cli.verifying import LOOKUPS_MAX
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import header_hash, letter_hash
+from pennyred.postage.digest import letter_hash, signed_parts
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.proofs.chain import GENESIS, BatchHead, Epoch, Totals, Use
@@ -69,8 +69,8 @@ class TestVerify:
         [
             (lambda letter: letter + b"unsubscribe\r\n", "modified", "stamped-modified", 0),
             (lambda letter: letter.replace(b"Tea", b"Coffee"), "invalid", "altered-headers", 1),
-            (lambda letter: letter.replace(b"v=1;", b"v=2;"), "invalid", "unknown-version", 1),
-            (lambda letter: letter.replace(b"v=1;", b"v=x;"), "invalid", "malformed", 1),
+            (lambda letter: letter.replace(b"v=2;", b"v=1;"), "invalid", "unknown-version", 1),
+            (lambda letter: letter.replace(b"v=2;", b"v=x;"), "invalid", "malformed", 1),
         ],
     )
     def test_what_was_altered_is_told(self, run, letter, alter, verdict, reason, status):
@@ -177,7 +177,7 @@ class TestReceipts:
 
     def test_with_the_letter_it_says_whether_that_was_the_one(self, run, tmp_path):
         section, body = split_letter(LETTER)
-        own = letter_hash(header_hash(parse_header(section)), body_hash(body), canonical_recipient(BOB))
+        own = letter_hash(signed_parts(parse_header(section), body_hash(body)), canonical_recipient(BOB))
         rows = self.told(
             run, tmp_path, receipt_of(own), receipt_of(b"x" * 32, serial=b"\x02" * 16, number=2), letter=LETTER
         )

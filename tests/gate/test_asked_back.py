@@ -15,8 +15,10 @@ from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay
 from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.gate.rules.recipients import Aliases, RecipientRule, RecipientRules
 from pennyred.postage.encoding import encode_base64
+from pennyred.postage.letter import STAMP_FIELD
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import HoldAnswer, HoldOutcome
+from pennyred.postage.taglist import fold_field
 
 BOB, EVE, INFO = "bob@example.org", "eve@example.org", "info@example.net"
 FOOTER = b"-- \r\nchecked by a gateway\r\n"
@@ -166,7 +168,7 @@ class TestWhatIsNeverAskedAbout:
 def _spoilt(desk: DeskUnderTest) -> bytes:
     stamp = desk.stationery.stamp(LETTER, BOB)
     spoilt = {"b": encode_base64(bytes(64))}
-    return replace(stamp, tags=tuple((name, spoilt.get(name, value)) for name, value in stamp.tags)).field()
+    return fold_field(STAMP_FIELD, [(name, spoilt.get(name, value)) for name, value in stamp.tags])
 
 
 class TestSeveralStampsAndRecipients:

@@ -1,7 +1,6 @@
 """What a letter can cost is bounded, whatever is in it: counted in operations, not in time."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +14,9 @@ from pennyred.gate.rules import authres
 from pennyred.gate.smtp.spool import Problem, Spool, SpoolLimits
 from pennyred.postage import candidates, verification
 from pennyred.postage.encoding import encode_base64
-from pennyred.postage.letter import HEADER_FIELDS_MAX
+from pennyred.postage.letter import HEADER_FIELDS_MAX, STAMP_FIELD
 from pennyred.postage.stamp import Stamp
+from pennyred.postage.taglist import fold_field
 
 BOB = "bob@example.org"
 STATIONERY = Stationery()
@@ -53,7 +53,7 @@ def bad_stamps(letter: bytes, *to: str) -> int:
 
 def forged(stamp: Stamp) -> bytes:
     spoilt = {"b": encode_base64(bytes(64))}
-    return replace(stamp, tags=tuple((name, spoilt.get(name, value)) for name, value in stamp.tags)).field()
+    return fold_field(STAMP_FIELD, [(name, spoilt.get(name, value)) for name, value in stamp.tags])
 
 
 def test_forged_stamps_cost_four_checks_a_recipient_and_one_for_the_licence(counted):

@@ -18,7 +18,9 @@ from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.gate.settling import drain_outbox
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.letter import STAMP_FIELD
 from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.taglist import fold_field
 
 BOB = "bob@example.org"
 EVE = "eve@example.org"
@@ -118,7 +120,7 @@ class TestBadStamps:
 def _forged(desk: DeskUnderTest) -> bytes:
     stamp = desk.stationery.stamp(LETTER, BOB)
     spoilt = {"b": encode_base64(bytes(64))}
-    return replace(stamp, tags=tuple((name, spoilt.get(name, value)) for name, value in stamp.tags)).field()
+    return fold_field(STAMP_FIELD, [(name, spoilt.get(name, value)) for name, value in stamp.tags])
 
 
 class TestStampedLetters:

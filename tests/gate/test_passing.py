@@ -17,7 +17,7 @@ from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.recipients import RecipientRule, RecipientRules
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import header_hash, letter_hash
+from pennyred.postage.digest import letter_hash, signed_parts
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
 
@@ -60,7 +60,7 @@ def reasons(desk: DeskUnderTest) -> list[str]:
 def with_ended_pass(letter: bytes, to: str = BOB) -> bytes:
     """As gates of an earlier release gave it, for whatever went through them."""
     header, body = split_letter(letter)
-    digest = letter_hash(header_hash(parse_header(header)), body_hash(body), canonical_recipient(to))
+    digest = letter_hash(signed_parts(parse_header(header), body_hash(body)), canonical_recipient(to))
     mac = hmac.digest(KEY, b"pennyred/1 pass\0" + (NOW // DAY).to_bytes(8, "big") + digest, "sha256")
     return b"X-Postage-Pass: v=1; d=%d; m=%s\r\n" % (NOW // DAY, base64.b64encode(mac)) + letter
 

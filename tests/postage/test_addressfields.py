@@ -43,10 +43,13 @@ words = st.sampled_from(
 
 @given(st.lists(words, max_size=8).map("".join))
 def test_what_is_read_is_what_the_library_reads_of_the_whole_or_nothing(value):
-    """Less the space behind a group, for which the library refuses an empty one."""
+    """Less the space behind a group, for which the library refuses an empty one; and brackets in a name, as many
+    programs write them, which it refuses where no quotes are around them.
+    """
     found = ours(value)
 
-    assert found is None or found == the_librarys(re.sub("; +", ";", value))
+    value = re.sub("; +", ";", value)
+    assert found is None or found in (the_librarys(value), the_librarys(value.replace("[1.2.3.4]", '"[1.2.3.4]"')))
 
 
 @given(st.text('ab@.,:;<>()[]"\\ ', max_size=30))

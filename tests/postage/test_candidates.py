@@ -64,9 +64,9 @@ def test_a_stamp_whose_salt_was_taken_off_is_for_a_wrong_recipient() -> None:
     ("field", "reason"),
     [
         (b"X-Postage-Stamp: garbage\r\n", Reason.MALFORMED),
-        (b"x-postage-stamp: v=2; future=yes\r\n", Reason.UNKNOWN_VERSION),
+        (b"x-postage-stamp: v=3; future=yes\r\n", Reason.UNKNOWN_VERSION),
         (b"X-Postage-Stamp:\r\n", Reason.MALFORMED),
-        (b"X-Postage-Stamps: v=1\r\n", Reason.NO_STAMP),
+        (b"X-Postage-Stamps: v=2\r\n", Reason.NO_STAMP),
     ],
 )
 def test_what_cannot_be_read_is_said_where_nothing_else_counts(field: bytes, reason: Reason) -> None:
@@ -74,7 +74,7 @@ def test_what_cannot_be_read_is_said_where_nothing_else_counts(field: bytes, rea
 
 
 def test_the_first_that_cannot_be_read_gives_the_reason() -> None:
-    fields = b"X-Postage-Stamp: v=2\r\n", b"X-Postage-Stamp: garbage\r\n"
+    fields = b"X-Postage-Stamp: v=1\r\n", b"X-Postage-Stamp: garbage\r\n"
     assert offered(header_with(*fields), BOB)[0].otherwise is Reason.UNKNOWN_VERSION
     assert offered(header_with(*reversed(fields)), BOB)[0].otherwise is Reason.MALFORMED
 

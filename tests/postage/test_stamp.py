@@ -24,12 +24,12 @@ def test_a_stamp_reads_back_from_each_of_its_forms() -> None:
     name, _, folded = STAMP.field().removesuffix(b"\r\n").partition(b":")
     assert name == STAMP_FIELD
     assert parse_stamp(folded) == STAMP
-    assert parse_stamp(STAMP.value()) == STAMP
+    assert parse_stamp(STAMP.text) == STAMP
 
 
 def test_the_form_for_an_office_lacks_the_salt_and_nothing_else() -> None:
     for_office = STAMP.for_office()
-    assert STAMP.value().startswith(for_office)
+    assert STAMP.text.startswith(for_office)
     assert b"z=" not in for_office.rsplit(b";b=")[1]
     stamp = parse_stamp(for_office)
     assert stamp.salt is None
@@ -48,20 +48,20 @@ def test_the_expiry_day_is_the_utc_day() -> None:
     assert STAMP.expiry_day == STAMP.expires_at // DAY
 
 
-@pytest.mark.parametrize("version", [b"0", b"2", b"10"])
+@pytest.mark.parametrize("version", [b"0", b"1", b"10"])
 def test_another_version_is_told_apart_from_rubbish(version: bytes) -> None:
     with pytest.raises(MalformedStamp) as caught:
-        parse_stamp(STAMP.value().replace(b"v=1", b"v=" + version, 1))
+        parse_stamp(STAMP.text.replace(b"v=2", b"v=" + version, 1))
     assert caught.value.reason is Reason.UNKNOWN_VERSION
     with pytest.raises(MalformedStamp) as caught:
-        parse_stamp(STAMP.value().replace(b"v=1", b"v=x", 1))
+        parse_stamp(STAMP.text.replace(b"v=2", b"v=x", 1))
     assert caught.value.reason is Reason.MALFORMED
 
 
 @given(st.data())
 def test_no_octet_of_a_stamp_can_be_changed_unnoticed(data: st.DataObject) -> None:
     """But in the salt, where the recipient no longer matches: then what was signed is as it was."""
-    value = bytearray(STAMP.value())
+    value = bytearray(STAMP.text)
     place = data.draw(st.integers(0, len(value) - 1))
     value[place] ^= data.draw(st.integers(1, 255))
     try:
@@ -73,9 +73,9 @@ def test_no_octet_of_a_stamp_can_be_changed_unnoticed(data: st.DataObject) -> No
     assert salt_only or only_white_space or not holds(stamp)
 
 
-@given(st.sets(st.integers(0, len(STAMP.value())), max_size=30), st.sampled_from([b" ", b"\t", b"\r\n ", b" \r\n\t "]))
+@given(st.sets(st.integers(0, len(STAMP.text)), max_size=30), st.sampled_from([b" ", b"\t", b"\r\n ", b" \r\n\t "]))
 def test_white_space_anywhere_makes_no_difference(places: set[int], white: bytes) -> None:
-    value = STAMP.value()
+    value = STAMP.text
     for place in sorted(places, reverse=True):
         value = value[:place] + white + value[place:]
     assert parse_stamp(value) == STAMP

@@ -5,17 +5,15 @@ import os
 import re
 
 import pytest
+from tests.support.at_once import reason_of
 from tests.support.stationery import LETTER, NOW, Stationery
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.candidates import find_candidates
-from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import header_hash
 from pennyred.postage.errors import MalformedAddress, MalformedLetter
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import parse_stamp
-from pennyred.postage.verification import LicenceCache, judge_parsed
 from pennyred.sender.franking import (
     RECIPIENTS_MAX,
     apart,
@@ -38,21 +36,9 @@ def frank(letter: bytes, *to: str, **options: int) -> bytes:
 
 
 def holds(letter: bytes, to: str) -> bool:
-    section, body = split_letter(letter)
-    header, recipient = parse_header(section), canonical_recipient(to)
+    header, recipient = parse_header(split_letter(letter)[0]), canonical_recipient(to)
     return any(
-        judge_parsed(
-            stamp,
-            header=header,
-            header_hash=header_hash(header),
-            body_hash=body_hash(body),
-            recipients=[recipient],
-            issuers=DESK.issuers,
-            now=NOW,
-            price=1,
-            licences=LicenceCache(),
-        ).reason
-        is Reason.STAMPED
+        reason_of(stamp, letter, [to], issuers=DESK.issuers, now=NOW) is Reason.STAMPED
         for stamp in find_candidates(header, [recipient])[0].stamps
     )
 

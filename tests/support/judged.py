@@ -12,5 +12,5 @@ def judge(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
     """Where its recipients stand, and how many bad stamps were found."""
     judgement, licences = begin(letter, envelope, policy, now=now), LicenceCache()
     barring = Barring(policy, licences)
-    judgement.rule(judge_stamps(judgement, Examiner(letter, judgement.header_hash, policy, licences, now, barring)))
+    judgement.rule(judge_stamps(judgement, Examiner(letter, judgement.parts, policy, licences, now, barring)))
     return judgement, sum(barring.own.values())

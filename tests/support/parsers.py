@@ -28,8 +28,8 @@ from pennyred.gate.upstream.xclient import proxy_header
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.candidates import find_candidates
-from pennyred.postage.canonical import relaxed_field
-from pennyred.postage.digest import header_hash, signed_names
+from pennyred.postage.canonical import plain_field
+from pennyred.postage.digest import DIGEST_BYTES, FIELDS, field_digests, signed_parts
 from pennyred.postage.domainproof import is_domain_proof
 from pennyred.postage.encoding import decode_base64, decode_integer
 from pennyred.postage.errors import (
@@ -68,18 +68,18 @@ def read_letter(octets: bytes) -> None:
     section, body = split_letter(octets)
     header = parse_header(section)
     assert header.raw == section
-    signed_names(header)
-    header_hash(header)
+    parts = signed_parts(header, bytes(32), ["***SPAM***"])
+    assert len(field_digests(bytes(16), parts)) == DIGEST_BYTES * len(FIELDS)
     relaxed_body(body)
     for field in header.fields:
-        assert relaxed_field(field).endswith(b"\r\n")
+        assert plain_field(field).endswith(b"\r\n")
         claims_to_be_ours(Field(field.raw, b"authentication-results"), "mx.example.org")
 
 
 def read_stamp(octets: bytes) -> None:
     """A stamp, which must read the same in each of its spellings."""
     stamp = parse_stamp(octets)
-    assert parse_stamp(stamp.value()) == stamp
+    assert parse_stamp(stamp.text) == stamp
     assert parse_stamp(stamp.field().partition(b":")[2].removesuffix(b"\r\n")) == stamp
 
 
@@ -93,7 +93,7 @@ def read_candidates(octets: bytes) -> None:
     """A header with a stamp field, of which at most one recipient is offered anything."""
     header = parse_header(b"X-Postage-Stamp: " + octets + b"\r\n")
     found = find_candidates(header, [canonical_recipient("bob@example.org"), None, canonical_recipient("postmaster")])
-    assert sum(bool(one.stamps) for one in found) <= 1 or header.raw.count(b"\n") > 1
+    assert sum(bool(one.stamps) for one in found) <= 1 or header.raw.count(b"\n") > 1 or octets.count(b"v") > 1
 
 
 def read_signature(octets: bytes) -> None:

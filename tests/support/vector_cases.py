@@ -7,19 +7,28 @@ from typing import Any
 
 from pennyred.gate.rules.passes import mint_pass
 from pennyred.postage.address import canonical_domain, canonical_recipient
-from pennyred.postage.canonical import body_hash, relaxed_field
-from pennyred.postage.digest import domain_hash, header_hash, letter_hash, recipient_hash, signed_names
+from pennyred.postage.canonical import body_hash, plain_field
+from pennyred.postage.digest import (
+    body_digest,
+    domain_hash,
+    field_digests,
+    letter_hash,
+    recipient_hash,
+    signed_parts,
+)
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.keyrecord import format_key_record
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
 from pennyred.postage.proofs.merkle import root_of
+from pennyred.postage.readings import body_text
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
-from tests.support.at_once import relaxed_body
+from tests.support.at_once import relaxed_body, texts_of
 from tests.support.vector_letters import LETTERS
 from tests.support.vector_stamps import IDENTITY, OFFICE, SEEDS, SENDER, licence
 
+SALT = bytes(range(16))
 Json = dict[str, Any]
 GROUP_ORDER = 2**252 + 27742317777372353535851937790883648493
 
@@ -111,8 +120,8 @@ def recipients() -> Iterator[Json]:
 def canonical() -> Iterator[Json]:
     for raw, because in _FIELDS:
         (field,) = parse_header(raw).fields
-        relaxed = relaxed_field(field)
-        yield {"name": because, "because": because, "field_b64": _b64(raw), "relaxed_b64": _b64(relaxed)}
+        plain = plain_field(field)
+        yield {"name": because, "because": because, "field_b64": _b64(raw), "plain_b64": _b64(plain)}
     for body, because in _BODIES:
         yield {"name": because, "because": because, "body_b64": _b64(body), "relaxed_b64": _b64(relaxed_body(body))}
 
@@ -122,22 +131,27 @@ def hashes() -> Iterator[Json]:
         section, body = split_letter(letter)
         header = parse_header(section)
         recipient = canonical_recipient("bob@example.org")
+        parts = signed_parts(header, body_hash(body))
         yield {
             "name": name,
-            "because": "5.3, 5.4 and 5.7; a header hash exists for letters that do not qualify too",
+            "because": "5.3 to 5.8; they exist for letters that cannot be stamped, too",
             "letter": f"letters/{name}.eml",
             "recipient": recipient.canonical,
-            "h": b":".join(signed_names(header)).decode(),
-            "header_hash_hex": header_hash(header).hex(),
+            "salt_hex": SALT.hex(),
+            "texts_b64": [_b64(text) for text in texts_of(header)],
+            "body_text_b64": _b64(body_text(header)),
+            "d_hex": field_digests(SALT, parts).hex(),
+            "bh_hex": body_digest(SALT, parts).hex(),
+            "header_hash_hex": parts.header_hash.hex(),
             "body_hash_hex": body_hash(body).hex(),
-            "letter_hash_hex": letter_hash(header_hash(header), body_hash(body), recipient).hex(),
+            "letter_hash_hex": letter_hash(parts, recipient).hex(),
         }
     for mailbox in ("bob@example.org", "postmaster", "jürgen@bücher.example"):
         recipient = canonical_recipient(mailbox)
         octets = bytes(range(16))
         yield {
             "name": mailbox,
-            "because": "5.5 and 5.6",
+            "because": "5.9 and 5.10",
             "salt_hex": octets.hex(),
             "serial_hex": octets.hex(),
             "recipient": recipient.canonical,

@@ -31,6 +31,26 @@ LETTERS = {
     "two-tos-swapped": PLAIN.replace(b"To: Bob", b"To: dave@example.org\r\nTo: Bob"),
     "no-body": PLAIN.partition(b"\r\n\r\n")[0] + b"\r\n",
     "utf-8": PLAIN.replace(b"Tea", "Thé".encode()).replace(b"bob@example.org", "jürgen@bücher.example".encode()),
+    "spelled-anew": PLAIN.replace(b"From: Ann <ann@sender.example>", b'From: "Ann" <ann@SENDER.example>')
+    .replace(b"Bob <bob@example.org>,\r\n\tCarol <carol@example.org>", b'"Carol" <carol@example.org>,bob@example.org')
+    .replace(b"Tea  at\tfive", b"=?utf-8?q?Tea_at?= =?utf-8?b?IGZpdmU=?="),
+    "other-date-and-id": PLAIN.replace(b"Wed, 18", b"Thu, 19").replace(b"<1@sender", b"<0100@provider"),
+    "tagged-subject": PLAIN.replace(b"Subject: ", b"Subject: [EXTERNAL] "),
+    "twice-tagged-subject": PLAIN.replace(b"Subject: ", b"Subject: [EXTERNAL] [NEWS] "),
+    "advertising-subject": PLAIN.replace(b"Subject: ", b"Subject: [cheap pills at pills.example] "),
+    "named-tag": PLAIN.replace(b"Subject: ", b"Subject: ***EXTERNAL MAIL*** "),
+    "added-reply-to": PLAIN.replace(b"Subject:", b"Reply-To: eve@elsewhere.example\r\nSubject:"),
+    "added-followup-to": PLAIN.replace(b"Subject:", b"Mail-Followup-To: eve@elsewhere.example\r\nSubject:"),
+    "other-author": PLAIN.replace(b"ann@sender", b"ann@elsewhere"),
+    "second-author": PLAIN.replace(b"Ann <ann@sender.example>", b"Ann <ann@sender.example>, eve@elsewhere.example"),
+    "other-text": PLAIN.partition(b"Shall")[0] + b"Cheap pills!\r\n",
+    "other-text-and-id": PLAIN.partition(b"Shall")[0].replace(b"<1@", b"<2@") + b"Cheap pills!\r\n",
+    "other-text-and-subject": PLAIN.partition(b"Shall")[0].replace(b"Tea", b"Pills") + b"Cheap pills!\r\n",
+    "other-letter": PLAIN.partition(b"Shall")[0].replace(b"Tea", b"Pills").replace(b"<1@", b"<2@") + b"Cheap!\r\n",
+    "stray-line": b"Cheap pills\r\n" + PLAIN,
+    "html": PLAIN.replace(b"Subject:", b"Content-Type: text/html\r\nSubject:"),
+    "base64": PLAIN.replace(b"Subject:", b"Content-Transfer-Encoding: base64\r\nSubject:"),
+    "charset-added": PLAIN.replace(b"Subject:", b'Content-Type: Text/Plain; charset="utf-8"\r\nSubject:'),
     "odd-lines": b"From ann Wed Nov 18 2026\r\nno field at all\r\n" + PLAIN.replace(b"Subject:", b"SUBJECT :"),
 }
 """File name in tests/vectors/letters, without `.eml`, to octets."""

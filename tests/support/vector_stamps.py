@@ -79,6 +79,9 @@ class Case:
     now: int = NOW
     price: int = 1
     strict: bool = False
+    proof: str = "no"
+    subject_tags: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
     write: Callable[[Tags], bytes] = format_tag_list
 
     def as_json(self) -> dict[str, Any]:
@@ -91,7 +94,10 @@ class Case:
             "now": self.now,
             "price": self.price,
             "strict": self.strict,
+            "proof": self.proof,
+            "subject_tags": list(self.subject_tags),
             "verdict": self.verdict,
+            "altered": list(self.altered),
         }
 
 
@@ -152,7 +158,8 @@ def _paid() -> Iterator[Case]:
     yield Case("odd lines", "lines that are no field belong to none", "stamped", odd, letter="odd-lines")
     twice = stamp_tags(letter="two-tos")
     yield Case("two To fields", "both are signed", "stamped", twice, letter="two-tos")
-    yield Case("footer", "an altered body counts and is marked", "stamped-modified", letter="footer")
+    yield Case("spelled anew", "names, order and encodings are not signed (5.4, 5.5)", "stamped", letter="spelled-anew")
+    yield Case("charset added", "only type and subtype are signed (5.6)", "stamped", letter="charset-added")
 
 
 def _misspelt() -> Iterator[Case]:
@@ -164,7 +171,7 @@ def _misspelt() -> Iterator[Case]:
     yield bad("empty", "no version", [], write=lambda _: b"")
     yield bad("no list", "not a tag list", [], write=lambda _: b"hello")
     yield bad("duplicate tag", "a tag occurs twice", [*good[:8], ("p", b"1"), *good[8:]])
-    for name in ("i", "n", "x", "rh", "dh", "h", "l"):
+    for name in ("i", "n", "x", "rh", "dh", "d", "bh", "l"):
         yield bad(f"without {name}", "a tag is missing", without(good, name))
     yield bad("without b", "a tag is missing", without(good, "b"))
     yield bad("version not first", "v is first", [good[1], good[0], *good[2:]])
@@ -177,7 +184,8 @@ def _misspelt() -> Iterator[Case]:
     yield bad("integer too large", "beyond 2^53 - 1", changed(good, x=b"9007199254740992"))
     yield bad("base64 without padding", "one spelling", changed(good, n=dict(good)["n"].rstrip(b"=")))
     yield bad("base64 with stray bits", "unused bits are zero", changed(good, n=b"AAECAwQFBgcICQoLDA0ODx=="))
-    yield bad("base64 of the URL kind", "another alphabet", changed(good, hh=b"_" * 43 + b"="))
+    yield bad("base64 of the URL kind", "another alphabet", changed(good, bh=b"_" * 43 + b"="))
+    yield bad("short digests", "six of 16 octets", changed(good, d=encode_base64(bytes(80))))
     yield bad("short serial", "16 octets", changed(good, n=b"AAECAwQFBgcICQoLDA0O"))
     yield bad("no life", "x > t", changed(good, x=dict(good)["t"]))
     yield bad("long life", "fourteen days and a second", changed(good, x=b"%d" % (NOW + 14 * DAY + 1)))
@@ -186,16 +194,18 @@ def _misspelt() -> Iterator[Case]:
     yield bad("issuer in capitals", "canonical form only", changed(good, i=b"Post.example.org"))
     yield bad("issuer a literal", "a domain name", changed(good, i=b"[192.0.2.1]"))
     yield bad("account of another form", "16 characters of base32", changed(good, c=b"abcdefghijklmn18"))
-    yield bad("another field signed", "only the six names", changed(good, h=dict(good)["h"] + b":reply-to"))
-    spaced = encode_base64(licence().encoded.replace(b";", b"; "))
+    spaced = encode_base64(licence().short_form.replace(b";", b"; "))
     yield bad("licence not canonical", "it has one spelling", changed(good, l=spaced))
-    yield bad("licence of another version", "part of the stamp's version", changed(good, l=encode_base64(b"v=2;")))
+    whole = encode_base64(licence().encoded)
+    yield bad("licence not shortened", "its first tags are the stamp's (6.5)", changed(good, l=whole))
+    account = encode_base64(licence().short_form.replace(b";k=", b";c=%s;k=" % ACCOUNT.encode()))
+    yield bad("licence that names its account", "the stamp does (6.5)", changed(good, l=account))
     yield bad("too long", "at most 4096 octets", [*good[:-2], ("new", b"x" * 4096), *good[-2:]])
     many = [(f"n{number}", b"") for number in range(40)]
     yield bad("too many tags", "at most 40", [*good[:-2], *many, *good[-2:]])
     yield bad("eight bits", "a value is ASCII", [*good[:-2], ("new", b"\xe9"), *good[-2:]])
-    yield bad("version 2", "not known here", changed(good, v=b"2"), "unknown-version")
-    yield bad("version 2, otherwise empty", "nothing else is known of it", [("v", b"2")], "unknown-version")
+    yield bad("version 1", "no longer known", changed(good, v=b"1"), "unknown-version")
+    yield bad("version 3, otherwise empty", "nothing else is known of it", [("v", b"3")], "unknown-version")
     yield bad("version of another form", "an integer", changed(good, v=b"1.1"))
     yield bad("another algorithm", "not known here", changed(good, a=b"mldsa44-sha256"), "unknown-version")
 
@@ -209,10 +219,12 @@ def _not_accepted() -> Iterator[Case]:
     yield Case("first second of expiry", "now = x", "expired", now=NOW + 10 * DAY)
     yield Case(
         "expired and altered",
-        "expiry is said where only the body differs (8.2)",
+        "expiry is said where it would count otherwise (8.2)",
         "expired",
         letter="footer",
         now=NOW + 11 * DAY,
+        proof="yes",
+        altered=("body",),
     )
     yield Case(
         "expired, altered, strict",
@@ -221,6 +233,8 @@ def _not_accepted() -> Iterator[Case]:
         letter="footer",
         now=NOW + 11 * DAY,
         strict=True,
+        proof="yes",
+        altered=("body",),
     )
     yield Case(
         "another recipient", "the recipient hash does not match", "wrong-recipient", recipients=("eve@example.org",)
@@ -230,10 +244,10 @@ def _not_accepted() -> Iterator[Case]:
     yield Case("another domain hash", "dh must match too", "wrong-recipient", resigned(changed(good, dh=dh)))
     yield Case("another salt", "rh does not match", "wrong-recipient", changed(good, z=encode_base64(bytes(16))))
     yield Case("no salt", "a stamp for an office pays nobody at a gate", "wrong-recipient", without(good, "z"))
-    stolen = changed(good, l=encode_base64(licence(account="bbbbbbbbbbbbbbbb").encoded))
-    yield Case("another account's licence", "the accounts differ", "bad-licence", resigned(stolen))
-    abroad = changed(good, l=encode_base64(licence(issuer="office.example.net").encoded))
-    yield Case("another office's licence", "the issuers differ", "bad-licence", resigned(abroad))
+    stolen = changed(good, l=encode_base64(licence(account="bbbbbbbbbbbbbbbb").short_form))
+    yield Case("another account's licence", "it is not signed for this one", "bad-licence", resigned(stolen))
+    abroad = changed(good, l=encode_base64(licence(issuer="office.example.net").short_form))
+    yield Case("another office's licence", "it is not signed for this one", "bad-licence", resigned(abroad))
     yield Case("unknown selector", "no such key of the issuer", "bad-licence", stamp_tags(licence(selector="s9")))
     yield Case("another selector's key", "s1 did not sign", "bad-licence", stamp_tags(licence(SECOND)))
     yield Case("forged licence", "not signed by the office", "bad-licence", stamp_tags(licence(STRANGER)))
@@ -241,8 +255,11 @@ def _not_accepted() -> Iterator[Case]:
     yield Case("licence not begun", "f = t + 1", "bad-licence", stamp_tags(licence(valid_from=NOW + 1)))
     mixed = licence().encoded[:-91]
     mixed += b"b=%s;" % encode_base64(OFFICE.sign(CONTEXT_STAMP, mixed))
+    short = mixed.replace(b"v=1;a=ed25519-sha256;i=%s;" % ISSUER.encode(), b"").replace(
+        b"c=%s;" % ACCOUNT.encode(), b""
+    )
     yield Case(
-        "licence signed as a stamp", "contexts differ", "bad-licence", resigned(changed(good, l=encode_base64(mixed)))
+        "licence signed as a stamp", "contexts differ", "bad-licence", resigned(changed(good, l=encode_base64(short)))
     )
     assert (
         licence().encoded[:-91] + b"b=%s;" % encode_base64(OFFICE.sign(CONTEXT_LICENCE, licence().encoded[:-91]))
@@ -252,23 +269,20 @@ def _not_accepted() -> Iterator[Case]:
 
 def _altered() -> Iterator[Case]:
     good = stamp_tags()
-    yield Case("another subject", "the header hash differs", "altered-headers", letter="other-subject")
-    yield Case("From added above", "not exactly one From", "altered-headers", letter="second-from")
-    yield Case("From added below", "not exactly one From", "altered-headers", letter="from-below")
-    yield Case("Cc added", "oversigned", "altered-headers", letter="added-cc")
-    yield Case("Date removed", "signed fields are there", "altered-headers", letter="no-date")
-    yield Case("no From", "not exactly one From", "altered-headers", letter="no-from")
+    for letter, because, verdict, altered, more in _ROWS:
+        for proof in ("no", "yes", "silent"):
+            said = verdict if isinstance(verdict, str) else verdict[proof]
+            yield Case(f"{letter}, proven: {proof}", because, said, letter=letter, proof=proof, altered=altered, **more)
+    second = stamp_tags(letter="two-tos")
+    yield Case("To fields exchanged", "recipients are a set", "stamped", second, letter="two-tos-swapped")
     yield Case(
-        "To fields exchanged",
-        "their order counts",
-        "altered-headers",
-        stamp_tags(letter="two-tos"),
-        letter="two-tos-swapped",
+        "odd lines added", "they may be shown as text (5.6)", "altered-body", letter="odd-lines", altered=("body",)
     )
-    short = resigned(changed(good, h=b"from:to:subject:date:message-id"))
-    yield Case("signed once", "each name is listed once more than it occurs", "altered-headers", short)
-    hh = resigned(changed(good, hh=encode_base64(bytes(32))))
-    yield Case("another header hash", "computed from the letter, not believed", "altered-headers", hh)
+    zero = resigned(changed(good, d=encode_base64(bytes(96))))
+    yield Case(
+        "other digests", "computed from the letter, not believed", "altered-headers", zero,
+        altered=("from", "reply-to", "to", "subject", "date", "message-id"),
+    )  # fmt: skip
     yield Case("another key", "not the licence's key", "bad-signature", resigned(good, STRANGER))
     yield Case("price raised", "the price is signed", "bad-signature", changed(good, p=b"100"), price=100)
     yield Case("expiry raised", "the expiry is signed", "bad-signature", changed(good, x=b"%d" % (NOW + 11 * DAY)))
@@ -278,13 +292,54 @@ def _altered() -> Iterator[Case]:
     null = changed(null, b=encode_base64(IDENTITY + bytes(32)))
     yield Case("key of small order", "it would sign everything (7.2)", "bad-signature", null)
     yield Case(
-        "footer, strict", "an altered body counts for nothing there", "altered-body", letter="footer", strict=True
-    )
+        "footer, strict", "an altered body counts for nothing there", "altered-body", letter="footer", strict=True,
+        proof="yes", altered=("body",),
+    )  # fmt: skip
     yield Case(
-        "altered in both",
-        "the header comes first",
-        "altered-headers",
-        letter="other-subject",
-        now=NOW + 11 * DAY,
-        strict=True,
-    )
+        "other subject, strict", "nor does another subject", "altered-headers", letter="other-subject", strict=True,
+        proof="yes", altered=("subject",),
+    )  # fmt: skip
+    yield Case(
+        "other Message-ID, strict", "a thief gains nothing by it", "stamped-modified", letter="other-date-and-id",
+        strict=True, altered=("date", "message-id"),
+    )  # fmt: skip
+    yield Case(
+        "altered and expired", "the header comes first", "altered-headers", letter="other-subject",
+        now=NOW + 11 * DAY, strict=True, altered=("subject",),
+    )  # fmt: skip
+
+
+_SUBJECT = {"no": "altered-headers", "yes": "stamped-modified", "silent": "dns-unavailable"}
+_BODY = {"no": "altered-body", "yes": "stamped-modified", "silent": "dns-unavailable"}
+_ROWS: tuple[tuple[str, str, str | dict[str, str], tuple[str, ...], dict[str, Any]], ...] = (
+    ("second-from", "not exactly one From", "altered-headers", ("from",), {}),
+    ("from-below", "not exactly one From", "altered-headers", ("from",), {}),
+    ("no-from", "not exactly one From", "altered-headers", ("from",), {}),
+    ("other-author", "the author is another", "altered-headers", ("from",), {}),
+    ("second-author", "and so it is with one more", "altered-headers", ("from",), {}),
+    ("other-date-and-id", "providers replace both", "stamped-modified", ("date", "message-id"), {}),
+    ("added-cc", "the text is the same", "stamped-modified", ("to",), {}),
+    ("no-date", "the text is the same", "stamped-modified", ("date",), {}),
+    ("tagged-subject", "one short tag in brackets", "stamped-modified", ("subject",), {}),
+    (
+        "named-tag",
+        "a tag that the gate knows",
+        "stamped-modified",
+        ("subject",),
+        {"subject_tags": ("***EXTERNAL MAIL***",)},
+    ),
+    ("twice-tagged-subject", "two tags are room for an advertisement", _SUBJECT, ("subject",), {}),
+    ("advertising-subject", "so is a long one", _SUBJECT, ("subject",), {}),
+    ("other-subject", "only its author may change it", _SUBJECT, ("subject",), {}),
+    ("added-reply-to", "whoever adds it would get the answers", _SUBJECT, ("reply-to",), {}),
+    ("added-followup-to", "some programs obey it", _SUBJECT, ("reply-to",), {}),
+    ("footer", "only its author may change the text", _BODY, ("body",), {}),
+    ("other-text", "only its author may change the text", _BODY, ("body",), {}),
+    ("other-text-and-id", "the subject is the same", _BODY, ("message-id", "body"), {}),
+    ("other-text-and-subject", "the Message-ID is the same", _BODY, ("subject", "body"), {}),
+    ("other-letter", "nothing binds it to the stamp", "altered-headers", ("subject", "message-id", "body"), {}),
+    ("stray-line", "some readers show it as text (5.6)", _BODY, ("body",), {}),
+    ("html", "another reading is another text (5.6)", _BODY, ("body",), {}),
+    ("base64", "another reading is another text (5.6)", _BODY, ("body",), {}),
+)
+"""Letter, because, verdict (by proof), what was altered, and what else is said of the gate."""

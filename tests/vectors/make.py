@@ -30,8 +30,8 @@ def make(folder: Path) -> None:
     _write(folder / "stamps.json", stamps)
     for name, about, cases in (
         ("recipients", "Canonical recipients (STAMP.md 4)", vector_cases.recipients()),
-        ("canonical", "Relaxed header fields and bodies (STAMP.md 5.1, 5.2)", vector_cases.canonical()),
-        ("hashes", "Hashes (STAMP.md 5.3 to 5.7)", vector_cases.hashes()),
+        ("canonical", "Plain header fields and relaxed bodies (STAMP.md 5.1, 5.2)", vector_cases.canonical()),
+        ("hashes", "Hashes (STAMP.md 5.3 to 5.10)", vector_cases.hashes()),
         ("licences", "Licences (STAMP.md 6); whether they are signed is another question", vector_cases.licences()),
         ("keys", "Key records (STAMP.md 7.4)", vector_cases.keys()),
         ("signatures", "Signatures that implementations differ about (STAMP.md 7.2)", vector_cases.signatures()),

@@ -13,6 +13,7 @@ from contextlib import closing
 
 import pytest
 from tests.support import chroots, real_postfix
+from tests.support.at_once import reason_of
 from tests.support.mailserver import MailServer
 from tests.support.real_exim import Exim
 from tests.support.real_postfix import Postfix, free_port
@@ -22,12 +23,9 @@ from tests.support.strange_addresses import LEFT_ALONE, WRITTEN_ANEW
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.candidates import find_candidates
-from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import header_hash
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Reason
-from pennyred.postage.verification import LicenceCache, judge_parsed
 from pennyred.sender.franking import completed, stamp_letter, without_blind
 from pennyred.sender.travel.preparing import make_safe
 from pennyred.sender.travel.serverlimits import told_limits
@@ -152,20 +150,10 @@ def stamped(letter: str) -> bytes:
 
 def reason(letter: bytes) -> Reason:
     """What a gate says of the stamp of a letter that has arrived."""
-    section, body = split_letter(file_with_crlf(letter))
-    header, recipient = parse_header(section), canonical_recipient(BOB)
+    whole = file_with_crlf(letter)
+    header, recipient = parse_header(split_letter(whole)[0]), canonical_recipient(BOB)
     [stamp] = find_candidates(header, [recipient])[0].stamps
-    return judge_parsed(
-        stamp,
-        header=header,
-        header_hash=header_hash(header),
-        body_hash=body_hash(body),
-        recipients=[recipient],
-        issuers=DESK.issuers,
-        now=NOW,
-        price=1,
-        licences=LicenceCache(),
-    ).reason
+    return reason_of(stamp, whole, [BOB], issuers=DESK.issuers, now=NOW)
 
 
 @pytest.mark.parametrize("name", LETTERS)

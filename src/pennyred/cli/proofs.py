@@ -57,7 +57,7 @@ def _own_stamps(letter: bytes, wallet: Wallet) -> list[Stamp]:
         except MalformedStamp:
             continue
         if (stamp.issuer, stamp.account) == (wallet.issuer, wallet.account):
-            stamps.setdefault(stamp.value(), stamp)
+            stamps.setdefault(stamp.text, stamp)
     return list(stamps.values())
 
 

@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ from pennyred.cli.common import RuleRefused, json_option, print_json, print_tabl
 from pennyred.cli.receipts import Judged, Restored, judge_receipts, read_receipts, tell
 from pennyred.config import BadSettings, find_settings, read_settings
 from pennyred.office.keys import OfficeKeys
-from pennyred.postage.address import Recipient, canonical_recipient
-from pennyred.postage.candidates import find_candidates
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.alteration import alteration
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import header_hash, letter_hash
+from pennyred.postage.digest import letter_hash, recipient_hash, signed_parts
 from pennyred.postage.errors import MalformedStamp, PennyRedError
-from pennyred.postage.letter import STAMP_FIELD, Field, HeaderSection, parse_header, split_letter
+from pennyred.postage.letter import STAMP_FIELD, HeaderSection, parse_header, split_letter
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Kind, Reason
-from pennyred.postage.stamp import parse_stamp
+from pennyred.postage.stamp import Stamp, parse_stamp, split_field
 from pennyred.postage.verification import LicenceCache, judge_parsed
 from pennyred.sender.franking import distinct, recipients_of
 from pennyred.sender.wallet import DamagedWallet, NoWallet, default_home, load_wallet
@@ -43,6 +44,8 @@ class _Found:
     verdict: str
     """One of "full", "modified" and "invalid"."""
     reason: Reason
+    altered: str
+    """What was altered after stamping, with commas between: `from`, `to`, `subject` and the like, `body`."""
     serial: str
     """The serial in hexadecimal."""
     issuer: str
@@ -79,7 +82,7 @@ def verify(context: click.Context, to: tuple[str, ...], file: Path | None, recei
         raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
     found = run_async(_Verifier(context, letter, addresses).all())
     if not as_json:
-        columns = ["recipient", "verdict", "reason", "serial", "issuer"]
+        columns = ["recipient", "verdict", "reason", "altered", "serial", "issuer"]
         print_table("", columns, [[asdict(one)[column] for column in columns] for one in found])
     document: dict[str, Any] = {"stamps": [asdict(one) for one in found]}
     paid = {one.recipient for one in found if one.reason.kind is Kind.PAID}
@@ -102,8 +105,7 @@ class _Verifier:
         section, body = split_letter(letter)
         self._context = context
         self._header: HeaderSection = parse_header(section)
-        self._header_hash = header_hash(self._header)
-        self._body_hash = body_hash(body)
+        self._parts = signed_parts(self._header, body_hash(body))
         addresses = addresses or distinct(recipients_of(letter).visible)
         self._addresses = {canonical_recipient(address): address for address in addresses}
         self._keys: dict[str, dict[str, bytes]] = {}
@@ -111,25 +113,31 @@ class _Verifier:
 
     async def all(self) -> list[_Found]:
         """Judge each stamp, from the top. Raises `Unavailable` if the DNS does not answer."""
-        return [await self._look(field) for field in self._header.named(STAMP_FIELD.lower())[:STAMPS_MAX]]
+        return [await self._look(one) for one in islice(self._stamps(), STAMPS_MAX)]
+
+    def _stamps(self) -> Iterator[bytes]:
+        """What may be a stamp, from the top."""
+        for field in self._header.named(STAMP_FIELD.lower()):
+            try:
+                yield from split_field(field.value)
+            except MalformedStamp:
+                yield field.value
 
     @property
     def letter_hashes(self) -> list[bytes]:
         """The letter hash for each recipient."""
-        return [letter_hash(self._header_hash, self._body_hash, one) for one in self._addresses]
+        return [letter_hash(self._parts, one) for one in self._addresses]
 
-    async def _look(self, field: Field) -> _Found:
+    async def _look(self, value: bytes) -> _Found:
         try:
-            stamp = parse_stamp(field.value)
+            stamp = parse_stamp(value)
         except MalformedStamp as error:
-            return _Found("", "invalid", error.reason, "", "")
+            return _Found("", "invalid", error.reason, "", "", "")
         await self.find(stamp.issuer, stamp.licence.selector)
         recipients = list(self._addresses)
         verdict = judge_parsed(
             stamp,
-            header=self._header,
-            header_hash=self._header_hash,
-            body_hash=self._body_hash,
+            found=alteration(stamp, self._parts),
             recipients=recipients,
             issuers=self._keys,
             now=int(time.time()),
@@ -137,11 +145,13 @@ class _Verifier:
             licences=LicenceCache(size_max=1),
         )
         word = _WORDS.get(verdict.reason, "invalid")
-        return _Found(self._addressee(field, recipients), word, verdict.reason, stamp.serial.hex(), stamp.issuer)
+        altered, serial = ", ".join(verdict.altered), stamp.serial.hex()
+        return _Found(self._addressee(stamp), word, verdict.reason, altered, serial, stamp.issuer)
 
-    def _addressee(self, field: Field, recipients: list[Recipient]) -> str:
-        offered = find_candidates(HeaderSection((field,)), recipients)
-        return next((self._addresses[one] for one, found in zip(recipients, offered, strict=True) if found.stamps), "")
+    def _addressee(self, stamp: Stamp) -> str:
+        salt = stamp.salt or b""
+        names = (name for one, name in self._addresses.items() if recipient_hash(salt, one) == stamp.recipient_hash)
+        return next(names, "")
 
     async def find(self, issuer: str, selector: str) -> dict[str, bytes]:
         """The issuer's keys; the selector's key is among them if it can be found. Raises `Unavailable`."""

@@ -45,6 +45,18 @@ def texts(convert: Callable[[str], Any]) -> Convert:
     return typed(list[str], "a list of texts", lambda items: tuple(each(enumerate(items), convert)))
 
 
+def few_texts(convert: Callable[[str], Any], most: int) -> Convert:
+    """A converter for a list of at most `most` texts, to a tuple."""
+
+    def read(value: Any) -> Any:
+        converted = texts(convert)(value)
+        if len(converted) > most:
+            raise ValueError(f"a list of at most {most} texts")
+        return converted
+
+    return read
+
+
 def one_or_several(convert: Callable[[str], Any], most: int) -> Convert:
     """A converter for a text or a list of up to `most` different texts; the result is always a tuple."""
     expected = f"a text in quotes, or a list of 1 to {most} different ones"

@@ -108,6 +108,8 @@ class GateSettings(msgspec.Struct, frozen=True):
     accept_total: int = 1000
     """With "accept": how many stamps of all accounts may be accepted and not yet redeemed."""
     altered_body: Literal["accept", "reject"] = "accept"
+    subject_tags: tuple[str, ...] = ()
+    """What gateways in front of this gate put at the beginning of a Subject, besides one short tag in brackets."""
     bare_newline: Literal["normalize", "reject"] = "normalize"
     mixed: Literal["split", "reject"] = "split"
     help_url: str = ""

@@ -108,6 +108,7 @@ class Reader(Tables):
             "accept_per_account": kinds.number(0, 1_000_000),
             "accept_total": kinds.number(0, 1_000_000),
             "altered_body": kinds.choice("accept", "reject"),
+            "subject_tags": kinds.few_texts(values.subject_tag, values.SUBJECT_TAGS_MAX),
             "bare_newline": kinds.choice("normalize", "reject"),
             "mixed": kinds.choice("split", "reject"),
             "help_url": kinds.text(values.printable_url),

@@ -2,6 +2,7 @@
 
 import re
 import ssl
+import unicodedata
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -17,6 +18,9 @@ _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", re.ASC
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 SIZE_BYTES_MAX = 10**12
 URL_CHARACTERS_MAX = 2000
+SUBJECT_TAGS_MAX = 20
+SUBJECT_TAG_CHARACTERS_MAX = 40
+"""Each letter's Subject is compared without each of them."""
 SSL_MODES = frozenset(("disable", "allow", "prefer", "require", "verify-ca", "verify-full"))
 """The values of `sslmode` in a libpq URL."""
 
@@ -222,6 +226,14 @@ def printable_url(text: str) -> str:
     if text and (not text.isascii() or not text.isprintable() or " " in text or len(text) > 200):
         raise ValueError('a URL like "https://example.org/postage", at most 200 printable ASCII characters')
     return text and web_url(text)
+
+
+def subject_tag(text: str) -> str:
+    """What stands in front of a Subject, spelled as Subjects are compared (STAMP.md 5.5)."""
+    plain = " ".join(unicodedata.normalize("NFC", text).split())
+    if not 0 < len(plain) <= SUBJECT_TAG_CHARACTERS_MAX or not plain.isprintable():
+        raise ValueError('the beginning of a Subject, like "[EXTERNAL MAIL]", at most 40 characters')
+    return plain
 
 
 def _split(text: str, expected: str) -> tuple[SplitResult, int | None]:

@@ -12,13 +12,14 @@ flaw, so that nothing is held by them that was not held before.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pennyred.gate.judging.standing import Offer, Ruling, Standing, flaw_of
+from pennyred.gate.judging.standing import Ruling, Standing, flaw_of
 from pennyred.gate.ports import Redeemer
 from pennyred.postage.digest import domain_hash
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, Void
 from pennyred.postage.stamp import Stamp
+from pennyred.postage.verification import Verdict
 
 ROUNDS_MAX = 4
 """As many as stamps are tried for one recipient: each round either ends or drops a stamp."""
@@ -50,7 +51,7 @@ class Holding:
     """Why the office could not be asked; then nothing is held."""
     in_progress: bool = False
     """Another delivery of this very letter is under way; then nothing is held."""
-    left: dict[int, list[Offer]] = field(default_factory=dict)
+    left: dict[int, list[Verdict]] = field(default_factory=dict)
     """The stamps that may still be asked about, for each recipient."""
     reasons: dict[int, Reason] = field(default_factory=dict)
     """What the office's answers make of a recipient, so far."""
@@ -92,7 +93,13 @@ async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: byt
     if holding.in_progress or holding.unanswered or holding.is_open(standings):
         holding.held.clear()
     holding.rulings = [
-        Ruling(index, holding.reasons.get(index), stamps=tuple(offers), paid_by=holding.held.get(index))
+        Ruling(
+            index,
+            holding.reasons.get(index),
+            stamps=tuple(offers),
+            verdict=next((one for one in offers if one.stamp is holding.held.get(index)), None),
+            paid_by=holding.held.get(index),
+        )
         for index, offers in holding.left.items()
     ]
     spare = [(index, stamp) for index, stamp in holding.reserved if holding.held.get(index) is not stamp]
@@ -124,11 +131,13 @@ def settlement(standing: Standing) -> Settle:
 
 async def _ask_back(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> None:
     """Whether a stamp that would not be taken any more has paid this letter before; one that has not is no stamp."""
-    asked = [(one, *offer) for one in standings for offer in holding.left[one.index] if flaw_of(offer[1]) is not None]
-    holds = [_hold(holding.tx, place, standing, stamp, flaw) for place, (standing, stamp, flaw) in enumerate(asked, 1)]
+    asked = [
+        (one, offer) for one in standings for offer in holding.left[one.index] if flaw_of(offer.reason) is not None
+    ]
+    holds = [_hold(holding.tx, place, standing, offer) for place, (standing, offer) in enumerate(asked, 1)]
     answers = await redeemer.hold(holds, lease_seconds=lease_seconds)
-    for (standing, stamp, flaw), answer in zip(asked, answers, strict=True):
-        _read(answer, standing, (stamp, flaw), holding)
+    for (standing, offer), answer in zip(asked, answers, strict=True):
+        _read(answer, standing, offer, holding)
     _note_settled(holding)
 
 
@@ -136,20 +145,20 @@ async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Hol
     """Ask about every stamp still in question and read the answers; returns how many stamps turned out not to count."""
     before = frozenset(holding.settled)
     asked = [
-        (standing, rank, stamp, paid)
+        (standing, rank, offer)
         for standing in standings
         if standing.index not in holding.settled
-        for rank, (stamp, paid) in enumerate(holding.left[standing.index])
+        for rank, offer in enumerate(holding.left[standing.index])
     ]
     asked.sort(key=lambda item: item[1] > 0)  # the letter's group first: spare stamps must not use up its balance
     holds = [
-        _hold(holding.tx, place if rank or flaw_of(paid) else 0, standing, stamp, paid)
-        for place, (standing, rank, stamp, paid) in enumerate(asked, 1)
+        _hold(holding.tx, place if rank or flaw_of(offer.reason) else 0, standing, offer)
+        for place, (standing, rank, offer) in enumerate(asked, 1)
     ]
     answers = await redeemer.hold(holds, lease_seconds=lease_seconds) if holds else []
     holding.held.clear()
-    for (standing, _, stamp, paid), answer in zip(asked, answers, strict=True):
-        _read(answer, standing, (stamp, paid), holding)
+    for (standing, _, offer), answer in zip(asked, answers, strict=True):
+        _read(answer, standing, offer, holding)
     _note_settled(holding)
     return len(asked) - sum(len(offers) for index, offers in holding.left.items() if index not in before)
 
@@ -160,15 +169,15 @@ def _note_settled(holding: Holding) -> None:
         holding.reasons[index] = Reason.DUPLICATE
 
 
-def _hold(tx: bytes, group: int, standing: Standing, stamp: Stamp, paid: Reason) -> Hold:
+def _hold(tx: bytes, group: int, standing: Standing, offer: Verdict) -> Hold:
     return Hold(
         tx,
         group,
-        stamp,
-        _domain(standing, stamp),
+        offer.stamp,
+        _domain(standing, offer.stamp),
         standing.letter_hash,
-        flaw_of(paid),
-        is_altered=paid is Reason.STAMPED_MODIFIED,
+        flaw_of(offer.reason),
+        is_altered=bool(offer.altered),
     )
 
 
@@ -177,10 +186,9 @@ def _domain(standing: Standing, stamp: Stamp) -> str:
     return next(name.domain for name in standing.names if domain_hash(stamp.serial, name.domain) == stamp.domain_hash)
 
 
-def _read(answer: HoldAnswer, standing: Standing, offer: Offer, holding: Holding) -> None:
+def _read(answer: HoldAnswer, standing: Standing, offer: Verdict, holding: Holding) -> None:
     """One answer: reserved, had before, in progress, or a stamp less to ask about."""
-    stamp, paid = offer
-    flaw = flaw_of(paid)
+    stamp, flaw = offer.stamp, flaw_of(offer.reason)
     if answer.outcome.is_held:
         holding.reserved.add((standing.index, stamp))
         if flaw is not None and answer.outcome is not HoldOutcome.RENEWED:
@@ -189,7 +197,7 @@ def _read(answer: HoldAnswer, standing: Standing, offer: Offer, holding: Holding
         # One's own hold of an earlier attempt is the one to settle: that attempt may have delivered the letter.
         if answer.outcome is HoldOutcome.RENEWED or standing.index not in holding.held:
             holding.held[standing.index] = stamp
-            holding.reasons[standing.index] = _paid(paid)
+            holding.reasons[standing.index] = _paid(offer)
     elif answer.outcome is HoldOutcome.ALREADY_SETTLED:
         holding.settled.add(standing.index)
     elif answer.outcome is HoldOutcome.IN_PROGRESS:
@@ -198,17 +206,15 @@ def _read(answer: HoldAnswer, standing: Standing, offer: Offer, holding: Holding
         _drop(standing, offer, flaw or _reason(answer), holding)
 
 
-def _drop(standing: Standing, offer: Offer, reason: Reason, holding: Holding) -> None:
+def _drop(standing: Standing, offer: Verdict, reason: Reason, holding: Holding) -> None:
     holding.left[standing.index].remove(offer)
     if standing.index not in holding.held:
         holding.reasons[standing.index] = reason
 
 
-def _paid(offline: Reason) -> Reason:
+def _paid(offer: Verdict) -> Reason:
     """One that would not be taken any more, or had expired by this gate's clock, and is held is paid like any other."""
-    if offline is Reason.ALTERED_BODY:
-        return Reason.STAMPED_MODIFIED
-    return Reason.STAMPED if offline.kind is Kind.DUE else offline
+    return Reason.STAMPED_MODIFIED if offer.altered else Reason.STAMPED
 
 
 def _reason(answer: HoldAnswer) -> Reason:

@@ -40,8 +40,10 @@ class GatePolicy:
     check: Check = Check.NEEDED
     fronts: frozenset[str] = frozenset()
     """The names (authserv-id) under which trusted fronts write Authentication-Results that stay in the letter."""
-    strict_body: bool = False
-    """Whether a stamp counts for nothing once the body was altered; else it counts and is marked."""
+    is_strict: bool = False
+    """Whether a stamp counts for nothing once body or subject were altered, even if the author is proven."""
+    subject_tags: tuple[str, ...] = ()
+    """What gateways of ours put in front of a Subject, besides short words in brackets."""
     bad_stamps_max: int = 5
     """From one source in a minute, of one account or of nobody known; 0: any number."""
     pass_key: bytes | None = None

@@ -7,13 +7,14 @@ envelope recipient: a mailbox that occurs twice in the envelope needs two.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pennyred.postage.address import Recipient
 from pennyred.postage.digest import recipient_hash
 from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD, HeaderSection
 from pennyred.postage.reasons import Reason
-from pennyred.postage.stamp import Stamp, StampKey, parse_stamp
+from pennyred.postage.stamp import Stamp, StampKey, parse_bare, split_field
 
 STAMPS_TRIED_MAX = 4
 """How many stamps are tried for one recipient. More would waste the gate's time; an honest sender has two at most."""
@@ -21,8 +22,9 @@ STAMPS_TRIED_MAX = 4
 STAMPS_READ_BASE = 100
 STAMPS_READ_PER_RECIPIENT = 4
 STAMPS_READ_MAX = 2_000
-"""How many stamp fields of a letter are read: the base, plus some for each recipient, up to this maximum. The base is
-for letters to a hundred recipients that come in a hundred transactions of one recipient, with all stamps each time."""
+"""How many stamps of a letter are read, in however many fields: the base, plus some for each recipient, up to this
+maximum. The base is for letters to a hundred recipients that come in a hundred transactions of one recipient, with all
+stamps each time."""
 
 TRIES_MAX = 300_000
 """How many recipient hashes are computed for one letter: about half a second, in which a worker serves nobody else.
@@ -51,12 +53,20 @@ def find_candidates(
     form: no stamp can be made out to it. If a letter has stamps for others of its recipients only, the reason is
     "no-stamp", not "wrong-recipient".
     """
-    fields = header.named(STAMP_FIELD.lower())[: _stamps_read_max(len(recipients))]
-    stamps, unreadable = _read_stamps(field.value for field in fields)
+    stamps, unreadable = _read_stamps(islice(_values(header), _stamps_read_max(len(recipients))))
     others = {one: tuple(known) for one, known in zip(recipients, names, strict=True) if one} if names else {}
     matches, strays = _deal(stamps, recipients, others)
     otherwise = Reason.WRONG_RECIPIENT if strays else unreadable or Reason.NO_STAMP
     return [Candidates(share, otherwise) for share in _shares(matches, recipients)]
+
+
+def _values(header: HeaderSection) -> Iterator[bytes]:
+    """What may be a stamp, from the top; a field that is too long counts as one that cannot be read."""
+    for field in header.named(STAMP_FIELD.lower()):
+        try:
+            yield from split_field(field.value)
+        except MalformedStamp:
+            yield b""
 
 
 def _stamps_read_max(recipients: int) -> int:
@@ -130,7 +140,7 @@ def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
     unreadable: Reason | None = None
     for value in values:
         try:
-            stamp = parse_stamp(value)
+            stamp = parse_bare(value)
         except MalformedStamp as error:
             unreadable = unreadable or error.reason
         else:

@@ -1,55 +1,111 @@
-"""The hashes that bind a stamp to a recipient, a letter and a domain (STAMP.md 5)."""
+"""The hashes that bind a stamp to a recipient, a letter and a domain (STAMP.md 5).
 
-import hashlib
+Everything that a stamp says of its letter is salted: an office that sees the stamp, but not its salt, can test no
+guess. The letter hash is not salted, because the gate computes it from what it received and from nothing else.
+"""
+
+from collections.abc import Collection
+from hashlib import sha256
+from typing import NamedTuple
 
 from pennyred.postage.address import Recipient
-from pennyred.postage.canonical import relaxed_field
+from pennyred.postage.canonical import plain_field
 from pennyred.postage.letter import HeaderSection
+from pennyred.postage.readings import REPLY_NAMES, body_text, field_texts
+from pennyred.postage.subject import without_tag
 
-SIGNED_NAMES: tuple[bytes, ...] = (b"from", b"to", b"cc", b"subject", b"date", b"message-id")
-"""The header fields a stamp signs: those that a reader sees and mail systems do not rewrite; see DECISIONS.md."""
-SIGNED_NAMES_MAX = 64
-"""How many names a stamp may list (its tag `h`). A letter with too many fields of the six cannot be stamped."""
+FIELDS = ("from", "reply-to", "to", "subject", "date", "message-id")
+"""What the tag `d` has a digest of, in its order, by the name that people are told. See STAMP.md 5.3."""
+_SUBJECT = FIELDS.index("subject")
+DIGEST_BYTES = 16
+"""A digest of a field is cut to this: another text with the same digest takes 2^128 tries."""
 
-CONTEXT_HEADER = b"pennyred/1 header\0"
-CONTEXT_LETTER = b"pennyred/1 letter\0"
-CONTEXT_RECIPIENT = b"pennyred/1 recipient\0"
-CONTEXT_DOMAIN = b"pennyred/1 domain\0"
+TEXT_BYTES_MAX = 512
+_HASHED = b"\xff"
+"""Begins a text that stands by its hash: no text in UTF-8 does."""
+
+LETTER_NAMES: tuple[bytes, ...] = (
+    b"from", b"to", b"cc", b"subject", b"date", b"message-id", *REPLY_NAMES,
+    b"content-type", b"content-transfer-encoding",
+)  # fmt: skip
+"""The header fields that make a letter another letter: what stamps sign, and what tells how to show the body.
+
+Else a garbled copy that comes first could pass for the letter itself, which would then count as delivered.
+"""
+
+CONTEXT_HEADER = b"pennyred/2 header\0"
+CONTEXT_LETTER = b"pennyred/2 letter\0"
+CONTEXT_RECIPIENT = b"pennyred/2 recipient\0"
+CONTEXT_DOMAIN = b"pennyred/2 domain\0"
+CONTEXT_BODY = b"pennyred/2 body\0"
+CONTEXTS_FIELDS = tuple(f"pennyred/2 {name}\0".encode() for name in FIELDS)
 
 
-def signed_names(header: HeaderSection) -> tuple[bytes, ...]:
-    """The names a stamp lists: each of the six as often as it occurs and once more, so that an added field shows."""
-    return tuple([name for name in SIGNED_NAMES for _ in range(len(header.named(name)) + 1)])
+class SignedParts(NamedTuple):
+    """What stamps sign of one letter. Computed once for all its stamps."""
+
+    texts: tuple[bytes, ...]
+    """The text of each of `FIELDS`, in their order; a long one by its hash."""
+    subjects_before: tuple[bytes, ...]
+    """What the text of the Subject may have been before a gateway put a tag in front of it."""
+    body: bytes
+    """SHA-256 of the body and of how it is to be read, 32 bytes."""
+    header_hash: bytes
+    has_one_author: bool
+    """Whether the letter has exactly one From field: otherwise readers differ about who wrote it."""
 
 
-def qualifies(header: HeaderSection) -> bool:
-    """Whether a letter with this header can be stamped: exactly one From, not too many of the six (STAMP.md 5.3)."""
-    names = sum([len(header.named(name)) + 1 for name in SIGNED_NAMES])
-    return len(header.named(b"from")) == 1 and names <= SIGNED_NAMES_MAX
+def signed_parts(header: HeaderSection, body_hash: bytes, subject_tags: Collection[str] = ()) -> SignedParts:
+    """Compute the parts of a letter; `body_hash` is that of `canonical`, 32 bytes. `subject_tags`: see `without_tag`.
 
-
-def header_hash(header: HeaderSection) -> bytes:
-    """SHA-256 over the signed fields in relaxed form: name by name, each name's fields from the bottom up; 32 bytes.
-
-    It is defined for every header, also for one that does not qualify (STAMP.md 5.3).
+    They are defined for every letter, also for one that cannot be stamped.
     """
-    fields = [relaxed_field(field) for name in SIGNED_NAMES for field in reversed(header.named(name))]
-    return hashlib.sha256(CONTEXT_HEADER + b"".join(fields)).digest()
+    plain = {name: b"".join(map(plain_field, fields)) for name in LETTER_NAMES if (fields := header.named(name))}
+    texts = field_texts(header, plain)
+    before = without_tag(texts[_SUBJECT].decode(), subject_tags)
+    return SignedParts(
+        tuple([_short(text) for text in texts]),
+        tuple([_short(text.encode()) for text in before]),
+        sha256(body_text(header) + body_hash).digest(),
+        sha256(CONTEXT_HEADER + b"".join(plain.values())).digest(),
+        len(header.named(b"from")) == 1,
+    )
 
 
-def letter_hash(header_digest: bytes, body_digest: bytes, recipient: Recipient) -> bytes:
-    """The letter hash, 32 bytes: it names one letter to one recipient, from the two digests of the received letter.
+def _short(text: bytes) -> bytes:
+    """A text as it goes into digests: a letter may have a thousand stamps, and each has a salt of its own."""
+    return text if len(text) <= TEXT_BYTES_MAX else _HASHED + sha256(text).digest()
+
+
+def field_digests(salt: bytes, parts: SignedParts) -> bytes:
+    """The salted digests of `FIELDS`, 16 bytes each, one behind the other; `salt` is the stamp's, 16 bytes."""
+    pairs = zip(CONTEXTS_FIELDS, parts.texts, strict=True)
+    return b"".join([sha256(context + salt + text).digest()[:DIGEST_BYTES] for context, text in pairs])
+
+
+def subject_digest(salt: bytes, text: bytes) -> bytes:
+    """The salted digest of the text of a Subject, as it is among `field_digests`."""
+    return sha256(CONTEXTS_FIELDS[_SUBJECT] + salt + text).digest()[:DIGEST_BYTES]
+
+
+def body_digest(salt: bytes, parts: SignedParts) -> bytes:
+    """The salted digest of the body, 32 bytes."""
+    return sha256(CONTEXT_BODY + salt + parts.body).digest()
+
+
+def letter_hash(parts: SignedParts, recipient: Recipient) -> bytes:
+    """The letter hash, 32 bytes: it names one letter, as it was received, to one recipient.
 
     Holds, settlements and passes are bound to it.
     """
-    return hashlib.sha256(CONTEXT_LETTER + header_digest + body_digest + recipient.canonical.encode()).digest()
+    return sha256(CONTEXT_LETTER + parts.header_hash + parts.body + recipient.canonical.encode()).digest()
 
 
 def recipient_hash(salt: bytes, recipient: Recipient) -> bytes:
     """The hash that makes a stamp out to a recipient without naming it: 32 bytes; `salt` is 16 random bytes."""
-    return hashlib.sha256(CONTEXT_RECIPIENT + salt + recipient.canonical.encode()).digest()
+    return sha256(CONTEXT_RECIPIENT + salt + recipient.canonical.encode()).digest()
 
 
 def domain_hash(serial: bytes, domain: str) -> bytes:
     """The hash by which an office checks that a stamp is for a given domain: 32 bytes; `serial` is the stamp's, 16."""
-    return hashlib.sha256(CONTEXT_DOMAIN + serial + domain.encode()).digest()
+    return sha256(CONTEXT_DOMAIN + serial + domain.encode()).digest()

@@ -48,6 +48,13 @@ class Licence:
         """What the office signed: everything before the signature, under `CONTEXT_LICENCE`."""
         return self.encoded[:-_SIGNATURE_TAG_BYTES]
 
+    @property
+    def short_form(self) -> bytes:
+        """The text without version, algorithms, issuer and account: these are its stamp's (STAMP.md 6.5)."""
+        selector = b"s=%s;" % self.selector.encode()
+        before = _before(self.issuer) + selector + _account(self.account)
+        return selector + self.encoded[len(before) :]
+
 
 def parse_licence(encoded: bytes) -> Licence:
     """Read the canonical text of a licence; raises `MalformedLicence`."""
@@ -57,6 +64,20 @@ def parse_licence(encoded: bytes) -> Licence:
         raise
     except Malformed as error:
         raise MalformedLicence(f"licence: {error}") from error
+
+
+def parse_short_form(issuer: str, account: str, short: bytes) -> Licence:
+    """Read the licence that travels in a stamp of this issuer and account; raises `MalformedLicence`."""
+    selector, semicolon, rest = short.partition(b";")
+    return parse_licence(_before(issuer) + selector + semicolon + _account(account) + rest)
+
+
+def _before(issuer: str) -> bytes:
+    return b"v=1;a=%s;i=%s;" % (ALGORITHM, issuer.encode())
+
+
+def _account(account: str) -> bytes:
+    return b"c=%s;" % account.encode()
 
 
 def _parse(encoded: bytes) -> Licence:

@@ -1,16 +1,24 @@
 """Make licences (for offices) and stamps (for senders). Keys, serials, salts and the time are arguments."""
 
-from dataclasses import dataclass
-
 from pennyred.postage.address import Recipient
-from pennyred.postage.digest import domain_hash, header_hash, qualifies, recipient_hash, signed_names
+from pennyred.postage.digest import (
+    SignedParts,
+    body_digest,
+    domain_hash,
+    field_digests,
+    recipient_hash,
+    signed_parts,
+)
 from pennyred.postage.encoding import encode_base64, encode_integer
-from pennyred.postage.errors import MalformedLetter
-from pennyred.postage.letter import HeaderSection
+from pennyred.postage.errors import MalformedLetter, MalformedStamp
+from pennyred.postage.letter import STAMP_FIELD, HeaderSection
 from pennyred.postage.licence import ALGORITHM, Licence, parse_licence
 from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, SigningKey
-from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.stamp import VERSION, Stamp, parse_stamp
 from pennyred.postage.taglist import format_tag_list
+
+LINE_OCTETS_MAX = 990
+"""The longest field in one line, blanks between its tags included (RFC 5322 section 2.1.1 allows 998)."""
 
 
 def mint_licence(
@@ -40,33 +48,22 @@ def mint_licence(
     return parse_licence(format_tag_list([*tags, ("b", encode_base64(signature))]))
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What binds a stamp to its letter. It is the same for all stamps of a letter, so it is computed once."""
-
-    names: bytes
-    """The value of the tag `h`: the names of the signed header fields, with colons between them."""
-    header_hash: bytes
-    body_hash: bytes
-
-
-def bind_letter(header: HeaderSection, body_digest: bytes) -> Binding:
-    """Compute the binding of a letter; `body_digest` is its `body_hash`, 32 bytes.
+def letter_parts(header: HeaderSection, body_hash: bytes) -> SignedParts:
+    """What the stamps of a letter sign; `body_hash` is that of its body, 32 bytes. Computed once for all its stamps.
 
     Raises `MalformedLetter` if the letter cannot be stamped (STAMP.md 5.3).
     """
-    if not qualifies(header):
-        raise MalformedLetter(
-            "a letter to be stamped has exactly one From field, and not dozens of To, Cc, Subject, Date and Message-ID"
-        )
-    return Binding(b":".join(signed_names(header)), header_hash(header), body_digest)
+    parts = signed_parts(header, body_hash)
+    if not parts.has_one_author:
+        raise MalformedLetter("a letter to be stamped has exactly one From field")
+    return parts
 
 
 def mint_stamp(
     key: SigningKey,
     licence: Licence,
     header: HeaderSection,
-    body_digest: bytes,
+    body_hash: bytes,
     recipient: Recipient,
     *,
     serial: bytes,
@@ -75,11 +72,11 @@ def mint_stamp(
     lifetime_seconds: int,
     price: int = 1,
 ) -> Stamp:
-    """A stamp for the only recipient of a letter: `bind_letter`, then `mint_bound_stamp`; raises what they raise."""
-    return mint_bound_stamp(
+    """A stamp for the only recipient of a letter: `letter_parts`, then `mint_stamp_of`; raises what they raise."""
+    return mint_stamp_of(
         key,
         licence,
-        bind_letter(header, body_digest),
+        letter_parts(header, body_hash),
         recipient,
         serial=serial,
         salt=salt,
@@ -89,10 +86,10 @@ def mint_stamp(
     )
 
 
-def mint_bound_stamp(
+def mint_stamp_of(
     key: SigningKey,
     licence: Licence,
-    binding: Binding,
+    parts: SignedParts,
     recipient: Recipient,
     *,
     serial: bytes,
@@ -101,13 +98,13 @@ def mint_bound_stamp(
     lifetime_seconds: int,
     price: int = 1,
 ) -> Stamp:
-    """Make a stamp for one recipient of the letter that `binding` is of, signed by the licence's `key`.
+    """Make a stamp for one recipient of the letter that `parts` are of, signed by the licence's `key`.
 
     `serial` and `salt` are 16 fresh random bytes each. `now` is seconds since 1970 UTC, `lifetime_seconds` at most 14
     days, `price` in stamps. Raises `MalformedStamp` for values that no stamp can have.
     """
     tags = [
-        ("v", b"1"),
+        ("v", VERSION),
         ("a", ALGORITHM),
         ("i", licence.issuer.encode()),
         ("c", licence.account.encode()),
@@ -117,11 +114,13 @@ def mint_bound_stamp(
         ("p", encode_integer(price)),
         ("rh", encode_base64(recipient_hash(salt, recipient))),
         ("dh", encode_base64(domain_hash(serial, recipient.domain))),
-        ("h", binding.names),
-        ("hh", encode_base64(binding.header_hash)),
-        ("bh", encode_base64(binding.body_hash)),
-        ("l", encode_base64(licence.encoded)),
+        ("d", encode_base64(field_digests(salt, parts))),
+        ("bh", encode_base64(body_digest(salt, parts))),
+        ("l", encode_base64(licence.short_form)),
     ]
     signature = key.sign(CONTEXT_STAMP, format_tag_list(tags))
     tags += [("b", encode_base64(signature)), ("z", encode_base64(salt))]
-    return parse_stamp(format_tag_list(tags))
+    stamp = parse_stamp(format_tag_list(tags))
+    if len(stamp.text) + len(tags) + len(STAMP_FIELD) > LINE_OCTETS_MAX:
+        raise MalformedStamp("the office's name is too long: some servers damage lines of a thousand octets")
+    return stamp

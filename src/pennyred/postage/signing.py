@@ -21,7 +21,7 @@ from nacl.exceptions import BadSignatureError
 
 from pennyred.postage.errors import MalformedKey
 
-CONTEXT_STAMP = b"pennyred/1 stamp\0"
+CONTEXT_STAMP = b"pennyred/2 stamp\0"
 CONTEXT_LICENCE = b"pennyred/1 licence\0"
 CONTEXT_RECEIPT = b"pennyred/1 receipt\0"
 

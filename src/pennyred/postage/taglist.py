@@ -21,8 +21,13 @@ def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: i
     """The tags in their order, without white space and folding. Raises `Malformed`, also if a tag occurs twice."""
     if len(value) > bytes_max:
         raise Malformed(f"tag list of more than {bytes_max} bytes")
-    unfolded = value.replace(b"\r\n ", b"").replace(b"\r\n\t", b"")
-    text = unfolded.translate(None, b" \t")
+    return parse_bare_list(without_white_space(value), bytes_max=bytes_max, tags_max=tags_max)
+
+
+def parse_bare_list(text: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: int = TAGS_MAX) -> list[Tag]:
+    """The tags of a list that has no white space; raises as `parse_tag_list` does."""
+    if len(text) > bytes_max:
+        raise Malformed(f"tag list of more than {bytes_max} bytes")
     if text and not text.endswith(b";"):
         text += b";"
     if text.count(b";") > tags_max:
@@ -34,6 +39,11 @@ def parse_tag_list(value: bytes, *, bytes_max: int = LIST_BYTES_MAX, tags_max: i
     if len(dict(tags)) != len(tags):
         raise Malformed("a tag occurs twice")
     return tags
+
+
+def without_white_space(value: bytes) -> bytes:
+    """The value unfolded, and without spaces and tabs: they mean nothing in a tag list."""
+    return value.replace(b"\r\n ", b"").replace(b"\r\n\t", b"").translate(None, b" \t")
 
 
 def format_tag_list(tags: Sequence[Tag]) -> bytes:

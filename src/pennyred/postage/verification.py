@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pennyred.postage.address import Recipient
-from pennyred.postage.digest import domain_hash, qualifies, recipient_hash, signed_names
-from pennyred.postage.letter import HeaderSection
+from pennyred.postage.alteration import Alteration, Proof, Row
+from pennyred.postage.digest import domain_hash, recipient_hash
 from pennyred.postage.licence import Licence
-from pennyred.postage.reasons import Reason
+from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, verify
 from pennyred.postage.stamp import Stamp
 
@@ -26,9 +26,12 @@ class Verdict:
     """Whether a stamp counts for a recipient: STAMPED, STAMPED_MODIFIED, or the first reason why it does not."""
 
     reason: Reason
-    stamp: Stamp | None = None
-    """None if the stamp does not parse."""
-    detail: str = ""
+    """Of the kind LATER where that hangs on a proof that cannot be had now."""
+    stamp: Stamp
+    row: Row | None = None
+    """Which row of the table of alterations has decided, where one was come to."""
+    altered: tuple[str, ...] = ()
+    """What was altered on the way, by the names of `alteration`."""
 
 
 class LicenceCache:
@@ -62,40 +65,43 @@ class LicenceCache:
 def judge_parsed(
     stamp: Stamp,
     *,
-    header: HeaderSection,
-    header_hash: bytes,
-    body_hash: bytes,
+    found: Alteration,
     recipients: Sequence[Recipient],
     issuers: Mapping[str, Keys],
     now: int,
     price: int,
     licences: LicenceCache,
-    strict_body: bool = False,
+    proof: Proof = Proof.NO,
+    is_strict: bool = False,
 ) -> Verdict:
     """Judge one stamp; the order of the checks is the precedence of the reasons.
 
-    `recipients` are the envelope recipient and its aliases, `header_hash` and `body_hash` the received letter's.
+    `recipients` are the envelope recipient and its aliases; `found` says how the letter was altered, and `proof`
+    whether its author is proven, which matters only if it was (`Alteration.hangs_on_proof`). `is_strict`: no altered
+    text counts.
     EXPIRED comes last of all: everything else holds then, and the office may know that the stamp paid for this letter.
     """
     reason = (
         _acceptance(stamp, issuers, price, now)
         or _address(stamp, recipients)
         or _licence(stamp, issuers[stamp.issuer], licences)
-        or _header(stamp, header, header_hash)
-        or _signature(stamp)
     )
-    if reason is None and stamp.body_hash != body_hash:
-        reason = Reason.ALTERED_BODY if strict_body else Reason.STAMPED_MODIFIED
-    if reason in (None, Reason.STAMPED_MODIFIED) and stamp.expires_at <= now:
+    if reason is not None:
+        return Verdict(reason, stamp)
+    row = found.row(proof)
+    reason = row.strict_reason if is_strict else row.reason
+    if reason is not Reason.ALTERED_HEADERS:  # which is cheaper to find than that a signature does not hold
+        reason = _signature(stamp) or reason
+    if reason.kind is Kind.PAID and stamp.expires_at <= now:
         reason = Reason.EXPIRED
-    return Verdict(reason or Reason.STAMPED, stamp)
+    return Verdict(reason, stamp, row, found.altered)
 
 
 def is_bound(
     verdict: Verdict,
     *,
-    header: HeaderSection,
-    header_hash: bytes,
+    found: Alteration,
+    proof: Proof,
     recipients: Sequence[Recipient],
     issuers: Mapping[str, Keys],
     retired: Collection[str] = (),
@@ -103,21 +109,23 @@ def is_bound(
     """Whether a stamp that was judged due was nevertheless made for this letter and recipient.
 
     Then only the gate's present settings and keys speak against it: the price, the accepted offices, their keys, the
-    rule for altered bodies. These may have been different when the letter first came. So if the stamp is also signed
+    rule for altered letters. These may have been different when the letter first came. So if the stamp is also signed
     (`is_signed`), its office is asked whether the letter was paid then (`Hold.flaw`). `retired` are offices that are no
     longer accepted but can still be asked. No signature is checked here.
     """
     stamp = verdict.stamp
     if verdict.reason is Reason.ALTERED_BODY:  # all other checks come before this one
         return True
-    if stamp is None or verdict.reason not in _BY_SETTINGS or not _is_own_licence(stamp):
+    if verdict.reason is Reason.ALTERED_HEADERS:  # by a strict gate, which may have been less strict before
+        return verdict.row is not None and verdict.row.reason.kind is Kind.PAID
+    if verdict.reason not in _BY_SETTINGS or not _is_in_force(stamp) or _address(stamp, recipients) is not None:
         return False
     keys = issuers.get(stamp.issuer)
     if keys is None and stamp.issuer not in retired:
         return False
     if verdict.reason is Reason.BAD_LICENCE and stamp.licence.selector in (keys or {}):  # the key did not sign
         return False
-    return _address(stamp, recipients) is None and _header(stamp, header, header_hash) is None
+    return found.row(proof).reason is not Reason.ALTERED_HEADERS
 
 
 def is_signed(stamp: Stamp, *, issuers: Mapping[str, Keys], licences: LicenceCache) -> bool:
@@ -178,23 +186,13 @@ def _address(stamp: Stamp, recipients: Sequence[Recipient]) -> Reason | None:
 
 def _licence(stamp: Stamp, keys: Keys, licences: LicenceCache) -> Reason | None:
     key = keys.get(stamp.licence.selector)
-    holds = _is_own_licence(stamp) and key is not None and licences.holds(stamp.licence, key)
+    holds = _is_in_force(stamp) and key is not None and licences.holds(stamp.licence, key)
     return None if holds else Reason.BAD_LICENCE
 
 
-def _is_own_licence(stamp: Stamp) -> bool:
-    """Whether the licence is for the stamp's issuer, account and time; its signature is not checked."""
-    licence = stamp.licence
-    return (
-        licence.issuer == stamp.issuer
-        and licence.account == stamp.account
-        and licence.valid_from <= stamp.issued_at < licence.valid_until
-    )
-
-
-def _header(stamp: Stamp, header: HeaderSection, header_hash: bytes) -> Reason | None:
-    is_whole = stamp.header_hash == header_hash and qualifies(header) and stamp.signed_names == signed_names(header)
-    return None if is_whole else Reason.ALTERED_HEADERS
+def _is_in_force(stamp: Stamp) -> bool:
+    """Whether the stamp was issued within its licence's time; the licence's signature is not checked."""
+    return stamp.licence.valid_from <= stamp.issued_at < stamp.licence.valid_until
 
 
 def _signature(stamp: Stamp) -> Reason | None:

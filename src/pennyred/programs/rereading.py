@@ -13,8 +13,8 @@ from pennyred.config import GateSettings, IssuerSettings, Settings, read_setting
 
 GATE = frozenset(
     (
-        "trusted_fronts", "fronts_speak", "mode", "issuers", "price", "altered_body", "bare_newline", "mixed",
-        "help_url", "tls_certificate", "tls_key", "tls_minimum", "tls_ciphers", "pass_key", "recipient_rules",
+        "trusted_fronts", "fronts_speak", "mode", "issuers", "price", "altered_body", "subject_tags", "bare_newline",
+        "mixed", "help_url", "tls_certificate", "tls_key", "tls_minimum", "tls_ciphers", "pass_key", "recipient_rules",
         "recipient_delimiter", "forwarders", "aliases", "alias_maps", "exempt", "allowance", "authentication",
         "quarantine", "nameservers", "accept_per_account", "accept_total", "stop_timeout_seconds",
         "max_connections_per_network", "max_bad_stamps_per_minute", "max_recipients", "max_errors",

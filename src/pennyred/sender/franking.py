@@ -15,7 +15,7 @@ from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import STAMP_FIELD, HeaderSection
 from pennyred.postage.licence import Licence
-from pennyred.postage.minting import mint_bound_stamp
+from pennyred.postage.minting import mint_stamp_of
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
 from pennyred.sender.parsedletter import AnyLetter, ParsedLetter, as_given, parse_letter
@@ -159,12 +159,12 @@ def stamp_letter(
     unpaid = [recipient for recipient in canonical if recipient not in paid]
     if not unpaid:
         return letter
-    binding = parsed.binding()
+    parts = parsed.parts()
     stamps = [
-        mint_bound_stamp(
+        mint_stamp_of(
             key,
             licence,
-            binding,
+            parts,
             recipient,
             serial=random_bytes(16),
             salt=random_bytes(16),

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import TypeVar
 
 from pennyred.postage.canonical import body_hash
+from pennyred.postage.digest import SignedParts
 from pennyred.postage.letter import HeaderSection, parse_header, split_letter
-from pennyred.postage.minting import Binding, bind_letter
+from pennyred.postage.minting import letter_parts
 
 
 class BelowHeader:
@@ -47,9 +48,9 @@ class ParsedLetter:
             return ParsedLetter(parse_header(section), self.below)
         return parse_letter(section + self.below.raw)
 
-    def binding(self) -> Binding:
-        """What binds a stamp to this letter; raises `MalformedLetter` where the letter cannot be stamped."""
-        return bind_letter(self.header, self.below.body_hash)
+    def parts(self) -> SignedParts:
+        """What the stamps of this letter sign; raises `MalformedLetter` where the letter cannot be stamped."""
+        return letter_parts(self.header, self.below.body_hash)
 
 
 def parse_letter(letter: bytes | ParsedLetter) -> ParsedLetter:

@@ -7,13 +7,14 @@ second stamp on the same letter would be a second payment and a second delivery.
 from collections.abc import Iterable, Sequence
 
 from pennyred.postage.address import Recipient
+from pennyred.postage.alteration import alteration
 from pennyred.postage.candidates import find_candidates
-from pennyred.postage.digest import header_hash, recipient_hash
+from pennyred.postage.digest import recipient_hash, signed_parts
 from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD, Field
 from pennyred.postage.licence import Licence
 from pennyred.postage.signing import CONTEXT_STAMP, verify
-from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.stamp import Stamp, parse_stamp, shared_field, split_field
 from pennyred.sender.parsedletter import ParsedLetter
 
 LIFE_LEFT_SECONDS = 3600
@@ -35,13 +36,14 @@ def paid_already(
     header = letter.header
     if not header.named(STAMP_FIELD.lower()):
         return set()
-    hashes = header_hash(header), letter.below.body_hash
+    parts = signed_parts(header, letter.below.body_hash)
 
     def is_good(stamp: Stamp) -> bool:
         return (
             (stamp.issuer, stamp.account) == (licence.issuer, licence.account)
             and stamp.licence.public_key == licence.public_key
-            and (stamp.header_hash, stamp.body_hash) == hashes
+            and not alteration(stamp, parts).altered
+            and parts.has_one_author
             and stamp.price >= price
             and min(stamp.expires_at, stamp.licence.valid_until) >= now + LIFE_LEFT_SECONDS
             and verify(licence.public_key, CONTEXT_STAMP, stamp.signed_bytes, stamp.signature)
@@ -53,15 +55,21 @@ def paid_already(
 
 def without_others(fields: Iterable[Field], recipients: Sequence[Recipient]) -> bytes:
     """The fields joined, without the stamps made out to others than these recipients."""
-    return b"".join(field.raw for field in fields if not _is_for_others(field, recipients))
+    return b"".join(_own_part(one, recipients) if one.key == STAMP_FIELD.lower() else one.raw for one in fields)
 
 
-def _is_for_others(field: Field, recipients: Sequence[Recipient]) -> bool:
-    if field.key != STAMP_FIELD.lower():
-        return False
+def _own_part(field: Field, recipients: Sequence[Recipient]) -> bytes:
+    """A stamp field with those stamps only that are made out to one of these; as it is where it cannot be read."""
     try:
-        stamp = parse_stamp(field.value)
+        stamps = [parse_stamp(one) for one in split_field(field.value)]
     except MalformedStamp:
-        return False
+        return field.raw
+    own = [stamp for stamp in stamps if _is_for(stamp, recipients)]
+    if len(own) == len(stamps):
+        return field.raw
+    return shared_field(own) if own else b""
+
+
+def _is_for(stamp: Stamp, recipients: Sequence[Recipient]) -> bool:
     salt = stamp.salt
-    return salt is None or all(recipient_hash(salt, one) != stamp.recipient_hash for one in recipients)
+    return salt is not None and any(recipient_hash(salt, one) == stamp.recipient_hash for one in recipients)

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -14,8 +13,10 @@ from pennyred.gate.letterbox import Due, Later, Relay
 from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
 from pennyred.postage import verification
 from pennyred.postage.encoding import encode_base64
+from pennyred.postage.letter import STAMP_FIELD
 from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import SigningKey
+from pennyred.postage.taglist import fold_field
 
 BOB, EVE = "bob@example.org", "eve@example.org"
 WAIT = Later(Reason.TOO_MANY_BAD_STAMPS)
@@ -40,7 +41,7 @@ def forged(paper: Stationery, to: str = BOB) -> bytes:
     """A stamp by a licence that holds, which the account has not signed."""
     stamp = paper.stamp(LETTER, to)
     spoilt = {"b": encode_base64(bytes(64))}
-    return replace(stamp, tags=tuple((name, spoilt.get(name, value)) for name, value in stamp.tags)).field()
+    return fold_field(STAMP_FIELD, [(name, spoilt.get(name, value)) for name, value in stamp.tags])
 
 
 def unlicensed(number: int = 0) -> bytes:

@@ -35,7 +35,7 @@ GRACE_SECONDS = 0.5
 """Extra time for a thread whose time is over, to return what it has found."""
 KEEP_PROVEN_SECONDS = 30.0
 PROVEN_MAX = 2_000
-UNSURE = Authentication(is_unsure=True)
+UNSURE = Authentication(is_unsure=True, might_be_signed=True)
 
 _T = TypeVar("_T")
 
@@ -176,7 +176,7 @@ class _Work:
         dkim = check_dkim(self.signatures, self.header, self.bodies, self.lookups)
         signers = [one.domain for one in dkim if one.finding.result is Result.PASS]
         self.lookups.forgive()
-        dmarc = check_alignment(author, "", signers, organisations) if signers else None
+        by_signature = dmarc = check_alignment(author, "", signers, organisations) if signers else None
         self.lookups.forgive()
         spf = check_spf(self.envelope, self.lookups)
         if dmarc is None or not dmarc.is_aligned:
@@ -184,14 +184,19 @@ class _Work:
         findings = [spf.finding, *(one.finding for one in dkim)]
         findings += [] if dkim else [Finding("dkim", Result.NONE)]
         findings.append(dmarc.finding)
-        is_proven = dmarc.is_aligned
+        is_proven, is_signed = dmarc.is_aligned, by_signature is not None and by_signature.is_aligned
+        might_be_signed = _are_kin(author, [one.domain for one in dkim if one.finding.result is Result.TEMPERROR])
+        if by_signature is not None and by_signature.finding.result is Result.TEMPERROR:
+            might_be_signed |= _are_kin(author, signers)
         is_final = not _might_vouch([spf.finding, *(one.finding for one in dkim)])
         is_silent = dmarc.finding.result is Result.TEMPERROR and _are_kin(author, [spf.proven, *signers])
         is_final &= is_proven or not is_silent
         if self.chain is not None:
             arc = check_arc(self.chain, self.header, self.bodies, self.lookups)
             findings.append(arc.finding)
-            is_proven = is_proven or author in arc.authors
+            is_signed = is_signed or author in arc.authors
+            is_proven = is_proven or is_signed
+            might_be_signed = might_be_signed or _might_vouch([arc.finding])
             is_final &= is_proven or not _might_vouch([arc.finding])
         author = author if is_proven else ""
         organisation = author or spf.proven or next(iter(signers), "")
@@ -199,6 +204,7 @@ class _Work:
         domains = frozenset(filter(None, [spf.proven, *signers]))
         return Authentication(
             tuple(findings), domains, spf.proven, author, organisation,
+            is_author_signed=is_signed and bool(author), might_be_signed=might_be_signed and not is_signed,
             is_unsure=is_unsure, is_final=is_unsure and is_final,
         )  # fmt: skip
 

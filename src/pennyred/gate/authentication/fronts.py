@@ -74,7 +74,9 @@ def believe_fronts(header: HeaderSection, fronts: AbstractSet[str], author: str)
         findings.append(Finding("dmarc", Result.PASS, (("header.from", author),)))
     author_domain = author if is_aligned else ""
     organisation = author_domain or sender or next(iter(signers), "")
-    return Authentication(tuple(findings), domains, sender, author_domain, organisation)
+    return Authentication(
+        tuple(findings), domains, sender, author_domain, organisation, is_author_signed=bool(author_domain)
+    )
 
 
 def _said_by(fronts: AbstractSet[str], header: HeaderSection) -> list[Claims]:

@@ -7,6 +7,7 @@ it is bound to the letter all the same, so its office is asked whether it has pa
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from pennyred.gate.judging.stamps import Examiner
@@ -65,8 +66,8 @@ class FormerNames:
         rulings = []
         for (standing, _), own, offered in zip(asked, known, candidates, strict=True):
             found = examiner.examine(offered.stamps, own, standing.price, Reason.WRONG_RECIPIENT)
-            good = [(stamp, Reason.WRONG_RECIPIENT) for stamp, _ in found.good]
-            rulings.append(Ruling(standing.index, stamps=(*good, *found.flawed), names=own))
+            good = [replace(one, reason=Reason.WRONG_RECIPIENT) for one in found.good]
+            rulings.append(Ruling(standing.index, stamps=(*good, *found.flawed), verdict=found.verdict, names=own))
         return rulings
 
     async def note(self, paid: Sequence[Standing], day: int) -> None:

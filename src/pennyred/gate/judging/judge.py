@@ -8,11 +8,13 @@ from pennyred.gate.judging.allowances import TakenAllowances
 from pennyred.gate.judging.bad_stamps import BadStamps, Barring
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.grants import GrantSearch, NoGrants
-from pennyred.gate.judging.stamps import Examiner, judge_stamps, stamps_to_judge
+from pennyred.gate.judging.proving import prove_author
+from pennyred.gate.judging.stamps import Examiner, judge_stamps, name_of, stamps_to_judge
 from pennyred.gate.judging.standing import Judgement, Standing, begin
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import AllowanceBook, Authenticator, GrantBook
+from pennyred.postage.alteration import Proof, alteration
 from pennyred.postage.verification import LicenceCache
 
 
@@ -56,7 +58,7 @@ class Judging:
         try:
             judgement.authentication, rulings = await search.look(judgement)
             judgement.rule(rulings)
-            await self._judge_stamps(judgement, letter, envelope, policy, now)
+            await self._judge_stamps(judgement, letter, envelope, policy, authenticator, now)
         except BaseException:
             await taken.give_back()
             await search.give_back()
@@ -64,14 +66,26 @@ class Judging:
         return judgement, search, taken
 
     async def _judge_stamps(
-        self, judgement: Judgement, letter: Letter, envelope: Envelope, policy: GatePolicy, now: int
+        self,
+        judgement: Judgement,
+        letter: Letter,
+        envelope: Envelope,
+        policy: GatePolicy,
+        authenticator: Authenticator,
+        now: int,
     ) -> None:
         source = envelope.source_ip if envelope.source_known else ""
         barring = Barring(policy, self._licences, self._bad_stamps, source, self._draw)
         stamps = barring.worth_asking(stamps_to_judge(judgement))
         # By the widest network that one customer has: within an IPv6 /48 he could ask under 65,536 names (/64s).
         keys = await self._prepare_keys(stamps, judgement.networks[-1] if judgement.networks else "")
-        examiner = Examiner(letter, judgement.header_hash, policy, self._licences, now, barring, keys.undecided)
+        alterations = {name_of(stamp): alteration(stamp, judgement.parts) for stamp in stamps}
+        proof = Proof.NO
+        if any(one.hangs_on_proof for one in alterations.values()):
+            proof = await prove_author(judgement, letter, envelope, policy, authenticator)
+        examiner = Examiner(
+            letter, judgement.parts, policy, self._licences, now, barring, keys.undecided, alterations, proof
+        )
         judgement.rule(judge_stamps(judgement, examiner, keys.unpublished))
         if self._former is not None:
             judgement.rule(await self._former.recall(judgement, examiner))

@@ -3,17 +3,19 @@
 All that can be said of them offline. Whether one was spent, or has paid this very letter, only its office knows.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pennyred.gate.issuers.keyring import Selector
 from pennyred.gate.judging.bad_stamps import NOBODY_KNOWN, Barring
-from pennyred.gate.judging.standing import Judgement, Offer, Ruling, Standing, flaw_of
+from pennyred.gate.judging.standing import Judgement, Ruling, Standing, flaw_of
 from pennyred.gate.letterbox import Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.postage.address import Recipient
-from pennyred.postage.reasons import Reason
-from pennyred.postage.stamp import Stamp
+from pennyred.postage.alteration import Alteration, Proof, alteration
+from pennyred.postage.digest import SignedParts
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.postage.stamp import Stamp, StampKey
 from pennyred.postage.verification import LicenceCache, Verdict, is_bound, is_signed, judge_parsed
 
 BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
@@ -22,6 +24,15 @@ BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
 Not what happens to honest letters: those too late or too early, paid too little, made out to somebody else, altered
 on the way (mailing lists do that), or of a version, or an office, that only others know.
 """
+
+
+Name = tuple[str, StampKey]
+"""What a stamp is known by, its office included."""
+
+
+def name_of(stamp: Stamp) -> Name:
+    """What a stamp is known by, its office included."""
+    return stamp.issuer, stamp.key
 
 
 def selector_of(stamp: Stamp) -> Selector:
@@ -35,10 +46,12 @@ class Found:
 
     reason: Reason
     """Of the first that may pay, else of the last one looked at."""
-    good: list[Offer] = field(default_factory=list)
-    flawed: list[Offer] = field(default_factory=list)
-    is_undecided: bool = False
-    """Whether one hangs on an office's key of which nobody can say just now whether it counts."""
+    verdict: Verdict | None = None
+    """The one that the reason is from."""
+    good: list[Verdict] = field(default_factory=list)
+    flawed: list[Verdict] = field(default_factory=list)
+    undecided: Reason | None = None
+    """Why nobody can say just now of one whether it counts: an office's key is out of reach, or the author's."""
     is_barred: bool = False
     """Whether one was not looked at, or found bad, when too many bad ones had come: then the letter has to wait."""
 
@@ -49,7 +62,7 @@ class Found:
             return None
         if self.is_barred:
             return Reason.TOO_MANY_BAD_STAMPS
-        return Reason.OFFICE_UNREACHABLE if self.is_undecided else None
+        return self.undecided
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +70,16 @@ class Examiner:
     """Looks at the stamps of one letter."""
 
     letter: Letter
-    header_hash: bytes
+    parts: SignedParts
     policy: GatePolicy
     licences: LicenceCache
     now: int
     barring: Barring
     undecided: Collection[Selector] = ()
+    alterations: Mapping[Name, Alteration] = field(default_factory=dict)
+    """What is known of how the letter differs from that of a stamp; the others are compared when they are looked at."""
+    proof: Proof = Proof.NO
+    """Whether the author is proven: needed where a letter was altered."""
 
     def examine(self, stamps: Sequence[Stamp], names: Sequence[Recipient], price: int, otherwise: Reason) -> Found:
         """Judge what is made out to one of these names; without any, the reason is `otherwise`."""
@@ -73,20 +90,23 @@ class Examiner:
                 # Another of its stamps must not pay either: the one passed over may have, in an earlier attempt.
                 return Found(otherwise, is_barred=True)
             verdict = self._judge(stamp, names, price)
-            found.reason = verdict.reason
-            if flaw_of(verdict.reason) is None:
-                found.good.append((stamp, verdict.reason))
+            found.reason, found.verdict = verdict.reason, verdict
+            if verdict.reason.kind is Kind.LATER:
+                found.undecided = verdict.reason
+            elif flaw_of(verdict.reason) is None:
+                found.good.append(verdict)
             elif verdict.reason is Reason.BAD_LICENCE and selector_of(stamp) in self.undecided:
-                found.is_undecided = True
+                found.undecided = Reason.OFFICE_UNREACHABLE
             elif self._is_bound(verdict, names, found):
                 is_whole = is_signed(stamp, issuers=self.policy.issuers, licences=self.licences)
-                found.flawed += [(stamp, verdict.reason)] if is_whole else []
+                found.flawed += [verdict] if is_whole else []
                 if verdict.reason in BAD or not is_whole:
                     found.is_barred |= self._count_bad(stamp)
             elif verdict.reason in BAD:
                 found.is_barred |= self._count_bad(stamp)
         if found.good:
-            found.reason = found.good[0][1]
+            found.verdict = found.good[0]
+            found.reason = found.verdict.reason
         return found
 
     def _count_bad(self, stamp: Stamp) -> bool:
@@ -99,24 +119,26 @@ class Examiner:
     def _judge(self, stamp: Stamp, names: Sequence[Recipient], price: int) -> Verdict:
         return judge_parsed(
             stamp,
-            header=self.letter.header,
-            header_hash=self.header_hash,
-            body_hash=self.letter.body_hash,
+            found=self._alteration(stamp),
             recipients=names,
             issuers=self.policy.issuers,
             now=self.now,
             price=price,
             licences=self.licences,
-            strict_body=self.policy.strict_body,
+            proof=self.proof,
+            is_strict=self.policy.is_strict,
         )
 
+    def _alteration(self, stamp: Stamp) -> Alteration:
+        return self.alterations.get(name_of(stamp)) or alteration(stamp, self.parts)
+
     def _is_bound(self, verdict: Verdict, names: Sequence[Recipient], found: Found) -> bool:
-        if verdict.reason is Reason.BAD_LICENCE and any(reason is Reason.BAD_LICENCE for _, reason in found.flawed):
+        if verdict.reason is Reason.BAD_LICENCE and any(one.reason is Reason.BAD_LICENCE for one in found.flawed):
             return False  # anybody can sign those, and each costs a check: of each recipient the first will do
         return is_bound(
             verdict,
-            header=self.letter.header,
-            header_hash=self.header_hash,
+            found=self._alteration(verdict.stamp),
+            proof=self.proof,
             recipients=names,
             issuers=self.policy.issuers,
             retired=self.policy.retired,
@@ -150,7 +172,7 @@ def judge_stamps(
             rulings.append(Ruling(standing.index, seen=forgiving.examine(*asked).reason))
             continue
         found = examiner.examine(*asked)
-        rulings.append(Ruling(standing.index, found.reason, found.doubt, (*found.good, *found.flawed)))
+        rulings.append(Ruling(standing.index, found.reason, found.doubt, (*found.good, *found.flawed), found.verdict))
         is_garbled |= found.reason is Reason.MALFORMED
         if unpublished:
             missing |= unpublished & {selector_of(stamp) for stamp in standing.offered}

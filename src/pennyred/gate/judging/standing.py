@@ -23,16 +23,14 @@ from pennyred.gate.rules.permitaddress import PREFIX, is_tag_for
 from pennyred.gate.rules.reports import looks_automatic
 from pennyred.postage.address import Recipient
 from pennyred.postage.candidates import find_candidates
-from pennyred.postage.digest import header_hash, letter_hash
+from pennyred.postage.digest import SignedParts, letter_hash, signed_parts
 from pennyred.postage.letter import PASS_FIELD, Field
 from pennyred.postage.networks import parse_source, source_networks
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
+from pennyred.postage.verification import Verdict
 
 _TAG = PREFIX.encode()
-
-Offer = tuple[Stamp, Reason]
-"""A stamp to ask an office about, and a reason: the recipient's once the stamp has paid, or the stamp's flaw."""
 
 
 def flaw_of(reason: Reason) -> Reason | None:
@@ -51,7 +49,8 @@ class Ruling:
     index: int
     reason: Reason | None = None
     doubt: Reason | None = None
-    stamps: tuple[Offer, ...] | None = None
+    stamps: tuple[Verdict, ...] | None = None
+    verdict: Verdict | None = None
     paid_by: Stamp | None = None
     names: tuple[Recipient, ...] | None = None
     seen: Reason | None = None
@@ -76,9 +75,11 @@ class Standing:
     """Stamps made out to one of them, not yet judged."""
     otherwise: Reason = Reason.NO_STAMP
     """The reason where there are none."""
-    stamps: tuple[Offer, ...] = ()
+    stamps: tuple[Verdict, ...] = ()
     """The stamps to ask an office about. First those that hold offline, each with the recipient's reason once it has
     paid. Then those that can only have paid this very letter before, each with its flaw (`flaw_of`)."""
+    verdict: Verdict | None = None
+    """What was found out about the stamp that the reason is about: what was altered on its letter's way."""
     paid_by: Stamp | None = None
     seen: Reason | None = None
     """What was found out about its stamp, where that is only written down: for a forwarded letter."""
@@ -94,12 +95,12 @@ class Standing:
     @property
     def has_good_stamp(self) -> bool:
         """Whether there is a stamp to pay with."""
-        return any(flaw_of(reason) is None for _, reason in self.stamps)
+        return any(flaw_of(one.reason) is None for one in self.stamps)
 
     @property
     def has_flawed_stamp(self) -> bool:
         """Whether there is a stamp that cannot pay, but may have paid this very letter before."""
-        return bool(self.stamps) and flaw_of(self.stamps[-1][1]) is not None
+        return bool(self.stamps) and flaw_of(self.stamps[-1].reason) is not None
 
     @property
     def is_watched(self) -> bool:
@@ -135,7 +136,8 @@ class Judgement:
     """The names its source is counted under; none where the source is not known."""
     passes: frozenset[Field]
     """Pass fields of the letter that verify; all others are stripped."""
-    header_hash: bytes
+    parts: SignedParts
+    """What stamps sign of the letter, as it was received."""
     is_answer: bool = False
     """Whether it comes from `<>` and looks like what should: a report, an automatic answer."""
     authentication: Authentication = UNPROVEN
@@ -150,6 +152,7 @@ class Judgement:
             standing.reason = one.reason or standing.reason
             standing.doubt = one.doubt or standing.doubt
             standing.stamps = standing.stamps if one.stamps is None else one.stamps
+            standing.verdict = one.verdict or standing.verdict
             standing.paid_by = one.paid_by or standing.paid_by
             standing.names = one.names or standing.names
             standing.seen = one.seen or standing.seen
@@ -163,7 +166,7 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
     source = parse_source(envelope.source_ip)
     sender = canonical_or_none(envelope.sender) if envelope.sender else None
     recipients = [canonical_or_none(mailbox) for mailbox in envelope.recipients]
-    hashed = header_hash(letter.header)
+    parts = signed_parts(letter.header, letter.body_hash, policy.subject_tags)
     passes = _passes(letter, policy, now)
     valid_passes: set[Field] = set()
     names = [policy.aliases.names_of(recipient) if recipient else () for recipient in recipients]
@@ -180,7 +183,7 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
             or (exempt_rule(own.exemptions, recipient, sender, source) if own.exemptions else None)
             or _tag_rule(policy, recipient, now)
         )
-        named = letter_hash(hashed, letter.body_hash, recipient)
+        named = letter_hash(parts, recipient)
         own_passes = passes.holding(named) if passes else []
         valid_passes.update(own_passes)
         standings.append(
@@ -199,7 +202,7 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
         )
     networks = source_networks(source) if envelope.source_known else ()
     is_answer = not envelope.sender and looks_automatic(letter.header)
-    return Judgement(tuple(standings), networks, frozenset(valid_passes), hashed, is_answer)
+    return Judgement(tuple(standings), networks, frozenset(valid_passes), parts, is_answer)
 
 
 def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str, now: int) -> Callable[[bytes], bool] | None:

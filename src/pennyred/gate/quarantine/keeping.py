@@ -7,7 +7,7 @@ from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.ports import Refused
 from pennyred.gate.quarantine.folder import Copy, Quarantine
 from pennyred.gate.quarantine.keptletter import Origin
-from pennyred.postage.digest import header_hash
+from pennyred.postage.digest import signed_parts
 
 _CONTEXT = b"pennyred/1 refused\0"
 
@@ -52,4 +52,5 @@ class KeptRefusals:
 
 def _hash_of(letter: Letter, mailbox: bytes) -> bytes:
     """Stands in for the letter hash (STAMP.md 5), which only canonical recipients have."""
-    return hashlib.sha256(_CONTEXT + header_hash(letter.header) + letter.body_hash + mailbox).digest()
+    parts = signed_parts(letter.header, letter.body_hash)
+    return hashlib.sha256(_CONTEXT + parts.header_hash + parts.body + mailbox).digest()

@@ -53,6 +53,12 @@ class Authentication:
     else SPF's, else the first signature's; empty where nothing is proven."""
     sending_organisation: str = ""
     """That of whose servers send the letter: of `sender_domain`."""
+    is_author_signed: bool = False
+    """Whether `author_domain` is proven for the text as it was received: by an aligned DKIM signature, by the newest
+    seal of a trusted forwarder, or by a trusted front's word. SPF alone says nothing of the text, and any customer of
+    a shared sender passes it."""
+    might_be_signed: bool = False
+    """Whether that is not so, and the DNS did not answer what could have proven it."""
     is_unsure: bool = False
     """Whether the DNS did not answer: what is not proven now may be tomorrow."""
     is_final: bool = False

@@ -1,0 +1,32 @@
+"""Whether a letter's author is proven to have sent what was received: asked only where a stamped letter was altered."""
+
+from pennyred.gate.judging.standing import Judgement
+from pennyred.gate.letterbox import Envelope, Letter
+from pennyred.gate.policy import Check, GatePolicy
+from pennyred.gate.ports import Authenticator
+from pennyred.gate.rules.origin import UNPROVEN
+from pennyred.postage.alteration import Proof
+from pennyred.postage.letter import HeaderSection
+
+_SIGNATURES = (b"dkim-signature", b"arc-seal")
+
+
+async def prove_author(
+    judgement: Judgement, letter: Letter, envelope: Envelope, policy: GatePolicy, authenticator: Authenticator
+) -> Proof:
+    """Whether a signature over what was received proves the author, or may prove it when the DNS answers again.
+
+    The DNS is asked unless it was asked for the rules already, or the gate is never to ask. What was found is the
+    letter's authentication from now on.
+    """
+    if judgement.authentication is UNPROVEN and policy.check is not Check.NEVER:
+        judgement.authentication = await authenticator.authenticate(letter, envelope, is_vital=True)
+    found = judgement.authentication
+    if found.is_author_signed:
+        return Proof.YES
+    return Proof.SILENT if found.might_be_signed and _is_signed(letter.header) else Proof.NO
+
+
+def _is_signed(header: HeaderSection) -> bool:
+    """Whether there is anything that the DNS could have proven the author by."""
+    return any(header.named(name) for name in _SIGNATURES)

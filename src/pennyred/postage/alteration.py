@@ -1,0 +1,107 @@
+"""What was altered on a stamped letter's way, and whether its stamp counts all the same (STAMP.md 8.6).
+
+Honest ways alter letters: providers give them a Message-ID of their own, gateways put a tag into the Subject, lists add
+a footer. A thief who holds an unspent stamp alters them, too. So a stamp counts where nothing is altered that a thief
+could use, or where the author is proven to have sent what was received.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Self
+
+from pennyred.postage.digest import DIGEST_BYTES, FIELDS, SignedParts, body_digest, field_digests, subject_digest
+from pennyred.postage.reasons import Reason
+from pennyred.postage.stamp import Stamp
+
+AUTHOR, SUBJECT, BODY = "from", "subject", "body"
+
+
+class Proof(Enum):
+    """Whether the author's domain is proven for the letter as it was received: not by SPF alone."""
+
+    YES = "yes"
+    NO = "no"
+    SILENT = "silent"
+    """The DNS does not answer, and could have proven it."""
+
+
+class Row(Enum):
+    """The rows of the table in STAMP.md 8.6: the first that fits a stamp and its letter. `reason` is what it says."""
+
+    reason: Reason
+    strict_reason: Reason
+    """What it says at a gate that takes no altered text."""
+
+    def __new__(cls, name: str, reason: Reason, strict_reason: Reason) -> Self:
+        """Make a row from its name, which is seen in reports, and its reasons."""
+        row = object.__new__(cls)
+        row._value_ = name
+        row.reason, row.strict_reason = reason, strict_reason
+        return row
+
+    OTHER_AUTHOR = "other-author", Reason.ALTERED_HEADERS, Reason.ALTERED_HEADERS
+    UNALTERED = "unaltered", Reason.STAMPED, Reason.STAMPED
+    SAME_TEXT = "same-text", Reason.STAMPED_MODIFIED, Reason.STAMPED_MODIFIED
+    """Body, author, Reply-To and the subject's core are the same."""
+    SUBJECT_PROVEN = "subject-proven", Reason.STAMPED_MODIFIED, Reason.ALTERED_HEADERS
+    SUBJECT_UNKNOWN = "subject-unknown", Reason.DNS_UNAVAILABLE, Reason.ALTERED_HEADERS
+    SUBJECT_UNPROVEN = "subject-unproven", Reason.ALTERED_HEADERS, Reason.ALTERED_HEADERS
+    BODY_PROVEN = "body-proven", Reason.STAMPED_MODIFIED, Reason.ALTERED_BODY
+    BODY_UNKNOWN = "body-unknown", Reason.DNS_UNAVAILABLE, Reason.ALTERED_BODY
+    OTHER_LETTER = "other-letter", Reason.ALTERED_HEADERS, Reason.ALTERED_HEADERS
+    BODY_UNPROVEN = "body-unproven", Reason.ALTERED_BODY, Reason.ALTERED_BODY
+
+
+_SUBJECT = {Proof.YES: Row.SUBJECT_PROVEN, Proof.SILENT: Row.SUBJECT_UNKNOWN, Proof.NO: Row.SUBJECT_UNPROVEN}
+_BODY = {Proof.YES: Row.BODY_PROVEN, Proof.SILENT: Row.BODY_UNKNOWN, Proof.NO: Row.BODY_UNPROVEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """How a letter differs from the one that a stamp was made for."""
+
+    altered: tuple[str, ...]
+    """What differs, in the order of `digest.FIELDS`, then `body`."""
+    has_same_core: bool
+    """Whether Reply-To is the same, and the Subject, at most less one tag that a gateway has put in front."""
+
+    def row(self, proof: Proof) -> Row:
+        """Which row of the table fits."""
+        if AUTHOR in self.altered:
+            return Row.OTHER_AUTHOR
+        if not self.altered:
+            return Row.UNALTERED
+        if BODY not in self.altered:
+            return Row.SAME_TEXT if self.has_same_core else _SUBJECT[proof]
+        return _BODY[proof] if self.has_same_core or "message-id" not in self.altered else Row.OTHER_LETTER
+
+    @property
+    def hangs_on_proof(self) -> bool:
+        """Whether it makes a difference if the author is proven."""
+        return self.row(Proof.YES) is not self.row(Proof.NO)
+
+
+_NOTHING = Alteration((), has_same_core=True)
+_EVERYTHING = Alteration((*FIELDS, BODY), has_same_core=False)
+
+
+def alteration(stamp: Stamp, parts: SignedParts) -> Alteration:
+    """Compare a letter as it was received with a stamp; without its salt a stamp is of no letter."""
+    salt = stamp.salt
+    if salt is None:
+        return _EVERYTHING
+    found, stamped = field_digests(salt, parts), stamp.field_digests
+    has_same_body = body_digest(salt, parts) == stamp.body_digest
+    if found == stamped and has_same_body and parts.has_one_author:
+        return _NOTHING
+    places = {name: slice(at * DIGEST_BYTES, (at + 1) * DIGEST_BYTES) for at, name in enumerate(FIELDS)}
+    altered = [name for name, place in places.items() if found[place] != stamped[place]]
+    if not parts.has_one_author and AUTHOR not in altered:
+        altered.insert(0, AUTHOR)
+    has_same_subject = SUBJECT not in altered or any(
+        subject_digest(salt, text) == stamped[places[SUBJECT]] for text in parts.subjects_before
+    )
+    return Alteration(
+        tuple(altered if has_same_body else [*altered, BODY]),
+        has_same_subject and "reply-to" not in altered,
+    )

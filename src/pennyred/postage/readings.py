@@ -1,0 +1,86 @@
+"""The texts that stand for the parts of a letter when a stamp signs them (STAMP.md 5.3, 5.4, 5.6).
+
+A text says what a reader makes of a field, not how it is spelled: servers spell fields anew. Where a field cannot be
+read in one way only, its octets stand for it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.addressfields import plain_addresses
+from pennyred.postage.canonical import plain_field
+from pennyred.postage.errors import MalformedAddress
+from pennyred.postage.letter import Field, HeaderSection
+from pennyred.postage.subject import subject_text
+
+REPLY_NAMES = (b"reply-to", b"mail-reply-to", b"mail-followup-to")
+"""The fields that tell where answers go: mail programs obey one or the other of them."""
+
+_UNREAD = b"\0"
+"""Begins a text that is octets, so that no spelling of a field can pass for another's addresses."""
+_BLANK = b" \t\r\n"
+_FWS = rb"[ \t\r\n]"
+_ATOM = rb"[A-Za-z0-9!#$%&'*+._`{|}~^-]+"
+_MEDIA_TYPE = re.compile(rb"%s*(%s)%s*/%s*(%s)%s*(?:;.*)?" % (_FWS, _ATOM, _FWS, _FWS, _ATOM, _FWS), re.DOTALL)
+_IDENTITY = frozenset((b"7bit", b"8bit", b"binary", b""))
+_USUAL = b"text/plain;identity\n"
+
+
+def field_texts(header: HeaderSection, plain: Mapping[bytes, bytes]) -> tuple[bytes, ...]:
+    """The texts of author, Reply-To, recipients, Subject (UTF-8), Date and Message-ID, in this order.
+
+    `plain` has the plain forms of all fields of a name, joined from the top, by name.
+    """
+    return (
+        _addresses(header, plain, (b"from",)),
+        _addresses(header, plain, REPLY_NAMES),
+        _addresses(header, plain, (b"to", b"cc")),
+        subject_text(header.named(b"subject")).encode(),
+        plain.get(b"date", b""),
+        plain.get(b"message-id", b""),
+    )
+
+
+def _addresses(header: HeaderSection, plain: Mapping[bytes, bytes], names: Sequence[bytes]) -> bytes:
+    """The addresses in the fields of these names: canonical, each once, sorted, one a line; empty if there are none.
+
+    Display names and comments do not count. If one field cannot be read, the octets of all of them stand instead.
+    """
+    fields = [field for name in names for field in header.named(name)]
+    if not fields:
+        return b""
+    try:
+        canonical = {canonical_recipient(one).canonical for field in fields for one in plain_addresses(field)}
+    except MalformedAddress:
+        return _UNREAD + b"".join([plain.get(name, b"") for name in names])
+    return "\n".join(sorted(canonical)).encode()
+
+
+def body_text(header: HeaderSection) -> bytes:
+    """How the body is to be read: its media type and encoding; and lines in the header section that are no fields.
+
+    Some readers show such lines, and what follows them, as the beginning of the text.
+    """
+    types, encodings = header.named(b"content-type"), header.named(b"content-transfer-encoding")
+    strays = b"".join([field.raw for field in header.named(b"")])
+    if not types and not encodings and not strays:
+        return _USUAL
+    kinds = b",".join(map(_media_type, types)) or b"text/plain"
+    return kinds + b";" + (b",".join(map(_encoding, encodings)) or b"identity") + b"\n" + strays
+
+
+def _media_type(field: Field) -> bytes:
+    found = _MEDIA_TYPE.fullmatch(field.value)
+    return b"%s/%s" % (found[1].lower(), found[2].lower()) if found else _UNREAD + _plain_value(field)
+
+
+def _encoding(field: Field) -> bytes:
+    value = field.value.strip(_BLANK).lower()
+    if value in _IDENTITY:
+        return b"identity"
+    return value if value in (b"base64", b"quoted-printable") else _UNREAD + _plain_value(field).lower()
+
+
+def _plain_value(field: Field) -> bytes:
+    return plain_field(field).partition(b":")[2].removesuffix(b"\r\n")
