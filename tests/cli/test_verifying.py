@@ -56,6 +56,7 @@ class TestVerify:
             "recipient": BOB,
             "verdict": "full",
             "reason": "stamped",
+            "altered": "",
             "serial": serial,
             "issuer": "post.example.org",
         }
@@ -67,7 +68,8 @@ class TestVerify:
     @pytest.mark.parametrize(
         ("alter", "verdict", "reason", "status"),
         [
-            (lambda letter: letter + b"unsubscribe\r\n", "modified", "stamped-modified", 0),
+            (lambda letter: letter + b"unsubscribe\r\n", "invalid", "altered-body", 1),
+            (lambda letter: letter.replace(b"<1@", b"<2@"), "modified", "stamped-modified", 0),
             (lambda letter: letter.replace(b"Tea", b"Coffee"), "invalid", "altered-headers", 1),
             (lambda letter: letter.replace(b"v=2;", b"v=1;"), "invalid", "unknown-version", 1),
             (lambda letter: letter.replace(b"v=2;", b"v=x;"), "invalid", "malformed", 1),

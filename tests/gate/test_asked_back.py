@@ -13,6 +13,7 @@ from tests.support.stationery import DAY, ISSUER, LETTER
 
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay
 from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
+from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.rules.recipients import Aliases, RecipientRule, RecipientRules
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.letter import STAMP_FIELD
@@ -52,7 +53,7 @@ CHANGES = {
     "Bob's own price went up": (
         Reason.UNDERPAID, {"recipients": RecipientRules({BOB: RecipientRule(price=5)})}, BOB, b"",
     ),
-    "altered bodies count no more": (Reason.ALTERED_BODY, {"strict_body": True}, BOB, FOOTER),
+    "altered bodies count no more": (Reason.ALTERED_BODY, {"is_strict": True}, BOB, FOOTER),
     "the office's old key is gone": (Reason.BAD_LICENCE, {"issuers": {ISSUER: {}}}, BOB, b""),
     "the office has another key": (Reason.BAD_LICENCE, {"issuers": {ISSUER: {"s2": bytes(32)}}}, BOB, b""),
     "its stamps count no more": (Reason.ISSUER_NOT_ACCEPTED, {"issuers": {}, "retired": frozenset({ISSUER})}, BOB, b""),
@@ -60,7 +61,7 @@ CHANGES = {
     "the alias is gone, and the price went up": (Reason.UNDERPAID, {"aliases": Aliases(), "price": 2}, INFO, b""),
     "all of it": (
         Reason.ISSUER_NOT_ACCEPTED,
-        {"issuers": {}, "retired": frozenset({ISSUER}), "price": 3, "strict_body": True, "aliases": Aliases()},
+        {"issuers": {}, "retired": frozenset({ISSUER}), "price": 3, "is_strict": True, "aliases": Aliases()},
         INFO,
         FOOTER,
     ),
@@ -68,11 +69,16 @@ CHANGES = {
 changed = pytest.mark.parametrize(("flaw", "changes", "made_out_to", "more"), CHANGES.values(), ids=CHANGES)
 
 
+PROVEN = Authentication(author_domain="sender.example", is_author_signed=True)
+"""The footers of these letters are their author's own."""
+
+
 class TestWhateverChanged:
     @changed
     @scenario
     async def test_the_retry_of_a_paid_letter_is_a_duplicate(self, flaw, changes, made_out_to, more):
         desk = await a_desk(aliases=ALIASES)
+        desk.witness.found = PROVEN
         letter = desk.stationery.stamped(LETTER, made_out_to) + more
         assert isinstance((await desk.present(letter, BOB))[0], Relay)
         reread(desk, **changes)
@@ -84,6 +90,7 @@ class TestWhateverChanged:
     @scenario
     async def test_one_in_doubt_is_renewed_delivered_and_paid_once(self, flaw, changes, made_out_to, more):
         desk = await a_desk(aliases=ALIASES)
+        desk.witness.found = PROVEN
         letter = desk.stationery.stamped(LETTER, made_out_to) + more
         desk.names.pairs = [(BOB, INFO)]
         await desk.present(letter, BOB, server=MailServer((), [Fate.IN_DOUBT]))
@@ -98,6 +105,7 @@ class TestWhateverChanged:
     @scenario
     async def test_one_that_nobody_has_paid_for_is_refused_and_nothing_is_held(self, flaw, changes, made_out_to, more):
         desk = await a_desk(**{"aliases": ALIASES, **changes})
+        desk.witness.found = PROVEN
         desk.names.pairs = [(BOB, INFO)]
         answer, server = await desk.present(desk.stationery.stamped(LETTER, made_out_to) + more, BOB)
         assert (answer.reason, server.sent) == (flaw, [])
@@ -107,10 +115,11 @@ class TestWhateverChanged:
     @scenario
     async def test_so_is_another_letter_with_a_stamp_that_was_spent(self, flaw, changes, made_out_to, more):
         desk = await a_desk(aliases=ALIASES)
+        desk.witness.found = PROVEN
         stamp = desk.stationery.stamp(LETTER, made_out_to)
         await desk.present(stamp.field() + LETTER + more, BOB)
         reread(desk, **changes)
-        answer, server = await desk.present(stamp.field() + LETTER + more + b"Buy!\r\n", BOB)
+        answer, server = await desk.present(stamp.field() + LETTER.replace(b"<1@", b"<2@") + more, BOB)
         assert (answer.reason, server.sent) == (flaw, [])
         assert await desk.balance() == (9, 0)
 
@@ -118,6 +127,7 @@ class TestWhateverChanged:
     @scenario
     async def test_where_the_office_is_silent_it_is_later_and_never_no(self, flaw, changes, made_out_to, more):
         desk = await a_desk(aliases=ALIASES)
+        desk.witness.found = PROVEN
         letter = desk.stationery.stamped(LETTER, made_out_to) + more
         await desk.present(letter, BOB)
         reread(desk, **changes)
@@ -138,7 +148,7 @@ class TestWhatIsNeverAskedAbout:
         ],
         ids=["signature", "header", "recipient", "no stamp"],
     )
-    @pytest.mark.parametrize("changes", [{}, {"price": 2}, {"issuers": {ISSUER: {}}}, {"strict_body": True}])
+    @pytest.mark.parametrize("changes", [{}, {"price": 2}, {"issuers": {ISSUER: {}}}, {"is_strict": True}])
     @scenario
     async def test_no_office_hears_of_it(self, make, changes):
         desk = await a_desk(**changes)

@@ -67,7 +67,7 @@ def test_stamps_for_others_cost_a_hash_each_and_no_check(counted):
     checks, hashes, parses = (
         counted(verification, "verify"),
         counted(candidates, "recipient_hash"),
-        counted(candidates, "parse_stamp"),
+        counted(candidates, "parse_bare"),
     )
     strays = [STATIONERY.stamp(LETTER, f"r{number}@example.org").field() for number in range(300)]
     bad_stamps(b"".join(strays) + LETTER, BOB)
@@ -76,7 +76,7 @@ def test_stamps_for_others_cost_a_hash_each_and_no_check(counted):
 
 
 def test_of_as_many_fields_as_a_header_may_have_few_are_read_as_stamps(counted):
-    parses = counted(candidates, "parse_stamp")
+    parses = counted(candidates, "parse_bare")
     bad_stamps(b"X-Postage-Stamp: x\r\n" * (HEADER_FIELDS_MAX - 10) + LETTER, BOB)
     assert parses.calls == candidates.STAMPS_READ_BASE + candidates.STAMPS_READ_PER_RECIPIENT
 

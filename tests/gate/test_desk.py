@@ -15,6 +15,7 @@ from pennyred.gate.letterbox import Due, Duplicate, Envelope, Fate, Later, Relay
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.rules import passes
 from pennyred.gate.rules.exemptions import Allowances, Exemptions, Mode
+from pennyred.gate.rules.origin import Authentication
 from pennyred.gate.settling import drain_outbox
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.errors import Unavailable
@@ -167,12 +168,15 @@ class TestStampedLetters:
         assert await desk.balance() == (8, 0)
 
     @scenario
-    async def test_a_body_altered_on_the_way_is_accepted_and_marked_or_refused_when_strict(self):
-        for strict, expected in ((False, ["stamped-modified"]), (True, ["altered-body"])):
-            desk = await a_desk(strict_body=strict)
+    async def test_a_body_its_author_altered_is_accepted_and_marked_or_refused_when_strict(self):
+        for strict, is_proven, expected in (
+            (False, True, "stamped-modified"), (True, True, "altered-body"), (False, False, "altered-body"),
+        ):  # fmt: skip
+            desk = await a_desk(is_strict=strict)
+            desk.witness.found = Authentication(author_domain="sender.example", is_author_signed=is_proven)
             letter = desk.stationery.stamped(LETTER, BOB).replace(b"Shall we", b"Shall they")
             await desk.present(letter, BOB)
-            assert reasons(desk) == expected
+            assert reasons(desk) == [expected]
 
     @scenario
     async def test_the_balance_runs_out_and_the_letter_is_refused(self):
@@ -192,7 +196,7 @@ class TestStampedLetters:
         desk = await a_desk()
         first = desk.stationery.stamp(LETTER, BOB)
         await desk.present(first.field() + LETTER, BOB)
-        other = LETTER.replace(b"Shall we", b"Will you")  # the same header: the stamp holds, the letter is another
+        other = LETTER.replace(b"<1@", b"<2@")  # the same text: the stamp holds, the letter is another
         second = desk.stationery.stamp(other, BOB)
         answer, _ = await desk.present(first.field() + second.field() + other, BOB)
         assert isinstance(answer, Relay)

@@ -10,7 +10,7 @@ from pennyred.postage.canonical import RelaxedBody, body_hash, plain_field
 from pennyred.postage.digest import LETTER_NAMES, SignedParts, signed_parts
 from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import Field, HeaderSection, parse_header, split_letter
-from pennyred.postage.readings import field_texts
+from pennyred.postage.reading.texts import field_texts
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp, parse_stamp
 from pennyred.postage.verification import LicenceCache, Verdict, judge_parsed

@@ -26,7 +26,6 @@ from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.xclient import proxy_header
 from pennyred.postage.address import canonical_domain, canonical_recipient
-from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import plain_field
 from pennyred.postage.digest import DIGEST_BYTES, FIELDS, field_digests, signed_parts
@@ -48,9 +47,10 @@ from pennyred.postage.lineends import with_crlf
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals, Use
 from pennyred.postage.proofs.merkle import Tree, root_of
 from pennyred.postage.proofs.receipt import format_receipt, parse_receipt, seal
+from pennyred.postage.reading.addressfields import read_addresses
+from pennyred.postage.reading.structured import tokens
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
-from pennyred.postage.structured import tokens
 from pennyred.postage.taglist import parse_tag_list
 from pennyred.sender.travel.addressforms import settled_field
 from pennyred.sender.travel.fields import fit_field, is_fit

@@ -22,7 +22,7 @@ from pennyred.postage.keyrecord import format_key_record
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
 from pennyred.postage.proofs.merkle import root_of
-from pennyred.postage.readings import body_text
+from pennyred.postage.reading.texts import body_text
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
 from tests.support.at_once import relaxed_body, texts_of
 from tests.support.vector_letters import LETTERS

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from pennyred.postage.address import Recipient
 from pennyred.postage.canonical import plain_field
 from pennyred.postage.letter import HeaderSection
-from pennyred.postage.readings import REPLY_NAMES, body_text, field_texts
-from pennyred.postage.subject import without_tag
+from pennyred.postage.reading.subject import without_tag
+from pennyred.postage.reading.texts import REPLY_NAMES, body_text, field_texts
 
 FIELDS = ("from", "reply-to", "to", "subject", "date", "message-id")
 """What the tag `d` has a digest of, in its order, by the name that people are told. See STAMP.md 5.3."""

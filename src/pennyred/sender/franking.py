@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from pennyred.postage.address import Recipient, canonical_recipient
-from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import STAMP_FIELD, HeaderSection
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_stamp_of
+from pennyred.postage.reading.addressfields import read_addresses
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
 from pennyred.sender.parsedletter import AnyLetter, ParsedLetter, as_given, parse_letter

@@ -360,7 +360,7 @@ def test_a_mistake_inside_is_unsure_and_told_to_who_wants_to_know():
             checker.close()
 
     found, mistakes = asyncio.run(run())
-    assert found == Authentication(is_unsure=True)
+    assert found == Authentication(is_unsure=True, might_be_signed=True)
     assert [type(one) for one in mistakes] == [ZeroDivisionError]
 
 

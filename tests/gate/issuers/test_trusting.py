@@ -50,6 +50,11 @@ class TrustingDesk(DeskUnderTest):
         return audit.balanced, audit.settled, audit.held
 
 
+def altered(letter: bytes, message_id: bytes = b"<2@") -> bytes:
+    """Another letter with the same text, for which the stamp counts as well."""
+    return letter.replace(b"<1@", message_id)
+
+
 @asynccontextmanager
 async def outage(desk):
     desk.office.down = {"hold", "settle", "void"}
@@ -146,7 +151,7 @@ def test_the_same_letter_again_is_a_duplicate_and_another_finds_the_stamp_spent(
     async def story(desk):
         letter = desk.letter()
         stamp, _, _ = letter.partition(b"From:")
-        thief = stamp + LETTER.replace(b"From:", b"Received: x\r\nFrom:").replace(b"Shall", b"Buy!")
+        thief = stamp + LETTER.replace(b"From:", b"Received: x\r\nFrom:").replace(b"<1@", b"<2@")
         async with outage(desk):
             assert (await desk.send(letter))[1] == 1
             assert (await desk.send(letter)) == (Duplicate(), 0)
@@ -349,8 +354,6 @@ def test_an_expired_stamp_is_not_accepted(tell):
 class TestWhatWasSpentHereBefore:
     """The office knows it, and is silent: so the gate must."""
 
-    ALTERED = b"Buy pills!\r\n"
-
     def test_the_same_letter_again_has_had_its_stamp(self, tell):
         async def story(desk):
             letter = desk.letter()
@@ -367,7 +370,7 @@ class TestWhatWasSpentHereBefore:
             letter = desk.letter()
             await desk.send(letter)
             async with outage(desk):
-                answer, sent = await desk.send(letter + self.ALTERED)
+                answer, sent = await desk.send(altered(letter))
                 assert (answer, sent) == (Due(0, Reason.SPENT), 0)
             await desk.trusting.redeem()
             async with outage(desk):
@@ -380,9 +383,9 @@ class TestWhatWasSpentHereBefore:
             letter = desk.letter()
             await desk.send(letter)
             desk.trusting._spent.clear()  # as if another gate had delivered it
-            assert (await desk.send(letter + self.ALTERED))[0] == Due(0, Reason.SPENT)
+            assert (await desk.send(altered(letter)))[0] == Due(0, Reason.SPENT)
             async with outage(desk):
-                assert (await desk.send(letter + b"Cheap!\r\n"))[0] == Due(0, Reason.SPENT)
+                assert (await desk.send(altered(letter, b"<3@")))[0] == Due(0, Reason.SPENT)
                 assert await desk.send(letter) == (Duplicate(), 0), "its first use was told with it"
 
         tell(story)
@@ -409,7 +412,7 @@ class TestWhatWasSpentHereBefore:
             assert (await desk.send(letter))[1] == 1
             async with outage(desk):
                 assert await desk.send(letter) == (Duplicate(), 0)
-                assert (await desk.send(letter + self.ALTERED))[0] == Due(0, Reason.SPENT)
+                assert (await desk.send(altered(letter)))[0] == Due(0, Reason.SPENT)
 
         tell(story)
 
@@ -455,12 +458,12 @@ class TestWhatWasSpentHereBefore:
 
 
 class TestWhomToTrust:
-    def test_an_altered_body_is_not_accepted_on_trust(self, tell):
-        """Whoever has a copy of an unspent letter could put another text to it."""
+    def test_an_altered_letter_is_not_accepted_on_trust(self, tell):
+        """Nobody can tell which copy of it came first: its office knows, and is silent."""
 
         async def story(desk):
             async with outage(desk):
-                answer, sent = await desk.send(desk.letter() + b"Buy pills!\r\n")
+                answer, sent = await desk.send(altered(desk.letter()))
                 assert (answer, sent) == (Later(Reason.LEDGER_UNAVAILABLE), 0)
 
         tell(story)
@@ -489,7 +492,7 @@ class TestWhomToTrust:
 
         async def story(desk):
             letter = desk.letter()
-            await desk.send(letter + b"Buy pills!\r\n")
+            await desk.send(altered(letter))
             desk.trusting._spent.clear()  # it was another gate that delivered it
             async with outage(desk):
                 assert (await desk.send(letter))[1] == 1

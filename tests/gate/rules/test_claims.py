@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pennyred.gate.rules import claims
 from pennyred.gate.rules.claims import author_of, is_automatic, message_ids, read_claims
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.letter import parse_header
+from pennyred.postage.reading.addressfields import read_addresses
 
 
 def author(*values: bytes) -> str | None:

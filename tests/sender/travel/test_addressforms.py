@@ -7,9 +7,9 @@ from tests.support.other_readers import people
 from tests.support.strange_addresses import LEFT_ALONE, WRITTEN_ANEW
 
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import parse_header
+from pennyred.postage.reading.addressfields import read_addresses
 from pennyred.sender.travel.addressforms import settled_field
 
 

@@ -7,6 +7,7 @@
     grants          who wants the letter: correspondents, replies, permits, forwarders
     allowances      what comes free today, taken and given back
     stamps          the stamps a letter offers for its recipients
+    proving         whether the author of an altered letter is proven
     bad_stamps      beyond so many a minute of one source, no more are looked at
     former_aliases  aliases that are no more, but were paid for
 """

@@ -92,7 +92,7 @@ class Examiner:
             verdict = self._judge(stamp, names, price)
             found.reason, found.verdict = verdict.reason, verdict
             if verdict.reason.kind is Kind.LATER:
-                found.undecided = verdict.reason
+                found.undecided, found.reason = verdict.reason, self._alteration(stamp).row(Proof.NO).reason
             elif flaw_of(verdict.reason) is None:
                 found.good.append(verdict)
             elif verdict.reason is Reason.BAD_LICENCE and selector_of(stamp) in self.undecided:

@@ -124,7 +124,7 @@ class Standing:
     @property
     def is_due(self) -> bool:
         """Whether this recipient, as it stands, refuses the letter."""
-        return self.reason.kind is Kind.DUE and not self.stamps and not self.is_watched
+        return self.reason.kind in (Kind.DUE, Kind.LATER) and not self.stamps and not self.is_watched
 
 
 @dataclass(slots=True)

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
-from pennyred.postage.addressfields import read_addresses
 from pennyred.postage.errors import Malformed, MalformedAddress
 from pennyred.postage.letter import Field, HeaderSection
+from pennyred.postage.reading.addressfields import read_addresses
 
 REPLIED_TO_MAX = 20
 """Message-IDs looked at of a letter: In-Reply-To, and the last of References, which may name a whole thread."""

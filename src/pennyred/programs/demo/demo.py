@@ -122,8 +122,9 @@ class _Demo:
         now = clock()
         stamp = first[: first.index(b"From:")]
         return [
-            ("a used stamp on another letter", "spent", first.replace(b"Shall we have tea?", b"Buy gold!"), BOB),
-            ("a stamp moved under another header", "altered-headers", stamp + _letter("gold"), BOB),
+            ("a used stamp on another letter", "spent", first.replace(b"Message-ID: <", b"Message-ID: <again."), BOB),
+            ("a stamp with another text under it", "altered-body", fresh.replace(b"Shall we", b"Buy gold,"), BOB),
+            ("a stamp moved to another letter", "altered-headers", stamp + _letter("gold"), BOB),
             ("a stamp made out to somebody else", "wrong-recipient", fresh, "eve@example.org"),
             (
                 "a letter altered after stamping",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import Field
-from pennyred.postage.structured import Token, joined, segments, tokens, unquoted
+from pennyred.postage.reading.structured import Token, joined, segments, tokens, unquoted
 from pennyred.sender.travel.encodedwords import ENCODED_WORD
 from pennyred.sender.travel.fields import fold_field
 

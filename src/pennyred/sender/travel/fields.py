@@ -13,7 +13,7 @@ from itertools import pairwise
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress, MalformedLetter
 from pennyred.postage.letter import Field
-from pennyred.postage.structured import Token, tokens
+from pennyred.postage.reading.structured import Token, tokens
 from pennyred.sender.travel.encodedwords import EIGHT_BIT, ENCODED_WORD, Assume, assumed_charset, encoded_words
 from pennyred.sender.travel.fieldgrammar import Grammar, grammar_of
 from pennyred.sender.travel.parameters import spell_parameters

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pennyred.postage.errors import MalformedLetter
 from pennyred.postage.letter import Field, parse_header
-from pennyred.postage.structured import tokens
+from pennyred.postage.reading.structured import tokens
 from pennyred.sender.travel.fieldgrammar import Grammar, grammar_of
 from pennyred.sender.travel.parameters import values_of
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pennyred.postage.errors import MalformedLetter
-from pennyred.postage.structured import unquoted
+from pennyred.postage.reading.structured import unquoted
 from pennyred.sender.travel.encodedwords import EIGHT_BIT, ENCODED_WORD, WORD_OCTETS_MAX, Assume, decoded_words
 from pennyred.sender.travel.phrases import spell_comment, spell_comments
 

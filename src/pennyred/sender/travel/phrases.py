@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from pennyred.postage.errors import MalformedLetter
-from pennyred.postage.structured import Token, joined, segments, tokens, unquoted
+from pennyred.postage.reading.structured import Token, joined, segments, tokens, unquoted
 from pennyred.sender.travel.encodedwords import (
     EIGHT_BIT,
     WORD_OCTETS_MAX,

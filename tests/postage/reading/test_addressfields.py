@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.corpus import corpus_letters
 
-from pennyred.postage.addressfields import MAILBOX_BYTES_MAX, read_addresses
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import parse_header, split_letter
+from pennyred.postage.reading.addressfields import MAILBOX_BYTES_MAX, read_addresses
 
 
 def ours(value: str) -> list[str] | None:

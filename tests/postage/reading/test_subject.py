@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pennyred.postage.letter import parse_header
-from pennyred.postage.subject import TAG_CHARACTERS_MAX, subject_text, without_tag
+from pennyred.postage.reading.subject import TAG_CHARACTERS_MAX, subject_text, without_tag
 
 
 def text(value: bytes) -> str:

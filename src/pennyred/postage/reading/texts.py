@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.addressfields import plain_addresses
 from pennyred.postage.canonical import plain_field
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import Field, HeaderSection
-from pennyred.postage.subject import subject_text
+from pennyred.postage.reading.addressfields import plain_addresses
+from pennyred.postage.reading.subject import subject_text
 
 REPLY_NAMES = (b"reply-to", b"mail-reply-to", b"mail-followup-to")
 """The fields that tell where answers go: mail programs obey one or the other of them."""

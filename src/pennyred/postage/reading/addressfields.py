@@ -13,7 +13,7 @@ from typing import Any
 
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import Field
-from pennyred.postage.structured import Token, joined, segments
+from pennyred.postage.reading.structured import Token, joined, segments
 
 MAILBOX_BYTES_MAX = 2_000
 """The longest single mailbox that is read, with its display name and comments."""
