@@ -49,6 +49,8 @@ class ArcAnswer:
     finding: Finding
     authors: frozenset[str] = frozenset()
     """Author domains for which DMARC has passed at the newest sealer."""
+    leaves_no_room: bool = False
+    """Whether the newest message signature covers all that a reader obeys, see `signatures.leaves_no_room`."""
 
 
 def read_chain(header: HeaderSection, trusted: AbstractSet[str]) -> ArcChain | None:
@@ -84,7 +86,9 @@ def check_arc(chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookup
     is_sealers = word == dkim.CV_Pass and _sealed_by(sets[0]) == (chain.sealer, int(chain.instance))
     if not is_sealers:
         return ArcAnswer(Finding("arc", Result.FAIL, properties))
-    return ArcAnswer(Finding("arc", Result.PASS, properties), _authors(header, int(chain.instance)))
+    instance = int(chain.instance)
+    is_whole = signatures.leaves_no_room(_tags(header, _MESSAGE_SIGNATURE, instance), header)
+    return ArcAnswer(Finding("arc", Result.PASS, properties), _authors(header, instance), is_whole)
 
 
 class _Chain(dkim.ARC):  # type: ignore[misc]

@@ -176,7 +176,12 @@ class _Work:
         dkim = check_dkim(self.signatures, self.header, self.bodies, self.lookups)
         signers = [one.domain for one in dkim if one.finding.result is Result.PASS]
         self.lookups.forgive()
-        by_signature = dmarc = check_alignment(author, "", signers, organisations) if signers else None
+        dmarc = check_alignment(author, "", signers, organisations) if signers else None
+        # Of a letter that was altered, only a signature proves the author that leaves no room for a thief's words.
+        whole = [one.domain for one in dkim if one.finding.result is Result.PASS and one.leaves_no_room]
+        by_signature = dmarc
+        if whole != signers:
+            by_signature = check_alignment(author, "", whole, organisations) if whole else None
         self.lookups.forgive()
         spf = check_spf(self.envelope, self.lookups)
         if dmarc is None or not dmarc.is_aligned:
@@ -185,17 +190,18 @@ class _Work:
         findings += [] if dkim else [Finding("dkim", Result.NONE)]
         findings.append(dmarc.finding)
         is_proven, is_signed = dmarc.is_aligned, by_signature is not None and by_signature.is_aligned
-        might_be_signed = _are_kin(author, [one.domain for one in dkim if one.finding.result is Result.TEMPERROR])
+        silent = [one.domain for one in dkim if one.finding.result is Result.TEMPERROR and one.leaves_no_room]
+        might_be_signed = _are_kin(author, silent)
         if by_signature is not None and by_signature.finding.result is Result.TEMPERROR:
-            might_be_signed |= _are_kin(author, signers)
+            might_be_signed |= _are_kin(author, whole)
         is_final = not _might_vouch([spf.finding, *(one.finding for one in dkim)])
         is_silent = dmarc.finding.result is Result.TEMPERROR and _are_kin(author, [spf.proven, *signers])
         is_final &= is_proven or not is_silent
         if self.chain is not None:
             arc = check_arc(self.chain, self.header, self.bodies, self.lookups)
             findings.append(arc.finding)
-            is_signed = is_signed or author in arc.authors
-            is_proven = is_proven or is_signed
+            is_signed = is_signed or (arc.leaves_no_room and author in arc.authors)
+            is_proven = is_proven or author in arc.authors
             might_be_signed = might_be_signed or _might_vouch([arc.finding])
             is_final &= is_proven or not _might_vouch([arc.finding])
         author = author if is_proven else ""

@@ -34,11 +34,13 @@ class DkimAnswer:
     finding: Finding
     domain: str
     """The signing domain (`d=`), canonical; empty if it cannot be read."""
+    leaves_no_room: bool = False
+    """Whether all that a reader obeys is covered, see `signatures.leaves_no_room`; whatever the result."""
 
 
 def read_signatures(header: HeaderSection) -> tuple[DkimSignature, ...]:
     """The signatures of a letter that are worth checking, the author's own first. The DNS is not asked."""
-    return tuple(map(_read, signatures_to_try(header, SIGNATURES_MAX)))
+    return tuple(map(read_signature, signatures_to_try(header, SIGNATURES_MAX)))
 
 
 def wants_simple_body(signatures_read: tuple[DkimSignature, ...]) -> bool:
@@ -53,12 +55,21 @@ def check_dkim(
     return [_check(one, header, bodies, lookups) for one in signatures_read]
 
 
-def _read(field: Field) -> DkimSignature:
+def read_signature(field: Field) -> DkimSignature:
+    """One signature's tags, or its flaw."""
     try:
         tags = signatures.read_tags(field.value)
         return DkimSignature(field, tags, signatures.domain_of(tags))
     except Unverified as flaw:
         return DkimSignature(field, {}, "", flaw.result)
+
+
+def leaves_no_room(one: DkimSignature, header: HeaderSection) -> bool:
+    """Whether the signature, if it holds, covers all that a reader obeys."""
+    try:
+        return one.flaw is None and signatures.leaves_no_room(one.tags, header)
+    except Unverified:
+        return False
 
 
 def _check(one: DkimSignature, header: HeaderSection, bodies: BodyHashes, lookups: Lookups) -> DkimAnswer:
@@ -68,7 +79,8 @@ def _check(one: DkimSignature, header: HeaderSection, bodies: BodyHashes, lookup
         ("header.s", one.tags.get(b"s", b"").decode("ascii", "replace")),
         ("header.b", one.tags.get(b"b", b"")[:_IDENTIFYING_CHARACTERS].decode("ascii", "replace")),
     )
-    return DkimAnswer(Finding("dkim", result, properties if one.domain else ()), one.domain)
+    finding = Finding("dkim", result, properties if one.domain else ())
+    return DkimAnswer(finding, one.domain, leaves_no_room(one, header))
 
 
 def _result(one: DkimSignature, header: HeaderSection, bodies: BodyHashes, lookups: Lookups) -> Result:

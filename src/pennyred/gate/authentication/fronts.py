@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from pennyred.gate.authentication.claims import Claim, Claims, read_claims, says_author_passes
+from pennyred.gate.authentication.dkim import leaves_no_room, read_signature
 from pennyred.gate.letterbox import Envelope
 from pennyred.gate.rules.authres import KEY
 from pennyred.gate.rules.origin import Authentication, Finding, Result
@@ -74,9 +75,22 @@ def believe_fronts(header: HeaderSection, fronts: AbstractSet[str], author: str)
         findings.append(Finding("dmarc", Result.PASS, (("header.from", author),)))
     author_domain = author if is_aligned else ""
     organisation = author_domain or sender or next(iter(signers), "")
-    return Authentication(
-        tuple(findings), domains, sender, author_domain, organisation, is_author_signed=bool(author_domain)
+    is_signed = (
+        bool(author_domain) and any(_are_kin(author, one) for one in signers) and _leaves_no_room(header, author)
     )
+    return Authentication(tuple(findings), domains, sender, author_domain, organisation, is_author_signed=is_signed)
+
+
+def _leaves_no_room(header: HeaderSection, author: str) -> bool:
+    """Whether each signature of the author's covers all that a reader obeys: the front does not say which one holds."""
+    read = (read_signature(field) for field in header.named(b"dkim-signature"))
+    own = [one for one in read if not one.domain or _are_kin(author, one.domain)]
+    return bool(own) and all(leaves_no_room(one, header) for one in own)
+
+
+def _are_kin(one: str, other: str) -> bool:
+    """Whether one of these domains is the other, or below it."""
+    return f".{one}".endswith(f".{other}") or f".{other}".endswith(f".{one}")
 
 
 def _said_by(fronts: AbstractSet[str], header: HeaderSection) -> list[Claims]:

@@ -21,6 +21,7 @@ from pennyred.gate.rules.origin import Result
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
+from pennyred.postage.reading.texts import REPLY_NAMES
 
 FIELD_BYTES_MAX = 8 * 1024
 """The longest field with a signature: honest ones have less than one KiB."""
@@ -52,6 +53,9 @@ _LIBRARY_ERRORS = (
     MalformedAddress,
 )
 """The exceptions that the library raises for what strangers write."""
+
+_OBEYED = (b"subject", *REPLY_NAMES)
+"""The fields besides From by which whoever adds one speaks for the author, or gets his answers."""
 
 Tags = dict[bytes, bytes]
 HeaderField = tuple[bytes, bytes]
@@ -126,6 +130,17 @@ def signed_names(tags: Tags) -> list[bytes]:
     if b"from" not in names:
         raise Unverified(Result.PERMERROR)
     return names
+
+
+def leaves_no_room(tags: Tags, header: HeaderSection) -> bool:
+    """Whether nobody can have put words of his own into a letter without breaking this signature; raises `Unverified`.
+
+    A signature that holds says nothing of fields it does not cover: it covers the lowest ones of a name, as many as
+    `h=` names (RFC 6376 section 5.4.2), and never a line that is no field, which some readers show as text.
+    """
+    names = signed_names(tags)
+    is_covered = all(names.count(key) >= len(header.named(key)) for key in _OBEYED)
+    return is_covered and not header.named(b"") and b"l" not in tags
 
 
 def check_signature(
