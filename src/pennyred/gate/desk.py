@@ -166,7 +166,7 @@ class Desk:
             return Later(unstamped[0].doubt or Reason.INTERNAL)
         # What somebody must act on comes before what time cures: else the sender would only be told to wait.
         first = min(surely, key=lambda one: one.reason.is_cured_by_time)
-        return Due(first.index, first.reason, first.price)
+        return Due(first.index, first.reason, first.price, first.altered)
 
     async def _allow(self, case: Case, unstamped: Sequence[Standing]) -> bool:
         """Whether all of them are in mode "bulk", and within the allowance of whoever writes."""

@@ -21,8 +21,8 @@ def added_fields(
     Only what was held or counted for this very delivery has (`Standing.deserves_pass`). Else a gate that asks for
     nothing, or whose rules are others, would give away what its sister is there to ask for.
     """
-    reasons = frozenset(standing.reason for standing in standings)
-    fields = [authentication_results_field(policy.hostname, reasons, authentication.findings)]
+    results = {(standing.reason, standing.altered) for standing in standings}
+    fields = [authentication_results_field(policy.hostname, results, authentication.findings)]
     if policy.pass_key is not None:
         fields += [mint_pass(policy.pass_key, one.letter_hash, day) for one in standings if one.deserves_pass]
     return b"".join(fields)

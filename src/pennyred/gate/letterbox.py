@@ -170,6 +170,8 @@ class Due:
     reason: Reason
     price: int = 1
     """What this recipient asks for, in stamps."""
+    altered: tuple[str, ...] = ()
+    """What of the letter was altered after stamping, where that is the reason: names of `postage.alteration`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def _letter(letter: Letter, envelope: Envelope) -> dict[str, Any]:
 
 def _recipients(envelope: Envelope, standings: Sequence[Standing]) -> dict[str, Any]:
     logged = [
-        {"to": _text(envelope.recipients[one.index]), "reason": one.reason.value} | _stamp(one)
+        {"to": _text(envelope.recipients[one.index]), "reason": one.reason.value} | _stamp(one) | _alteration(one)
         for one in standings[:RECIPIENTS_LOGGED_MAX]
     ]
     return {"recipients": logged, "recipients_total": len(envelope.recipients)}
@@ -120,6 +120,14 @@ def _stamp(standing: Standing) -> dict[str, str]:
     if stamp is None:
         return {} if standing.seen is None else {"stamp": standing.seen.value}
     return {"issuer": stamp.issuer, "account": stamp.account, "serial": stamp.serial.hex()}
+
+
+def _alteration(standing: Standing) -> dict[str, Any]:
+    """Which row of the table of alterations a stamp's letter has come to, and what was altered on its way."""
+    verdict = standing.verdict
+    if verdict is None or verdict.row is None:
+        return {}
+    return {"row": verdict.row.value} | ({"altered": list(verdict.altered)} if verdict.altered else {})
 
 
 def _times(times: Stopwatch) -> dict[str, float]:
@@ -144,8 +152,9 @@ def _answer(answer: Answer) -> dict[str, Any]:
             }
         case Duplicate():
             return {"answer": "duplicate"}
-        case Due(recipient, reason):
-            return {"answer": "due", "reason": reason.value, "recipient": recipient}
+        case Due(recipient, reason, altered=altered):
+            told = {"answer": "due", "reason": reason.value, "recipient": recipient}
+            return told | ({"altered": list(altered)} if altered else {})
         case Later(reason, reference):
             return {"answer": "later", "reason": reason.value, "reference": reference}
 

@@ -49,7 +49,7 @@ class Reason(StrEnum):
     PASS = "pass", Kind.EXEMPT, "a sister gate has let it through"
 
     STAMPED = "stamped", Kind.PAID, "the stamp counts"
-    STAMPED_MODIFIED = "stamped-modified", Kind.PAID, "the stamp counts, the body was altered on the way"
+    STAMPED_MODIFIED = "stamped-modified", Kind.PAID, "the stamp counts, the letter was altered on the way"
     DUPLICATE = "duplicate", Kind.PAID, "this very letter was delivered and paid before"
 
     NO_STAMP = "no-stamp", Kind.DUE, "it carries no stamp"
@@ -64,7 +64,7 @@ class Reason(StrEnum):
     REVOKED = "revoked", Kind.DUE, "the sender's licence has been revoked"
     BAD_SIGNATURE = "bad-signature", Kind.DUE, "the stamp's signature does not hold"
     ALTERED_HEADERS = "altered-headers", Kind.DUE, "the letter's header was altered after stamping"
-    ALTERED_BODY = "altered-body", Kind.DUE, "the letter's body was altered after stamping"
+    ALTERED_BODY = "altered-body", Kind.DUE, "the letter's text was altered after stamping"
     SPENT = "spent", Kind.DUE, "the stamp has been used for another letter"
     INSUFFICIENT_BALANCE = "insufficient-balance", Kind.DUE, "the sender's balance is too low"
     OVER_CAP = "over-cap", Kind.DUE, "the sender has reached the daily cap"

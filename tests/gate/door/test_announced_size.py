@@ -75,7 +75,7 @@ def test_a_letter_of_the_announced_size_fits_with_the_fields():
 def test_the_room_is_enough_for_the_longest_fields_there_can_be():
     properties = tuple((f"header.x{number}", '"' * 300) for number in range(PROPERTIES_MAX + 3))
     findings = [Finding("dkim", Result.TEMPERROR, properties)] * (FINDINGS_MAX + 3)
-    results = authentication_results_field("m" * 253, frozenset(Reason), findings)
+    results = authentication_results_field("m" * 253, [(reason, ()) for reason in Reason], findings)
     client = ClientIdentity("2001:db8::1", helo="h" * 3000, name="n" * 3000)
     date = "Sun, 22 Nov 2026 10:00:00 +0000"
     trace = received_field(client, "m" * 253, "UTF8SMTPS", "f" * 12, b"r" * 320, date)

@@ -43,8 +43,8 @@ def footer(desk: DeskUnderTest) -> bytes:
     ("found", "answer"),
     [
         (SIGNED, Relay),
-        (BY_SPF, Due(0, Reason.ALTERED_BODY)),
-        (Authentication(), Due(0, Reason.ALTERED_BODY)),
+        (BY_SPF, Due(0, Reason.ALTERED_BODY, altered=("body",))),
+        (Authentication(), Due(0, Reason.ALTERED_BODY, altered=("body",))),
         (SILENT, Later(Reason.DNS_UNAVAILABLE)),
     ],
     ids=["signed", "by SPF alone", "not at all", "the DNS is silent"],
@@ -60,7 +60,7 @@ async def test_what_is_said_of_a_footer_hangs_on_who_is_proven(found, answer):
 async def test_what_no_signature_could_prove_does_not_wait_for_the_dns():
     desk = await a_desk(SILENT)
     said, _ = await desk.present(desk.stationery.stamped(LETTER, BOB) + b"footer\r\n", BOB)
-    assert said == Due(0, Reason.ALTERED_BODY)
+    assert said == Due(0, Reason.ALTERED_BODY, altered=("body",))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_the_dns_is_asked_only_where_that_makes_a_difference(alter):
 async def test_a_gate_that_is_never_to_ask_asks_not_even_then():
     desk = await a_desk(SIGNED, check=Check.NEVER)
     said, _ = await desk.present(footer(desk), BOB)
-    assert (said, desk.witness.asked) == (Due(0, Reason.ALTERED_BODY), [])
+    assert (said, desk.witness.asked) == (Due(0, Reason.ALTERED_BODY, altered=("body",)), [])
 
 
 @scenario

@@ -7,12 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.gate.rules.authres import FINDINGS_MAX, authentication_results_field, claims_to_be_ours, resinfos
+from pennyred.gate.rules.authres import (
+    FINDINGS_MAX,
+    RESULTS_MAX,
+    authentication_results_field,
+    claims_to_be_ours,
+    resinfos,
+)
 from pennyred.gate.rules.origin import Finding, Result
+from pennyred.postage.digest import FIELDS
 from pennyred.postage.letter import Field, parse_header
 from pennyred.postage.reasons import Kind, Reason
 
 US = "mx.example.org"
+
+
+def plainly(*reasons: Reason) -> list[tuple[Reason, tuple[str, ...]]]:
+    """Results of letters that nobody has altered."""
+    return [(reason, ()) for reason in reasons]
 
 
 def claims(text: bytes, hostname: str = US) -> bool:
@@ -21,7 +33,7 @@ def claims(text: bytes, hostname: str = US) -> bool:
 
 
 def test_one_result_for_each_distinct_reason_in_the_order_of_the_list() -> None:
-    field = authentication_results_field(US, frozenset((Reason.NO_STAMP, Reason.STAMPED, Reason.POSTMASTER)))
+    field = authentication_results_field(US, plainly(Reason.NO_STAMP, Reason.STAMPED, Reason.POSTMASTER))
     assert field == (
         b"Authentication-Results: mx.example.org;\r\n x-postage=none reason=postmaster;\r\n"
         b" x-postage=pass reason=stamped;\r\n x-postage=fail reason=no-stamp\r\n"
@@ -29,19 +41,48 @@ def test_one_result_for_each_distinct_reason_in_the_order_of_the_list() -> None:
 
 
 def test_nothing_judged_is_none() -> None:
-    assert authentication_results_field(US, frozenset()) == b"Authentication-Results: mx.example.org; none\r\n"
+    assert authentication_results_field(US, ()) == b"Authentication-Results: mx.example.org; none\r\n"
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_its_word(reason: Reason) -> None:
     word = {Kind.PAID: b"pass", Kind.EXEMPT: b"none"}.get(reason.kind, b"fail")
-    assert b" x-postage=%s reason=%s\r\n" % (word, reason.encode()) in authentication_results_field(
-        US, frozenset((reason,))
+    assert b" x-postage=%s reason=%s\r\n" % (word, reason.encode()) in authentication_results_field(US, plainly(reason))
+
+
+def test_what_was_altered_on_the_way_is_a_property_of_our_own_policy():
+    """A comma is no part of a plain value (RFC 8601 section 2.2, RFC 2045 section 5.1): it stands in quotes."""
+    results = [
+        (Reason.STAMPED_MODIFIED, ("subject", "body")),
+        (Reason.STAMPED_MODIFIED, ("to",)),
+        (Reason.STAMPED_MODIFIED, ("to",)),
+        (Reason.ALTERED_BODY, ("body",)),
+    ]
+    field = authentication_results_field(US, results)
+    assert field == (
+        b"Authentication-Results: mx.example.org;\r\n"
+        b' x-postage=pass reason=stamped-modified policy.altered="subject,body";\r\n'
+        b' x-postage=pass reason=stamped-modified policy.altered="to";\r\n'
+        b' x-postage=fail reason=altered-body policy.altered="body"\r\n'
     )
+    read = authres.AuthenticationResultsHeader.parse(field.decode().replace("\r\n", ""))
+    first = read.results[0]
+    assert (first.method, first.result, first.reason) == ("x-postage", "pass", "stamped-modified")
+    assert [(one.type, one.name, one.value) for one in first.properties] == [("policy", "altered", "subject,body")]
+
+
+def test_however_differently_the_copies_of_a_letter_were_altered_the_field_is_bounded():
+    names = (*FIELDS, "body")
+    altered = [tuple(name for place, name in enumerate(names) if bits >> place & 1) for bits in range(1, 128)]
+    results = [(reason, one) for reason in (Reason.STAMPED_MODIFIED, Reason.ALTERED_BODY) for one in altered]
+    field = authentication_results_field(US, results)
+    assert field.count(b"x-postage=") == RESULTS_MAX
+    assert max(len(line) for line in field.split(b"\r\n")) <= 78
+    assert claims(field.removesuffix(b"\r\n"))
 
 
 def test_lines_are_short_whatever_the_reasons() -> None:
-    field = authentication_results_field(US, frozenset(Reason))
+    field = authentication_results_field(US, plainly(*Reason))
     assert max(len(line) for line in field.split(b"\r\n")) <= 78
     assert claims(field.removesuffix(b"\r\n"))
 

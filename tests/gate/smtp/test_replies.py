@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.gate.letterbox import Delivered, Fate, Reply
+from pennyred.gate.letterbox import Delivered, Due, Fate, Reply
 from pennyred.gate.smtp import replies
 from pennyred.postage.reasons import Kind, Reason
 
@@ -14,22 +14,44 @@ LATER = [reason for reason in Reason if reason.kind is Kind.LATER]
 
 def test_a_missing_stamp_is_asked_for_in_the_words_of_the_contract():
     assert replies.postage_due(
-        b"bob@example.org", Reason.NO_STAMP, price=1, issuers=("post.example.org",), help_url="https://example.org/post"
+        b"bob@example.org", Due(0, Reason.NO_STAMP), issuers=("post.example.org",), help_url="https://example.org/post"
     ) == (
         b"550 5.7.1 Postage due: bob@example.org needs a 1-cent stamp from post.example.org (no-stamp);"
         b" see https://example.org/post\r\n"
     )
-    assert replies.postage_due(b"b@e.org", Reason.BULK, price=3, issuers=("a.example", "b.example")) == (
+    assert replies.postage_due(b"b@e.org", Due(0, Reason.BULK, 3), issuers=("a.example", "b.example")) == (
         b"550 5.7.1 Postage due: b@e.org needs a 3-cent stamp from a.example or b.example (bulk)\r\n"
     )
 
 
 @pytest.mark.parametrize("reason", DUE)
 def test_a_stamp_that_does_not_count_says_why_and_is_temporary_only_where_time_cures_it(reason):
-    reply = replies.postage_due(b"b@e.org", reason, price=1, issuers=())
+    reply = replies.postage_due(b"b@e.org", Due(0, reason), issuers=())
     expected = b"450 4.7.1 " if reason in (Reason.OVER_CAP, Reason.NOT_YET_VALID) else b"550 5.7.1 "
     assert reply.startswith(expected + b"Postage due: b@e.org")
     assert f"({reason})".encode() in reply
+
+
+@pytest.mark.parametrize(
+    ("reason", "altered", "told"),
+    [
+        (
+            Reason.ALTERED_HEADERS,
+            ("reply-to", "subject"),
+            b"the letter's header was altered after stamping: reply-to, subject (altered-headers)",
+        ),
+        (
+            Reason.ALTERED_BODY,
+            ("to", "body"),
+            b"the letter's text was altered after stamping: to, body (altered-body)",
+        ),
+    ],
+)
+def test_of_an_altered_letter_it_says_what_was_altered_and_what_to_do(reason, altered, told):
+    due = Due(0, reason, altered=altered)
+    assert replies.postage_due(b"b@e.org", due, issuers=(), help_url="https://x.example") == (
+        b"550 5.7.1 Postage due: b@e.org: " + told + b"; stamp it behind what alters it; see https://x.example\r\n"
+    )
 
 
 @pytest.mark.parametrize("reason", LATER)
@@ -43,7 +65,7 @@ def test_trouble_is_always_temporary(reason):
 @given(st.binary(max_size=3000), st.text(max_size=800), st.sampled_from(DUE))
 def test_nothing_a_stranger_sends_breaks_a_reply(recipient, help_url, reason):
     reply = replies.postage_due(
-        recipient, reason, price=1, issuers=("i.example",), help_url=help_url.replace("\n", "").replace("\r", "")
+        recipient, Due(0, reason), issuers=("i.example",), help_url=help_url.replace("\n", "").replace("\r", "")
     )
     lines = reply.split(b"\r\n")
     assert lines.pop() == b""
@@ -148,7 +170,7 @@ def test_every_constant_reply_is_well_formed():
 )
 def test_who_paid_too_little_is_told_the_price(price, words):
     reply = replies.postage_due(
-        b"bob@example.org", Reason.UNDERPAID, price=price, issuers=(), help_url="https://x.example"
+        b"bob@example.org", Due(0, Reason.UNDERPAID, price), issuers=(), help_url="https://x.example"
     )
     assert reply.startswith(b"550 5.7.1 Postage due: bob@example.org: ")
     assert words in reply

@@ -114,10 +114,9 @@ def _reply_to(house: Gatehouse, answer: Answer, envelope: Envelope) -> bytes:
             return replies.relayed(delivered, envelope.recipients)
         case Duplicate():
             return replies.DUPLICATE
-        case Due(recipient, reason, price):
+        case Due(recipient):
             options = house.options
             mailbox = envelope.recipients[recipient]
-            issuers, help_url = options.issuers, options.help_url
-            return replies.postage_due(mailbox, reason, price=price, issuers=issuers, help_url=help_url)
+            return replies.postage_due(mailbox, answer, issuers=options.issuers, help_url=options.help_url)
         case Later(reason, reference):
             return replies.later(reason, reference)

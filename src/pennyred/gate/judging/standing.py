@@ -31,6 +31,7 @@ from pennyred.postage.stamp import Stamp
 from pennyred.postage.verification import Verdict
 
 _TAG = PREFIX.encode()
+_ABOUT_ALTERATION = frozenset((Reason.STAMPED_MODIFIED, Reason.ALTERED_HEADERS, Reason.ALTERED_BODY))
 
 
 def flaw_of(reason: Reason) -> Reason | None:
@@ -101,6 +102,11 @@ class Standing:
     def has_flawed_stamp(self) -> bool:
         """Whether there is a stamp that cannot pay, but may have paid this very letter before."""
         return bool(self.stamps) and flaw_of(self.stamps[-1].reason) is not None
+
+    @property
+    def altered(self) -> tuple[str, ...]:
+        """What was altered on the letter's way, where the reason is about that."""
+        return self.verdict.altered if self.verdict is not None and self.reason in _ABOUT_ALTERATION else ()
 
     @property
     def is_watched(self) -> bool:

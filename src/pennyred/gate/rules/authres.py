@@ -1,7 +1,7 @@
 """The `Authentication-Results` field of RFC 8601: ours to write, and others' claims to be ours to recognise."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from pennyred.gate.rules.origin import Finding
@@ -11,6 +11,7 @@ from pennyred.postage.letter import Field
 from pennyred.postage.reasons import Kind, Reason
 
 KEY = b"authentication-results"
+_ORDER = {reason: place for place, reason in enumerate(Reason)}
 _WORDS = {Kind.PAID: "pass", Kind.EXEMPT: "none", Kind.DUE: "fail", Kind.LATER: "fail"}
 
 LEXEMES_MAX = 64
@@ -20,6 +21,8 @@ FIELDS_READ_MAX = 100
 """The most fields read of one letter, which has a few. 20,000 with names in other alphabets would take seconds."""
 
 FINDINGS_MAX = 20
+RESULTS_MAX = 40
+"""The most results of x-postage: a letter of many stamps may have been altered in many ways."""
 PROPERTIES_MAX = 6
 VALUE_CHARACTERS_MAX = 253
 _LINE_OCTETS = 78
@@ -33,19 +36,32 @@ _COMMENT = b"\0"
 _ID_END = re.compile(rb"[\s;/:=,\x00]")
 
 
-def authentication_results_field(hostname: str, reasons: frozenset[Reason], findings: Sequence[Finding] = ()) -> bytes:
-    """The whole field: one result for each distinct reason, in the order of `Reason`; then what was found out of the
-    sender. No addresses of recipients.
+Result = tuple[Reason, tuple[str, ...]]
+"""A recipient's reason, and what was altered on the letter's way, by the names of `postage.alteration`."""
+
+
+def authentication_results_field(hostname: str, results: Collection[Result], findings: Sequence[Finding] = ()) -> bytes:
+    """The whole field: each distinct result, in the order of `Reason`; then what was found out of the sender. No
+    addresses of recipients.
+
+    What was altered is a property of our own policy (RFC 8601 section 2.4). Only `RESULTS_MAX` are told.
     """
     found = "".join(f";\r\n {one}" for one in resinfos(findings)).encode("ascii", "replace")
-    return _postage_results(hostname, reasons).replace(b"; none", b"" if found else b"; none") + found + b"\r\n"
+    return (
+        _postage_results(hostname, frozenset(results)).replace(b"; none", b"" if found else b"; none") + found + b"\r\n"
+    )
 
 
 @lru_cache(maxsize=1000)
-def _postage_results(hostname: str, reasons: frozenset[Reason]) -> bytes:
-    distinct = [reason for reason in Reason if reason in reasons]
-    results = "".join(f";\r\n x-postage={_WORDS[reason.kind]} reason={reason}" for reason in distinct)
-    return f"Authentication-Results: {hostname}{results or '; none'}".encode("ascii", "replace")
+def _postage_results(hostname: str, results: frozenset[Result]) -> bytes:
+    distinct = sorted(results, key=lambda result: (_ORDER[result[0]], result[1]))[:RESULTS_MAX]
+    told = "".join(f";\r\n {_postage_result(*result)}" for result in distinct)
+    return f"Authentication-Results: {hostname}{told or '; none'}".encode("ascii", "replace")
+
+
+def _postage_result(reason: Reason, altered: tuple[str, ...]) -> str:
+    what = [f'policy.altered="{",".join(altered)}"'] if altered else []
+    return _folded(f"x-postage={_WORDS[reason.kind]} reason={reason}", what)
 
 
 def to_take_out(fields: Sequence[Field], hostnames: Sequence[str]) -> frozenset[Field]:
@@ -133,9 +149,13 @@ def resinfos(findings: Sequence[Finding]) -> list[str]:
 
 
 def _resinfo(finding: Finding) -> str:
-    lines = [f"{finding.method}={finding.result}"]
-    for item in _properties(finding):
-        if len(lines[-1]) + len(item) + 2 > _LINE_OCTETS:
+    return _folded(f"{finding.method}={finding.result}", _properties(finding))
+
+
+def _folded(result: str, properties: Iterable[str]) -> str:
+    lines = [result]
+    for item in properties:
+        if len(lines[-1]) + len(item) + 3 > _LINE_OCTETS:
             lines.append(" " + item)
         else:
             lines[-1] += " " + item

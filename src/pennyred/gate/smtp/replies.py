@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pennyred.gate.letterbox import Delivered, Fate, Reply
+from pennyred.gate.letterbox import Delivered, Due, Fate, Reply
 from pennyred.postage.reasons import Kind, Reason
 
 _TEXT_OCTETS_MAX = 490
@@ -95,11 +95,12 @@ def bad_attributes(why: str) -> bytes:
     return _reply(501, "5.5.4", printable(why.encode()))
 
 
-def postage_due(recipient: bytes, reason: Reason, *, price: int, issuers: Sequence[str], help_url: str = "") -> bytes:
-    """The letter needs a stamp for `recipient`, and none on it counts; `reason` (of kind DUE) says why.
+def postage_due(recipient: bytes, due: Due, *, issuers: Sequence[str], help_url: str = "") -> bytes:
+    """The letter needs a stamp for `recipient` (the mailbox as received), and none on it counts; `due` says why.
 
     It is temporary if time cures it (over the daily cap, not yet valid), else permanent.
     """
+    reason, price = due.reason, due.price
     assert reason.kind is Kind.DUE
     shown = printable(recipient)
     if reason in (Reason.NO_STAMP, Reason.BULK):
@@ -107,6 +108,9 @@ def postage_due(recipient: bytes, reason: Reason, *, price: int, issuers: Sequen
         text = f"Postage due: {shown} needs a {price}-cent stamp{source} ({reason})"
     elif reason is Reason.UNDERPAID:
         text = f"Postage due: {shown}: {reason.sentence}, {price} {'stamp' if price == 1 else 'stamps'} ({reason})"
+    elif due.altered:
+        what = ", ".join(due.altered)
+        text = f"Postage due: {shown}: {reason.sentence}: {what} ({reason}); stamp it behind what alters it"
     else:
         text = f"Postage due: {shown}: {reason.sentence} ({reason})"
     if help_url:
