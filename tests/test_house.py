@@ -31,6 +31,7 @@ from pennyred.config.settings import (
 )
 from pennyred.gate.smtp import replies
 from pennyred.postage import errors
+from pennyred.postage.alteration import Row
 from pennyred.postage.reasons import Kind, Reason
 from tests.support.readme import PAPERS
 
@@ -57,6 +58,13 @@ def test_arrows_point_inward():
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_is_documented_with_its_class(reason):
     assert re.search(rf"^\| `{reason.value}` \| {reason.kind.value} \|", PAPERS, re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", list(Row))
+def test_every_row_of_the_table_of_alterations_is_documented_with_what_it_says(row):
+    said = [f"`{row.reason.value}`", f"`{row.strict_reason.value}`"]
+    said = said if row.reason is not row.strict_reason else [said[0], "the same"]
+    assert re.search(rf"^\| `{row.value}` \| .+ \| {said[0]} \| {said[1]} \|$", PAPERS, re.MULTILINE)
 
 
 def test_every_reason_name_is_one_of_the_contract():

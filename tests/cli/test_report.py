@@ -12,12 +12,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from pennyred.cli.reporting.text import percent, print_report
-from pennyred.gate.counting import facts
+from pennyred.gate.counting import Judged, facts
 from pennyred.gate.letterbox import Delivered, Due, Fate, Later, Relay
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.reporting import report_of
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import Figures, Recorded, SourceTotal
+from pennyred.postage.alteration import Row
 from pennyred.postage.reasons import Reason
 
 NOW = 1_790_000_000
@@ -37,12 +38,12 @@ def relayed(
     **flags,
 ):
     answer = Relay(Delivered((fate,), (None,), (b"bob@example.org",), 1))
-    recipient = (reason, fate, flags.get("by_bulk"), flags.get("by_require"))
+    recipient = Judged(reason, fate, **flags)
     return [facts(day, mode, answer, [recipient], source, said)] * times
 
 
-def turned_away(answer, *, mode=Mode.REQUIRE, day=TODAY, source="192.0.2.0/24", times=1):
-    return [facts(day, mode, answer, [(answer.reason, None, None, None)], source, "a.example")] * times
+def turned_away(answer, *, mode=Mode.REQUIRE, day=TODAY, source="192.0.2.0/24", times=1, **flags):
+    return [facts(day, mode, answer, [Judged(answer.reason, **flags)], source, "a.example")] * times
 
 
 WEEK_OF_MONITOR = [
@@ -104,6 +105,49 @@ def test_every_rule_stands_below_what_became_of_its_mail(report):
         "refused by mail server 2 2.0 % no-stamp it carries no stamp 2 2.0 %",
     ):
         assert line in said
+
+
+ALTERED = [
+    *relayed(Reason.STAMPED, mode=Mode.REQUIRE, times=90, row=Row.UNALTERED),
+    *relayed(Reason.STAMPED_MODIFIED, mode=Mode.REQUIRE, times=5, row=Row.SAME_TEXT),
+    *relayed(Reason.STAMPED_MODIFIED, mode=Mode.REQUIRE, times=2, row=Row.BODY_PROVEN),
+    *relayed(Reason.STAMPED_MODIFIED, mode=Mode.REQUIRE, row=Row.SUBJECT_PROVEN),
+    *turned_away(Due(0, Reason.ALTERED_BODY), times=2, row=Row.BODY_UNPROVEN),
+]
+
+
+def test_an_admin_reads_which_row_of_the_table_decided_and_what_a_stricter_setting_would_cost(report):
+    said = plain(report(ALTERED).text)
+
+    assert (
+        'row in words by "accept" by "reject" recipients unaltered nothing altered stamped stamped 90'
+        in said.replace("─", "").replace("  ", " ")
+    )
+    assert "body-proven another text, author proven stamped-modified altered-body 2" in said
+    assert "body-unproven the same, author not proven altered-body altered-body 2" in said
+    assert 'altered_body = "reject" refuses 3 of 100 recipients (3.0 %) of them that "accept" lets in.' in said
+
+
+def test_the_document_tells_rows_by_outcome(report):
+    said = report(ALTERED, "--json").document["altered"]
+
+    assert (said["recipients"], said["refused_by_reject"]) == (100, 3)
+    assert said["rows"][0] == {
+        "row": "unaltered", "accept": "stamped", "reject": "stamped", "outcome": "accepted", "recipients": 90
+    }  # fmt: skip
+    assert said["rows"][-1] == {
+        "row": "body-unproven", "accept": "altered-body", "reject": "altered-body", "outcome": "refused-here",
+        "recipients": 2,
+    }  # fmt: skip
+
+
+def test_without_stamps_there_is_no_table_of_rows(report):
+    assert "by what was altered" not in report(relayed(Reason.NO_STAMP)).text
+
+
+@pytest.mark.parametrize("row", Row)
+def test_every_row_can_be_told(report, row):
+    assert row.value in report(relayed(Reason.STAMPED, row=row)).text
 
 
 def test_sources_and_days_are_told(report):

@@ -8,7 +8,9 @@ from tests.support.desk import DeskUnderTest
 from tests.support.stationery import LETTER
 
 from pennyred.gate.letterbox import Due, Relay
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.origin import Authentication
+from pennyred.postage.alteration import Row
 from pennyred.postage.reasons import Reason
 
 BOB, EVE = "bob@example.org", "eve@example.org"
@@ -26,8 +28,8 @@ def scenario(coroutine):
     return run
 
 
-async def a_desk(stamps=10):
-    desk = DeskUnderTest()
+async def a_desk(stamps=10, **policy):
+    desk = DeskUnderTest(**policy)
     await desk.office.open(stamps)
     return desk
 
@@ -111,3 +113,14 @@ async def test_a_letter_without_a_stamp_is_of_no_row():
     desk = await a_desk()
     await desk.present(LETTER, BOB)
     assert told(desk) == {"reason": "no-stamp"}
+    assert [one.row for one in desk.facts] == [None]
+
+
+@scenario
+async def test_the_figures_have_the_row_of_each_recipient_in_every_mode():
+    for mode in Mode:
+        desk = await a_desk(mode=mode)
+        earlier = LETTER.replace(b"<1@", b"<0@")
+        letter = desk.stationery.stamp(earlier, EVE).field() + desk.stationery.stamped(LETTER, BOB)
+        await desk.present(letter, BOB, EVE)
+        assert [one.row for one in desk.facts] == [Row.UNALTERED, Row.SAME_TEXT]

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from pennyred.gate.counting import DAYS_GATHERED_MAX, SOURCES_GATHERED_MAX, FigureTally, facts
+from pennyred.gate.counting import DAYS_GATHERED_MAX, SOURCES_GATHERED_MAX, FigureTally, Judged, facts
 from pennyred.gate.letterbox import Delivered, Due, Duplicate, Fate, Later, Relay
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import NAME_CHARACTERS_MAX, OTHERS, UNKNOWN, Figures, Outcome
+from pennyred.postage.alteration import Row
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 
@@ -19,7 +20,7 @@ def relay(*fates):
 
 
 def only(mode, answer, reason, fate=None, by_bulk=None, by_require=None):
-    (fact,) = facts(DAY, mode, answer, [(reason, fate, by_bulk, by_require)], "192.0.2.0/24", "ann.example")
+    (fact,) = facts(DAY, mode, answer, [Judged(reason, fate, by_bulk, by_require)], "192.0.2.0/24", "ann.example")
     return fact
 
 
@@ -47,7 +48,7 @@ def test_a_letter_refused_whole_is_counted_under_what_it_was_refused_for():
         DAY,
         Mode.REQUIRE,
         Due(1, Reason.SPENT),
-        [(Reason.STAMPED, None, None, None), (Reason.SPENT, None, None, None), (Reason.NO_STAMP, None, None, None)],
+        [Judged(Reason.STAMPED), Judged(Reason.SPENT), Judged(Reason.NO_STAMP)],
         "192.0.2.0/24",
         "ann.example",
     )
@@ -97,8 +98,18 @@ def test_what_the_desk_has_found_out_goes_before_what_the_reason_says():
     assert (fact.by_bulk, fact.by_require) == (False, True), "the gate's own mode did refuse it"
 
 
+def test_the_row_of_its_stamp_is_counted_whatever_became_of_the_letter():
+    recipients = [Judged(Reason.STAMPED, row=Row.UNALTERED), Judged(Reason.ALTERED_BODY, row=Row.BODY_UNPROVEN)]
+    counted = facts(DAY, Mode.REQUIRE, Due(1, Reason.ALTERED_BODY), recipients, "", "a.example")
+
+    assert [(one.outcome, one.row) for one in counted] == [
+        (Outcome.REFUSED_HERE, Row.UNALTERED),
+        (Outcome.REFUSED_HERE, Row.BODY_UNPROVEN),
+    ]
+
+
 def test_what_strangers_say_is_bounded_and_printable():
-    answer, recipients = relay(Fate.ACCEPTED), [(Reason.LIST, Fate.ACCEPTED, None, None)]
+    answer, recipients = relay(Fate.ACCEPTED), [Judged(Reason.LIST, Fate.ACCEPTED)]
 
     (fact,) = facts(DAY, Mode.MONITOR, answer, recipients, "", "\x1b[31m" + "x" * 10_000)
 
@@ -125,7 +136,7 @@ class Book:
 
 
 def letter(source="192.0.2.0/24", day=DAY):
-    return facts(day, Mode.REQUIRE, Due(0, Reason.NO_STAMP), [(Reason.NO_STAMP, None, None, None)], source, "a.example")
+    return facts(day, Mode.REQUIRE, Due(0, Reason.NO_STAMP), [Judged(Reason.NO_STAMP)], source, "a.example")
 
 
 def test_what_was_noted_is_written_once():

@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from pennyred.gate.rules.figures import Outcome
+from pennyred.gate.rules.exemptions import Mode
+from pennyred.gate.rules.figures import Fact, Outcome
 from pennyred.metrics import catalogue as all_metrics
 from pennyred.metrics.catalogue import Kind, catalogue
 from pennyred.metrics.exposition import Exposition
 from pennyred.metrics.meter import Meter
 from pennyred.metrics.sheet import Sheet
+from pennyred.postage.alteration import Row
 from pennyred.postage.reasons import Reason
 
 
@@ -102,6 +104,16 @@ def test_letters_and_recipients_are_counted_by_what_became_of_them(letters):
         for name in ("letters", "recipients")
     }
     assert totals == {"letters": len(letters), "recipients": sum(count for *_, count in letters)}
+
+
+def test_stamped_recipients_are_counted_by_how_their_letter_was_altered():
+    made = sheet(1)
+    usual = Fact(20_000, Mode.BULK, Outcome.ACCEPTED, Reason.STAMPED, False, False, "192.0.2.0/24", "")
+    Meter(made.page(0)).letter([usual, *(usual._replace(row=row) for row in (Row.UNALTERED, Row.SAME_TEXT) * 2)])
+    figures = read(made)
+    assert value(figures, "pennyred_gate_altered_total", row="unaltered") == 2
+    assert value(figures, "pennyred_gate_altered_total", row="same-text") == 2
+    assert value(figures, "pennyred_gate_altered_total", row="body-proven") == 0
 
 
 def test_every_metric_has_a_name_by_the_rules_and_says_what_it_means():

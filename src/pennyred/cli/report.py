@@ -104,6 +104,20 @@ def _document(told: Report) -> dict[str, Any]:
         ],
         "would_refuse": {judged.mode.value: judged.refused for judged in (told.bulk, told.require)},
         "not_known": {judged.mode.value: judged.unknown for judged in (told.bulk, told.require)},
+        "altered": {
+            "recipients": told.altered.recipients,
+            "refused_by_reject": told.altered.refused_by_reject,
+            "rows": [
+                {
+                    "row": row.value,
+                    "accept": row.reason.value,
+                    "reject": row.strict_reason.value,
+                    "outcome": outcome.value,
+                    "recipients": number,
+                }
+                for row, outcome, number in told.altered.outcomes
+            ],
+        },
         "sources": [one._asdict() for one in told.recorded.sources],
         "days": [
             {

@@ -6,12 +6,13 @@ killed loses what it counted since, a few seconds of figures; no letter and no c
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pennyred.gate.judging.standing import Judgement
 from pennyred.gate.letterbox import Answer, Due, Duplicate, Envelope, Fate, Later, Relay
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import UNKNOWN, Fact, Figures, Outcome, plain_name
+from pennyred.postage.alteration import Row
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 
@@ -28,9 +29,19 @@ _OF_FATE = {
     Fate.NOT_SENT: Outcome.DEFERRED_UPSTREAM,
 }
 
-Judged = tuple[Reason, Fate | None, bool | None, bool | None]
-"""One recipient: its reason, what became of it (None: it was not sent to), whether mode "bulk" and whether mode
-"require" would refuse it (None: not known)."""
+
+class Judged(NamedTuple):
+    """One recipient as the desk has judged it."""
+
+    reason: Reason
+    fate: Fate | None = None
+    """What became of it; None: it was not sent to."""
+    by_bulk: bool | None = None
+    """Whether mode "bulk" would refuse it; None: not known."""
+    by_require: bool | None = None
+    """Whether mode "require" would."""
+    row: Row | None = None
+    """Which row of the table of alterations its stamp has come to."""
 
 
 def facts(
@@ -43,14 +54,14 @@ def facts(
     """
     shown_source, shown_domain = plain_name(source) or UNKNOWN, plain_name(sender_domain)
     counted = []
-    for reason, fate, by_bulk, by_require in recipients:
+    for reason, fate, by_bulk, by_require, row in recipients:
         outcome = _outcome(answer, fate)
         bulk = _would_refuse(Mode.BULK, mode, outcome, reason, by_bulk)
         require = _would_refuse(Mode.REQUIRE, mode, outcome, reason, by_require)
         told = _told(answer, reason)
         if told is Reason.DNS_UNAVAILABLE:  # its sender may be somebody who comes free
             bulk = require = None
-        counted.append(Fact(day, mode, outcome, told, bulk, require, shown_source, shown_domain))
+        counted.append(Fact(day, mode, outcome, told, bulk, require, shown_source, shown_domain, row))
     return counted
 
 
@@ -58,10 +69,13 @@ def facts_of(judgement: Judgement | None, envelope: Envelope, answer: Answer, *,
     """What to count of a letter as the desk has judged it; None: it could not be judged (in mode "monitor")."""
     domain = envelope.sender.rpartition(b"@")[2].decode("utf-8", "replace").lower()
     if judgement is None:
-        unjudged: Judged = (Reason.INTERNAL, _fates(answer).get(0), None, None)
+        unjudged = Judged(Reason.INTERNAL, _fates(answer).get(0))
         return facts(day, mode, answer, [unjudged] * len(envelope.recipients), "", domain)
     fates = _fates(answer)
-    judged = [(one.reason, fates.get(one.index), one.is_over_allowance, None) for one in judgement.standings]
+    judged = [
+        Judged(one.reason, fates.get(one.index), one.is_over_allowance, row=one.verdict.row if one.verdict else None)
+        for one in judgement.standings
+    ]
     source = judgement.authentication.organisation or next(iter(judgement.networks), "")
     return facts(day, mode, answer, judged, source, domain)
 

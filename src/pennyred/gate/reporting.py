@@ -9,6 +9,7 @@ from typing import TypeVar
 from pennyred.days import date_of
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import Count, Outcome, Recorded
+from pennyred.postage.alteration import Row
 from pennyred.postage.reasons import Kind, Reason
 
 Named = TypeVar("Named", Reason, tuple[Outcome, Reason])
@@ -79,6 +80,27 @@ class DayFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class Altered:
+    """What became of stamped letters by how they were altered on the way, in recipients."""
+
+    rows: tuple[tuple[Row, int], ...] = ()
+    """Each row of the table of alterations that occurs, in the table's order."""
+    outcomes: tuple[tuple[Row, Outcome, int], ...] = ()
+
+    @property
+    def recipients(self) -> int:
+        """Those of all rows."""
+        return sum(number for _, number in self.rows)
+
+    @property
+    def refused_by_reject(self) -> int:
+        """How many `altered_body = "reject"` refuses whose stamps count with "accept"."""
+        return sum(
+            number for row, number in self.rows if row.reason.kind is Kind.PAID and row.strict_reason.kind is Kind.DUE
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """All that is told of a period."""
 
@@ -94,6 +116,7 @@ class Report:
     require: Judged
     days: tuple[DayFigures, ...]
     """Every day of the period."""
+    altered: Altered = Altered()
 
     @property
     def since(self) -> str:
@@ -130,6 +153,7 @@ def report_of(recorded: Recorded) -> Report:
         _judged(Mode.BULK, counts),
         _judged(Mode.REQUIRE, counts),
         _days(recorded, counts),
+        _altered(recorded),
     )
 
 
@@ -158,6 +182,17 @@ def _judged(mode: Mode, counts: Counted) -> Judged:
             refused.append((count.reason, number))
             refused_upstream += number if count.outcome is Outcome.REFUSED_UPSTREAM else 0
     return Judged(mode, by_flag[True], by_flag[False], by_flag[None], tuple(_ranked(refused)), refused_upstream)
+
+
+def _altered(recorded: Recorded) -> Altered:
+    rows, outcomes = Counter[Row](), Counter[tuple[Row, Outcome]]()
+    for count, number in recorded.figures.rows.items():
+        rows[count.row] += number
+        outcomes[count.row, count.outcome] += number
+    return Altered(
+        tuple((row, rows[row]) for row in Row if row in rows),
+        tuple((row, outcome, outcomes[row, outcome]) for row in Row for outcome in Outcome if outcomes[row, outcome]),
+    )
 
 
 def _days(recorded: Recorded, counts: Counted) -> tuple[DayFigures, ...]:

@@ -7,6 +7,7 @@ from itertools import product
 
 from pennyred.gate.rules.figures import Outcome
 from pennyred.gate.timing import Phase
+from pennyred.postage.alteration import Row
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import HoldOutcome, SettleOutcome, VoidOutcome
 
@@ -124,6 +125,12 @@ RECIPIENTS = replace(
     _counter("pennyred_gate_recipients_total", "the same for each recipient", ("outcome", "reason"), _ANSWERS),
     is_sparse=True,
 )
+ALTERED = _counter(
+    "pennyred_gate_altered_total",
+    "recipients of stamped letters, by the row of the table that says how the letter was altered on its way",
+    ("row",),
+    _each(row.value for row in Row),
+)
 PHASES = _histogram(
     "pennyred_gate_phase_seconds",
     "how long a letter took to receive, to judge, to hold, to deliver, to settle",
@@ -230,7 +237,7 @@ def catalogue(upstreams: Sequence[tuple[str, str]] = ()) -> tuple[Metric, ...]:
         replace(one, values=tuple(upstreams)) for one in (UPSTREAM_UP, UPSTREAM_CONNECTIONS, UPSTREAM_IDLE)
     )
     return (
-        LETTERS, RECIPIENTS, PHASES, WHOLE_LETTER, REDEMPTIONS, CONNECTIONS, LETTERS_IN_HAND, LETTER_MEMORY,
+        LETTERS, RECIPIENTS, ALTERED, PHASES, WHOLE_LETTER, REDEMPTIONS, CONNECTIONS, LETTERS_IN_HAND, LETTER_MEMORY,
         MEMORY_SHORT, OUTBOX, OUTBOX_AGE, REFUSED_COPIES, BEHIND, CERTIFICATE_END, READY, *of_upstreams, REQUESTS,
         REQUEST_SECONDS, BATCH_SIZE, BATCH_SECONDS, BATCH_FAILURES, SWEPT, ACCOUNTS, STAMPS, BALANCED, AUDIT_TIME,
         AUDIT_SECONDS, WORKER_STARTS, WORKER_UP, WORKER_CPU, WORKER_MEMORY, WORKER_FILES, WORKER_START,

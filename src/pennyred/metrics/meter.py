@@ -18,6 +18,7 @@ class Meter:
         self.page = page
         self._letters = page.counter(all_metrics.LETTERS)
         self._recipients = page.counter(all_metrics.RECIPIENTS)
+        self._altered = page.counter(all_metrics.ALTERED)
         self._phases = page.histogram(all_metrics.PHASES)
         self._whole = page.histogram(all_metrics.WHOLE_LETTER)
         self.redemptions = page.counter(all_metrics.REDEMPTIONS)
@@ -36,6 +37,8 @@ class Meter:
             self._letters.add(facts[0].outcome, facts[0].reason)
         for fact in facts:
             self._recipients.add(fact.outcome, fact.reason)
+            if fact.row is not None:
+                self._altered.add(fact.row.value)
 
     def failed(self, reason: Reason, recipients: int) -> None:
         """Count a letter that is answered "later", because something did not answer, or failed inside the desk."""

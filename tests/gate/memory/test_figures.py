@@ -9,7 +9,8 @@ from pennyred.gate.memory import figures as kept
 from pennyred.gate.memory.figures import DAYS_KEPT, read_database
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.exemptions import Mode
-from pennyred.gate.rules.figures import OTHERS, SEVERAL, Fact, Figures, Outcome, SourceTotal
+from pennyred.gate.rules.figures import OTHERS, SEVERAL, Fact, Figures, Outcome, RowCount, SourceTotal
+from pennyred.postage.alteration import Row
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.database import open_database
@@ -47,6 +48,24 @@ def test_what_was_added_is_there_after_a_restart(path):
     assert recorded.figures.recipients == whole.recipients
     assert recorded.figures.letters == whole.letters
     assert recorded.sources == (SourceTotal("192.0.2.0/24", "a.example", 0, 6),)
+
+
+def test_rows_of_stamped_letters_are_counted_by_what_became_of_them_and_forgotten_like_the_rest(path):
+    good = fact(reason=Reason.STAMPED, row=Row.UNALTERED)
+    bad = fact(reason=Reason.ALTERED_BODY, row=Row.BODY_UNPROVEN, outcome=Outcome.REFUSED_HERE)
+    write(path, [[good, bad], [good]])
+    write(path, [[good], [bad._replace(day=TODAY + 1)]])
+
+    def rows(day):
+        return read_database(path, day, day).figures.rows
+
+    assert rows(TODAY) == {
+        RowCount(TODAY, Outcome.ACCEPTED, Row.UNALTERED): 3,
+        RowCount(TODAY, Outcome.REFUSED_HERE, Row.BODY_UNPROVEN): 1,
+    }
+    asyncio.run(time_passes(path, (TODAY + DAYS_KEPT) * 86_400))
+    write(path, [[fact(TODAY + DAYS_KEPT)]])
+    assert (len(rows(TODAY)), len(rows(TODAY + 1))) == (0, 1)
 
 
 def test_the_gate_reads_what_the_report_reads(path):

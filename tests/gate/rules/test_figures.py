@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import NAME_CHARACTERS_MAX, OTHERS, SEVERAL, Fact, Figures, Outcome, plain_name
+from pennyred.postage.alteration import Row
 from pennyred.postage.reasons import Reason
 
 FLAGS = st.sampled_from([None, True, False])
@@ -20,6 +21,7 @@ FACTS = st.builds(
     by_require=FLAGS,
     source=st.sampled_from(["192.0.2.0/24", "198.51.100.0/24", "a.example"]),
     sender_domain=st.sampled_from(["", "a.example", "b.example"]),
+    row=st.sampled_from([None, *Row]),
 )
 LETTERS = st.lists(st.lists(FACTS, max_size=4), max_size=12)
 
@@ -40,6 +42,7 @@ def test_the_sum_of_the_counters_is_the_number_of_facts(letters):
     figures = Figures.of(letters)
 
     assert sum(figures.recipients.values()) == sum(map(len, letters))
+    assert sum(figures.rows.values()) == sum(one.row is not None for letter in letters for one in letter)
     assert sum(figures.letters.values()) == sum(1 for letter in letters if letter)
 
 

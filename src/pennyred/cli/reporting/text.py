@@ -6,9 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pennyred.cli.common import printable
-from pennyred.gate.reporting import DayFigures, Group, Judged, Report
+from pennyred.gate.reporting import Altered, DayFigures, Group, Judged, Report
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import SourceTotal
+from pennyred.postage.alteration import Row
 
 SOURCES_SHOWN = 10
 REASONS_SHOWN = 3
@@ -24,6 +25,20 @@ _COLOURS = {
 # Shapes differ as well as colours: not everybody sees colours, and a mail has none.
 _SHAPES, _PLAIN_SHAPES = "█▓░·", "#=-."
 _SEGMENTS = (("green", "passed"), ("yellow", 'passed, but not in mode "require"'), ("red", "refused"), ("", "deferred"))
+
+
+_ROWS = {
+    Row.OTHER_AUTHOR: "another author, or not exactly one",
+    Row.UNALTERED: "nothing altered",
+    Row.SAME_TEXT: "the same text; altered in nothing that a thief could use",
+    Row.SUBJECT_PROVEN: "another Subject or Reply-To, author proven",
+    Row.SUBJECT_UNKNOWN: "the same, but DNS could not say of whom",
+    Row.SUBJECT_UNPROVEN: "the same, author not proven",
+    Row.BODY_PROVEN: "another text, author proven",
+    Row.BODY_UNKNOWN: "the same, but DNS could not say of whom",
+    Row.BODY_UNPROVEN: "the same, author not proven",
+    Row.OTHER_LETTER: "another letter by all signs",
+}
 
 
 def print_report(told: Report) -> None:
@@ -43,6 +58,9 @@ def print_report(told: Report) -> None:
             " been spent, or its sender's balance be empty.",
             end="\n\n",
         )
+    if told.altered.rows:
+        console.print(_altered(told.altered))
+        console.print(altered_by_reject(told.altered), end="\n\n")
     if told.recorded.sources:
         console.print(_sources(told.recorded.sources, console.encoding))
     console.print(_days(told, console))
@@ -101,6 +119,25 @@ def would_refuse(told: Report, judged: Judged) -> str:
     if judged.refused_upstream:
         said += f"; the mail server refused {judged.refused_upstream:,} of them by itself"
     return said + (f"; of {judged.unknown:,} more it is not known." if judged.unknown else ".")
+
+
+def _altered(told: Altered) -> Table:
+    table = _table("Stamped letters, by what was altered on the way")
+    table.add_column("row", no_wrap=True)
+    table.add_column("in words")
+    table.add_column('by "accept"')
+    table.add_column('by "reject"')
+    table.add_column("recipients", justify="right")
+    for row, recipients in told.rows:
+        table.add_row(row.value, _ROWS[row], row.reason.value, row.strict_reason.value, f"{recipients:,}")
+    return table
+
+
+def altered_by_reject(told: Altered) -> str:
+    """One sentence about what `altered_body = "reject"` refuses, or would have refused."""
+    cost, whole = told.refused_by_reject, told.recipients
+    share = f"{cost:,} of {number(whole, 'recipient')} ({percent(cost, whole)})"
+    return f'altered_body = "reject" refuses {share} of them that "accept" lets in.'
 
 
 def _sources(sources: tuple[SourceTotal, ...], encoding: str) -> Table:

@@ -12,7 +12,18 @@ import apsw
 from pennyred.failures import told
 from pennyred.gate.memory import shared
 from pennyred.gate.rules.exemptions import Mode
-from pennyred.gate.rules.figures import OTHERS, SEVERAL, Count, Figures, Outcome, Recorded, SourceTotal, Trouble
+from pennyred.gate.rules.figures import (
+    OTHERS,
+    SEVERAL,
+    Count,
+    Figures,
+    Outcome,
+    Recorded,
+    RowCount,
+    SourceTotal,
+    Trouble,
+)
+from pennyred.postage.alteration import Row
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
@@ -32,6 +43,7 @@ _ROWS_FORGOTTEN_MAX = 1000
 _FLAGS: dict[bool | None, int] = {False: 0, True: 1, None: -1}
 _FLAG_OF = {number: flag for flag, number in _FLAGS.items()}
 _REASONS = {reason.value: reason for reason in Reason}
+_ROWS = {row.value: row for row in Row}
 _COUNTED = "day, mode, outcome, reason, by_bulk, by_require, recipients"
 _ADD_SOURCE = (
     "INSERT INTO figure_source (day, source, sender_domain, refused, would_refuse)"  # noqa: S608 - fixed texts
@@ -113,6 +125,11 @@ def _add(connection: Connection, requests: Sequence[Figures]) -> list[None]:
         " DO UPDATE SET letters = figure_letters.letters + excluded.letters",
         [(day, mode.value, number) for (day, mode), number in whole.letters.items()],
     )
+    connection.executemany(
+        "INSERT INTO figure_row (day, outcome, row, recipients) VALUES (?, ?, ?, ?) ON CONFLICT (day, outcome, row)"
+        " DO UPDATE SET recipients = figure_row.recipients + excluded.recipients",
+        [(one.day, one.outcome.value, one.row.value, number) for one, number in whole.rows.items()],
+    )
     _add_sources(connection, whole.sources)
     for day in {day for day, _ in whole.sources}:
         _fold(connection, day)
@@ -151,6 +168,7 @@ def _forget(connection: Connection) -> None:
     old = "day <= (SELECT forget_at / 86400 FROM passed_time) - ?"
     connection.execute(f"DELETE FROM figure WHERE {old}", (DAYS_KEPT,))  # noqa: S608 - ours, as below
     connection.execute(f"DELETE FROM figure_letters WHERE {old}", (DAYS_KEPT,))  # noqa: S608
+    connection.execute(f"DELETE FROM figure_row WHERE {old}", (DAYS_KEPT,))  # noqa: S608
     connection.execute(
         "DELETE FROM figure_source WHERE (day, source) IN"  # noqa: S608
         f" (SELECT day, source FROM figure_source WHERE {old} LIMIT ?)",
@@ -162,10 +180,14 @@ def _read(connection: Connection, since_day: int, until_day: int) -> Recorded:
     days = (since_day, until_day)
     counts: Any = connection.execute(f"SELECT {_COUNTED} FROM figure WHERE day BETWEEN ? AND ?", days)  # noqa: S608
     letters: Any = connection.execute("SELECT day, mode, letters FROM figure_letters WHERE day BETWEEN ? AND ?", days)
+    rows: Any = connection.execute(
+        "SELECT day, outcome, row, recipients FROM figure_row WHERE day BETWEEN ? AND ?", days
+    )
     try:
         figures = Figures(
             {_count(*names): number for *names, number in counts},
             {(day, Mode(mode)): number for day, mode, number in letters},
+            rows={RowCount(day, Outcome(outcome), _ROWS[row]): number for day, outcome, row, number in rows},
         )
     except (KeyError, ValueError) as error:
         raise SchemaTooNew(f"the figures were written by a later version ({error}): use a newer pennyred") from error

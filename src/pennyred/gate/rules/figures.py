@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple, Self
 
 from pennyred.gate.rules.exemptions import Mode
+from pennyred.postage.alteration import Row
 from pennyred.postage.reasons import Reason
 
 OTHERS = "(others)"
@@ -57,6 +58,8 @@ class Fact(NamedTuple):
     """Where it came from: a network like 192.0.2.0/24, or a domain that was proven."""
     sender_domain: str
     """The domain it said it was from, proven or not; empty for a bounce."""
+    row: Row | None = None
+    """Which row of the table of alterations its stamp has come to; None: there was no stamp to compare it with."""
 
 
 class Count(NamedTuple):
@@ -68,6 +71,14 @@ class Count(NamedTuple):
     reason: Reason
     by_bulk: bool | None
     by_require: bool | None
+
+
+class RowCount(NamedTuple):
+    """What recipients of stamped letters are told apart by."""
+
+    day: int
+    outcome: Outcome
+    row: Row
 
 
 @dataclass(slots=True)
@@ -103,6 +114,8 @@ class Figures:
     """By day and mode. Answered, not delivered: one that comes again counts again."""
     sources: dict[tuple[int, str], Trouble] = field(default_factory=dict)
     """By day and source; only those with something refused, or that would have been."""
+    rows: dict[RowCount, int] = field(default_factory=dict)
+    """How many recipients each row of the table of alterations has decided about."""
 
     def __bool__(self) -> bool:
         return bool(self.recipients)
@@ -124,6 +137,9 @@ class Figures:
         for fact in facts:
             count = Count(fact.day, fact.mode, fact.outcome, fact.reason, fact.by_bulk, fact.by_require)
             self.recipients[count] = self.recipients.get(count, 0) + 1
+            if fact.row is not None:
+                row = RowCount(fact.day, fact.outcome, fact.row)
+                self.rows[row] = self.rows.get(row, 0) + 1
             is_refused = fact.outcome is Outcome.REFUSED_HERE
             if is_refused or fact.by_require:
                 found = self.sources.setdefault((fact.day, fact.source), Trouble())
@@ -133,6 +149,8 @@ class Figures:
         """Count what others have counted, later than these."""
         for count, number in later.recipients.items():
             self.recipients[count] = self.recipients.get(count, 0) + number
+        for row, number in later.rows.items():
+            self.rows[row] = self.rows.get(row, 0) + number
         for letter, number in later.letters.items():
             self.letters[letter] = self.letters.get(letter, 0) + number
         for name, trouble in later.sources.items():
@@ -147,6 +165,7 @@ class Figures:
         """
         newest = max((day for day, _ in self.letters), default=0)
         self.recipients = {count: number for count, number in self.recipients.items() if newest - count.day < days_max}
+        self.rows = {row: number for row, number in self.rows.items() if newest - row.day < days_max}
         self.letters = {letter: number for letter, number in self.letters.items() if newest - letter[0] < days_max}
         sources = {name: trouble for name, trouble in self.sources.items() if newest - name[0] < days_max}
         named = sorted((name for name in sources if name[1] != OTHERS), key=lambda name: (-sources[name].total, name))
