@@ -73,7 +73,7 @@ def test_every_reason_name_is_one_of_the_contract():
         Kind.EXEMPT: "postmaster bounce network sender recipient correspondent reply list expected forwarder allowance pass",
         Kind.PAID: "stamped stamped-modified duplicate",
         Kind.DUE: "no-stamp bulk malformed unknown-version wrong-recipient issuer-not-accepted expired not-yet-valid "
-        "bad-licence revoked bad-signature altered-headers altered-body spent insufficient-balance over-cap "
+        "bad-licence revoked bad-signature altered-headers altered-body spent resent insufficient-balance over-cap "
         "account-closed wrong-receiver underpaid",
         Kind.LATER: "office-unreachable ledger-unavailable in-progress upstream-unavailable identity-refused dns-unavailable "
         "too-many-bad-stamps state-unavailable internal",

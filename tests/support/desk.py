@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pennyred.gate.desk import Desk
+from pennyred.gate.judging.delivered_texts import DeliveredText, DeliveredTexts
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.judge import Judging
 from pennyred.gate.letterbox import Answer, Delivered, Envelope, Fate, Reply
@@ -277,6 +278,26 @@ class Names:
 
 
 @dataclass
+class TextsInMemory:
+    """A `TextBook` in memory."""
+
+    known: dict[Any, DeliveredText] = field(default_factory=dict)
+    is_down: bool = False
+
+    async def of(self, stamps: Sequence[Any]) -> list[DeliveredText | None]:
+        self._called()
+        return [self.known.get(name) for name in stamps]
+
+    async def add(self, delivered: Mapping[Any, DeliveredText]) -> None:
+        self._called()
+        self.known = dict(delivered) | self.known
+
+    def _called(self) -> None:
+        if self.is_down:
+            raise Unavailable(Reason.STATE_UNAVAILABLE, "down by script")
+
+
+@dataclass
 class Kept:
     """`Refusals` in memory."""
 
@@ -317,6 +338,8 @@ class DeskUnderTest:
         self.witness = Witness()
         self.kept = Kept()
         self.names = Names()
+        self.text_book = TextsInMemory()
+        self.texts = DeliveredTexts(self.text_book)
         self.facts: list[Fact] = []
         self.failures: list[tuple[Reason, int]] = []
         self.log = Lines()
@@ -327,6 +350,7 @@ class DeskUnderTest:
             random_bytes=lambda count: bytes([self.luck] * count),
             grant_book=self.wants,
             former=FormerNames(self.names),
+            texts=self.texts,
             bad_stamps=self.bad_stamps,
         )
         defaults: dict[str, Any] = {"hostname": "mx.example.org", "issuers": self.stationery.issuers}

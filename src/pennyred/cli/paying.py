@@ -117,6 +117,8 @@ def words_of(paid: Sequence[Paid], price: int, host: str, max_price: int) -> lis
     lines = [f"{host} asks {price} stamps for each recipient"] if price > 1 else []
     for one in paid:
         lines += [f"{address}: paid {own} stamps" for address, own in one.prices.items() if own > price]
+        if one.said.reason == Reason.RESENT:
+            lines.append(f"{', '.join(one.said.recipients)}: had this text before; it was not charged again")
         address, asked = asked_of(one.said)
         if asked > max_price:
             lines.append(f"{address}: asks {asked} stamps, more than --max-price {max_price}")

@@ -166,7 +166,7 @@ class Desk:
             return Later(unstamped[0].doubt or Reason.INTERNAL)
         # What somebody must act on comes before what time cures: else the sender would only be told to wait.
         first = min(surely, key=lambda one: one.reason.is_cured_by_time)
-        return Due(first.index, first.reason, first.price, first.altered)
+        return Due(first.index, first.reason, first.price, first.altered, first.delivered_at)
 
     async def _allow(self, case: Case, unstamped: Sequence[Standing]) -> bool:
         """Whether all of them are in mode "bulk", and within the allowance of whoever writes."""
@@ -191,6 +191,8 @@ class Desk:
                 if await self._allow(case, payable):
                     continue
                 return holding, Later(holding.unanswered)
+            if holding.spent:
+                case.judgement.rule(await self._judging.recall_texts(case.judgement, holding.spent))
             refusal = await self._refusal(case)
             if refusal is not None or not holding.is_open(payable):
                 return holding, refusal
@@ -230,7 +232,7 @@ class Desk:
         if taken:
             settles = [settlement(one) for one in taken]
             await settle_durably(self._redeemer, self._outbox, settles, self._log, now=self._clock())
-            await self._judging.note_paid(taken, case.taken.day)
+            await self._judging.note_paid(case.judgement, taken, case.taken.day, now=self._clock())
         undelivered = [(one.index, holding.held[one.index]) for one, fate in paid if fate in _UNDELIVERED]
         await give_back(self._redeemer, case.standings, undelivered, tx=case.tx)
         if all(fate in _UNDELIVERED for fate in delivered.fates):
@@ -271,13 +273,15 @@ class Desk:
     async def _keep(self, case: Case) -> None:
         """Keep a copy of what is refused for good; raises Unavailable where that cannot be done: then it is "later"."""
         refusals = self.refusals
-        if refusals is None:
+        # Who has had the text misses nothing.
+        missed = [one for one in case.standings if one.reason is not Reason.RESENT]
+        if refusals is None or not missed:
             return
+        refused = [Refused(one.index, one.reason, one.letter_hash) for one in missed]
         proven = case.judgement.authentication
         if proven is UNPROVEN and case.policy.check is not Check.NEVER:
             # Who releases the copy approves its sender, by what was proven.
             proven = await self.authenticator.authenticate(case.letter, case.envelope, is_vital=False)
-        refused = [Refused(one.index, one.reason, one.letter_hash) for one in case.standings]
         left_out = await refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
         if left_out:
             raise Unavailable(Reason.STATE_UNAVAILABLE, f"there is no room for {left_out} copies of a refused letter")

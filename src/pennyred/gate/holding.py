@@ -51,6 +51,8 @@ class Holding:
     """Why the office could not be asked; then nothing is held."""
     in_progress: bool = False
     """Another delivery of this very letter is under way; then nothing is held."""
+    spent: dict[int, Verdict] = field(default_factory=dict)
+    """Of a recipient, the last stamp that was found spent; nothing else speaks against it."""
     left: dict[int, list[Verdict]] = field(default_factory=dict)
     """The stamps that may still be asked about, for each recipient."""
     reasons: dict[int, Reason] = field(default_factory=dict)
@@ -203,6 +205,8 @@ def _read(answer: HoldAnswer, standing: Standing, offer: Verdict, holding: Holdi
     elif answer.outcome is HoldOutcome.IN_PROGRESS:
         holding.in_progress = True
     elif answer.outcome is not HoldOutcome.GROUP_FAILED or flaw is not None:
+        if answer.outcome is HoldOutcome.SPENT and flaw is None:
+            holding.spent[standing.index] = offer
         _drop(standing, offer, flaw or _reason(answer), holding)
 
 

@@ -172,6 +172,8 @@ class Due:
     """What this recipient asks for, in stamps."""
     altered: tuple[str, ...] = ()
     """What of the letter was altered after stamping, where that is the reason: names of `postage.alteration`."""
+    delivered_at: int | None = None
+    """When this text was delivered before, where that is the reason; seconds since 1970-01-01 UTC."""
 
 
 @dataclass(frozen=True, slots=True)

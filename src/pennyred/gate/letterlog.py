@@ -152,9 +152,10 @@ def _answer(answer: Answer) -> dict[str, Any]:
             }
         case Duplicate():
             return {"answer": "duplicate"}
-        case Due(recipient, reason, altered=altered):
+        case Due(recipient, reason, altered=altered, delivered_at=delivered_at):
             told = {"answer": "due", "reason": reason.value, "recipient": recipient}
-            return told | ({"altered": list(altered)} if altered else {})
+            told |= {"altered": list(altered)} if altered else {}
+            return told | ({"delivered_at": delivered_at} if delivered_at is not None else {})
         case Later(reason, reference):
             return {"answer": "later", "reason": reason.value, "reference": reference}
 

@@ -7,13 +7,17 @@ could use, or where the author is proven to have sent what was received.
 
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha256
 from typing import Self
 
+from pennyred.postage.address import Recipient
 from pennyred.postage.digest import DIGEST_BYTES, FIELDS, SignedParts, body_digest, field_digests, subject_digest
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp
 
 AUTHOR, SUBJECT, BODY = "from", "subject", "body"
+CONTEXT_TEXT = b"pennyred/2 text\0"
+_PLACES = {name: slice(at * DIGEST_BYTES, (at + 1) * DIGEST_BYTES) for at, name in enumerate(FIELDS)}
 
 
 class Proof(Enum):
@@ -94,14 +98,37 @@ def alteration(stamp: Stamp, parts: SignedParts) -> Alteration:
     has_same_body = body_digest(salt, parts) == stamp.body_digest
     if found == stamped and has_same_body and parts.has_one_author:
         return _NOTHING
-    places = {name: slice(at * DIGEST_BYTES, (at + 1) * DIGEST_BYTES) for at, name in enumerate(FIELDS)}
-    altered = [name for name, place in places.items() if found[place] != stamped[place]]
+    altered = [name for name, place in _PLACES.items() if found[place] != stamped[place]]
     if not parts.has_one_author and AUTHOR not in altered:
         altered.insert(0, AUTHOR)
     has_same_subject = SUBJECT not in altered or any(
-        subject_digest(salt, text) == stamped[places[SUBJECT]] for text in parts.subjects_before
+        subject_digest(salt, text) == stamped[_PLACES[SUBJECT]] for text in parts.subjects_before
     )
     return Alteration(
         tuple(altered if has_same_body else [*altered, BODY]),
         has_same_subject and "reply-to" not in altered,
     )
+
+
+def text_digest(stamp: Stamp, parts: SignedParts, recipient: Recipient, row: Row | None = None) -> bytes:
+    """Names the text that a recipient was sent under a stamp: author, Reply-To, the Subject's core, and body; 16 bytes.
+
+    It is the same for all letters that differ in nothing else, whatever path they came by and whether a gateway has put
+    a tag in front of the Subject. It is salted as all of a stamp's digests are, so who reads it can test no guess.
+    `row` is what was found out before by comparing the two; None: nothing.
+    """
+    salt = stamp.salt or b""
+    if row in (Row.UNALTERED, Row.SAME_TEXT):
+        fields, body = stamp.field_digests, stamp.body_digest
+        subject = fields[_PLACES[SUBJECT]]
+    else:
+        fields, body = field_digests(salt, parts), body_digest(salt, parts)
+        subject = _core_digest(salt, parts, fields[_PLACES[SUBJECT]], stamp.field_digests[_PLACES[SUBJECT]])
+    signed = fields[_PLACES[AUTHOR]] + fields[_PLACES["reply-to"]] + subject + body
+    return sha256(CONTEXT_TEXT + signed + recipient.canonical.encode()).digest()[:DIGEST_BYTES]
+
+
+def _core_digest(salt: bytes, parts: SignedParts, found: bytes, stamped: bytes) -> bytes:
+    """That of the stamped Subject where it is the core of the received one; else of that less its tag, if any."""
+    before = [subject_digest(salt, text) for text in parts.subjects_before]
+    return stamped if stamped in (found, *before) else next(iter(before), found)

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     ALTERED_HEADERS = "altered-headers", Kind.DUE, "the letter's header was altered after stamping"
     ALTERED_BODY = "altered-body", Kind.DUE, "the letter's text was altered after stamping"
     SPENT = "spent", Kind.DUE, "the stamp has been used for another letter"
+    RESENT = "resent", Kind.DUE, "this text was delivered before; not charged again"
     INSUFFICIENT_BALANCE = "insufficient-balance", Kind.DUE, "the sender's balance is too low"
     OVER_CAP = "over-cap", Kind.DUE, "the sender has reached the daily cap"
     ACCOUNT_CLOSED = "account-closed", Kind.DUE, "the sender's account is closed or unknown"

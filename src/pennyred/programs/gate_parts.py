@@ -21,6 +21,7 @@ from pennyred.gate.door.tally import WorkerTally
 from pennyred.gate.door.tlsoffer import server_context
 from pennyred.gate.issuers.discovery import resolver_of
 from pennyred.gate.issuers.keyring import PrepareKeys, all_known
+from pennyred.gate.judging.delivered_texts import DeliveredTexts
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.judge import Judging
 from pennyred.gate.letterbox import GateDesk
@@ -150,6 +151,7 @@ def build_desk(
     note_times: Callable[[Stopwatch], None] | None = None,
     note_failure: Callable[[Reason, int], None] | None = None,
     prepare_keys: PrepareKeys = all_known,
+    texts: DeliveredTexts | None = None,
 ) -> Desk:
     """Build the desk, with the clock and the random numbers of this machine."""
     return Desk(
@@ -166,6 +168,7 @@ def build_desk(
             grant_book=state.grant_book,
             prepare_keys=prepare_keys,
             former=FormerNames(state.paid_names),
+            texts=texts,
             bad_stamps=CountedBadStamps(tally),
         ),
         authenticator=authenticator,

@@ -13,6 +13,7 @@ from pennyred.gate.counting import FigureTally
 from pennyred.gate.desk import Desk
 from pennyred.gate.door.server import GateServer
 from pennyred.gate.issuers.keyquestions import KeyQuestions
+from pennyred.gate.judging.delivered_texts import DeliveredTexts
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.outbox import BufferedOutbox
@@ -47,6 +48,7 @@ from pennyred.programs.workers.chores import Chores
 from pennyred.programs.workers.tallies import SharedMinute, Tallies
 
 OUTBOX_PAUSE_SECONDS = 1.0
+TEXTS_PAUSE_SECONDS = 1.0
 FIGURES_PAUSE_SECONDS = 5.0
 
 
@@ -104,6 +106,9 @@ class GateWork:
             self._meter.letter(letter)
             figures.note(letter)
 
+        texts = DeliveredTexts(state.delivered_texts)
+        parts.push_async_callback(texts.flush)
+        self._chores.begin(parts, "texts", lambda: texts.run(TEXTS_PAUSE_SECONDS))
         letters = LetterLog(self._log)
         outbox = self._outbox = BufferedOutbox(state.outbox, letters)
         parts.push_async_callback(outbox.close)
@@ -128,6 +133,7 @@ class GateWork:
             note_times=self._meter.took,
             note_failure=self._meter.failed,
             prepare_keys=self._offices.prepare_keys,
+            texts=texts,
         )
         self._chores.begin(
             parts, "outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)

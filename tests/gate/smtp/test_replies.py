@@ -54,6 +54,14 @@ def test_of_an_altered_letter_it_says_what_was_altered_and_what_to_do(reason, al
     )
 
 
+def test_of_a_text_that_was_delivered_before_it_says_when():
+    due = Due(0, Reason.RESENT, delivered_at=1_796_076_309)
+    assert replies.postage_due(b"b@e.org", due, issuers=()) == (
+        b"550 5.7.1 Postage due: b@e.org: this text was delivered there at 2026-11-30 22:05 UTC;"
+        b" not charged again (resent)\r\n"
+    )
+
+
 @pytest.mark.parametrize("reason", LATER)
 def test_trouble_is_always_temporary(reason):
     codes = {Reason.UPSTREAM_UNAVAILABLE: b"451 4.4.1 ", Reason.IDENTITY_REFUSED: b"451 4.3.5 "}

@@ -9,5 +9,6 @@
     stamps          the stamps a letter offers for its recipients
     proving         whether the author of an altered letter is proven
     bad_stamps      beyond so many a minute of one source, no more are looked at
+    delivered_texts what stamps have paid for: letters that come by two paths
     former_aliases  aliases that are no more, but were paid for
 """

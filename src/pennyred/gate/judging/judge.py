@@ -1,21 +1,22 @@
 """How a letter is judged, in order: rules that ask nobody, who wants it, its stamps. Each worker has one judge."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pennyred.days import utc_day
 from pennyred.gate.issuers.keyring import PrepareKeys, all_known
 from pennyred.gate.judging.allowances import TakenAllowances
 from pennyred.gate.judging.bad_stamps import BadStamps, Barring
+from pennyred.gate.judging.delivered_texts import DeliveredTexts
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.grants import GrantSearch, NoGrants
 from pennyred.gate.judging.proving import prove_author
 from pennyred.gate.judging.stamps import Examiner, judge_stamps, name_of, stamps_to_judge
-from pennyred.gate.judging.standing import Judgement, Standing, begin
+from pennyred.gate.judging.standing import Judgement, Ruling, Standing, begin
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import AllowanceBook, Authenticator, GrantBook
 from pennyred.postage.alteration import Proof, alteration
-from pennyred.postage.verification import LicenceCache
+from pennyred.postage.verification import LicenceCache, Verdict
 
 
 class Judging:
@@ -28,12 +29,14 @@ class Judging:
         grant_book: GrantBook | None = None,
         prepare_keys: PrepareKeys = all_known,
         former: FormerNames | None = None,
+        texts: DeliveredTexts | None = None,
         bad_stamps: BadStamps | None = None,
     ) -> None:
         self.grant_book: GrantBook = grant_book or NoGrants()
         self._random_bytes = random_bytes
         self._prepare_keys = prepare_keys
         self._former = former
+        self._texts = texts
         self._bad_stamps = bad_stamps
         self._licences = LicenceCache()
 
@@ -91,8 +94,14 @@ class Judging:
             judgement.rule(await self._former.recall(judgement, examiner))
         barring.close()
 
-    async def note_paid(self, paid: Sequence[Standing], day: int) -> None:
+    async def recall_texts(self, judgement: Judgement, spent: Mapping[int, Verdict]) -> list[Ruling]:
+        """Which of the recipients whose stamps are spent, by index, have had this text by them."""
+        return await self._texts.recall(judgement, spent) if self._texts is not None else []
+
+    async def note_paid(self, judgement: Judgement, paid: Sequence[Standing], day: int, *, now: int) -> None:
         """Note recipients who have had their letter, and for each of whom a stamp was taken."""
+        if self._texts is not None:
+            self._texts.note(paid, judgement.parts, now)
         if self._former is not None:
             await self._former.note(paid, day)
 

@@ -57,6 +57,7 @@ class Ruling:
     seen: Reason | None = None
     is_counted: bool = False
     is_over_allowance: bool | None = None
+    delivered_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -90,6 +91,8 @@ class Standing:
     """Whether mode "bulk" would refuse it; None where that was not counted."""
     is_counted: bool = False
     """Whether a place in an allowance was taken for it."""
+    delivered_at: int | None = None
+    """When it has had this text before, by a stamp that this letter bears; seconds since 1970-01-01 UTC."""
     went_through: bool = False
     """Whether it bears a pass of the former kind: a gate of ours has had it, whether it was paid for there or not."""
 
@@ -162,6 +165,7 @@ class Judgement:
             standing.paid_by = one.paid_by or standing.paid_by
             standing.names = one.names or standing.names
             standing.seen = one.seen or standing.seen
+            standing.delivered_at = one.delivered_at or standing.delivered_at
             standing.is_counted |= one.is_counted
             if one.is_over_allowance is not None:
                 standing.is_over_allowance = one.is_over_allowance

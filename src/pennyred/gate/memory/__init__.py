@@ -11,6 +11,7 @@ It is never the ledger: the office may be a stranger's. Whatever is forgotten go
     correspondents  whom our users write to; bounces: what answers letters of ours
     permits         what recipients have approved; grants: all of these at once
     recipientrules  what single recipients have of their own; paidnames: names that were paid for
+    deliveredtexts  which text each stamp has paid for
     foundkeys       keys of offices as DNS had them
     figures         what became of mail, by day
     moving          a state's move from SQLite to PostgreSQL; leftbehind: whether one was forgotten

@@ -9,6 +9,7 @@ from pennyred.gate.memory import shared
 from pennyred.gate.memory.accepted import Accepted
 from pennyred.gate.memory.allowances import Allowances
 from pennyred.gate.memory.correspondents import Correspondents, Hasher
+from pennyred.gate.memory.deliveredtexts import DeliveredTextBook
 from pennyred.gate.memory.figures import FigureBook
 from pennyred.gate.memory.foundkeys import FoundKeys
 from pennyred.gate.memory.grants import GrantBook
@@ -53,6 +54,7 @@ class GateState:
         self.outbox = Outbox(self._commits)
         self.accepted = Accepted(self._commits)
         self.part_deliveries = PartDeliveries(self._commits)
+        self.delivered_texts = DeliveredTextBook(self._readers, self._commits)
         self.paid_names = PaidNames(self._readers, self._commits)
         self.correspondents = Correspondents(self._commits, hasher)
         self.permits = Permits(self._commits)

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from pennyred.days import date_of, utc_day
 from pennyred.gate.letterbox import Delivered, Due, Fate, Reply
 from pennyred.postage.reasons import Kind, Reason
 
@@ -108,6 +109,11 @@ def postage_due(recipient: bytes, due: Due, *, issuers: Sequence[str], help_url:
         text = f"Postage due: {shown} needs a {price}-cent stamp{source} ({reason})"
     elif reason is Reason.UNDERPAID:
         text = f"Postage due: {shown}: {reason.sentence}, {price} {'stamp' if price == 1 else 'stamps'} ({reason})"
+    elif due.delivered_at is not None:
+        when = (
+            f"{date_of(utc_day(due.delivered_at))} {due.delivered_at // 3600 % 24:02}:{due.delivered_at // 60 % 60:02}"
+        )
+        text = f"Postage due: {shown}: this text was delivered there at {when} UTC; not charged again ({reason})"
     elif due.altered:
         what = ", ".join(due.altered)
         text = f"Postage due: {shown}: {reason.sentence}: {what} ({reason}); stamp it behind what alters it"
