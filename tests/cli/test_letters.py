@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -154,6 +155,20 @@ class TestStamp:
         once = run("stamp", "--to", "bob@example.org", stdin=b"From: ann@sender.example\nCc: root\n\nHello\n").out
 
         assert run("stamp", "--to", "bob@example.org", stdin=once).out == once
+
+    def test_all_stamps_stand_in_one_field_where_that_is_wanted(self, run):
+        letter = LETTER.replace(b"<bob@example.org>", b"<bob@example.org>, eve@example.org")
+
+        for option, fields in (("--one-field", 1), ("--8bit", 2)):
+            stamped = run("stamp", option, stdin=letter).out
+            assert stamped.count(b"X-Postage-Stamp:") == fields
+            assert len(run("verify", "--json", stdin=stamped).document["stamps"]) == 2
+
+    def test_a_message_id_is_in_the_domain_of_who_writes(self, run):
+        letter = LETTER.replace(b"Message-ID: <1@sender.example>\r\n", b"").replace(b"ann@sender.", b"ann@elsewhere.")
+
+        (found,) = re.findall(rb"Message-ID: <(.*)@elsewhere.example>", run("stamp", stdin=letter).out)
+        assert len(found) <= 39
 
     def test_what_is_guessed_is_said_and_the_document_is_alone_on_standard_output(self, run):
         letter = b"From: J\xf6rg <ann@sender.example>\r\nTo: bob@example.org\r\nCc: root\r\n\r\nHello\r\n"

@@ -5,8 +5,9 @@ import os
 import re
 
 import pytest
-from tests.support.at_once import reason_of
+from tests.support.at_once import parts_of, reason_of
 from tests.support.stationery import LETTER, NOW, Stationery
+from tests.support.strange_addresses import LEFT_ALONE, WRITTEN_ANEW
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.candidates import find_candidates
@@ -23,6 +24,7 @@ from pennyred.sender.franking import (
     stamp_letter,
     without_blind,
 )
+from pennyred.sender.travel.preparing import make_safe
 
 DESK = Stationery()
 
@@ -250,12 +252,120 @@ def test_an_address_without_a_domain_gets_the_senders_and_that_is_said():
     assert len(said) == 2
 
 
-@pytest.mark.parametrize("seal", [b"DKIM-Signature: v=1; d=x.example; b=x\r\n", b"X-Postage-Stamp: v=1\r\n"])
-def test_a_header_that_is_signed_or_stamped_is_spelt_as_it_is(seal):
-    """Whoever signed it has had the last word; and another spelling would be paid for again."""
-    letter = seal + letter_to("root,a@b.example")
+@pytest.mark.parametrize(
+    "seal",
+    [b"DKIM-Signature: v=1; d=x.example; b=x\r\n", b"DKIM-Signature: no list\r\n", b"X-Postage-Stamp: v=1\r\n"],
+)
+def test_a_header_that_is_stamped_or_signed_as_a_whole_is_spelt_as_it_is(seal):
+    """Whoever signed it has had the last word; and another spelling would be another letter to the office."""
+    letter = seal + letter_to("root,a@b.example", "Date:", "Cc: a@b.example", "Cc: c@d.example")
 
-    assert completed(letter, now=NOW, message_id="<1@x>").endswith(letter)
+    assert completed(letter, now=NOW, message_id="<1@x>") == letter
+
+
+@pytest.mark.parametrize("name", [b"DKIM-Signature", b"ARC-Message-Signature", b"DomainKey-Signature"])
+@pytest.mark.parametrize("signed", [b"to", b"cc", b"from", b"reply-to", b"date", b"message-id"])
+def test_of_a_signed_header_what_no_signature_covers_gets_the_spelling_that_servers_leave(name, signed):
+    written = {
+        b"to": b"To: a,b@c.example\r\n",
+        b"cc": b"Cc: d\r\nCc: e\r\n",
+        b"from": b"From: ann\r\n",
+        b"reply-to": b"Reply-To: f\r\n",
+        b"date": b"Date:\r\n",
+        b"message-id": b"Message-ID:\r\n",
+    }
+    settled = {
+        b"to": b"To: a@s.example, b@c.example\r\n",
+        b"cc": b"Cc: d@s.example, e@s.example\r\n",
+        b"from": b"From: ann@s.example\r\n",
+        b"reply-to": b"Reply-To: f@s.example\r\n",
+        b"date": b"",
+        b"message-id": b"",
+    }
+    seal = name + b": v=1; d=x.example; h=Subject:\r\n\t%s : received; b=x\r\n" % signed.title()
+
+    done = completed(seal + b"".join(written.values()) + b"\r\nHi\r\n", now=NOW, message_id="<1@x>", domain="s.example")
+
+    date, identifier = b"Date: Wed, 18 Nov 2026 11:06:40 +0000\r\n", b"Message-ID: <1@x>\r\n"
+    added = (b"" if signed == b"date" else date) + (b"" if signed == b"message-id" else identifier)
+    rest = b"".join(written[key] if key == signed else settled[key] for key in written)
+    assert done == added + seal + rest + b"\r\nHi\r\n"
+
+
+def test_no_to_is_added_where_a_signature_says_that_there_is_none():
+    seal = b"DKIM-Signature: v=1; d=x.example; h=from:to; b=x\r\n"
+    letter = seal + b"From: ann@sender.example\r\n\r\nHi\r\n"
+
+    assert b"undisclosed" not in completed(letter, now=NOW, message_id="<1@x>")
+    assert b"undisclosed" in completed(letter.replace(b":to", b""), now=NOW, message_id="<1@x>")
+
+
+def test_several_to_become_one_where_the_first_stands():
+    letter = b"To: a@b.example\r\nX: y\r\nTo:\r\nTo: Crew: c@d.example;\r\nTo: e@f.example\r\n\r\nHi\r\n"
+
+    done = completed(letter, now=NOW, message_id="<1@x>")
+
+    assert done.endswith(b"To: a@b.example, Crew: c@d.example;, e@f.example\r\nX: y\r\n\r\nHi\r\n")
+
+
+@pytest.mark.parametrize("other", ["nobody at all", '"never closed', "<", "a(b", "\\"])
+def test_fields_stay_apart_where_one_is_none_of_addresses(other):
+    said = []
+    letter = letter_to("a@b.example", f"To: {other}", "To: c,d@e.example")
+
+    done = completed(letter, now=NOW, message_id="<1@x>", domain="s.example", say=said.append)
+
+    assert done.endswith(letter)
+    assert len(said) == 1
+
+
+def test_fields_stay_apart_that_stamps_would_not_read_as_one():
+    said = []
+    long = [f"Cc: {', '.join(f'a{number}@b{place}.example' for number in range(2500))}" for place in range(2)]
+    letter = letter_to("a@b.example", *long)
+
+    done = completed(letter, now=NOW, message_id="<1@x>", say=said.append)
+
+    assert parts_of(done).texts[2] == parts_of(letter).texts[2]
+    assert parts_of(done).texts[2][:1] == b"\xff"
+    assert b"\r\nCc: a0@b1.example" in done
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("to", [*WRITTEN_ANEW, *LEFT_ALONE])
+def test_the_spelling_that_servers_leave_names_the_same_people(to):
+    for name in ("From", "To", "Reply-To", "Mail-Followup-To"):
+        letter = f"{name}: {to}\r\n\r\nHi\r\n".encode()
+        try:
+            before = set(recipients_of(letter.replace(name.encode(), b"To", 1)).visible)
+        except MalformedAddress:
+            continue  # among them are addresses without a domain
+
+        done = completed(letter, now=NOW, message_id="<1@x>", domain="s.example")
+
+        section = b"".join(one.raw for one in parse_header(split_letter(done)[0]).named(name.lower().encode()))
+        after = set(recipients_of(section.replace(name.encode(), b"To", 1) + b"\r\n").visible)
+        assert {canonical_recipient(one) for one in after} == {canonical_recipient(one) for one in before}
+        assert completed(done, now=NOW, message_id="<2@x>", domain="s.example") == done
+
+
+SIGNED = (
+    b'Content-Type: multipart/signed; boundary=b; micalg=sha-256;\r\n protocol="application/%s-signature"\r\n\r\n'
+    b"--b\r\nContent-Type: message/rfc822; hp=clear\r\n\r\nTo: root,a@b.example\r\nFrom: ann\r\n\r\nHi \r\n--b\r\n"
+    b"Content-Type: application/%s-signature\r\n\r\nAAAA\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize("kind", [b"pkcs7", b"pgp"])
+def test_parts_that_are_signed_stay_to_the_last_octet_and_cover_no_header(kind):
+    """Neither S/MIME nor PGP signs the letter's own fields; a copy of them inside is the signer's (RFC 9788)."""
+    signed = SIGNED % (kind, kind)
+    letter = make_safe(letter_to("root,a@b.example").split(b"\r\n\r\n")[0] + b"\r\n" + signed, eight_bit=False)
+
+    done = completed(letter, now=NOW, message_id="<1@x>", domain="s.example")
+
+    assert done.endswith(signed.partition(b"\r\n\r\n")[2])
+    assert b"\r\nTo: root@s.example, a@b.example\r\n" in done
 
 
 def test_nobody_who_gets_a_copy_learns_of_the_blind():

@@ -4,11 +4,17 @@ import itertools
 from dataclasses import replace
 
 import pytest
+from tests.support.at_once import reason_of
 from tests.support.stationery import DAY, LETTER, NOW, Stationery
 
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.candidates import find_candidates
 from pennyred.postage.letter import parse_header, split_letter
+from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import SigningKey
+from pennyred.postage.stamp import FIELD_BYTES_MAX, split_field
 from pennyred.sender.franking import make_copies, stamp_letter
+from pennyred.sender.stamps_borne import STAMPS_IN_A_FIELD_MAX
 
 PAPER = Stationery()
 BOB, CAROL = "bob@example.org", "carol@example.net"
@@ -30,6 +36,13 @@ def frank():
 
 def stamps(letter):
     return parse_header(split_letter(letter)[0]).named(b"x-postage-stamp")
+
+
+def good(letter, to):
+    """How many stamps hold for a recipient of the letter, as it arrives, by a gate's rules."""
+    header, recipient = parse_header(split_letter(letter)[0]), canonical_recipient(to)
+    found = find_candidates(header, [recipient])[0].stamps
+    return [reason_of(stamp, letter, [to], issuers=PAPER.issuers, now=NOW) for stamp in found].count(Reason.STAMPED)
 
 
 def test_stamping_again_adds_nothing(frank):
@@ -91,3 +104,37 @@ def test_what_is_no_stamp_at_all_stays_in_every_copy():
     odd = b"X-Postage-Stamp: none\r\n" + LETTER
 
     assert make_copies(odd, [BOB])[0].letter == odd
+
+
+def test_in_one_field_stand_all_stamps_and_each_pays_its_own(frank):
+    stamped = frank(frank(LETTER, BOB), BOB, CAROL, "dora@example.net", in_one_field=True)
+
+    assert len(stamps(stamped)) == 1
+    assert stamped.endswith(LETTER)
+    assert [good(stamped, to) for to in (BOB, CAROL, "dora@example.net", "eve@example.net")] == [1, 1, 1, 0]
+    assert frank(stamped, BOB, CAROL, in_one_field=True) == stamped
+    assert max(map(len, stamped.split(b"\r\n"))) <= 78
+
+
+def test_more_than_a_field_can_hold_stand_in_several(frank):
+    many = [f"a{number}@example.org" for number in range(STAMPS_IN_A_FIELD_MAX + 1)]
+
+    stamped = frank(LETTER, *many, in_one_field=True)
+
+    assert [len(list(split_field(one.value))) for one in stamps(stamped)] == [STAMPS_IN_A_FIELD_MAX, 1]
+    assert max(len(one.raw) for one in stamps(stamped)) < FIELD_BYTES_MAX
+    assert all(good(stamped, to) for to in many)
+
+
+def test_a_field_that_cannot_be_read_is_not_taken_apart(frank):
+    damaged = b"X-Postage-Stamp: v=3;\r\nReceived: x\r\n" + LETTER
+
+    assert frank(damaged, BOB, in_one_field=True).endswith(damaged)
+
+
+def test_of_one_field_a_copy_shows_the_stamps_of_its_own_recipients_only(frank):
+    letter = LETTER.replace(b"<bob@example.org>", b"<bob@example.org>, carol@example.net")
+
+    copies = make_copies(frank(letter, BOB, CAROL, in_one_field=True), [BOB, CAROL])
+
+    assert [[good(copy.letter, to) for to in (BOB, CAROL)] for copy in copies] == [[1, 0], [0, 1]]

@@ -50,16 +50,21 @@ TO = click.option(
 @click.option(
     "--8bit", "eight_bit", is_flag=True, help="All servers on the way offer 8BITMIME: leave 8-bit text as it is."
 )
+@click.option(
+    "--one-field", "in_one_field", is_flag=True, help="All stamps in one field, for providers that count fields."
+)
 @PRICE_OPTION
 @LETTER
 @json_option
-def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, as_json: bool) -> None:
+def stamp(
+    to: tuple[str, ...], eight_bit: bool, in_one_field: bool, price: int, file: Path | None, as_json: bool
+) -> None:
     """Stamp a letter, and print it. It is read from a file or standard input. Each recipient gets a stamp: those of
     --to, or of To and Cc.
 
-    Only stamp fields are added, and what servers on the way would put there in their own way, such as a missing Date. A
-    letter with a Bcc field needs --to: each Bcc recipient gets a copy of its own, without that field, or the others
-    could find out.
+    Only stamp fields are added, and what servers on the way would put there in their own way, such as a missing Date;
+    nothing of it in a field that a signature covers. A letter with a Bcc field needs --to: each Bcc recipient gets a
+    copy of its own, without that field, or the others could find out.
 
     Example:  pennyred stamp letter.eml > stamped.eml
     """
@@ -72,7 +77,7 @@ def stamp(to: tuple[str, ...], eight_bit: bool, price: int, file: Path | None, a
         raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
     _tell_of_repeats(to)
     letter = _completed(without_blind(letter), wallet)
-    stamped = _stamped(letter, dict.fromkeys(recipients, price), wallet)
+    stamped = _stamped(letter, dict.fromkeys(recipients, price), wallet, in_one_field=in_one_field)
     _tell_of_limits(stamped)
     if as_json:
         print_json({"recipients": recipients, "letter": stamped.raw.decode("utf-8", "surrogateescape")})
@@ -166,14 +171,10 @@ def _own_wallet() -> Wallet:
 
 def _completed(letter: ParsedLetter, wallet: Wallet) -> ParsedLetter:
     """The letter with the fields that every letter must have, in a spelling that no server changes."""
-    own = canonical_recipient(wallet.address).domain
     author = author_of(letter.header)
+    domain = (author.domain if author else "") or canonical_recipient(wallet.address).domain
     return completed(
-        letter,
-        now=int(time.time()),
-        message_id=f"<{os.urandom(12).hex()}@{own}>",
-        domain=(author.domain if author else "") or own,
-        say=_say,
+        letter, now=int(time.time()), message_id=f"<{os.urandom(12).hex()}@{domain}>", domain=domain, say=_say
     )
 
 
@@ -187,12 +188,21 @@ def _say(text: str) -> None:
     click.echo(printable(f"pennyred: {text}"), err=True)
 
 
-def _stamped(letter: ParsedLetter, prices: Mapping[str, int], wallet: Wallet) -> ParsedLetter:
+def _stamped(
+    letter: ParsedLetter, prices: Mapping[str, int], wallet: Wallet, *, in_one_field: bool = False
+) -> ParsedLetter:
     """The letter with a stamp for each recipient, worth its price in `prices` (in stamps); none for price 0."""
     for price in sorted(set(prices.values()) - {0}):
         recipients = [address for address, own in prices.items() if own == price]
         letter = stamp_letter(
-            letter, recipients, wallet.key, wallet.licence, now=int(time.time()), random_bytes=os.urandom, price=price
+            letter,
+            recipients,
+            wallet.key,
+            wallet.licence,
+            now=int(time.time()),
+            random_bytes=os.urandom,
+            price=price,
+            in_one_field=in_one_field,
         )
     return letter
 

@@ -12,15 +12,17 @@ from email.utils import format_datetime
 
 from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
-from pennyred.postage.letter import STAMP_FIELD, HeaderSection
+from pennyred.postage.letter import HeaderSection
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import mint_stamp_of
 from pennyred.postage.reading.addressfields import read_addresses
+from pennyred.postage.reading.texts import REPLY_NAMES
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
 from pennyred.sender.parsedletter import AnyLetter, ParsedLetter, as_given, parse_letter
-from pennyred.sender.stamps_borne import paid_already, without_others
-from pennyred.sender.travel.addressforms import settled_field
+from pennyred.sender.stamps_borne import gathered, paid_already, without_others
+from pennyred.sender.travel.addressforms import one_field, settled_field
+from pennyred.sender.travel.signedfields import signed_fields
 
 RECIPIENTS_MAX = 1000
 """How many recipients one letter may have; each costs a stamp."""
@@ -28,12 +30,10 @@ FIELD_BYTES_MAX = 200_000
 """How long all address fields with the same name may be together."""
 BLIND = (b"bcc", b"resent-bcc")
 """Fields that are removed from every copy of a letter."""
-_SEALS = (STAMP_FIELD.lower(), b"dkim-signature")
-"""Signatures over a header: with one of these fields, the header's spelling is not changed any more."""
 _NEVER_EMPTY = (b"date", b"message-id")
 """Fields that servers add where they are missing; empty ones they remove."""
-_OF_ADDRESSES = (b"from", b"to", b"cc")
-"""Fields that a stamp is bound to and that servers may write in another spelling."""
+_ONE_EACH = (b"to", b"cc", *REPLY_NAMES)
+"""Fields with addresses of which a letter has one at most (RFC 5322 section 3.6). Some programs lose a second one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +88,40 @@ def distinct(addresses: Iterable[str]) -> list[str]:
 def completed(
     letter: AnyLetter, *, now: int, message_id: str, domain: str = "", say: Callable[[str], None] = lambda _: None
 ) -> AnyLetter:
-    """Add now what servers would add later to the header fields that a stamp is bound to (RFC 6409 section 8).
+    """Give the header fields that stamps sign the form in which servers leave them (RFC 6409 section 8, STAMP.md 3.10).
 
-    Date and Message-ID are added on top if they are missing or empty. Unless the letter is signed or stamped already,
-    it also gets a To that names nobody, if it has neither To nor Cc; `domain` (or else the domain of `message_id`) for
-    addresses without one; and addresses in the spelling that servers use, see `addressforms`. `now` is seconds since
-    1970 UTC. `say` is called with a sentence for each guess. Raises `MalformedAddress`.
+    Date and Message-ID are added on top if they are missing or empty, and a To that names nobody if there is neither To
+    nor Cc. Addresses get the spelling that servers use, see `addressforms`: those without a domain get `domain`, or
+    else that of `message_id`; and of To, Cc and each field for answers one is left. Fields that a signature covers are
+    not changed, see `signed_fields`. `now` is seconds since 1970 UTC. `say` is called with a sentence for each guess.
+    Raises `MalformedAddress`.
     """
     parsed = parse_letter(letter)
-    header = parsed.header
-    is_sealed = any(header.named(key) for key in _SEALS)
-    missing = {key for key in _NEVER_EMPTY if not any(field.value.strip() for field in header.named(key))}
+    header, signed = parsed.header, signed_fields(parsed.header)
+    empty = [key for key in _NEVER_EMPTY if not signed.covers(key)]
+    missing = [key for key in empty if not any(field.value.strip() for field in header.named(key))]
     added = b""
     if b"date" in missing:
         added += b"Date: " + format_datetime(datetime.fromtimestamp(now, UTC)).encode() + b"\r\n"
     if b"message-id" in missing:
         added += b"Message-ID: " + message_id.encode() + b"\r\n"
-    fields = [field for field in header.fields if field.key not in missing]
-    raws = [field.raw for field in fields]
-    if not is_sealed:
-        fields = [field for field in fields if field.key not in _NEVER_EMPTY or field.value.strip()]
-        if not header.named(b"to") and not header.named(b"cc"):
-            added += b"To: undisclosed-recipients:;\r\n"
-        domain = domain or message_id.rpartition("@")[2].rstrip(">")
-        raws = [settled_field(one, domain, say) if one.key in _OF_ADDRESSES else one.raw for one in fields]
+    if not header.named(b"to") and not header.named(b"cc") and not signed.covers(b"to"):
+        added += b"To: undisclosed-recipients:;\r\n"
+    domain = domain or message_id.rpartition("@")[2].rstrip(">")
+    settled = {
+        key: one_field(header.named(key), domain, say)
+        for key in _ONE_EACH
+        if header.named(key) and not signed.covers(key)
+    }
+    raws: list[bytes] = []
+    for field in header.fields:
+        if field.key in settled:
+            raws.append(settled[field.key])
+            settled[field.key] = b""  # the further fields of this name are in the first one
+        elif field.key == b"from" and not signed.covers(b"from"):
+            raws.append(settled_field(field, domain, say))
+        elif field.key not in empty or field.value.strip():
+            raws.append(field.raw)
     return as_given(letter, parsed.with_header(added + b"".join(raws)))
 
 
@@ -147,17 +157,18 @@ def stamp_letter(
     random_bytes: Callable[[int], bytes],
     price: int = 1,
     lifetime_seconds: int = LIFETIME_SECONDS_MAX,
+    in_one_field: bool = False,
 ) -> AnyLetter:
     """Put one stamp for each distinct recipient on top of the letter, above any signature; the rest is not changed.
 
     A recipient for whom this account has already stamped this letter gets no second stamp: that would pay twice. `now`
-    is seconds since 1970 UTC, `price` in stamps. Raises `MalformedLetter` if the letter cannot be stamped, for example
-    without exactly one From, and `MalformedAddress`.
+    is seconds since 1970 UTC, `price` in stamps. `in_one_field` puts all stamps into one field, see `gathered`. Raises
+    `MalformedLetter` if the letter cannot be stamped, for example without exactly one From, and `MalformedAddress`.
     """
     parsed, canonical = parse_letter(letter), _canonical(recipients)
     paid = paid_already(parsed, canonical, licence, now=now, price=price)
     unpaid = [recipient for recipient in canonical if recipient not in paid]
-    if not unpaid:
+    if not unpaid and not in_one_field:
         return letter
     parts = parsed.parts()
     stamps = [
@@ -171,10 +182,14 @@ def stamp_letter(
             now=now,
             lifetime_seconds=lifetime_seconds,
             price=price,
-        ).field()
+        )
         for recipient in unpaid
     ]
-    return as_given(letter, parsed.with_header(b"".join(stamps) + parsed.header.raw))
+    if in_one_field:
+        section = gathered(parsed.header.fields, stamps)
+    else:
+        section = b"".join([stamp.field() for stamp in stamps]) + parsed.header.raw
+    return as_given(letter, parsed.with_header(section))
 
 
 def _canonical(recipients: Sequence[str]) -> list[Recipient]:

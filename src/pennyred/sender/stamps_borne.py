@@ -20,6 +20,9 @@ from pennyred.sender.parsedletter import ParsedLetter
 LIFE_LEFT_SECONDS = 3600
 """How long a stamp must still be valid to be used again."""
 
+STAMPS_IN_A_FIELD_MAX = 50
+"""How many stamps are put into one field: their length stays well below the limit (STAMP.md 3.2)."""
+
 
 def paid_already(
     letter: ParsedLetter,
@@ -53,6 +56,23 @@ def paid_already(
     return {recipient for recipient, candidates in borne if any(map(is_good, candidates.stamps))}
 
 
+def gathered(fields: Iterable[Field], stamps: Sequence[Stamp]) -> bytes:
+    """The fields joined, with these stamps and those that they hold on top, all in one field.
+
+    For providers that count the fields of a letter. More than `STAMPS_IN_A_FIELD_MAX` need several; a field that cannot
+    be read stays where it is.
+    """
+    every, rest = list(stamps), list[bytes]()
+    for field in fields:
+        borne = _stamps_in(field) if field.key == STAMP_FIELD.lower() else None
+        if borne is None:
+            rest.append(field.raw)
+        else:
+            every += borne
+    starts = range(0, len(every), STAMPS_IN_A_FIELD_MAX)
+    return b"".join([*(shared_field(every[at : at + STAMPS_IN_A_FIELD_MAX]) for at in starts), *rest])
+
+
 def without_others(fields: Iterable[Field], recipients: Sequence[Recipient]) -> bytes:
     """The fields joined, without the stamps made out to others than these recipients."""
     return b"".join(_own_part(one, recipients) if one.key == STAMP_FIELD.lower() else one.raw for one in fields)
@@ -60,14 +80,21 @@ def without_others(fields: Iterable[Field], recipients: Sequence[Recipient]) -> 
 
 def _own_part(field: Field, recipients: Sequence[Recipient]) -> bytes:
     """A stamp field with those stamps only that are made out to one of these; as it is where it cannot be read."""
-    try:
-        stamps = [parse_stamp(one) for one in split_field(field.value)]
-    except MalformedStamp:
+    stamps = _stamps_in(field)
+    if stamps is None:
         return field.raw
     own = [stamp for stamp in stamps if _is_for(stamp, recipients)]
     if len(own) == len(stamps):
         return field.raw
     return shared_field(own) if own else b""
+
+
+def _stamps_in(field: Field) -> list[Stamp] | None:
+    """The stamps in a field; None if one of them cannot be read."""
+    try:
+        return [parse_stamp(one) for one in split_field(field.value)]
+    except MalformedStamp:
+        return None
 
 
 def _is_for(stamp: Stamp, recipients: Sequence[Recipient]) -> bool:

@@ -143,6 +143,10 @@ def test_the_line_a_mailbox_puts_first_does_not_travel():
 
     assert make_safe(letter, eight_bit=False) == SAFE
     assert make_safe(letter.replace(b"\r\n", b"\n"), eight_bit=False) == SAFE
+    said = []
+    make_safe(letter, eight_bit=False, say=said.append)
+    assert len(said) == 1
+    assert "mailbox file" in said[0]
 
 
 @pytest.mark.parametrize("odd", [b"\r\r\n", b"\r\r\r\n", b"\n", b"\r"])

@@ -53,3 +53,21 @@ def test_it_is_said_where_sendmail_would_cut_a_files_name():
     assert not list(told_limits(attached(25)))
     [told] = told_limits(attached(30))
     assert told.startswith("a Content-Disposition field")
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (b"<" + b"x" * 39 + b"@a.example>", ""),
+        (b"\r\n <1@[192.0.2.1]> ", ""),
+        (b"<" + b"x" * 40 + b"@a.example>", "40 characters"),
+        (b"1@a.example", "form"),
+        (b"<1>", "form"),
+        (b"<1 2@a.example>", "form"),
+    ],
+)
+def test_an_id_that_servers_replace_or_lose_is_told(value, word):
+    told = list(told_limits(b"Message-ID: " + value + b"\r\n" + REST))
+
+    assert len(told) == bool(word)
+    assert all(word in text for text in told)

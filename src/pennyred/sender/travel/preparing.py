@@ -64,10 +64,10 @@ def make_safe(letter: bytes, *, eight_bit: bool, utf8: bool = False, say: Say = 
     """The letter in a form that can travel: unchanged if it is safe, else the same content in other encodings.
 
     Every line end becomes CRLF, and a CR elsewhere becomes a blank, as at the gate. The "From " lines of a mailbox file
-    are removed, and an empty line missing below a header is added. Lines have at most 990 octets, or 998 if something
-    signed has such lines. Raises `MalformedLetter`, with a sentence for the sender, if that is not possible: a signed
-    or encrypted part would have to be altered, an address needs SMTPUTF8, a limit is exceeded, or programs differ in
-    how they read the letter.
+    are removed, as they are not the letter's, and an empty line missing below a header is added; `say` is told of both.
+    Lines have at most 990 octets, or 998 if something signed has such lines. Raises `MalformedLetter`, with a sentence
+    for the sender, if that is not possible: a signed or encrypted part would have to be altered, an address needs
+    SMTPUTF8, a limit is exceeded, or programs differ in how they read the letter.
     """
     if is_safe(letter, eight_bit=eight_bit, utf8=utf8, line_octets_max=UNCUT_OCTETS_MAX):
         return letter
@@ -96,7 +96,11 @@ def _made_safe(letter: bytes, parts: "_Parts") -> bytes:
     # A byte order mark, which some editors put first, is not part of the letter.
     normal = file_with_crlf(letter.removeprefix(codecs.BOM_UTF8))
     above = MAILBOX_LINES.match(normal)
-    normal = normal[above.end() :] if above else normal
+    if above:
+        normal = normal[above.end() :]
+        parts.say(
+            "the first line is a mailbox file's, beginning with From and no colon: it is no field, and is left out"
+        )
     if _has_bare_newline(letter) and has_binary_part(read_entity(normal, b"text/plain", is_letter=True)):
         raise MalformedLetter("a binary part cannot be told from its line ends; encode it in base64 first")
     lines_above = above[0].count(b"\n") if above else 0
