@@ -14,7 +14,7 @@ from pennyred.gate.judging.judge import Judging
 from pennyred.gate.letterbox import Answer, Delivered, Envelope, Fate, Reply
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.policy import GatePolicy
-from pennyred.gate.ports import Refused
+from pennyred.gate.ports import Redeemer, Refused
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.exemptions import AllowanceClaim
 from pennyred.gate.rules.figures import Fact
@@ -328,7 +328,8 @@ class Lines:
 class DeskUnderTest:
     """The desk, its neighbours, and one call to present a letter."""
 
-    def __init__(self, **policy: Any) -> None:
+    def __init__(self, redeemer: Redeemer | None = None, **policy: Any) -> None:
+        """`redeemer` takes the place of the office in memory."""
         self.stationery = Stationery()
         self.office = OfficeInMemory(self.stationery)
         self.counters = Counters()
@@ -356,7 +357,7 @@ class DeskUnderTest:
         defaults: dict[str, Any] = {"hostname": "mx.example.org", "issuers": self.stationery.issuers}
         self.desk = Desk(
             GatePolicy(**(defaults | policy)),
-            self.office,
+            redeemer or self.office,
             self.counters,
             self.outbox,
             self.part_deliveries,
