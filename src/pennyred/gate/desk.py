@@ -273,15 +273,13 @@ class Desk:
     async def _keep(self, case: Case) -> None:
         """Keep a copy of what is refused for good; raises Unavailable where that cannot be done: then it is "later"."""
         refusals = self.refusals
-        # Who has had the text misses nothing.
-        missed = [one for one in case.standings if one.reason is not Reason.RESENT]
-        if refusals is None or not missed:
+        if refusals is None:
             return
-        refused = [Refused(one.index, one.reason, one.letter_hash) for one in missed]
         proven = case.judgement.authentication
         if proven is UNPROVEN and case.policy.check is not Check.NEVER:
             # Who releases the copy approves its sender, by what was proven.
             proven = await self.authenticator.authenticate(case.letter, case.envelope, is_vital=False)
+        refused = [Refused(one.index, one.reason, one.letter_hash) for one in case.standings]
         left_out = await refusals.keep(case.letter, case.envelope, refused, authenticated=in_words(proven))
         if left_out:
             raise Unavailable(Reason.STATE_UNAVAILABLE, f"there is no room for {left_out} copies of a refused letter")
