@@ -271,3 +271,12 @@ def test_a_licence_that_a_known_key_did_not_sign_has_paid_for_nothing() -> None:
 
 def test_every_verdict_is_paid_or_due() -> None:
     assert {Gate().judge(STAMP).reason.kind, *(flaw[0].kind for flaw in FLAWS)} == {Kind.PAID, Kind.DUE}
+
+
+def test_a_message_id_that_neither_has_binds_no_other_letter_to_the_stamp() -> None:
+    bare = LETTER.replace(b"Message-ID: <1@sender.example>\r\n", b"")
+    stamp = STATIONERY.stamp(bare, "bob@example.org")
+    for letter, reason in ((bare, Reason.ALTERED_HEADERS), (LETTER, Reason.STAMPED_MODIFIED)):
+        other = letter.replace(b"Tea", b"Pills").replace(b"Shall", b"Buy")
+        own = stamp if letter is bare else STAMP
+        assert Gate(letter=other, proof=Proof.YES).judge(own).reason is reason

@@ -15,7 +15,7 @@ from pennyred.postage.digest import DIGEST_BYTES, FIELDS, SignedParts, body_dige
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp
 
-AUTHOR, SUBJECT, BODY = "from", "subject", "body"
+AUTHOR, SUBJECT, MESSAGE_ID, BODY = "from", "subject", "message-id", "body"
 CONTEXT_TEXT = b"pennyred/2 text\0"
 _PLACES = {name: slice(at * DIGEST_BYTES, (at + 1) * DIGEST_BYTES) for at, name in enumerate(FIELDS)}
 
@@ -69,6 +69,9 @@ class Alteration:
     has_same_core: bool
     """Whether Reply-To is the same, and the Subject, at most less one tag that a gateway has put in front."""
 
+    has_same_id: bool
+    """Whether it has a Message-ID, and the same."""
+
     def row(self, proof: Proof) -> Row:
         """Which row of the table fits."""
         if AUTHOR in self.altered:
@@ -77,7 +80,7 @@ class Alteration:
             return Row.UNALTERED
         if BODY not in self.altered:
             return Row.SAME_TEXT if self.has_same_core else _SUBJECT[proof]
-        return _BODY[proof] if self.has_same_core or "message-id" not in self.altered else Row.OTHER_LETTER
+        return _BODY[proof] if self.has_same_core or self.has_same_id else Row.OTHER_LETTER
 
     @property
     def hangs_on_proof(self) -> bool:
@@ -85,8 +88,8 @@ class Alteration:
         return self.row(Proof.YES) is not self.row(Proof.NO)
 
 
-_NOTHING = Alteration((), has_same_core=True)
-_EVERYTHING = Alteration((*FIELDS, BODY), has_same_core=False)
+_NOTHING = Alteration((), has_same_core=True, has_same_id=True)
+_EVERYTHING = Alteration((*FIELDS, BODY), has_same_core=False, has_same_id=False)
 
 
 def alteration(stamp: Stamp, parts: SignedParts) -> Alteration:
@@ -107,6 +110,7 @@ def alteration(stamp: Stamp, parts: SignedParts) -> Alteration:
     return Alteration(
         tuple(altered if has_same_body else [*altered, BODY]),
         has_same_subject and "reply-to" not in altered,
+        MESSAGE_ID not in altered and bool(parts.texts[FIELDS.index(MESSAGE_ID)]),
     )
 
 

@@ -91,6 +91,60 @@ def test_strict_alignment_wants_the_same_domain_for_the_method_that_says_so():
         assert (found.author_domain, found.domains) == ("", {"a.example.org", "other.example"})
 
 
+def test_only_a_signature_proves_an_author_for_the_text_that_was_received():
+    """SPF says nothing of the text: any customer of a shared sender passes it."""
+    with world(example_org="v=DMARC1; p=reject") as server:
+        server.add(key_name("a.example.org", "ed"), "TXT", ed25519_key().txt)
+        by_spf = found_out(server, b"ann@example.org", b"x@example.org")
+        assert (by_spf.author_domain, by_spf.is_author_signed, by_spf.might_be_signed) == ("example.org", False, False)
+        signed = sign(LETTER, "a.example.org", "ed", ed25519_key())
+        for letter, is_signed in ((signed, True), (signed + b"footer\r\n", False)):
+            found = authenticate(server, letter, envelope(b"x@example.org"))
+            assert (found.author_domain, found.is_author_signed) == ("example.org", is_signed)
+        server.add(key_name("other.example", "ed"), "TXT", ed25519_key().txt)
+        strangers = authenticate(server, sign(LETTER, "other.example", "ed", ed25519_key()), envelope(b"x@example.org"))
+        assert (strangers.author_domain, strangers.is_author_signed) == ("example.org", False)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        b"Reply-To: eve@evil.example",
+        b"Mail-Followup-To: eve@evil.example",
+        b"Subject: Win",
+        b"Message-ID: <2@evil.example>",
+        b"Buy this",
+    ],
+)
+def test_what_is_put_above_a_signature_is_not_the_authors(added):
+    """The signature holds all the same: it covers the lowest fields of a name (RFC 6376 section 5.4.2)."""
+    with world(example_org="v=DMARC1") as server:
+        server.add(key_name("example.org", "ed"), "TXT", ed25519_key().txt)
+        signed = sign(LETTER, "example.org", "ed", ed25519_key())
+        for letter, is_signed in ((signed, True), (added + b"\r\n" + signed, False)):
+            found = authenticate(server, letter, envelope(b"x@other.example"))
+            assert (found.author_domain, found.is_author_signed) == ("example.org", is_signed)
+
+
+def test_a_signature_of_a_strangers_covers_nothing_for_the_author():
+    with world(example_org="v=DMARC1") as server:
+        for domain in ("example.org", "evil.example"):
+            server.add(key_name(domain, "ed"), "TXT", ed25519_key().txt)
+        signed = b"Reply-To: eve@evil.example\r\n" + sign(LETTER, "example.org", "ed", ed25519_key())
+        found = authenticate(server, sign(signed, "evil.example", "ed", ed25519_key()), envelope(b"x@evil.example"))
+        assert found.domains == {"example.org", "evil.example"}
+        assert not found.is_author_signed
+
+
+def test_a_signature_whose_key_the_dns_does_not_tell_might_have_proven_it():
+    with world(example_org="v=DMARC1") as server:
+        server.fail(key_name("a.example.org", "ed"))
+        server.fail(key_name("other.example", "ed"))
+        for domain, might in (("a.example.org", True), ("other.example", False)):
+            found = authenticate(server, sign(LETTER, domain, "ed", ed25519_key()), envelope(b"x@example.org"))
+            assert (found.is_author_signed, found.might_be_signed) == (False, might)
+
+
 def test_a_subdomain_that_is_an_organisation_of_its_own_is_not_aligned_with_its_parent():
     with world(example_org="v=DMARC1", a_example_org="v=DMARC1; psd=n") as server:
         assert found_out(server, b"ann@example.org", b"x@a.example.org").author_domain == ""

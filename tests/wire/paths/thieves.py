@@ -136,6 +136,8 @@ PROOFS = (
     Thief("comes through a front that knows him by SPF alone", BODY, together(PILLS, seen("spf=pass smtp.mailfrom=sender.example; dmarc=pass header.from=sender.example")), source=FRONT),
     Thief("comes through a front with Ann's signature, which it says holds, and a Reply-To", HEADERS, together(add(f"Reply-To: {EVE}"), seen(SEEN)), signed(letters.PLAIN), FRONT),
     Thief("comes through a list that has sealed Ann's letter, and adds a Reply-To", HEADERS, together(sealed, add(f"Reply-To: {EVE}"))),
+    Thief("puts Message-ID and stamp on another letter, which Ann's domain has signed without Message-ID", BODY,
+          together(put("Subject", "Coffee"), text("Coffee?\r\n"), lambda letter: signed(letter, include_headers=[b"from", b"to", b"subject"]))),
     Thief("keeps Ann's signature below another text", BODY, PILLS, signed(letters.PLAIN)),
 )  # fmt: skip
 STAMPS = (
@@ -151,9 +153,6 @@ HARMLESS = (
     Thief("hides a Reply-To behind a bare CR", "stamped", raw(f"X-Seen: yes\rReply-To: {EVE}\r\n"), wins="nothing: it comes to Bob as a blank", is_read_alike=True),
     Thief("puts other people into To", "stamped-modified", put("To", "Carl <carl@friends.example>")),
     Thief("puts another Message-ID", "stamped-modified", put("Message-ID", "<9@thief.example>")),
-    Thief("puts Message-ID and stamp on another letter, which Ann's domain has signed without Message-ID", "stamped-modified",
-          together(put("Subject", "Coffee"), text("Coffee?\r\n"), lambda letter: signed(letter, include_headers=[b"from", b"to", b"subject"])),
-          wins="another letter of Ann's own comes to Bob"),
     Thief("puts another Date", "stamped-modified", put("Date", "Thu, 19 Nov 2026 10:00:00 +0000")),
     Thief("gives Ann another name", "stamped", put("From", f'"Your bank" <{ANN}>'), wins="a name beside Ann's address"),
     Thief("puts another boundary between the parts", "stamped", put("Content-Type", 'multipart/alternative; boundary="c"'), letters.TWO_PARTS, wins="parts that are not shown"),

@@ -54,8 +54,9 @@ _LIBRARY_ERRORS = (
 )
 """The exceptions that the library raises for what strangers write."""
 
-_OBEYED = (b"subject", *REPLY_NAMES)
-"""The fields besides From by which whoever adds one speaks for the author, or gets his answers."""
+_OBEYED = (b"subject", b"message-id", *REPLY_NAMES)
+"""The fields besides From by which whoever adds one speaks for the author, makes another letter of his the stamped one,
+or gets his answers."""
 
 Tags = dict[bytes, bytes]
 HeaderField = tuple[bytes, bytes]
