@@ -14,6 +14,13 @@ PLAIN = (
     b"\r\n"
     b"\r\n"
 )
+QUOTING = PLAIN.partition(b"Shall")[0].replace(
+    b"\r\n\r\n", b'\r\nContent-Type: multipart/mixed; boundary="outer"\r\n\r\n'
+) + (
+    b"--outer\r\n\r\nEve asks for money; do not pay:\r\n"
+    b"--outer\r\nContent-Type: multipart/mixed; boundary=inner\r\n\r\n"
+    b"--inner\r\n\r\nPay me at once!\r\n--inner--\r\n--outer--\r\n"
+)
 
 LETTERS = {
     "plain": PLAIN,
@@ -51,6 +58,20 @@ LETTERS = {
     "html": PLAIN.replace(b"Subject:", b"Content-Type: text/html\r\nSubject:"),
     "base64": PLAIN.replace(b"Subject:", b"Content-Transfer-Encoding: base64\r\nSubject:"),
     "charset-added": PLAIN.replace(b"Subject:", b'Content-Type: Text/Plain; charset="utf-8"\r\nSubject:'),
+    "quoting": QUOTING,
+    "quoted-alone": QUOTING.replace(b'"outer"', b'"inner"'),
+    "quoting-refolded": QUOTING.replace(b"; boundary", b";\r\n\tboundary", 1),
+    "odd-addresses": PLAIN.replace(
+        b"To: Bob",
+        b'Cc: crew: Sales [EU] <"a b"@[192.0.2.1]>, "x, y: z;" (c, \\) (d)) <e@F.example.>;,\r\n'
+        b" 'g@h.example ' <G@h.example>, i..j@k.example (she), =?utf-8?q?L=2C?= <l@m.example>, \"J\xf6rg\" <n@o.example>\r\n"
+        b"Reply-To: a b@c.example\r\nTo: Bob",
+    ),
+    "odd-subjects": PLAIN.replace(
+        b"Subject: ",
+        b"Subject: =?utf-8*en?q?=C3?= =?UTF-8?B?qQ?==?utf-8?q??= =?gb2312?b?xOM=?= =?utf-8?q?a?=\r\n =?utf-8?q?=C?= \xe9\r\n"
+        b"Subject: =?windows-1252?q?=80=81?= =?windows-1252?q?=80?= e\xcc\x81 =?iso-8859-1?q?=A0=E9?=\r\nSubject: ",
+    ),
     "odd-lines": b"From ann Wed Nov 18 2026\r\nno field at all\r\n" + PLAIN.replace(b"Subject:", b"SUBJECT :"),
 }
 """File name in tests/vectors/letters, without `.eml`, to octets."""

@@ -159,7 +159,12 @@ def _paid() -> Iterator[Case]:
     twice = stamp_tags(letter="two-tos")
     yield Case("two To fields", "both are signed", "stamped", twice, letter="two-tos")
     yield Case("spelled anew", "names, order and encodings are not signed (5.4, 5.5)", "stamped", letter="spelled-anew")
-    yield Case("charset added", "only type and subtype are signed (5.6)", "stamped", letter="charset-added")
+    yield Case(
+        "charset added",
+        "of what has no parts, only type and subtype are signed (5.6)",
+        "stamped",
+        letter="charset-added",
+    )
 
 
 def _misspelt() -> Iterator[Case]:
@@ -278,6 +283,12 @@ def _altered() -> Iterator[Case]:
     yield Case(
         "odd lines added", "they may be shown as text (5.6)", "altered-body", letter="odd-lines", altered=("body",)
     )
+    quoting = stamp_tags(letter="quoting")
+    yield Case("multipart refolded", "words count, not folds", "stamped", quoting, letter="quoting-refolded")
+    yield Case(
+        "another boundary", "it would show a part alone (5.6)", "altered-body", quoting, letter="quoted-alone",
+        altered=("body",),
+    )  # fmt: skip
     zero = resigned(changed(good, d=encode_base64(bytes(96))))
     yield Case(
         "other digests", "computed from the letter, not believed", "altered-headers", zero,

@@ -64,8 +64,9 @@ def plain_addresses(field: Field) -> list[str]:
         value = _FOLDING.sub(b"", value)
     if len(value) > PLAIN_BYTES_MAX:
         raise MalformedAddress(f"an address field of more than {PLAIN_BYTES_MAX:,} bytes")
-    simple = [_PLAIN_MAILBOX.fullmatch(mailbox) for mailbox in value.split(b",")]
-    if None not in simple:
+    mailboxes = value.split(b",")
+    simple = [_PLAIN_MAILBOX.fullmatch(mailbox) for mailbox in mailboxes]
+    if None not in simple and max(map(len, mailboxes)) <= MAILBOX_BYTES_MAX:
         return [(found[1] or found[2]).decode("ascii") for found in simple if found]
     name = field.key.decode("ascii").capitalize()
     addresses = []
@@ -75,7 +76,7 @@ def plain_addresses(field: Field) -> list[str]:
             raise _no_address(name)
         if not is_group:
             addresses.append(_text(joined(found)))
-        elif not all(_may_be_in_name(token) for token in pieces):
+        elif not all(map(_may_be_in_name, pieces)) or all(token.kind in {"space", "comment"} for token in pieces):
             raise _no_address(name)
     return addresses
 

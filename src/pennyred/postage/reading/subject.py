@@ -79,11 +79,11 @@ def _decoded(words: re.Match[str]) -> str:
     Neighbours in one charset are decoded together: programs cut characters in two.
     """
     out, was_decoded = "", True
-    for charset, some in groupby(_WORD.finditer(words[0]), lambda word: word[1].lower()):
+    for number, (charset, some) in enumerate(groupby(_WORD.finditer(words[0]), lambda word: word[1].lower())):
         run = list(some)
         text = _decode(charset, run)
-        is_apart = out and (text is None or not was_decoded)
-        out += " " * bool(is_apart) + (" ".join(word[0] for word in run) if text is None else text)
+        is_apart = number > 0 and (text is None or not was_decoded)
+        out += " " * is_apart + (" ".join(word[0] for word in run) if text is None else text)
         was_decoded = text is not None
     return out
 

@@ -71,8 +71,11 @@ def body_text(header: HeaderSection) -> bytes:
 
 
 def _media_type(field: Field) -> bytes:
+    """Type and subtype; the whole value of a multipart, because another boundary shows other parts of the same body."""
     found = _MEDIA_TYPE.fullmatch(field.value)
-    return b"%s/%s" % (found[1].lower(), found[2].lower()) if found else _UNREAD + _plain_value(field)
+    if not found or found[1].lower() == b"multipart":
+        return _UNREAD + _plain_value(field)
+    return b"%s/%s" % (found[1].lower(), found[2].lower())
 
 
 def _encoding(field: Field) -> bytes:
