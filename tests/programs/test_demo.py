@@ -26,7 +26,8 @@ def test_everything_holds_and_nothing_is_left_behind(tmp_path):
     for reason in (
         "no-stamp",
         "duplicate",
-        "spent",
+        "resent",
+        "altered-body",
         "altered-headers",
         "wrong-recipient",
         "expired",

@@ -145,7 +145,7 @@ def test_twenty_stamps_an_account_and_a_thousand_in_all():
     assert (usual.accept_per_account, usual.accept_total) == (20, 1000)
 
 
-def test_the_same_letter_again_is_a_duplicate_and_another_finds_the_stamp_spent(tell):
+def test_the_same_letter_again_is_a_duplicate_and_another_by_its_stamp_is_refused(tell):
     """Also once the office answers, and has not yet been paid."""
 
     async def story(desk):
@@ -157,10 +157,10 @@ def test_the_same_letter_again_is_a_duplicate_and_another_finds_the_stamp_spent(
             assert (await desk.send(letter)) == (Duplicate(), 0)
             answer, sent = await desk.send(thief)
             assert isinstance(answer, Due)
-            assert (answer.reason, sent) == (Reason.SPENT, 0)
+            assert (answer.reason, sent) == (Reason.RESENT, 0)
         assert (await desk.send(letter)) == (Duplicate(), 0)
         answer, sent = await desk.send(thief)
-        assert (answer.reason, sent) == (Reason.SPENT, 0)
+        assert (answer.reason, sent) == (Reason.RESENT, 0)
         assert await desk.audited() == (True, 2, 0)
 
     tell(story)
@@ -365,13 +365,13 @@ class TestWhatWasSpentHereBefore:
 
         tell(story)
 
-    def test_a_copy_with_another_text_is_not_accepted_on_trust(self, tell):
+    def test_a_copy_that_is_another_letter_is_not_accepted_on_trust(self, tell):
         async def story(desk):
             letter = desk.letter()
             await desk.send(letter)
             async with outage(desk):
                 answer, sent = await desk.send(altered(letter))
-                assert (answer, sent) == (Due(0, Reason.SPENT), 0)
+                assert (answer, sent) == (Due(0, Reason.RESENT, delivered_at=NOW), 0)
             await desk.trusting.redeem()
             async with outage(desk):
                 assert (await desk.send())[1] == 1, "the honest account is trusted as before"
@@ -383,9 +383,9 @@ class TestWhatWasSpentHereBefore:
             letter = desk.letter()
             await desk.send(letter)
             desk.trusting._spent.clear()  # as if another gate had delivered it
-            assert (await desk.send(altered(letter)))[0] == Due(0, Reason.SPENT)
+            assert (await desk.send(altered(letter)))[0] == Due(0, Reason.RESENT, delivered_at=NOW)
             async with outage(desk):
-                assert (await desk.send(altered(letter, b"<3@")))[0] == Due(0, Reason.SPENT)
+                assert (await desk.send(altered(letter, b"<3@")))[0] == Due(0, Reason.RESENT, delivered_at=NOW)
                 assert await desk.send(letter) == (Duplicate(), 0), "its first use was told with it"
 
         tell(story)
@@ -412,7 +412,7 @@ class TestWhatWasSpentHereBefore:
             assert (await desk.send(letter))[1] == 1
             async with outage(desk):
                 assert await desk.send(letter) == (Duplicate(), 0)
-                assert (await desk.send(altered(letter)))[0] == Due(0, Reason.SPENT)
+                assert (await desk.send(altered(letter)))[0] == Due(0, Reason.RESENT, delivered_at=NOW)
 
         tell(story)
 

@@ -122,7 +122,12 @@ class _Demo:
         now = clock()
         stamp = first[: first.index(b"From:")]
         return [
-            ("a used stamp on another letter", "spent", first.replace(b"Message-ID: <", b"Message-ID: <again."), BOB),
+            (
+                "the same text again, by another path",
+                "resent",
+                first.replace(b"Message-ID: <", b"Message-ID: <again."),
+                BOB,
+            ),
             ("a stamp with another text under it", "altered-body", fresh.replace(b"Shall we", b"Buy gold,"), BOB),
             ("a stamp moved to another letter", "altered-headers", stamp + _letter("gold"), BOB),
             ("a stamp made out to somebody else", "wrong-recipient", fresh, "eve@example.org"),
