@@ -17,6 +17,7 @@
     sender      buy, balance, statement
     letters     stamp, send; paying: how much to pay at a server
     verifying   verify; receipts: --receipt
+    probe       probe
     proofs      receipts
     arguments   types of arguments, checked before a command runs
 """
@@ -60,6 +61,7 @@ _COMMANDS = {
     "stamp": "letters",
     "send": "letters",
     "verify": "verifying",
+    "probe": "probe",
     "receipts": "proofs",
 }
 _PYTHON_NAMES = {"open": "open_", "help": "help_"}

@@ -68,7 +68,7 @@ def stamp(
 
     Example:  pennyred stamp letter.eml > stamped.eml
     """
-    wallet = _licensed(_own_wallet())
+    wallet = licensed(own_wallet())
     letter = parse_letter(make_safe(read_letter(file), eight_bit=eight_bit, say=_say))
     if not to and any(letter.header.named(key) for key in BLIND):
         raise click.UsageError("the letter has a Bcc field: name the recipients of this copy with --to")
@@ -76,8 +76,8 @@ def stamp(
     if not recipients:
         raise click.UsageError("no recipients: the letter has no To or Cc, and there is no --to")
     _tell_of_repeats(to)
-    letter = _completed(without_blind(letter), wallet)
-    stamped = _stamped(letter, dict.fromkeys(recipients, price), wallet, in_one_field=in_one_field)
+    letter = completed_by(without_blind(letter), wallet)
+    stamped = stamped_by(letter, dict.fromkeys(recipients, price), wallet, in_one_field=in_one_field)
     _tell_of_limits(stamped)
     if as_json:
         print_json({"recipients": recipients, "letter": stamped.raw.decode("utf-8", "surrogateescape")})
@@ -106,8 +106,8 @@ def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file
 
     Example:  pennyred send --via mx.example.org --from ann@sender.example letter.eml
     """
-    host, port = _host_and_port(via)
-    wallet = _licensed(_own_wallet())
+    host, port = host_and_port(via)
+    wallet = licensed(own_wallet())
     origin = wallet.address if sender is None else sender
     written = read_letter(file)
     with Submission(host, port) as submission:
@@ -115,11 +115,11 @@ def send(via: str, sender: str | None, to: tuple[str, ...], max_price: int, file
         letter = parse_letter(safe)
         recipients = _recipients(letter, to)
         _tell_of_repeats(to)
-        letter = _completed(letter, wallet)
+        letter = completed_by(letter, wallet)
         _tell_of_limits(letter)
         price = price_at(submission, wallet.issuer, max_price)
         paid = [
-            send_paid(submission, origin, copy, price, max_price, lambda one, prices: _stamped(one, prices, wallet))
+            send_paid(submission, origin, copy, price, max_price, lambda one, prices: stamped_by(one, prices, wallet))
             for copy in make_copies(letter, recipients.visible, recipients.bcc)
         ]
     with telling():
@@ -165,11 +165,12 @@ def _report_sent(paid: Sequence[Paid], *, as_json: bool) -> None:
     raise RuleRefused(first.reason or "refused", f"refused for {', '.join(first.recipients)}", document)
 
 
-def _own_wallet() -> Wallet:
+def own_wallet() -> Wallet:
+    """The wallet of whoever runs this; raises as `load_wallet` does."""
     return load_wallet(default_home(os.environ))
 
 
-def _completed(letter: ParsedLetter, wallet: Wallet) -> ParsedLetter:
+def completed_by(letter: ParsedLetter, wallet: Wallet) -> ParsedLetter:
     """The letter with the fields that every letter must have, in a spelling that no server changes."""
     author = author_of(letter.header)
     domain = (author.domain if author else "") or canonical_recipient(wallet.address).domain
@@ -188,7 +189,7 @@ def _say(text: str) -> None:
     click.echo(printable(f"pennyred: {text}"), err=True)
 
 
-def _stamped(
+def stamped_by(
     letter: ParsedLetter, prices: Mapping[str, int], wallet: Wallet, *, in_one_field: bool = False
 ) -> ParsedLetter:
     """The letter with a stamp for each recipient, worth its price in `prices` (in stamps); none for price 0."""
@@ -207,7 +208,7 @@ def _stamped(
     return letter
 
 
-def _licensed(wallet: Wallet) -> Wallet:
+def licensed(wallet: Wallet) -> Wallet:
     """The wallet with a licence that outlives its stamps, renewed if needed.
 
     If the office does not answer, the old licence is used while it is valid; else raises `Unavailable`.
@@ -235,7 +236,7 @@ async def _renewed(wallet: Wallet) -> Wallet:
     return replace(wallet, licence=licence, office_keys=info.keys)
 
 
-def _host_and_port(via: str) -> tuple[str, int]:
+def host_and_port(via: str) -> tuple[str, int]:
     """Host and port from HOST, HOST:PORT, [::1] or [::1]:PORT; port 25 by default. Raises `UsageError`."""
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(?::([0-9]{1,5}))?", via)
     if not match or not 0 < int(match[2] or 25) < 65536:

@@ -167,6 +167,8 @@ class OfficeSettings(msgspec.Struct, frozen=True):
     """How many stamps a new account may use on one UTC day."""
     price: int = 1
     """The price announced to senders: how many stamps the gates here ask for each recipient."""
+    mirror: str = ""
+    """The mailbox for probes, canonical; empty: none. The gate of this file takes its letters."""
     workers: int = 1
     """How many processes serve the API; with a gate in the same file, the gate's number counts."""
     tls_certificate: Path | None = None

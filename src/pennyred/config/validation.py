@@ -51,6 +51,8 @@ class Reader(Tables):
             self.complain("relay", "the stamping relay is not built yet", "no [relay] table")
         if gate is None and office is None and relay is None:
             self.complain("", "nothing to run", "a [gate] or an [office] table")
+        if office is not None and office.mirror and gate is None:
+            self.complain("office.mirror", "no gate in this file takes its letters", "a [gate] table, or no mirror")
         if gate is not None:
             gate = self._joined(gate, office, issuers)
         return Settings(self.file, gate, office, relay, issuers)
@@ -185,6 +187,7 @@ class Reader(Tables):
             "signing_key": self.path,
             "daily_cap": kinds.number(0, 1_000_000_000),
             "price": kinds.number(1, 1000),
+            "mirror": kinds.text(lambda text: text and values.mirror(text)),
             "workers": kinds.number(1, 64),
             "tls_certificate": self.path,
             "tls_key": self.path,

@@ -100,6 +100,15 @@ def mailbox(text: str) -> str:
     return mailbox_or_domain(text)
 
 
+def mirror(text: str) -> str:
+    """The canonical form of the mirror's address, which takes letters under tags only."""
+    name = mailbox(text)
+    local = name.rpartition("@")[0]
+    if local in ("postmaster", "abuse") or not re.fullmatch(r"[a-z0-9._-]{1,30}", local):
+        raise ValueError('an address of its own like "mirror@post.example.org", without a tag')
+    return name
+
+
 def mailbox_or_domain(text: str) -> str:
     """The canonical form of an address or a domain."""
     if "@" not in text:

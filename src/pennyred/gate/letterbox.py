@@ -185,8 +185,20 @@ class Later:
     """Where to look in the log, shown to the client; empty where there is nothing to look up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """The letter was for the mirror, which has written down what it found; a gate would take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoProbe:
+    """The letter was for the mirror, and nobody is waiting for it."""
+
+
 Answer = Relay | Duplicate | Due | Later
 """All that the desk can say of a letter."""
+MirrorAnswer = Mirrored | NoProbe | Due | Later
+"""All that the mirror can say of one."""
 
 
 class GateDesk(Protocol):
@@ -206,4 +218,16 @@ class GateDesk(Protocol):
         letter is; None for a mailbox of which that cannot be known now. None altogether where this sender, from this
         source, finds no such difference.
         """
+        ...
+
+
+class MirrorDesk(Protocol):
+    """Who looks at letters to the mirror, which go no further."""
+
+    def is_for(self, mailbox: bytes) -> bool:
+        """Whether a mailbox, as received, is the mirror's, with whatever tag."""
+        ...
+
+    async def take(self, letter: Letter, envelope: Envelope) -> MirrorAnswer:
+        """Look at a letter to the mirror alone. `Unavailable` is answered "later" by the door."""
         ...

@@ -38,6 +38,8 @@ class Issuer(msgspec.Struct, frozen=True):
     price: int
     abilities: list[str] = []
     """What gates may use that offices of earlier releases do not understand (`ABILITIES`)."""
+    mirror: str = ""
+    """The mailbox to which probes are sent (`POST /v1/probes`); empty if there is none."""
 
 
 class OpenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

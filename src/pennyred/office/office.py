@@ -11,6 +11,7 @@ from pennyred.office.checking import StampChecker
 from pennyred.office.keys import OfficeKeys
 from pennyred.office.ledger.callers import Receiver, ReceiverOutcome
 from pennyred.office.ledger.protocol import Account, AccountState, Ledger, OpenOutcome, VoucherOutcome
+from pennyred.office.probes import Probes
 from pennyred.office.receipts import Receipts
 from pennyred.office.redeeming import LedgerRedeemer
 from pennyred.office.vouchers import CODE_RANDOM_BYTES, code_hash, make_code
@@ -42,6 +43,7 @@ class Refusal(StrEnum):
     BAD_NAME = "bad-name"
     DOMAIN_NOT_PROVED = "domain-not-proved"
     TOO_MANY_DOMAINS = "too-many-domains"
+    NO_MIRROR = "no-mirror"
 
 
 class Refused(PennyRedError):  # noqa: N818 - a refusal, with its name
@@ -86,6 +88,8 @@ class Office:
         self._find_texts = find_texts
         self._checker = StampChecker(issuer)
         self.receipts = Receipts(issuer, ledger, keys)
+        self.probes: Probes | None = None
+        """The probes of its mirror; None: a gate has to be started first, or there is no mirror."""
 
     def take_rules(self, *, price: int, daily_cap: int, find_texts: FindTexts) -> None:
         """Use these rules from now on; existing accounts keep their daily caps. Price and cap are in stamps."""

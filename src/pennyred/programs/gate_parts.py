@@ -24,7 +24,7 @@ from pennyred.gate.issuers.keyring import PrepareKeys, all_known
 from pennyred.gate.judging.delivered_texts import DeliveredTexts
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.judge import Judging
-from pennyred.gate.letterbox import GateDesk
+from pennyred.gate.letterbox import GateDesk, MirrorDesk
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.outgoing import OutgoingDesk
@@ -196,12 +196,21 @@ def letter_memory(gate: GateSettings, log: Any) -> LetterMemory:
     return LetterMemory(gate.memory_for_letters, log)
 
 
-def build_door(gate: GateSettings, desk: GateDesk, log: Any, tally: WorkerTally, memory: LetterMemory) -> GateServer:
+def build_door(
+    gate: GateSettings,
+    desk: GateDesk,
+    log: Any,
+    tally: WorkerTally,
+    memory: LetterMemory,
+    mirror: MirrorDesk | None = None,
+) -> GateServer:
     """Build the door, which does not listen yet. Raises OSError if long letters could not be kept on disk."""
     try_spool(gate)
     ways = _ways(upstream_options(gate), log, is_spread=gate.upstream_spread)
     names, tls = name_lookup(gate), tls_context(gate)
-    return GateServer(gate_options(gate), desk, ways, tls, name_lookup=names, log=log, tally=tally, memory=memory)
+    return GateServer(
+        gate_options(gate), desk, ways, tls, name_lookup=names, log=log, tally=tally, memory=memory, mirror=mirror
+    )
 
 
 def name_lookup(gate: GateSettings) -> NameLookup | None:

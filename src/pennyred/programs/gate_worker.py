@@ -16,6 +16,7 @@ from pennyred.gate.issuers.keyquestions import KeyQuestions
 from pennyred.gate.judging.delivered_texts import DeliveredTexts
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.memory.store import GateState
+from pennyred.gate.mirror import Mirror
 from pennyred.gate.outbox import BufferedOutbox
 from pennyred.gate.outgoing import OutgoingDesk
 from pennyred.gate.rules.figures import Fact
@@ -40,6 +41,7 @@ from pennyred.programs.gate_parts import (
 )
 from pennyred.programs.housekeeping import PassedTime
 from pennyred.programs.issuer_ways import Offices
+from pennyred.programs.mirroring import build_mirror, mirrors_authenticator, open_mirror
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_policy
 from pennyred.programs.refusedcopies import RefusedCopies
@@ -64,8 +66,12 @@ class GateWork:
         number: int,
         chores: Chores,
         meter: Meter,
+        mirror: str = "",
     ) -> None:
-        """`number` is the worker's number; only worker 0 logs what is true for all."""
+        """`number` is the worker's number; only worker 0 logs what is true for all.
+
+        `mirror` is the mailbox of the mirror of the office in this process; empty if there is none.
+        """
         self._settings = settings
         self._is_first = number == 0
         questions = KeyQuestions(SharedMinute(tallies.questions.of(number)))
@@ -78,6 +84,8 @@ class GateWork:
         self.certificate_end = ends_at(settings.tls_certificate)
         """When the certificate in use expires, in Unix seconds; 0 if there is none."""
         self.memory = letter_memory(settings, log)
+        self._mailbox = mirror
+        self._mirror: Mirror | None = None
         self._desk: Desk | None = None
         self._door: GateServer | None = None
         self._outgoing: GateServer | None = None
@@ -138,7 +146,11 @@ class GateWork:
         self._chores.begin(
             parts, "outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
         )
-        self._door = build_door(gate, self._desk, self._log, self._tally, self.memory)
+        if self._mailbox and office is not None:
+            proving = mirrors_authenticator(gate, checker)
+            self._mirror = build_mirror(self._mailbox, office, state, proving, self._log)
+            open_mirror(self._mailbox, office, state)
+        self._door = build_door(gate, self._desk, self._log, self._tally, self.memory, self._mirror)
         await self._door.start(passed.gate or listen(gate.listen))
         # After the final dot, the mail server may take all its time to answer.
         parts.push_async_callback(self._stop)
@@ -185,6 +197,8 @@ class GateWork:
         if (settings.authentication, settings.nameservers) != (before.authentication, before.nameservers):
             desk.authenticator = checker = build_checker(settings, self._log)
             self._checkers.append(checker)
+            if self._mirror is not None:
+                self._mirror.authenticator = mirrors_authenticator(settings, checker)
         if self._outgoing_desk is not None:
             self._outgoing_desk.delimiter = settings.recipient_delimiter
 

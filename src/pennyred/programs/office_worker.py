@@ -96,6 +96,7 @@ class OfficeWork:
             self._log,
             openings=SharedMinute(asked, b"opening "),
             lookups=SharedMinute(asked, b"look-up "),
+            probings=SharedMinute(asked, b"probe "),
             metrics=self._metrics,
         )
 

@@ -146,6 +146,7 @@ class Worker:
                 number,
                 self._chores,
                 watch.meter,
+                settings.office.mirror if settings.office is not None else "",
             )
         self._office: OfficeWork | None = None
         self._metrics = ""

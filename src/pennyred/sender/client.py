@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 
 from pennyred.failures import told
-from pennyred.http import messages, tokens
+from pennyred.http import messages, probes, tokens
 from pennyred.postage.encoding import decode_base64, encode_base64
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.postage.networks import is_loopback
@@ -39,6 +39,8 @@ class IssuerInfo:
     issuer: str
     keys: dict[str, bytes]
     price: int
+    mirror: str = ""
+    """The mailbox that probes are sent to; empty if there is none."""
 
 
 class OfficeClient:
@@ -80,7 +82,7 @@ class OfficeClient:
             keys = {one.selector: decode_base64(one.key.encode(), length=32) for one in said.keys}
         except Malformed as error:
             raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: keys that are none") from error
-        return IssuerInfo(said.issuer, keys, said.price)
+        return IssuerInfo(said.issuer, keys, said.price, said.mirror)
 
     async def open_account(self, address: str) -> messages.Opened:
         """Open an account for the key and this mail address. If the key has an account already, that is the answer."""
@@ -125,6 +127,14 @@ class OfficeClient:
                 raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{self._url}: not as many receipts as were asked for")
             found += said.receipts
         return found
+
+    async def open_probe(self) -> probes.ProbeOpened:
+        """Open a probe: an address at the office's mirror, and a token to ask what has arrived there."""
+        return await self._ask("POST", "/v1/probes", probes.ProbeOpened)
+
+    async def probe(self, token: str) -> probes.ProbeView:
+        """What has arrived at the mirror so far."""
+        return await self._ask("GET", f"/v1/probes/{token}", probes.ProbeView, is_signed=False)
 
     async def _ask(
         self, method: str, path: str, kind: type[T], body: msgspec.Struct | None = None, *, is_signed: bool = True

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pennyred.gate.door.admission import Admission
 from pennyred.gate.door.one_policy import GivenUp
-from pennyred.gate.letterbox import GateDesk, HostName
+from pennyred.gate.letterbox import GateDesk, HostName, MirrorDesk
 from pennyred.gate.smtp import replies
 from pennyred.gate.smtp.disk_budget import SpoolDisk
 from pennyred.gate.smtp.memory_budget import LetterMemory
@@ -109,6 +109,8 @@ class Gatehouse:
     disk: SpoolDisk
     given_up: GivenUp
     name_lookup: NameLookup | None = None
+    mirror: MirrorDesk | None = None
+    """Who takes letters to the mirror; None: there is none here."""
     is_stopping: bool = False
     sessions: set[Guest] = field(default_factory=set)
     letters: int = 0

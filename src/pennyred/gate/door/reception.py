@@ -3,7 +3,17 @@
 import secrets
 
 from pennyred.gate.door.gatehouse import Gatehouse
-from pennyred.gate.letterbox import Answer, Due, Duplicate, Envelope, Later, Relay
+from pennyred.gate.letterbox import (
+    Answer,
+    Due,
+    Duplicate,
+    Envelope,
+    Later,
+    MirrorAnswer,
+    Mirrored,
+    NoProbe,
+    Relay,
+)
 from pennyred.gate.smtp import replies
 from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.smtp.sources import Source
@@ -81,14 +91,24 @@ class LetterSink:
 
 
 async def take_to_desk(
-    house: Gatehouse, letter: ReceivedLetter, envelope: Envelope, transaction: Transaction, delivery: LetterDelivery
+    house: Gatehouse,
+    letter: ReceivedLetter,
+    envelope: Envelope,
+    transaction: Transaction,
+    delivery: LetterDelivery,
+    *,
+    is_for_mirror: bool = False,
 ) -> bytes:
     """Have the letter judged and delivered; returns the reply for the client, ready for the wire.
+
+    A letter for the mirror goes there instead: it is only looked at.
 
     Closes the letter and the transaction. Raises nothing: an unexpected error is logged and answered "later".
     """
     house.letters += 1
     try:
+        if is_for_mirror and house.mirror is not None:
+            return _reply_to(house, await house.mirror.take(letter, envelope), envelope)
         return _reply_to(house, await house.desk.take(letter, envelope, delivery), envelope)
     except Unavailable as trouble:
         house.log.warning("smtp.unavailable", command="DATA", detail=str(trouble))
@@ -108,7 +128,7 @@ def internal(house: Gatehouse, error: Exception, event: str, **facts: str) -> by
     return replies.later(Reason.INTERNAL, reference)
 
 
-def _reply_to(house: Gatehouse, answer: Answer, envelope: Envelope) -> bytes:
+def _reply_to(house: Gatehouse, answer: Answer | MirrorAnswer, envelope: Envelope) -> bytes:
     match answer:
         case Relay(delivered):
             return replies.relayed(delivered, envelope.recipients)
@@ -120,3 +140,7 @@ def _reply_to(house: Gatehouse, answer: Answer, envelope: Envelope) -> bytes:
             return replies.postage_due(mailbox, answer, issuers=options.issuers, help_url=options.help_url)
         case Later(reason, reference):
             return replies.later(reason, reference)
+        case Mirrored():
+            return replies.MIRRORED
+        case NoProbe():
+            return replies.NO_PROBE

@@ -16,7 +16,7 @@ from pennyred.gate.door.conversation import new_session
 from pennyred.gate.door.gatehouse import Gatehouse, GateOptions, NameLookup
 from pennyred.gate.door.one_policy import GivenUp
 from pennyred.gate.door.tally import Tally, WorkerTally
-from pennyred.gate.letterbox import GateDesk
+from pennyred.gate.letterbox import GateDesk, MirrorDesk
 from pennyred.gate.smtp.disk_budget import SpoolDisk
 from pennyred.gate.smtp.memory_budget import LetterMemory
 from pennyred.gate.upstream.choice import Upstreams
@@ -78,12 +78,15 @@ class GateServer:
         name_lookup: NameLookup | None = None,
         log: Any = None,
         tally: WorkerTally | None = None,
+        mirror: MirrorDesk | None = None,
     ) -> None:
         log = structlog.get_logger("pennyred.smtp") if log is None else log
         tally = Tally(1, options.connections_max).of(0) if tally is None else tally
         admission = Admission(tally, log)
         disk = SpoolDisk(options.spool.directory)
-        self._house = Gatehouse(options, desk, upstreams, tls, log, admission, memory, disk, GivenUp(log), name_lookup)
+        self._house = Gatehouse(
+            options, desk, upstreams, tls, log, admission, memory, disk, GivenUp(log), name_lookup, mirror
+        )
         self._servers: list[asyncio.Server] = []
         self._hurry = asyncio.Event()
 

@@ -67,6 +67,8 @@ class Session:
     spared: int = 0
     """How many recipients were put off: these refusals are not counted as the client's errors."""
     one_class: OneClass | None = None
+    mirror: bytes = b""
+    """The mailbox of the mirror that this transaction is for alone; empty: for the mail server."""
     chunked: ChunkedLetter | None = None
     """A letter of which some chunks (BDAT) have come: no recipient is taken any more."""
     envelope_share: Share = field(init=False)
@@ -235,6 +237,7 @@ class Session:
         self.unpin_later(None)
         self.client.end_transaction()
         self.asked = 0
+        self.mirror = b""
         self.envelope_share.release()
 
     def leave(self) -> None:

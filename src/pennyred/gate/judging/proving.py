@@ -4,7 +4,7 @@ from pennyred.gate.judging.standing import Judgement
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.ports import Authenticator
-from pennyred.gate.rules.origin import UNPROVEN
+from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.postage.alteration import Proof
 from pennyred.postage.letter import HeaderSection
 
@@ -21,10 +21,14 @@ async def prove_author(
     """
     if judgement.authentication is UNPROVEN and policy.check is not Check.NEVER:
         judgement.authentication = await authenticator.authenticate(letter, envelope, is_vital=True)
-    found = judgement.authentication
+    return proof_by(judgement.authentication, letter.header)
+
+
+def proof_by(found: Authentication, header: HeaderSection) -> Proof:
+    """Whether what was found proves the author of the text as it was received."""
     if found.is_author_signed:
         return Proof.YES
-    return Proof.SILENT if found.might_be_signed and _is_signed(letter.header) else Proof.NO
+    return Proof.SILENT if found.might_be_signed and _is_signed(header) else Proof.NO
 
 
 def _is_signed(header: HeaderSection) -> bool:

@@ -17,6 +17,7 @@ from pennyred.gate.memory.outbox import Outbox
 from pennyred.gate.memory.paidnames import PaidNames
 from pennyred.gate.memory.part_deliveries import PartDeliveries
 from pennyred.gate.memory.permits import Permits
+from pennyred.gate.memory.probes import Probes
 from pennyred.gate.memory.recipientrules import RecipientRuleBook
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
@@ -60,6 +61,7 @@ class GateState:
         self.permits = Permits(self._commits)
         self.grant_book = GrantBook(self._readers, self._commits, hasher)
         self.recipient_rules = RecipientRuleBook(self._commits)
+        self.probes = Probes(self._readers, self._commits)
         self.figures = FigureBook(self._commits)
         self.office_keys = FoundKeys(self._commits)
         self.passed = PassedTimes(self._commits)

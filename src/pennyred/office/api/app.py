@@ -15,7 +15,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
 from pennyred.http.heads import answering_head
-from pennyred.office.api import proofs, receivers, senders, signers
+from pennyred.office.api import probes, proofs, receivers, senders, signers
 from pennyred.office.api.limits import Minute, PerMinute
 from pennyred.office.api.measured import ApiMetrics, measured
 from pennyred.office.api.problems import handlers
@@ -35,24 +35,28 @@ def make_app(
     *,
     openings: Minute | None = None,
     lookups: Minute | None = None,
+    probings: Minute | None = None,
     metrics: ApiMetrics | None = None,
 ) -> ASGIApp:
     """Make the application of one office; `log` gets our own mistakes.
 
-    `openings` and `lookups` count, for all workers together, the requests that strangers may make only so often a
-    minute: opened accounts, and looked-up domains.
+    `openings`, `lookups` and `probings` count, for all workers together, the requests that strangers may make only so
+    often a minute: opened accounts, looked-up domains, and opened probes.
     """
-    app: ASGIApp = _routes(office, log, openings, lookups)
+    app: ASGIApp = _routes(office, log, openings, lookups, probings)
     named = naming(office.random_bytes)(app if metrics is None else measured(app, metrics))
     return answering_head(named, SEEN_BY_ALL)  # type: ignore[no-any-return]
 
 
-def _routes(office: Office, log: Any, openings: Minute | None, lookups: Minute | None) -> Litestar:
+def _routes(
+    office: Office, log: Any, openings: Minute | None, lookups: Minute | None, probings: Minute | None
+) -> Litestar:
     return Litestar.from_config(
         AppConfig(
             route_handlers=[
                 *senders.ROUTES,
                 *proofs.ROUTES,
+                *probes.ROUTES,
                 receivers.prove_domain,
                 receivers.redemption_routes(),
                 describe,
@@ -63,6 +67,7 @@ def _routes(office: Office, log: Any, openings: Minute | None, lookups: Minute |
                     "log": log,
                     "openings": PerMinute(senders.OPENINGS_PER_MINUTE, openings),
                     "proofs": PerMinute(receivers.PROOFS_PER_MINUTE, lookups),
+                    "probes": PerMinute(probes.PROBES_PER_MINUTE, probings),
                 }
             ),
             request_max_body_size=BODY_BYTES_MAX,

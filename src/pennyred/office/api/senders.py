@@ -30,12 +30,13 @@ PurchaseBody = Annotated[messages.PurchaseRequest, Body(examples=examples.PURCHA
 
 @get("/.well-known/pennyred", sync_to_thread=False, tags=["everybody"])
 def issuer(state: State) -> messages.Issuer:
-    """Which office this is, its public keys with their selectors, and the price it announces, in stamps."""
+    """Which office this is, its public keys with their selectors, its price in stamps, and its mirror."""
     office: Office = state.office
     keys = [
         messages.PublicKey(selector, encode_base64(key).decode()) for selector, key in office.keys.public_keys.items()
     ]
-    return messages.Issuer(office.issuer, keys, office.price, list(messages.ABILITIES))
+    mirror = "" if office.probes is None else office.probes.mailbox
+    return messages.Issuer(office.issuer, keys, office.price, list(messages.ABILITIES), mirror)
 
 
 @get("/healthz", media_type="text/plain", responses=described(), tags=["everybody"])

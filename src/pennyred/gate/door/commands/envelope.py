@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pennyred.gate.door.one_policy import OneClass, Recipient
 from pennyred.gate.door.session import Session, argument_of
 from pennyred.gate.door.wire import LINE_OCTETS_MAX
-from pennyred.gate.letterbox import Reply
+from pennyred.gate.letterbox import MirrorDesk, Reply
 from pennyred.gate.smtp import path, replies
 from pennyred.gate.upstream.connection import Refused
 from pennyred.gate.upstream.transaction import TooSlow, Transaction
@@ -17,7 +17,7 @@ _BATCH_MAX = 100
 """The most RCPT commands that are sent on together."""
 _RECIPIENT_OCTETS = 400
 """Memory that a recipient takes beside its line and mailbox, until its letter is answered."""
-_SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS)
+_SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS, replies.MIRROR_ALONE)
 """Replies that are no errors of the client's: in each transaction as many as it may have recipients."""
 
 
@@ -43,6 +43,7 @@ async def mail(session: Session, line: bytes) -> None:
             session.answer(replies.TOO_BIG)
         else:
             session.asked = session.spared = 0
+            session.mirror = b""
             session.envelope_share.release()
             session.is_utf8 = parsed.is_utf8
             session.sender = parsed.mailbox
@@ -85,6 +86,7 @@ async def _begin(session: Session, line: bytes, recipients: Sequence[Recipient])
             session.unpin_later(session.house.options.upstream_pin_seconds)
         else:
             transaction.end()
+            recipients = [replies.MAIL_FIRST if item == replies.MIRROR_TAKES else item for item in recipients]
         _answer_recipients(session, recipients, said[1:])
         if session.transaction is not None:
             await _add(session, transaction, waiting)
@@ -141,14 +143,34 @@ def _recipient(session: Session, line: bytes) -> Recipient:
         return replies.bad_address(str(error))
     if not parsed.is_ascii and not session.is_utf8:
         return replies.UTF8_NOT_DECLARED
+    mirror = session.house.mirror
+    reply = _at_mirror(session, mirror, parsed.mailbox) if mirror is not None else b""
+    return reply or _asking(session, line, parsed.mailbox)
+
+
+def _asking(session: Session, line: bytes, mailbox: bytes) -> Recipient:
+    """The recipient as the mail server is asked for it, or the reply if there is no room for it."""
     if session.asked >= session.house.options.recipients_max:
         return replies.TOO_MANY_RECIPIENTS
     share = session.envelope_share
-    if not share.hold(share.held + len(line) + len(parsed.mailbox) + _RECIPIENT_OCTETS):
+    if not share.hold(share.held + len(line) + len(mailbox) + _RECIPIENT_OCTETS):
         session.house.memory.note_shortage("recipients")
         return replies.TOO_MANY_RECIPIENTS
     session.asked += 1
-    return line, parsed.mailbox
+    return line, mailbox
+
+
+def _at_mirror(session: Session, mirror: MirrorDesk, mailbox: bytes) -> bytes:
+    """The reply to a recipient at the mirror, or to one beside it; empty if the mail server is to be asked.
+
+    The mirror is asked about nobody here: what its answer told would cost a stranger nothing.
+    """
+    if not mirror.is_for(mailbox):
+        return replies.MIRROR_ALONE if session.mirror else b""
+    if session.asked or session.mirror not in (b"", mailbox):
+        return replies.MIRROR_ALONE
+    session.mirror = mailbox
+    return replies.MIRROR_TAKES
 
 
 def _answer_recipients(session: Session, recipients: Sequence[Recipient], said: Sequence[Reply]) -> None:

@@ -27,7 +27,7 @@ async def data(session: Session, line: bytes) -> None:
         session.answer(replies.MAIL_FIRST)
     elif session.chunked is not None:
         session.answer(replies.CHUNKS_BEGUN)
-    elif not transaction.mailboxes:
+    elif not transaction.mailboxes and not session.mirror:
         session.answer(_no_recipients(session))
     elif (letter := await _receive(session, transaction)) is not None:
         if isinstance(letter, bytes):
@@ -95,7 +95,7 @@ def _begin_chunked(session: Session) -> ChunkedLetter:
     if transaction is None:
         letter.refuse(replies.MAIL_FIRST)
         session.chunked = None
-    elif not transaction.mailboxes:
+    elif not transaction.mailboxes and not session.mirror:
         letter.refuse(_no_recipients(session))
     else:
         session.end_class(is_letter_taken=True)
@@ -121,7 +121,7 @@ async def _commit(session: Session, letter: ReceivedLetter, transaction: Transac
     """Hand the letter to the desk and answer. Nothing the client does ends this task, not even if it hangs up."""
     identity, client = session.identity, session.client
     places = _places(transaction.mailboxes, is_named_once=session.house.options.is_named_once)
-    recipients = tuple(transaction.mailboxes[place] for place in places)
+    recipients = (session.mirror,) if session.mirror else tuple(transaction.mailboxes[place] for place in places)
     envelope = Envelope(
         session.sender,
         recipients,
@@ -134,7 +134,9 @@ async def _commit(session: Session, letter: ReceivedLetter, transaction: Transac
     session.transaction = None  # the desk ends the transaction
     session.unpin_later(None)
     delivery = LetterDelivery(transaction, letter, _trace(session, recipients), places)
-    reply = await take_to_desk(session.house, letter, envelope, transaction, delivery)
+    reply = await take_to_desk(
+        session.house, letter, envelope, transaction, delivery, is_for_mirror=bool(session.mirror)
+    )
     session.forget()
     if replies.is_error(reply):
         session.is_leaving |= replies.is_goodbye(reply)

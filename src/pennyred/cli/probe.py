@@ -1,0 +1,294 @@
+"""The command that tries out what a path does to stamped letters: probe."""
+
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pennyred.cli.arguments import typed
+from pennyred.cli.common import (
+    RuleRefused,
+    json_option,
+    print_json,
+    print_table,
+    printable,
+    progress,
+    read_letter,
+    run_async,
+)
+from pennyred.cli.letters import completed_by, host_and_port, licensed, own_wallet, stamped_by
+from pennyred.cli.sender import client_of
+from pennyred.failures import told
+from pennyred.http.probes import TOKEN, Advice, Arrival, ProbeOpened
+from pennyred.postage.address import canonical_recipient
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Kind, Reason
+from pennyred.sender.franking import without_blind
+from pennyred.sender.parsedletter import ParsedLetter, parse_letter
+from pennyred.sender.probing import SHAPES, compared, probe_letter
+from pennyred.sender.submitting import Sent, Submission
+from pennyred.sender.travel.preparing import make_safe
+from pennyred.sender.wallet import Wallet
+
+WAIT_SECONDS = 120
+_PAUSE_SECONDS = 1.0
+_COMMAND_SECONDS = 120
+_SAID_CHARACTERS_MAX = 500
+_STDOUT = "stdout"
+_NOT_ARRIVED = "not-arrived"
+
+
+@dataclass(slots=True)
+class _Probe:
+    """One letter under way, and what was found of it."""
+
+    shape: str
+    opened: ProbeOpened
+    letter: ParsedLetter | None = None
+    handed: str = ""
+    """What the server or the command has said."""
+    refusal: Sent | None = None
+    """The server's answer, if it has not taken the letter."""
+    arrivals: list[Arrival] = field(default_factory=list)
+
+    @property
+    def found(self) -> Arrival | None:
+        """What is told: the first letter that a gate takes, else the last one."""
+        taken = [one for one in self.arrivals if one.verdict == Kind.PAID.value]
+        return taken[0] if taken else self.arrivals[-1] if self.arrivals else None
+
+
+@click.command()
+@click.option(
+    "--via",
+    type=typed.plain,
+    required=True,
+    metavar='HOST[:PORT]|"COMMAND"|stdout',
+    help="The way to try out: a server, a command that reads a letter, or your own hands.",
+)
+@click.option(
+    "--from", "sender", type=typed.own_address, metavar="ADDR", help="The author; else the account's address."
+)
+@click.option(
+    "--shape",
+    "shapes",
+    type=click.Choice(SHAPES),
+    multiple=True,
+    help="Which letters to send; else all of them (with stdout: words).",
+)
+@click.option(
+    "--letter",
+    "file",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="FILE",
+    help="A letter of your own; its To and Cc become the mirror's address.",
+)
+@click.option(
+    "--wait", type=click.IntRange(1, 3600), default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="How long."
+)
+@json_option
+def probe(via: str, sender: str | None, shapes: tuple[str, ...], file: Path | None, wait: int, as_json: bool) -> None:
+    """Send stamped letters by your own path to the office's mirror, and tell what the path has changed of them.
+
+    The mirror is a mailbox of the office that says what a gate would do: whether the stamp counts, which fields were
+    altered, whether the stamp field survived, whether you were proven as the author. Nothing is delivered, and nothing
+    is spent: the stamps are never redeemed, and an account without postage will do.
+
+    --via is a server like smtp.example.com:587, or a command in quotes that takes the letter on standard input, with a
+    blank or a slash in it ("sendmail -t"; {to} and {from} stand for the addresses), or `stdout`: then the letter is
+    printed, and you send it by what only you can use.
+
+    Exit status 0 if a gate takes each letter, 1 if it refuses one, 75 if one did not arrive in time (the page that is
+    named stays for an hour).
+
+    Example:  pennyred probe --via "sendmail -t"
+    """
+    wallet = licensed(own_wallet())
+    if _is_host(via):
+        host_and_port(via)
+    own = read_letter(file) if file is not None else None
+    wanted = ("own",) if own is not None else shapes or (("words",) if via == _STDOUT else SHAPES)
+    if via == _STDOUT and (as_json or len(wanted) > 1):
+        raise click.UsageError("--via stdout prints one letter: use it without --json, and with one --shape")
+    author = sender or wallet.address
+    probes = []
+    for shape in wanted:
+        one = _Probe(shape, run_async(_open(wallet)))
+        raw = own if own is not None else probe_letter(shape, author, one.opened.address)
+        _hand_in(one, raw, via, author, wallet)
+        probes.append(one)
+    _wait(probes, wallet, wait, is_quiet=as_json)
+    _report(probes, wallet, wait, as_json=as_json)
+
+
+async def _open(wallet: Wallet) -> ProbeOpened:
+    async with client_of(wallet) as client:
+        opened = await client.open_probe()
+    canonical_recipient(opened.address)
+    if not TOKEN.fullmatch(opened.token) or not opened.address.isascii() or not opened.path.startswith("/"):
+        raise Unavailable(Reason.OFFICE_UNREACHABLE, f"{wallet.office}: not a post office's answer")
+    return opened
+
+
+def _is_host(via: str) -> bool:
+    return via != _STDOUT and re.search(r"[ /]", via) is None
+
+
+def _hand_in(one: _Probe, raw: bytes, via: str, author: str, wallet: Wallet) -> None:
+    """Stamp the letter for its address, and give it to the path."""
+    if _is_host(via):
+        host, port = host_and_port(via)
+        with Submission(host, port) as submission:
+            safe = make_safe(raw, eight_bit=submission.takes_eight_bit, utf8=submission.takes_utf8)
+            one.letter = _stamped(safe, one.opened.address, wallet)
+            said = submission.send(author, [one.opened.address], one.letter.raw)
+        one.handed = f"{said.code} {said.reply}" if said.code else said.reply
+        one.refusal = None if said.is_accepted else said
+        return
+    one.letter = _stamped(make_safe(raw, eight_bit=False), one.opened.address, wallet)
+    if via == _STDOUT:
+        click.echo(one.letter.raw, nl=False)
+        click.echo(f"pennyred: send this letter, as it is, to {one.opened.address}", err=True)
+        return
+    # Programs that read a letter from standard input expect the line ends of this system's files.
+    words = [word.format_map({"to": one.opened.address, "from": author}) for word in _words(via)]
+    try:
+        done = subprocess.run(  # noqa: S603 - whoever types it may run it; no shell reads it
+            words,
+            input=one.letter.raw.replace(b"\r\n", b"\n"),
+            capture_output=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(Reason.UPSTREAM_UNAVAILABLE, f"{words[0]}: not done after {_COMMAND_SECONDS} s") from error
+    except OSError as error:
+        raise click.UsageError(f"--via {via!r}: {told(error)}") from error
+    one.handed = (done.stderr or done.stdout).decode("utf-8", "replace").strip()[:_SAID_CHARACTERS_MAX]
+    if done.returncode:
+        text = f"{words[0]} has ended with status {done.returncode}: {one.handed}"
+        one.refusal = Sent((one.opened.address,), 0, text, "")
+
+
+def _words(via: str) -> list[str]:
+    try:
+        words = shlex.split(via)
+        for word in words:
+            word.format_map({"to": "", "from": ""})
+    except (ValueError, KeyError, IndexError, AttributeError) as error:
+        raise click.UsageError(f"--via {via!r}: not a command; {{to}} and {{from}} may stand in it") from error
+    if not words:
+        raise click.UsageError("--via: expected a server, a command, or stdout")
+    return words
+
+
+def _stamped(safe: bytes, address: str, wallet: Wallet) -> ParsedLetter:
+    """The letter to the mirror alone, completed and stamped as `pennyred stamp` does."""
+    letter = without_blind(parse_letter(safe))
+    kept = [one for one in letter.header.fields if one.key not in (b"to", b"cc", b"x-postage-stamp")]
+    named = [one.raw for one in letter.header.named(b"to") if address.encode() in one.raw]
+    top = named[0] if named else f"To: {address}\r\n".encode()
+    letter = letter.with_header(top + b"".join(one.raw for one in kept))
+    return stamped_by(completed_by(letter, wallet), {address: 1}, wallet)
+
+
+def _wait(probes: Sequence[_Probe], wallet: Wallet, seconds: int, *, is_quiet: bool) -> None:
+    """Ask until each letter has arrived, or the time is over. Raises `Unavailable` if the office never answered."""
+    began = time.monotonic()
+    with progress("waiting at the mirror", seconds, is_quiet=is_quiet) as show:
+        while True:
+            for one in probes:
+                if not one.arrivals:
+                    one.arrivals = run_async(_arrivals(wallet, one.opened.token))
+            passed = time.monotonic() - began
+            show(passed)
+            waiting = [one for one in probes if not one.arrivals and one.refusal is None]
+            if not waiting or passed >= seconds:
+                return
+            time.sleep(min(_PAUSE_SECONDS, seconds - passed))
+
+
+async def _arrivals(wallet: Wallet, token: str) -> list[Arrival]:
+    async with client_of(wallet) as client:
+        return (await client.probe(token)).arrivals
+
+
+def _report(probes: Sequence[_Probe], wallet: Wallet, wait: int, *, as_json: bool) -> None:
+    document = {"probes": [_document(one, wallet) for one in probes]}
+    if not as_json:
+        for told_of in document["probes"]:
+            _show(told_of)
+    refused = [one for one in probes if one.found is not None and one.found.verdict == Kind.DUE.value]
+    if refused and (arrival := refused[0].found) is not None:
+        raise RuleRefused(arrival.reason, f"{refused[0].shape}: a gate refuses it: {arrival.sentence}", document)
+    missing = [one for one in probes if one.found is None]
+    if turned_away := [one for one in missing if one.refusal is not None and not one.refusal.is_temporary]:
+        text = f"{turned_away[0].shape}: not taken: {turned_away[0].handed}"
+        raise RuleRefused(turned_away[0].refusal.reason or "refused", text, document)  # type: ignore[union-attr]
+    if missing or any(one.found is not None and one.found.verdict == Kind.LATER.value for one in probes):
+        text = f"not all has arrived within {wait} s, or could be judged; look later: {_page(probes[0], wallet)}"
+        later = Unavailable(Reason.UPSTREAM_UNAVAILABLE, text)
+        later.document = document  # type: ignore[attr-defined]
+        raise later
+    if as_json:
+        print_json(document)
+
+
+def _page(one: _Probe, wallet: Wallet) -> str:
+    return wallet.office.rstrip("/") + one.opened.path
+
+
+def _document(one: _Probe, wallet: Wallet) -> dict[str, Any]:
+    """What is told of one letter, for --json."""
+    arrival = one.found
+    told_of: dict[str, Any] = {"shape": one.shape, "address": one.opened.address, "page": _page(one, wallet)}
+    told_of["handed"] = one.handed
+    if arrival is None or one.letter is None:
+        return told_of | {"verdict": _NOT_ARRIVED, "reason": _NOT_ARRIVED, "altered": [], "fields": [], "advice": []}
+    parts = compared(one.letter, arrival)
+    advice = list(arrival.advice)
+    altered = [part.part for part in parts if part.finding == "altered"]
+    if altered and not arrival.altered:
+        advice.append(Advice("altered", f"Besides, the path alters: {', '.join(altered)}."))
+    return told_of | {
+        "verdict": arrival.verdict,
+        "reason": arrival.reason,
+        "sentence": arrival.sentence,
+        "strict": arrival.strict,
+        "row": arrival.row,
+        "proven": arrival.proven,
+        "proofs": arrival.proofs,
+        "altered": arrival.altered or altered,
+        "stamp": {"fields": arrival.stamp.fields, "stamps": arrival.stamp.stamps, "form": arrival.stamp.form},
+        "at": arrival.at,
+        "source": arrival.source,
+        "arrivals": len(one.arrivals),
+        "fields": [asdict(part) for part in parts],
+        "advice": [{"about": item.about, "text": item.text} for item in advice],
+        "header": arrival.header,
+    }
+
+
+def _show(told_of: dict[str, Any]) -> None:
+    """Print what is told of one letter, for people."""
+    if told_of["verdict"] == _NOT_ARRIVED:
+        said = f" ({told_of['handed']})" if told_of["handed"] else ""
+        click.echo(printable(f"{told_of['shape']}: not arrived{said}; its page: {told_of['page']}"))
+        return
+    columns = ["part", "sent", "arrived", "finding"]
+    rows = [[printable(part[column]) for column in columns] for part in told_of["fields"]]
+    print_table(f"{told_of['shape']}, arrived from {printable(told_of['source'])}", columns, rows)
+    takes = {"paid": "takes it", "later": "lets it wait"}.get(told_of["verdict"], "refuses it")
+    strict = "" if told_of["strict"] == told_of["reason"] else f"; a strict one says {told_of['strict']}"
+    click.echo(printable(f"A gate {takes}: {told_of['sentence']} ({told_of['reason']}){strict}"))
+    click.echo(printable(f"Author proven: {told_of['proven']} ({'; '.join(told_of['proofs'])})"))
+    for item in told_of["advice"]:
+        about = f"{item['about']}: " if item["about"] else ""
+        click.echo(printable(f"  {about}{item['text']}"))
+    click.echo(printable(f"  The header as received: {told_of['page']}"))
