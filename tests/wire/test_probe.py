@@ -3,9 +3,9 @@ altered, says what a gate says, and nothing is spent.
 """
 
 import json
-import os
 import re
 import smtplib
+import urllib.request
 from contextlib import closing
 
 import pytest
@@ -80,7 +80,7 @@ def test_exactly_what_a_real_server_rewrites_is_named(town, path, tmp_path):
     rules.write_text(
         "/^Subject: / REPLACE Subject: Buy now, it is cheap\n/^Message-ID: / REPLACE Message-ID: <made@provider.example>\n"
     )
-    os.chmod(tmp_path, 0o755)
+    tmp_path.chmod(0o755)
     before = town.balance(), town.audit()
     postfix = path(smtp_header_checks=f"regexp:{rules}")
     found = probed(town, f"127.0.0.1:{postfix.port}", "--shape", "plain")
@@ -183,7 +183,5 @@ def test_the_introduction_names_the_mirror(town):
 
 
 def _get(url: str) -> bytes:
-    import urllib.request
-
     with urllib.request.urlopen(url, timeout=20) as answer:
         return answer.read()

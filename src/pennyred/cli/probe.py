@@ -157,7 +157,7 @@ def _hand_in(one: _Probe, raw: bytes, via: str, author: str, wallet: Wallet) -> 
         click.echo(f"pennyred: send this letter, as it is, to {one.opened.address}", err=True)
         return
     # Programs that read a letter from standard input expect the line ends of this system's files.
-    words = [word.format_map({"to": one.opened.address, "from": author}) for word in _words(via)]
+    words = [word.replace("{to}", one.opened.address).replace("{from}", author) for word in _words(via)]
     try:
         done = subprocess.run(  # noqa: S603 - whoever types it may run it; no shell reads it
             words,
@@ -179,10 +179,8 @@ def _hand_in(one: _Probe, raw: bytes, via: str, author: str, wallet: Wallet) -> 
 def _words(via: str) -> list[str]:
     try:
         words = shlex.split(via)
-        for word in words:
-            word.format_map({"to": "", "from": ""})
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise click.UsageError(f"--via {via!r}: not a command; {{to}} and {{from}} may stand in it") from error
+    except ValueError as error:
+        raise click.UsageError(f"--via {via!r}: {error}") from error
     if not words:
         raise click.UsageError("--via: expected a server, a command, or stdout")
     return words
@@ -228,11 +226,14 @@ def _report(probes: Sequence[_Probe], wallet: Wallet, wait: int, *, as_json: boo
     if refused and (arrival := refused[0].found) is not None:
         raise RuleRefused(arrival.reason, f"{refused[0].shape}: a gate refuses it: {arrival.sentence}", document)
     missing = [one for one in probes if one.found is None]
-    if turned_away := [one for one in missing if one.refusal is not None and not one.refusal.is_temporary]:
-        text = f"{turned_away[0].shape}: not taken: {turned_away[0].handed}"
-        raise RuleRefused(turned_away[0].refusal.reason or "refused", text, document)  # type: ignore[union-attr]
+    turned_away = [(one.shape, one.refusal) for one in missing if one.refusal is not None]
+    for shape, refusal in turned_away:
+        if not refusal.is_temporary:
+            raise RuleRefused(refusal.reason or "refused", f"{shape}: not taken: {refusal.reply}", document)
     if missing or any(one.found is not None and one.found.verdict == Kind.LATER.value for one in probes):
         text = f"not all has arrived within {wait} s, or could be judged; look later: {_page(probes[0], wallet)}"
+        if turned_away:
+            text = f"{turned_away[0][0]}: not taken: {turned_away[0][1].reply}"
         later = Unavailable(Reason.UPSTREAM_UNAVAILABLE, text)
         later.document = document  # type: ignore[attr-defined]
         raise later

@@ -22,6 +22,7 @@ One letter's life::
                 who has had the letter already
     headers     fields added and taken out
     outgoing    the desk of outgoing mail
+    mirror      says what their way has done to letters, and delivers none
     letterlog   what is written down of a letter
     counting    what is counted of it; reporting: what that means; timing: how long it took
     pages       for whoever watches a gate

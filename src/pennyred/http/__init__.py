@@ -4,6 +4,7 @@
 
     messages    the JSON between senders and office
     redemptions the JSON between gates and offices
+    probes      the JSON of what the mirror has found
     tokens      how a sender signs a request
     server      serves an application on a socket, inside a running event loop; heads: answers HEAD like GET
     listener    accepts connections; admission: who may be connected; pieces: no bodies in tiny chunks

@@ -25,6 +25,7 @@ ROUTES = (
     "/v1/accounts/me/entries",
     "/v1/accounts/me/licence",
     "/v1/accounts/me/receipts",
+    "/v1/probes",
     "/v1/purchases",
     "/v1/receivers/me/domains",
     "/v1/redemptions/hold",

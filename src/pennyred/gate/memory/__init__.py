@@ -13,6 +13,7 @@ It is never the ledger: the office may be a stranger's. Whatever is forgotten go
     recipientrules  what single recipients have of their own; paidnames: names that were paid for
     deliveredtexts  which text each stamp has paid for
     foundkeys       keys of offices as DNS had them
+    probes          who may write to the mirror, and what it found
     figures         what became of mail, by day
     moving          a state's move from SQLite to PostgreSQL; leftbehind: whether one was forgotten
 """

@@ -12,4 +12,5 @@
     passes         what sister gates are told of a letter
     authres        the Authentication-Results field
     figures        what became of letters, added up
+    pathadvice     what a sender can do about what a path alters
 """

@@ -6,6 +6,7 @@ from typing import Any
 from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from pennyred.http.probes import Arrival, ProbeOpened, ProbeView
 from pennyred.office.api.problems import TooOften, described
@@ -44,13 +45,13 @@ async def open_probe(request: Asked, state: State) -> ProbeOpened:
 
 
 @get("/v1/probes/{token:str}", responses=described(400, 404), tags=["everybody"])
-async def probe(state: State, token: str) -> Response[ProbeView]:
+async def probe(state: State, token: FromPath[str]) -> Response[ProbeView]:
     """What the mirror has found of the letters of a probe. Until one arrives, `arrivals` is empty."""
     return Response(await _found(state.office, token), headers={"Cache-Control": "no-store"})
 
 
 @get("/probes/{token:str}", media_type=MediaType.HTML, responses=described(400, 404), tags=["everybody"])
-async def probe_page(state: State, token: str) -> Response[str]:
+async def probe_page(state: State, token: FromPath[str]) -> Response[str]:
     """The same as a plain page, for people."""
     return Response(page_of(await _found(state.office, token)), media_type=MediaType.HTML, headers=_CLOSED)
 

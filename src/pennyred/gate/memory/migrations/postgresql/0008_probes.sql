@@ -1,4 +1,4 @@
--- As 0010_probes.sql of SQLite.
+-- As 0012_probes.sql of SQLite.
 
 CREATE TABLE probe (
   token text PRIMARY KEY,
