@@ -20,7 +20,9 @@ from tests.support.loopback_office import ISSUER, LoopbackOffice
 from tests.support.office_at_work import ANN
 from tests.support.postgres import any_version
 
+from pennyred.gate.memory.store import GateState
 from pennyred.http import tokens
+from pennyred.programs.mirroring import open_mirror
 from pennyred.programs.office import migrate
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -42,7 +44,10 @@ def office(request, tmp_path_factory):
             await running.office.ledger.credit(account.id, 10, "test", now=running.office.now)
             return (await running.office.add_receiver("acme", ["example.org"])).token
 
-        yield SimpleNamespace(url=running.url, office=running.office, token=running.do(prepare()))
+        token, state = running.do(prepare()), GateState.open(folder / "gate.db", now=running.office.now)
+        open_mirror("mirror@post.example.org", running.office, state)
+        yield SimpleNamespace(url=running.url, office=running.office, token=token)
+        running.do(state.close())
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +97,15 @@ def test_nothing_that_is_sent_breaks_it_or_its_description(described, office):
 
 
 def test_strangers_get_nothing_but_what_is_for_everybody(described):
-    """429 is nothing too: the office limits what one network asks in a minute, and the test above has asked before."""
+    """429 is nothing too: the office limits what one network asks in a minute, and the test above has asked before.
+
+    Nor is 404, to whoever guesses a token.
+    """
 
     def check(case):
         answer = case.call(timeout=30)
         is_for_everybody = not case.operation.definition.raw.get("security")
-        assert answer.status_code in ((200, 400) if is_for_everybody else (400, 401, 413, 429))
+        found = (404, 400) if "{token}" in case.operation.path else (200, 400)
+        assert answer.status_code in (found if is_for_everybody else (400, 401, 413, 429))
 
     each_case(described, 3, check)

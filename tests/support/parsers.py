@@ -25,6 +25,7 @@ from pennyred.gate.rules.reports import looks_automatic, read_report
 from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.xclient import proxy_header
+from pennyred.http.probes import Arrival, StampsSeen, probe_address, token_of
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import plain_field
@@ -52,11 +53,16 @@ from pennyred.postage.reading.structured import tokens
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.taglist import parse_tag_list
+from pennyred.sender.parsedletter import parse_letter
+from pennyred.sender.probing import compared
 from pennyred.sender.travel.addressforms import settled_field
 from pennyred.sender.travel.fields import fit_field, is_fit
 from pennyred.sender.travel.preparing import is_safe, make_safe
 from pennyred.sender.travel.transfer import LINE_OCTETS_MAX
 from tests.support.at_once import pass_holds, relaxed_body
+from tests.support.stationery import LETTER, Stationery
+
+_PROBE = parse_letter(Stationery().stamped(LETTER, "bob@example.org"))
 
 
 def _text(octets: bytes) -> str:
@@ -146,6 +152,30 @@ def read_others_results(octets: bytes) -> None:
 def read_tagged_address(octets: bytes) -> None:
     """A mailbox with a tag, which is nobody's."""
     assert not is_tag_for(b"k", canonical_recipient(_text(octets)), "+", 0)
+
+
+def read_mirror_address(octets: bytes) -> None:
+    """A mailbox that may be the mirror's, with a token."""
+    recipient = canonical_recipient(_text(octets))
+    token = token_of(recipient, "mirror@post.example.org")
+    if token:
+        assert probe_address("mirror@post.example.org", token) == recipient.canonical
+
+
+def read_arrival(octets: bytes) -> None:
+    """What an office says that a path has made of a letter: header and hash, as whatever they may be."""
+    told = {
+        **dict.fromkeys(
+            ("at", "source", "helo", "host", "verdict", "reason", "sentence", "row", "strict", "proven"), ""
+        ),
+        **{key: [] for key in ("altered", "proofs", "advice")},
+        "size": len(octets),
+        "stamp": StampsSeen(1, 1, ""),
+        "header": octets.decode("latin-1"),
+        "is_header_cut": False,
+        "body_hash": "A" * 43 + "=" if len(octets) % 2 else _text(octets[:44]),
+    }
+    assert len(compared(_PROBE, Arrival(**told))) == len(FIELDS) + 2
 
 
 def read_log(octets: bytes) -> None:
@@ -246,6 +276,8 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "others' results": (read_others_results, Malformed),
     "DMARC record": (dmarc.parse_record, Malformed),
     "tagged address": (read_tagged_address, MalformedAddress),
+    "mirror's address": (read_mirror_address, MalformedAddress),
+    "arrival": (read_arrival, MalformedLetter),
     "mail log": (read_log, Malformed),
     "office's answer": (read_office_answer, Malformed),
     "letter to send": (read_letter_to_send, MalformedLetter),
@@ -264,6 +296,12 @@ SEEDS: dict[str, list[bytes]] = {
     "key file": [SigningKey.from_seed(bytes(32)).to_pem()],
     "pass": [b" v=1; d=20000; m=" + b"A" * 43 + b"="],
     "signature": [bytes(96)],
+    "mirror's address": [b"mirror+abcdefghijklmnopqrstuvwxyz@post.example.org", b'"MIRROR+x"@Post.Example.Org.'],
+    "arrival": [
+        _PROBE.header.raw,
+        b"From: x\r\nSubject: =?utf-8?q?=FC?= =?x?b?AA==?=\r\n",
+        b"To: =?utf-8*de?q?a?=\r\n",
+    ],
     "PROXY header": [
         b"PROXY TCP4 198.51.100.7 192.0.2.1 1234 25\r\nEHLO x\r\n",
         b"PROXY UNKNOWN\r\n",

@@ -110,8 +110,8 @@ def probe(via: str, sender: str | None, shapes: tuple[str, ...], file: Path | No
     Example:  pennyred probe --via "sendmail -t"
     """
     wallet = licensed(own_wallet())
-    if _is_host(via):
-        host_and_port(via)
+    if via != _STDOUT:
+        _ = host_and_port(via) if _is_host(via) else _words(via)  # wrong usage is said before anything is done
     own = read_letter(file) if file is not None else None
     wanted = ("own",) if own is not None else shapes or (("words",) if via == _STDOUT else SHAPES)
     if via == _STDOUT and (as_json or len(wanted) > 1):
