@@ -41,7 +41,7 @@ from pennyred.programs.gate_parts import (
 )
 from pennyred.programs.housekeeping import PassedTime
 from pennyred.programs.issuer_ways import Offices
-from pennyred.programs.mirroring import build_mirror, mirrors_authenticator, open_mirror
+from pennyred.programs.mirroring import build_mirror, mirrors_authenticator
 from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_policy
 from pennyred.programs.refusedcopies import RefusedCopies
@@ -147,9 +147,7 @@ class GateWork:
             parts, "outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
         )
         if self._mailbox and office is not None:
-            proving = mirrors_authenticator(gate, checker)
-            self._mirror = build_mirror(self._mailbox, office, state, proving, self._log)
-            open_mirror(self._mailbox, office, state)
+            self._mirror = build_mirror(self._mailbox, office, state, mirrors_authenticator(gate, checker), self._log)
         self._door = build_door(gate, self._desk, self._log, self._tally, self.memory, self._mirror)
         await self._door.start(passed.gate or listen(gate.listen))
         # After the final dot, the mail server may take all its time to answer.

@@ -16,17 +16,18 @@ from pennyred.programs.office import clock
 
 
 def build_mirror(mailbox: str, office: Office, state: GateState, authenticator: Authenticator, log: Any) -> Mirror:
-    """Build the mirror for one worker's gate."""
+    """Build the mirror for one worker's gate, and let the office open probes: the gate takes their letters."""
 
     def keys(selector: str) -> Mapping[str, bytes]:
         office.keys.look_for(selector)
         return office.keys.public_keys
 
+    open_mirror(mailbox, office, state)
     return Mirror(mailbox, office.issuer, state.probes, authenticator, keys=keys, clock=clock, log=log)
 
 
 def open_mirror(mailbox: str, office: Office, state: GateState) -> None:
-    """Let the office open probes from now on: the gate takes their letters."""
+    """Let the office open probes from now on."""
     office.probes = Probes(mailbox, state.probes, clock, os.urandom)
 
 
