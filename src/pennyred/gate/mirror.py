@@ -8,7 +8,7 @@ not open, and it answers no letter by mail. So it is no free mailbox, relays not
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -35,7 +35,6 @@ HEADER_OCTETS_KEPT = 32 * 1024
 _TEXT_CHARACTERS_MAX = 200
 _PROOFS_MAX = 20
 _STAMPS_COUNTED_MAX = 100
-_NOTHING = Alteration((), has_same_core=True)
 
 
 class ProbeNotes(Protocol):
@@ -106,15 +105,14 @@ class Mirror:
         proof = proof_by(found, letter.header)
         parts = signed_parts(letter.header, letter.body_hash)
         [candidates] = find_candidates(letter.header, [recipient])
-        reason, verdict, altered, strict = candidates.otherwise, None, _NOTHING, candidates.otherwise
-        if candidates.stamps:
-            stamp = candidates.stamps[0]
-            altered = alteration(stamp, parts)
-            verdict = self._judge(stamp, altered, recipient, now, proof, is_strict=False)
-            strict = self._judge(stamp, altered, recipient, now, proof, is_strict=True).reason
-            reason = verdict.reason
-        row = verdict.row if verdict is not None else None
-        advice = path_advice(reason, altered.altered, row, has_same_core=altered.has_same_core)
+        judged = [self._judged(stamp, alteration(stamp, parts), recipient, now, proof) for stamp in candidates.stamps]
+        first = judged[0] if judged else None
+        best = next((one for one in judged if one.verdict.reason.kind is Kind.PAID), first)
+        reason = best.verdict.reason if best is not None else candidates.otherwise
+        row = best.verdict.row if best is not None else None
+        altered = best.found.altered if best is not None else ()
+        has_same_core = best is None or best.found.has_same_core
+        advice = path_advice(reason, altered, row, has_same_core=has_same_core)
         raw = letter.header.raw
         return reason, Arrival(
             at=datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z"),
@@ -126,8 +124,8 @@ class Mirror:
             reason=reason.value,
             sentence=reason.sentence,
             row=row.value if row is not None else "",
-            strict=strict.value,
-            altered=list(altered.altered),
+            strict=(best.strict if best is not None else reason).value,
+            altered=list(altered),
             stamp=_stamps_seen(letter.header),
             proven=proof.value,
             proofs=[_told(one) for one in found.findings[:_PROOFS_MAX]],
@@ -137,20 +135,30 @@ class Mirror:
             body_hash=encode_base64(letter.body_hash).decode(),
         )
 
-    def _judge(
-        self, stamp: Stamp, found: Alteration, recipient: Recipient, now: int, proof: Proof, *, is_strict: bool
-    ) -> Verdict:
-        return judge_parsed(
-            stamp,
-            found=found,
-            recipients=[recipient],
-            issuers={self._issuer: self._keys(stamp.licence.selector)},
-            now=now,
-            price=1,
-            licences=self._licences,
-            proof=proof,
-            is_strict=is_strict,
+    def _judged(self, stamp: Stamp, found: Alteration, recipient: Recipient, now: int, proof: Proof) -> "_Judged":
+        usual, strict = (
+            judge_parsed(
+                stamp,
+                found=found,
+                recipients=[recipient],
+                issuers={self._issuer: self._keys(stamp.licence.selector)},
+                now=now,
+                price=1,
+                licences=self._licences,
+                proof=proof,
+                is_strict=is_strict,
+            )
+            for is_strict in (False, True)
         )
+        return _Judged(found, usual, strict.reason)
+
+
+class _Judged(NamedTuple):
+    """One stamp, and what a gate says of it; also a strict one."""
+
+    found: Alteration
+    verdict: Verdict
+    strict: Reason
 
 
 def _told(finding: Finding) -> str:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
-from pennyred.config import GateSettings, IssuerSettings
+from pennyred.config import GateSettings, IssuerSettings, OutgoingSettings
 from pennyred.failures import place_name
 from pennyred.gate.authentication.checker import Checker
 from pennyred.gate.counting import FigureTally
@@ -153,11 +153,13 @@ class GateWork:
         # After the final dot, the mail server may take all its time to answer.
         parts.push_async_callback(self._stop)
         if gate.outgoing is not None:
-            outgoing_desk = self._outgoing_desk = build_outgoing_desk(gate, state, letters)
-            self._outgoing = build_outgoing_door(
-                gate, gate.outgoing, outgoing_desk, self._log, self._outgoing_tally, self.memory
-            )
-            await self._outgoing.start(listen(gate.outgoing.listen))
+            await self._start_outgoing(gate.outgoing, state, letters)
+
+    async def _start_outgoing(self, outgoing: OutgoingSettings, state: GateState, letters: LetterLog) -> None:
+        gate = self._settings
+        desk = self._outgoing_desk = build_outgoing_desk(gate, state, letters)
+        self._outgoing = build_outgoing_door(gate, outgoing, desk, self._log, self._outgoing_tally, self.memory)
+        await self._outgoing.start(listen(outgoing.listen))
 
     def prepare(self, settings: GateSettings, issuers: Sequence[IssuerSettings]) -> Callable[[], None]:
         """Prepare a reload: returns the call that takes over rules and certificates. All other settings are as before.
