@@ -118,14 +118,6 @@ def in_one_line(letter: bytes) -> bytes:
     return b"".join(raw.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ") for _, raw in fields) + body
 
 
-def in_one_field(letter: bytes) -> bytes:
-    """All stamps in the first of their fields."""
-    fields, body = _parts(letter)
-    stamps = [raw.partition(b":")[2].strip() for key, raw in fields if key == "x-postage-stamp"]
-    one = b"X-Postage-Stamp: " + b";\r\n ".join(stamp.rstrip(b";") for stamp in stamps) + b"\r\n"
-    return one + b"".join(raw for key, raw in fields if key != "x-postage-stamp") + body
-
-
 def as_encoded_words(letter: bytes) -> bytes:
     """The stamp as RFC 2047 has it for text."""
     return change(

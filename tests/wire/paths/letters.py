@@ -25,7 +25,8 @@ ROOT = elsewhere("Cc: root\r\n")
 SIGNED_ROOT = signed(ROOT)
 """Its signature covers Cc: `stamp` leaves what it covers alone."""
 NO_TO = written(_FROM)
-SIGNED_NO_TO = signed(NO_TO)
+SIGNED_NO_TO = signed(NO_TO, include_headers=[b"from", b"to", b"cc", b"subject", b"date", b"message-id"])
+"""As whoever signs To, though there is none, lets nobody add one."""
 TO_FRIENDS = written(_FROM, f"To: {BOB},carl@friends.example\r\n")
 SIGNED_TO_FRIENDS = signed(TO_FRIENDS)
 UNQUOTED = elsewhere(f"From: Ann B. Smith <{ANN}>\r\n")

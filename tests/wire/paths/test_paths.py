@@ -10,6 +10,10 @@ import pytest
 from tests.wire.paths import gateways, letters, others, page, postfix, programs, providers
 
 MODULES = (postfix, others, programs, providers, gateways)
+TELLING = ("stamped-modified", "altered-headers", "altered-body")
+PARTS = {"cc": "to", "content-type": "body", "content-transfer-encoding": "body"}
+"""What a field is part of, by the names of STAMP.md 8.6."""
+SPELLED = {"from", "to", "subject"}
 WALKED = [(kind, path) for kind, paths in chain(*(module.CARRIERS for module in MODULES)) for path in paths]
 
 
@@ -22,6 +26,10 @@ def test_a_letter_goes_its_way(kind, path, world, started):
     arrival = world.await_arrival()
     found = arrival.reason, ", ".join(arrival.altered(stamped))
     assert found == (path.reason, path.altered), arrival.letter.decode(errors="replace")
+    if path.reason in TELLING:
+        seen = {PARTS.get(name, name) for name in arrival.altered(stamped)}
+        assert arrival.told <= seen, "the gate names what was altered"
+        assert seen - arrival.told <= SPELLED, "and leaves out what is only spelled anew"
 
 
 @pytest.mark.parametrize("kind", [postfix.Postfixes, others.Exims, others.Sendmails, others.Harakas])

@@ -29,8 +29,10 @@ class Thief:
     to: str = BOB
     wins: str = ""
     """What he has, where the stamp counts."""
-    is_read_alike: bool = False
-    """Where the stamp counts: whether Bob reads what Ann wrote, so that her own letter may be taken for delivered."""
+    then: str = "resent"
+    """Where the stamp counts: what Ann's own letter hears. `duplicate` only where Bob reads what she wrote, as she takes
+    it for delivered then; `spent` where he has read something else.
+    """
 
 
 def signed_as_own(letter: bytes) -> bytes:
@@ -100,6 +102,7 @@ TEXTS = (
     Thief("calls the text HTML", BODY, add("MIME-Version: 1.0", "Content-Type: text/html")),
     Thief("calls HTML text", BODY, put("Content-Type", "text/plain"), letters.HTML),
     Thief("calls one text several parts", BODY, add("MIME-Version: 1.0", 'Content-Type: multipart/mixed; boundary="Shall"')),
+    Thief("puts another boundary between the parts", BODY, put("Content-Type", 'multipart/alternative; boundary="c"'), letters.TWO_PARTS),
     Thief("calls it base64", BODY, add("MIME-Version: 1.0", "Content-Transfer-Encoding: base64")),
     Thief("adds a second Content-Type above", BODY, add("Content-Type: text/plain"), letters.HTML),
     Thief("puts a line that is no field into the header", BODY, stray("Dear Bob, see https pills.example")),
@@ -124,7 +127,7 @@ ANSWERS = (
     Thief("puts a line that is no field into a letter that Ann's domain has signed", BODY, stray("Dear Bob, see https pills.example"), signed(letters.PLAIN)),
     Thief("adds a Subject above Ann's, which her domain has signed", HEADERS, add("Subject: Cheap pills"), signed(letters.PLAIN)),
     Thief("adds Mail-Followup-To to a letter that Ann's domain has signed", HEADERS, add(f"Mail-Followup-To: {EVE}"), signed(letters.PLAIN)),
-    Thief("calls a text HTML that Ann's domain has signed", "stamped-modified", add("MIME-Version: 1.0", "Content-Type: text/html"), signed(letters.PLAIN), wins="Ann's own text, as HTML"),
+    Thief("calls a text HTML that Ann's domain has signed", "stamped-modified", add("MIME-Version: 1.0", "Content-Type: text/html"), signed(letters.PLAIN), wins="Ann's own text, as HTML", then="spent"),
     Thief("adds a Reply-To and another text", BODY, together(add(f"Reply-To: {EVE}"), PILLS)),
 )  # fmt: skip
 PROOFS = (
@@ -150,20 +153,19 @@ STAMPS = (
 HARMLESS = (
     Thief("puts an advertisement of 16 letters into a tag", "stamped-modified", change("Subject", "[cheap pills now] {}".format), wins="16 letters in front of Ann's Subject"),
     Thief("puts himself into Cc", "stamped-modified", add(f"Cc: {EVE}"), wins="what Bob answers to all"),
-    Thief("hides a Reply-To behind a bare CR", "stamped", raw(f"X-Seen: yes\rReply-To: {EVE}\r\n"), wins="nothing: it comes to Bob as a blank", is_read_alike=True),
+    Thief("hides a Reply-To behind a bare CR", "stamped", raw(f"X-Seen: yes\rReply-To: {EVE}\r\n"), wins="nothing: it comes to Bob as a blank", then="duplicate"),
     Thief("puts other people into To", "stamped-modified", put("To", "Carl <carl@friends.example>")),
     Thief("puts another Message-ID", "stamped-modified", put("Message-ID", "<9@thief.example>")),
     Thief("puts another Date", "stamped-modified", put("Date", "Thu, 19 Nov 2026 10:00:00 +0000")),
     Thief("gives Ann another name", "stamped", put("From", f'"Your bank" <{ANN}>'), wins="a name beside Ann's address"),
-    Thief("puts another boundary between the parts", "stamped", put("Content-Type", 'multipart/alternative; boundary="c"'), letters.TWO_PARTS, wins="parts that are not shown"),
     Thief("gives Ann his own address as her name", "stamped", put("From", f'"{EVE}" <{ANN}>'), wins="an address as a name beside Ann's; answers go to her"),
     Thief("adds a Reply-To that is an empty group", "stamped", add(f'Reply-To: "{EVE}":;'), wins="answers that go nowhere"),
-    Thief("adds List-Post", "stamped", add(f"List-Post: <mailto:{EVE}>"), wins="what Bob answers to “the list”, where his program offers that", is_read_alike=True),
-    Thief("adds Sender", "stamped", add(f"Sender: {EVE}"), wins="“on behalf of Ann”, where Bob's program says so", is_read_alike=True),
-    Thief("makes a file of the text", "stamped", add("Content-Disposition: attachment; filename=tea.txt"), wins="Ann's text as a file", is_read_alike=True),
+    Thief("adds List-Post", "stamped", add(f"List-Post: <mailto:{EVE}>"), wins="what Bob answers to “the list”, where his program offers that", then="duplicate"),
+    Thief("adds Sender", "stamped", add(f"Sender: {EVE}"), wins="“on behalf of Ann”, where Bob's program says so", then="duplicate"),
+    Thief("makes a file of the text", "stamped", add("Content-Disposition: attachment; filename=tea.txt"), wins="Ann's text as a file", then="duplicate"),
     Thief("gives the text another charset", "stamped", put("Content-Type", "text/plain; charset=utf-16"), letters.EIGHT_BIT, wins="a text that nobody can read"),
     Thief("puts a line of blanks into the header, and his text below it in a field", "stamped",
-          lambda letter: letter.replace(b"\r\nFrom:", b"\r\n \r\nPills: cheap\r\nFrom:", 1), wins="a field that mail programs do not show", is_read_alike=True),
-    Thief("adds fields that nobody is bound by", "stamped", add("X-Mailer: pills", "Comments: cheap pills"), wins="fields that mail programs do not show", is_read_alike=True),
+          lambda letter: letter.replace(b"\r\nFrom:", b"\r\n \r\nPills: cheap\r\nFrom:", 1), wins="a field that mail programs do not show", then="duplicate"),
+    Thief("adds fields that nobody is bound by", "stamped", add("X-Mailer: pills", "Comments: cheap pills"), wins="fields that mail programs do not show", then="duplicate"),
 )  # fmt: skip
 THIEVES = (*AUTHORS, *TEXTS, *ANSWERS, *PROOFS, *STAMPS, *HARMLESS)

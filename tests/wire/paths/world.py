@@ -56,6 +56,11 @@ class Arrival:
     line: dict[str, Any]
     """Of its log."""
 
+    @property
+    def told(self) -> set[str]:
+        """What the gate says was altered."""
+        return set(self.line["recipients"][0].get("altered", ()))
+
     def altered(self, sent: bytes) -> tuple[str, ...]:
         """What arrived otherwise than it was stamped, but for line breaks within fields and for what was only added on top."""
         were, are = _looked_at(sent), _looked_at(self.letter)
