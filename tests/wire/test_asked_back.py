@@ -5,6 +5,8 @@ import time
 from os import urandom
 
 import pytest
+from tests.support.dkim_keys import ed25519_key, key_name, sign
+from tests.support.dns_server import DnsServer
 from tests.support.town import BOB, Town, letter
 
 from pennyred.office.keys import OfficeKeys
@@ -12,7 +14,7 @@ from pennyred.postage.minting import mint_licence
 from pennyred.sender.franking import stamp_letter
 
 INFO = "info@example.org"
-FOOTER = b"-- \r\nchecked by a gateway\r\n"
+FOOTER = b"-- \r\nchecked by our own gateway\r\n"
 ALIAS = f'aliases = {{"{INFO}" = ["{BOB}"]}}\n'
 ELSEWHERE = '[[issuer]]\ndomain = "other.example"\nurl = "http://127.0.0.1:9"\ntoken_file = "other.token"\n'
 
@@ -23,6 +25,18 @@ CHANGES = {
     "the domain is not served any more": (f'{ALIAS}domains = ["example.net"]\n', ""),
     "another office's stamps count": ('issuers = ["other.example"]\n', ELSEWHERE),
 }
+
+
+@pytest.fixture(scope="module")
+def zone():
+    """A DNS that has the key with which the author's gateway signs what it has altered."""
+    with DnsServer({key_name("sender.example", "ed"): {"TXT": [ed25519_key().txt]}}) as server:
+        yield server
+
+
+def signed(stamped: bytes) -> bytes:
+    """The letter with a footer, as its author's own gateway sends it on."""
+    return sign(stamped + FOOTER, "sender.example", "ed", ed25519_key())
 
 
 def reread(running) -> None:
@@ -38,17 +52,18 @@ def reread(running) -> None:
         for place, (name, lines) in enumerate(CHANGES.items())
     ],
 )
-def test_after_a_new_start_and_after_a_reload(tmp_path, mail_server, gate, more):
+def test_after_a_new_start_and_after_a_reload(tmp_path, mail_server, zone, gate, more):
     mail_server.forget()
-    town = Town.found(tmp_path, mail_server.port, ALIAS)
+    nameserver = f'nameservers = ["{zone.address[0]}:{zone.address[1]}"]\n'
+    town = Town.found(tmp_path, mail_server.port, nameserver + ALIAS)
     (tmp_path / "other.token").write_text("token")
     (tmp_path / "other.token").chmod(0o600)
     with town.serve() as running:
         town.fund(10)
-        paid = [town.stamped(letter(), INFO) + FOOTER for _ in range(3)]
+        paid = [signed(town.stamped(letter(), INFO)) for _ in range(3)]
         for one in paid:
             assert town.send(one, BOB)[0] == 250
-        town.write(gate, more)
+        town.write(nameserver + gate, more)
         if not more:  # a new post office takes a restart
             reread(running)
             code, text = town.send(paid[0], BOB)
@@ -57,7 +72,7 @@ def test_after_a_new_start_and_after_a_reload(tmp_path, mail_server, gate, more)
         for one in paid:
             code, text = town.send(one, BOB)
             assert (code, "duplicate" in text) == (250, True)
-        assert town.send(town.stamped(letter(), INFO) + FOOTER, BOB)[0] == 550
+        assert town.send(signed(town.stamped(letter(), INFO)), BOB)[0] == 550
     assert len(mail_server.letters) == 3
     audit = town.audit()
     assert (audit["balanced"], audit["settled"], audit["held"]) == (True, 3, 0)
