@@ -73,11 +73,15 @@ class RelaxedBody(_Body):
             for start in range(0, len(chunk), _PIECE_BYTES):
                 self.update(chunk[start : start + _PIECE_BYTES])
             return
-        data = _SPACES.sub(b" ", (self._carry + chunk).replace(b"\t", b" "))
+        data = (self._carry + chunk).replace(b"\t", b" ")
+        has_blanks = b" " in data  # one octet is found at the speed of memory, and base64 has no blanks
+        if has_blanks and b"  " in data:
+            data = _SPACES.sub(b" ", data)
         keep = 1 if data.endswith(b"\r") else 0
         keep += data.endswith(b" ", 0, len(data) - keep)
         self._carry = data[len(data) - keep :]
-        self._pass_on(data[: len(data) - keep].replace(b" \r\n", b"\r\n"))
+        data = data[: len(data) - keep]
+        self._pass_on(data.replace(b" \r\n", b"\r\n") if has_blanks else data)
 
     def finish(self) -> None:
         """End the body, and give the rest to the sink; call it once, after the last `update`."""
