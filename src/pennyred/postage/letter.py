@@ -1,9 +1,9 @@
 """Split a letter into header fields and body, byte for byte as it came (RFC 5322 section 2.1, STAMP.md 3.1)."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from pennyred.postage.errors import MalformedLetter
 
@@ -14,13 +14,13 @@ HEADER_BYTES_MAX = 4 * 2**20
 HEADER_FIELDS_MAX = 20_000
 """Real letters have dozens of fields, mailing-list digests a few hundred; more than this is an attack on memory."""
 
-_FIELD_END = re.compile(rb"\n(?![ \t])")
-_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_END_OF = re.Match[bytes].end
+_FIELD_START = re.compile(rb"\n(?![ \t])(?:(?=([!-9;-~]+)[ \t]*:)|)")
+"""The line end before a field, and the name below it. It cuts where fields begin: an expression that matches a whole
+field would use a hundred octets for each fold."""
+_FIRST_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One header field with its folded lines and CRLF, or a line that is no field, kept as it came."""
 
     raw: bytes
@@ -33,28 +33,40 @@ class Field:
         return self.raw.partition(b":")[2].removesuffix(b"\r\n")
 
 
-@dataclass(frozen=True, slots=True)
 class HeaderSection:
-    """The header of a letter: all its fields, from top to bottom."""
+    """The header of a letter: all its fields, from top to bottom.
 
-    fields: tuple[Field, ...]
-    _by_key: Mapping[bytes, tuple[Field, ...]] = field(init=False, repr=False, compare=False)
-    """The fields by name: `named` is called for every stamp judged, and a header may have thousands of fields."""
+    It is cut once, and a `Field` is made when somebody asks for it: few of a letter's fields are ever looked at.
+    """
 
-    def __post_init__(self) -> None:
-        by_key: dict[bytes, list[Field]] = {}
-        for one in self.fields:
-            by_key.setdefault(one.key, []).append(one)
-        object.__setattr__(self, "_by_key", {key: tuple(found) for key, found in by_key.items()})
+    __slots__ = ("_by_key", "_keys", "_raws")
+
+    def __init__(self, raws: Sequence[bytes], keys: Sequence[bytes]) -> None:
+        """`raws` and `keys` of its fields, as in `Field`."""
+        self._raws = raws
+        self._keys = keys
+        self._by_key: dict[bytes, list[bytes]] = {}
+        """The fields by name: `named` is called for every stamp judged, and a header may have thousands of fields."""
+        for raw, key in zip(raws, keys, strict=True):
+            if key in self._by_key:
+                self._by_key[key].append(raw)
+            else:
+                self._by_key[key] = [raw]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields, from the top."""
+        return tuple(map(Field, self._raws, self._keys))
 
     def named(self, key: bytes) -> tuple[Field, ...]:
         """The fields with this lower-case name, from the top."""
-        return self._by_key.get(key, ())
+        raws = self._by_key.get(key)
+        return tuple([Field(raw, key) for raw in raws]) if raws else ()
 
     @property
     def raw(self) -> bytes:
         """The header section, byte for byte as it came."""
-        return b"".join([one.raw for one in self.fields])
+        return b"".join(self._raws)
 
 
 def parse_header(section: bytes) -> HeaderSection:
@@ -64,18 +76,18 @@ def parse_header(section: bytes) -> HeaderSection:
     """
     if len(section) > HEADER_BYTES_MAX:
         raise MalformedLetter(f"header section of more than {HEADER_BYTES_MAX} bytes")
-    # Cut where fields end: an expression that matches a whole field would use a hundred octets for each fold.
-    fields: list[Field] = []
-    start = 0
-    for end in chain(map(_END_OF, _FIELD_END.finditer(section)), (len(section),)):
+    raws: list[bytes] = []
+    keys: list[bytes] = []
+    start, name = 0, _FIRST_NAME.match(section)
+    for found in chain(_FIELD_START.finditer(section), (None,)):
+        end = len(section) if found is None else found.end()
         if start < end:
-            if len(fields) >= HEADER_FIELDS_MAX:
+            raws.append(section[start:end])
+            keys.append(name[1].lower() if name and name[1] else b"")
+            if len(raws) > HEADER_FIELDS_MAX:
                 raise MalformedLetter(f"more than {HEADER_FIELDS_MAX} header fields")
-            raw = section[start:end]
-            name = _NAME.match(raw)
-            fields.append(Field(raw, name[1].lower() if name else b""))
-            start = end
-    return HeaderSection(tuple(fields))
+            start, name = end, found
+    return HeaderSection(raws, keys)
 
 
 def split_letter(letter: bytes) -> tuple[bytes, bytes]:
