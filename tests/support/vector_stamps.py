@@ -275,8 +275,10 @@ def _not_accepted() -> Iterator[Case]:
 def _altered() -> Iterator[Case]:
     good = stamp_tags()
     for letter, because, verdict, altered, more in _ROWS:
-        for proof in ("no", "yes", "silent"):
-            said = verdict if isinstance(verdict, str) else verdict[proof]
+        for proof in ("no", "yes", "without-id", "silent"):
+            is_by_id = letter == "other-text-and-subject"
+            told = "no" if is_by_id and proof == "without-id" else proof.replace("without-id", "yes")
+            said = verdict if isinstance(verdict, str) else verdict[told]
             yield Case(f"{letter}, proven: {proof}", because, said, letter=letter, proof=proof, altered=altered, **more)
     second = stamp_tags(letter="two-tos")
     yield Case("To fields exchanged", "recipients are a set", "stamped", second, letter="two-tos-swapped")

@@ -24,6 +24,8 @@ class Proof(Enum):
     """Whether the author's domain is proven for the letter as it was received: not by SPF alone."""
 
     YES = "yes"
+    WITHOUT_ID = "without-id"
+    """Yes, but anybody may have put the Message-ID: so it does not tell that the stamp was made for this letter."""
     NO = "no"
     SILENT = "silent"
     """The DNS does not answer, and could have proven it."""
@@ -56,8 +58,15 @@ class Row(Enum):
     BODY_UNPROVEN = "body-unproven", Reason.ALTERED_BODY, Reason.ALTERED_BODY
 
 
-_SUBJECT = {Proof.YES: Row.SUBJECT_PROVEN, Proof.SILENT: Row.SUBJECT_UNKNOWN, Proof.NO: Row.SUBJECT_UNPROVEN}
+_SUBJECT = {
+    Proof.YES: Row.SUBJECT_PROVEN,
+    Proof.WITHOUT_ID: Row.SUBJECT_PROVEN,
+    Proof.SILENT: Row.SUBJECT_UNKNOWN,
+    Proof.NO: Row.SUBJECT_UNPROVEN,
+}
 _BODY = {Proof.YES: Row.BODY_PROVEN, Proof.SILENT: Row.BODY_UNKNOWN, Proof.NO: Row.BODY_UNPROVEN}
+_BODY_BY_SUBJECT = _BODY | {Proof.WITHOUT_ID: Row.BODY_PROVEN}
+_BODY_BY_ID = _BODY | {Proof.WITHOUT_ID: Row.BODY_UNPROVEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,6 @@ class Alteration:
     """What differs, in the order of `digest.FIELDS`, then `body`."""
     has_same_core: bool
     """Whether Reply-To is the same, and the Subject, at most less one tag that a gateway has put in front."""
-
     has_same_id: bool
     """Whether it has a Message-ID, and the same."""
 
@@ -80,7 +88,9 @@ class Alteration:
             return Row.UNALTERED
         if BODY not in self.altered:
             return Row.SAME_TEXT if self.has_same_core else _SUBJECT[proof]
-        return _BODY[proof] if self.has_same_core or self.has_same_id else Row.OTHER_LETTER
+        if self.has_same_core:
+            return _BODY_BY_SUBJECT[proof]
+        return _BODY_BY_ID[proof] if self.has_same_id else Row.OTHER_LETTER
 
     @property
     def hangs_on_proof(self) -> bool:

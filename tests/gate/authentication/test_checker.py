@@ -112,7 +112,6 @@ def test_only_a_signature_proves_an_author_for_the_text_that_was_received():
         b"Reply-To: eve@evil.example",
         b"Mail-Followup-To: eve@evil.example",
         b"Subject: Win",
-        b"Message-ID: <2@evil.example>",
         b"Buy this",
     ],
 )
@@ -124,6 +123,18 @@ def test_what_is_put_above_a_signature_is_not_the_authors(added):
         for letter, is_signed in ((signed, True), (added + b"\r\n" + signed, False)):
             found = authenticate(server, letter, envelope(b"x@other.example"))
             assert (found.author_domain, found.is_author_signed) == ("example.org", is_signed)
+
+
+def test_it_is_known_whether_a_signature_covers_the_message_id():
+    """Many honest ones do not: RFC 6376 section 5.4.1 does not ask for it."""
+    with world(example_org="v=DMARC1") as server:
+        server.add(key_name("example.org", "ed"), "TXT", ed25519_key().txt)
+        names = [b"from", b"subject", b"reply-to"]
+        for covered, is_id_signed in (([*names, b"message-id"], True), (names, False)):
+            letter = sign(LETTER, "example.org", "ed", ed25519_key(), include_headers=covered)
+            for above, still in ((b"", is_id_signed), (b"Message-ID: <2@evil.example>\r\n", False)):
+                found = authenticate(server, above + letter, envelope(b"x@other.example"))
+                assert (found.is_author_signed, found.is_id_signed) == (True, still)
 
 
 def test_a_signature_of_a_strangers_covers_nothing_for_the_author():

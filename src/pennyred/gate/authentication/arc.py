@@ -51,6 +51,8 @@ class ArcAnswer:
     """Author domains for which DMARC has passed at the newest sealer."""
     leaves_no_room: bool = False
     """Whether the newest message signature covers all that a reader obeys, see `signatures.leaves_no_room`."""
+    covers_id: bool = False
+    """Whether it covers the Message-ID, too."""
 
 
 def read_chain(header: HeaderSection, trusted: AbstractSet[str]) -> ArcChain | None:
@@ -87,8 +89,9 @@ def check_arc(chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookup
     if not is_sealers:
         return ArcAnswer(Finding("arc", Result.FAIL, properties))
     instance = int(chain.instance)
-    is_whole = signatures.leaves_no_room(_tags(header, _MESSAGE_SIGNATURE, instance), header)
-    return ArcAnswer(Finding("arc", Result.PASS, properties), _authors(header, instance), is_whole)
+    tags = _tags(header, _MESSAGE_SIGNATURE, instance)
+    is_whole, covers_id = signatures.leaves_no_room(tags, header), signatures.covers(tags, header, b"message-id")
+    return ArcAnswer(Finding("arc", Result.PASS, properties), _authors(header, instance), is_whole, covers_id)
 
 
 class _Chain(dkim.ARC):  # type: ignore[misc]

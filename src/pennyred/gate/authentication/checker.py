@@ -190,6 +190,8 @@ class _Work:
         findings += [] if dkim else [Finding("dkim", Result.NONE)]
         findings.append(dmarc.finding)
         is_proven, is_signed = dmarc.is_aligned, by_signature is not None and by_signature.is_aligned
+        # Which of several signers it is that proves the author does not matter where all of them cover it.
+        is_id_signed = is_signed and all(one.covers_id for one in dkim if one.domain in whole)
         silent = [one.domain for one in dkim if one.finding.result is Result.TEMPERROR and one.leaves_no_room]
         might_be_signed = _are_kin(author, silent)
         if by_signature is not None and by_signature.finding.result is Result.TEMPERROR:
@@ -200,7 +202,9 @@ class _Work:
         if self.chain is not None:
             arc = check_arc(self.chain, self.header, self.bodies, self.lookups)
             findings.append(arc.finding)
-            is_signed = is_signed or (arc.leaves_no_room and author in arc.authors)
+            is_sealed = arc.leaves_no_room and author in arc.authors
+            is_id_signed = is_id_signed or (is_sealed and arc.covers_id)
+            is_signed = is_signed or is_sealed
             is_proven = is_proven or author in arc.authors
             might_be_signed = might_be_signed or _might_vouch([arc.finding])
             is_final &= is_proven or not _might_vouch([arc.finding])
@@ -210,7 +214,8 @@ class _Work:
         domains = frozenset(filter(None, [spf.proven, *signers]))
         return Authentication(
             tuple(findings), domains, spf.proven, author, organisation,
-            is_author_signed=is_signed and bool(author), might_be_signed=might_be_signed and not is_signed,
+            is_author_signed=is_signed and bool(author), is_id_signed=is_id_signed,
+            might_be_signed=might_be_signed and not is_signed,
             is_unsure=is_unsure, is_final=is_unsure and is_final,
         )  # fmt: skip
 

@@ -36,6 +36,8 @@ class DkimAnswer:
     """The signing domain (`d=`), canonical; empty if it cannot be read."""
     leaves_no_room: bool = False
     """Whether all that a reader obeys is covered, see `signatures.leaves_no_room`; whatever the result."""
+    covers_id: bool = False
+    """Whether it covers the Message-ID, too."""
 
 
 def read_signatures(header: HeaderSection) -> tuple[DkimSignature, ...]:
@@ -80,7 +82,8 @@ def _check(one: DkimSignature, header: HeaderSection, bodies: BodyHashes, lookup
         ("header.b", one.tags.get(b"b", b"")[:_IDENTIFYING_CHARACTERS].decode("ascii", "replace")),
     )
     finding = Finding("dkim", result, properties if one.domain else ())
-    return DkimAnswer(finding, one.domain, leaves_no_room(one, header))
+    is_whole = leaves_no_room(one, header)
+    return DkimAnswer(finding, one.domain, is_whole, is_whole and signatures.covers(one.tags, header, b"message-id"))
 
 
 def _result(one: DkimSignature, header: HeaderSection, bodies: BodyHashes, lookups: Lookups) -> Result:

@@ -11,7 +11,8 @@ from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from pennyred.gate.authentication.claims import Claim, Claims, read_claims, says_author_passes
-from pennyred.gate.authentication.dkim import leaves_no_room, read_signature
+from pennyred.gate.authentication.dkim import DkimSignature, leaves_no_room, read_signature
+from pennyred.gate.authentication.signatures import covers
 from pennyred.gate.letterbox import Envelope
 from pennyred.gate.rules.authres import KEY
 from pennyred.gate.rules.origin import Authentication, Finding, Result
@@ -75,17 +76,20 @@ def believe_fronts(header: HeaderSection, fronts: AbstractSet[str], author: str)
         findings.append(Finding("dmarc", Result.PASS, (("header.from", author),)))
     author_domain = author if is_aligned else ""
     organisation = author_domain or sender or next(iter(signers), "")
-    is_signed = (
-        bool(author_domain) and any(_are_kin(author, one) for one in signers) and _leaves_no_room(header, author)
-    )
-    return Authentication(tuple(findings), domains, sender, author_domain, organisation, is_author_signed=is_signed)
+    own = _own_signatures(header, author)
+    is_signed = bool(author_domain and own) and any(_are_kin(author, one) for one in signers)
+    # The front does not say which one holds.
+    is_signed = is_signed and all(leaves_no_room(one, header) for one in own)
+    return Authentication(
+        tuple(findings), domains, sender, author_domain, organisation, is_author_signed=is_signed,
+        is_id_signed=is_signed and all(covers(one.tags, header, b"message-id") for one in own),
+    )  # fmt: skip
 
 
-def _leaves_no_room(header: HeaderSection, author: str) -> bool:
-    """Whether each signature of the author's covers all that a reader obeys: the front does not say which one holds."""
+def _own_signatures(header: HeaderSection, author: str) -> list[DkimSignature]:
+    """The signatures of the author's domain and its kin; one that cannot be read may be such a one."""
     read = (read_signature(field) for field in header.named(b"dkim-signature"))
-    own = [one for one in read if not one.domain or _are_kin(author, one.domain)]
-    return bool(own) and all(leaves_no_room(one, header) for one in own)
+    return [one for one in read if not one.domain or _are_kin(author, one.domain)]
 
 
 def _are_kin(one: str, other: str) -> bool:

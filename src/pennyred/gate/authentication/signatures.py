@@ -54,9 +54,8 @@ _LIBRARY_ERRORS = (
 )
 """The exceptions that the library raises for what strangers write."""
 
-_OBEYED = (b"subject", b"message-id", *REPLY_NAMES)
-"""The fields besides From by which whoever adds one speaks for the author, makes another letter of his the stamped one,
-or gets his answers."""
+_OBEYED = (b"subject", *REPLY_NAMES)
+"""The fields besides From by which whoever adds one speaks for the author, or gets his answers."""
 
 Tags = dict[bytes, bytes]
 HeaderField = tuple[bytes, bytes]
@@ -139,9 +138,13 @@ def leaves_no_room(tags: Tags, header: HeaderSection) -> bool:
     A signature that holds says nothing of fields it does not cover: it covers the lowest ones of a name, as many as
     `h=` names (RFC 6376 section 5.4.2), and never a line that is no field, which some readers show as text.
     """
-    names = signed_names(tags)
-    is_covered = all(names.count(key) >= len(header.named(key)) for key in _OBEYED)
+    is_covered = all(covers(tags, header, key) for key in _OBEYED)
     return is_covered and not header.named(b"") and b"l" not in tags
+
+
+def covers(tags: Tags, header: HeaderSection, key: bytes) -> bool:
+    """Whether a signature covers each field of this name, if there is any; raises `Unverified`."""
+    return signed_names(tags).count(key) >= len(header.named(key))
 
 
 def check_signature(

@@ -27,7 +27,7 @@ async def prove_author(
 def proof_by(found: Authentication, header: HeaderSection) -> Proof:
     """Whether what was found proves the author of the text as it was received."""
     if found.is_author_signed:
-        return Proof.YES
+        return Proof.YES if found.is_id_signed else Proof.WITHOUT_ID
     return Proof.SILENT if found.might_be_signed and _is_signed(header) else Proof.NO
 
 

@@ -57,6 +57,8 @@ class Authentication:
     """Whether `author_domain` is proven for the text as it was received: by an aligned DKIM signature, by the newest
     seal of a trusted forwarder, or by a trusted front's word. SPF alone says nothing of the text, and any customer of
     a shared sender passes it."""
+    is_id_signed: bool = False
+    """Whether that signature covers the Message-ID, too; many honest ones do not."""
     might_be_signed: bool = False
     """Whether that is not so, and the DNS did not answer what could have proven it."""
     is_unsure: bool = False
