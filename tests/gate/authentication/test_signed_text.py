@@ -83,6 +83,23 @@ def test_a_signature_that_leaves_the_subject_out_proves_no_text(server):
     assert not found(server, bare, SAYS).is_author_signed
 
 
+@pytest.mark.parametrize("says", ["", SAYS])
+def test_a_signature_without_message_id_proves_the_text_and_not_which_letter_it_is(server, says):
+    """As OpenDKIM signs, where it is installed and nothing is set."""
+    usual = signed(names=[b"from", b"to", b"date", b"subject", b"from"])
+    assert (found(server, usual, says).is_author_signed, found(server, usual, says).is_id_signed) == (True, False)
+    assert found(server, signed(), says).is_id_signed
+    second = found(server, b"Message-ID: <9@thief.example>\r\n" + signed(), says)
+    assert (second.is_author_signed, second.is_id_signed) == (True, False)
+
+
+def test_of_several_signatures_each_must_cover_message_id_and_of_a_seal_it_is_enough(server):
+    usual = signed(names=[b"from", b"to", b"date", b"subject", b"from"])
+    assert not found(server, signed(usual)).is_id_signed
+    whole = seal(usual, LISTS, "s", rsa_key(), SAYS)
+    assert found(server, whole, trusted_sealers=[LISTS]).is_id_signed
+
+
 def test_a_front_is_not_believed_of_a_signature_in_part(server):
     assert found(server, signed(), SAYS).is_author_signed
     assert not found(server, signed(length=True), SAYS).is_author_signed
