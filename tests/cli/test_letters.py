@@ -20,6 +20,10 @@ from pennyred.postage.stamp import parse_stamp
 from pennyred.sender.wallet import Wallet, load_wallet, save_key, save_wallet
 
 ANN = "ann@sender.example"
+RESENT = (
+    b"550 5.7.1 Postage due: bob@example.org: this text was delivered there at 2026-11-30 22:05 UTC;"
+    b" not charged again (resent)\r\n"
+)
 DUE = b"550 5.7.1 Postage due: <bob@example.org>: the stamp has expired (expired)\r\n"
 LATER = b"451 4.3.0 The post office does not answer (office-unreachable)\r\n"
 TWO_DOMAINS = (
@@ -323,6 +327,11 @@ class TestSend:
         assert DUE.decode().strip() in said.text
         assert "(expired)" in said.err
         assert len(server.letters) == 2
+
+    def test_what_its_recipients_had_before_is_called_so(self, run, file, server):
+        server.answers[b"."].append(RESENT)
+        said = run("send", "--via", via(server), file, status=1)
+        assert "bob@example.org: had this text before; it was not charged again" in said.text
 
     def test_what_a_server_says_cannot_steer_the_terminal(self, run, file, server):
         server.answers[b"."].append(b"550 5.7.1 \x1b]0;owned\x07 no\r\n")
