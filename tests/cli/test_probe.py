@@ -7,6 +7,8 @@ import pytest
 from tests.support.real_postfix import free_port
 
 from pennyred.gate.memory.store import GateState
+from pennyred.postage.errors import Unavailable
+from pennyred.postage.reasons import Reason
 from pennyred.programs.mirroring import open_mirror
 
 MIRROR = "mirror@post.example.org"
@@ -59,7 +61,29 @@ class TestOnTheWay:
         run("probe", "--via", "stdout", "--shape", "plain", "--shape", "html", status=2)
         said = run("probe", "--via", "stdout", "--wait", 1, status=75)
         assert said.out.startswith(b"X-Postage-Stamp: v=2;")
+        assert said.out.endswith(b"pennyred probe has sent it.\r\n")  # so that it may go into a file
         assert "send this letter, as it is, to mirror+" in said.err
+
+    def test_an_office_that_is_silent_for_a_moment_is_asked_again(self, run, monkeypatch):
+        answers = iter([Unavailable(Reason.OFFICE_UNREACHABLE, "silent"), []])
+
+        async def arrivals(*_):
+            answer = next(answers, [])
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr("pennyred.cli.probe._arrivals", arrivals)
+        said = run("probe", "--via", "true -x", "--shape", "plain", "--wait", 2, "--json", status=75)
+        assert said.document["probes"][0]["verdict"] == "not-arrived"
+
+    def test_an_office_that_stays_silent_is_named(self, run, monkeypatch):
+        async def arrivals(*_):
+            raise Unavailable(Reason.OFFICE_UNREACHABLE, "silent")
+
+        monkeypatch.setattr("pennyred.cli.probe._arrivals", arrivals)
+        said = run("probe", "--via", "true -x", "--shape", "plain", "--wait", 1, "--json", status=75)
+        assert said.document["error"]["reason"] == "office-unreachable"
 
     def test_a_letter_of_ones_own_goes_to_the_mirror_alone(self, run, tmp_path):
         own = tmp_path / "own.eml"

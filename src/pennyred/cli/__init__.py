@@ -6,7 +6,7 @@
     setup       init, check, dns
     examples    examples; papers: help
     running     serve, demo
-    report      report; reporting: shows it as text or picture
+    report      report; reporting: shows it as text or picture, and what a probe has found
     refused     refused
     office      account, voucher, receiver, key
     ledger      ledger

@@ -184,10 +184,13 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
-def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """Print a table for people, with numbers at the right of their columns; "none" where there is no row."""
+def print_table(title: str, columns: list[str], rows: list[list[Any]], *, err: bool = False) -> None:
+    """Print a table for people, with numbers at the right of their columns; "none" where there is no row.
+
+    `err`: on standard error, as standard output is for something else.
+    """
     if not rows:
-        click.echo("none")
+        click.echo("none", err=err)
         return
     from rich.console import Console  # noqa: PLC0415 - slow to load, and not for --json
     from rich.table import Table  # noqa: PLC0415
@@ -199,7 +202,7 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
-    Console().print(table)
+    Console(stderr=err).print(table)
 
 
 @contextmanager

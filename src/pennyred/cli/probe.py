@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +16,31 @@ from pennyred.cli.common import (
     RuleRefused,
     json_option,
     print_json,
-    print_table,
-    printable,
     progress,
     read_letter,
     run_async,
 )
 from pennyred.cli.letters import completed_by, host_and_port, licensed, own_wallet, stamped_by
+from pennyred.cli.reporting.paths import document_of, show
 from pennyred.cli.sender import client_of
 from pennyred.failures import told
-from pennyred.http.probes import TOKEN, Advice, Arrival, ProbeOpened
+from pennyred.http.probes import TOKEN, Arrival, ProbeOpened
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.sender.franking import without_blind
 from pennyred.sender.parsedletter import ParsedLetter, parse_letter
-from pennyred.sender.probing import SHAPES, compared, probe_letter
+from pennyred.sender.probing import SHAPES, probe_letter
 from pennyred.sender.submitting import Sent, Submission
 from pennyred.sender.travel.preparing import make_safe
 from pennyred.sender.wallet import Wallet
 
 WAIT_SECONDS = 120
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS, _PAUSE_SECONDS_MAX = 1.0, 4.0
+"""How long it waits before it asks again: longer, the longer it has waited."""
 _COMMAND_SECONDS = 120
 _SAID_CHARACTERS_MAX = 500
 _STDOUT = "stdout"
-_NOT_ARRIVED = "not-arrived"
 
 
 @dataclass(slots=True)
@@ -124,7 +123,7 @@ def probe(via: str, sender: str | None, shapes: tuple[str, ...], file: Path | No
         _hand_in(one, raw, via, author, wallet)
         probes.append(one)
     _wait(probes, wallet, wait, is_quiet=as_json)
-    _report(probes, wallet, wait, as_json=as_json)
+    _report(probes, wallet, wait, as_json=as_json, err=via == _STDOUT)
 
 
 async def _open(wallet: Wallet) -> ProbeOpened:
@@ -197,19 +196,24 @@ def _stamped(safe: bytes, address: str, wallet: Wallet) -> ParsedLetter:
 
 
 def _wait(probes: Sequence[_Probe], wallet: Wallet, seconds: int, *, is_quiet: bool) -> None:
-    """Ask until each letter has arrived, or the time is over. Raises `Unavailable` if the office never answered."""
-    began = time.monotonic()
+    """Ask until each letter has arrived, or the time is over. Raises `Unavailable` if the office never answers."""
+    began, has_answered = time.monotonic(), False
     with progress("waiting at the mirror", seconds, is_quiet=is_quiet) as show:
         while True:
-            for one in probes:
-                if not one.arrivals:
-                    one.arrivals = run_async(_arrivals(wallet, one.opened.token))
             passed = time.monotonic() - began
+            try:
+                for one in probes:
+                    if not one.arrivals:
+                        one.arrivals = run_async(_arrivals(wallet, one.opened.token))
+                has_answered = True
+            except Unavailable:
+                if passed >= seconds and not has_answered:
+                    raise
             show(passed)
             waiting = [one for one in probes if not one.arrivals and one.refusal is None]
-            if not waiting or passed >= seconds:
+            if (not waiting and has_answered) or passed >= seconds:
                 return
-            time.sleep(min(_PAUSE_SECONDS, seconds - passed))
+            time.sleep(min(_PAUSE_SECONDS + passed / 20, _PAUSE_SECONDS_MAX, seconds - passed))
 
 
 async def _arrivals(wallet: Wallet, token: str) -> list[Arrival]:
@@ -217,11 +221,12 @@ async def _arrivals(wallet: Wallet, token: str) -> list[Arrival]:
         return (await client.probe(token)).arrivals
 
 
-def _report(probes: Sequence[_Probe], wallet: Wallet, wait: int, *, as_json: bool) -> None:
+def _report(probes: Sequence[_Probe], wallet: Wallet, wait: int, *, as_json: bool, err: bool) -> None:
+    """Print what was found, for people on standard error if `err`, and raise what decides the exit status."""
     document = {"probes": [_document(one, wallet) for one in probes]}
     if not as_json:
         for told_of in document["probes"]:
-            _show(told_of)
+            show(told_of, err=err)
     refused = [one for one in probes if one.found is not None and one.found.verdict == Kind.DUE.value]
     if refused and (arrival := refused[0].found) is not None:
         raise RuleRefused(arrival.reason, f"{refused[0].shape}: a gate refuses it: {arrival.sentence}", document)
@@ -246,50 +251,11 @@ def _page(one: _Probe, wallet: Wallet) -> str:
 
 
 def _document(one: _Probe, wallet: Wallet) -> dict[str, Any]:
-    """What is told of one letter, for --json."""
-    arrival = one.found
-    told_of: dict[str, Any] = {"shape": one.shape, "address": one.opened.address, "page": _page(one, wallet)}
-    told_of["handed"] = one.handed
-    if arrival is None or one.letter is None:
-        return told_of | {"verdict": _NOT_ARRIVED, "reason": _NOT_ARRIVED, "altered": [], "fields": [], "advice": []}
-    parts = compared(one.letter, arrival)
-    advice = list(arrival.advice)
-    altered = [part.part for part in parts if part.finding == "altered"]
-    if altered and not arrival.altered:
-        advice.append(Advice("altered", f"Besides, the path alters: {', '.join(altered)}."))
-    return told_of | {
-        "verdict": arrival.verdict,
-        "reason": arrival.reason,
-        "sentence": arrival.sentence,
-        "strict": arrival.strict,
-        "row": arrival.row,
-        "proven": arrival.proven,
-        "proofs": arrival.proofs,
-        "altered": arrival.altered or altered,
-        "stamp": {"fields": arrival.stamp.fields, "stamps": arrival.stamp.stamps, "form": arrival.stamp.form},
-        "at": arrival.at,
-        "source": arrival.source,
+    base = {
+        "shape": one.shape,
+        "address": one.opened.address,
+        "page": _page(one, wallet),
+        "handed": one.handed,
         "arrivals": len(one.arrivals),
-        "fields": [asdict(part) for part in parts],
-        "advice": [{"about": item.about, "text": item.text} for item in advice],
-        "header": arrival.header,
     }
-
-
-def _show(told_of: dict[str, Any]) -> None:
-    """Print what is told of one letter, for people."""
-    if told_of["verdict"] == _NOT_ARRIVED:
-        said = f" ({told_of['handed']})" if told_of["handed"] else ""
-        click.echo(printable(f"{told_of['shape']}: not arrived{said}; its page: {told_of['page']}"))
-        return
-    columns = ["part", "sent", "arrived", "finding"]
-    rows = [[printable(part[column]) for column in columns] for part in told_of["fields"]]
-    print_table(f"{told_of['shape']}, arrived from {printable(told_of['source'])}", columns, rows)
-    takes = {"paid": "takes it", "later": "lets it wait"}.get(told_of["verdict"], "refuses it")
-    strict = "" if told_of["strict"] == told_of["reason"] else f"; a strict one says {told_of['strict']}"
-    click.echo(printable(f"A gate {takes}: {told_of['sentence']} ({told_of['reason']}){strict}"))
-    click.echo(printable(f"Author proven: {told_of['proven']} ({'; '.join(told_of['proofs'])})"))
-    for item in told_of["advice"]:
-        about = f"{item['about']}: " if item["about"] else ""
-        click.echo(printable(f"  {about}{item['text']}"))
-    click.echo(printable(f"  The header as received: {told_of['page']}"))
+    return document_of(base, one.letter, one.found)
