@@ -33,8 +33,10 @@ class Notes:
         self.found: dict[str, list[bytes]] = {token: [] for token in tokens}
         self.arrivals_max = arrivals_max
         self.down = False
+        self.asked = 0
 
     async def is_open(self, token: str, *, now: int) -> bool:
+        self.asked += 1
         if self.down:
             raise Unavailable(Reason.STATE_UNAVAILABLE, "down")
         return token in self.found and len(self.found[token]) < self.arrivals_max
@@ -154,6 +156,7 @@ def test_who_has_opened_no_probe_learns_nothing_and_leaves_nothing(to):
     notes, log = Notes(TOKEN), Log()
     assert looked_at(stamped(), to, notes=notes, log=log) == (NoProbe(), [])
     assert notes.found == {TOKEN: []}
+    assert notes.asked == ("b" * 26 in to)  # what cannot be a token asks nobody
     assert log.lines == []
 
 

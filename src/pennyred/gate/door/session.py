@@ -237,7 +237,6 @@ class Session:
         self.unpin_later(None)
         self.client.end_transaction()
         self.asked = 0
-        self.mirror = b""
         self.envelope_share.release()
 
     def leave(self) -> None:
