@@ -21,6 +21,7 @@ DESK = Stationery()
 SIGNED = Authentication(
     (Finding("dkim", Result.PASS, (("header.d", "sender.example"),)),),
     is_author_signed=True,
+    is_id_signed=True,
     author_domain="sender.example",
 )
 SILENT = Authentication(is_unsure=True, might_be_signed=True)

@@ -69,7 +69,8 @@ class Arrival(msgspec.Struct, frozen=True):
     """The signed parts that differ: `from`, `reply-to`, `to`, `subject`, `date`, `message-id`, `body`."""
     stamp: StampsSeen
     proven: str
-    """Whether a signature over what was received proves the author: `yes`, `no`, or `silent` (the DNS was)."""
+    """Whether a signature over what was received proves the author: `yes`, `without-id` (yes, but it does not cover the
+    Message-ID), `no`, or `silent` (the DNS was)."""
     proofs: list[str]
     """What was looked at, as in Authentication-Results, like `dkim=pass header.d=sender.example`."""
     advice: list[Advice]

@@ -38,8 +38,8 @@ _BODY = (
     "stamp behind it."
 )
 _UNPROVEN = (
-    "Such a letter counts only where a DKIM signature of your domain holds over what arrives, and names Subject, "
-    "Message-ID and Reply-To (h=): sign behind what alters it."
+    "Such a letter counts only where a DKIM signature of your domain holds over what arrives, and its h= names "
+    "Subject and Reply-To, best also Message-ID: sign behind what alters it."
 )
 _PROVEN = "It counts here because a signature of your domain holds over what arrived. A strict gate refuses it."
 
