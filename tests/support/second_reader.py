@@ -63,7 +63,9 @@ def _addresses(raw: bytes) -> list[str]:
             groups += 1
             if in_group or groups > GROUPS_MAX:
                 raise _OtherwiseError
-            _name(place, is_group=True)
+            _name(place)
+            if b"@" in b"".join(octets for _, octets in place) or all(one in ("space", "comment") for one, _ in place):
+                raise _OtherwiseError
             in_group = True
         elif not is_empty:
             found.append(_mailbox(place))
@@ -124,35 +126,28 @@ def _end_of_pairs(value: bytes, at: int) -> int:
     raise _OtherwiseError
 
 
-def _trimmed(place: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    while place and place[0][0] in ("space", "comment"):
-        place = place[1:]
-    while place and place[-1][0] in ("space", "comment"):
-        place = place[:-1]
-    return place
-
-
 def _mailbox(place: list[tuple[str, bytes]]) -> str:
-    place = _trimmed(place)
-    if not place:
+    ends = [at for at, (kind, _) in enumerate(place) if kind not in ("space", "comment")]
+    if not ends:
         raise _OtherwiseError
-    if place[-1][0] != "angle":
-        return _address(b"".join(text for _, text in place))
-    address = place[-1][1][1:-1].strip(b" \t")
-    name = b"".join(text for _, text in place[:-1])
-    if name.strip(b" \t'").lower() != address.lower():
-        _name(place[:-1], is_group=False)
+    first, last = ends[0], ends[-1]
+    if place[last][0] == "angle":
+        first, address = last, place[last][1][1:-1].strip(b" \t")
+    else:
+        address = b"".join(text for _, text in place[first : last + 1])
+    around = b"".join(text for _, text in place[:first] + place[last + 1 :])
+    is_again = around.strip(b" \t'\"").lower() == address.lower()
+    if b"@" in around and not is_again:
+        raise _OtherwiseError
+    if not is_again:
+        _name(place[:first])
     return _address(address)
 
 
-def _name(place: list[tuple[str, bytes]], *, is_group: bool) -> None:
+def _name(place: list[tuple[str, bytes]]) -> None:
     for kind, text in place:
-        if kind == "angle" or (kind == "literal" and b"@" in text):
+        if kind == "angle" or (kind == "text" and any(octet in b"@()<>[]\\" for octet in text)):
             raise _OtherwiseError
-        if kind == "text" and any(octet in b"@()<>[]\\" for octet in text):
-            raise _OtherwiseError
-    if is_group and not _trimmed(place):
-        raise _OtherwiseError
 
 
 def _address(text: bytes) -> str:

@@ -30,10 +30,12 @@ _ADDRESS = re.compile(
 but such mailboxes exist and get mail."""
 _PLAIN_ADDRESS = rb"[A-Za-z0-9._+=~-]+@[A-Za-z0-9.-]+"
 _PLAIN_MAILBOX = re.compile(
-    rb"""[ \t]*(?:(?:[A-Za-z0-9!#$%%&'*+/=?^_`{|}~. \t-]*|"[^"\\\x00-\x1f\x7f-\xff]*"[ \t]*)<(%s)>|(%s))[ \t]*"""
+    rb"""[ \t]*(?:(?:[A-Za-z0-9!#$%%&'*+/=?^_`{|}~. \t-]*|"[^"@\\\x00-\x1f\x7f-\xff]*"[ \t]*)<(%s)>|(%s))[ \t]*"""
     % (_PLAIN_ADDRESS, _PLAIN_ADDRESS)
 )
 """How most mailboxes are written; the rest of this module would read the same in them, and takes ten times as long."""
+_AROUND_AGAIN = b" \t'\""
+"""What may stand around an address that is written once more as a name."""
 _IN_NO_NAME = re.compile(rb"[@()<>\[\]\\]")
 
 
@@ -72,13 +74,29 @@ def plain_addresses(field: Field) -> list[str]:
     addresses = []
     for pieces, is_group in _mailboxes(value, name):
         found = pieces if is_group else plain_address(pieces)
-        if not found or len(joined(pieces)) > MAILBOX_BYTES_MAX:
+        is_plain = _is_name(pieces) if is_group else bool(found) and _is_only_address(pieces, found)
+        if not is_plain or len(joined(pieces)) > MAILBOX_BYTES_MAX:
             raise _no_address(name)
         if not is_group:
             addresses.append(_text(joined(found)))
-        elif not all(map(_may_be_in_name, pieces)) or all(token.kind in {"space", "comment"} for token in pieces):
-            raise _no_address(name)
     return addresses
+
+
+def _is_name(pieces: Sequence[Token]) -> bool:
+    """Whether these tokens are the name of a group, without anything that could be taken for an address."""
+    is_said = any(token.kind not in {"space", "comment"} for token in pieces)
+    return is_said and all(_may_be_in_name(token) and b"@" not in token.raw for token in pieces)
+
+
+def _is_only_address(pieces: Sequence[Token], found: Sequence[Token]) -> bool:
+    """Whether nothing but `found` could be taken for an address in a mailbox, by a reader of whatever kind.
+
+    Some end a quoted text at a quote that a backslash precedes, or a comment at its first parenthesis. The same address
+    once more, as a name, harms nobody.
+    """
+    before = joined(pieces[: pieces.index(found[0])])
+    rest = before + joined(pieces[pieces.index(found[-1]) + 1 :])
+    return b"@" not in rest or rest.strip(_AROUND_AGAIN).lower() == joined(found).strip(b"<> \t").lower()
 
 
 def _text(address: bytes) -> str:
@@ -100,7 +118,7 @@ def plain_address(pieces: Sequence[Token]) -> Sequence[Token]:
         return found if _ADDRESS.fullmatch(joined(found)) else ()
     address = pieces[last].raw[1:-1].strip(b" \t")
     # Many programs repeat the address as the name when they know no name.
-    is_again = joined(pieces[first:last]).strip(b" \t'").lower() == address.lower()
+    is_again = joined(pieces[first:last]).strip(_AROUND_AGAIN).lower() == address.lower()
     is_name = is_again or all(_may_be_in_name(token) for token in pieces[:last])
     is_whole = pieces[last].raw.endswith(b">") and _ADDRESS.fullmatch(address)
     return (pieces[last],) if is_name and is_whole else ()
