@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.at_once import parts_of
+from tests.support.at_once import parts_of, texts_of
 from tests.support.stationery import LETTER
 
 from pennyred.postage.address import canonical_recipient
@@ -187,3 +187,30 @@ def test_a_long_text_is_signed_by_its_hash_and_every_octet_of_it_counts() -> Non
         LETTER.replace(b"Subject: Tea", b"Subject: " + b"x" * size) for size in (TEXT_BYTES_MAX, TEXT_BYTES_MAX + 1)
     ]
     assert [parts_of(one).texts[3][:1] for one in edge] == [b"x", b"\xff"]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["\u0301\u0323", "=?utf-8?q?=CC=81=CC=A3?= ", "=?", "=?utf-8?q?a?=", " ", "\r\n ", "(", "<", '"', "\\", "a/", "[x] ", "a:;,",
+     "a@b,", "a@\u00e9.b,", "\u00e9"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["Subject", "To", "Reply-To", "Date", "Content-Type", "Content-Transfer-Encoding"])
+def test_no_letter_takes_minutes_to_be_read(name: str, mark: str) -> None:
+    """By the time limit of every test: a header of four megabytes of these once took half an hour."""
+    field = f"{name}: {mark * (3 * 2**20 // len(mark.encode()))}\r\n"
+    parts = parts_of(f"From: a@b.example\r\n{field}\r\n".encode())
+    assert len(digests(SALT, parts)) == len(FIELDS)
+
+
+@pytest.mark.parametrize("number", [1, 40])
+def test_many_fields_take_no_more_time_than_one(number: int) -> None:
+    for name, value in (("Subject", "\u0301\u0323" * 20_000), ("To", "a@\u00e9.b," * 10_000)):
+        letter = "From: a@b.example\r\n" + f"{name}: {value}\r\n" * number + "\r\n"
+        assert any(text.startswith(b"\xff") for text in parts_of(letter.encode()).texts)
+        assert texts_of(parse_header(letter.encode()))[FIELDS.index(name.lower())].startswith(b"\0")
+
+
+def test_a_subject_too_long_to_be_read_has_no_tag() -> None:
+    long = LETTER.replace(b"Subject: Tea", b"Subject: [EXT] " + b"x" * 10_000)
+    assert parts_of(long).subjects_before == ()
+    assert parts_of(long).texts[3] == parts_of(long.replace(b"[EXT] ", b"[EXT]\r\n ")).texts[3]

@@ -5,7 +5,7 @@ import os
 import re
 
 import pytest
-from tests.support.at_once import parts_of, reason_of
+from tests.support.at_once import reason_of, texts_of
 from tests.support.stationery import LETTER, NOW, Stationery
 from tests.support.strange_addresses import LEFT_ALONE, WRITTEN_ANEW
 
@@ -319,17 +319,17 @@ def test_fields_stay_apart_where_one_is_none_of_addresses(other):
     assert len(said) == 1
 
 
-def test_fields_stay_apart_that_stamps_would_not_read_as_one():
-    said = []
-    long = [f"Cc: {', '.join(f'a{number}@b{place}.example' for number in range(2500))}" for place in range(2)]
-    letter = letter_to("a@b.example", *long)
+@pytest.mark.parametrize("count", [100, 1400, 6000])
+def test_one_field_is_read_as_several_are_however_many_they_name(count):
+    some = [f"Cc: {', '.join(f'a{number}@b{place}.example' for number in range(count))}" for place in range(3)]
+    letter = letter_to("a@b.example", *some)
 
-    done = completed(letter, now=NOW, message_id="<1@x>", say=said.append)
+    done = completed(letter, now=NOW, message_id="<1@x>")
 
-    assert parts_of(done).texts[2] == parts_of(letter).texts[2]
-    assert parts_of(done).texts[2][:1] == b"\xff"
-    assert b"\r\nCc: a0@b1.example" in done
-    assert len(said) == 1
+    read = texts_of(parse_header(split_letter(letter)[0]))[2]
+    assert done.count(b"\r\nCc:") == 1
+    assert read.startswith(b"\0") is (count > 100 * 10)
+    assert texts_of(parse_header(split_letter(done)[0]))[2] == read or read.startswith(b"\0")
 
 
 @pytest.mark.parametrize("to", [*WRITTEN_ANEW, *LEFT_ALONE])

@@ -14,7 +14,7 @@ from pennyred.postage.errors import MalformedAddress
 Fields = Sequence[tuple[bytes, bytes]]
 """The fields of a letter from the top: the name in lower case (empty for a line that is no field), and its octets."""
 
-FIELD_OCTETS_MAX, GROUPS_MAX, MAILBOX_OCTETS_MAX = 65_536, 100, 2_000
+FIELDS_OCTETS_MAX, SUBJECTS_OCTETS_MAX, GROUPS_MAX, MAILBOX_OCTETS_MAX = 65_536, 8_192, 100, 2_000
 BLANKS = b" \t\r\n"
 SPECIALS = b'()<>[]:;@\\,"'
 TOKEN = bytes(octet for octet in range(0x21, 0x7F) if octet not in b'()<>@,;:\\"/[]?=')
@@ -38,17 +38,22 @@ def plain(name: bytes, raw: bytes) -> bytes:
 def addresses_text(fields: Fields, *names: bytes) -> bytes:
     """5.4, for all fields of these names."""
     found = [(name, raw) for wanted in names for name, raw in fields if name == wanted]
+    values = [raw.partition(b":")[2].removesuffix(b"\r\n") for _, raw in found]
+    values = [value.replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t") for value in values]
     try:
-        canonical = {canonical_recipient(one).canonical for _, raw in found for one in _addresses(raw)}
+        if sum(map(len, values)) > FIELDS_OCTETS_MAX:
+            raise _OtherwiseError
+        read = [_addresses(value) for value in values]
+        if sum(groups for _, groups in read) > GROUPS_MAX:
+            raise _OtherwiseError
+        canonical = {canonical_recipient(one).canonical for addresses, _ in read for one in addresses}
     except (_OtherwiseError, MalformedAddress):
         return b"\0" + b"".join(plain(name, raw) for name, raw in found)
     return "\n".join(sorted(canonical)).encode()
 
 
-def _addresses(raw: bytes) -> list[str]:
-    value = raw.partition(b":")[2].removesuffix(b"\r\n").replace(b"\r\n ", b" ").replace(b"\r\n\t", b"\t")
-    if len(value) > FIELD_OCTETS_MAX:
-        raise _OtherwiseError
+def _addresses(value: bytes) -> tuple[list[str], int]:
+    """The addresses of one field, and how many groups it has."""
     found: list[str] = []
     place: list[tuple[str, bytes]] = []
     in_group, groups, after_group = False, 0, False
@@ -61,7 +66,7 @@ def _addresses(raw: bytes) -> list[str]:
             raise _OtherwiseError
         if text == b":":
             groups += 1
-            if in_group or groups > GROUPS_MAX:
+            if in_group:
                 raise _OtherwiseError
             _name(place)
             if b"@" in b"".join(octets for _, octets in place) or all(one in ("space", "comment") for one, _ in place):
@@ -77,7 +82,7 @@ def _addresses(raw: bytes) -> list[str]:
         place = []
     if in_group:
         raise _OtherwiseError
-    return found
+    return found, groups
 
 
 def _tokens(value: bytes) -> list[tuple[str, bytes]]:
@@ -178,11 +183,14 @@ def _address(text: bytes) -> str:
 
 def subject_text(fields: Fields) -> bytes:
     """5.5, for all fields named Subject."""
-    return "\n".join(_subject(raw) for name, raw in fields if name == b"subject").encode()
+    found = [raw for name, raw in fields if name == b"subject"]
+    values = [raw.partition(b":")[2].removesuffix(b"\r\n") for raw in found]
+    if sum(map(len, values)) > SUBJECTS_OCTETS_MAX:
+        return b"\0" + b"".join(plain(b"subject", raw) for raw in found)
+    return "\n".join(map(_subject, values)).encode()
 
 
-def _subject(raw: bytes) -> str:
-    octets = raw.partition(b":")[2].removesuffix(b"\r\n")
+def _subject(octets: bytes) -> str:
     try:
         text = octets.decode()
     except UnicodeDecodeError:

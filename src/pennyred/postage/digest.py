@@ -12,7 +12,7 @@ from pennyred.postage.address import Recipient
 from pennyred.postage.canonical import plain_field
 from pennyred.postage.letter import HeaderSection
 from pennyred.postage.reading.subject import without_tag
-from pennyred.postage.reading.texts import REPLY_NAMES, body_text, field_texts
+from pennyred.postage.reading.texts import REPLY_NAMES, UNREAD, body_text, field_texts
 
 FIELDS = ("from", "reply-to", "to", "subject", "date", "message-id")
 """What the tag `d` has a digest of, in its order, by the name that people are told. See STAMP.md 5.3."""
@@ -62,7 +62,8 @@ def signed_parts(header: HeaderSection, body_hash: bytes, subject_tags: Collecti
     """
     plain = {name: b"".join(map(plain_field, fields)) for name in LETTER_NAMES if (fields := header.named(name))}
     texts = field_texts(header, plain)
-    before = without_tag(texts[_SUBJECT].decode(), subject_tags)
+    subject = texts[_SUBJECT]
+    before = () if subject.startswith(UNREAD) else without_tag(subject.decode(), subject_tags)
     return SignedParts(
         tuple([_short(text) for text in texts]),
         tuple([_short(text.encode()) for text in before]),

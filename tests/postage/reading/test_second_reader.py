@@ -11,6 +11,7 @@ from pennyred.postage.canonical import plain_field
 from pennyred.postage.digest import LETTER_NAMES
 from pennyred.postage.letter import HeaderSection, parse_header, split_letter
 from pennyred.postage.reading.addressfields import GROUPS_MAX, MAILBOX_BYTES_MAX, PLAIN_BYTES_MAX
+from pennyred.postage.reading.subject import SUBJECT_BYTES_MAX
 from pennyred.postage.reading.texts import body_text, field_texts
 
 
@@ -113,6 +114,9 @@ def test_limits_are_alike(more: int) -> None:
         place + b"x" * more,
     ):
         agree(b"To:" + value + b"\r\n")
+    agree(b"To:" + b"a@b," * 8192 + b"\r\nCc:" + b"\r\n " * 16_384 + b"a@b," * 4096 + b" " * more + b"\r\n")
+    agree(b"Cc:x:;\r\n" * (GROUPS_MAX + more))
+    agree(b"Subject: Tea\r\nSubject:" + b"x" * (SUBJECT_BYTES_MAX - 4 + more) + b"\r\n")
 
 
 def test_real_letters_are_read_alike() -> None:

@@ -14,6 +14,10 @@ from pennyred.postage.letter import Field
 TAG_CHARACTERS_MAX = 16
 """Longer tags, or two, would be room for an advertisement."""
 
+SUBJECT_BYTES_MAX = 8_192
+"""How long the Subject fields may be together that are read: the normal form of a run of marks takes a time that grows
+with the square of its length. (Half a megabyte of them once took forty seconds.)"""
+
 CHARSETS = frozenset(
     (
         "us-ascii", "utf-8", "koi8-r", "koi8-u",
@@ -32,12 +36,16 @@ _Q_OCTET = re.compile(rb"=(..)")
 _TAG = re.compile(rf"\[([^\[\]]{{1,{TAG_CHARACTERS_MAX}}})\] ?")
 
 
-def subject_text(fields: Sequence[Field]) -> str:
+def subject_text(fields: Sequence[Field]) -> str | None:
     """What a reader sees of the Subject fields: decoded, in Unicode form NFC, with single blanks.
 
-    What cannot be decoded stays as it is written. Each field is a line of the result; without a field it is empty.
+    What cannot be decoded stays as it is written. Each field is a line of the result; without a field it is empty. None
+    where they are too long.
     """
-    return "\n".join([_text(field.value) for field in fields])
+    values = [field.value for field in fields]
+    if sum(map(len, values)) > SUBJECT_BYTES_MAX:
+        return None
+    return "\n".join(map(_text, values))
 
 
 def without_tag(text: str, tags: Collection[str] = ()) -> Iterator[str]:

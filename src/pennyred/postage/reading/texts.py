@@ -17,7 +17,7 @@ from pennyred.postage.reading.subject import subject_text
 REPLY_NAMES = (b"reply-to", b"mail-reply-to", b"mail-followup-to")
 """The fields that tell where answers go: mail programs obey one or the other of them."""
 
-_UNREAD = b"\0"
+UNREAD = b"\0"
 """Begins a text that is octets, so that no spelling of a field can pass for another's addresses."""
 _BLANK = b" \t\r\n"
 _FWS = rb"[ \t\r\n]"
@@ -36,7 +36,7 @@ def field_texts(header: HeaderSection, plain: Mapping[bytes, bytes]) -> tuple[by
         _addresses(header, plain, (b"from",)),
         _addresses(header, plain, REPLY_NAMES),
         _addresses(header, plain, (b"to", b"cc")),
-        subject_text(header.named(b"subject")).encode(),
+        _subject(header, plain),
         plain.get(b"date", b""),
         plain.get(b"message-id", b""),
     )
@@ -51,10 +51,16 @@ def _addresses(header: HeaderSection, plain: Mapping[bytes, bytes], names: Seque
     if not fields:
         return b""
     try:
-        canonical = {canonical_recipient(one).canonical for field in fields for one in plain_addresses(field)}
+        canonical = {canonical_recipient(one).canonical for one in plain_addresses(fields)}
     except MalformedAddress:
-        return _UNREAD + b"".join([plain.get(name, b"") for name in names])
+        return UNREAD + b"".join([plain.get(name, b"") for name in names])
     return "\n".join(sorted(canonical)).encode()
+
+
+def _subject(header: HeaderSection, plain: Mapping[bytes, bytes]) -> bytes:
+    """What a reader sees of the Subject, in UTF-8; its octets where it is too long to be read."""
+    text = subject_text(header.named(b"subject"))
+    return UNREAD + plain[b"subject"] if text is None else text.encode()
 
 
 def body_text(header: HeaderSection) -> bytes:
@@ -74,7 +80,7 @@ def _media_type(field: Field) -> bytes:
     """Type and subtype; the whole value of a multipart, because another boundary shows other parts of the same body."""
     found = _MEDIA_TYPE.fullmatch(field.value)
     if not found or found[1].lower() == b"multipart":
-        return _UNREAD + _plain_value(field)
+        return UNREAD + _plain_value(field)
     return b"%s/%s" % (found[1].lower(), found[2].lower())
 
 
@@ -82,7 +88,7 @@ def _encoding(field: Field) -> bytes:
     value = field.value.strip(_BLANK).lower()
     if value in _IDENTITY:
         return b"identity"
-    return value if value in (b"base64", b"quoted-printable") else _UNREAD + _plain_value(field).lower()
+    return value if value in (b"base64", b"quoted-printable") else UNREAD + _plain_value(field).lower()
 
 
 def _plain_value(field: Field) -> bytes:

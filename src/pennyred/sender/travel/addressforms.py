@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import Field
-from pennyred.postage.reading.addressfields import GROUPS_MAX, PLAIN_BYTES_MAX
 from pennyred.postage.reading.structured import Token, joined, segments, tokens, unquoted
 from pennyred.sender.travel.encodedwords import ENCODED_WORD
 from pennyred.sender.travel.fields import fold_field
@@ -48,8 +47,7 @@ def settled_field(field: Field, domain: str, say: Say) -> bytes:
 def one_field(fields: Sequence[Field], domain: str, say: Say) -> bytes:
     """One field of addresses in the place of several of one name, in that spelling; for one, it is `settled_field`.
 
-    They stay apart, each as it is, if one of them has something that is no address; and if they are so long together
-    that stamps would sign their octets. Raises `MalformedAddress`.
+    They stay apart, each as it is, if one of them has something that is no address. Raises `MalformedAddress`.
     """
     name = fields[0].key.decode("ascii").capitalize()
     values = [_FOLDING.sub(b"", field.value) for field in fields]
@@ -58,22 +56,10 @@ def one_field(fields: Sequence[Field], domain: str, say: Say) -> bytes:
     except _StrangeError:
         say(f"the {name} field has something that is no address: a server that mends it makes the stamp void")
         return b"".join(field.raw for field in fields)
-    joint = b", ".join(filter(None, each))
-    if len(fields) > 1 and _is_too_much(joint):
-        say(f"several {name} fields, too long to be one: a program that keeps only one of them loses the others")
-        return b"".join(map(_spelt, fields, values, each))
-    return _spelt(fields[0], values[0], joint)
-
-
-def _spelt(field: Field, value: bytes, settled: bytes) -> bytes:
-    if _SPACES.sub(b" ", settled).strip() == _SPACES.sub(b" ", value).strip():
-        return field.raw
-    return fold_field(field, b" " + settled)
-
-
-def _is_too_much(value: bytes) -> bool:
-    """Whether stamps would sign it as octets, and not as addresses (STAMP.md 5.4)."""
-    return len(value) >= PLAIN_BYTES_MAX or value.count(b":") > GROUPS_MAX
+    settled = b", ".join(filter(None, each))
+    if _SPACES.sub(b" ", settled).strip() == _SPACES.sub(b" ", values[0]).strip():
+        return fields[0].raw
+    return fold_field(fields[0], b" " + settled)
 
 
 def _settled(value: bytes, domain: str, say: Say) -> bytes:
