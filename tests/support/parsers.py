@@ -300,7 +300,7 @@ SEEDS: dict[str, list[bytes]] = {
     "arrival": [
         _PROBE.header.raw,
         b"From: x\r\nSubject: =?utf-8?q?=FC?= =?x?b?AA==?=\r\n",
-        b"To: =?utf-8*de?q?a?=\r\n",
+        b"To: =?utf-8*de?q?a?=\r\nCc: =?\x80?q??=\r\n",
     ],
     "PROXY header": [
         b"PROXY TCP4 198.51.100.7 192.0.2.1 1234 25\r\nEHLO x\r\n",

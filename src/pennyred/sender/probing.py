@@ -4,6 +4,7 @@ The letters have what servers like to alter: names that must be quoted, words be
 """
 
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.header import decode_header, make_header
 
 from pennyred.http.probes import Arrival
@@ -115,6 +116,6 @@ def _shown(header: HeaderSection, names: tuple[bytes, ...]) -> str:
         text = " ".join(field.value.decode("utf-8", "replace").split())
         try:
             values.append(str(make_header(decode_header(text))))
-        except (ValueError, LookupError):
+        except (ValueError, LookupError, MessageError):
             values.append(text)
     return "; ".join(values)[:_VALUE_CHARACTERS_MAX]
