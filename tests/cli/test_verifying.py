@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from tests.support.dkim_keys import rsa_key, sign
+from tests.support.dns_server import DnsServer
 from tests.support.stationery import LETTER, Stationery
 
 from pennyred.cli.verifying import LOOKUPS_MAX
@@ -237,3 +239,86 @@ class TestReceipts:
     def test_what_is_no_receipt_is_named(self, run, tmp_path, content):
         (tmp_path / "receipts").write_bytes(content)
         assert "receipt" in run("verify", "--receipt", tmp_path / "receipts", status=2).err
+
+
+FOOTER = LETTER + b"-- \r\nfooter\r\n"
+
+
+@pytest.fixture
+def dns():
+    """A name server that knows the key of Ann's domain and of a shared sender's."""
+    records = {f"s._domainkey.{domain}": {"TXT": [rsa_key().txt]} for domain in ("sender.example", "shared.example")}
+    with DnsServer(records) as server:
+        yield server
+
+
+@pytest.fixture
+def asking(at, tmp_path, dns):
+    """Commands on a machine whose gate asks that name server, and whose office has made the stamps."""
+    settings = tmp_path / "post" / "pennyred.toml"
+    host, port = dns.address
+    text = f'[gate]\nnameservers = ["{host}:{port}"]\nsubject_tags = ["***SPAM***"]'
+    settings.write_text(settings.read_text().replace("[gate]", text, 1))
+    (tmp_path / "post" / "office.key").write_bytes(Stationery().office_key.to_pem())
+    return at
+
+
+def with_stamp(altered):
+    """An altered letter, with the stamp that LETTER had."""
+    return Stationery().stamp(LETTER, BOB, now=int(time.time())).field() + altered
+
+
+SAID = {
+    "same": ("full", "stamped", "", 0),
+    "signed by its author": ("modified", "stamped-modified", "body", 0),
+    "not signed": ("invalid", "altered-body", "body", 1),
+    "signed by somebody else": ("invalid", "altered-body", "body", 1),
+    "signed before": ("invalid", "altered-body", "body", 1),
+    "another subject, signed by its author": ("modified", "stamped-modified", "subject", 0),
+    "another subject": ("invalid", "altered-headers", "subject", 1),
+    "a tag of the settings": ("modified", "stamped-modified", "subject", 0),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_where_all_hangs_on_the_author_he_is_proven_as_at_a_gate(asking, dns, name):
+    coffee = LETTER.replace(b"Tea", b"Coffee")
+    letters = {
+        "same": LETTER,
+        "signed by its author": sign(FOOTER, "sender.example", "s", rsa_key()),
+        "not signed": FOOTER,
+        "signed by somebody else": sign(FOOTER, "shared.example", "s", rsa_key()),
+        "signed before": sign(LETTER, "sender.example", "s", rsa_key()).replace(LETTER, FOOTER),
+        "another subject, signed by its author": sign(coffee, "sender.example", "s", rsa_key()),
+        "another subject": coffee,
+        "a tag of the settings": LETTER.replace(b"Tea", b"***SPAM*** Tea"),
+    }
+    verdict, reason, altered, status = SAID[name]
+
+    row = only(asking("verify", "--json", stdin=with_stamp(letters[name]), status=status))
+
+    assert (row["verdict"], row["reason"], row["altered"]) == (verdict, reason, altered)
+    assert (dns.questions["s._domainkey.sender.example", "TXT"] > 0) is ("by its author" in name)
+
+
+def test_while_dns_is_silent_about_the_author_it_is_said_to_try_later(asking, dns):
+    dns.fail("s._domainkey.sender.example")
+    signed = sign(FOOTER, "sender.example", "s", rsa_key())
+
+    said = asking("verify", "--json", stdin=with_stamp(signed), status=75)
+
+    assert only(said)["reason"] == "dns-unavailable"
+
+
+def test_a_stamp_for_somebody_else_asks_nobody(asking, dns):
+    stray = Stationery().stamp(LETTER, "eve@example.net", now=int(time.time())).field()
+
+    asking("verify", stdin=stray + sign(FOOTER, "sender.example", "s", rsa_key()), status=1)
+
+    assert not dns.questions["s._domainkey.sender.example", "TXT"]
+
+
+@pytest.mark.usefixtures("zone")
+def test_it_is_said_that_names_are_not_signed(run, letter):
+    assert "not the name" in run("verify", stdin=letter).text
+    assert "not the name" not in run("verify", stdin=LETTER, status=1).text

@@ -16,7 +16,7 @@
     opening     open
     sender      buy, balance, statement
     letters     stamp, send; paying: how much to pay at a server
-    verifying   verify; receipts: --receipt
+    verifying   verify; proving: whether a letter's author is proven; receipts: --receipt
     probe       probe
     proofs      receipts
     arguments   types of arguments, checked before a command runs

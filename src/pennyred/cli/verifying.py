@@ -12,14 +12,15 @@ import click
 
 from pennyred.cli.arguments import typed
 from pennyred.cli.common import RuleRefused, json_option, print_json, print_table, read_letter, run_async
+from pennyred.cli.proving import proof_of
 from pennyred.cli.receipts import Judged, Restored, judge_receipts, read_receipts, tell
-from pennyred.config import BadSettings, find_settings, read_settings
+from pennyred.config import BadSettings, GateSettings, find_settings, read_settings
 from pennyred.office.keys import OfficeKeys
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.alteration import alteration
+from pennyred.postage.alteration import Proof, alteration
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.digest import letter_hash, recipient_hash, signed_parts
-from pennyred.postage.errors import MalformedStamp, PennyRedError
+from pennyred.postage.errors import MalformedStamp, PennyRedError, Unavailable
 from pennyred.postage.letter import STAMP_FIELD, HeaderSection, parse_header, split_letter
 from pennyred.postage.lineends import file_with_crlf
 from pennyred.postage.reasons import Kind, Reason
@@ -66,6 +67,10 @@ def verify(context: click.Context, to: tuple[str, ...], file: Path | None, recei
     Recipients are those of --to, else of To and Cc; exit status 1 unless each of them has a stamp that holds. Whether a
     stamp was spent before, only its office knows. Its keys come from your account or settings, else from DNS.
 
+    Where something was altered on the way, and all hangs on whether the author is proven, the DNS is asked for the keys
+    of the letter's DKIM signatures, as a gate would do; of a gate's settings on this machine, its subject_tags,
+    nameservers and arc_sealers count. Names before addresses are not signed: anybody may have written them.
+
     With --receipt it says whether an office has signed what its receipts say a stamp was used for; with FILE, whether
     for this letter. An office that takes one stamp for two letters has signed both, and so convicts itself; unless its
     ledger was restored from a backup in between, which it has to say in its receipts.
@@ -84,11 +89,18 @@ def verify(context: click.Context, to: tuple[str, ...], file: Path | None, recei
     if not as_json:
         columns = ["recipient", "verdict", "reason", "altered", "serial", "issuer"]
         print_table("", columns, [[asdict(one)[column] for column in columns] for one in found])
+        if any(one.reason.kind is Kind.PAID for one in found):
+            click.echo("Signed are the addresses of From, not the name before them.")
     document: dict[str, Any] = {"stamps": [asdict(one) for one in found]}
     paid = {one.recipient for one in found if one.reason.kind is Kind.PAID}
     if missing := [address for address in addresses if address not in paid]:
         reason = next((one.reason for one in found if one.recipient in ("", *missing)), Reason.NO_STAMP)
-        raise RuleRefused(reason.value, f"no stamp holds for {', '.join(missing)}", document)
+        text = f"no stamp holds for {', '.join(missing)}"
+        if reason.kind is Kind.LATER:
+            later = Unavailable(reason, f"{text}: {reason.sentence}")
+            later.document = document  # type: ignore[attr-defined]
+            raise later
+        raise RuleRefused(reason.value, text, document)
     if as_json:
         print_json(document)
 
@@ -104,8 +116,11 @@ class _Verifier:
     def __init__(self, context: click.Context, letter: bytes, addresses: Sequence[str]) -> None:
         section, body = split_letter(letter)
         self._context = context
+        self._letter = letter
+        self._gate = _gate_here(context)
         self._header: HeaderSection = parse_header(section)
-        self._parts = signed_parts(self._header, body_hash(body))
+        self._parts = signed_parts(self._header, body_hash(body), self._gate.subject_tags if self._gate else ())
+        self._proof: Proof | None = None
         addresses = addresses or distinct(recipients_of(letter).visible)
         self._addresses = {canonical_recipient(address): address for address in addresses}
         self._keys: dict[str, dict[str, bytes]] = {}
@@ -135,9 +150,13 @@ class _Verifier:
             return _Found("", "invalid", error.reason, "", "", "")
         await self.find(stamp.issuer, stamp.licence.selector)
         recipients = list(self._addresses)
+        found = alteration(stamp, self._parts)
+        if found.hangs_on_proof and self._proof is None and self._addressee(stamp):
+            self._proof = await proof_of(self._letter, self._gate)
         verdict = judge_parsed(
             stamp,
-            found=alteration(stamp, self._parts),
+            found=found,
+            proof=self._proof or Proof.NO,
             recipients=recipients,
             issuers=self._keys,
             now=int(time.time()),
@@ -166,6 +185,14 @@ class _Verifier:
             key = await find_key(issuer, selector)
             keys.update({selector: key} if key else {})
         return keys
+
+
+def _gate_here(context: click.Context) -> GateSettings | None:
+    """The settings of the gate on this machine; None where there are none that can be read."""
+    try:
+        return read_settings(find_settings(context.obj, os.environ)).gate
+    except (BadSettings, OSError):
+        return None
 
 
 def _from_wallet(issuer: str) -> dict[str, bytes]:
