@@ -53,20 +53,22 @@ class Connection(Dialogue):
         """The right to use this connection; None while nobody uses it."""
         self.is_reused = False
         """Whether it was idle in the pool before: the mail server may have closed it meanwhile."""
-        self._told: tuple[bytes, ...] = ()  # the last XCLIENT lines, and the EHLO line after them
+        self.told: tuple[bytes, ...] = ()
+        """Whom it was told of: the last XCLIENT lines, and the EHLO line after them; empty: nobody."""
 
     @property
     def is_for_good(self) -> bool:
         """Whether it was told of a client and cannot be told of another. Postfix takes XCLIENT from trusted hosts only,
         and after XCLIENT this connection is a stranger's.
         """
-        return bool(self._told) and "ADDR" not in self.capabilities.xclient
-
-    def is_told_of(self, client: ClientIdentity) -> bool:
-        """Whether it was told of this client, in all attributes that this mail server takes."""
-        return bool(self._told) and self._lines_about(client) == self._told
+        return bool(self.told) and "ADDR" not in self.capabilities.xclient
 
     # For callers
+
+    def lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
+        """What it would be told of this client: XCLIENT in all attributes that this mail server takes, and EHLO."""
+        assert self.offered is not None
+        return *xclient_commands(client, self.offered.xclient), self._hello_line(client)
 
     async def open(self, client: ClientIdentity | None) -> None:
         """Wait for the greeting and say EHLO. `client` is for the PROXY header, if clients are told by PROXY.
@@ -123,10 +125,10 @@ class Connection(Dialogue):
         if self.offered is None or "ADDR" not in self.offered.xclient:
             # Fail closed: without XCLIENT the mail server would trust every client as it trusts the gate.
             raise self.trouble("XCLIENT is not offered to the gate, but upstream_identity is xclient")
-        *told, hello = lines = self._lines_about(client)
-        if lines == self._told:
+        *told, hello = lines = self.lines_about(client)
+        if lines == self.told:
             return
-        self._told = ()
+        self.told = ()
         for line in told:
             [answer] = await self.exchange([line])
             if not replies.is_success(answer):
@@ -139,7 +141,7 @@ class Connection(Dialogue):
                 raise self.trouble(f"EHLO after XCLIENT: {answer.text}")
             raise Refused(answer)
         self.capabilities = parse_capabilities(answer)
-        self._told = lines
+        self.told = lines
 
     async def begin(self, client: ClientIdentity, lines: Sequence[bytes]) -> list[Reply]:
         """Say MAIL and RCPTs. If clients are told by XFORWARD, that goes first: it holds for one transaction.
@@ -170,7 +172,10 @@ class Connection(Dialogue):
         Without PIPELINING, if the first is refused and the others need it (MAIL before its RCPTs), the others are not
         sent, and get the same reply.
         """
-        if len(lines) == 1 or "PIPELINING" in self.capabilities.keywords:
+        if len(lines) == 1:
+            [future] = self._send(lines[0])
+            return [await self._reply(future, self._seconds_for(lines[0], until))]
+        if "PIPELINING" in self.capabilities.keywords:
             asked = zip(self._send(*lines), lines, strict=True)
             return [await self._reply(future, self._seconds_for(line, until)) for future, line in asked]
         answers: list[Reply] = []
@@ -183,10 +188,7 @@ class Connection(Dialogue):
 
     def end_letter(self, last: bytes, count: int) -> list[asyncio.Future[Reply]]:
         """Send the last piece, with the final dot. Returns `count` futures of replies (LMTP: one a recipient)."""
-        self._check()
-        futures = [self._expect() for _ in range(count)]
-        self._write(last)
-        return futures
+        return self._ask(last, count)
 
     async def final_reply(self, future: asyncio.Future[Reply], deadline: float) -> Reply:
         """Wait for a reply to the final dot until `deadline`, in seconds of the loop's clock."""
@@ -214,10 +216,6 @@ class Connection(Dialogue):
     def _seconds_for(self, line: bytes, until: float) -> float:
         """How long the reply to a command line may take, if it must be there before `until`."""
         return min(self.options.deadlines.of(line), until - self._loop.time())
-
-    def _lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
-        assert self.offered is not None
-        return *xclient_commands(client, self.offered.xclient), self._hello_line(client)
 
     def _is_plain(self, client: ClientIdentity | None) -> bool:
         """Whether to say HELO: the client has said HELO, and mail servers note in their trace who has."""

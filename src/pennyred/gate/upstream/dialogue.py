@@ -122,6 +122,9 @@ class Dialogue(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Give each reply to the one who has waited longest."""
+        if self._failure is None and (whole := self._reader.whole(data)) is not None:
+            self._take(whole)
+            return
         self._reader.feed(data)
         try:
             while self._failure is None and (reply := self._reader.next()) is not None:
@@ -150,16 +153,17 @@ class Dialogue(asyncio.Protocol):
         self._check()
         self._transport.set_write_buffer_limits(high=0)
 
-    def _expect(self) -> asyncio.Future[Reply]:
+    def _ask(self, octets: bytes, count: int) -> list[asyncio.Future[Reply]]:
+        """Send what is answered by so many replies."""
         self._check()
-        future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting.append(future)
-        return future
+        create = self._loop.create_future
+        futures: list[asyncio.Future[Reply]] = [create() for _ in range(count)]
+        self._waiting += futures
+        self._write(octets)
+        return futures
 
     def _send(self, *lines: bytes) -> list[asyncio.Future[Reply]]:
-        futures = [self._expect() for _ in lines]
-        self._write(b"\r\n".join(lines) + b"\r\n")
-        return futures
+        return self._ask(b"\r\n".join(lines) + b"\r\n", len(lines))
 
     async def _reply(self, future: asyncio.Future[Reply], timeout_seconds: float) -> Reply:
         self._patience.give(timeout_seconds)

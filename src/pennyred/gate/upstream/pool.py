@@ -15,6 +15,7 @@ from pennyred.gate.upstream.addresses import Address
 from pennyred.gate.upstream.connection import Connection, NotTold
 from pennyred.gate.upstream.endpoint import Capabilities, IdentityMode, UpstreamOptions
 from pennyred.gate.upstream.identity import ClientIdentity
+from pennyred.gate.upstream.idle import IdleConnections
 from pennyred.gate.upstream.opening import Opener
 from pennyred.gate.upstream.slots import PoolExhausted, Slots
 from pennyred.postage.errors import Unavailable
@@ -41,7 +42,7 @@ class UpstreamPool:
         )
         self.capabilities: Capabilities | None = None
         """What the mail server offered last; None until it has been asked."""
-        self._idle: list[Connection] = []
+        self._idle = IdleConnections()
         self._open = 0
         self._slots = Slots(options.connections_max, options.connections_per_network_max)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -148,7 +149,7 @@ class UpstreamPool:
             return
         self._leave(connection)
         connection.idle_since = asyncio.get_running_loop().time()
-        self._idle.append(connection)
+        self._idle.add(connection)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
 
@@ -182,8 +183,7 @@ class UpstreamPool:
 
     def close_idle(self) -> None:
         """Close all idle connections, because the mail server is down."""
-        idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection in self._idle.take_all():
             self.discard(connection)
 
     def renew(self) -> None:
@@ -202,26 +202,16 @@ class UpstreamPool:
             connection.abort("the gate is shutting down")
         if self._tasks:
             await asyncio.wait(self._tasks)
-        idle, self._idle = self._idle, []
+        idle = self._idle.take_all()
         for connection in idle:
             self.discard(connection)
         for connection in idle:
             await connection.wait_closed()
 
     def _take_idle(self, client: ClientIdentity) -> Connection | None:
-        """An idle connection: one that knows this client saves a round trip; else the one used last is likely alive.
-
-        One that can be used for another client only is not taken.
-        """
-        for connection in [one for one in self._idle if not one.is_clean]:
-            self._idle.remove(connection)
+        while (connection := self._idle.take(client)) is not None and not connection.is_clean:
             self.discard(connection)
-        found = [one for one in self._idle if one.is_told_of(client)]
-        found = found or [one for one in self._idle if not one.is_for_good]
-        if not found:
-            return None
-        self._idle.remove(found[-1])
-        return found[-1]
+        return connection
 
     async def _open_new(self, client: ClientIdentity | None) -> Connection:
         if self._is_closed:
@@ -255,9 +245,9 @@ class UpstreamPool:
             self._slots.leave(slot)
 
     def _drop_one_idle(self) -> bool:
-        if not self._idle:
+        if (connection := self._idle.take_oldest()) is None:
             return False
-        self.discard(self._idle.pop(0))
+        self.discard(connection)
         return True
 
     async def _reset(self, connection: Connection) -> None:
@@ -276,14 +266,11 @@ class UpstreamPool:
 
     def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
-        kept = []
         for connection in self._idle:
             patience_seconds = _FOR_GOOD_SECONDS if connection.is_for_good else self.options.idle_seconds_max
             is_stale = now - connection.idle_since >= patience_seconds
             is_old = now - connection.opened_at >= self.options.age_seconds_max
             if is_stale or is_old or connection.address.is_gone or not connection.is_clean:
+                self._idle.remove(connection)
                 self.discard(connection)
-            else:
-                kept.append(connection)
-        self._idle = kept
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep) if kept else None
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep) if self._idle else None

@@ -6,6 +6,7 @@ from pennyred.gate.letterbox import Reply
 
 LINE_OCTETS_MAX = 4096
 REPLY_LINES_MAX = 128
+_ONE_LINE = re.compile(rb"([2-5][0-9]{2}) ([^\r\n]*)\r\n")
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 
@@ -27,6 +28,15 @@ class ReplyReader:
     def is_empty(self) -> bool:
         """Whether no part of a further reply has come."""
         return not self._input and not self._lines
+
+    def whole(self, data: bytes) -> Reply | None:
+        """The reply that this piece of input is, if it is one of one line and nothing has come before it, as nearly
+        all are. Else None; then `feed` takes the piece.
+        """
+        if self._input or self._lines or len(data) > LINE_OCTETS_MAX:
+            return None
+        found = _ONE_LINE.fullmatch(data)
+        return Reply(int(found[1]), (found[2],)) if found else None
 
     def feed(self, data: bytes) -> None:
         """Take a piece of input."""
