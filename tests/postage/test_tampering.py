@@ -5,19 +5,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.support.at_once import reason_of
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.at_once import parts_of, reason_of
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.alteration import Proof
 from pennyred.postage.canonical import body_hash
-from pennyred.postage.digest import field_digests, signed_parts
+from pennyred.postage.digest import body_digest, field_digests, recipient_hash, signed_parts
 from pennyred.postage.encoding import decode_base64, encode_base64
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.minting import mint_licence, mint_stamp
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
-from pennyred.postage.stamp import Stamp
+from pennyred.postage.stamp import Stamp, parse_stamp
 from pennyred.postage.taglist import format_tag_list
 from pennyred.postage.verification import CLOCK_SKEW_SECONDS
 
@@ -262,3 +264,43 @@ def test_another_senders_licence_does_not_hold(tag: str, value: bytes) -> None:
 
 def test_another_public_key_in_the_licence_breaks_the_stamps_signature() -> None:
     assert judged(stamp=with_licence(public_key=FORGER.public)) is Reason.BAD_SIGNATURE
+
+
+@given(st.data())
+def test_whatever_octet_of_a_stamp_is_altered_it_counts_no_more(data: st.DataObject) -> None:
+    """Except where the stamp reads as it did, white space added, say."""
+    place = data.draw(st.integers(0, len(STAMP.text) - 1))
+    octet = data.draw(st.integers(0, 255).filter(lambda one: one != STAMP.text[place]))
+    altered = STAMP.text[:place] + bytes([octet]) + STAMP.text[place + 1 :]
+    assert judged(stamp=altered, proof=Proof.YES).kind is Kind.DUE
+
+
+ALTERED: dict[str, bytes] = {
+    "from": LETTER.replace(b"ann@sender", b"eve@evil"),
+    "reply-to": added(b"Reply-To: eve@evil.example"),
+    "to": added(b"Cc: eve@evil.example"),
+    "subject": LETTER.replace(b"Tea", b"Pills"),
+    "date": LETTER.replace(b"18 Nov", b"19 Nov"),
+    "message-id": LETTER.replace(b"<1@", b"<2@"),
+    "body": LETTER + b"Pills!\r\n",
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_a_thief_who_fits_the_digests_to_his_letter_breaks_the_signature(name: str) -> None:
+    """He has the salt: digests he can make, but not sign."""
+    assert STAMP.salt is not None
+    parts = parts_of(ALTERED[name])
+    fitted = with_tag(STAMP, "d", encode_base64(field_digests(STAMP.salt, parts)))
+    fitted = with_tag(parse_stamp(fitted), "bh", encode_base64(body_digest(STAMP.salt, parts)))
+    assert judged(stamp=fitted, letter=ALTERED[name], proof=Proof.YES) is Reason.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize("salt", [STAMP.salt, bytes(16)])
+def test_a_thief_who_fits_the_hashes_to_another_recipient_breaks_the_signature(salt: bytes) -> None:
+    eve = canonical_recipient(EVE)
+    fitted = parse_stamp(with_tag(STAMP, "rh", encode_base64(recipient_hash(salt, eve))))
+    fitted = parse_stamp(with_tag(fitted, "z", encode_base64(salt)))
+    fitted = parse_stamp(with_tag(fitted, "d", encode_base64(field_digests(salt, parts_of(LETTER)))))
+    fitted = parse_stamp(with_tag(fitted, "bh", encode_base64(body_digest(salt, parts_of(LETTER)))))
+    assert judged(stamp=fitted, recipients=(EVE,)) is Reason.BAD_SIGNATURE

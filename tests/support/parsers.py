@@ -42,7 +42,7 @@ from pennyred.postage.errors import (
     MalformedStamp,
 )
 from pennyred.postage.keyrecord import parse_key_record
-from pennyred.postage.letter import Field, parse_header, split_letter
+from pennyred.postage.letter import Field, HeaderSection, parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.lineends import with_crlf
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals, Use
@@ -50,6 +50,7 @@ from pennyred.postage.proofs.merkle import Tree, root_of
 from pennyred.postage.proofs.receipt import format_receipt, parse_receipt, seal
 from pennyred.postage.reading.addressfields import read_addresses
 from pennyred.postage.reading.structured import tokens
+from pennyred.postage.reading.texts import REPLY_NAMES, body_text
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.taglist import parse_tag_list
@@ -59,8 +60,10 @@ from pennyred.sender.travel.addressforms import settled_field
 from pennyred.sender.travel.fields import fit_field, is_fit
 from pennyred.sender.travel.preparing import is_safe, make_safe
 from pennyred.sender.travel.transfer import LINE_OCTETS_MAX
-from tests.support.at_once import pass_holds, relaxed_body
+from tests.support import second_reader
+from tests.support.at_once import pass_holds, relaxed_body, texts_of
 from tests.support.stationery import LETTER, Stationery
+from tests.support.vector_letters import LETTERS
 
 _PROBE = parse_letter(Stationery().stamped(LETTER, "bob@example.org"))
 
@@ -76,10 +79,22 @@ def read_letter(octets: bytes) -> None:
     assert header.raw == section
     parts = signed_parts(header, bytes(32), ["***SPAM***"])
     assert len(field_digests(bytes(16), parts)) == DIGEST_BYTES * len(FIELDS)
+    read_a_second_time(header)
     relaxed_body(body)
     for field in header.fields:
         assert plain_field(field).endswith(b"\r\n")
         claims_to_be_ours(Field(field.raw, b"authentication-results"), "mx.example.org")
+
+
+def read_a_second_time(header: HeaderSection) -> None:
+    """What stamps sign of a header, which another implementation must read alike."""
+    fields = [(field.key, field.raw) for field in header.fields]
+    author, reply_to, recipients, subject, *_ = texts_of(header)
+    assert author == second_reader.addresses_text(fields, b"from")
+    assert reply_to == second_reader.addresses_text(fields, *REPLY_NAMES)
+    assert recipients == second_reader.addresses_text(fields, b"to", b"cc")
+    assert subject == second_reader.subject_text(fields)
+    assert body_text(header) == second_reader.body_text(fields)
 
 
 def read_stamp(octets: bytes) -> None:
@@ -289,7 +304,12 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
 SEEDS: dict[str, list[bytes]] = {
     "recipient": [b'"Bob\\"s"@[IPv6:::1]', "jürgen@bücher.example".encode(), b"postmaster"],
     "domain": ["bücher。example".encode(), b"_x.example."],
-    "letter": [b"From: a\r\nTo: b,\r\n c\r\nnothing\r\n\r\n a  b \r\n\r\n", b'A-R: (a\\)(b)) "mx" 1; none\r\n'],
+    "letter": [
+        *(split_letter(LETTERS[name])[0] for name in ("odd-addresses", "odd-subjects", "quoting", "spelled-anew")),
+        b'From: "a@b.c" <a@b.c>\r\nTo: x:;\r\nContent-Type: multipart/x\r\nContent-Transfer-Encoding: 8BIT\r\n\r\n',
+        b"From: a\r\nTo: b,\r\n c\r\nnothing\r\n\r\n a  b \r\n\r\n",
+        b'A-R: (a\\)(b)) "mx" 1; none\r\n',
+    ],
     "line ends": [b"a\r\r\n\r\0\n.\r\r\n..x\n\r\r" + b"\r" * 1100 + b"\n"],
     "base64": [b"AAECAwQFBgcICQoLDA0ODw=="],
     "integer": [b"9007199254740991"],
