@@ -120,6 +120,10 @@ def _paid() -> Iterator[Case]:
     yield Case("good", "everything holds", "stamped")
     yield Case("folded", "folding is taken out (2.3.2)", "stamped", write=folded)
     yield Case(
+        "much white space", "it does not count among a stamp's octets (3.2)", "stamped",
+        write=lambda tags: format_tag_list(tags).replace(b";", b";" + b" " * 400),
+    )  # fmt: skip
+    yield Case(
         "spaced",
         "white space is taken out wherever it stands",
         "stamped",

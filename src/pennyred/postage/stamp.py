@@ -125,8 +125,8 @@ def parse_stamp(value: bytes) -> Stamp:
 
     Raises `MalformedStamp`, whose `reason` is `malformed` or `unknown-version`.
     """
-    if len(value) > LIST_BYTES_MAX:
-        raise MalformedStamp(f"a stamp of more than {LIST_BYTES_MAX} bytes")
+    if len(value) > FIELD_BYTES_MAX:
+        raise MalformedStamp(f"a stamp in more than {FIELD_BYTES_MAX} bytes")
     return parse_bare(without_white_space(value))
 
 
