@@ -77,7 +77,7 @@ def test_a_field_more_changes_the_digest_of_what_it_says_and_no_other(line: byte
     "spelling",
     [
         b"From: ann@sender.example",
-        b"from : =?utf-8?q?=C3=84nn?= <Ann@SENDER.example>",
+        b"from: =?utf-8?q?=C3=84nn?= <Ann@SENDER.example>",
         b'From: "Ann B. Smith"\r\n <ann@sender.example>',
         b"From: (a comment) ann@sender.example (another)",
         b'From: "ann"@sender.example',

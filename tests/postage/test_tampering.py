@@ -171,7 +171,7 @@ def test_the_order_of_fields_of_different_names_makes_no_difference() -> None:
 
 
 def test_white_space_that_relaxed_canonicalisation_forgives_makes_no_difference() -> None:
-    refolded = LETTER.replace(b"Subject: Tea", b"SUBJECT :\r\n\tTea ").replace(b"have tea?", b"have \t tea? ")
+    refolded = LETTER.replace(b"Subject: Tea", b"SUBJECT:\r\n\tTea ").replace(b"have tea?", b"have \t tea? ")
     assert judged(letter=refolded + b"\r\n\r\n", is_strict=True) is Reason.STAMPED
 
 

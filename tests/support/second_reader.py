@@ -284,7 +284,8 @@ def body_text(fields: Fields) -> bytes:
     """5.6."""
     types = [_type(raw) for name, raw in fields if name == b"content-type"] or [b"text/plain"]
     encodings = [_encoding(raw) for name, raw in fields if name == b"content-transfer-encoding"] or [b"identity"]
-    return b",".join(types) + b";" + b",".join(encodings) + b"\n" + b"".join(raw for name, raw in fields if not name)
+    strays = [raw for name, raw in fields if not name or raw[len(name) : len(name) + 1] in (b" ", b"\t")]
+    return b",".join(types) + b";" + b",".join(encodings) + b"\n" + b"".join(strays)
 
 
 def _type(raw: bytes) -> bytes:

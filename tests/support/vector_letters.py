@@ -55,6 +55,7 @@ LETTERS = {
     "other-text-and-subject": PLAIN.partition(b"Shall")[0].replace(b"Tea", b"Pills") + b"Cheap pills!\r\n",
     "other-letter": PLAIN.partition(b"Shall")[0].replace(b"Tea", b"Pills").replace(b"<1@", b"<2@") + b"Cheap!\r\n",
     "stray-line": b"Cheap pills\r\n" + PLAIN,
+    "stray-field": b"Cheap : pills, come and see\r\n" + PLAIN,
     "html": PLAIN.replace(b"Subject:", b"Content-Type: text/html\r\nSubject:"),
     "base64": PLAIN.replace(b"Subject:", b"Content-Transfer-Encoding: base64\r\nSubject:"),
     "charset-added": PLAIN.replace(b"Subject:", b'Content-Type: Text/Plain; charset="utf-8"\r\nSubject:'),

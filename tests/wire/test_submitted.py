@@ -191,7 +191,7 @@ def test_a_stamp_survives_servers_that_complete_and_respell(name, carry):
 
 
 @pytest.mark.parametrize(
-    "to", [*(f"To: {to}" for to in LEFT_ALONE), f"To : {BOB}", f"Cc: {BOB}\r\nTo:", f"To: {BOB}\r\nReply-To: {BOB}"]
+    "to", [*(f"To: {to}" for to in LEFT_ALONE), f"Cc: {BOB}\r\nTo:", f"To: {BOB}\r\nReply-To: {BOB}"]
 )
 def test_what_no_server_alters_is_left_alone(to, carry):
     letter = f"From: Ann <{ANN}>\r\n{to}\r\n{REST}"
@@ -199,6 +199,14 @@ def test_what_no_server_alters_is_left_alone(to, carry):
     whole = stamped(letter)
 
     assert whole.endswith(letter.encode())
+    assert reason(carry(whole)) is Reason.STAMPED
+
+
+def test_a_blank_before_a_colon_is_taken_out_before_a_server_does(carry):
+    whole = stamped(f"From: {ANN}\r\nTo : {BOB}\r\nX-Own\t: tea\r\n{REST}")
+
+    assert b"\r\nTo: " in whole
+    assert b"\r\nX-Own: " in whole
     assert reason(carry(whole)) is Reason.STAMPED
 
 

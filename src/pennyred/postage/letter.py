@@ -64,6 +64,15 @@ class HeaderSection:
         return tuple([Field(raw, key) for raw in raws]) if raws else ()
 
     @property
+    def strays(self) -> bytes:
+        """Lines that are no field, and fields with white space before their colon (RFC 5322 section 4.5.8).
+
+        Some readers (mutt, Python's library) end the header there, and show them and what follows as text.
+        """
+        pairs = zip(self._raws, self._keys, strict=True)
+        return b"".join([raw for raw, key in pairs if not key or not raw.startswith(b":", len(key))])
+
+    @property
     def raw(self) -> bytes:
         """The header section, byte for byte as it came."""
         return b"".join(self._raws)

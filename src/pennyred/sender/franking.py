@@ -5,6 +5,7 @@ its own domain, and each Bcc recipient gets a separate copy.
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from pennyred.postage.stamp import LIFETIME_SECONDS_MAX
 from pennyred.sender.parsedletter import AnyLetter, ParsedLetter, as_given, parse_letter
 from pennyred.sender.stamps_borne import gathered, paid_already, without_others
 from pennyred.sender.travel.addressforms import one_field, settled_field
-from pennyred.sender.travel.signedfields import signed_fields
+from pennyred.sender.travel.signedfields import SignedFields, signed_fields
 
 RECIPIENTS_MAX = 1000
 """How many recipients one letter may have; each costs a stamp."""
@@ -30,6 +31,8 @@ FIELD_BYTES_MAX = 200_000
 """How long all address fields with the same name may be together."""
 BLIND = (b"bcc", b"resent-bcc")
 """Fields that are removed from every copy of a letter."""
+_LOOSE = re.compile(rb"([!-9;-~]+)[ \t]+:")
+"""A field with white space before its colon."""
 _NEVER_EMPTY = (b"date", b"message-id")
 """Fields that servers add where they are missing; empty ones they remove."""
 _ONE_EACH = (b"to", b"cc", *REPLY_NAMES)
@@ -122,7 +125,13 @@ def completed(
             raws.append(settled_field(field, domain, say))
         elif field.key not in empty or field.value.strip():
             raws.append(field.raw)
-    return as_given(letter, parsed.with_header(added + b"".join(raws)))
+    return as_given(letter, parsed.with_header(added + b"".join([_tight(raw, signed) for raw in raws])))
+
+
+def _tight(raw: bytes, signed: SignedFields) -> bytes:
+    """The field without white space before its colon: servers take it out, and some readers end the header there."""
+    found = _LOOSE.match(raw)
+    return found[1] + raw[found.end() - 1 :] if found and not signed.covers(found[1].lower()) else raw
 
 
 def without_blind(letter: AnyLetter) -> AnyLetter:

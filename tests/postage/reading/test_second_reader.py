@@ -83,7 +83,11 @@ def test_subjects_are_read_alike(values: list[bytes]) -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([b"Content-Type:", b"Content-Transfer-Encoding:", b"stray "]), KINDS), max_size=3
+        st.tuples(
+            st.sampled_from([b"Content-Type:", b"Content-Transfer-Encoding:", b"stray ", b"Stray : ", b"Stray\t:"]),
+            KINDS,
+        ),
+        max_size=3,
     )
 )
 def test_the_kind_of_a_body_is_read_alike(fields: list[tuple[bytes, bytes]]) -> None:

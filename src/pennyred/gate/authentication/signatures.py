@@ -139,7 +139,7 @@ def leaves_no_room(tags: Tags, header: HeaderSection) -> bool:
     `h=` names (RFC 6376 section 5.4.2), and never a line that is no field, which some readers show as text.
     """
     is_covered = all(covers(tags, header, key) for key in _OBEYED)
-    return is_covered and not header.named(b"") and b"l" not in tags
+    return is_covered and not header.strays and b"l" not in tags
 
 
 def covers(tags: Tags, header: HeaderSection, key: bytes) -> bool:

@@ -64,12 +64,9 @@ def _subject(header: HeaderSection, plain: Mapping[bytes, bytes]) -> bytes:
 
 
 def body_text(header: HeaderSection) -> bytes:
-    """How the body is to be read: its media type and encoding; and lines in the header section that are no fields.
-
-    Some readers show such lines, and what follows them, as the beginning of the text.
-    """
+    """How the body is to be read: its media type and encoding; and stray lines of the header section."""
     types, encodings = header.named(b"content-type"), header.named(b"content-transfer-encoding")
-    strays = b"".join([field.raw for field in header.named(b"")])
+    strays = header.strays
     if not types and not encodings and not strays:
         return _USUAL
     kinds = b",".join(map(_media_type, types)) or b"text/plain"
