@@ -319,6 +319,7 @@ SEEDS: dict[str, list[bytes]] = {
     "mirror's address": [b"mirror+abcdefghijklmnopqrstuvwxyz@post.example.org", b'"MIRROR+x"@Post.Example.Org.'],
     "arrival": [
         _PROBE.header.raw,
+        b"Subject: =?utf-8?b?A?=\r\n",
         b"From: x\r\nSubject: =?utf-8?q?=FC?= =?x?b?AA==?=\r\n",
         b"To: =?utf-8*de?q?a?=\r\nCc: =?\x80?q??=\r\n",
     ],

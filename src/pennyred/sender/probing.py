@@ -4,8 +4,6 @@ The letters have what servers like to alter: names that must be quoted, words be
 """
 
 from dataclasses import dataclass
-from email.errors import MessageError
-from email.header import decode_header, make_header
 
 from pennyred.http.probes import Arrival
 from pennyred.postage.alteration import BODY, alteration
@@ -13,6 +11,7 @@ from pennyred.postage.digest import FIELDS, signed_parts
 from pennyred.postage.encoding import decode_base64
 from pennyred.postage.errors import Malformed
 from pennyred.postage.letter import STAMP_FIELD, HeaderSection, parse_header
+from pennyred.postage.reading.subject import subject_text
 from pennyred.postage.stamp import parse_stamp, split_field
 from pennyred.sender.parsedletter import ParsedLetter
 
@@ -111,11 +110,6 @@ def _same(before: str, after: str) -> str:
 
 def _shown(header: HeaderSection, names: tuple[bytes, ...]) -> str:
     """The values of some fields on one line, with encoded words decoded."""
-    values = []
-    for field in (field for name in names for field in header.named(name)):
-        text = " ".join(field.value.decode("utf-8", "replace").split())
-        try:
-            values.append(str(make_header(decode_header(text))))
-        except (ValueError, LookupError, MessageError):
-            values.append(text)
+    fields = [field for name in names for field in header.named(name)]
+    values = (subject_text([one]) or " ".join(one.value.decode("utf-8", "replace").split()) for one in fields)
     return "; ".join(values)[:_VALUE_CHARACTERS_MAX]
