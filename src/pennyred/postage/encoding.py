@@ -1,6 +1,5 @@
 """Canonical base64 and integers (STAMP.md 2): each value has exactly one spelling, so nothing signed has two."""
 
-import base64
 import binascii
 import re
 
@@ -13,7 +12,7 @@ _INTEGER = re.compile(rb"0|[1-9][0-9]{0,15}")
 
 def encode_base64(value: bytes) -> bytes:
     """Base64 of RFC 4648 section 4, with padding, on one line."""
-    return base64.b64encode(value)
+    return binascii.b2a_base64(value, newline=False)
 
 
 def decode_base64(text: bytes, *, length: int | None = None, length_max: int = 4096) -> bytes:
@@ -27,7 +26,7 @@ def decode_base64(text: bytes, *, length: int | None = None, length_max: int = 4
         value = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error as error:
         raise Malformed("not base64") from error
-    if base64.b64encode(value) != text:
+    if binascii.b2a_base64(value, newline=False) != text:
         raise Malformed("base64 is not canonical")
     if len(value) > length_max or (length is not None and len(value) != length):
         raise Malformed("base64 value of a wrong length")

@@ -63,6 +63,10 @@ class HeaderSection:
         raws = self._by_key.get(key)
         return tuple([Field(raw, key) for raw in raws]) if raws else ()
 
+    def has_any(self, keys: frozenset[bytes]) -> bool:
+        """Whether there is a field with one of these lower-case names."""
+        return not self._by_key.keys().isdisjoint(keys)
+
     @property
     def strays(self) -> bytes:
         """Lines that are no field, and fields with white space before their colon (RFC 5322 section 4.5.8).

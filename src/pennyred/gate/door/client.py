@@ -9,7 +9,10 @@ from pennyred.gate.upstream.identity import ClientIdentity, told_of
 class Client:
     """Who the client is. It is asked for each transaction, because a trusted front may speak for many clients."""
 
-    __slots__ = ("_ahead", "_name", "_named", "_peer", "_xclient", "_xforward", "helo", "is_extended", "is_trusted")
+    __slots__ = (
+        "_ahead", "_asked", "_identity", "_name", "_named", "_peer", "_xclient", "_xforward", "helo", "is_extended",
+        "is_trusted",
+    )  # fmt: skip
 
     def __init__(self, peer: Peer, *, is_trusted: bool) -> None:
         self.is_trusted = is_trusted
@@ -22,6 +25,8 @@ class Client:
         self._xclient: dict[str, str | None] = {}
         self._ahead: dict[str, str | None] = {}  # what XCLIENT has told since it last told an address
         self._xforward: dict[str, str | None] = {}
+        self._identity: ClientIdentity | None = None  # as it was last made; None: something has changed since
+        self._asked: NameLookup | None = None  # who told its names; another one after settings were read anew
         self._name: HostName | None = None
         self._named = ""  # the address that `_name` belongs to
 
@@ -39,6 +44,12 @@ class Client:
     def begin_anew(self) -> None:
         """Forget the greeting: after STARTTLS and XCLIENT the client has to greet again."""
         self.helo = ""
+        self._identity = None
+
+    def greet(self, name: str, *, is_extended: bool) -> None:
+        """Take the name given with EHLO (`is_extended`) or HELO."""
+        self.helo, self.is_extended = name, is_extended
+        self._identity = None
 
     def tell_session(self, attributes: dict[str, str | None]) -> None:
         """Take what XCLIENT tells: it holds for the session, or until the front tells another address.
@@ -55,17 +66,24 @@ class Client:
     def tell_transaction(self, attributes: dict[str, str | None]) -> None:
         """Take what XFORWARD tells: it holds until the end of the next transaction."""
         self._xforward |= attributes
+        self._identity = None
 
     def end_transaction(self) -> None:
         """Forget what XFORWARD has told."""
         if self._xforward:
             self._xforward = {}
+            self._identity = None
 
     async def identity(self, name_lookup: NameLookup | None) -> ClientIdentity:
         """The client as the mail server should see it. `name_lookup` is asked for its name if no front has told one.
 
         A front may say that no confirmed name exists. Then the DNS may still have an unconfirmed name (PTR alone).
         """
+        if self._identity is None or self._asked is not name_lookup:
+            self._identity, self._asked = await self._made(name_lookup), name_lookup
+        return self._identity
+
+    async def _made(self, name_lookup: NameLookup | None) -> ClientIdentity:
         peer, protocol = self._peer, "ESMTP" if self.is_extended else "SMTP"
         client = ClientIdentity(
             peer.address,

@@ -8,7 +8,7 @@ from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.postage.alteration import Proof
 from pennyred.postage.letter import HeaderSection
 
-_SIGNATURES = (b"dkim-signature", b"arc-seal")
+_SIGNATURES = frozenset((b"dkim-signature", b"arc-seal"))
 
 
 async def prove_author(
@@ -33,4 +33,4 @@ def proof_by(found: Authentication, header: HeaderSection) -> Proof:
 
 def _is_signed(header: HeaderSection) -> bool:
     """Whether there is anything that the DNS could have proven the author by."""
-    return any(header.named(name) for name in _SIGNATURES)
+    return header.has_any(_SIGNATURES)

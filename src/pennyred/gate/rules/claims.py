@@ -37,10 +37,12 @@ _LIST_ID = re.compile(rb"<([^<>\s]{1,%d})>\s*\Z" % LIST_ID_OCTETS_MAX)
 _SIGNER = re.compile(rb"(?:\A|;)\s*d\s*=\s*([A-Za-z0-9._-]{1,253})\s*(?:;|\Z)")
 _REPORT = re.compile(rb"\s*multipart/report\b")
 _CALENDAR_REPLY = re.compile(rb"\s*text/calendar\b.*\bmethod=\"?reply\b", re.DOTALL)
-_PASSED_ON = (
-    *(b"list-id", b"list-post", b"list-unsubscribe", b"list-help", b"mailing-list"),
-    *(b"x-autoreply", b"x-autorespond", b"x-auto-response-suppress", b"x-loop", b"feedback-id"),
-    *(b"resent-from", b"resent-to", b"resent-sender", b"delivered-to", b"x-forwarded-to", b"x-original-to"),
+_PASSED_ON = frozenset(
+    (
+        *(b"list-id", b"list-post", b"list-unsubscribe", b"list-help", b"mailing-list"),
+        *(b"x-autoreply", b"x-autorespond", b"x-auto-response-suppress", b"x-loop", b"feedback-id"),
+        *(b"resent-from", b"resent-to", b"resent-sender", b"delivered-to", b"x-forwarded-to", b"x-original-to"),
+    )
 )
 """Fields that no mail program writes into a letter of its user's own."""
 
@@ -121,7 +123,7 @@ def is_automatic(header: HeaderSection) -> bool:
     That is an answer that a program gives (RFC 3834 section 5, and what was used before it), a receipt or a bounce, and
     whatever a list or a redirection passes on.
     """
-    if any(header.named(name) for name in _PASSED_ON):
+    if header.has_any(_PASSED_ON):
         return True
     submitted = header.named(b"auto-submitted")[:FIELDS_READ_MAX]
     if any(_unfolded(field).partition(b";")[0].strip().lower() not in (b"no", b"") for field in submitted):

@@ -34,9 +34,11 @@ REPORTERS = frozenset(
     ("mailer-daemon", "mail-daemon", "maildaemon", "postmaster", "mdaemon", "mailerdaemon", "mail-delivery-subsystem")
 )
 """Who writes reports without a form: qmail, Exim and sendmail of old, and many since. No user has such a name."""
-_ANSWERS = (
-    *(b"x-failed-recipients", b"x-auto-response-suppress", b"x-autoreply", b"x-autorespond", b"x-autoresponder"),
-    *(b"x-vacation", b"x-auto-reply-from", b"x-mailer-daemon"),
+_ANSWERS = frozenset(
+    (
+        *(b"x-failed-recipients", b"x-auto-response-suppress", b"x-autoreply", b"x-autorespond", b"x-autoresponder"),
+        *(b"x-vacation", b"x-auto-reply-from", b"x-mailer-daemon"),
+    )
 )
 """Fields that programs write into reports and answers: Exim's, Microsoft's, and those of vacation programs."""
 _PRECEDENCES = (b"auto_reply", b"bulk", b"junk")
@@ -58,7 +60,7 @@ def looks_automatic(header: HeaderSection) -> bool:
 
     It does not say that it is one. An ordinary letter, with somebody's name in From, looks like none.
     """
-    if any(header.named(name) for name in _ANSWERS):
+    if header.has_any(_ANSWERS):
         return True
     if any(_REPORT.match(value) for value in _values(header, b"content-type")):
         return True

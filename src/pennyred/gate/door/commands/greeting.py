@@ -33,7 +33,7 @@ def _greet(session: Session, name: str, reply: bytes, *, is_extended: bool) -> N
     session.answer(reply)
     if client.helo:
         session.count_idle()  # the first greeting begins a session; more of them only cost time
-    client.helo, client.is_extended = name, is_extended
+    client.greet(name, is_extended=is_extended)
 
 
 async def starttls(session: Session, line: bytes) -> None:
