@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from . import crowd, latency
-from .contestants import CONTESTANTS, Contestant, Gate, Nothing, PostfixProxy
+from .contestants import CONTESTANTS, Checkout, Contestant, Gate, Nothing, PostfixProxy
 from .figures import Figures
 from .latency import Added
 from .load import Load
@@ -33,6 +33,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--cpu", action="store_true", help="only Postfix's proxy and the gate: quick, for who works on it"
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="PATH", help="as --cpu, and the gate of another checkout in turns with this one"
     )
     parser.add_argument("--letters", type=int, default=1500, metavar="N", help="a turn (default: 1500)")
     parser.add_argument("--seconds", type=float, default=3, metavar="N", help="a turn at most (default: 3)")
@@ -80,6 +83,8 @@ def main() -> None:
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
     kinds: tuple[type[Contestant], ...] = (Nothing, PostfixProxy, Gate) if wanted.cpu else CONTESTANTS
+    if wanted.against:
+        kinds = (Nothing, PostfixProxy, Checkout.at(wanted.against), Gate)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=wanted.folder) as folder:
         Path(folder).chmod(0o755)
         with field(Path(folder), kinds) as everybody:

@@ -48,7 +48,7 @@ def measure(everybody: Field, figures: Figures, load: Load, rounds: int, done: C
 
 
 def _waits(everybody: Field, contestant: Contestant, load: Load, rate: float) -> Waits:
-    letters = everybody.make_letters(max(100, min(1000, round(3 * rate))), load.kib)
+    letters = everybody.letters_for(contestant, max(100, min(1000, round(3 * rate))), load.kib)
     contestant.letters += len(letters)
     return at_a_rate(contestant.port, letters, rate, load.clients)
 

@@ -69,22 +69,26 @@ class Field:
         return time.perf_counter() - begun
 
     def check_books(self) -> None:
-        """Each letter that came through the gate has been paid, once; raises Lost."""
+        """Each letter that came through a gate has been paid, once; raises Lost."""
         for gate in self.contestants:
-            if isinstance(gate, Gate) and (settled := gate.settled()) != gate.letters:
+            if (settled := gate.settled()) is not None and settled != gate.letters:
                 raise Lost(f"{gate.name}: {gate.letters} letters came through and {settled} were paid")
 
     def round(self, load: Load, count: int, seconds: float, done: Callable[[], None]) -> Iterator[Turn]:
-        """A turn for each, all with the same letters: every contestant sees each letter for the first time."""
+        """A turn for each, all with the same letters, if they can: each contestant sees a letter for the first time."""
         letters = self.make_letters(count, load.kib)
         for contestant in self.contestants:
-            yield self.turn(contestant, letters, load, seconds)
+            yield self.turn(contestant, contestant.make_letters(count, load.kib) or letters, load, seconds)
             done()
 
     def warm_up(self, load: Load) -> None:
         """What is only slow the first time is not counted."""
         for contestant in self.contestants:
-            self.turn(contestant, self.make_letters(WARM_UP_LETTERS, load.kib), load, _WARM_UP_SECONDS)
+            self.turn(contestant, self.letters_for(contestant, WARM_UP_LETTERS, load.kib), load, _WARM_UP_SECONDS)
+
+    def letters_for(self, contestant: Contestant, count: int, kib: int) -> list[bytes]:
+        """Letters that this contestant takes and has not seen."""
+        return contestant.make_letters(count, kib) or self.make_letters(count, kib)
 
 
 @contextlib.contextmanager

@@ -42,14 +42,25 @@ class Contestant(ABC):
     def processes(self) -> tuple[int, ...]:
         """The ids at the roots of its process trees."""
 
+    def make_letters(self, count: int, kib: int) -> list[bytes] | None:
+        """So many letters of so many KiB that only it takes; None where it takes those of everybody."""
+        return None
+
+    def settled(self) -> int | None:
+        """Stamps settled so far; None where nothing is paid."""
+        return None
+
     def cpu_ms(self) -> float:
         """What it has taken of the machine since it began."""
         return tree_cpu_ms(*self.processes())
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask it to stop, the leader of a session of its own; half a minute later it is killed with all that is in it."""
-    process.terminate()
+def end(process: "subprocess.Popen[bytes]", *, by_itself: bool = False) -> None:
+    """Ask it to stop, the leader of a session of its own (unless it ends by itself); half a minute later it is killed
+    with all that is in it.
+    """
+    if not by_itself:
+        process.terminate()
     try:
         process.wait(30)
     except subprocess.TimeoutExpired:
