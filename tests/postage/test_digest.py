@@ -10,6 +10,7 @@ from pennyred.postage.address import canonical_recipient
 from pennyred.postage.digest import (
     DIGEST_BYTES,
     FIELDS,
+    HOPS_USUAL,
     LETTER_NAMES,
     TEXT_BYTES_MAX,
     SignedParts,
@@ -142,6 +143,12 @@ def test_other_fields_change_no_header_hash_wherever_they_stand(place: int, name
 @pytest.mark.parametrize("name", LETTER_NAMES)
 def test_a_field_more_of_what_stamps_sign_makes_another_letter(name: bytes) -> None:
     assert header_hash(parse_header(name.title() + b": x\r\n" + HEADER.raw)) != header_hash(HEADER)
+
+
+@pytest.mark.parametrize(("hops", "is_same"), [(1, True), (HOPS_USUAL, True), (HOPS_USUAL + 1, False)])
+def test_a_letter_that_servers_may_return_as_going_round_in_a_circle_is_another(hops: int, is_same: bool) -> None:
+    circled = parse_header(b"Received: from a by b; now\r\n" * hops + HEADER.raw)
+    assert (header_hash(circled) == header_hash(HEADER)) is is_same
 
 
 @given(st.permutations(HEADER.fields))

@@ -284,8 +284,15 @@ def body_text(fields: Fields) -> bytes:
     """5.6."""
     types = [_type(raw) for name, raw in fields if name == b"content-type"] or [b"text/plain"]
     encodings = [_encoding(raw) for name, raw in fields if name == b"content-transfer-encoding"] or [b"identity"]
+    names = (b"content-disposition", b"content-description", b"content-base", b"content-location")
+    further = [(wanted, raw) for wanted in names for name, raw in fields if name == wanted]
+    told = [plain(name, raw) for name, raw in further if name != names[0] or _is_told(raw)]
     strays = [raw for name, raw in fields if not name or raw[len(name) : len(name) + 1] in (b" ", b"\t")]
-    return b",".join(types) + b";" + b",".join(encodings) + b"\n" + b"".join(strays)
+    return b",".join(types) + b";" + b",".join(encodings) + b"\n" + b"".join(told + strays)
+
+
+def _is_told(raw: bytes) -> bool:
+    return raw.partition(b":")[2].removesuffix(b"\r\n").strip(BLANKS).lower() not in (b"", b"inline")
 
 
 def _type(raw: bytes) -> bytes:
@@ -293,7 +300,11 @@ def _type(raw: bytes) -> bytes:
     kind, _, subtype = value.partition(b";")[0].partition(b"/")
     kind, subtype = kind.strip(BLANKS).lower(), subtype.strip(BLANKS).lower()
     is_type = kind and subtype and all(octet in TOKEN for octet in kind + subtype)
-    return kind + b"/" + subtype if is_type and kind != b"multipart" else b"\0" + plain_value(raw)
+    return (
+        kind + b"/" + subtype
+        if is_type and kind != b"multipart" and b"name" not in value.lower()
+        else b"\0" + plain_value(raw)
+    )
 
 
 def _encoding(raw: bytes) -> bytes:

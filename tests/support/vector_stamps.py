@@ -359,5 +359,10 @@ _ROWS: tuple[tuple[str, str, str | dict[str, str], tuple[str, ...], dict[str, An
     ("stray-field", "and so with a blank before the colon", _BODY, ("body",), {}),
     ("html", "another reading is another text (5.6)", _BODY, ("body",), {}),
     ("base64", "another reading is another text (5.6)", _BODY, ("body",), {}),
+    ("file-name", "a file's name is text that is shown (5.6)", _BODY, ("body",), {}),
+    ("type-with-a-name", "so is that of a type (5.6)", _BODY, ("body",), {}),
+    ("shown-inline", "says nothing (5.6)", "stamped", (), {}),
+    ("other-base-of-links", "all links lead elsewhere (5.6)", _BODY, ("body",), {}),
+    ("had-before", "it is another letter, but the same text (5.8)", "stamped", (), {}),
 )
 """Letter, because, verdict (by proof), what was altered, and what else is said of the gate."""

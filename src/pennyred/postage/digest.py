@@ -26,12 +26,18 @@ _HASHED = b"\xff"
 
 LETTER_NAMES: tuple[bytes, ...] = (
     b"from", b"to", b"cc", b"subject", b"date", b"message-id", *REPLY_NAMES,
-    b"content-type", b"content-transfer-encoding",
+    b"content-type", b"content-transfer-encoding", b"delivered-to",
 )  # fmt: skip
-"""The header fields that make a letter another letter: what stamps sign, and what tells how to show the body.
+"""The header fields that make a letter another letter: what stamps sign, what tells how to show the body, and what the
+servers behind the gate take for a sign that a letter goes round in a circle.
 
-Else a garbled copy that comes first could pass for the letter itself, which would then count as delivered.
+Else a garbled copy that comes first, or one that bounces behind the gate, could pass for the letter itself, which would
+then count as delivered.
 """
+
+HOPS_USUAL = 20
+"""Letters with more Received fields than this are others: servers refuse those with 25, 30 or 50. None is so far that
+comes by an honest way; but a retry may have one more than the first attempt, so that fewer must not count."""
 
 CONTEXT_HEADER = b"pennyred/2 header\0"
 CONTEXT_LETTER = b"pennyred/2 letter\0"
@@ -61,6 +67,9 @@ def signed_parts(header: HeaderSection, body_hash: bytes, subject_tags: Collecti
     They are defined for every letter, also for one that cannot be stamped.
     """
     plain = {name: b"".join(map(plain_field, fields)) for name in LETTER_NAMES if (fields := header.named(name))}
+    hops = header.named(b"received")
+    if len(hops) > HOPS_USUAL:
+        plain[b"received"] = b"".join(map(plain_field, hops))
     texts = field_texts(header, plain)
     subject = texts[_SUBJECT]
     before = () if subject.startswith(UNREAD) else without_tag(subject.decode(), subject_tags)

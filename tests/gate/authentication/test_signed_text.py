@@ -15,6 +15,12 @@ ADDED = [
     b"Mail-Followup-To: eve@thief.example\r\n",
     b"Subject: cheap pills\r\n",
     b"Cheap pills, come and see\r\n",
+    b"Content-Disposition: attachment; filename=pills\r\n",
+    b"Content-Disposition : inline; filename=pills\r\n",
+    b"Content-Description: cheap pills\r\n",
+    b"Content-Type: application/octet-stream;\r\n NAME=pills\r\n",
+    b"Content-Base: https://pills.example/\r\n",
+    b"Content-Location: https://pills.example/\r\n",
 ]
 """What a thief puts above a letter, and no signature that was there before breaks by it."""
 
@@ -45,6 +51,21 @@ def test_a_signature_that_covers_what_readers_obey_proves_the_text(server):
     with_reply_to = LETTER.replace(b"To:", b"Reply-To: ann@example.org\r\nTo:", 1)
     assert found(server, signed(with_reply_to, [*COVERING, b"reply-to"])).is_author_signed
     assert not found(server, signed(with_reply_to)).is_author_signed
+    named = LETTER.replace(b"To:", b"Content-Disposition: attachment; filename=tea\r\nTo:", 1)
+    assert found(server, signed(named, [*COVERING, b"content-disposition"])).is_author_signed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"Content-Disposition: inline\r\n",
+        b"Content-Type: text/plain; charset=utf-8\r\n",
+        b"Content-Type: multipart/mixed; boundary=names\r\n",
+    ],
+)
+def test_what_only_tells_how_to_read_the_text_need_not_be_covered(server, said):
+    """Many honest signatures leave it out."""
+    assert found(server, said + signed()).is_author_signed
 
 
 def test_spf_alone_proves_the_sender_and_not_his_text(server):

@@ -55,7 +55,7 @@ SUBJECTS = pieces(
 )  # fmt: skip
 KINDS = pieces(
     "text", "/", "plain", "HTML", ";", " ", "\r\n ", "\x0b", "charset=x", "multipart/mixed", "boundary=b", "base64",
-    "Quoted-Printable", "7BIT", "binary", "x-own", "(comment)", ",", "\udcff",
+    "Quoted-Printable", "7BIT", "binary", "x-own", "(comment)", ",", "\udcff", "Name=x", "Inline", "attachment",
 )  # fmt: skip
 
 
@@ -84,7 +84,19 @@ def test_subjects_are_read_alike(values: list[bytes]) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([b"Content-Type:", b"Content-Transfer-Encoding:", b"stray ", b"Stray : ", b"Stray\t:"]),
+            st.sampled_from(
+                [
+                    *(b"Content-Type:", b"Content-Transfer-Encoding:", b"Content-Disposition:"),
+                    *(
+                        b"Content-Location:",
+                        b"Content-Base :",
+                        b"Content-Description:",
+                        b"stray ",
+                        b"Stray : ",
+                        b"Stray\t:",
+                    ),
+                ]
+            ),
             KINDS,
         ),
         max_size=3,

@@ -21,7 +21,7 @@ from pennyred.gate.rules.origin import Result
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
-from pennyred.postage.reading.texts import REPLY_NAMES
+from pennyred.postage.reading.texts import BODY_NAMES, REPLY_NAMES, has_words
 
 FIELD_BYTES_MAX = 8 * 1024
 """The longest field with a signature: honest ones have less than one KiB."""
@@ -56,6 +56,9 @@ _LIBRARY_ERRORS = (
 
 _OBEYED = (b"subject", *REPLY_NAMES)
 """The fields besides From by which whoever adds one speaks for the author, or gets his answers."""
+
+_DESCRIBING = (b"content-type", *BODY_NAMES)
+"""The fields by which he has his own words shown beside the text, if they have any."""
 
 Tags = dict[bytes, bytes]
 HeaderField = tuple[bytes, bytes]
@@ -138,7 +141,8 @@ def leaves_no_room(tags: Tags, header: HeaderSection) -> bool:
     A signature that holds says nothing of fields it does not cover: it covers the lowest ones of a name, as many as
     `h=` names (RFC 6376 section 5.4.2), and never a line that is no field, which some readers show as text.
     """
-    is_covered = all(covers(tags, header, key) for key in _OBEYED)
+    speaking = [key for key in _DESCRIBING if any(map(has_words, header.named(key)))]
+    is_covered = all(covers(tags, header, key) for key in (*_OBEYED, *speaking))
     return is_covered and not header.strays and b"l" not in tags
 
 

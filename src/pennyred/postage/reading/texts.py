@@ -17,6 +17,10 @@ from pennyred.postage.reading.subject import subject_text
 REPLY_NAMES = (b"reply-to", b"mail-reply-to", b"mail-followup-to")
 """The fields that tell where answers go: mail programs obey one or the other of them."""
 
+BODY_NAMES = (b"content-disposition", b"content-description", b"content-base", b"content-location")
+"""Further fields by which mail programs show words beside the body, such as a file's name, or by which its links lead
+elsewhere."""
+
 UNREAD = b"\0"
 """Begins a text that is octets, so that no spelling of a field can pass for another's addresses."""
 _BLANK = b" \t\r\n"
@@ -64,21 +68,41 @@ def _subject(header: HeaderSection, plain: Mapping[bytes, bytes]) -> bytes:
 
 
 def body_text(header: HeaderSection) -> bytes:
-    """How the body is to be read: its media type and encoding; and stray lines of the header section."""
+    """How the body is to be read: its media type and encoding; what else is said of it; and stray lines of the
+    header section.
+    """
     types, encodings = header.named(b"content-type"), header.named(b"content-transfer-encoding")
+    further = b"".join([plain_field(field) for key in BODY_NAMES for field in header.named(key) if has_words(field)])
     strays = header.strays
-    if not types and not encodings and not strays:
+    if not types and not encodings and not further and not strays:
         return _USUAL
     kinds = b",".join(map(_media_type, types)) or b"text/plain"
-    return kinds + b";" + (b",".join(map(_encoding, encodings)) or b"identity") + b"\n" + strays
+    return kinds + b";" + (b",".join(map(_encoding, encodings)) or b"identity") + b"\n" + further + strays
+
+
+def has_words(field: Field) -> bool:
+    """Whether a field that describes the body has words that are shown or obeyed: a file's name, a base of links.
+
+    Of Content-Type only a name counts, and not that of a multipart, which is no file.
+    """
+    value = field.value.lower()
+    if field.key == b"content-type":
+        return b"name" in value and not _is_multipart(_MEDIA_TYPE.fullmatch(value))
+    return field.key != b"content-disposition" or value.strip(_BLANK) not in (b"", b"inline")
 
 
 def _media_type(field: Field) -> bytes:
-    """Type and subtype; the whole value of a multipart, because another boundary shows other parts of the same body."""
+    """Type and subtype; the whole value of a multipart, because another boundary shows other parts of the same body,
+    and where there is a name, which is shown.
+    """
     found = _MEDIA_TYPE.fullmatch(field.value)
-    if not found or found[1].lower() == b"multipart":
+    if not found or _is_multipart(found) or has_words(field):
         return UNREAD + _plain_value(field)
     return b"%s/%s" % (found[1].lower(), found[2].lower())
+
+
+def _is_multipart(found: re.Match[bytes] | None) -> bool:
+    return found is not None and found[1].lower() == b"multipart"
 
 
 def _encoding(field: Field) -> bytes:
