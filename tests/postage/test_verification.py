@@ -133,6 +133,13 @@ def test_no_letter_but_the_one_stamped_is_paid(data: st.DataObject) -> None:
         assert verdict.reason in (Reason.ALTERED_HEADERS, Reason.ALTERED_BODY)
 
 
+def test_without_its_salt_a_stamp_is_of_no_letter() -> None:
+    section, body = split_letter(LETTER)
+    found = alteration(parse_stamp(STAMP.for_office()), signed_parts(parse_header(section), body_hash(body)))
+    assert found.row(Proof.YES) is Row.OTHER_AUTHOR
+    assert not found.hangs_on_proof
+
+
 def count_checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     checked: list[bytes] = []
     verify = verdict_module.verify

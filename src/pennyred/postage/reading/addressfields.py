@@ -62,15 +62,18 @@ def plain_addresses(fields: Sequence[Field]) -> list[str]:
 
     Raises `MalformedAddress` for any other field, also for fields that are too long together.
     """
-    values = [_FOLDING.sub(b"", field.value) if b"\n" in field.raw[:-1] else field.value for field in fields]
-    if sum(map(len, values)) > PLAIN_BYTES_MAX:
-        raise MalformedAddress(f"address fields of more than {PLAIN_BYTES_MAX:,} bytes")
     addresses: list[str] = []
-    groups = 0
-    for field, value in zip(fields, values, strict=True):
+    octets = groups = 0
+    for field in fields:
+        value = field.value
+        if b"\n" in value:
+            value = _FOLDING.sub(b"", value)
+        octets += len(value)
+        if octets > PLAIN_BYTES_MAX:
+            raise MalformedAddress(f"address fields of more than {PLAIN_BYTES_MAX:,} bytes")
         mailboxes = value.split(b",")
         simple = [_PLAIN_MAILBOX.fullmatch(mailbox) for mailbox in mailboxes]
-        if None not in simple and max(map(len, mailboxes)) <= MAILBOX_BYTES_MAX:
+        if None not in simple and (len(value) <= MAILBOX_BYTES_MAX or max(map(len, mailboxes)) <= MAILBOX_BYTES_MAX):
             addresses += [(found[1] or found[2]).decode("ascii") for found in simple if found]
             continue
         name = field.key.decode("ascii").capitalize()
