@@ -153,6 +153,8 @@ def _name(place: list[tuple[str, bytes]]) -> None:
     for kind, text in place:
         if kind == "angle" or (kind == "text" and any(octet in b"@()<>[]\\" for octet in text)):
             raise _OtherwiseError
+    if any(kind == "literal" for kind, _ in place) and b"=?" in b"".join(octets for _, octets in place):
+        raise _OtherwiseError
 
 
 def _address(text: bytes) -> str:

@@ -59,6 +59,7 @@ LETTERS = {
     "html": PLAIN.replace(b"Subject:", b"Content-Type: text/html\r\nSubject:"),
     "base64": PLAIN.replace(b"Subject:", b"Content-Transfer-Encoding: base64\r\nSubject:"),
     "charset-added": PLAIN.replace(b"Subject:", b'Content-Type: Text/Plain; charset="utf-8"\r\nSubject:'),
+    "words-before-a-literal": PLAIN.replace(b"Ann <", b"=?utf-8?q?eve=40elsewhere=2Eexample?= [x] <"),
     "file-name": PLAIN.replace(b"Subject:", b"Content-Disposition: attachment;\r\n filename=pills\r\nSubject:"),
     "type-with-a-name": PLAIN.replace(b"Subject:", b"Content-Type: text/plain; NAME=pills\r\nSubject:"),
     "shown-inline": PLAIN.replace(b"Subject:", b"Content-Disposition: Inline\r\nSubject:"),

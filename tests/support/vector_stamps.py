@@ -359,6 +359,7 @@ _ROWS: tuple[tuple[str, str, str | dict[str, str], tuple[str, ...], dict[str, An
     ("stray-field", "and so with a blank before the colon", _BODY, ("body",), {}),
     ("html", "another reading is another text (5.6)", _BODY, ("body",), {}),
     ("base64", "another reading is another text (5.6)", _BODY, ("body",), {}),
+    ("words-before-a-literal", "some readers take them for the address (5.4)", "altered-headers", ("from",), {}),
     ("file-name", "a file's name is text that is shown (5.6)", _BODY, ("body",), {}),
     ("type-with-a-name", "so is that of a type (5.6)", _BODY, ("body",), {}),
     ("shown-inline", "says nothing (5.6)", "stamped", (), {}),

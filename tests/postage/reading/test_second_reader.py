@@ -67,6 +67,7 @@ KINDS = pieces(
 @example([(b"To", b" : a@b.example;")])
 @example([(b"To", b"x" * MAILBOX_BYTES_MAX + b"<a@b.example>")])
 @example([(b"To", b"(x), a@b.example")])
+@example([(b"To", b"=?utf-8?q?c?= [x] <a@b.example>, [x]=?: a@b.example;")])
 @example([(b"To", b"'C@d.example ' <c@D.example>")])
 @example([(b"To", b'"J\xf6rg" <a@b.example>')])
 def test_addresses_are_read_alike(fields: list[tuple[bytes, bytes]]) -> None:

@@ -60,6 +60,8 @@ AUTHORS = (
     Thief("the same as encoded words", HEADERS, put("From", f"=?utf-8?q?ann=40sender=2Eexample?= <{EVE}>")),
     Thief("the same as a comment", HEADERS, put("From", f"{EVE} ({ANN})")),
     Thief("puts his own From as encoded words, which hold Ann's whole mailbox", HEADERS, put("From", f"=?utf-8?q?Ann_=3C{ANN.replace('@', '=40')}=3E?= <{EVE}>")),
+    Thief("puts himself before a literal, as encoded words, which Python's library reads as the address", HEADERS,
+          put("From", f"=?utf-8?q?{EVE.replace('@', '=40')}?= [x] <{ANN}>")),
     Thief("adds a From above Ann's", HEADERS, add(f"From: {EVE}")),
     Thief("adds a From below Ann's", HEADERS, lambda letter: letter.replace(b"\r\n\r\n", f"\r\nFrom: {EVE}\r\n\r\n".encode(), 1)),
     Thief("adds another From of Ann's", HEADERS, add(f"From: Ann <{ANN}>")),

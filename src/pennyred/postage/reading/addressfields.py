@@ -91,7 +91,8 @@ def plain_addresses(fields: Sequence[Field]) -> list[str]:
 def _is_name(pieces: Sequence[Token]) -> bool:
     """Whether these tokens are the name of a group, without anything that could be taken for an address."""
     is_said = any(token.kind not in {"space", "comment"} for token in pieces)
-    return is_said and all(_may_be_in_name(token) and b"@" not in token.raw for token in pieces)
+    is_name = all(_may_be_in_name(token) and b"@" not in token.raw for token in pieces)
+    return is_said and is_name and not _seems_address(pieces)
 
 
 def _is_only_address(pieces: Sequence[Token], found: Sequence[Token]) -> bool:
@@ -100,9 +101,17 @@ def _is_only_address(pieces: Sequence[Token], found: Sequence[Token]) -> bool:
     Some end a quoted text at a quote that a backslash precedes, or a comment at its first parenthesis. The same address
     once more, as a name, harms nobody.
     """
-    before = joined(pieces[: pieces.index(found[0])])
+    name = pieces[: pieces.index(found[0])]
+    if _seems_address(name):
+        return False
+    before = joined(name)
     rest = before + joined(pieces[pieces.index(found[-1]) + 1 :])
     return b"@" not in rest or rest.strip(_AROUND_AGAIN).lower() == joined(found).strip(b"<> \t").lower()
+
+
+def _seems_address(name: Sequence[Token]) -> bool:
+    """Whether a name has encoded words and a literal: Python's library takes the words, decoded, for the address."""
+    return any(token.kind == "literal" for token in name) and b"=?" in joined(name)
 
 
 def _text(address: bytes) -> str:
