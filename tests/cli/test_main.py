@@ -98,6 +98,7 @@ def test_the_commands_are_those_of_one_machine():
         "statement",
         "stamp",
         "send",
+        "probe",
         "verify",
     }
 

@@ -93,7 +93,9 @@ class _Probe:
 )
 @json_option
 def probe(via: str, sender: str | None, shapes: tuple[str, ...], file: Path | None, wait: int, as_json: bool) -> None:
-    """Send stamped letters by your own path to the office's mirror, and tell what the path has changed of them.
+    """Try what your own path does to stamped letters.
+
+    They go to your office's mirror, which tells what was changed of them.
 
     The mirror is a mailbox of the office that says what a gate would do: whether the stamp counts, which fields were
     altered, whether the stamp field survived, whether you were proven as the author. Nothing is delivered, and nothing
