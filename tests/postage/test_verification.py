@@ -140,6 +140,24 @@ def test_without_its_salt_a_stamp_is_of_no_letter() -> None:
     assert not found.hangs_on_proof
 
 
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("proof", Proof)
+def test_another_author_is_altered_headers_at_every_gate(strict: bool, proof: Proof) -> None:
+    gate = Gate(letter=LETTER.replace(b"ann@", b"eve@"), strict=strict, proof=proof)
+    assert gate.judge(STAMP).reason is Reason.ALTERED_HEADERS
+
+
+@pytest.mark.parametrize("proof", Proof)
+def test_a_strict_gate_says_the_same_whether_the_author_is_proven_or_the_dns_is_silent(proof: Proof) -> None:
+    subject, body, both = (
+        LETTER.replace(b"Tea", b"Pills"),
+        LETTER + b"Pills\r\n",
+        LETTER.replace(b"Tea", b"Pills") + b"x",
+    )
+    said = [Gate(letter=one, strict=True, proof=proof).judge(STAMP).reason for one in (subject, body, both)]
+    assert said == [Reason.ALTERED_HEADERS, Reason.ALTERED_BODY, Reason.ALTERED_BODY]
+
+
 def count_checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     checked: list[bytes] = []
     verify = verdict_module.verify
