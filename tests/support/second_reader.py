@@ -225,9 +225,8 @@ def _word(text: str, at: int) -> str | None:
     parts = text[at + 2 :].split("?", 3)
     if len(parts) < 4 or not parts[3].startswith("="):
         return None
-    charset, _, language = parts[0].partition("*")
-    is_name = all(one.isascii() and (one.isalnum() or one == "-") for one in charset + language)
-    if not is_name or not 1 <= len(charset) <= 40 or len(language) > 40:
+    is_name = all(one.isascii() and (one.isalnum() or one == "-") for one in parts[0])
+    if not is_name or not 1 <= len(parts[0]) <= 40:
         return None
     if parts[1] not in ("B", "b", "Q", "q") or not all("!" <= one <= "~" for one in parts[2]):
         return None
@@ -257,7 +256,7 @@ def _read(words: list[str]) -> str:
 
 
 def _charset(word: str) -> str:
-    return word[2:].partition("?")[0].partition("*")[0].lower()
+    return word[2:].partition("?")[0].lower()
 
 
 def _octets(word: str) -> bytes:

@@ -101,6 +101,7 @@ TEXTS = (
     Thief("puts two tags before it", HEADERS, change("Subject", "[cheap] [pills] {}".format)),
     Thief("puts a web address into the tag", HEADERS, change("Subject", "[pills.example] {}".format)),
     Thief("writes the tag as an encoded word", HEADERS, change("Subject", "=?utf-8?q?=5Bcheap_pills_at_once!=5D?= {}".format)),
+    Thief("calls the Subject's language what he has to say", HEADERS, put("Subject", "=?utf-8*cheap-pills-at-pills-example?q?Tea?=")),
     Thief("puts stars for brackets", HEADERS, change("Subject", "***cheap pills*** {}".format)),
     Thief("calls the text HTML", BODY, add("MIME-Version: 1.0", "Content-Type: text/html")),
     Thief("calls HTML text", BODY, put("Content-Type", "text/plain"), letters.HTML),

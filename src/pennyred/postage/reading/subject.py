@@ -27,10 +27,11 @@ CHARSETS = frozenset(
 )  # fmt: skip
 """The charsets that are decoded: those with one table that all implementations share (RFC 1345, IANA)."""
 
-_PATTERN = r"=\?[A-Za-z0-9-]{1,40}(?:\*[A-Za-z0-9-]{0,40})?\?[BbQq]\?[!->@-~]*\?="
-"""An encoded word (RFC 2047 section 2; with a language, RFC 2231 section 5)."""
+_PATTERN = r"=\?[A-Za-z0-9-]{1,40}\?[BbQq]\?[!->@-~]*\?="
+"""An encoded word (RFC 2047 section 2). With a language (RFC 2231 section 5) it is none here: many readers show it
+as it is written, and the language would be room for a thief's words."""
 _WORDS = re.compile(rf"{_PATTERN}(?:\s+{_PATTERN})*")
-_WORD = re.compile(r"=\?([^?*]+)[^?]*\?(.)\?([^?]*)\?=")
+_WORD = re.compile(r"=\?([^?]+)\?(.)\?([^?]*)\?=")
 _Q_TEXT = re.compile(rb"(?:[^=]|=[0-9A-Fa-f]{2})*")
 _Q_OCTET = re.compile(rb"=(..)")
 _TAG = re.compile(rf"\[([^\[\]]{{1,{TAG_CHARACTERS_MAX}}})\] ?")
