@@ -113,6 +113,11 @@ def _by_alias(
 
 def _deal_exactly(stamps: Iterable[Stamp], matches: Mapping[Recipient, list[Stamp]]) -> tuple[list[Stamp], int]:
     """Add each stamp to the recipient in `matches` that it names; returns the stamps left and the hashes it took."""
+    if len(matches) == 1:  # as in most letters: there is nothing to look for
+        [(recipient, own)] = matches.items()
+        found = [(stamp, _is_for(stamp, recipient)) for stamp in stamps]
+        own += [stamp for stamp, is_own in found if is_own]
+        return [stamp for stamp, is_own in found if not is_own], len(found)
     waiting, served = list(matches), list[Recipient]()  # those who have none yet are asked first
     is_backwards = False  # stamps stand in the recipients' order, or in reverse if each was put on top
     left: list[Stamp] = []

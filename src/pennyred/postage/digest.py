@@ -66,7 +66,11 @@ def signed_parts(header: HeaderSection, body_hash: bytes, subject_tags: Collecti
 
     They are defined for every letter, also for one that cannot be stamped.
     """
-    plain = {name: b"".join(map(plain_field, fields)) for name in LETTER_NAMES if (fields := header.named(name))}
+    fields = {name: found for name in LETTER_NAMES if (found := header.named(name))}
+    plain = {
+        name: plain_field(found[0]) if len(found) == 1 else b"".join(map(plain_field, found))
+        for name, found in fields.items()
+    }
     hops = header.named(b"received")
     if len(hops) > HOPS_USUAL:
         plain[b"received"] = b"".join(map(plain_field, hops))
@@ -78,7 +82,7 @@ def signed_parts(header: HeaderSection, body_hash: bytes, subject_tags: Collecti
         tuple([_short(text.encode()) for text in before]),
         sha256(body_text(header) + body_hash).digest(),
         sha256(CONTEXT_HEADER + b"".join(plain.values())).digest(),
-        len(header.named(b"from")) == 1,
+        len(fields.get(b"from", ())) == 1,
     )
 
 

@@ -17,6 +17,7 @@ HEADER_FIELDS_MAX = 20_000
 _FIELD_START = re.compile(rb"\n(?![ \t])(?:(?=([!-9;-~]+)[ \t]*:)|)")
 """The line end before a field, and the name below it. It cuts where fields begin: an expression that matches a whole
 field would use a hundred octets for each fold."""
+_BLANK_BEFORE_COLON = re.compile(rb"[!-9;-~]+[ \t]").match
 _FIRST_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 
 
@@ -73,6 +74,8 @@ class HeaderSection:
 
         Some readers (mutt, Python's library) end the header there, and show them and what follows as text.
         """
+        if b"" not in self._by_key and not any(map(_BLANK_BEFORE_COLON, self._raws)):
+            return b""
         pairs = zip(self._raws, self._keys, strict=True)
         return b"".join([raw for raw, key in pairs if not key or not raw.startswith(b":", len(key))])
 

@@ -113,6 +113,9 @@ def split_field(value: bytes) -> Iterator[bytes]:
     if len(value) > FIELD_BYTES_MAX:
         raise MalformedStamp(f"a stamp field of more than {FIELD_BYTES_MAX} bytes")
     text = without_white_space(value)
+    if b";v=" not in text:
+        yield text
+        return
     start = 0
     for found in _NEXT.finditer(text):
         yield text[start : found.start()]

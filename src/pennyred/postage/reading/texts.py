@@ -6,6 +6,7 @@ read in one way only, its octets stand for it.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import plain_field
@@ -21,12 +22,16 @@ BODY_NAMES = (b"content-disposition", b"content-description", b"content-base", b
 """Further fields by which mail programs show words beside the body, such as a file's name, or by which its links lead
 elsewhere."""
 
+_BODY_KEYS = frozenset(BODY_NAMES)
+
 UNREAD = b"\0"
 """Begins a text that is octets, so that no spelling of a field can pass for another's addresses."""
 _BLANK = b" \t\r\n"
 _FWS = rb"[ \t\r\n]"
 _ATOM = rb"[A-Za-z0-9!#$%&'*+._`{|}~^-]+"
 _MEDIA_TYPE = re.compile(rb"%s*(%s)%s*/%s*(%s)%s*(?:;.*)?" % (_FWS, _ATOM, _FWS, _FWS, _ATOM, _FWS), re.DOTALL)
+_TYPES_REMEMBERED = 1_000
+"""How many Content-Type fields are remembered: most letters have one of a few."""
 _IDENTITY = frozenset((b"7bit", b"8bit", b"binary", b""))
 _USUAL = b"text/plain;identity\n"
 
@@ -72,8 +77,9 @@ def body_text(header: HeaderSection) -> bytes:
     header section.
     """
     types, encodings = header.named(b"content-type"), header.named(b"content-transfer-encoding")
-    further = b"".join([plain_field(field) for key in BODY_NAMES for field in header.named(key) if has_words(field)])
-    strays = header.strays
+    further, strays = b"", header.strays
+    if header.has_any(_BODY_KEYS):
+        further = b"".join([plain_field(one) for key in BODY_NAMES for one in header.named(key) if has_words(one)])
     if not types and not encodings and not further and not strays:
         return _USUAL
     kinds = b",".join(map(_media_type, types)) or b"text/plain"
@@ -91,6 +97,7 @@ def has_words(field: Field) -> bool:
     return field.key != b"content-disposition" or value.strip(_BLANK) not in (b"", b"inline")
 
 
+@lru_cache(maxsize=_TYPES_REMEMBERED)
 def _media_type(field: Field) -> bytes:
     """Type and subtype; the whole value of a multipart, because another boundary shows other parts of the same body,
     and where there is a name, which is shown.
