@@ -54,6 +54,11 @@ LETTERS = {
     "other-text-and-id": PLAIN.partition(b"Shall")[0].replace(b"<1@", b"<2@") + b"Cheap pills!\r\n",
     "other-text-and-subject": PLAIN.partition(b"Shall")[0].replace(b"Tea", b"Pills") + b"Cheap pills!\r\n",
     "other-letter": PLAIN.partition(b"Shall")[0].replace(b"Tea", b"Pills").replace(b"<1@", b"<2@") + b"Cheap!\r\n",
+    "other-letter-of-the-same-subject": PLAIN.partition(b"Shall")[0]
+    .replace(b"<1@", b"<2@")
+    .replace(b"Wed, 18", b"Thu, 19")
+    .replace(b"To: Bob", b"To: Eve <eve@elsewhere.example>, Bob")
+    + b"Cheap!\r\n",
     "stray-line": b"Cheap pills\r\n" + PLAIN,
     "stray-field": b"Cheap : pills, come and see\r\n" + PLAIN,
     "html": PLAIN.replace(b"Subject:", b"Content-Type: text/html\r\nSubject:"),

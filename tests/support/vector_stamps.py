@@ -355,6 +355,13 @@ _ROWS: tuple[tuple[str, str, str | dict[str, str], tuple[str, ...], dict[str, An
     ("other-text-and-id", "the subject is the same", _BODY, ("message-id", "body"), {}),
     ("other-text-and-subject", "the Message-ID is the same", _BODY, ("subject", "body"), {}),
     ("other-letter", "nothing binds it to the stamp", "altered-headers", ("subject", "message-id", "body"), {}),
+    (
+        "other-letter-of-the-same-subject",
+        "an answer in the same thread is another letter",
+        "altered-headers",
+        ("to", "date", "message-id", "body"),
+        {},
+    ),
     ("stray-line", "some readers show it as text (5.6)", _BODY, ("body",), {}),
     ("stray-field", "and so with a blank before the colon", _BODY, ("body",), {}),
     ("html", "another reading is another text (5.6)", _BODY, ("body",), {}),

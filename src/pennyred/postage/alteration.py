@@ -16,6 +16,8 @@ from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp
 
 AUTHOR, SUBJECT, MESSAGE_ID, BODY = "from", "subject", "message-id", "body"
+_TELLING = frozenset(("to", "date", MESSAGE_ID))
+"""Where all of these are others, another text under the same Subject is another letter: an answer in a thread, say."""
 CONTEXT_TEXT = b"pennyred/2 text\0"
 _PLACES = {name: slice(at * DIGEST_BYTES, (at + 1) * DIGEST_BYTES) for at, name in enumerate(FIELDS)}
 
@@ -88,7 +90,7 @@ class Alteration:
             return Row.UNALTERED
         if BODY not in self.altered:
             return Row.SAME_TEXT if self.has_same_core else _SUBJECT[proof]
-        if self.has_same_core:
+        if self.has_same_core and not set(self.altered) >= _TELLING:
             return _BODY_BY_SUBJECT[proof]
         return _BODY_BY_ID[proof] if self.has_same_id else Row.OTHER_LETTER
 

@@ -157,6 +157,9 @@ PROOFS = (
     Thief("comes through a list that has sealed Ann's letter, and adds a Reply-To", HEADERS, together(sealed, add(f"Reply-To: {EVE}"))),
     Thief("puts Message-ID and stamp on another letter, which Ann's domain has signed without Message-ID", BODY,
           together(put("Subject", "Coffee"), text("Coffee?\r\n"), lambda letter: signed(letter, include_headers=[b"from", b"to", b"subject"]))),
+    Thief("puts the stamp on Ann's answer to him under the same Subject, which quotes him, and which Ann's domain has signed", HEADERS,
+          together(put("To", EVE), put("Date", "Mon, 16 Nov 2026 10:00:00 +0000"), put("Message-ID", "<7@sender.example>"),
+                   text("No, Eve.\r\n> Cheap pills: https://pills.example/\r\n"), signed)),
     Thief("keeps Ann's signature below another text", BODY, PILLS, signed(letters.PLAIN)),
 )  # fmt: skip
 STAMPS = (
