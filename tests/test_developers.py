@@ -23,6 +23,7 @@ LEFT_OUT = {
     "too cheap",
     "spelled anew",
     "named-tag, proven: no",
+    "words-before-a-literal, proven: no",
 }
 """Vectors of what the page says its program leaves out: other addresses and Subjects, aliases, prices, named tags."""
 

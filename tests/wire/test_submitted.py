@@ -6,6 +6,7 @@ would say nothing.
 """
 
 import os
+import re
 import smtplib
 import subprocess
 from collections.abc import Callable, Iterator
@@ -167,8 +168,9 @@ def settled(letter: bytes) -> bytes:
 
 
 def known_as(letter: bytes) -> bytes:
-    """By what the office knows the letter."""
-    return letter_hash(parts_of(file_with_crlf(letter)), canonical_recipient(BOB))
+    """By what the office knows the letter, less what only putting it into a mailbox adds, behind any gate."""
+    on_its_way = re.sub(rb"(?m)^(?:Delivered-To|X-Original-To):[^\r\n]*\r?\n", b"", letter)
+    return letter_hash(parts_of(file_with_crlf(on_its_way)), canonical_recipient(BOB))
 
 
 def reason(letter: bytes) -> Reason:
