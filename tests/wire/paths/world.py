@@ -127,7 +127,8 @@ class World:
         )
         reason = line["recipients"][0]["reason"]
         if line["answer"] == "relay":
-            letter = self.mail_server.letters[-1].letter
+            theirs = [one for one in self.mail_server.letters if f"<{to}>".encode() in b" ".join(one.recipients)]
+            letter = theirs[-1].letter  # a server's report to Ann, of the letter before, may have come in between
         elif line["answer"] == "duplicate":
             letter = b""
         else:
