@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,6 +136,15 @@ def services(name: str, host: str = "127.0.0.1", **ports: int) -> str:
     if "front" in ports:
         text = text.replace("smtp inet", f"127.0.0.1:{ports['front']} inet")
     return text
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports that nobody listens on just now."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def free_port() -> int:

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from typing import Self
 
-from tests.support.real_postfix import Postfix, free_port
+from tests.support.real_postfix import Postfix, free_ports
 from tests.wire.paths import letters
 from tests.wire.paths.table import Path
 from tests.wire.paths.world import World, hand_in
@@ -65,16 +65,22 @@ class Postfixes:
     """The instance; a context manager. What is for the gate goes there from each listener by a client of its own."""
 
     def __init__(self, world: World) -> None:
-        self.ports = {path: free_port() for path in map(id, PATHS)}
-        services = "".join(
-            self._service(number, path, self.ports[id(path)], world.port) for number, path in enumerate(PATHS)
-        )
-        self._server = Postfix(services, _MAIN, domains="")
+        self._gate_port = world.port
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(self._server)
+        try:
+            self._begin()
+        except RuntimeError:  # somebody has taken one of so many ports just before
+            self._begin()
         return self
+
+    def _begin(self) -> None:
+        self.ports = dict(zip(map(id, PATHS), free_ports(len(PATHS)), strict=True))
+        services = "".join(
+            self._service(number, path, self.ports[id(path)], self._gate_port) for number, path in enumerate(PATHS)
+        )
+        self._stack.enter_context(Postfix(services, _MAIN, domains=""))
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
