@@ -1,5 +1,7 @@
 """What binds a stamp to a letter changes when the letter does, and not when it is only passed on."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -215,6 +217,21 @@ def test_many_fields_take_no_more_time_than_one(number: int) -> None:
         letter = "From: a@b.example\r\n" + f"{name}: {value}\r\n" * number + "\r\n"
         assert any(text.startswith(b"\xff") for text in parts_of(letter.encode()).texts)
         assert texts_of(parse_header(letter.encode()))[FIELDS.index(name.lower())].startswith(b"\0")
+
+
+def test_long_fields_of_strangers_are_not_kept_in_memory() -> None:
+    """A type that was read is remembered, but a thousand of them with four megabytes each would fill a machine."""
+    parts_of(LETTER)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(20):
+            for value in (b'multipart/mixed; boundary="%s"', b"text/plain; x=%s", b"%s"):
+                parts_of(b"Content-Type: " + value % (b"%d" % number * 2**15) + b"\r\n" + LETTER)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 2**19
 
 
 def test_a_subject_too_long_to_be_read_has_no_tag() -> None:

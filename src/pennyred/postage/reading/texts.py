@@ -31,7 +31,9 @@ _FWS = rb"[ \t\r\n]"
 _ATOM = rb"[A-Za-z0-9!#$%&'*+._`{|}~^-]+"
 _MEDIA_TYPE = re.compile(rb"%s*(%s)%s*/%s*(%s)%s*(?:;.*)?" % (_FWS, _ATOM, _FWS, _FWS, _ATOM, _FWS), re.DOTALL)
 _TYPES_REMEMBERED = 1_000
-"""How many Content-Type fields are remembered: most letters have one of a few."""
+_TYPE_BYTES_REMEMBERED = 200
+"""How many Content-Type fields are remembered, and how long ones: most letters have one of a few. A longer one is read
+each time: a thousand of the longest that a letter may have would take eight gigabytes."""
 _IDENTITY = frozenset((b"7bit", b"8bit", b"binary", b""))
 _USUAL = b"text/plain;identity\n"
 
@@ -97,15 +99,21 @@ def has_words(field: Field) -> bool:
     return field.key != b"content-disposition" or value.strip(_BLANK) not in (b"", b"inline")
 
 
-@lru_cache(maxsize=_TYPES_REMEMBERED)
 def _media_type(field: Field) -> bytes:
     """Type and subtype; the whole value of a multipart, because another boundary shows other parts of the same body,
     and where there is a name, which is shown.
     """
+    return _type_remembered(field) if len(field.raw) <= _TYPE_BYTES_REMEMBERED else _type_read(field)
+
+
+def _type_read(field: Field) -> bytes:
     found = _MEDIA_TYPE.fullmatch(field.value)
     if not found or _is_multipart(found) or has_words(field):
         return UNREAD + _plain_value(field)
     return b"%s/%s" % (found[1].lower(), found[2].lower())
+
+
+_type_remembered = lru_cache(maxsize=_TYPES_REMEMBERED)(_type_read)
 
 
 def _is_multipart(found: re.Match[bytes] | None) -> bool:
