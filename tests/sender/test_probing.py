@@ -7,6 +7,7 @@ from tests.support.stationery import Stationery
 
 from pennyred.http.probes import Arrival, StampsSeen
 from pennyred.postage.encoding import encode_base64
+from pennyred.postage.reading.texts import REPLY_NAMES
 from pennyred.sender.franking import completed, stamp_letter
 from pennyred.sender.parsedletter import ParsedLetter, parse_letter
 from pennyred.sender.probing import SHAPES, altered_parts, compared, probe_letter
@@ -52,6 +53,13 @@ def test_what_was_altered_is_named_though_the_stamp_is_lost():
     assert [name for name, one in found.items() if one.finding == "altered"] == ["subject", "date", "message-id"]
     assert (found["subject"].sent, found["subject"].arrived) == ("Penny Red probe", "Buy now")
     assert found["stamp"].finding == "gone"
+
+
+@pytest.mark.parametrize("name", REPLY_NAMES)
+def test_a_field_for_answers_that_a_path_has_added_is_shown_whichever_it_is(name):
+    letter = sent("plain")
+    found = {one.part: one for one in compared(letter, arrived(name + b": <list@example.net>\r\n" + letter.raw))}
+    assert (found["reply-to"].finding, found["reply-to"].arrived) == ("altered", "<list@example.net>")
 
 
 def test_another_spelling_of_the_same_is_no_alteration():

@@ -12,12 +12,12 @@ from pennyred.postage.encoding import decode_base64
 from pennyred.postage.errors import Malformed
 from pennyred.postage.letter import STAMP_FIELD, HeaderSection, parse_header
 from pennyred.postage.reading.subject import subject_text
+from pennyred.postage.reading.texts import REPLY_NAMES
 from pennyred.postage.stamp import parse_stamp, split_field
 from pennyred.sender.parsedletter import ParsedLetter
 
-NAMES = {"from": (b"from",), "to": (b"to", b"cc")} | {
-    one: (one.encode(),) for one in FIELDS if one not in ("from", "to")
-}
+_FIRST = {"from": (b"from",), "to": (b"to", b"cc"), "reply-to": REPLY_NAMES}
+NAMES = _FIRST | {one: (one.encode(),) for one in FIELDS if one not in _FIRST}
 """The header fields that each signed part is of, as they are shown."""
 _VALUE_CHARACTERS_MAX = 300
 _TEXT = (
