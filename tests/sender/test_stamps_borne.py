@@ -138,3 +138,26 @@ def test_of_one_field_a_copy_shows_the_stamps_of_its_own_recipients_only(frank):
     copies = make_copies(frank(letter, BOB, CAROL, in_one_field=True), [BOB, CAROL])
 
     assert [[good(copy.letter, to) for to in (BOB, CAROL)] for copy in copies] == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("odd", [b"v=3;future=yes;", b"v=2;rubbish=1;", b"v=none", b"v=2;="])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_beside_what_cannot_be_read_a_copy_shows_no_stamp_of_another_either(frank, odd, place):
+    """Of a newer version, say, or damaged: the other stamps in its field can be read by whoever gets the copy."""
+    values = [one.value for one in stamps(frank(LETTER, BOB, CAROL))]
+    texts = [b"".join(split_field(value)) + b";" for value in values]
+    texts.insert(place, odd)
+    letter = b"X-Postage-Stamp: " + b"".join(text if text.endswith(b";") else text + b";" for text in texts) + b"\r\n"
+
+    by_bob, by_carol = make_copies(letter + LETTER, [BOB], [CAROL])
+
+    assert [[good(copy.letter, to) for to in (BOB, CAROL)] for copy in (by_bob, by_carol)] == [[1, 0], [0, 1]]
+    left = [text for copy in (by_bob, by_carol) for one in stamps(copy.letter) for text in split_field(one.value)]
+    assert len([text for text in left if text.startswith(b"v=3;future=yes")]) == 2 * odd.startswith(b"v=3")
+
+
+def test_a_field_too_long_for_any_gate_shows_nobody_the_stamps_in_it(frank):
+    value = b" ".join(one.value for one in stamps(frank(LETTER, BOB, CAROL)))
+    long = b"X-Postage-Stamp:" + value + b"\r\n " * (FIELD_BYTES_MAX // 3) + b";\r\n" + LETTER
+
+    assert make_copies(long, [BOB])[0].letter == LETTER

@@ -10,11 +10,12 @@ from pennyred.postage.address import Recipient
 from pennyred.postage.alteration import alteration
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.digest import recipient_hash, signed_parts
-from pennyred.postage.errors import MalformedStamp
+from pennyred.postage.errors import Malformed, MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD, Field
 from pennyred.postage.licence import Licence
 from pennyred.postage.signing import CONTEXT_STAMP, verify
-from pennyred.postage.stamp import Stamp, parse_stamp, shared_field, split_field
+from pennyred.postage.stamp import Stamp, parse_bare, shared_field, split_field
+from pennyred.postage.taglist import Tag, fold_field, parse_bare_list
 from pennyred.sender.parsedletter import ParsedLetter
 
 LIFE_LEFT_SECONDS = 3600
@@ -46,7 +47,6 @@ def paid_already(
             (stamp.issuer, stamp.account) == (licence.issuer, licence.account)
             and stamp.licence.public_key == licence.public_key
             and not alteration(stamp, parts).altered
-            and parts.has_one_author
             and stamp.price >= price
             and min(stamp.expires_at, stamp.licence.valid_until) >= now + LIFE_LEFT_SECONDS
             and verify(licence.public_key, CONTEXT_STAMP, stamp.signed_bytes, stamp.signature)
@@ -79,20 +79,39 @@ def without_others(fields: Iterable[Field], recipients: Sequence[Recipient]) -> 
 
 
 def _own_part(field: Field, recipients: Sequence[Recipient]) -> bytes:
-    """A stamp field with those stamps only that are made out to one of these; as it is where it cannot be read."""
-    stamps = _stamps_in(field)
-    if stamps is None:
+    """A stamp field with those stamps only that are made out to one of these, and with what cannot be read here; empty
+    if nothing is left. One that is too long to be read pays nobody, and may hold the stamps of others: it is left out.
+    """
+    try:
+        texts = list(split_field(field.value))
+    except MalformedStamp:
+        return b""
+    kept = [text for text in texts if _may_be_for(text, recipients)]
+    if len(kept) == len(texts):
         return field.raw
-    own = [stamp for stamp in stamps if _is_for(stamp, recipients)]
-    if len(own) == len(stamps):
-        return field.raw
-    return shared_field(own) if own else b""
+    tags = [tag for text in kept for tag in _tags_of(text)]
+    return fold_field(STAMP_FIELD, tags) if tags else b""
+
+
+def _may_be_for(text: bytes, recipients: Sequence[Recipient]) -> bool:
+    try:
+        return _is_for(parse_bare(text), recipients)
+    except MalformedStamp:
+        return True
+
+
+def _tags_of(text: bytes) -> Sequence[Tag]:
+    """The tags of a stamp, also of another version; none of what is no stamp in any version."""
+    try:
+        return parse_bare_list(text)
+    except Malformed:
+        return ()
 
 
 def _stamps_in(field: Field) -> list[Stamp] | None:
     """The stamps in a field; None if one of them cannot be read."""
     try:
-        return [parse_stamp(one) for one in split_field(field.value)]
+        return [parse_bare(one) for one in split_field(field.value)]
     except MalformedStamp:
         return None
 
