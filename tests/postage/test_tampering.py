@@ -235,10 +235,9 @@ def with_licence(**parts: Any) -> Stamp:
         "daily_cap": 1000, "valid_from": NOW, "valid_until": NOW + 1,
     }  # fmt: skip
     licence = mint_licence(parts.pop("key", paper.office_key), **(usual | parts))
-    section, body = split_letter(LETTER)
     arguments = {"serial": bytes(16), "salt": bytes(16), "now": NOW, "lifetime_seconds": LIFETIME}
     bob = canonical_recipient(BOB)
-    return mint_stamp(paper.sender_key, licence, parse_header(section), body_hash(body), bob, **arguments)
+    return mint_stamp(paper.sender_key, licence, parts_of(LETTER), bob, **arguments)
 
 
 def test_a_licence_holds_from_its_first_second_to_the_one_before_its_last() -> None:

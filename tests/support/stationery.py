@@ -8,7 +8,7 @@ from pennyred.postage.address import canonical_recipient
 from pennyred.postage.canonical import body_hash
 from pennyred.postage.letter import HeaderSection, parse_header, split_letter
 from pennyred.postage.licence import Licence
-from pennyred.postage.minting import mint_licence, mint_stamp
+from pennyred.postage.minting import letter_parts, mint_licence, mint_stamp
 from pennyred.postage.signing import SigningKey
 from pennyred.postage.stamp import Stamp
 
@@ -67,8 +67,7 @@ class Stationery:
         return mint_stamp(
             self.sender_key,
             self.licence(now=now),
-            parse_header(header),
-            body_hash(body),
+            letter_parts(parse_header(header), body_hash(body)),
             canonical_recipient(to),
             serial=number.to_bytes(16, "big"),
             salt=(2**64 + number).to_bytes(16, "big"),

@@ -9,7 +9,7 @@ from pennyred.postage.canonical import body_hash
 from pennyred.postage.encoding import encode_base64
 from pennyred.postage.letter import STAMP_FIELD, parse_header, split_letter
 from pennyred.postage.licence import Licence
-from pennyred.postage.minting import mint_licence, mint_stamp
+from pennyred.postage.minting import letter_parts, mint_licence, mint_stamp
 from pennyred.postage.signing import CONTEXT_LICENCE, CONTEXT_STAMP, SigningKey
 from pennyred.postage.taglist import Tag, format_tag_list
 from tests.support.vector_letters import LETTERS
@@ -47,7 +47,8 @@ def stamp_tags(
     header, body = split_letter(LETTERS[letter])
     values = {"serial": bytes(range(16)), "salt": bytes(range(16, 32)), "now": NOW, "lifetime_seconds": 10 * DAY}
     recipient = canonical_recipient(to)
-    minted = mint_stamp(SENDER, by or licence(), parse_header(header), body_hash(body), recipient, **values | changes)
+    parts = letter_parts(parse_header(header), body_hash(body))
+    minted = mint_stamp(SENDER, by or licence(), parts, recipient, **values | changes)
     return list(minted.tags)
 
 

@@ -62,33 +62,6 @@ def letter_parts(header: HeaderSection, body_hash: bytes) -> SignedParts:
 def mint_stamp(
     key: SigningKey,
     licence: Licence,
-    header: HeaderSection,
-    body_hash: bytes,
-    recipient: Recipient,
-    *,
-    serial: bytes,
-    salt: bytes,
-    now: int,
-    lifetime_seconds: int,
-    price: int = 1,
-) -> Stamp:
-    """A stamp for the only recipient of a letter: `letter_parts`, then `mint_stamp_of`; raises what they raise."""
-    return mint_stamp_of(
-        key,
-        licence,
-        letter_parts(header, body_hash),
-        recipient,
-        serial=serial,
-        salt=salt,
-        now=now,
-        lifetime_seconds=lifetime_seconds,
-        price=price,
-    )
-
-
-def mint_stamp_of(
-    key: SigningKey,
-    licence: Licence,
     parts: SignedParts,
     recipient: Recipient,
     *,

@@ -15,7 +15,7 @@ from pennyred.postage.address import Recipient, canonical_recipient
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
 from pennyred.postage.licence import Licence
-from pennyred.postage.minting import mint_stamp_of
+from pennyred.postage.minting import mint_stamp
 from pennyred.postage.reading.addressfields import read_addresses
 from pennyred.postage.reading.texts import REPLY_NAMES
 from pennyred.postage.signing import SigningKey
@@ -181,7 +181,7 @@ def stamp_letter(
         return letter
     parts = parsed.parts()
     stamps = [
-        mint_stamp_of(
+        mint_stamp(
             key,
             licence,
             parts,
