@@ -277,6 +277,14 @@ def test_what_only_settings_and_keys_speak_against_may_have_paid(flaws: set[int]
     )
 
 
+@pytest.mark.parametrize(("proof", "may"), [(Proof.YES, True), (Proof.SILENT, False), (Proof.NO, False)])
+def test_a_subject_that_only_strictness_speaks_against_may_have_paid(proof: Proof, may: bool) -> None:
+    """When the gate was less strict; never one that its author is not proven to have altered."""
+    gate = Gate(letter=LETTER.replace(b"Tea", b"Pills"), strict=True, proof=proof)
+    assert gate.judge(STAMP).reason is Reason.ALTERED_HEADERS
+    assert may_have_paid(gate, STAMP) is may
+
+
 def test_whether_it_is_for_this_letter_costs_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(price=2)
     checked = count_checks(monkeypatch)

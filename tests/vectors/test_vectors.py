@@ -133,7 +133,7 @@ def test_a_hash_is_as_written(case: dict[str, Any]) -> None:
 
 
 def test_the_header_hash_of_the_plain_letter_is_that_of_these_octets() -> None:
-    """By hand, from STAMP.md 5.3."""
+    """By hand, from STAMP.md 5.8."""
     by_hand = (
         b"pennyred/2 header\0"
         b"from:Ann <ann@sender.example>\r\n"
