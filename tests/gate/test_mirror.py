@@ -96,11 +96,11 @@ def stamped(letter: bytes = LETTER) -> bytes:
         ((b"", b""), UNPROVEN, Mirrored(), "stamped", "stamped", [], "unaltered"),
         ((b"<1@", b"<2@"), UNPROVEN, Mirrored(), "stamped-modified", "stamped-modified", ["message-id"], "same-text"),
         ((b"Tea", b"[EXT] Tea"), UNPROVEN, Mirrored(), "stamped-modified", "stamped-modified", ["subject"], "same-text"),
-        ((b"Tea", b"Rum"), UNPROVEN, Due(0, Reason.ALTERED_HEADERS), "altered-headers", "altered-headers", ["subject"], "subject-unproven"),
+        ((b"Tea", b"Rum"), UNPROVEN, Due(0, Reason.ALTERED_HEADERS, altered=("subject",)), "altered-headers", "altered-headers", ["subject"], "subject-unproven"),
         ((b"Tea", b"Rum"), SIGNED, Mirrored(), "stamped-modified", "altered-headers", ["subject"], "subject-proven"),
-        ((b"have tea", b"have rum"), UNPROVEN, Due(0, Reason.ALTERED_BODY), "altered-body", "altered-body", ["body"], "body-unproven"),
+        ((b"have tea", b"have rum"), UNPROVEN, Due(0, Reason.ALTERED_BODY, altered=("body",)), "altered-body", "altered-body", ["body"], "body-unproven"),
         ((b"have tea", b"have rum"), SIGNED, Mirrored(), "stamped-modified", "altered-body", ["body"], "body-proven"),
-        ((b"ann@sender", b"eve@sender"), SIGNED, Due(0, Reason.ALTERED_HEADERS), "altered-headers", "altered-headers", ["from"], "other-author"),
+        ((b"ann@sender", b"eve@sender"), SIGNED, Due(0, Reason.ALTERED_HEADERS, altered=("from",)), "altered-headers", "altered-headers", ["from"], "other-author"),
     ],
 )  # fmt: skip
 def test_it_says_what_a_gate_says_and_names_what_was_altered(change, proven, answer, reason, strict, altered, row):

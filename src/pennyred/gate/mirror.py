@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from pennyred.gate.judging.proving import proof_by
+from pennyred.gate.judging.standing import ABOUT_ALTERATION
 from pennyred.gate.letterbox import Due, Envelope, Later, Letter, MirrorAnswer, Mirrored, NoProbe
 from pennyred.gate.ports import Authenticator
 from pennyred.gate.rules.exemptions import canonical_or_none
@@ -98,7 +99,9 @@ class Mirror:
         )
         if reason.kind is Kind.PAID:
             return Mirrored()
-        return Due(0, reason) if reason.kind is Kind.DUE else Later(reason)
+        if reason.kind is Kind.DUE:
+            return Due(0, reason, altered=tuple(arrival.altered) if reason in ABOUT_ALTERATION else ())
+        return Later(reason)
 
     async def _look(self, letter: Letter, envelope: Envelope, recipient: Recipient, now: int) -> tuple[Reason, Arrival]:
         found = await self.authenticator.authenticate(letter, envelope)

@@ -31,7 +31,8 @@ from pennyred.postage.stamp import Stamp
 from pennyred.postage.verification import Verdict
 
 _TAG = PREFIX.encode()
-_ABOUT_ALTERATION = frozenset((Reason.STAMPED_MODIFIED, Reason.ALTERED_HEADERS, Reason.ALTERED_BODY))
+ABOUT_ALTERATION = frozenset((Reason.STAMPED_MODIFIED, Reason.ALTERED_HEADERS, Reason.ALTERED_BODY))
+"""The reasons with which it is told what was altered on the letter's way."""
 
 
 def flaw_of(reason: Reason) -> Reason | None:
@@ -109,7 +110,7 @@ class Standing:
     @property
     def altered(self) -> tuple[str, ...]:
         """What was altered on the letter's way, where the reason is about that."""
-        return self.verdict.altered if self.verdict is not None and self.reason in _ABOUT_ALTERATION else ()
+        return self.verdict.altered if self.verdict is not None and self.reason in ABOUT_ALTERATION else ()
 
     @property
     def is_watched(self) -> bool:
