@@ -32,11 +32,11 @@ class FakeMirror:
         return self.answer
 
 
-def told(said: bytes, count: int, mirror: FakeMirror, upstream: FakeUpstream | None = None):
+def told(said: bytes, count: int, mirror: FakeMirror, upstream: FakeUpstream | None = None, **options: int):
     """The replies to what is said at once; and the gate and its mail server, for what they have seen."""
 
     async def story():
-        async with upstream or FakeUpstream() as behind, Gate(behind) as gate:
+        async with upstream or FakeUpstream() as behind, Gate(behind, options=options) as gate:
             gate.server._house.mirror = mirror
             client = await gate.connect()
             client.send(said)
@@ -91,6 +91,11 @@ def test_it_is_alone_in_its_transaction(recipients, codes):
     assert [one[:3] for one in replies[1:3]] == codes
     assert len(mirror.letters) + len(gate.desk.letters) == 1
     assert bool(gate.desk.letters) is recipients.startswith(TO_BOB)
+
+
+def test_who_names_it_again_and_again_only_costs_time():
+    replies, _, _ = told(FROM + TO_MIRROR * 50, 12, FakeMirror(), idle_commands_max=10)
+    assert [one[:3] for one in replies] == [b"250"] * 11 + [b"421"]
 
 
 @pytest.mark.parametrize("between", [b"RSET\r\n", b"EHLO again.example\r\n"])

@@ -182,6 +182,8 @@ def _answer_recipients(session: Session, recipients: Sequence[Recipient], said: 
             # An honest client names all its recipients, and keeps those that are put off for its next letter.
             session.spared += 1
             session.wire.say(item)
+        elif item == replies.MIRROR_TAKES:
+            session.answer_idle(item)  # the mail server is not asked, so no number of recipients ends a repetition
         elif isinstance(item, bytes):
             session.answer(item)
         else:
