@@ -72,3 +72,25 @@ def test_beyond_the_limit_the_oldest_goes_with_its_letters(path):
         assert [tuple(row) for row in kept] == [(0,)]
 
     on(path, story)
+
+
+def test_who_has_too_many_open_pushes_out_nobody(path):
+    async def story(probes):
+        for number in range(PROBES_MAX):
+            account = "eve" if number < PROBES_PER_ACCOUNT_MAX else f"account {number}"
+            assert await probes.open(f"t{number}", account, now=NOW + number, expires_at=NOW + 9999)
+        assert not await probes.open("more", "eve", now=NOW + PROBES_MAX, expires_at=NOW + 9999)
+        assert await probes.found("t0", now=NOW) == (NOW + 9999, [])
+
+    on(path, story)
+
+
+def test_a_letter_whose_probe_went_meanwhile_goes_too(path):
+    async def story(probes):
+        statement = "INSERT INTO probe_arrival (token, number, found) VALUES ('gone', 0, ?)"
+        await probes._commits.run(lambda one: one.execute(statement, (b"x",)))
+        await probes.open("aa", "ann", now=NOW, expires_at=UNTIL)
+        kept = await probes._commits.run(lambda one: one.execute("SELECT count(*) FROM probe_arrival").fetchall())
+        assert [tuple(row) for row in kept] == [(0,)]
+
+    on(path, story)

@@ -31,8 +31,7 @@ class Probes:
 
     async def is_open(self, token: str, *, now: int) -> bool:
         """Whether there is such a probe, and it may have one more letter."""
-        found = await self.found(token, now=now)
-        return found is not None and len(found[1]) < ARRIVALS_MAX
+        return await self._readers.run(lambda connection: _next(connection, token, now)) is not None
 
     async def add(self, token: str, found: bytes, *, now: int) -> bool:
         """Keep what was found of a letter; False if it is not open, or has as many as are kept."""
@@ -44,32 +43,39 @@ class Probes:
 
 
 def _open(connection: Connection, token: str, account: str, now: int, expires_at: int) -> bool:
-    _forget(connection, "SELECT token FROM probe WHERE expires_at <= ?", (now,))
+    connection.execute("DELETE FROM probe WHERE expires_at <= ?", (now,))
     ((own,),) = _rows(connection, "SELECT count(*) FROM probe WHERE account = ?", (account,))
-    if own >= PROBES_PER_ACCOUNT_MAX:
-        return False
-    kept = "SELECT token FROM probe ORDER BY opened_at DESC, token LIMIT ?"
-    _forget(connection, f"SELECT token FROM probe WHERE token NOT IN ({kept})", (PROBES_MAX - 1,))  # noqa: S608 - ours
-    connection.execute(
-        "INSERT INTO probe (token, account, opened_at, expires_at) VALUES (?, ?, ?, ?)",
-        (token, account, now, expires_at),
-    )
-    return True
-
-
-def _forget(connection: Connection, which: str, values: Sequence[Any]) -> None:
-    connection.execute(f"DELETE FROM probe_arrival WHERE token IN ({which})", values)  # noqa: S608 - ours
-    connection.execute(f"DELETE FROM probe WHERE token IN ({which})", values)  # noqa: S608 - ours
+    is_allowed: bool = own < PROBES_PER_ACCOUNT_MAX
+    if is_allowed:
+        connection.execute(
+            "DELETE FROM probe WHERE token NOT IN (SELECT token FROM probe ORDER BY opened_at DESC, token LIMIT ?)",
+            (PROBES_MAX - 1,),
+        )
+        connection.execute(
+            "INSERT INTO probe (token, account, opened_at, expires_at) VALUES (?, ?, ?, ?)",
+            (token, account, now, expires_at),
+        )
+    # Also of a letter that another gate has put down while its probe went.
+    connection.execute("DELETE FROM probe_arrival WHERE token NOT IN (SELECT token FROM probe)")
+    return is_allowed
 
 
 def _add(connection: Connection, token: str, found: bytes, now: int) -> bool:
-    there = _found(connection, token, now)
-    if there is None or len(there[1]) >= ARRIVALS_MAX:
+    number = _next(connection, token, now)
+    if number is None:
         return False
-    connection.execute(
-        "INSERT INTO probe_arrival (token, number, found) VALUES (?, ?, ?)", (token, len(there[1]), found)
-    )
+    connection.execute("INSERT INTO probe_arrival (token, number, found) VALUES (?, ?, ?)", (token, number, found))
     return True
+
+
+def _next(connection: Connection, token: str, now: int) -> int | None:
+    """The number of the next letter; None if there is no such probe, or it has as many as are kept."""
+    rows = _rows(
+        connection,
+        "SELECT (SELECT count(*) FROM probe_arrival WHERE token = ?) FROM probe WHERE token = ? AND expires_at > ?",
+        (token, token, now),
+    )
+    return rows[0][0] if rows and rows[0][0] < ARRIVALS_MAX else None
 
 
 def _found(connection: Connection, token: str, now: int) -> tuple[int, list[bytes]] | None:
