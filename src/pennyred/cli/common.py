@@ -23,6 +23,7 @@ import click
 from pennyred.config import BadSettings, Complaint, GateSettings, OfficeSettings, Settings, find_settings, read_settings
 from pennyred.failures import lasts, told, what
 from pennyred.postage.errors import Malformed, OutcomeUnknown, PennyRedError, Unavailable
+from pennyred.postage.reasons import Reason
 
 REFUSED = 1
 USAGE = 2
@@ -40,6 +41,14 @@ class RuleRefused(PennyRedError):  # noqa: N818 - a refusal, with its name
     def __init__(self, reason: str, text: str, document: dict[str, Any] | None = None) -> None:
         super().__init__(text)
         self.reason = reason
+        self.document = document
+
+
+class NotAll(Unavailable):
+    """Something does not answer, or not yet; `document` says what is done, and is printed with --json."""
+
+    def __init__(self, text: str, document: dict[str, Any]) -> None:
+        super().__init__(Reason.UPSTREAM_UNAVAILABLE, text)
         self.document = document
 
 

@@ -12,14 +12,22 @@ from typing import Any
 import click
 
 from pennyred.cli.arguments import typed
-from pennyred.cli.common import RuleRefused, json_option, print_json, printable, read_letter, run_async, telling
+from pennyred.cli.common import (
+    NotAll,
+    RuleRefused,
+    json_option,
+    print_json,
+    printable,
+    read_letter,
+    run_async,
+    telling,
+)
 from pennyred.cli.paying import MAX_PRICE_OPTION, PRICE_OPTION, Paid, price_at, send_paid, words_of
 from pennyred.days import DAY_SECONDS
 from pennyred.gate.rules.claims import author_of
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import parse_licence
-from pennyred.postage.reasons import Reason
 from pennyred.sender.franking import (
     BLIND,
     Recipients,
@@ -158,9 +166,7 @@ def _report_sent(paid: Sequence[Paid], *, as_json: bool) -> None:
         return
     document: dict[str, Any] = {"copies": copies}
     if all(one.is_temporary for one in refused):
-        later = Unavailable(Reason.UPSTREAM_UNAVAILABLE, "not all copies were taken; try again later")
-        later.document = document  # type: ignore[attr-defined]
-        raise later
+        raise NotAll("not all copies were taken; try again later", document)
     first = next(one for one in refused if not one.is_temporary)
     raise RuleRefused(first.reason or "refused", f"refused for {', '.join(first.recipients)}", document)
 

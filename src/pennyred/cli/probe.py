@@ -13,6 +13,7 @@ import click
 
 from pennyred.cli.arguments import typed
 from pennyred.cli.common import (
+    NotAll,
     RuleRefused,
     json_option,
     print_json,
@@ -241,9 +242,7 @@ def _report(probes: Sequence[_Probe], wallet: Wallet, wait: int, *, as_json: boo
         text = f"not all has arrived within {wait} s, or could be judged; look later: {_page(probes[0], wallet)}"
         if turned_away:
             text = f"{turned_away[0][0]}: not taken: {turned_away[0][1].reply}"
-        later = Unavailable(Reason.UPSTREAM_UNAVAILABLE, text)
-        later.document = document  # type: ignore[attr-defined]
-        raise later
+        raise NotAll(text, document)
     if as_json:
         print_json(document)
 

@@ -14,6 +14,7 @@ This module defines the general ones. A package that needs its own kind defines 
     │   ├── Unreachable, PoolExhausted, NotTold
     │   │                        the mail server
     │   ├── RequestRefused       an office did not do what a gate asked
+    │   ├── NotAll               a command has done a part, or has to wait for one, and says which
     │   └── OutcomeUnknown       it may be done: whoever repeats it has to look first
     ├── SchemaError          a database that this version cannot use
     │   └── SchemaTooOld, SchemaTooNew, MigrationAltered, LedgerMoved
