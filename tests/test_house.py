@@ -67,6 +67,12 @@ def test_every_row_of_the_table_of_alterations_is_documented_with_what_it_says(r
     assert re.search(rf"^\| `{row.value}` \| .+ \| {said[0]} \| {said[1]} \|$", PAPERS, re.MULTILINE)
 
 
+def test_the_rows_of_alterations_are_told_in_the_order_in_which_they_are_tried():
+    """The page says that the first row decides. So a row stands before those that would fit its letters as well."""
+    told = re.findall(r"^\| `([a-z-]+)` \| .+ \| `[a-z-]+` \| (?:`[a-z-]+`|the same) \|$", PAPERS, re.MULTILINE)
+    assert told == [row.value for row in Row]
+
+
 def test_every_reason_name_is_one_of_the_contract():
     """Names that outsiders rely on; adding one is free, changing one is not."""
     contract = {

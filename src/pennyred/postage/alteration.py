@@ -34,7 +34,9 @@ class Proof(Enum):
 
 
 class Row(Enum):
-    """The rows of the table in STAMP.md 8.6: the first that fits a stamp and its letter. `reason` is what it says."""
+    """The rows of the table in STAMP.md 8.6, in the order of docs/replies-and-log.md: the first fits. `reason` is what
+    it says.
+    """
 
     reason: Reason
     strict_reason: Reason
@@ -54,9 +56,10 @@ class Row(Enum):
     SUBJECT_PROVEN = "subject-proven", Reason.STAMPED_MODIFIED, Reason.ALTERED_HEADERS
     SUBJECT_UNKNOWN = "subject-unknown", Reason.DNS_UNAVAILABLE, Reason.ALTERED_HEADERS
     SUBJECT_UNPROVEN = "subject-unproven", Reason.ALTERED_HEADERS, Reason.ALTERED_HEADERS
+    OTHER_LETTER = "other-letter", Reason.ALTERED_HEADERS, Reason.ALTERED_HEADERS
+    """Another body, and nothing tells that the stamp was made for this letter."""
     BODY_PROVEN = "body-proven", Reason.STAMPED_MODIFIED, Reason.ALTERED_BODY
     BODY_UNKNOWN = "body-unknown", Reason.DNS_UNAVAILABLE, Reason.ALTERED_BODY
-    OTHER_LETTER = "other-letter", Reason.ALTERED_HEADERS, Reason.ALTERED_HEADERS
     BODY_UNPROVEN = "body-unproven", Reason.ALTERED_BODY, Reason.ALTERED_BODY
 
 

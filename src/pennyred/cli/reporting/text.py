@@ -34,10 +34,10 @@ _ROWS = {
     Row.SUBJECT_PROVEN: "another Subject or Reply-To, author proven",
     Row.SUBJECT_UNKNOWN: "the same, but DNS could not say of whom",
     Row.SUBJECT_UNPROVEN: "the same, author not proven",
+    Row.OTHER_LETTER: "another letter by all signs",
     Row.BODY_PROVEN: "another text, author proven",
     Row.BODY_UNKNOWN: "the same, but DNS could not say of whom",
     Row.BODY_UNPROVEN: "the same, author not proven",
-    Row.OTHER_LETTER: "another letter by all signs",
 }
 
 
