@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -42,6 +43,12 @@ def test_a_letter_is_stamped_verified_and_redeemed_by_what_the_page_says(tmp_pat
     assert '"available": 9' in done.stdout
     [hold] = json.loads((tmp_path / "hold.json").read_text())["holds"]
     assert "z=" not in hold["stamp"]
+
+
+def test_the_program_that_verifies_is_as_short_as_the_engineers_page_says():
+    page = (Path(__file__).parents[1] / "src/pennyred/ARCHITECTURE.md").read_text()
+    [most] = re.findall(r"one that verifies, in less than\s+(\d+) lines", page)
+    assert len(block("developers: verify.py", "python").splitlines()) < int(most)
 
 
 @pytest.fixture

@@ -147,6 +147,25 @@ def test_files_that_are_named_are_there(page):
     assert [one for one in sorted(names) if not [*ROOT.glob(one), *(ROOT / "src/pennyred").glob(one)]] == []
 
 
+LINE_CHARACTERS_MAX = 140
+
+
+def long_lines(text):
+    """The lines of a page that a terminal cuts or breaks; those of tables and examples cannot be shorter."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [line for line in prose.splitlines() if len(line) > LINE_CHARACTERS_MAX and not line.startswith("|")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_prose_fits_a_terminal(page):
+    """`pennyred help` prints pages as they are."""
+    assert long_lines(page.read_text()) == []
+
+
+def test_a_line_that_is_too_long_would_be_found():
+    assert long_lines(f"short\n{'long ' * 30}\n| {'row ' * 40} |\n") == ["long " * 30]
+
+
 @pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_begins_with_whom_it_is_for(page):
     """Whoever is not meant need not read on. README is for everybody, STAMP.md for a second implementation."""

@@ -90,13 +90,16 @@ class _Probe:
     help="A letter of your own; its To and Cc become the mirror's address.",
 )
 @click.option(
-    "--wait", type=click.IntRange(1, 3600), default=WAIT_SECONDS, show_default=True, metavar="SECONDS", help="How long."
+    "--wait",
+    type=click.IntRange(1, 3600),
+    default=WAIT_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait until all letters have arrived.",
 )
 @json_option
 def probe(via: str, sender: str | None, shapes: tuple[str, ...], file: Path | None, wait: int, as_json: bool) -> None:
-    """Try what your own path does to stamped letters.
-
-    They go to your office's mirror, which tells what was changed of them.
+    """Try out what your own path does to stamped letters. They go to your office's mirror, which says what was altered.
 
     The mirror is a mailbox of the office that says what a gate would do: whether the stamp counts, which fields were
     altered, whether the stamp field survived, whether you were proven as the author. Nothing is delivered, and nothing

@@ -13,7 +13,8 @@ class Check(StrEnum):
     """When it is found out who a letter's sender is."""
 
     NEEDED = "needed"
-    """Where there are rules or allowances that depend on it; for all letters alike (`judging.grants`)."""
+    """Where there are rules or allowances that depend on it, for all letters alike (`judging.grants`); and for a
+    stamped letter that was altered so that all hangs on its author (`judging.proving`)."""
     ALWAYS = "always"
     NEVER = "never"
 

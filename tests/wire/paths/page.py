@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path as File
+from textwrap import fill
 
 from tests.wire.paths import gateways, others, postfix, programs, providers
 from tests.wire.paths.table import Path
 
 PAGE = File(__file__).parents[3] / "src/pennyred/docs/sending.md"
 BEGIN, END = "<!-- made by python -m tests.wire.paths.page -->\n", "<!-- end of what is made -->\n"
+LINE_CHARACTERS = 125
 SECTIONS: Sequence[tuple[str, Sequence[Path]]] = (
     ("Providers", providers.PATHS),
     ("Gateways and forwarders", gateways.GATEWAYS),
@@ -42,7 +44,8 @@ def _section(name: str, paths: Sequence[Path]) -> str:
     whole = [path.name for path in paths if path.reason == "stamped"]
     lines = [f"### {name}\n"]
     if whole:
-        lines += [f"`stamped`: {'; '.join(whole)}.\n"]
+        told = f"`stamped`: {'; '.join(whole)}."
+        lines += [fill(told, LINE_CHARACTERS, break_long_words=False, break_on_hyphens=False) + "\n"]
     other = [path for path in paths if path.reason != "stamped"]
     is_imitated = any(path.source for path in paths)
     if other:
