@@ -1,6 +1,7 @@
 """How a letter is judged, in order: rules that ask nobody, who wants it, its stamps. Each worker has one judge."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from pennyred.days import utc_day
 from pennyred.gate.issuers.keyring import PrepareKeys, all_known
@@ -10,12 +11,12 @@ from pennyred.gate.judging.delivered_texts import DeliveredTexts
 from pennyred.gate.judging.former_aliases import FormerNames
 from pennyred.gate.judging.grants import GrantSearch, NoGrants
 from pennyred.gate.judging.proving import prove_author
-from pennyred.gate.judging.stamps import Examiner, judge_stamps, name_of, stamps_to_judge
+from pennyred.gate.judging.stamps import Examiner, hangs_on_proof, judge_stamps, stamps_to_judge
 from pennyred.gate.judging.standing import Judgement, Ruling, Standing, begin
 from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.gate.ports import AllowanceBook, Authenticator, GrantBook
-from pennyred.postage.alteration import Proof, alteration
+from pennyred.postage.alteration import alteration
 from pennyred.postage.verification import LicenceCache, Verdict
 
 
@@ -82,13 +83,11 @@ class Judging:
         stamps = barring.worth_asking(stamps_to_judge(judgement))
         # By the widest network that one customer has: within an IPv6 /48 he could ask under 65,536 names (/64s).
         keys = await self._prepare_keys(stamps, judgement.networks[-1] if judgement.networks else "")
-        alterations = {name_of(stamp): alteration(stamp, judgement.parts) for stamp in stamps}
-        proof = Proof.NO
-        if any(one.hangs_on_proof for one in alterations.values()):
+        alterations = {stamp.text: alteration(stamp, judgement.parts) for stamp in stamps}
+        examiner = Examiner(letter, judgement.parts, policy, self._licences, now, barring, keys.undecided, alterations)
+        if hangs_on_proof(judgement, examiner):
             proof = await prove_author(judgement, letter, envelope, policy, authenticator)
-        examiner = Examiner(
-            letter, judgement.parts, policy, self._licences, now, barring, keys.undecided, alterations, proof
-        )
+            examiner = replace(examiner, proof=proof)
         judgement.rule(judge_stamps(judgement, examiner, keys.unpublished))
         if self._former is not None:
             judgement.rule(await self._former.recall(judgement, examiner))

@@ -1,4 +1,7 @@
-"""Whether a letter's author is proven to have sent what was received: asked only where a stamped letter was altered."""
+"""Whether a letter's author is proven to have sent what was received.
+
+Asked only where a stamped letter was altered, and its stamp holds but for that (`stamps.hangs_on_proof`).
+"""
 
 from pennyred.gate.judging.standing import Judgement
 from pennyred.gate.letterbox import Envelope, Letter

@@ -12,10 +12,10 @@ from pennyred.gate.judging.standing import Judgement, Ruling, Standing, flaw_of
 from pennyred.gate.letterbox import Letter
 from pennyred.gate.policy import GatePolicy
 from pennyred.postage.address import Recipient
-from pennyred.postage.alteration import Alteration, Proof, alteration
+from pennyred.postage.alteration import Alteration, Proof, Row, alteration
 from pennyred.postage.digest import SignedParts
 from pennyred.postage.reasons import Kind, Reason
-from pennyred.postage.stamp import Stamp, StampKey
+from pennyred.postage.stamp import Stamp
 from pennyred.postage.verification import LicenceCache, Verdict, is_bound, is_signed, judge_parsed
 
 BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
@@ -24,15 +24,6 @@ BAD = frozenset((Reason.BAD_SIGNATURE, Reason.BAD_LICENCE, Reason.MALFORMED))
 Not what happens to honest letters: those too late or too early, paid too little, made out to somebody else, altered
 on the way (mailing lists do that), or of a version, or an office, that only others know.
 """
-
-
-Name = tuple[str, StampKey]
-"""What a stamp is known by, its office included."""
-
-
-def name_of(stamp: Stamp) -> Name:
-    """What a stamp is known by, its office included."""
-    return stamp.issuer, stamp.key
 
 
 def selector_of(stamp: Stamp) -> Selector:
@@ -76,8 +67,9 @@ class Examiner:
     now: int
     barring: Barring
     undecided: Collection[Selector] = ()
-    alterations: Mapping[Name, Alteration] = field(default_factory=dict)
-    """What is known of how the letter differs from that of a stamp; the others are compared when they are looked at."""
+    alterations: Mapping[bytes, Alteration] = field(default_factory=dict)
+    """What is known of how the letter differs from that of a stamp, by the stamp's text; the others are compared when
+    they are looked at."""
     proof: Proof = Proof.NO
     """Whether the author is proven: needed where a letter was altered."""
 
@@ -98,12 +90,12 @@ class Examiner:
             elif verdict.reason is Reason.BAD_LICENCE and selector_of(stamp) in self.undecided:
                 found.undecided = Reason.OFFICE_UNREACHABLE
             elif self._is_bound(verdict, names, found):
-                is_whole = is_signed(stamp, issuers=self.policy.issuers, licences=self.licences)
+                is_whole = self._is_signed(stamp)
                 found.flawed += [verdict] if is_whole else []
                 if verdict.reason in BAD or not is_whole:
                     found.is_barred |= self._count_bad(stamp)
-            elif verdict.reason in BAD:
-                found.is_barred |= self._count_bad(stamp)
+            elif verdict.reason in BAD or (verdict.row is Row.SUBJECT_UNPROVEN and not self._is_signed(stamp)):
+                found.is_barred |= self._count_bad(stamp)  # its signature was checked in any case: `hangs_on_proof`
         if found.good:
             found.verdict = found.good[0]
             found.reason = found.verdict.reason
@@ -129,8 +121,11 @@ class Examiner:
             is_strict=self.policy.is_strict,
         )
 
+    def _is_signed(self, stamp: Stamp) -> bool:
+        return is_signed(stamp, issuers=self.policy.issuers, licences=self.licences)
+
     def _alteration(self, stamp: Stamp) -> Alteration:
-        return self.alterations.get(name_of(stamp)) or alteration(stamp, self.parts)
+        return self.alterations.get(stamp.text) or alteration(stamp, self.parts)
 
     def _is_bound(self, verdict: Verdict, names: Sequence[Recipient], found: Found) -> bool:
         if verdict.reason is Reason.BAD_LICENCE and any(one.reason is Reason.BAD_LICENCE for one in found.flawed):
@@ -148,6 +143,24 @@ class Examiner:
 def stamps_to_judge(judgement: Judgement) -> list[Stamp]:
     """Those that `judge_stamps` will look at."""
     return [stamp for standing in judgement.standings if _has_to_pay(standing) for stamp in standing.offered]
+
+
+def hangs_on_proof(judgement: Judgement, examiner: Examiner) -> bool:
+    """Whether it makes a difference for a recipient who has to pay if the author of an altered letter is proven.
+
+    A stamp that does not hold counts neither way. Anybody can make those, and so could have the DNS asked.
+    """
+    altered = {text for text, found in examiner.alterations.items() if found.hangs_on_proof}
+    if not altered:
+        return False
+    if_proven = replace(examiner, proof=Proof.YES, barring=Barring(examiner.policy, examiner.licences))
+    for one in judgement.standings:
+        if one.recipient is not None and one.is_open:
+            stamps = [stamp for stamp in one.offered if stamp.text in altered]
+            found = if_proven.examine(stamps, one.names, one.price, one.otherwise)
+            if found.good or found.flawed:
+                return True
+    return False
 
 
 def judge_stamps(
