@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from pennyred.gate.authentication.alignment import Organisations, Registered, author_domain, check_alignment
-from pennyred.gate.authentication.arc import ArcChain, check_arc, read_chain
+from pennyred.gate.authentication.alignment import Alignment, Organisations, Registered, author_domain, check_alignment
+from pennyred.gate.authentication.arc import ArcAnswer, ArcChain, check_arc, read_chain
 from pennyred.gate.authentication.bodies import body_hashes
-from pennyred.gate.authentication.dkim import DkimSignature, check_dkim, read_signatures, wants_simple_body
+from pennyred.gate.authentication.dkim import DkimAnswer, DkimSignature, check_dkim, read_signatures, wants_simple_body
 from pennyred.gate.authentication.dns_shares import Turns
 from pennyred.gate.authentication.fronts import believe_fronts, can_be_retold
 from pennyred.gate.authentication.lookups import Lookups, Servers
@@ -174,50 +174,72 @@ class _Work:
         # DKIM comes first: it asks little, and SPF may have to wait for a chain of strangers' servers. If a server is
         # silent for one, the other may still prove the sender.
         dkim = check_dkim(self.signatures, self.header, self.bodies, self.lookups)
-        signers = [one.domain for one in dkim if one.finding.result is Result.PASS]
+        signers = _domains(dkim, Result.PASS)
         self.lookups.forgive()
         dmarc = check_alignment(author, "", signers, organisations) if signers else None
         # Of a letter that was altered, only a signature proves the author that leaves no room for a thief's words.
-        whole = [one.domain for one in dkim if one.finding.result is Result.PASS and one.leaves_no_room]
+        whole = [one for one in dkim if one.leaves_no_room]
+        by_whole = _domains(whole, Result.PASS)
         by_signature = dmarc
-        if whole != signers:
-            by_signature = check_alignment(author, "", whole, organisations) if whole else None
+        if by_whole != signers:
+            by_signature = check_alignment(author, "", by_whole, organisations) if by_whole else None
         self.lookups.forgive()
         spf = check_spf(self.envelope, self.lookups)
         if dmarc is None or not dmarc.is_aligned:
             dmarc = check_alignment(author, spf.proven, signers, organisations)
         findings = [spf.finding, *(one.finding for one in dkim)]
+        is_final = not _might_vouch(findings)
         findings += [] if dkim else [Finding("dkim", Result.NONE)]
         findings.append(dmarc.finding)
-        is_proven, is_signed = dmarc.is_aligned, by_signature is not None and by_signature.is_aligned
-        # Which of several signers it is that proves the author does not matter where all of them cover it.
-        is_id_signed = is_signed and all(one.covers_id for one in dkim if one.domain in whole)
-        silent = [one.domain for one in dkim if one.finding.result is Result.TEMPERROR and one.leaves_no_room]
-        might_be_signed = _are_kin(author, silent)
-        if by_signature is not None and by_signature.finding.result is Result.TEMPERROR:
-            might_be_signed |= _are_kin(author, whole)
-        is_final = not _might_vouch([spf.finding, *(one.finding for one in dkim)])
+        is_proven = dmarc.is_aligned
         is_silent = dmarc.finding.result is Result.TEMPERROR and _are_kin(author, [spf.proven, *signers])
         is_final &= is_proven or not is_silent
+        arc = None
         if self.chain is not None:
             arc = check_arc(self.chain, self.header, self.bodies, self.lookups)
             findings.append(arc.finding)
-            is_sealed = arc.leaves_no_room and author in arc.authors
-            is_id_signed = is_id_signed or (is_sealed and arc.covers_id)
-            is_signed = is_signed or is_sealed
             is_proven = is_proven or author in arc.authors
-            might_be_signed = might_be_signed or _might_vouch([arc.finding])
             is_final &= is_proven or not _might_vouch([arc.finding])
+        signed = _signed_text(author, whole, by_signature, arc)
         author = author if is_proven else ""
         organisation = author or spf.proven or next(iter(signers), "")
-        is_unsure = any(finding.result is Result.TEMPERROR for finding in findings)
+        is_unsure = _might_vouch(findings)
         domains = frozenset(filter(None, [spf.proven, *signers]))
         return Authentication(
             tuple(findings), domains, spf.proven, author, organisation,
-            is_author_signed=is_signed and bool(author), is_id_signed=is_id_signed,
-            might_be_signed=might_be_signed and not is_signed,
-            is_unsure=is_unsure, is_final=is_unsure and is_final,
+            is_author_signed=signed.by_author and bool(author), is_id_signed=signed.with_id,
+            might_be_signed=signed.perhaps, is_unsure=is_unsure, is_final=is_unsure and is_final,
         )  # fmt: skip
+
+
+class _SignedText(NamedTuple):
+    """What signatures that leave no room for a thief's words say of the text."""
+
+    by_author: bool
+    with_id: bool
+    """Whether they cover the Message-ID, too."""
+    perhaps: bool
+    """Not by the author as far as is known, but the DNS has not answered what could prove it."""
+
+
+def _signed_text(
+    author: str, whole: Sequence[DkimAnswer], by_signature: Alignment | None, arc: ArcAnswer | None
+) -> _SignedText:
+    """`whole` are the answers for DKIM signatures that leave no room; `by_signature` says whether one that holds is the
+    author's.
+    """
+    by_author = by_signature is not None and by_signature.is_aligned
+    # Which of several signers it is that proves the author does not matter where all of them cover it.
+    with_id = by_author and all(one.covers_id for one in whole if one.finding.result is Result.PASS)
+    perhaps = _are_kin(author, _domains(whole, Result.TEMPERROR))
+    if by_signature is not None and by_signature.finding.result is Result.TEMPERROR:
+        perhaps |= _are_kin(author, _domains(whole, Result.PASS))
+    if arc is not None:
+        is_sealed = arc.leaves_no_room and author in arc.authors
+        with_id |= is_sealed and arc.covers_id
+        by_author |= is_sealed
+        perhaps |= _might_vouch([arc.finding])
+    return _SignedText(by_author, with_id, perhaps and not by_author)
 
 
 def _network(envelope: Envelope) -> str:
@@ -235,6 +257,10 @@ def _client(envelope: Envelope) -> str:
     except MalformedAddress:
         return ""
     return source_networks(source)[0] if isinstance(source, IPv6Address) else str(source or "")
+
+
+def _domains(answers: Iterable[DkimAnswer], result: Result) -> list[str]:
+    return [one.domain for one in answers if one.finding.result is result]
 
 
 def _might_vouch(findings: Iterable[Finding]) -> bool:

@@ -142,13 +142,13 @@ def leaves_no_room(tags: Tags, header: HeaderSection) -> bool:
     `h=` names (RFC 6376 section 5.4.2), and never a line that is no field, which some readers show as text.
     """
     speaking = [key for key in _DESCRIBING if any(map(has_words, header.named(key)))]
-    is_covered = all(covers(tags, header, key) for key in (*_OBEYED, *speaking))
-    return is_covered and not header.strays and b"l" not in tags
+    return covers(tags, header, *_OBEYED, *speaking) and not header.strays and b"l" not in tags
 
 
-def covers(tags: Tags, header: HeaderSection, key: bytes) -> bool:
-    """Whether a signature covers each field of this name, if there is any; raises `Unverified`."""
-    return signed_names(tags).count(key) >= len(header.named(key))
+def covers(tags: Tags, header: HeaderSection, *keys: bytes) -> bool:
+    """Whether a signature covers each field of these names, if there is any; raises `Unverified`."""
+    names = signed_names(tags)
+    return all(names.count(key) >= len(header.named(key)) for key in keys)
 
 
 def check_signature(
