@@ -135,6 +135,25 @@ class TestWhateverChanged:
         assert (await desk.present(letter, BOB))[0] == Later(Reason.LEDGER_UNAVAILABLE)
 
 
+class TestUnderAnotherSubject:
+    """Which pays only where its author is proven; so the DNS is asked for what may have paid, too."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"price": 2}, {"is_strict": True}, {"issuers": {ISSUER: {}}}, {"issuers": {}, "retired": frozenset({ISSUER})}],
+        ids=["the price went up", "it counts no more", "the key is gone", "the office counts no more"],
+    )
+    @scenario
+    async def test_the_retry_of_a_paid_letter_is_a_duplicate(self, changes):
+        desk = await a_desk()
+        desk.witness.found = PROVEN
+        letter = desk.stationery.stamped(LETTER, BOB).replace(b"Tea", b"Tea, at last")
+        assert isinstance((await desk.present(letter, BOB))[0], Relay)
+        reread(desk, **changes)
+        assert (await desk.present(letter, BOB))[0] == Duplicate()
+        assert await desk.balance() == (9, 0)
+
+
 class TestWhatIsNeverAskedAbout:
     """A stamp that was not made for this letter and recipient, or by nobody known, has paid for nothing."""
 

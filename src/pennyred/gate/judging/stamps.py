@@ -148,7 +148,8 @@ def stamps_to_judge(judgement: Judgement) -> list[Stamp]:
 def hangs_on_proof(judgement: Judgement, examiner: Examiner) -> bool:
     """Whether it makes a difference for a recipient who has to pay if the author of an altered letter is proven.
 
-    A stamp that does not hold counts neither way. Anybody can make those, and so could have the DNS asked.
+    A stamp that does not hold counts neither way. Anybody can make those, and so could have the DNS asked. Only of an
+    office that was accepted once, or a key of which nothing is known, nobody can tell: it may have paid (`is_bound`).
     """
     altered = {text for text, found in examiner.alterations.items() if found.hangs_on_proof}
     if not altered:
