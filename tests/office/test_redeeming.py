@@ -141,6 +141,23 @@ def test_only_the_gate_in_this_process_is_spared_the_second_look(work):
     assert held(work, stamp, receiver="local", is_verified=True).outcome is HoldOutcome.HELD
 
 
+def test_only_the_holds_of_the_gate_in_this_process_may_be_forgotten_in_a_crash(work, monkeypatch):
+    """It settles with its stamps; of a gate elsewhere that is not known."""
+    asked = []
+    hold_in_ledger = work.office.ledger.hold
+
+    def spy(*order, is_lasting=True, now):
+        asked.append(is_lasting)
+        return hold_in_ledger(*order, is_lasting=is_lasting, now=now)
+
+    monkeypatch.setattr(work.office.ledger, "hold", spy)
+    stamp = Stationery().stamp(LETTER, BOB)
+    for gate in (work.office.local_redeemer(), work.office.redeemer(Receiver("acme", ("example.org",)))):
+        asyncio.run(gate.hold([hold(stamp)], lease_seconds=60))
+
+    assert asked == [False, True]
+
+
 def test_a_remote_gate_redeems_stamps_for_its_domains_only(work):
     """Neither another's domain, nor a stamp for another's domain said to be for its own."""
     stamp = Stationery().stamp(LETTER, "bob@elsewhere.example")

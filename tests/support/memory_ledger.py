@@ -48,7 +48,9 @@ class MemoryLedger(MemoryOffices):
         self._clocks: dict[str, int] = {}
         self._believed = self._last_clock = 0
 
-    async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
+    async def hold(
+        self, receiver: str, orders: Sequence[HoldOrder], *, now: int, is_lasting: bool = True
+    ) -> list[HoldAnswer]:
         """See `Ledger.hold`."""
         batch = self._batch(orders, now)
         account = self._journal.accounts.get(receiver_account(receiver))

@@ -210,6 +210,7 @@ class Office:
             clock=self._clock,
             checker=None,
             domains=domains,
+            are_holds_lasting=False,
         )
 
     def look_for(self, issuer: str, selector: str) -> None:

@@ -29,8 +29,12 @@ class LedgerRedeemer:
         checker: StampChecker | None,
         domains: Collection[str] = (),
         look_for: Callable[[str, str], object] = lambda issuer, selector: None,  # noqa: ARG005
+        are_holds_lasting: bool = True,
     ) -> None:
-        """`look_for` is called with issuer and selector of a key that is not in `keys`; it may add the key to them."""
+        """`look_for` is called with issuer and selector of a key that is not in `keys`; it may add the key to them.
+
+        Without `are_holds_lasting` the ledger may forget its holds in a crash: this gate settles with its stamps.
+        """
         self._ledger = ledger
         self._receiver = receiver
         self._keys = keys
@@ -38,6 +42,7 @@ class LedgerRedeemer:
         self._checker = checker
         self._domains = frozenset(domains)
         self._look_for = look_for
+        self._are_holds_lasting = are_holds_lasting
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         """Reserve the stamps; see `ports.Redeemer`."""
@@ -45,7 +50,7 @@ class LedgerRedeemer:
         lease_until = now + min(lease_seconds, LEASE_SECONDS_MAX)
         flaws = await self._flaws(holds, now)
         orders = [self._order(hold, flaw, lease_until) for hold, flaw in zip(holds, flaws, strict=True)]
-        answers = await self._ledger.hold(self._receiver, orders, now=now)
+        answers = await self._ledger.hold(self._receiver, orders, now=now, is_lasting=self._are_holds_lasting)
         return [
             _NOT_SERVED if answer.outcome is HoldOutcome.INVALID and self._is_foreign(hold) else answer
             for hold, answer in zip(holds, answers, strict=True)

@@ -1,8 +1,8 @@
 """What a ledger promises: the one protocol every back end keeps, and the values it speaks in.
 
-Each operation is atomic, and durable when it returns. It may be repeated without harm; only `credit` adds each time. A
-list is one transaction. Its answer is a list of the same length and order, and its items are handled one after the
-other. Expected outcomes are values.
+Each operation is atomic, and durable when it returns (but see `hold`). It may be repeated without harm; only `credit`
+adds each time. A list is one transaction. Its answer is a list of the same length and order, and its items are handled
+one after the other. Expected outcomes are values.
 
 `Unavailable` (reason `ledger-unavailable`) is raised when the database does not answer. Whether the operation happened
 is then unknown, so repeat it (a credit only after a look at the account's entries). `now` is in seconds since 1970 UTC,
@@ -202,10 +202,13 @@ class Audit:
 class Ledger(Callers, Protocol):
     """The ledger of an office. `receiver` is always a receiver's name, never its account id."""
 
-    async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
+    async def hold(
+        self, receiver: str, orders: Sequence[HoldOrder], *, now: int, is_lasting: bool = True
+    ) -> list[HoldAnswer]:
         """Reserve the prices of stamps. Orders of one group are held together or not at all.
 
-        Groups are taken in the order of their first orders.
+        Groups are taken in the order of their first orders. Without `is_lasting` a crash may forget these holds: who
+        asks so settles with the stamp. A ledger may keep them as durably as any other.
         """
         ...
 

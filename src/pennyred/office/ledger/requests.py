@@ -14,6 +14,8 @@ class HoldRequest(NamedTuple):
     receiver: str
     items: Sequence[HoldOrder]
     now: int
+    is_lasting: bool = True
+    """False: a back end may forget these holds in a crash."""
 
 
 class SettleRequest(NamedTuple):

@@ -58,9 +58,11 @@ class SqlLedger(ABC):
     async def _redeem(self, request: Request | RefundRequest) -> list[Any]:
         """Answer a request by the list its kind promises, together with those of other callers."""
 
-    async def hold(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[HoldAnswer]:
+    async def hold(
+        self, receiver: str, orders: Sequence[HoldOrder], *, now: int, is_lasting: bool = True
+    ) -> list[HoldAnswer]:
         """Reserve the prices of stamps, as `Ledger.hold` says."""
-        return await self._redeem(HoldRequest(receiver, orders, now))
+        return await self._redeem(HoldRequest(receiver, orders, now, is_lasting))
 
     async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
         """Take what was held, as `Ledger.settle` says."""
