@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pennyred.programs.demo import demo
+from pennyred.programs.demo import demo, standin
 
 
 def test_everything_holds_and_nothing_is_left_behind(tmp_path):
@@ -50,6 +50,20 @@ def test_it_is_told_on_any_terminal(encoding):
     )
     assert done.returncode == 0, done.stderr
     assert "everything held" in done.stdout.decode(encoding)
+
+
+def test_its_mail_server_has_no_slots_which_debians_python_3_11_2_cannot_inspect():
+    """Else each connection would be closed, without a word, on the system that the README names."""
+    assert not hasattr(standin.StandIn, "__slots__")
+
+
+def test_a_mail_server_that_can_make_no_session_says_why(monkeypatch):
+    def broken(*_):
+        raise TypeError("descriptor '__weakref__' doesn't apply")
+
+    monkeypatch.setattr(standin, "_WithXclient", broken)
+    with pytest.raises(TypeError, match="__weakref__"):
+        demo.run_demo(is_quiet=True)
 
 
 def test_a_program_that_does_not_start_is_told_with_its_last_words(monkeypatch):

@@ -15,7 +15,7 @@ HOSTNAME = "mailserver.example.org"
 KEYWORDS = ("PIPELINING", "SIZE 33554432", "8BITMIME", "SMTPUTF8", "XCLIENT NAME ADDR PORT PROTO HELO")
 
 
-@dataclass(slots=True)
+@dataclass  # no slots: before Python 3.11.3 those of a dataclass cannot be inspected, as aiosmtpd does with a handler
 class StandIn:
     """The server, an asynchronous context manager; it listens on a free port of 127.0.0.1.
 
@@ -30,6 +30,7 @@ class StandIn:
     _server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
+        _WithXclient(self)  # if none can be made, asyncio closes each connection, and says nothing
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _WithXclient(self), "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
