@@ -5,10 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from tests.support import chroots, real_haraka, real_postfix
-from tests.support.chroots import Chroot
-from tests.support.real_haraka import Haraka
-from tests.wire.paths.postfix import Postfixes
+from tests.wire.paths.missing import why_not
 from tests.wire.paths.world import World
 
 
@@ -16,17 +13,6 @@ from tests.wire.paths.world import World
 def world(tmp_path_factory) -> Iterator[World]:
     with World(tmp_path_factory.mktemp("world")) as world:
         yield world
-
-
-def _why_not(carrier: Any) -> str:
-    """What is missing to start it; empty if nothing is."""
-    if isinstance(carrier, Postfixes):
-        return "" if real_postfix.is_available() else real_postfix.WHY_NOT
-    if isinstance(carrier, Haraka):
-        return "" if real_haraka.is_available() else real_haraka.WHY_NOT
-    return (
-        chroots.why_not(carrier.name) if isinstance(carrier, Chroot) and not chroots.is_available(carrier.name) else ""
-    )
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +24,7 @@ def started(world) -> Iterator[Callable[[type], Any]]:
         def start(kind: type) -> Any:
             if kind not in running:
                 carrier = kind(world)
-                if why := _why_not(carrier):
+                if why := why_not(carrier):
                     pytest.skip(why)
                 running[kind] = stack.enter_context(carrier)
             return running[kind]

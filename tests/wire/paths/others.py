@@ -1,7 +1,5 @@
 """Exim, OpenSMTPD, sendmail and Haraka on the way, each one instance for all of its paths."""
 
-from typing import Self
-
 from tests.support.exim_at_work import EximAtWork
 from tests.support.real_haraka import Haraka
 from tests.support.real_opensmtpd import OpenSMTPD
@@ -82,23 +80,11 @@ headers_remove = ${if eq{$sender_helo_name}{tagging.example}{Subject}}${if eq{$s
 """
 
 
-class Exims:
+class Exims(EximAtWork):
     """Heavy Exim; what it does with a letter depends on what its client calls itself."""
 
     def __init__(self, world: World) -> None:
-        self._server = EximAtWork(world.port, main=_EXIM_MAIN, at_rcpt=_EXIM_AT_RCPT, remote=_EXIM_REMOTE)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self._server.port
-
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.__exit__()
+        super().__init__(world.port, main=_EXIM_MAIN, at_rcpt=_EXIM_AT_RCPT, remote=_EXIM_REMOTE)
 
     def carry(self, letter: bytes, path: Path) -> None:
         """Hand it in; Exim answers before it has delivered."""

@@ -4,10 +4,12 @@ Mail servers and small programs are run, with those of their settings that rewri
 are imitated by what is written of them. docs/sending.md says the same, as it is made from the same tables.
 """
 
+import re
 from itertools import chain
 
 import pytest
 from tests.wire.paths import gateways, letters, others, page, postfix, programs, providers
+from tests.wire.paths.missing import why_not
 
 MODULES = (postfix, others, programs, providers, gateways)
 TELLING = ("stamped-modified", "altered-headers", "altered-body")
@@ -40,6 +42,12 @@ def test_what_send_hands_to_a_server_of_ones_own_is_stamped_when_it_arrives(kind
     port = carrier.ports[id(postfix.PATHS[0])] if kind is postfix.Postfixes else carrier.port
     world.send(letters.EIGHT_BIT.replace(b"To: Bob <", b"To: Bob B. <").replace(b"\r\n", b"\n"), port)
     assert world.await_arrival().reason == "stamped"
+
+
+@pytest.mark.parametrize("kind", [kind for module in (others, programs) for kind, _ in module.CARRIERS])
+def test_what_is_not_installed_is_skipped_and_says_how_to_get_it(kind, world, tmp_path, monkeypatch):
+    monkeypatch.setenv("PENNYRED_SERVERS", str(tmp_path / "nowhere"))
+    assert re.match(r"needs .+ \(bash \.ci/", why_not(kind(world)))
 
 
 def test_the_page_for_senders_says_what_was_found():
