@@ -26,6 +26,9 @@ from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.xclient import proxy_header
 from pennyred.http.probes import Arrival, StampsSeen, probe_address, token_of
+from pennyred.office.ledger.remote.asks import VERSION, Hello, Hold, SettleAll
+from pennyred.office.ledger.remote.bookkeeping import ProveUses, TellPassed, read_ask
+from pennyred.office.ledger.remote.frames import FrameReader, frame_of
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.canonical import plain_field
@@ -62,6 +65,7 @@ from pennyred.sender.travel.preparing import is_safe, make_safe
 from pennyred.sender.travel.transfer import LINE_OCTETS_MAX
 from tests.support import second_reader
 from tests.support.at_once import pass_holds, relaxed_body, texts_of
+from tests.support.ledgerworld import order, settle_of
 from tests.support.stationery import LETTER, Stationery
 from tests.support.vector_letters import LETTERS
 
@@ -285,6 +289,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "signature": (read_signature, Malformed),
     "PROXY header": (read_proxy_header, MalformedHeader),
     "kept letter": (read_kept_letter, Malformed),
+    "asks": (lambda octets: [read_ask(body) for body in FrameReader().feed(octets)], Malformed),
     "claims": (read_what_is_claimed, MalformedLetter),
     "origin": (read_origin, MalformedLetter),
     "report": (read_a_report, MalformedLetter),
@@ -380,6 +385,11 @@ SEEDS: dict[str, list[bytes]] = {
     ],
     "addresses to settle": [
         b"Team: a@b.example,.c@d.example ; , B. (x)<root>,, =?utf-8?q?a.b?= <@x:a . b @c.example.>"
+    ],
+    "asks": [
+        frame_of(Hello(0, VERSION)),
+        frame_of(Hold(1, "mx", [order()], 1)) + frame_of(SettleAll(2, "mx", [settle_of(order())], 1)),
+        frame_of(ProveUses(3, [order().key])) + frame_of(TellPassed(4, "x", 1, 0.5)),
     ],
     "kept letter": [
         format_head(Origin(b"a@b.example", "192.0.2.1", 1, helo="x;"), b"c@d.example", "bulk", 2, b"\r\n") + b"\r\n",

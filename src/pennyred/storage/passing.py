@@ -95,7 +95,7 @@ class Looker:
         """`clock` gives seconds since 1970 UTC, `monotonic` is a clock that nobody can set; `name` must be unique."""
         self.name = name or secrets.token_hex(8)
         self.clock = clock
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._memory: _Memory | None = None
 
     def weigh(
@@ -106,7 +106,7 @@ class Looker:
         `clocks` are the last clocks of all processes that look, also our own; `own` is our clock now. `believed` is the
         believed time so far (0 if there is none), `last_clock` the clock at anybody's last look (0 if there was none).
         """
-        now, memory = self._monotonic(), self._memory
+        now, memory = self.monotonic(), self._memory
         others = self._others(clocks, now)
         gone = [name for name, (_, seen_at) in others.items() if now - seen_at > SILENT_SECONDS]
         active = [clock for name, (clock, _) in others.items() if name not in gone]

@@ -102,3 +102,10 @@ def give_to_owner(descriptor: int, folder: Path) -> None:
     owner = folder.stat()
     if (owner.st_uid, owner.st_gid) != (0, 0):
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def give_to_owner_at(path: Path) -> None:
+    """The same for what cannot be opened, such as a socket just bound. Raises OSError."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -8,6 +8,7 @@ import pytest
 from tests.support.ledgerworld import NOW, LedgerWorld
 from tests.support.memory_ledger import MemoryLedger
 from tests.support.postgres import back_ends
+from tests.support.served_ledger import ServedLedger
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger
@@ -17,7 +18,7 @@ Story = Callable[[LedgerWorld], Awaitable[None]]
 NewLedger = Callable[[], Awaitable[Ledger]]
 
 
-@pytest.fixture(params=["memory", "sqlite", *back_ends()])
+@pytest.fixture(params=["memory", "sqlite", "served memory", "served sqlite", *back_ends()])
 def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> NewLedger:
     """Opens an empty ledger of the back end's kind."""
     if request.param.startswith("postgresql"):
@@ -25,9 +26,10 @@ def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> NewLedger:
         return lambda: PostgresLedger.open(url, now=NOW)
 
     async def embedded() -> Ledger:
-        if request.param == "memory":
-            return MemoryLedger()
-        return SqliteLedger.open(tmp_path / "ledger.db", now=NOW)
+        is_served = request.param.startswith("served ")
+        is_memory = request.param.endswith("memory")
+        ledger: Ledger = MemoryLedger() if is_memory else SqliteLedger.open(tmp_path / "ledger.db", now=NOW)
+        return await ServedLedger.over(ledger) if is_served else ledger
 
     return embedded
 

@@ -8,4 +8,6 @@ before. `daily` names the entry that a day's payments are posted to.
 functions; `rows` is what they read alike. A back end decides nothing: it reads the rows that a list touches, lets
 `batch` decide, and writes the rows back. `moving` takes a ledger from SQLite to PostgreSQL. The plain model that both
 must agree with is among the tests (`tests/support/memory_ledger.py`).
+
+`remote` lets the processes of one machine use a ledger that one of them has.
 """
