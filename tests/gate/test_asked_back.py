@@ -5,10 +5,10 @@ The stamp is asked about with what is wrong with it now: it can turn out to have
 
 import asyncio
 import functools
-from dataclasses import replace
 
 import pytest
 from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.replacing import replace
 from tests.support.stationery import DAY, ISSUER, LETTER
 
 from pennyred.gate.letterbox import Due, Duplicate, Fate, Later, Relay

@@ -1,12 +1,12 @@
 """One letter's life at the desk: judged, held, delivered, settled or voided."""
 
 import asyncio
-from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 from tests.support.desk import DeskUnderTest, MailServer
 from tests.support.judged import judge
+from tests.support.replacing import replace
 from tests.support.stationery import DAY, LETTER, NOW, ReceivedLetter
 
 from pennyred.gate.issuers.keyring import Prepared

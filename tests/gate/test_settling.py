@@ -1,9 +1,9 @@
 """After the delivery: a settlement is durable somewhere or written down as lost, and the client's answer never changes."""
 
 import asyncio
-from dataclasses import replace
 
 from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.replacing import replace
 from tests.support.smtp_gate import eventually
 from tests.support.stationery import LETTER
 

@@ -1,10 +1,10 @@
 """The office as a gate sees it: it believes what it has checked itself, and nothing else."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from tests.support.office_at_work import OfficeAtWork
+from tests.support.replacing import replace
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.office.checking import StampChecker

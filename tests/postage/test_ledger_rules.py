@@ -1,7 +1,5 @@
 """The state table and the precedence (ARCHITECTURE.md, "The states of a stamp"): each row and each neighbouring pair of outcomes a case."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +17,7 @@ from tests.support.ledgerworld import (
     settle_of,
     void_of,
 )
+from tests.support.replacing import replace
 
 from pennyred.days import utc_day
 from pennyred.postage.ledger_rules import (

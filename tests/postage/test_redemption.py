@@ -1,8 +1,7 @@
 """What takes a hold, or gives it back, names the same stamp as all else that names one."""
 
-from dataclasses import replace
-
 from tests.support.ledgerworld import order
+from tests.support.replacing import replace
 from tests.support.stationery import LETTER, Stationery
 
 from pennyred.postage.proofs.chain import Use

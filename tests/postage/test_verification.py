@@ -1,13 +1,14 @@
 """The order of the checks is the precedence of the reasons; each reason by itself is in tests/vectors/stamps.json."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.at_once import judge_stamp
+from tests.support.replacing import replace
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 
 from pennyred.postage import verification as verdict_module

@@ -1,10 +1,10 @@
 """A letter that is sent again pays once, and shows nobody another's stamp."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from tests.support.at_once import reason_of
+from tests.support.replacing import replace
 from tests.support.stationery import DAY, LETTER, NOW, Stationery
 
 from pennyred.postage.address import canonical_recipient

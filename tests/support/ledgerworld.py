@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pennyred.office.ledger.protocol import Ledger
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
+from tests.support.replacing import replace
 
 NOW = 1_790_000_000
 DAY = 86_400

@@ -1,7 +1,6 @@
 """The books of the ledger in dictionaries: accounts, their entries, and the audit of both."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from pennyred.office.ledger.chaining import ChainAudit, Moved, joined, next_head
 from pennyred.office.ledger.daily import daily_entry
@@ -17,6 +16,7 @@ from pennyred.office.ledger.protocol import (
     receiver_account,
 )
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals, credit_detail
+from tests.support.replacing import replace
 
 _PAYMENTS = (EntryKind.SETTLE, EntryKind.SWEEP)
 _DAILY = (*_PAYMENTS, EntryKind.REFUND)

@@ -1,7 +1,6 @@
 """Accounts, vouchers, receivers and tokens in dictionaries: the part of the memory ledger beside redemptions."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pennyred.office.ledger.callers import (
     ANSWER_LIFE_SECONDS,
@@ -34,6 +33,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Revocations, fingerprint
 from pennyred.postage.reasons import Reason
 from tests.support.memory_journal import Journal
+from tests.support.replacing import replace
 
 
 class MemoryOffices:

@@ -10,7 +10,8 @@ flaw, so that nothing is held by them that was not held before.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pennyred.gate.judging.standing import Ruling, Standing, flaw_of
 from pennyred.gate.ports import Redeemer
@@ -36,8 +37,7 @@ _REASONS = {
 }
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(Struct):
     """What is held for one letter under one tx."""
 
     tx: bytes

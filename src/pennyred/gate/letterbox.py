@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from pennyred.postage.letter import HeaderSection
 from pennyred.postage.reasons import Reason
 
@@ -156,13 +158,11 @@ class Relay(NamedTuple):
     """Whom it is about: indexes into `Envelope.recipients`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(Struct, frozen=True, gc=False):
     """Every recipient has had this very letter: well, and nothing was forwarded or charged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True, gc=False):
     """Postage is due; the letter is refused whole. `reason` is of the kind DUE."""
 
     recipient: int
@@ -176,8 +176,7 @@ class Due:
     """When this text was delivered before, where that is the reason; seconds since 1970-01-01 UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(Struct, frozen=True, gc=False):
     """The world did not answer, or something broke inside. `reason` is of the kind LATER."""
 
     reason: Reason
@@ -185,13 +184,11 @@ class Later:
     """Where to look in the log, shown to the client; empty where there is nothing to look up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mirrored:
+class Mirrored(Struct, frozen=True, gc=False):
     """The letter was for the mirror, which has written down what it found; a gate would take it."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoProbe:
+class NoProbe(Struct, frozen=True, gc=False):
     """The letter was for the mirror, and nobody is waiting for it."""
 
 

@@ -6,7 +6,8 @@ retry, for days. Where its memory does not answer, they are: a copy too many is 
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pennyred.gate.judging.standing import Standing
 from pennyred.gate.letterbox import Delivery, Fate
@@ -16,8 +17,7 @@ from pennyred.postage.errors import Unavailable
 _COMES_AGAIN = (Fate.REFUSED_TEMPORARY, Fate.IN_DOUBT, Fate.NOT_SENT)
 
 
-@dataclass(slots=True)
-class PartDelivery:
+class PartDelivery(Struct):
     """Who has had one letter, among the recipients that no stamp answers for."""
 
     book: PartDeliveryBook

@@ -2,10 +2,10 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 
 import idna
+from msgspec import Struct
 
 from pennyred.postage.errors import MalformedAddress
 
@@ -26,8 +26,7 @@ _LITERAL = re.compile(r"\[[0-9A-Za-z:.\-]{1,100}\]")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(Struct, frozen=True, gc=False):
     """A mailbox in canonical form; made by `canonical_recipient` only."""
 
     local: str

@@ -5,10 +5,11 @@ a footer. A thief who holds an unspent stamp alters them, too. So a stamp counts
 could use, or where the author is proven to have sent what was received.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import Self
+
+from msgspec import Struct
 
 from pennyred.postage.address import Recipient
 from pennyred.postage.digest import DIGEST_BYTES, FIELDS, SignedParts, body_digest, field_digests, subject_digest
@@ -74,8 +75,7 @@ _BODY_BY_SUBJECT = _BODY | {Proof.WITHOUT_ID: Row.BODY_PROVEN}
 _BODY_BY_ID = _BODY | {Proof.WITHOUT_ID: Row.BODY_UNPROVEN}
 
 
-@dataclass(frozen=True, slots=True)
-class Alteration:
+class Alteration(Struct, frozen=True, gc=False):
     """How a letter differs from the one that a stamp was made for."""
 
     altered: tuple[str, ...]

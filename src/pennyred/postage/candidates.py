@@ -6,8 +6,9 @@ envelope recipient: a mailbox that occurs twice in the envelope needs two.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from pennyred.postage.address import Recipient
 from pennyred.postage.digest import recipient_hash
@@ -32,8 +33,7 @@ The stamps of a thousand recipients need at most 2000 if they stand in the recip
 250,000 if they are shuffled, or if half of the recipients come in another transaction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(Struct, frozen=True, gc=False):
     """The stamps made out to one recipient, and the reason to give if there are none."""
 
     stamps: tuple[Stamp, ...]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import FirstUse, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
@@ -83,8 +85,7 @@ class AccountFigures:
         return self.balance - self.held
 
 
-@dataclass(frozen=True, slots=True)
-class HoldOrder:
+class HoldOrder(Struct, frozen=True, gc=False):
     """One stamp to be held, with what the office has read from the stamp itself.
 
     Raises ValueError for a price below 1 or a wrong length; a parsed stamp never has these.

@@ -4,6 +4,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.encoding import decode_base64, decode_integer
 from pennyred.postage.errors import Malformed, MalformedLicence
@@ -22,8 +24,7 @@ _SIGNATURE_TAG_BYTES = len(b"b=;") + 88
 """The length of the signature's tag, which is always the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Licence:
+class Licence(Struct, frozen=True, gc=False):
     """An office's signed statement: this account has this public key and daily cap, for this time."""
 
     issuer: str

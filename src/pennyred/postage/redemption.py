@@ -4,15 +4,15 @@ These are plain values; how they travel (a call inside the process, or HTTP) is 
 list and answer with a list of the same length and order. Every operation may be repeated without harm.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import Stamp, StampKey
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(Struct, frozen=True, gc=False):
     """A question: take the price, because the mail server has said 250. It matches by the letter, whatever the tx."""
 
     issuer: str
@@ -28,8 +28,7 @@ class Settle:
         return self.account, self.expiry_day, self.serial
 
 
-@dataclass(frozen=True, slots=True)
-class Void:
+class Void(Struct, frozen=True, gc=False):
     """A question: give the price back, the letter was not delivered. It matches by the tx: a late one harms nothing."""
 
     issuer: str
@@ -45,8 +44,7 @@ class Void:
         return self.account, self.expiry_day, self.serial
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True, gc=False):
     """A question: reserve the price of one stamp for one recipient of one letter."""
 
     tx: bytes
@@ -104,8 +102,7 @@ class HoldOutcome(StrEnum):
         return self in (HoldOutcome.HELD, HoldOutcome.RENEWED)
 
 
-@dataclass(frozen=True, slots=True)
-class FirstUse:
+class FirstUse(Struct, frozen=True, gc=False):
     """What a stamp was used for first: the evidence that comes with `spent`."""
 
     receiver: str
@@ -115,8 +112,7 @@ class FirstUse:
     """When it was settled, seconds since 1970 UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class HoldAnswer:
+class HoldAnswer(Struct, frozen=True, gc=False):
     """The answer to one hold."""
 
     outcome: HoldOutcome

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.postage.digest import DIGEST_BYTES, FIELDS
@@ -45,8 +46,7 @@ StampKey = tuple[str, int, bytes]
 """Account, expiry day, serial: the same serial with another expiry day is another stamp."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True, gc=False):
     """A stamp that parses, made by `parse_stamp` only. Whether it counts is decided in `verdict`."""
 
     issuer: str

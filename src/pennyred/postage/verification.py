@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pennyred.postage.address import Recipient
 from pennyred.postage.alteration import Alteration, Proof, Row
@@ -21,8 +22,7 @@ Keys = Mapping[str, bytes]
 """An office's public keys by selector."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, gc=False):
     """Whether a stamp counts for a recipient: STAMPED, STAMPED_MODIFIED, or the first reason why it does not."""
 
     reason: Reason

@@ -2,13 +2,13 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import msgspec
 import pytest
 from tests.support.desk import Lines
 from tests.support.passing_time import let_pass
 from tests.support.redeeming_office import TOKEN, RedeemingOffice
+from tests.support.replacing import replace
 from tests.support.stationery import DAY, LETTER
 
 from pennyred.gate.issuers.abilities import read_abilities

@@ -2,10 +2,10 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.replacing import replace
 from tests.support.smtp_gate import eventually
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW
 

@@ -1,11 +1,11 @@
 """Who wants a letter comes before who pays for it: rules, proofs, doubts, and what they use up."""
 
 import asyncio
-from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 from tests.support.desk import DeskUnderTest, MailServer
+from tests.support.replacing import replace
 from tests.support.stationery import LETTER
 
 from pennyred.gate.letterbox import Due, Fate, Later, Relay

@@ -1,12 +1,12 @@
 """An altered letter counts where its author is proven, waits where the DNS is silent, and asks nobody otherwise."""
 
 import asyncio
-from dataclasses import replace
 from functools import wraps
 from ipaddress import ip_network
 
 import pytest
 from tests.support.desk import DeskUnderTest
+from tests.support.replacing import replace
 from tests.support.stationery import LETTER, Stationery
 
 from pennyred.gate.letterbox import Due, Later, Relay

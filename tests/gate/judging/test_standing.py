@@ -1,10 +1,10 @@
 """Every phase of judging says what it has found out; one place writes that down, in the order of precedence."""
 
 import ast
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 from tests.support.stationery import LETTER, NOW, ReceivedLetter
 
 import pennyred.gate

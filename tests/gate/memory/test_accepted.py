@@ -1,9 +1,9 @@
 """Stamps accepted while their office did not answer: a small ledger, shared by the workers, within limits."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from tests.support.replacing import replace
 from tests.support.state_file import teller_of, time_passes
 from tests.support.stationery import DAY, ISSUER, LETTER, NOW, Stationery
 

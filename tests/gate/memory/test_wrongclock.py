@@ -1,9 +1,9 @@
 """A clock that is wrong for an hour, ahead or behind, in everything that a gate's state remembers."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from tests.support.replacing import replace
 from tests.support.state_file import NOW
 from tests.support.stationery import ISSUER, LETTER, Stationery
 

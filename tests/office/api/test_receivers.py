@@ -4,12 +4,12 @@ import asyncio
 import io
 import json
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import msgspec
 import pytest
 from tests.support.desk import Lines
 from tests.support.office_at_work import ANN, OfficeAtWork
+from tests.support.replacing import replace
 from tests.support.stationery import LETTER, NOW, Stationery
 
 from pennyred.gate.issuers.asking import Asker, Patience

@@ -6,7 +6,6 @@ a database of its own.
 
 import asyncio
 import tempfile
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from tests.support.ledgerworld import (
 )
 from tests.support.memory_ledger import MemoryLedger
 from tests.support.postgres import PostgresServer, any_version, binaries
+from tests.support.replacing import replace
 
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger, receiver_account

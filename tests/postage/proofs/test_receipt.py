@@ -1,11 +1,11 @@
 """Receipts: what an office has signed holds, and nothing else does."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.replacing import replace
 
 from pennyred.postage.errors import MalformedReceipt
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals, Use, place_of, split_place

@@ -10,7 +10,9 @@ order. An account that does not pay for its stamps is not trusted again.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from pennyred.days import DAY_SECONDS
 from pennyred.gate.letterlog import LetterLog

@@ -12,8 +12,9 @@ Meanwhile a stamp that was looked at and does not hold is answered "later" as we
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from pennyred.gate.policy import GatePolicy
 from pennyred.postage.stamp import Stamp
@@ -37,8 +38,7 @@ class BadStamps(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Barring:
+class Barring(Struct):
     """Decides whether the stamps of one letter are looked at.
 
     Bad stamps of the letter itself count at once, so that a letter with a thousand costs no more than one with a few.

@@ -7,8 +7,9 @@ it is bound to the letter all the same, so its office is asked whether it has pa
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from pennyred.gate.judging.stamps import Examiner
 from pennyred.gate.judging.standing import Judgement, Ruling, Standing

@@ -1,7 +1,8 @@
 """How a letter is judged, in order: rules that ask nobody, who wants it, its stamps. Each worker has one judge."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pennyred.days import utc_day
 from pennyred.gate.issuers.keyring import PrepareKeys, all_known

@@ -4,7 +4,9 @@ All that can be said of them offline. Whether one was spent, or has paid this ve
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pennyred.gate.issuers.keyring import Selector
 from pennyred.gate.judging.bad_stamps import NOBODY_KNOWN, Barring
@@ -31,8 +33,7 @@ def selector_of(stamp: Stamp) -> Selector:
     return stamp.issuer, stamp.licence.selector
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """What was found out about one recipient's stamps."""
 
     reason: Reason
@@ -56,8 +57,7 @@ class Found:
         return self.undecided
 
 
-@dataclass(frozen=True, slots=True)
-class Examiner:
+class Examiner(Struct, frozen=True):
     """Looks at the stamps of one letter."""
 
     letter: Letter

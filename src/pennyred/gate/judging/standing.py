@@ -5,7 +5,8 @@ first: a recipient with an exempt rule never costs a signature check.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from pennyred.days import utc_day
 from pennyred.gate.letterbox import Envelope, Letter
@@ -44,8 +45,7 @@ def flaw_of(reason: Reason) -> Reason | None:
     return reason if reason.kind is Kind.DUE and reason is not Reason.EXPIRED else None
 
 
-@dataclass(slots=True)
-class Ruling:
+class Ruling(Struct):
     """What one phase of judging has found out about one recipient. None means that it says nothing. See `Standing`."""
 
     index: int
@@ -61,8 +61,7 @@ class Ruling:
     delivered_at: int | None = None
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(Struct):
     """One envelope recipient while its letter is judged. `reason` is the answer so far. See `Judgement.rule`."""
 
     index: int
@@ -137,8 +136,7 @@ class Standing:
         return self.reason.kind in (Kind.DUE, Kind.LATER) and not self.stamps and not self.is_watched
 
 
-@dataclass(slots=True)
-class Judgement:
+class Judgement(Struct):
     """A letter as judged so far."""
 
     standings: tuple[Standing, ...]
