@@ -106,9 +106,14 @@ async def open_pool(url: str, *, application: str, connections_max: int = CONNEC
         max_size=connections_max,
         timeout=CONNECT_SECONDS,
         max_inactive_connection_lifetime=60.0,
+        reset=_nothing,  # a transaction leaves nothing behind, and a letter need not wait for a round trip more
         **_options(application),
     )
     return pool
+
+
+async def _nothing(connection: Connection) -> None:
+    """Leave the connection as it is."""
 
 
 def _options(application: str) -> dict[str, Any]:

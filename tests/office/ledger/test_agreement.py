@@ -92,10 +92,10 @@ class Agreement(RuleBasedStateMachine):
         assert all(answer == first for answer in answers.values()), answers
         return first
 
-    @rule(batch=batches, receiver=receivers)
-    def hold(self, batch, receiver):
+    @rule(batch=batches, receiver=receivers, is_lasting=st.booleans())
+    def hold(self, batch, receiver, is_lasting):
         leased = [replace(one, lease_until=self.now + LEASE) for one in batch]
-        answers = self.all_agree(lambda ledger: ledger.hold(receiver, leased, now=self.now))
+        answers = self.all_agree(lambda ledger: ledger.hold(receiver, leased, now=self.now, is_lasting=is_lasting))
         for one, answer in zip(batch, answers, strict=True):
             assert one.flaw is None or answer.outcome is not HoldOutcome.HELD
 

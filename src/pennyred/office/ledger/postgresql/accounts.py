@@ -28,21 +28,25 @@ from pennyred.office.ledger.rows import SELECT_ACCOUNT, account_of, account_or_n
 from pennyred.postage.licence import Revocations, fingerprint
 
 _TOKENS_FORGOTTEN_EACH = 8
+_SELECT = SELECT_ACCOUNT.replace(
+    "held,", "held + (SELECT coalesce(sum(price), 0) FROM open_hold WHERE open_hold.account = account.id)::bigint,"
+)
+"""An account as it stands, with what open holds keep."""
 
 
 async def account(connection: Connection, account_id: str) -> Account | None:
     """An account by its id."""
-    return account_or_none(await connection.fetchrow(SELECT_ACCOUNT + " WHERE id = $1", account_id))
+    return account_or_none(await connection.fetchrow(_SELECT + " WHERE id = $1", account_id))
 
 
 async def account_by_key(connection: Connection, public_key: bytes) -> Account | None:
     """A sender's account by its current key."""
-    return account_or_none(await connection.fetchrow(SELECT_ACCOUNT + " WHERE public_key = $1", public_key))
+    return account_or_none(await connection.fetchrow(_SELECT + " WHERE public_key = $1", public_key))
 
 
 async def accounts(connection: Connection, after: str, limit: int) -> list[Account]:
     """A page of accounts, by id."""
-    rows = await connection.fetch(SELECT_ACCOUNT + " WHERE id > $1 ORDER BY id LIMIT $2", after, min(limit, PAGE_MAX))
+    rows = await connection.fetch(_SELECT + " WHERE id > $1 ORDER BY id LIMIT $2", after, min(limit, PAGE_MAX))
     return [account_of(row) for row in rows]
 
 
@@ -178,8 +182,7 @@ async def _locked(connection: Connection, ids: Sequence[str]) -> list[Account | 
     """Lock these accounts in the order of their ids, as every transaction does: senders first, then the others."""
     order = sorted(set(ids), key=lambda one: (":" in one, one))
     found = {
-        one: account_or_none(await connection.fetchrow(SELECT_ACCOUNT + " WHERE id = $1 FOR UPDATE", one))
-        for one in order
+        one: account_or_none(await connection.fetchrow(_SELECT + " WHERE id = $1 FOR UPDATE", one)) for one in order
     }
     return [found[one] for one in ids]
 

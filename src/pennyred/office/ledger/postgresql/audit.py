@@ -42,6 +42,11 @@ _CHECKS = (
     FROM (SELECT id, held AS noted FROM account WHERE held <> 0) AS noting
     FULL JOIN (SELECT account, sum(price) AS found FROM hold GROUP BY account) AS holds ON account = id
     WHERE coalesce(noted, 0) <> coalesce(found, 0)""",
+    """SELECT format('account %s: its open holds are more than its balance of %s', id, balance)
+    FROM account JOIN (SELECT account, sum(price) AS found FROM open_hold GROUP BY account) AS holds ON account = id
+    WHERE held + found > balance""",
+    """SELECT format('account %s: a stamp is held twice', account)
+    FROM open_hold JOIN hold USING (account, expiry_day, serial)""",
 )
 _DAY = f"""
 SELECT
@@ -50,7 +55,9 @@ SELECT
 """  # noqa: S608 - numbers of ours
 _KEPT = "SELECT settled, refunded FROM floor UNION ALL SELECT settled, refunded FROM stamp_day"
 _SUMS = """
-SELECT coalesce((SELECT sum(price) FROM hold), 0)::bigint,
+SELECT (
+    (SELECT coalesce(sum(price), 0) FROM hold) + (SELECT coalesce(sum(price), 0) FROM open_hold)
+  )::bigint,
   coalesce((SELECT sum(balance) FROM account WHERE public_key IS NOT NULL), 0)::bigint
 """
 

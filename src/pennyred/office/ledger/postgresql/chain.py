@@ -75,8 +75,8 @@ async def journal_totals(connection: Connection) -> Totals:
 
 async def uses(connection: Connection, keys: Sequence[StampKey]) -> list[SealedUse | None]:
     """What these stamps were settled for, proven; None where they are not settled."""
-    records = await stamps.load(connection, set(keys))
-    found = {key: record for key, record in records.items() if record.place}
+    known = await stamps.load(connection, set(keys))
+    found = {key: record for key, record in known.records.items() if record.place}
     ids = sorted({split_place(record.place)[0] for record in found.values()})
     epochs = await _epochs(connection)
     linked = await connection.fetch(_HEAD + " WHERE id = ANY($1::bigint[])", ids)

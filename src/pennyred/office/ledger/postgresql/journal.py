@@ -20,7 +20,17 @@ _FIGURES = """
 SELECT id, is_open, public_key, daily_cap, balance, held, 0 AS used
 FROM account WHERE id = ANY($1::text[]) AND public_key IS NOT NULL ORDER BY id FOR UPDATE
 """
-_USED = "SELECT account, stamps FROM daily_use WHERE account = ANY($1::text[]) AND day = $2"
+# What is held and used without being written yet stands in the open holds alone (`openholds`). Each row is looked up by
+# its key: see `stamps`.
+_USED = """
+SELECT one.account, coalesce(open.today, 0)
+  + coalesce((SELECT stamps FROM daily_use WHERE daily_use.account = one.account AND day = $2::integer), 0),
+  coalesce(open.held, 0)
+FROM unnest($1::text[]) AS one (account) CROSS JOIN LATERAL (
+  SELECT sum(price)::bigint AS held, (sum(price) FILTER (WHERE cap_day = $2::integer))::bigint AS today
+  FROM open_hold WHERE open_hold.account = one.account
+) AS open
+"""
 _LOCKED = "SELECT id, balance FROM account WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _SENDERS = """
 WITH used AS (
@@ -71,7 +81,7 @@ SELECT number, $1::bigint, $5::bigint, sold, settled, refunded, $6::integer, $7:
 
 
 async def locked_figures(connection: Connection, accounts: Iterable[str]) -> dict[str, AccountFigures]:
-    """Lock these senders, and read what the rules need of them, except what they have used of their caps.
+    """Lock these senders, and read what the rules need of them, except what `add_used` adds.
 
     An id that is no sender's is left out.
     """
@@ -80,13 +90,14 @@ async def locked_figures(connection: Connection, accounts: Iterable[str]) -> dic
 
 
 async def add_used(connection: Connection, figures: dict[str, AccountFigures], *, today: int) -> None:
-    """Add what these senders, who are locked, have used of the day's cap.
+    """Add what these senders, who are locked, have used of the day's cap, and what open holds keep.
 
     This is a statement of its own: the statement that waits for the locks sees other tables as they were before it
     waited.
     """
-    for account, stamps in await connection.fetch(_USED, list(figures), today):
-        figures[account].used_today = stamps
+    for account, used, held in await connection.fetch(_USED, list(figures), today):
+        figures[account].used_today = used
+        figures[account].held += held
 
 
 async def locked_balances(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
@@ -133,12 +144,15 @@ async def write(connection: Connection, batch: Batch, kind: EntryKind, *, now: i
 
 async def _write_senders(connection: Connection, changes: Changes, *, now: int) -> None:
     """Balances, what is held, and what the cap and the sweeper count by; all under the senders' locks."""
-    senders = list({**changes.held, **changes.paid})
+    senders = [one for one in {**changes.held, **changes.paid} if changes.held.get(one) or changes.paid.get(one)]
     used = [(*use, stamps) for use, stamps in changes.used.items() if stamps]
     pairs = [
         (*pair, changes.holds.get(pair, 0), changes.in_doubt.get(pair, 0))
         for pair in {**changes.holds, **changes.in_doubt}
+        if changes.holds.get(pair) or changes.in_doubt.get(pair)
     ]
+    if not (senders or used or pairs):
+        return
     await connection.execute(
         _SENDERS,
         senders,

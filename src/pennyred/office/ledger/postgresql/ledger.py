@@ -1,14 +1,16 @@
 """The back end for PostgreSQL. Each process has one pool of connections, and merges the work of many callers."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
-from pennyred.office.ledger.postgresql import accounts, audit, chain, days, receivers, redemption, sweep
-from pennyred.office.ledger.protocol import Audit, SweepReport
-from pennyred.office.ledger.requests import RefundRequest, Request
+from pennyred.office.ledger.postgresql import accounts, audit, chain, days, receivers, redemption, stamps, sweep
+from pennyred.office.ledger.postgresql.lasting import Lasting
+from pennyred.office.ledger.protocol import HOLDS_PER_SWEEP_MAX, Audit, SweepReport
+from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request
 from pennyred.office.ledger.sql import SqlLedger
 from pennyred.postage.errors import OutcomeUnknown, Unavailable
 from pennyred.postage.reasons import Reason
+from pennyred.postage.stamp import StampKey
 from pennyred.storage.mergedwork import MergedWork
 from pennyred.storage.migrations import Migration, load_migrations
 from pennyred.storage.noting import NoteBatch
@@ -68,6 +70,9 @@ class PostgresLedger(SqlLedger):
         self._url = url
         self._pool = pool
         self._work = MergedWork(pool, url, reason=Reason.LEDGER_UNAVAILABLE, note_batch=note_batch)
+        # A transaction of its own kind, because it waits for no flush (`redemption.ease`).
+        self._holds = MergedWork(pool, url, reason=Reason.LEDGER_UNAVAILABLE, note_batch=note_batch)
+        self._lasting = Lasting(self._write_open_holds)
         self._days: frozenset[int] = frozenset()
         """The partitions that were there at the last look. Nobody needs one that was dropped since."""
 
@@ -95,8 +100,13 @@ class PostgresLedger(SqlLedger):
         return cls(url, pool, note_batch)
 
     async def sweep(self, *, now: int, until: int) -> SweepReport:
-        """Sweep as `Ledger.sweep` says. Makes the partitions of the days to come, too."""
+        """Sweep as `Ledger.sweep` says. Makes the partitions of the days to come, too, and writes down open holds that
+        were left behind.
+        """
         await self._make_days(days.ahead(now))
+        left_behind = await self._run(stamps.open_holds)
+        if left_behind:
+            await self._write_open_holds(left_behind)
         voided, settled, is_more = await self._with_days(
             lambda: self._run(lambda db: sweep.sweep_holds(db, self._days, now=now, until=until))
         )
@@ -105,7 +115,8 @@ class PostgresLedger(SqlLedger):
         for day in unused:
             await self._drop(day, is_used=False)
         await self._run(lambda db: sweep.forget(db, until=until))
-        return SweepReport(voided, settled, dropped, is_more or len(droppable) > 1)
+        is_more |= len(droppable) > 1 or len(left_behind) == HOLDS_PER_SWEEP_MAX
+        return SweepReport(voided, settled, dropped, is_more)
 
     async def audit(self) -> Audit:
         """Audit the ledger, as `Ledger.audit` says."""
@@ -113,7 +124,9 @@ class PostgresLedger(SqlLedger):
 
     async def close(self) -> None:
         """Finish and close, as `Ledger.close` says."""
+        await self._holds.close()
         await self._work.close()
+        await self._lasting.close()
         if not self._pool.is_closing():
             await self._pool.close()
 
@@ -127,10 +140,25 @@ class PostgresLedger(SqlLedger):
 
     async def _redeem(self, request: Request | RefundRequest) -> list[Any]:
         """See `SqlLedger._redeem`."""
+        weight = 1 + len(request.items)
+        keys = [item.key for item in request.items]
+        if isinstance(request, HoldRequest) and not request.is_lasting:
+            answers = await self._holds.answer(self._answer_holds, request, weight=weight)
+            self._lasting.note_held(keys, answers)
+            return answers
         answer: Callable[..., Awaitable[list[list[Any]]]] = (
             self._answer_refunds if isinstance(request, RefundRequest) else self._answer_redemptions
         )
-        return await self._with_days(lambda: self._work.answer(answer, request, weight=1 + len(request.items)))
+        self._lasting.note_ended(keys)
+        return await self._with_days(lambda: self._work.answer(answer, request, weight=weight))
+
+    async def _write_open_holds(self, keys: Collection[StampKey]) -> None:
+        await self._run(lambda db: redemption.write_open_holds(db, keys))
+
+    async def _answer_holds(self, connection: Connection, requests: Sequence[Request]) -> list[list[Any]]:
+        answers = await redemption.redeem(connection, requests, self._days)
+        await redemption.ease(connection, answers)
+        return answers
 
     async def _answer_redemptions(self, connection: Connection, requests: Sequence[Request]) -> list[list[Any]]:
         return await redemption.redeem(connection, requests, self._days)

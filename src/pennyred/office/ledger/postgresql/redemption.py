@@ -10,14 +10,18 @@ from typing import Any
 
 from asyncpg import Connection
 
-from pennyred.days import utc_day
+from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.office.ledger.batch import Batch
 from pennyred.office.ledger.postgresql import days, journal, stamps
+from pennyred.office.ledger.postgresql.openholds import leave_open
+from pennyred.office.ledger.postgresql.stamps import Found
 from pennyred.office.ledger.protocol import EntryKind, receiver_account
 from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, answer_all
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, StampState
-from pennyred.postage.redemption import Settle, Void
+from pennyred.postage.redemption import HoldAnswer, HoldOutcome, Settle, Void
+from pennyred.postage.stamp import StampKey
 
+_ON_PAYMENTS = (HoldOutcome.ALREADY_SETTLED, HoldOutcome.SPENT)
 _DOMAINS = """
 SELECT receiver.name, receiver.domains FROM receiver JOIN account ON account.id = 'receiver:' || receiver.name
 WHERE receiver.name = ANY($1::text[]) AND account.is_open
@@ -43,12 +47,18 @@ async def _redeem_same_day(
     connection: Connection, requests: Sequence[Request], known_days: Collection[int]
 ) -> list[list[Any]]:
     now = max(request.now for request in requests)
-    batch = await _read(connection, [item for request in requests for item in request.items], now)
+    batch, found = await _read(connection, [item for request in requests for item in request.items], now)
     receivers = {request.receiver for request in requests if isinstance(request, HoldRequest)}
     domains = await _domains(connection, receivers) if receivers else {}
     floor_day = await days.floor_day(connection) if receivers else 0
     answers = answer_all(batch, requests, domains, floor_day)
-    await write(connection, batch, EntryKind.SETTLE, known_days, now=now)
+    lasting = {
+        order.key
+        for request in requests
+        if isinstance(request, HoldRequest) and request.is_lasting
+        for order in request.items
+    }
+    await write(connection, batch, found, EntryKind.SETTLE, known_days, now=now, lasting=lasting)
     return answers
 
 
@@ -60,25 +70,57 @@ async def refund(
         await journal.locked_figures(connection, _accounts(requests))
     answers = []
     for request in requests:
-        batch = await _read(connection, request.items, request.now)
+        batch, found = await _read(connection, request.items, request.now)
         receiver = receiver_account(request.receiver)
         balances = await journal.locked_balances(connection, [receiver])
         answers.append(batch.refund(request.receiver, request.items, balances.get(receiver, 0)))
-        await write(connection, batch, EntryKind.REFUND, known_days, now=request.now)
+        await write(connection, batch, found, EntryKind.REFUND, known_days, now=request.now)
     return answers
 
 
+async def ease(connection: Connection, answers: Iterable[Sequence[HoldAnswer]]) -> None:
+    """Let a transaction of holds that need not last not wait for its flush.
+
+    Not where an answer rests on a payment: if its own commit was broken off while it waited for a standby, it is seen
+    here though a failover would lose it; so this transaction waits in its place.
+    """
+    if not any(one.outcome in _ON_PAYMENTS for each in answers for one in each):
+        await connection.execute("SET LOCAL synchronous_commit = off")
+
+
+async def write_open_holds(connection: Connection, keys: Collection[StampKey]) -> None:
+    """Write these holds, as far as they are still open, where a crash does not forget them."""
+    figures = await journal.locked_figures(connection, {key[0] for key in keys})
+    found = await stamps.load(connection, keys)
+    if held := found.open_records:
+        today = max(record.cap_day for record in held.values())
+        batch = Batch(found.records, figures, today=today, number=0)
+        batch.changes.stamps.update(held)
+        await write(connection, batch, found, EntryKind.SETTLE, (), now=today * DAY_SECONDS)
+
+
 async def write(
-    connection: Connection, batch: Batch, kind: EntryKind, known_days: Collection[int], *, now: int
+    connection: Connection,
+    batch: Batch,
+    found: Found,
+    kind: EntryKind,
+    known_days: Collection[int],
+    *,
+    now: int,
+    lasting: Collection[StampKey] | None = None,
 ) -> None:
-    """Store what a batch has changed; where it has changed nothing, write nothing."""
-    changed = batch.changes.stamps
-    if not changed:
+    """Store what a batch has changed; where it has changed nothing, write nothing.
+
+    Holds of stamps that are not among `lasting` stay open or are made so; None: none.
+    """
+    if not batch.changes.stamps:
         return
+    left = leave_open(batch.changes, found.open_records, found.written, lasting)
+    changed = batch.changes.stamps
     needed = {key[1] for key, record in changed.items() if record.state != StampState.HELD}
     if missing := needed.difference(known_days).difference(await _present(connection, needed, known_days)):
         raise days.DayMissing(missing)
-    await stamps.store(connection, changed)
+    await stamps.store(connection, found, changed, left)
     await journal.write(connection, batch, kind, now=now)
 
 
@@ -86,13 +128,12 @@ async def _present(connection: Connection, needed: set[int], known_days: Collect
     return await days.present(connection) if not needed <= set(known_days) else []
 
 
-async def _read(connection: Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
-    accounts = {item.account for item in items}
-    figures = await journal.locked_figures(connection, accounts)
-    if any(isinstance(item, HoldOrder) for item in items):
-        await journal.add_used(connection, figures, today=utc_day(now))
+async def _read(connection: Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> tuple[Batch, Found]:
+    figures = await journal.locked_figures(connection, {item.account for item in items})
+    await journal.add_used(connection, figures, today=utc_day(now))
     found = await stamps.load(connection, {item.key for item in items})
-    return Batch(found, figures, today=utc_day(now), number=await journal.new_batch_id(connection))
+    number = await journal.new_batch_id(connection)
+    return Batch(found.records, figures, today=utc_day(now), number=number), found
 
 
 async def _domains(connection: Connection, receivers: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -65,15 +65,16 @@ async def sweep_holds(
     today = utc_day(now)
     figures = await journal.locked_figures(connection, {key[0] for key in overdue})
     found = await stamps.load(connection, overdue)  # under the locks: somebody may have come back for one
+    records = found.records
     doubtful = [
         key
         for key in overdue
-        if key in found and found[key].state == StampState.HELD and is_to_be_swept(found[key].lease_until, until)
+        if key in records and records[key].state == StampState.HELD and is_to_be_swept(records[key].lease_until, until)
     ]
-    batch = Batch(found, figures, today=today, number=await journal.new_batch_id(connection))
-    pairs = {(key[0], found[key].receiver) for key in doubtful}
+    batch = Batch(records, figures, today=today, number=await journal.new_batch_id(connection))
+    pairs = {(key[0], records[key].receiver) for key in doubtful}
     voided, settled = batch.sweep(doubtful, await _usage(connection, pairs, now), now=now)
-    await write(connection, batch, EntryKind.SWEEP, known_days, now=now)
+    await write(connection, batch, found, EntryKind.SWEEP, known_days, now=now)
     return voided, settled, len(overdue) == HOLDS_PER_SWEEP_MAX
 
 
@@ -83,7 +84,9 @@ async def droppable(connection: Connection, *, until: int) -> tuple[list[int], l
     if not old:
         return [], []  # as almost always; spares looking at all open holds
     unused = [day for day in old if not await days.has_stamps(connection, day)]
-    oldest_open_day = await connection.fetchval("SELECT min(expiry_day) FROM hold")
+    oldest_open_day = await connection.fetchval(
+        "SELECT least((SELECT min(expiry_day) FROM hold), (SELECT min(expiry_day) FROM open_hold))"
+    )
     return droppable_days(set(old).difference(unused), oldest_open_day, until), unused
 
 
