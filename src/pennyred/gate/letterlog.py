@@ -15,7 +15,7 @@ RECIPIENTS_LOGGED_MAX = 100
 
 
 class Logger(Protocol):
-    """What is needed of a structlog logger."""
+    """What is needed of a logger."""
 
     def info(self, event: str, **fields: Any) -> object: ...  # noqa: D102
     def warning(self, event: str, **fields: Any) -> object: ...  # noqa: D102
@@ -37,8 +37,14 @@ class LetterLog:
         times: Stopwatch,
     ) -> None:
         """A letter has its answer."""
-        facts = _letter(letter, envelope) | _recipients(envelope, standings)
-        self._logger.info("letter", **facts, **_answer(answer), **_times(times))
+        self._logger.info(
+            "letter",
+            **_letter(letter, envelope),
+            recipients=[_recipient(envelope, one) for one in standings[:RECIPIENTS_LOGGED_MAX]],
+            recipients_total=len(envelope.recipients),
+            **_answer(answer),
+            **_times(times),
+        )
 
     def unjudged(self, letter: Letter, envelope: Envelope, error: Exception) -> None:
         """In monitor mode, a letter could not be judged and went through all the same."""
@@ -107,34 +113,30 @@ def _letter(letter: Letter, envelope: Envelope) -> dict[str, Any]:
     }
 
 
-def _recipients(envelope: Envelope, standings: Sequence[Standing]) -> dict[str, Any]:
-    logged = [
-        {"to": _text(envelope.recipients[one.index]), "reason": one.reason.value} | _stamp(one) | _alteration(one)
-        for one in standings[:RECIPIENTS_LOGGED_MAX]
-    ]
-    return {"recipients": logged, "recipients_total": len(envelope.recipients)}
-
-
-def _stamp(standing: Standing) -> dict[str, str]:
-    stamp = standing.paid_by
-    if stamp is None:
-        return {} if standing.seen is None else {"stamp": standing.seen.value}
-    return {"issuer": stamp.issuer, "account": stamp.account, "serial": stamp.serial.hex()}
-
-
-def _alteration(standing: Standing) -> dict[str, Any]:
-    """Which row of the table of alterations a stamp's letter has come to, and what was altered on its way."""
-    verdict = standing.verdict
-    if verdict is None or verdict.row is None:
-        return {}
-    return {"row": verdict.row.value} | ({"altered": list(verdict.altered)} if verdict.altered else {})
+def _recipient(envelope: Envelope, standing: Standing) -> dict[str, Any]:
+    """One recipient: its reason and its stamp; which row of the table of alterations the stamp's letter has come to,
+    and what was altered on its way.
+    """
+    told: dict[str, Any] = {"to": _text(envelope.recipients[standing.index]), "reason": standing.reason.value}
+    stamp, verdict = standing.paid_by, standing.verdict
+    if stamp is not None:
+        told["issuer"], told["account"], told["serial"] = stamp.issuer, stamp.account, stamp.serial.hex()
+    elif standing.seen is not None:
+        told["stamp"] = standing.seen.value
+    if verdict is not None and verdict.row is not None:
+        told["row"] = verdict.row.value
+        if verdict.altered:
+            told["altered"] = list(verdict.altered)
+    return told
 
 
 def _times(times: Stopwatch) -> dict[str, float]:
     """How long the gate's own phases took; the client's and the mail server's are told beside them."""
-    phases = (Phase.JUDGE, Phase.HOLD, Phase.SETTLE)
-    return {f"{phase}_ms": times.milliseconds(phase) for phase in phases} | {
-        "total_ms": round(times.total_seconds * 1000, 1)
+    return {
+        "judge_ms": times.milliseconds(Phase.JUDGE),
+        "hold_ms": times.milliseconds(Phase.HOLD),
+        "settle_ms": times.milliseconds(Phase.SETTLE),
+        "total_ms": round(times.total_seconds * 1000, 1),
     }
 
 
