@@ -44,8 +44,14 @@ CHECKER = StampChecker(ISSUER, threads=1)
 
 def redeemer(work: OfficeAtWork, receiver: str = "acme", *, is_verified: bool = False) -> LedgerRedeemer:
     office = work.office
-    checker = None if is_verified else CHECKER
-    return LedgerRedeemer(office.ledger, receiver, office.keys.public_keys, clock=lambda: work.now, checker=checker)
+    return LedgerRedeemer(
+        office.ledger,
+        receiver,
+        office.keys.public_keys,
+        clock=lambda: work.now,
+        checker=CHECKER,
+        is_gate_trusted=is_verified,
+    )
 
 
 def hold(stamp, domain="example.org", tx=TX) -> Hold:
@@ -218,6 +224,95 @@ def test_a_stamp_that_the_gate_finds_a_flaw_in_is_never_held(work, is_verified):
         asked = replace(hold(stamp), flaw=Reason.BAD_LICENCE)
         [answer] = asyncio.run(way.hold([asked], lease_seconds=60))
         assert (answer.outcome, answer.reason) == (HoldOutcome.INVALID, "bad-licence")
+
+
+def carrying(stamp, domain="example.org") -> Settle:
+    """A settlement that carries its stamp."""
+    return hold(stamp, domain).settle()
+
+
+def settled(work: OfficeAtWork, one: Settle, **options) -> str:
+    [outcome] = asyncio.run(redeemer(work, **options).settle([one]))
+    return outcome.value
+
+
+@pytest.mark.parametrize("is_verified", [True, False])
+class TestSettlementsThatCarryTheirStamps:
+    def test_what_no_ledger_remembers_is_paid_all_the_same_and_once(self, work, is_verified):
+        stamp = Stationery().stamp(LETTER, BOB)
+
+        assert settled(work, settle(stamp), is_verified=is_verified) == "no-such-hold"
+        assert settled(work, carrying(stamp), is_verified=is_verified) == "settled"
+        assert settled(work, carrying(stamp), is_verified=is_verified) == "already-settled"
+        assert asyncio.run(work.office.account(stamp.account)).balance == 99
+
+    @pytest.mark.parametrize(
+        ("tag", "value"),
+        [("b", encode_base64(bytes(64))), ("p", b"100"), ("l", encode_base64(FORGER.licence().short_form))],
+        ids=["signature", "price", "licence"],
+    )
+    def test_both_signatures_are_verified_whoever_asks(self, work, is_verified, tag, value):
+        """It may have waited in an outbox, or come from anywhere: nobody has just looked at it."""
+        stamp = forged(Stationery().stamp(LETTER, BOB), tag, value)
+
+        assert settled(work, carrying(stamp), is_verified=is_verified) == "invalid"
+        assert asyncio.run(work.office.account(stamp.account)).balance == 100
+
+    def test_no_other_key_takes_the_accounts_money(self, work, is_verified):
+        thief = Stationery(sender_key=SigningKey.from_seed(b"\x07" * 32), account=Stationery().account)
+
+        assert settled(work, carrying(thief.stamp(LETTER, BOB)), is_verified=is_verified) == "revoked"
+        assert asyncio.run(work.office.account(thief.account)).balance == 100
+
+    def test_the_domain_is_the_one_that_the_stamp_is_made_out_to(self, work, is_verified):
+        stamp = Stationery().stamp(LETTER, BOB)
+
+        assert settled(work, carrying(stamp, "example.net"), is_verified=is_verified) == "wrong-receiver"
+
+    def test_a_stamp_may_be_over_for_a_day(self, work, is_verified):
+        day, two_days = (Stationery(serials=iter([n])).stamp(LETTER, BOB, lifetime_seconds=DAY) for n in (1, 2))
+
+        work.now = NOW + 2 * DAY - 1
+        assert settled(work, carrying(day), is_verified=is_verified) == "settled"
+        work.now = NOW + 2 * DAY
+        assert settled(work, carrying(two_days), is_verified=is_verified) == "expired"
+
+
+def test_the_stamp_of_a_settlement_is_looked_at_only_where_nothing_is_held(work, monkeypatch):
+    """So that a gate which sends all its stamps twice costs the office no signature more."""
+    held_one, unheld = (Stationery(serials=iter([n])).stamp(LETTER, BOB) for n in (1, 2))
+    held(work, held_one)
+    looked_at = []
+    look = CHECKER.flaws
+
+    async def spy(holds, keys, *, now):
+        looked_at.extend(one.stamp for one in holds)
+        return await look(holds, keys, now=now)
+
+    monkeypatch.setattr(CHECKER, "flaws", spy)
+    asyncio.run(redeemer(work).settle([carrying(held_one), carrying(unheld), settle(held_one)]))
+
+    assert looked_at == [unheld]
+
+
+def test_a_gate_settles_no_stamps_of_domains_that_it_does_not_serve(work):
+    way = work.office.local_redeemer(["example.net"])
+
+    assert asyncio.run(way.settle([carrying(Stationery().stamp(LETTER, BOB))])) == [SettleOutcome.WRONG_RECEIVER]
+
+
+def test_a_stamp_with_a_flaw_pays_by_its_hold_alone():
+    stamp = Stationery().stamp(LETTER, BOB)
+
+    assert (carrying(stamp).stamp, carrying(stamp).domain) == (stamp, "example.org")
+    assert replace(hold(stamp), flaw=Reason.UNDERPAID).settle().stamp is None
+
+
+def test_where_a_hold_is_looked_for_the_settlement_goes_without_its_stamp():
+    stamp = Stationery().stamp(LETTER, BOB)
+
+    assert carrying(stamp).without_stamp() == settle(stamp)
+    assert settle(stamp).without_stamp() == settle(stamp)
 
 
 def test_a_gate_that_serves_a_domain_no_more_still_knows_what_was_paid_there(work):

@@ -31,6 +31,7 @@ from pennyred.postage.ledger_rules import (
     decide_hold,
     decide_refund,
     decide_settle,
+    decide_settle_stamp,
     decide_sweep,
     decide_void,
     droppable_days,
@@ -235,6 +236,82 @@ SETTLE_ROWS = [
 )
 def test_a_settle_matches_receiver_and_letter_whatever_the_tx(stamp, available, outcome):
     assert decide_settle(settle_of(ORDER), RECEIVER, stamp, available) is SettleOutcome(outcome)
+
+
+STAMP_ROWS = [
+    ("unseen", None, "settled"),
+    ("held", record(StampState.HELD), "settled"),
+    ("held under another tx", record(StampState.HELD, tx=bytes(16)), "settled"),
+    ("held for another letter", record(StampState.HELD, OTHER_LETTER), "in-progress"),
+    ("held for another letter, lease over", record(StampState.HELD, OTHER_LETTER, lease_until=OVER), "in-progress"),
+    ("held by another receiver", record(StampState.HELD, receiver="far"), "in-progress"),
+    ("voided", record(StampState.VOIDED), "settled"),
+    ("voided for another letter", record(StampState.VOIDED, OTHER_LETTER), "settled"),
+    ("voided by another receiver", record(StampState.VOIDED, receiver="far"), "settled"),
+    ("settled", record(StampState.SETTLED), "already-settled"),
+    ("refunded", record(StampState.REFUNDED), "already-settled"),
+    ("settled for another letter", record(StampState.SETTLED, OTHER_LETTER), "spent"),
+    ("settled by another receiver", record(StampState.SETTLED, receiver="far"), "spent"),
+    ("refunded for another letter", record(StampState.REFUNDED, OTHER_LETTER), "spent"),
+]
+
+
+@pytest.mark.parametrize(("stamp", "outcome"), [row[1:] for row in STAMP_ROWS], ids=[row[0] for row in STAMP_ROWS])
+def test_a_settle_with_its_stamp_is_paid_unless_another_has_the_stamp(stamp, outcome):
+    assert decide_settle_stamp(ORDER, stamp, ACCOUNT, FACTS) is SettleOutcome(outcome)
+
+
+JUDGED = [
+    ("of another domain", {"domain": OTHER_DOMAIN}, {}, "wrong-receiver"),
+    ("made out to another domain", {"flaw": Reason.WRONG_RECEIVER}, {}, "wrong-receiver"),
+    ("with a signature that does not hold", {"flaw": Reason.BAD_SIGNATURE}, {}, "invalid"),
+    ("of a licence that does not hold", {"flaw": Reason.BAD_LICENCE}, {}, "invalid"),
+    ("of a day too far ahead", {"expiry_day": TODAY + 16}, {}, "invalid"),
+    ("of a closed account", {}, {"is_open": False}, "account-closed"),
+    ("of a key that was replaced", {"public_key": key_of("another")}, {}, "revoked"),
+    ("over for long", {"flaw": Reason.EXPIRED}, {}, "expired"),
+    ("whose day was yesterday", {"expiry_day": TODAY - 1}, {}, "settled"),
+    ("whose day was before yesterday", {"expiry_day": TODAY - 2}, {}, "expired"),
+    ("beyond the cap", {}, {"used_today": 10}, "over-cap"),
+    ("without money", {}, {"held": 10}, "no-funds"),
+]
+
+
+@pytest.mark.parametrize("stamp", [None, record(StampState.VOIDED)], ids=["unseen", "voided"])
+@pytest.mark.parametrize(("asked", "account", "outcome"), [row[1:] for row in JUDGED], ids=[row[0] for row in JUDGED])
+def test_a_settle_of_what_nobody_holds_is_judged_like_a_hold(stamp, asked, account, outcome):
+    figures = replace(ACCOUNT, **account)
+
+    assert decide_settle_stamp(replace(ORDER, **asked), stamp, figures, FACTS) is SettleOutcome(outcome)
+    assert decide_settle_stamp(replace(ORDER, **asked), record(StampState.HELD), figures, FACTS) == "settled"
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, None], ids=["with account", "without"])
+def test_a_settle_says_of_a_stamp_what_a_hold_of_it_would_say(account):
+    """Whatever order decides between several answers, it is one order."""
+    for stamp in (None, *(row[1] for row in STAMP_ROWS[3:6] + STAMP_ROWS[11:])):
+        for _, asked, figures, _ in JUDGED:
+            judged = replace(ORDER, **asked)
+            if judged.expiry_day == TODAY - 1:
+                continue  # where the two differ
+            of_it = replace(account, **figures) if account else None
+            held = decide_hold(judged, stamp, of_it, FACTS).outcome.value
+            settled = decide_settle_stamp(judged, stamp, of_it, FACTS).value
+            assert settled == {"held": "settled", "insufficient-balance": "no-funds"}.get(held, held)
+
+
+@pytest.mark.parametrize("floor_day", [TODAY + 3, TODAY + 4])
+def test_a_forgotten_day_is_never_charged_whatever_the_clock_says(floor_day):
+    """Its stamps may all have been settled."""
+    facts = FACTS._replace(floor_day=floor_day)
+
+    assert decide_settle_stamp(ORDER, None, ACCOUNT, facts) is SettleOutcome.EXPIRED
+    assert decide_settle_stamp(ORDER, record(StampState.HELD), ACCOUNT, facts) is SettleOutcome.SETTLED
+
+
+def test_only_what_another_day_or_the_end_of_another_hold_changes_is_asked_again():
+    assert {one for one in SettleOutcome if one.may_change} == {SettleOutcome.IN_PROGRESS, SettleOutcome.OVER_CAP}
+    assert {one for one in SettleOutcome if one.is_paid} == {SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED}
 
 
 VOID_ROWS = [

@@ -82,6 +82,11 @@ class LedgerWorld:
         assert isinstance(outcome, SettleOutcome)
         return outcome.value
 
+    async def settle_stamp(self, one: HoldOrder, *, after: int = 0, by: str = RECEIVER) -> str:
+        (outcome,) = await self.ledger.settle_stamps(by, [one], now=NOW + after)
+        assert isinstance(outcome, SettleOutcome)
+        return outcome.value
+
     async def void(self, one: HoldOrder, *, after: int = 0, by: str = RECEIVER) -> str:
         (outcome,) = await self.ledger.void(by, [void_of(one)], now=NOW + after)
         assert isinstance(outcome, VoidOutcome)

@@ -53,12 +53,16 @@ class MemoryLedger(MemoryOffices):
     ) -> list[HoldAnswer]:
         """See `Ledger.hold`."""
         batch = self._batch(orders, now)
-        account = self._journal.accounts.get(receiver_account(receiver))
-        is_open = account is not None and account.state is AccountState.OPEN
-        domains = frozenset(self._receivers[receiver][0].domains if is_open else ())
-        answers = batch.hold(orders, HoldFacts(receiver, domains, self._floor_day, now))
+        answers = batch.hold(orders, self._facts(receiver, now))
         self._store(batch, EntryKind.SETTLE, now)
         return answers
+
+    async def settle_stamps(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[SettleOutcome]:
+        """See `Ledger.settle_stamps`."""
+        batch = self._batch(orders, now)
+        outcomes = batch.settle_stamps(orders, self._facts(receiver, now))
+        self._store(batch, EntryKind.SETTLE, now)
+        return outcomes
 
     async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
         """See `Ledger.settle`."""
@@ -156,6 +160,12 @@ class MemoryLedger(MemoryOffices):
         self._require_open()
         figures = self._figures({item.account for item in items}, now)
         return Batch(self._stamps, figures, today=utc_day(now), number=self._number)
+
+    def _facts(self, receiver: str, now: int) -> HoldFacts:
+        account = self._journal.accounts.get(receiver_account(receiver))
+        is_open = account is not None and account.state is AccountState.OPEN
+        domains = frozenset(self._receivers[receiver][0].domains if is_open else ())
+        return HoldFacts(receiver, domains, self._floor_day, now)
 
     @property
     def _number(self) -> int:

@@ -199,7 +199,7 @@ class Office:
         await self.ledger.add_receiver(LOCAL_RECEIVER, ("*",), self._random_bytes(32), now=self.now)
 
     def local_redeemer(self, domains: Sequence[str] = ()) -> LedgerRedeemer:
-        """A redeemer for the gate in this process. It verifies no stamps: that gate has done so with the same keys.
+        """A redeemer for the gate in this process. Stamps it holds are not verified: that gate has, with the same keys.
 
         `domains` are those that the gate serves; without any, those that its mail server accepts.
         """
@@ -208,8 +208,10 @@ class Office:
             LOCAL_RECEIVER,
             self.keys.public_keys,
             clock=self._clock,
-            checker=None,
+            checker=self._checker,
+            is_gate_trusted=True,
             domains=domains,
+            look_for=self.look_for,
             are_holds_lasting=False,
         )
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pennyred.office.checking import StampChecker
 from pennyred.office.ledger.protocol import Ledger
-from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX, HoldOrder
+from pennyred.postage.ledger_rules import LEASE_SECONDS_MAX, SETTLE_AFTER_EXPIRY_SECONDS, HoldOrder
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Hold, HoldAnswer, HoldOutcome, Settle, SettleOutcome, Void, VoidOutcome
+from pennyred.postage.stamp import Stamp
 
+_NO_TX = bytes(16)
 _NOT_SERVED = HoldAnswer(HoldOutcome.WRONG_RECEIVER)
 
 
@@ -15,8 +17,9 @@ class LedgerRedeemer:
     """Holds, settles and voids for the receiver named `receiver`.
 
     If `domains` are given, it holds for these only, whatever the ledger allows the receiver. `checker` verifies every
-    stamp, because a gate elsewhere is not trusted (ARCHITECTURE.md, "The states of a stamp"). It is None for the gate
-    in this process, which has just verified them with this office's keys; then only the times are checked again.
+    stamp that is held, and every one that is settled without a hold, because a gate elsewhere is not trusted
+    (ARCHITECTURE.md, "The states of a stamp"). Of the gate in this process nothing is verified that it holds
+    (`is_gate_trusted`): it has just done so with this office's keys, and only the times are checked again.
     """
 
     def __init__(
@@ -26,7 +29,8 @@ class LedgerRedeemer:
         keys: Mapping[str, bytes],
         *,
         clock: Callable[[], int],
-        checker: StampChecker | None,
+        checker: StampChecker,
+        is_gate_trusted: bool = False,
         domains: Collection[str] = (),
         look_for: Callable[[str, str], object] = lambda issuer, selector: None,  # noqa: ARG005
         are_holds_lasting: bool = True,
@@ -40,6 +44,7 @@ class LedgerRedeemer:
         self._keys = keys
         self._clock = clock
         self._checker = checker
+        self._is_gate_trusted = is_gate_trusted
         self._domains = frozenset(domains)
         self._look_for = look_for
         self._are_holds_lasting = are_holds_lasting
@@ -57,8 +62,36 @@ class LedgerRedeemer:
         ]
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
-        """Take the price of the stamps; see `ports.Redeemer`."""
-        return await self._ledger.settle(self._receiver, settles, now=self._clock())
+        """Take the price of the stamps; see `ports.Redeemer`.
+
+        Nearly all are held, so the stamps that come with them are looked at only where they are not.
+        """
+        now = self._clock()
+        outcomes = await self._ledger.settle(self._receiver, settles, now=now)
+        if SettleOutcome.NO_SUCH_HOLD in outcomes:
+            unheld = {
+                place: Hold(_NO_TX, place, settle.stamp, settle.domain, settle.letter)
+                for place, (settle, outcome) in enumerate(zip(settles, outcomes, strict=True))
+                if outcome is SettleOutcome.NO_SUCH_HOLD and settle.stamp is not None
+            }
+            for place, outcome in zip(unheld, await self._settle_unheld(list(unheld.values()), now), strict=True):
+                outcomes[place] = outcome
+        return outcomes
+
+    async def _settle_unheld(self, holds: Sequence[Hold], now: int) -> list[SettleOutcome]:
+        """Take the price of stamps that nobody remembers holding. They may have waited, so all of each is verified."""
+        if not holds:
+            return []
+        flaws = await self._checked(holds, now)
+        orders = [
+            self._order(hold, None if _is_hardly_over(hold.stamp, flaw, now) else flaw, lease_until=0)
+            for hold, flaw in zip(holds, flaws, strict=True)
+        ]
+        outcomes = await self._ledger.settle_stamps(self._receiver, orders, now=now)
+        return [
+            SettleOutcome.WRONG_RECEIVER if outcome is SettleOutcome.INVALID and self._is_foreign(hold) else outcome
+            for hold, outcome in zip(holds, outcomes, strict=True)
+        ]
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
         """Give the price of the stamps back; see `ports.Redeemer`."""
@@ -85,9 +118,16 @@ class LedgerRedeemer:
         return bool(self._domains) and hold.domain not in self._domains
 
     async def _flaws(self, holds: Sequence[Hold], now: int) -> list[Reason | None]:
-        if self._checker is not None:
-            for licence in (hold.stamp.licence for hold in holds):
-                if licence.selector not in self._keys:
-                    self._look_for(licence.issuer, licence.selector)
-            return await self._checker.flaws(holds, self._keys, now=now)
+        if not self._is_gate_trusted:
+            return await self._checked(holds, now)
         return [hold.flaw or (Reason.EXPIRED if hold.stamp.expires_at <= now else None) for hold in holds]
+
+    async def _checked(self, holds: Sequence[Hold], now: int) -> list[Reason | None]:
+        for licence in (hold.stamp.licence for hold in holds):
+            if licence.selector not in self._keys:
+                self._look_for(licence.issuer, licence.selector)
+        return await self._checker.flaws(holds, self._keys, now=now)
+
+
+def _is_hardly_over(stamp: Stamp, flaw: Reason | None, now: int) -> bool:
+    return flaw is Reason.EXPIRED and now < stamp.expires_at + SETTLE_AFTER_EXPIRY_SECONDS

@@ -24,6 +24,8 @@ DAYS_KEPT_AFTER_EXPIRY = 7
 """How long stamps are remembered after their expiry day. By then every retry and the sweep below are over."""
 LEASE_SECONDS_MAX = 4 * 3600
 """The longest a gate may reserve a stamp for one delivery attempt."""
+SETTLE_AFTER_EXPIRY_SECONDS = DAY_SECONDS
+"""How long after its end a stamp may still be taken for a letter that was delivered in time, where no hold is found."""
 SWEEP_AFTER_SECONDS = 5 * DAY_SECONDS
 """How long after the end of its lease a hold is given up: SMTP clients retry for about 5 days (RFC 5321 4.5.4.1)."""
 IN_DOUBT_DAYS = 30
@@ -152,12 +154,34 @@ def may_redeem_for(domains: frozenset[str], domain: str) -> bool:
 
 
 _ANSWERS = {outcome: HoldAnswer(outcome) for outcome in HoldOutcome}
+_SETTLED_AS = {
+    HoldOutcome.HELD: SettleOutcome.SETTLED,
+    HoldOutcome.IN_PROGRESS: SettleOutcome.IN_PROGRESS,
+    HoldOutcome.SPENT: SettleOutcome.SPENT,
+    HoldOutcome.WRONG_RECEIVER: SettleOutcome.WRONG_RECEIVER,
+    HoldOutcome.INVALID: SettleOutcome.INVALID,
+    HoldOutcome.UNKNOWN_ACCOUNT: SettleOutcome.UNKNOWN_ACCOUNT,
+    HoldOutcome.ACCOUNT_CLOSED: SettleOutcome.ACCOUNT_CLOSED,
+    HoldOutcome.REVOKED: SettleOutcome.REVOKED,
+    HoldOutcome.EXPIRED: SettleOutcome.EXPIRED,
+    HoldOutcome.OVER_CAP: SettleOutcome.OVER_CAP,
+    HoldOutcome.INSUFFICIENT_BALANCE: SettleOutcome.NO_FUNDS,
+}
+"""What becomes of a settle that carries its stamp, by what a hold of that stamp would be told."""
 
 
 def decide_hold(
-    order: HoldOrder, stamp: StampRecord | None, account: AccountFigures | None, facts: HoldFacts
+    order: HoldOrder,
+    stamp: StampRecord | None,
+    account: AccountFigures | None,
+    facts: HoldFacts,
+    *,
+    grace_seconds: int = 0,
 ) -> HoldAnswer:
-    """Answer one hold as if it were alone in its group. The first line that applies is the answer."""
+    """Answer one hold as if it were alone in its group. The first line that applies is the answer.
+
+    `grace_seconds` is for how long a stamp may have expired.
+    """
     if order.flaw is Reason.WRONG_RECEIVER or not may_redeem_for(facts.domains, order.domain):
         return _ANSWERS[HoldOutcome.WRONG_RECEIVER]
     if stamp is not None and stamp.state != StampState.VOIDED:
@@ -168,18 +192,17 @@ def decide_hold(
             return _ANSWERS[HoldOutcome.RENEWED if is_renewed else HoldOutcome.IN_PROGRESS]
         if is_same:
             return _ANSWERS[HoldOutcome.ALREADY_SETTLED]
-        return _decide_new_hold(order, stamp, account, facts)
-    return _decide_new_hold(order, None, account, facts)
+        return _decide_new_hold(order, stamp, account, facts, grace_seconds)
+    return _decide_new_hold(order, None, account, facts, grace_seconds)
 
 
 def _decide_new_hold(  # noqa: PLR0911 - one ordered list, each line a rule
-    order: HoldOrder, used: StampRecord | None, account: AccountFigures | None, facts: HoldFacts
+    order: HoldOrder, used: StampRecord | None, account: AccountFigures | None, facts: HoldFacts, grace_seconds: int
 ) -> HoldAnswer:
     """Answer a hold that is not a repetition; `used` is the stamp's record if it was settled for another letter."""
     if order.flaw is not None and order.flaw is not Reason.EXPIRED:
         return HoldAnswer(HoldOutcome.INVALID, reason=order.flaw.value)
-    today = utc_day(facts.now)
-    if order.expiry_day > today + EXPIRY_DAYS_AHEAD_MAX:
+    if order.expiry_day > utc_day(facts.now) + EXPIRY_DAYS_AHEAD_MAX:
         return HoldAnswer(HoldOutcome.INVALID, reason=Reason.NOT_YET_VALID.value)
     if account is None:
         return _ANSWERS[HoldOutcome.UNKNOWN_ACCOUNT]
@@ -187,7 +210,8 @@ def _decide_new_hold(  # noqa: PLR0911 - one ordered list, each line a rule
         return _ANSWERS[HoldOutcome.ACCOUNT_CLOSED]
     if order.public_key != account.public_key:
         return _ANSWERS[HoldOutcome.REVOKED]
-    if order.flaw is Reason.EXPIRED or order.expiry_day <= facts.floor_day or order.expiry_day < today:
+    first_day = utc_day(facts.now - grace_seconds)
+    if order.flaw is Reason.EXPIRED or order.expiry_day <= facts.floor_day or order.expiry_day < first_day:
         return _ANSWERS[HoldOutcome.EXPIRED]
     if used is not None:
         return HoldAnswer(HoldOutcome.SPENT, first_use=used.first_use)
@@ -221,6 +245,22 @@ def decide_settle(settle: Settle, receiver: str, stamp: StampRecord | None, avai
     if stamp.state == StampState.VOIDED:
         return SettleOutcome.SETTLED if available >= stamp.price else SettleOutcome.NO_FUNDS
     return SettleOutcome.ALREADY_SETTLED
+
+
+def decide_settle_stamp(
+    order: HoldOrder, stamp: StampRecord | None, account: AccountFigures | None, facts: HoldFacts
+) -> SettleOutcome:
+    """Answer one settle that carries its stamp: what is not held for its letter is judged as a hold of it would be.
+
+    The stamp may have expired a little ago: its letter was delivered before this was asked.
+    """
+    if stamp is not None and stamp.receiver == facts.receiver and stamp.letter == order.letter:
+        if stamp.state == StampState.HELD:
+            return SettleOutcome.SETTLED
+        if stamp.state != StampState.VOIDED:
+            return SettleOutcome.ALREADY_SETTLED
+    answer = decide_hold(order, stamp, account, facts, grace_seconds=SETTLE_AFTER_EXPIRY_SECONDS)
+    return _SETTLED_AS[answer.outcome]
 
 
 def decide_void(void: Void, receiver: str, stamp: StampRecord | None) -> VoidOutcome:

@@ -13,7 +13,11 @@ from pennyred.postage.stamp import Stamp, StampKey
 
 
 class Settle(Struct, frozen=True, gc=False):
-    """A question: take the price, because the mail server has said 250. It matches by the letter, whatever the tx."""
+    """A question: take the price, because the mail server has said 250. It matches by the letter, whatever the tx.
+
+    With the stamp, the price is taken also where no hold is found, if the stamp is still good: a hold may have been
+    forgotten.
+    """
 
     issuer: str
     account: str
@@ -21,11 +25,19 @@ class Settle(Struct, frozen=True, gc=False):
     """The stamp's expiry day, days since 1970-01-01 UTC."""
     serial: bytes
     letter: bytes
+    stamp: Stamp | None = None
+    """The stamp of that key. None where it is not at hand, or was found to have a flaw."""
+    domain: str = ""
+    """With the stamp: the recipient's domain, as in `Hold`."""
 
     @property
     def key(self) -> StampKey:
         """The stamp's key in a ledger: account, expiry day, serial."""
         return self.account, self.expiry_day, self.serial
+
+    def without_stamp(self) -> "Settle":
+        """The same question for whoever needs only its key and letter."""
+        return self if self.stamp is None else Settle(self.issuer, *self.key, self.letter)
 
 
 class Void(Struct, frozen=True, gc=False):
@@ -66,8 +78,9 @@ class Hold(Struct, frozen=True, gc=False):
     cannot be asked and the gate must decide on trust."""
 
     def settle(self) -> Settle:
-        """What takes what this holds."""
-        return Settle(self.stamp.issuer, *self.stamp.key, self.letter)
+        """What takes what this holds. A stamp with a flaw does not go with it: it pays nothing but by its hold."""
+        stamp = self.stamp if self.flaw is None else None
+        return Settle(self.stamp.issuer, *self.stamp.key, self.letter, stamp, self.domain if stamp else "")
 
     def void(self) -> Void:
         """What gives it back."""
@@ -122,15 +135,37 @@ class HoldAnswer(Struct, frozen=True, gc=False):
 
 
 class SettleOutcome(StrEnum):
-    """The possible answers to a settle."""
+    """The possible answers to a settle. Those below `NO_SUCH_HOLD` are only for a settle that carries its stamp."""
 
     SETTLED = "settled"
     ALREADY_SETTLED = "already-settled"
     """Settled or refunded before, for this receiver and letter: no change."""
     NO_FUNDS = "no-funds"
-    """The hold was voided before, and the sender's balance is now too low to take the price."""
+    """Nothing is held, and the sender's balance is too low to take the price."""
     NO_SUCH_HOLD = "no-such-hold"
-    """Nothing is held for this receiver and letter: no change."""
+    """Nothing is held for this receiver and letter, and the stamp is not at hand: no change."""
+    IN_PROGRESS = "in-progress"
+    """Held for another letter, or by another receiver: no change as long as it is."""
+    SPENT = "spent"
+    """Settled or refunded for another letter or receiver."""
+    WRONG_RECEIVER = "wrong-receiver"
+    INVALID = "invalid"
+    UNKNOWN_ACCOUNT = "unknown-account"
+    ACCOUNT_CLOSED = "account-closed"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    """Over for more than a day, or its day is forgotten: it may have been settled then, so it is never charged."""
+    OVER_CAP = "over-cap"
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the receiver has the price, by this settle or an earlier one."""
+        return self in (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
+
+    @property
+    def may_change(self) -> bool:
+        """Whether it is worth asking again later: the other hold ends, and a cap is of one day."""
+        return self in (SettleOutcome.IN_PROGRESS, SettleOutcome.OVER_CAP)
 
 
 class VoidOutcome(StrEnum):

@@ -104,6 +104,10 @@ class Agreement(RuleBasedStateMachine):
         self.all_agree(lambda ledger: ledger.settle(receiver, [settle_of(one) for one in batch], now=self.now))
 
     @rule(batch=batches, receiver=receivers)
+    def settle_stamps(self, batch, receiver):
+        self.all_agree(lambda ledger: ledger.settle_stamps(receiver, batch, now=self.now))
+
+    @rule(batch=batches, receiver=receivers)
     def void(self, batch, receiver):
         self.all_agree(lambda ledger: ledger.void(receiver, [void_of(one) for one in batch], now=self.now))
 

@@ -1,8 +1,8 @@
 """The books: the rules of `postage.ledger_rules` made durable.
 
-`protocol` says what every back end promises, `callers` says it for the receivers and tokens that ask. `requests` are
-calls as values. `batch` applies the rules to a list of stamps. `chaining` links what a batch has changed to all batches
-before. `daily` names the entry that a day's payments are posted to.
+`protocol` says what every back end promises, `redemptions` says it for stamps, `callers` for the receivers and tokens
+that ask. `requests` are calls as values. `batch` applies the rules to a list of stamps. `chaining` links what a batch
+has changed to all batches before. `daily` names the entry that a day's payments are posted to.
 
 `sql` names each operation, with the function of a connection that does it. `sqlite` and `postgresql` have these
 functions; `rows` is what they read alike. A back end decides nothing: it reads the rows that a list touches, lets

@@ -20,6 +20,7 @@ from pennyred.postage.ledger_rules import (
     decide_hold,
     decide_refund,
     decide_settle,
+    decide_settle_stamp,
     decide_sweep,
     decide_void,
     fails_group,
@@ -137,7 +138,10 @@ class Batch:
             is_leased_now = is_leased(before.lease_until, facts.now)
             lease_until = max(before.lease_until if is_leased_now else 0, order.lease_until)
             self._store(order.key, before._replace(tx=order.tx, lease_until=lease_until))
-            return
+        else:
+            self._hold_anew(order, facts)
+
+    def _hold_anew(self, order: HoldOrder, facts: HoldFacts) -> None:
         self._store(
             order.key,
             StampRecord(
@@ -176,6 +180,20 @@ class Batch:
             if outcome is SettleOutcome.SETTLED:
                 assert stamp is not None, "only what was held can be settled"
                 self._take_payment(key, stamp, now)
+            outcomes.append(outcome)
+        return outcomes
+
+    def settle_stamps(self, orders: Sequence[HoldOrder], facts: HoldFacts) -> list[SettleOutcome]:
+        """Take the price of each stamp for its letter, held or not, if it is still good. Groups do not matter."""
+        outcomes = []
+        for order in orders:
+            key = order.key
+            before = self.stamps.get(key)
+            outcome = decide_settle_stamp(order, before, self.accounts.get(order.account), facts)
+            if outcome is SettleOutcome.SETTLED:
+                if before is None or before.state != StampState.HELD:
+                    self._hold_anew(order, facts)
+                self._take_payment(key, self.stamps[key], facts.now)
             outcomes.append(outcome)
         return outcomes
 

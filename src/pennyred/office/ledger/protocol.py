@@ -1,8 +1,8 @@
 """What a ledger promises: the one protocol every back end keeps, and the values it speaks in.
 
-Each operation is atomic, and durable when it returns (but see `hold`). It may be repeated without harm; only `credit`
-adds each time. A list is one transaction. Its answer is a list of the same length and order, and its items are handled
-one after the other. Expected outcomes are values.
+Each operation is atomic, and durable when it returns (but see `Redemptions.hold`). It may be repeated without harm;
+only `credit` adds each time. A list is one transaction. Its answer is a list of the same length and order, and its
+items are handled one after the other. Expected outcomes are values.
 
 `Unavailable` (reason `ledger-unavailable`) is raised when the database does not answer. Whether the operation happened
 is then unknown, so repeat it (a credit only after a look at the account's entries). `now` is in seconds since 1970 UTC,
@@ -18,10 +18,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from pennyred.office.ledger.callers import Callers
-from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
+from pennyred.office.ledger.redemptions import Redemptions
 from pennyred.postage.proofs.chain import BatchHead, Epoch
 from pennyred.postage.proofs.receipt import SealedUse
-from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.postage.stamp import StampKey
 from pennyred.storage.passing import Looker, Passed
 
@@ -199,30 +198,8 @@ class Audit:
     """One sentence each, at most `DIFFERENCES_MAX`; empty when balanced."""
 
 
-class Ledger(Callers, Protocol):
+class Ledger(Redemptions, Callers, Protocol):
     """The ledger of an office. `receiver` is always a receiver's name, never its account id."""
-
-    async def hold(
-        self, receiver: str, orders: Sequence[HoldOrder], *, now: int, is_lasting: bool = True
-    ) -> list[HoldAnswer]:
-        """Reserve the prices of stamps. Orders of one group are held together or not at all.
-
-        Groups are taken in the order of their first orders. Without `is_lasting` a crash may forget these holds: who
-        asks so settles with the stamp. A ledger may keep them as durably as any other.
-        """
-        ...
-
-    async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
-        """Take what was held for these letters. Also after the stamps have expired, until their day is forgotten."""
-        ...
-
-    async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:
-        """Give back what these delivery attempts hold."""
-        ...
-
-    async def refund(self, receiver: str, refunds: Sequence[Settle], *, now: int) -> list[RefundOutcome]:
-        """Pay settled stamps back to their senders out of the receiver's balance."""
-        ...
 
     async def open_account(
         self, account: str, address: str, public_key: bytes, daily_cap: int, *, now: int

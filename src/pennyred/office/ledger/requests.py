@@ -26,6 +26,14 @@ class SettleRequest(NamedTuple):
     now: int
 
 
+class StampSettleRequest(NamedTuple):
+    """One call of `Ledger.settle_stamps`."""
+
+    receiver: str
+    items: Sequence[HoldOrder]
+    now: int
+
+
 class VoidRequest(NamedTuple):
     """One call of `Ledger.void`."""
 
@@ -42,19 +50,26 @@ class RefundRequest(NamedTuple):
     now: int
 
 
-Request = HoldRequest | SettleRequest | VoidRequest
+JudgedRequest = HoldRequest | StampSettleRequest
+"""A request that judges stamps: to answer it, the receiver's domains, the floor and the uses of the day are needed."""
+Request = JudgedRequest | SettleRequest | VoidRequest
 
 
 def answer_all(
     batch: Batch, requests: Sequence[Request], domains: Mapping[str, frozenset[str]], floor_day: int
 ) -> list[list[Any]]:
     """Answer each by the list its kind promises, in order; `domains` are those of the receivers that may hold."""
+
+    def facts(request: JudgedRequest) -> HoldFacts:
+        return HoldFacts(request.receiver, domains.get(request.receiver, frozenset()), floor_day, request.now)
+
     answers: list[list[Any]] = []
     for request in requests:
         match request:
-            case HoldRequest(receiver, orders, at):
-                facts = HoldFacts(receiver, domains.get(receiver, frozenset()), floor_day, at)
-                answers.append(batch.hold(orders, facts))
+            case HoldRequest(items=orders):
+                answers.append(batch.hold(orders, facts(request)))
+            case StampSettleRequest(items=orders):
+                answers.append(batch.settle_stamps(orders, facts(request)))
             case SettleRequest(receiver, settles, at):
                 answers.append(batch.settle(receiver, settles, now=at))
             case VoidRequest(receiver, voids):

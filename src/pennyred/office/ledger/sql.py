@@ -21,7 +21,14 @@ from pennyred.office.ledger.protocol import (
     VoucherAnswer,
     require_stamps,
 )
-from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, SettleRequest, VoidRequest
+from pennyred.office.ledger.requests import (
+    HoldRequest,
+    RefundRequest,
+    Request,
+    SettleRequest,
+    StampSettleRequest,
+    VoidRequest,
+)
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.licence import Revocations
 from pennyred.postage.proofs.chain import BatchHead, Epoch
@@ -67,6 +74,10 @@ class SqlLedger(ABC):
     async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
         """Take what was held, as `Ledger.settle` says."""
         return await self._redeem(SettleRequest(receiver, settles, now))
+
+    async def settle_stamps(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[SettleOutcome]:
+        """Take the price of stamps, held or not, as `Ledger.settle_stamps` says."""
+        return await self._redeem(StampSettleRequest(receiver, orders, now))
 
     async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:
         """Give back what is held, as `Ledger.void` says."""

@@ -16,7 +16,7 @@ from pennyred.office.ledger.postgresql import days, journal, stamps
 from pennyred.office.ledger.postgresql.openholds import leave_open
 from pennyred.office.ledger.postgresql.stamps import Found
 from pennyred.office.ledger.protocol import EntryKind, receiver_account
-from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, answer_all
+from pennyred.office.ledger.requests import HoldRequest, JudgedRequest, RefundRequest, Request, answer_all
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, StampState
 from pennyred.postage.redemption import HoldAnswer, HoldOutcome, Settle, Void
 from pennyred.postage.stamp import StampKey
@@ -48,7 +48,7 @@ async def _redeem_same_day(
 ) -> list[list[Any]]:
     now = max(request.now for request in requests)
     batch, found = await _read(connection, [item for request in requests for item in request.items], now)
-    receivers = {request.receiver for request in requests if isinstance(request, HoldRequest)}
+    receivers = {request.receiver for request in requests if isinstance(request, JudgedRequest)}
     domains = await _domains(connection, receivers) if receivers else {}
     floor_day = await days.floor_day(connection) if receivers else 0
     answers = answer_all(batch, requests, domains, floor_day)

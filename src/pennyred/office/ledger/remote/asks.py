@@ -126,6 +126,24 @@ class SettleAll(Ask, tag="settle"):
         return await books.ledger.settle(self.receiver, self.items, now=self.now)
 
 
+class SettleStamps(Ask, tag="settle-stamps"):
+    """Asks for `Ledger.settle_stamps`."""
+
+    answer: ClassVar[Any] = msgspec.msgpack.Decoder(list[SettleOutcome])
+    receiver: str
+    items: Sequence[HoldOrder]
+    now: int
+
+    @property
+    def weight(self) -> int:
+        """How many stamps."""
+        return 1 + len(self.items)
+
+    async def of(self, books: Books) -> list[SettleOutcome]:
+        """Do what is asked for."""
+        return await books.ledger.settle_stamps(self.receiver, self.items, now=self.now)
+
+
 class VoidAll(Ask, tag="void"):
     """Asks for `Ledger.void`."""
 

@@ -19,7 +19,17 @@ from pennyred.office.ledger.remote.accounting import (
     RedeemVoucher,
     ReplaceKey,
 )
-from pennyred.office.ledger.remote.asks import Ask, Back, Books, Hello, Hold, RefundAll, SettleAll, VoidAll
+from pennyred.office.ledger.remote.asks import (
+    Ask,
+    Back,
+    Books,
+    Hello,
+    Hold,
+    RefundAll,
+    SettleAll,
+    SettleStamps,
+    VoidAll,
+)
 from pennyred.postage.errors import Malformed
 from pennyred.postage.licence import Revocations
 from pennyred.postage.proofs.chain import BatchHead, Epoch
@@ -204,7 +214,7 @@ class AuditBooks(Ask, tag="audit"):
 
 
 AnyAsk = (
-    Hello | Back | Hold | SettleAll | VoidAll | RefundAll
+    Hello | Back | Hold | SettleAll | SettleStamps | VoidAll | RefundAll
     | OpenAccount | CloseAccount | ReplaceKey | FindAccount | FindAccountByKey | ListAccounts | ListEntries
     | Credit | CreateVouchers | RedeemVoucher
     | AddReceiver | AddDomain | FindReceiver | RememberToken | ListRevocations | KeepAnswer | FindAnswer

@@ -18,7 +18,7 @@ from pennyred.office.ledger.protocol import (
     require_stamps,
 )
 from pennyred.office.ledger.remote import accounting, bookkeeping
-from pennyred.office.ledger.remote.asks import Hold, RefundAll, SettleAll, VoidAll
+from pennyred.office.ledger.remote.asks import Hold, RefundAll, SettleAll, SettleStamps, VoidAll
 from pennyred.office.ledger.remote.connection import Connection
 from pennyred.office.ledger.remote.inhand import HoldsInHand
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
@@ -64,9 +64,16 @@ class RemoteLedger:
         return answers
 
     async def settle(self, receiver: str, settles: Sequence[Settle], *, now: int) -> list[SettleOutcome]:
-        """Take what was held."""
-        outcomes: list[SettleOutcome] = await self._ask(SettleAll(self._next_id(), receiver, settles, now))
+        """Take what was held. To find that, no stamp is needed: none travels with it."""
+        bare = [one.without_stamp() for one in settles]
+        outcomes: list[SettleOutcome] = await self._ask(SettleAll(self._next_id(), receiver, bare, now))
         self._in_hand.forget(settles)
+        return outcomes
+
+    async def settle_stamps(self, receiver: str, orders: Sequence[HoldOrder], *, now: int) -> list[SettleOutcome]:
+        """Take the price of stamps, held or not."""
+        outcomes: list[SettleOutcome] = await self._ask(SettleStamps(self._next_id(), receiver, orders, now))
+        self._in_hand.forget(orders)
         return outcomes
 
     async def void(self, receiver: str, voids: Sequence[Void], *, now: int) -> list[VoidOutcome]:

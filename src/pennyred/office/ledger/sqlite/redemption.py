@@ -15,7 +15,7 @@ from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Changes
 from pennyred.office.ledger.chaining import Moved
 from pennyred.office.ledger.protocol import EntryKind, receiver_account
-from pennyred.office.ledger.requests import HoldRequest, RefundRequest, Request, answer_all
+from pennyred.office.ledger.requests import JudgedRequest, RefundRequest, Request, answer_all
 from pennyred.office.ledger.sqlite import chain, journal, stamps
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.redemption import Settle, Void
@@ -32,9 +32,9 @@ def redeem(connection: apsw.Connection, requests: Sequence[Request]) -> list[lis
 def _redeem_same_day(connection: apsw.Connection, requests: Sequence[Request]) -> list[list[Any]]:
     now = max(request.now for request in requests)
     batch = _read(connection, [item for request in requests for item in request.items], now)
-    holds = [request for request in requests if isinstance(request, HoldRequest)]
-    domains = _domains(connection, {request.receiver for request in holds})
-    floor_day = stamps.floor_day(connection) if holds else 0
+    receivers = {request.receiver for request in requests if isinstance(request, JudgedRequest)}
+    domains = _domains(connection, receivers) if receivers else {}
+    floor_day = stamps.floor_day(connection) if receivers else 0
     answers = answer_all(batch, requests, domains, floor_day)
     write(connection, batch, EntryKind.SETTLE, now=now)
     return answers
