@@ -1,7 +1,8 @@
 """The holds of letters under way that need not last, to hold them again where the ledger's process was started anew."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pennyred.postage.ledger_rules import HoldOrder
 from pennyred.postage.redemption import HoldAnswer, Settle, Void
