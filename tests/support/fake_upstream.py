@@ -15,6 +15,7 @@ KEYWORDS = (
     "ENHANCEDSTATUSCODES",
     "XCLIENT NAME ADDR PORT PROTO HELO",
 )
+CHUNKING = (*KEYWORDS, "CHUNKING")
 
 CLOSE = object()
 """Instead of a reply: hang up."""
@@ -30,13 +31,15 @@ class KeptAll(ConnectionAbortedError):  # noqa: N818 - what is to happen
 
 @dataclass
 class Taken:
-    """One letter as heard: dots still doubled, the end left out."""
+    """One letter as heard: dots still doubled, the end left out. If it came by BDAT, they are doubled here."""
 
     mail: bytes
     recipients: list[bytes]
     stuffed: bytes
     accepted: list[bytes] = field(default_factory=list)
     """Those of the recipients for whom the final dot was answered with yes."""
+    chunks: tuple[int, ...] = ()
+    """The octets of each chunk; empty if it came by DATA."""
 
     @property
     def letter(self) -> bytes:
@@ -46,9 +49,9 @@ class Taken:
 
 @dataclass
 class FakeUpstream:
-    """An asynchronous context manager. `answers[verb]` are the next answers to a verb (`b"."` for the final dot,
-    `b"220"` for the greeting): bytes, CLOSE, HANG, an event to wait for, or an event and what to answer then; else it
-    says yes.
+    """An asynchronous context manager. `answers[verb]` are the next answers to a verb (`b"."` for the final dot and for
+    BDAT with LAST, `b"BDAT"` for any other chunk, `b"220"` for the greeting): bytes, CLOSE, HANG, an event to wait for,
+    or an event and what to answer then; else it says yes.
     """
 
     keywords: tuple[str, ...] = KEYWORDS
@@ -57,6 +60,8 @@ class FakeUpstream:
     """Hears XCLIENT from the gate only, as Postfix does: whom it has been told of may say it no more."""
     is_proxied: bool = False
     """Expects a PROXY v2 header on each connection."""
+    is_hasty: bool = False
+    """Answers a chunk before it has read it, and reads no more of it until `reading`."""
     path: Path | None = None
     host: str = "127.0.0.1"
     name: str = ""
@@ -143,7 +148,8 @@ class FakeUpstream:
 
     async def _session(self, reader, writer, heard) -> None:
         mail, recipients = b"", []
-        is_told = False
+        chunks: list[bytes] = []
+        is_told = has_failed = False
         if self.is_proxied:
             heard += await reader.readexactly(16)
             heard += await reader.readexactly(heard[15])
@@ -153,6 +159,11 @@ class FakeUpstream:
             self.commands.append(line)
             await self._tell()
             verb = line.split()[0].upper() if line.split() else b""
+            if has_failed and verb not in (b"RSET", b"QUIT"):  # as Dovecot does
+                if verb == b"BDAT":
+                    await reader.readexactly(int(line.split()[1]))
+                await self._answer(writer, b"", b"503 5.5.0 A chunk has failed, say RSET first\r\n")
+                continue
             if verb in (b"EHLO", b"LHLO"):
                 lines = ["upstream.example.org", *self.keywords]
                 if is_told:
@@ -165,7 +176,7 @@ class FakeUpstream:
                 await self._answer(writer, verb, usual + b"\r\n")
             elif verb == b"MAIL":
                 if (await self._answer(writer, verb, b"250 2.1.0 Ok\r\n")).startswith(b"2"):
-                    mail, recipients = line, []
+                    mail, recipients, chunks = line, [], []
             elif verb == b"RCPT":
                 if (await self._answer(writer, verb, b"250 2.1.5 Ok\r\n")).startswith(b"2"):
                     recipients.append(line)
@@ -175,6 +186,26 @@ class FakeUpstream:
                     stuffed = await self._letter(reader, heard)
                     await self._take(writer, Taken(mail, recipients, stuffed))
                     mail, recipients = b"", []
+            elif verb == b"BDAT" and "CHUNKING" in self.keywords:
+                if self.is_hasty:
+                    self.reading.clear()
+                    await self._answer(writer, verb, b"250 2.0.0 Ok\r\n")
+                await self.reading.wait()
+                if self.is_hasty:
+                    return
+                chunks.append(await reader.readexactly(int(line.split()[1])))
+                heard += chunks[-1]
+                if line.upper().rstrip().endswith(b" LAST"):
+                    lines = (b"\r\n" + b"".join(chunks)).replace(b"\r\n.", b"\r\n..")[2:]
+                    sizes, chunks = tuple(map(len, chunks)), []
+                    has_failed = not await self._take(writer, Taken(mail, recipients, lines, chunks=sizes))
+                    mail, recipients = b"", []
+                else:
+                    usual = b"250 2.0.0 Ok: %d octets\r\n" % len(chunks[-1])
+                    has_failed = not (await self._answer(writer, verb, usual)).startswith(b"2")
+            elif verb == b"RSET":
+                has_failed, chunks = False, []
+                await self._answer(writer, verb, b"250 2.0.0 Ok\r\n")
             elif verb == b"QUIT":
                 await self._answer(writer, verb, b"221 2.0.0 Bye\r\n")
                 return
@@ -190,7 +221,7 @@ class FakeUpstream:
                 return bytes(lines)
             lines += line
 
-    async def _take(self, writer: asyncio.StreamWriter, taken: Taken) -> None:
+    async def _take(self, writer: asyncio.StreamWriter, taken: Taken) -> bool:
         count = len(taken.recipients) if self.is_lmtp else 1
         self.unanswered += 1
         await self._tell()
@@ -209,6 +240,7 @@ class FakeUpstream:
             writer.write(reply)
             await writer.drain()
         await self._tell()
+        return bool(taken.accepted)
 
     async def _answer(self, writer: asyncio.StreamWriter, verb: bytes, usual: bytes) -> bytes:
         answer = await self._decided(verb, usual)

@@ -79,6 +79,8 @@ class GateSettings(msgspec.Struct, frozen=True):
     """The mail servers' URLs, in order of preference."""
     upstream_spread: bool = False
     upstream_identity: Literal["xclient", "xforward", "proxy", "none"] = "xclient"
+    upstream_chunking: bool = True
+    """Whether letters go by BDAT to a mail server that offers CHUNKING."""
     upstream_tls_ca: Path | None = None
     upstream_tls_verify: bool = True
     upstream_connections: int = 50

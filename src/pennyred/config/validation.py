@@ -77,6 +77,7 @@ class Reader(Tables):
             "upstream": kinds.one_or_several(values.upstream_url, UPSTREAMS_MAX),
             "upstream_spread": kinds.typed(bool, "true or false"),
             "upstream_identity": kinds.choice("xclient", "xforward", "proxy", "none"),
+            "upstream_chunking": kinds.typed(bool, "true or false"),
             "upstream_tls_ca": self.path,
             "upstream_tls_verify": kinds.typed(bool, "true or false"),
             "upstream_connections": kinds.number(1, 10_000),

@@ -114,6 +114,7 @@ def upstream_options(gate: GateSettings, outgoing: OutgoingSettings | None = Non
             deadlines=_deadlines(gate),
             identity=IdentityMode(way.upstream_identity),
             tls=tls,
+            is_chunking=gate.upstream_chunking,
             connections_max=max(1, gate.upstream_connections // gate.workers),
             connections_per_network_max=max(1, _share(gate) // gate.workers),
         )

@@ -3,7 +3,8 @@
 Inward, a letter ends at CRLF.CRLF and nowhere else. Every line end becomes CRLF; a CR that belongs to none becomes a
 blank (`postage.lineends`). A dot at the start of a line goes, however the line before has ended. NULs are dropped. So
 what is judged, hashed and sent on has one kind of newline, and nothing at which a program in C would stop. Outward, a
-dot is doubled at every line start. So no program behind the gate can see another end than the gate ("SMTP smuggling").
+dot is doubled at every line start, or the octets are counted (BDAT) and dots stay as they are. So no program behind the
+gate can see another end than the gate ("SMTP smuggling").
 """
 
 from collections.abc import Iterable, Iterator
@@ -94,3 +95,17 @@ def stuffed(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield piece if at < 0 else piece[:at] + b"." + piece[at:]
         tail = (tail + chunk[-2:])[-2:]
     yield b".\r\n" if tail == b"\r\n" else b"\r\n.\r\n"
+
+
+def ended(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The letter as its octets are counted (RFC 3030): nothing is doubled, and no end mark follows.
+
+    As with `stuffed`, a CRLF is added if the letter does not end with one.
+    """
+    tail = b"\r\n"
+    for chunk in chunks:
+        if chunk:
+            yield chunk
+            tail = (tail + chunk[-2:])[-2:]
+    if tail != b"\r\n":
+        yield b"\r\n"

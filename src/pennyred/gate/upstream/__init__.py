@@ -10,6 +10,6 @@
     connection    one connection; dialogue: lines and replies over it; reply_reader: replies cut from the input
     deadlines     how long an answer may take; tls: TLS to the mail server
     identity      who a client is, as a front tells it; xclient: saying it by XCLIENT, XFORWARD, PROXY
-    transaction   MAIL to DATA; delivery: the letter
+    transaction   MAIL to DATA; delivery: the letter; sending: how it goes, by DATA or in chunks
     probing       what `pennyred check` asks
 """

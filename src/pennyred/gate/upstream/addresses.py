@@ -36,6 +36,8 @@ class Address:
     is_probed: bool = False
     is_gone: bool = False
     """Whether the name no longer has this address."""
+    knows_chunks: bool | None = None
+    """Whether it knows BDAT. None: nobody has tried; False: its answer to the first chunk was no word on the letter."""
     doubted_since: float | None = None
     """Since when it takes no mail (caller's clock, seconds); None if it does."""
     doubted_until: float = 0.0

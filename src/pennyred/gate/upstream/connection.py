@@ -63,6 +63,15 @@ class Connection(Dialogue):
         """
         return bool(self.told) and "ADDR" not in self.capabilities.xclient
 
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether a letter goes in chunks here (BDAT, RFC 3030): offered now, wished, and never found to be unknown."""
+        return (
+            "CHUNKING" in self.capabilities.keywords
+            and self.options.is_chunking
+            and self.address.knows_chunks is not False
+        )
+
     # For callers
 
     def lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
@@ -186,12 +195,34 @@ class Connection(Dialogue):
                 return answers * len(lines)
         return answers
 
+    async def send_chunk(self, octets: bytes) -> None:
+        """Send a chunk that is not the last (RFC 3030), and wait until the mail server has answered with yes.
+
+        Raises `Refused` if it refuses the letter, or `Unavailable`.
+        """
+        address = self.address
+        if address.knows_chunks is None:
+            address.knows_chunks = False  # until it shows that it does; meanwhile other letters go by DATA
+        [future] = self._ask(b"BDAT %d\r\n%b" % (len(octets), octets), 1)
+        reply = await self._reply(future, self.options.deadlines.block_seconds)
+        require_word_on_letter("BDAT", [reply])
+        if replies.is_success(reply):
+            address.knows_chunks = True
+        elif replies.is_refusal(reply) and not replies.is_about_syntax(reply):
+            address.knows_chunks = True
+            raise Refused(reply)
+        else:
+            raise self.trouble(f"BDAT: {reply.text}")
+
     def end_letter(self, last: bytes, count: int) -> list[asyncio.Future[Reply]]:
-        """Send the last piece, with the final dot. Returns `count` futures of replies (LMTP: one a recipient)."""
+        """Send the end: the last piece with the final dot, or the chunk that is LAST.
+
+        Returns `count` futures of replies (LMTP: one a recipient).
+        """
         return self._ask(last, count)
 
     async def final_reply(self, future: asyncio.Future[Reply], deadline: float) -> Reply:
-        """Wait for a reply to the final dot until `deadline`, in seconds of the loop's clock."""
+        """Wait for a reply to the letter's end until `deadline`, in seconds of the loop's clock."""
         reply = await self._reply(future, max(0.0, deadline - self._loop.time()))
         if replies.is_success(reply):
             self.refusals = 0

@@ -1,23 +1,21 @@
 """Sends a letter to the mail server, in the transaction that it came with, and waits for the reply.
 
-If no reply comes after the final dot, it is in doubt whether the mail server has the letter.
+If no reply comes after the letter's end, it is in doubt whether the mail server has the letter (`sending`: its end is
+the final dot, or the last chunk).
 """
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from pennyred.gate.letterbox import Delivered, Fate, Reply
 from pennyred.gate.smtp import replies
-from pennyred.gate.smtp.letter_end import stuffed
 from pennyred.gate.smtp.spool import ReceivedLetter
 from pennyred.gate.upstream.connection import Connection, Refused
+from pennyred.gate.upstream.sending import by_data, in_chunks
 from pennyred.gate.upstream.transaction import Transaction
 from pennyred.postage.errors import Unavailable
-
-_WRITE_BYTES = 128 * 1024
-"""A letter up to this size is sent in one write, together with its final dot."""
 
 _MBOX_LINES = re.compile(rb"(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
 """One or more "From " lines of an mbox file, as Postfix knows them. `From :` is none: it is the field in its obsolete
@@ -62,13 +60,17 @@ class LetterDelivery:
             return delivered([replies.fate_of(refused.reply)] * count, [refused.reply] * count)
         except Unavailable as error:
             return delivered([Fate.NOT_SENT] * count, [None] * count, str(error))
-        is_clean = False
+        is_clean, is_reset = False, True
         trouble: Unavailable | None = None
+        send = in_chunks if connection.takes_chunks else by_data
         try:
-            last = await self._send_all_but_the_end(connection, fields, header)
+            last = await send(connection, self._pieces(fields, header))
             if loop.time() >= dot_before:
-                return delivered([Fate.NOT_SENT] * count, [None] * count, "no time left before the final dot")
+                return delivered([Fate.NOT_SENT] * count, [None] * count, "no time left before the letter's end")
             futures = connection.end_letter(last, count if self.answers_each else 1)
+        except Refused as refused:
+            is_clean, is_reset = True, False
+            return delivered([replies.fate_of(refused.reply)] * count, [refused.reply] * count)
         except Unavailable as error:
             trouble = error
             return delivered(*self._broken_off(connection, count), str(error))
@@ -76,30 +78,21 @@ class LetterDelivery:
             answers, trouble = await self._answers(connection, futures)
             fates = [Fate.IN_DOUBT if answer is None else replies.fate_of(answer) for answer in answers]
             is_clean = Fate.IN_DOUBT not in fates
+            # What a refused chunk leaves behind is not the same everywhere (RFC 3030 section 2).
+            is_reset = send is by_data or set(fates) == {Fate.ACCEPTED}
             repeated = 1 if self.answers_each else count
             return delivered(fates * repeated, answers * repeated, str(trouble or ""))
         finally:
-            self._transaction.finish(connection, is_clean=is_clean, trouble=trouble)
+            self._transaction.finish(connection, is_clean=is_clean, is_reset=is_reset, trouble=trouble)
 
-    async def _send_all_but_the_end(self, connection: Connection, fields: bytes, header: bytes) -> bytes:
-        """Send the letter except its end, and return that: it goes out in one write with the dot."""
+    def _pieces(self, fields: bytes, header: bytes) -> Iterator[bytes]:
+        """The letter as it goes on."""
         first, header = _split_off_mbox_lines(header)
         fields += self._trace
         if fields and header[:1] in (b" ", b"\t"):
             # If the letter begins with a folded line, the sender's words would continue the gate's own field.
             fields += b"\r\n"
-        pending = bytearray()
-        for piece in stuffed(chain((first + fields, header), self._letter.body())):
-            if len(pending) > _WRITE_BYTES:
-                await connection.write_letter(bytes(pending))
-                pending.clear()
-            pending += piece
-        if len(pending) > _WRITE_BYTES:
-            # The kernel takes all but the dot first: the deadline is checked when the dot can really go out.
-            cut = len(pending) - 3
-            await connection.write_letter(bytes(pending[:cut]))
-            return bytes(pending[cut:])
-        return bytes(pending)
+        return chain((first + fields, header), self._letter.body())
 
     def _broken_off(self, connection: Connection, count: int) -> tuple[list[Fate], list[Reply | None]]:
         said = connection.unasked

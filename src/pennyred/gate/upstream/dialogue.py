@@ -63,8 +63,8 @@ class Dialogue(asyncio.Protocol):
 
     @property
     def is_clean(self) -> bool:
-        """Whether no reply is owed or begun, so that the connection may be kept."""
-        return self._failure is None and not self._waiting and self._reader.is_empty
+        """Whether no reply is owed or begun and nothing is left to be sent, so that the connection may be kept."""
+        return self._failure is None and not self._waiting and self._reader.is_empty and self._writable is None
 
     def trouble(self, detail: str) -> Unavailable:
         """The error to raise when this mail server does not answer as it should."""

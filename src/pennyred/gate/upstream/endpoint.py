@@ -67,6 +67,8 @@ class UpstreamOptions:
     LMTP wait 300 s. Under stress Postfix waits 10 s; a connection that it has closed is noticed and replaced.
     """
     age_seconds_max: float = 600
+    is_chunking: bool = True
+    """Whether letters go in chunks (BDAT, RFC 3030) to a server that offers CHUNKING."""
     refusals_max: int = 5
     """A connection is given up after so many refusals without a letter taken: Postfix slows down at 10."""
 

@@ -1,4 +1,4 @@
-"""One transaction with the mail server, from MAIL to the 354 for the letter; `delivery` sends the letter.
+"""One transaction with the mail server, from MAIL until the letter may be sent; `delivery` sends it.
 
 A transaction may outlive its connection. The mail server may close it before the letter is ready, or somebody else may
 need it while the client is silent. Then MAIL and RCPT are repeated on another connection, perhaps to another server. If
@@ -133,7 +133,8 @@ class Transaction:
     end = let_go
 
     async def ready(self, indexes: Sequence[int]) -> Connection:
-        """A connection on which exactly these recipients are accepted, and DATA is answered with 354.
+        """A connection on which exactly these recipients are accepted, and the letter may follow: it takes chunks, or
+        DATA is answered with 354.
 
         Raises `Unavailable`, or `Refused` if DATA is refused.
         """
@@ -161,15 +162,22 @@ class Transaction:
             self._avoid(trouble)
             raise
 
-    def finish(self, connection: Connection, *, is_clean: bool, trouble: Unavailable | None = None) -> None:
-        """End the transaction after the letter's reply; `trouble` is why the mail server has not replied, if so."""
+    def finish(
+        self, connection: Connection, *, is_clean: bool, is_reset: bool = True, trouble: Unavailable | None = None
+    ) -> None:
+        """End the transaction after the letter's reply; `trouble` is why the mail server has not replied, if so.
+
+        `is_reset` says whether the transaction has surely ended there, too; else RSET is said before the next one.
+        """
         self._connection = None
         if trouble is not None:
             self._avoid(trouble)
         elif is_clean:
             self._upstreams.believe(connection)
-        if is_clean:
+        if is_clean and is_reset:
             self._upstreams.release(connection)
+        elif is_clean:
+            self._upstreams.reset(connection)
         else:
             connection.abort("a letter was broken off")
             self._upstreams.discard(connection)
@@ -257,6 +265,8 @@ class Transaction:
                 raise unavailable(f"MAIL and RCPT repeated, and answered otherwise: {answer.text}")
 
     async def _say_data(self, connection: Connection) -> Connection:
+        if connection.takes_chunks:
+            return connection  # BDAT needs no go-ahead
         [answer] = await connection.exchange([b"DATA"])
         if replies.is_data_wanted(answer):
             return connection
