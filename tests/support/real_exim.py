@@ -19,11 +19,14 @@ dc_use_split_config='true'
 
 
 class Exim(Chroot):
-    """One instance on `port`; `recipe` is a file of config/exim, `build` Debian's heavy or light one. Bob gets mail."""
+    """One instance on `port`; `recipe` is a file of config/exim, `build` Debian's heavy or light one. Bob gets mail. `main`
+    are more lines of Exim's main section.
+    """
 
-    def __init__(self, recipe: str, build: str = "heavy") -> None:
+    def __init__(self, recipe: str, build: str = "heavy", main: str = "") -> None:
         super().__init__(f"exim-{build}")
         self.recipe = recipe
+        self.main = main
         self.port = free_port()
 
     @property
@@ -40,7 +43,7 @@ class Exim(Chroot):
         assert "127.0.0.1.10025" in text
         main = text.replace("127.0.0.1.10025", f"127.0.0.1.{self.port}")
         self.write("/etc/exim4/conf.d/main/000_pennyred", main)
-        self.write("/etc/exim4/conf.d/main/001_test", "MAIN_HARDCODE_PRIMARY_HOSTNAME = mx.example.org\n")
+        self.write("/etc/exim4/conf.d/main/001_test", f"MAIN_HARDCODE_PRIMARY_HOSTNAME = mx.example.org\n{self.main}")
         self.write("/etc/exim4/update-exim4.conf.conf", DEBCONF)
         self.write("/etc/mailname", "example.org\n")
         self.write("/etc/aliases", "postmaster: bob\n")

@@ -199,9 +199,12 @@ def test_it_knows_the_client_itself(behind_and_told):
     assert f"[{CLIENT}]".encode() in topmost
 
 
-@pytest.mark.parametrize("behind", ["opensmtpd, told by PROXY", "opensmtpd, not told"], indirect=True)
-def test_it_takes_more_letters_over_one_connection_than_opensmtpd_would(behind):
-    """It breaks off at a connection's 100th letter, where nobody has told it not to."""
+MANY = ["opensmtpd, told by PROXY", "opensmtpd, not told", "exim, told by PROXY", "exim, not told"]
+
+
+@pytest.mark.parametrize("behind", MANY, indirect=True)
+def test_it_takes_more_letters_over_one_connection_than_it_would_if_nobody_had_told_it(behind):
+    """OpenSMTPD breaks off at a connection's 100th letter, and Exim leaves the 11th to the next run of its queue."""
     town = behind.town
     for number in range(110):
         assert town.send(letter(str(number)), "postmaster@example.org")[0] == 250

@@ -6,7 +6,7 @@ the final dot, or the last chunk).
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 from pennyred.gate.letterbox import Delivered, Fate, Reply
@@ -20,6 +20,9 @@ from pennyred.postage.errors import Unavailable
 _MBOX_LINES = re.compile(rb"(?:>*From (?![ \t]*:)[^\r\n]*(?:\r\n|\Z))+")
 """One or more "From " lines of an mbox file, as Postfix knows them. `From :` is none: it is the field in its obsolete
 form (RFC 5322 section 4.5), and may be folded."""
+_BEGINS_ODDLY = re.compile(rb"[ \t]|>*From ")
+"""What goes by DATA always. By BDAT Postfix takes a "From " line on top for the end of the header, and a folded one for
+the rest of its own Received field; by DATA for a line of an mbox, and for text."""
 
 
 class LetterDelivery:
@@ -53,8 +56,10 @@ class LetterDelivery:
         def delivered(fates: Sequence[Fate], answers: Sequence[Reply | None], detail: str = "") -> Delivered:
             return Delivered(tuple(fates), tuple(answers), mailboxes, round((loop.time() - begun) * 1000), detail)
 
+        head = self._head(fields, header)
+        may_chunk = _BEGINS_ODDLY.match(head[0] or head[1]) is None
         try:
-            connection = await self._transaction.ready(recipients)
+            connection = await self._transaction.ready(recipients, in_chunks=may_chunk)
         except Refused as refused:
             self._transaction.end()
             return delivered([replies.fate_of(refused.reply)] * count, [refused.reply] * count)
@@ -62,9 +67,9 @@ class LetterDelivery:
             return delivered([Fate.NOT_SENT] * count, [None] * count, str(error))
         is_clean, is_reset = False, True
         trouble: Unavailable | None = None
-        send = in_chunks if connection.takes_chunks else by_data
+        send = in_chunks if may_chunk and connection.takes_chunks else by_data
         try:
-            last = await send(connection, self._pieces(fields, header))
+            last = await send(connection, chain(head, self._letter.body()))
             if loop.time() >= dot_before:
                 return delivered([Fate.NOT_SENT] * count, [None] * count, "no time left before the letter's end")
             futures = connection.end_letter(last, count if self.answers_each else 1)
@@ -85,14 +90,14 @@ class LetterDelivery:
         finally:
             self._transaction.finish(connection, is_clean=is_clean, is_reset=is_reset, trouble=trouble)
 
-    def _pieces(self, fields: bytes, header: bytes) -> Iterator[bytes]:
-        """The letter as it goes on."""
+    def _head(self, fields: bytes, header: bytes) -> tuple[bytes, bytes]:
+        """What stands above the letter as it came, and its header section."""
         first, header = _split_off_mbox_lines(header)
         fields += self._trace
         if fields and header[:1] in (b" ", b"\t"):
             # If the letter begins with a folded line, the sender's words would continue the gate's own field.
             fields += b"\r\n"
-        return chain((first + fields, header), self._letter.body())
+        return first + fields, header
 
     def _broken_off(self, connection: Connection, count: int) -> tuple[list[Fate], list[Reply | None]]:
         said = connection.unasked

@@ -132,9 +132,9 @@ class Transaction:
 
     end = let_go
 
-    async def ready(self, indexes: Sequence[int]) -> Connection:
-        """A connection on which exactly these recipients are accepted, and the letter may follow: it takes chunks, or
-        DATA is answered with 354.
+    async def ready(self, indexes: Sequence[int], *, in_chunks: bool) -> Connection:
+        """A connection on which exactly these recipients are accepted, and the letter may follow: DATA is answered with
+        354, or the letter may go `in_chunks` and the mail server takes some.
 
         Raises `Unavailable`, or `Refused` if DATA is refused.
         """
@@ -147,7 +147,7 @@ class Transaction:
         was_open = self._connection is not None and not self._connection.is_broken
         connection = await self._reopened(indexes)
         try:
-            return await self._say_data(connection)
+            return await self._may_send(connection, in_chunks=in_chunks)
         except Unavailable as trouble:
             if not was_open or not connection.is_broken:
                 self._drop()
@@ -156,7 +156,7 @@ class Transaction:
             self._drop()  # the server had closed it while the letter came in
         connection = await self._reopened(indexes)
         try:
-            return await self._say_data(connection)
+            return await self._may_send(connection, in_chunks=in_chunks)
         except Unavailable as trouble:
             self._drop()
             self._avoid(trouble)
@@ -264,8 +264,8 @@ class Transaction:
                 self.let_go()
                 raise unavailable(f"MAIL and RCPT repeated, and answered otherwise: {answer.text}")
 
-    async def _say_data(self, connection: Connection) -> Connection:
-        if connection.takes_chunks:
+    async def _may_send(self, connection: Connection, *, in_chunks: bool) -> Connection:
+        if in_chunks and connection.takes_chunks:
             return connection  # BDAT needs no go-ahead
         [answer] = await connection.exchange([b"DATA"])
         if replies.is_data_wanted(answer):
