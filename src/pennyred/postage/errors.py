@@ -13,6 +13,7 @@ This module defines the general ones. A package that needs its own kind defines 
     ├── Unavailable          something outside did not answer; always "later" (4xx, EX_TEMPFAIL), never "no"
     │   ├── Unreachable, PoolExhausted, NotTold
     │   │                        the mail server
+    │   ├── LedgerTaken          another process owns the ledger's file
     │   ├── RequestRefused       an office did not do what a gate asked
     │   ├── NotAll               a command has done a part, or has to wait for one, and says which
     │   └── OutcomeUnknown       it may be done: whoever repeats it has to look first

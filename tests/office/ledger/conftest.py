@@ -10,6 +10,7 @@ from tests.support.memory_ledger import MemoryLedger
 from tests.support.postgres import any_version, back_ends, binaries
 from tests.support.served_ledger import ServedLedger
 
+from pennyred.office.ledger.owned import OwnedLedger
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger
 from pennyred.office.ledger.sqlite import SqliteLedger
@@ -25,10 +26,17 @@ class OpenHolds(PostgresLedger):
         return await super().hold(receiver, orders, now=now, is_lasting=is_lasting)
 
 
+class OwnedOpenHolds(OwnedLedger):
+    """The same of the owner of a file: none of its holds is written before it is settled, or a second old."""
+
+    async def hold(self, receiver, orders, *, now, is_lasting=False):
+        return await super().hold(receiver, orders, now=now, is_lasting=is_lasting)
+
+
 _OPEN = [f"postgresql-{any_version()}-open"] if binaries() else []
 
 
-@pytest.fixture(params=["memory", "sqlite", "served memory", "served sqlite", *back_ends(), *_OPEN])
+@pytest.fixture(params=["memory", "sqlite", "served memory", "served sqlite", "owned", "owned-open", *back_ends(), *_OPEN])
 def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> NewLedger:
     """Opens an empty ledger of the back end's kind."""
     if request.param.startswith("postgresql"):
@@ -37,6 +45,9 @@ def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> NewLedger:
         return lambda: (OpenHolds if is_open else PostgresLedger).open(url, now=NOW)
 
     async def embedded() -> Ledger:
+        if request.param.startswith("owned"):
+            kind = OwnedOpenHolds if request.param == "owned-open" else OwnedLedger
+            return kind.open(tmp_path / "ledger.db", now=NOW)
         is_served = request.param.startswith("served ")
         is_memory = request.param.endswith("memory")
         ledger: Ledger = MemoryLedger() if is_memory else SqliteLedger.open(tmp_path / "ledger.db", now=NOW)

@@ -34,6 +34,7 @@ from tests.support.memory_ledger import MemoryLedger
 from tests.support.postgres import PostgresServer, any_version, binaries
 from tests.support.replacing import replace
 
+from pennyred.office.ledger.owned import OwnedLedger
 from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.protocol import Ledger, receiver_account
 from pennyred.office.ledger.sqlite import SqliteLedger
@@ -78,6 +79,7 @@ class Agreement(RuleBasedStateMachine):
         self.ledgers: dict[str, Ledger] = {
             "memory": MemoryLedger(),
             "sqlite": SqliteLedger.open(Path(self._folder.name) / "ledger.db", now=NOW),
+            "owned": OwnedLedger.open(Path(self._folder.name) / "owned.db", now=NOW),
         }
 
     @initialize(balance=st.integers(0, 12), daily_cap=st.integers(1, 12))

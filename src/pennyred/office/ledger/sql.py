@@ -61,6 +61,10 @@ class SqlLedger(ABC):
         `is_repeatable`: doing it once more is harmless where it may have been done already.
         """
 
+    async def _note(self, work: Callable[[Any], T], *, is_repeatable: bool = True) -> T:
+        """Write what touches neither stamps nor accounts."""
+        return await self._write(work, is_repeatable=is_repeatable)
+
     @abstractmethod
     async def _redeem(self, request: Request | RefundRequest) -> list[Any]:
         """Answer a request by the list its kind promises, together with those of other callers."""
@@ -147,7 +151,7 @@ class SqlLedger(ABC):
 
     async def remember_jti(self, jti: str, expires_at: int, *, now: int) -> bool:
         """Remember a token's id, as `Ledger.remember_jti` says."""
-        return await self._write(lambda db: self._receivers.remember_jti(db, jti, expires_at, now), is_repeatable=False)
+        return await self._note(lambda db: self._receivers.remember_jti(db, jti, expires_at, now), is_repeatable=False)
 
     async def add_domain(self, name: str, domain: str) -> ReceiverOutcome:
         """Let a receiver redeem for one more domain, as `Ledger.add_domain` says."""
@@ -155,7 +159,7 @@ class SqlLedger(ABC):
 
     async def keep_answer(self, name: bytes, kept: KeptAnswer, *, now: int) -> None:
         """Keep an answer, as `Ledger.keep_answer` says."""
-        await self._write(lambda db: self._receivers.keep_answer(db, name, kept, now))
+        await self._note(lambda db: self._receivers.keep_answer(db, name, kept, now))
 
     async def revocations(self, *, after: int = 0) -> Revocations:
         """List a page of revoked licences, as `Ledger.revocations` says."""
@@ -184,6 +188,6 @@ class SqlLedger(ABC):
     async def passed(self, looker: Looker) -> Passed:
         """Tell how much time has really passed, as `Ledger.passed` says."""
         found: Passed
-        found, memory = await self._write(lambda db: self._passing.look(db, looker))
+        found, memory = await self._note(lambda db: self._passing.look(db, looker))
         looker.keep(memory)
         return found

@@ -46,12 +46,17 @@ def append(
 ) -> BatchHead:
     """Add a batch to the chain. Its details are remembered until `last_day`."""
     head = next_head(last_head(connection), details, moved, now=now)
+    write_link(connection, head, details, last_day=last_day)
+    return head
+
+
+def write_link(connection: apsw.Connection, head: BatchHead, details: Sequence[bytes], *, last_day: int) -> None:
+    """Write a link that follows the newest one, and its details."""
     _insert(connection, head)
     if details:
         connection.execute(
             "INSERT INTO detail (number, last_day, hashes) VALUES (?, ?, ?)", (head.number, last_day, joined(details))
         )
-    return head
 
 
 def _insert(connection: apsw.Connection, head: BatchHead) -> None:

@@ -43,6 +43,22 @@ def migrate_ledger(path: Path, *, now: int) -> list[int]:
         raise _unavailable(path, error) from error
 
 
+def open_here(path: Path, *, now: int, busy_timeout_seconds: float) -> apsw.Connection:
+    """Open the ledger at `path` for writing; a new file is given its schema. Raises what `SqliteLedger.open` raises."""
+    with ExitStack() as opened:
+        try:
+            connection = open_database(path, busy_timeout_seconds=busy_timeout_seconds)
+            opened.callback(connection.close)
+            if is_empty(connection):
+                _migrate(connection, now=now)
+            require_here(connection)
+            require_current(connection, _migrations())
+        except WORLD_ERRORS as error:
+            raise _unavailable(path, error) from error
+        opened.pop_all()
+    return connection
+
+
 def _migrate(connection: apsw.Connection, *, now: int) -> list[int]:
     """Apply the numbered steps, and what no fixed text can say: tables of days, and a chain for an older journal."""
     applied = migrate(connection, _migrations(), now=now)
@@ -101,13 +117,9 @@ class SqliteLedger(SqlLedger):
         Unavailable when the file does not answer.
         """
         with ExitStack() as opened:
+            writer = open_here(path, now=now, busy_timeout_seconds=busy_timeout_seconds)
+            opened.callback(writer.close)
             try:
-                writer = open_database(path, busy_timeout_seconds=busy_timeout_seconds)
-                opened.callback(writer.close)
-                if is_empty(writer):
-                    _migrate(writer, now=now)
-                require_here(writer)
-                require_current(writer, _migrations())
                 reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
             except WORLD_ERRORS as error:
                 raise _unavailable(path, error) from error

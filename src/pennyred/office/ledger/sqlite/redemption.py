@@ -33,7 +33,7 @@ def _redeem_same_day(connection: apsw.Connection, requests: Sequence[Request]) -
     now = max(request.now for request in requests)
     batch = _read(connection, [item for request in requests for item in request.items], now)
     receivers = {request.receiver for request in requests if isinstance(request, JudgedRequest)}
-    domains = _domains(connection, receivers) if receivers else {}
+    domains = domains_of(connection, receivers) if receivers else {}
     floor_day = stamps.floor_day(connection) if receivers else 0
     answers = answer_all(batch, requests, domains, floor_day)
     write(connection, batch, EntryKind.SETTLE, now=now)
@@ -63,10 +63,14 @@ def write(connection: apsw.Connection, batch: Batch, kind: EntryKind, *, now: in
 
 
 def _seal(connection: apsw.Connection, changes: Changes, *, now: int) -> None:
-    """Put what was paid into the chain. The details are remembered as long as the last of its stamps."""
+    """Put what was paid into the chain."""
     if changes.details:
-        last_day = max(*changes.settled, *changes.refunded, utc_day(now))
-        chain.append(connection, changes.details, Moved.by(changes), last_day=last_day, now=now)
+        chain.append(connection, changes.details, Moved.by(changes), last_day=last_day(changes, now=now), now=now)
+
+
+def last_day(changes: Changes, *, now: int) -> int:
+    """How long the details of a batch are remembered: as long as the last of its stamps."""
+    return max(*changes.settled, *changes.refunded, utc_day(now))
 
 
 def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> Batch:
@@ -78,7 +82,7 @@ def _read(connection: apsw.Connection, items: Sequence[HoldOrder | Settle | Void
     )
 
 
-def _domains(connection: apsw.Connection, receivers: Iterable[str]) -> dict[str, frozenset[str]]:
+def domains_of(connection: apsw.Connection, receivers: Iterable[str]) -> dict[str, frozenset[str]]:
     """The domains of these receivers. One that is unknown or closed has none, so it is told `wrong-receiver`."""
     rows: Iterable[Any] = connection.executemany(
         "SELECT name, domains FROM receiver WHERE name = ? AND (SELECT is_open FROM account WHERE id = ?)",

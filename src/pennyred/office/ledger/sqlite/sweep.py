@@ -21,20 +21,33 @@ def sweep(connection: apsw.Connection, now: int, until: int) -> SweepReport:
 
     What was over by `until` is forgotten. Payments are booked at `now`.
     """
-    doubtful = stamps.overdue_holds(connection, until - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
+    voided, settled = sweep_holds(connection, now, until, HOLDS_PER_SWEEP_MAX)
+    dropped, is_more = forget(connection, until)
+    return SweepReport(voided, settled, dropped, is_more or voided + settled == HOLDS_PER_SWEEP_MAX)
+
+
+def sweep_holds(connection: apsw.Connection, now: int, until: int, limit: int) -> tuple[int, int]:
+    """Void or settle at most `limit` holds left in doubt. Answers how many were voided, and how many settled."""
+    doubtful = stamps.overdue_holds(connection, until - SWEEP_AFTER_SECONDS, limit)
+    if not doubtful:
+        return 0, 0
     today = utc_day(now)
     figures = journal.figures(connection, {key[0] for key in doubtful}, today=today)
     batch = Batch(dict(doubtful), figures, today=today, number=chain.next_number(connection))
     pairs = {(key[0], record.receiver) for key, record in doubtful.items()}
     voided, settled = batch.sweep(list(doubtful), _usage(connection, pairs, now), now=now)
     write(connection, batch, EntryKind.SWEEP, now=now)
+    return voided, settled
+
+
+def forget(connection: apsw.Connection, until: int) -> tuple[tuple[int, ...], bool]:
+    """Drop at most one old day, and some of what nobody reads any more. Answers the day, and whether there are more."""
     droppable = _droppable(connection, until)
     for day in droppable[:1]:
         stamps.drop(connection, day)
     _forget_counters(connection, until)
     chain.forget(connection, stamps.floor_day(connection), _ROWS_FORGOTTEN_MAX)
-    is_more = len(doubtful) == HOLDS_PER_SWEEP_MAX or len(droppable) > 1
-    return SweepReport(voided, settled, tuple(droppable[:1]), is_more)
+    return tuple(droppable[:1]), len(droppable) > 1
 
 
 def _usage(connection: apsw.Connection, pairs: set[Pair], now: int) -> dict[Pair, tuple[int, int]]:
