@@ -1,6 +1,5 @@
 """One process owns a ledger's file at a time."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +60,6 @@ def test_a_lock_that_cannot_be_made_is_later(tmp_path):
     with pytest.raises(Unavailable) as caught:
         LedgerLock.take(tmp_path / "nowhere" / "ledger.db")
     assert not isinstance(caught.value, LedgerTaken)
-    os.symlink("elsewhere", tmp_path / "ledger.db.lock")
+    (tmp_path / "ledger.db.lock").symlink_to("elsewhere")
     with pytest.raises(Unavailable):
         LedgerLock.take(tmp_path / "ledger.db")
