@@ -1,6 +1,7 @@
 """The relaxed forms are those of dkimpy, octet for octet, in whatever chunks a letter comes."""
 
 import hashlib
+import re
 import tracemalloc
 
 import pytest
@@ -10,13 +11,23 @@ from hypothesis import strategies as st
 from tests.support.at_once import relaxed_body
 from tests.support.corpus import corpus_letters
 
-from pennyred.postage.canonical import BodyHasher, RelaxedBody, body_hash, plain_field
+from pennyred.postage.canonical import BodyHasher, RelaxedBody, body_hash, body_hashes, plain_field
 from pennyred.postage.letter import Field, parse_header, split_letter
 
 PIECES = st.sampled_from(
     [b" ", b"\t", b"\r\n", b"\r", b"\n", b"a", b"bc", b"  ", b"\x0b", b"\xff", b" \r\n", b"\r\n\r\n"]
 )
 BODIES = st.one_of(st.lists(PIECES, max_size=30).map(b"".join), st.binary(max_size=60))
+
+
+def marked_at_once(body: bytes) -> bytes:
+    """What stamps bind (STAMP.md 5.2), line by line."""
+    lines = [re.sub(rb"[ \t]+", b" ", line) for line in body.split(b"\r\n")]
+    kept = [line if line == b" " else line.removesuffix(b" ") for line in lines[:-1]]
+    text = b"".join(line + b"\r\n" for line in kept) + lines[-1]
+    while text.endswith(b"\r\n"):
+        text = text.removesuffix(b"\r\n")
+    return text and text + b"\r\n"
 
 
 @given(BODIES)
@@ -39,7 +50,9 @@ def test_chunks_make_no_difference(body: bytes, data: st.DataObject) -> None:
     hasher = BodyHasher()
     for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
         hasher.update(body[start:end])
-    assert hasher.digest() == body_hash(body) == hashlib.sha256(Relaxed.canonicalize_body(body)).digest()
+    marked, relaxed = hasher.digests()
+    assert relaxed == hashlib.sha256(Relaxed.canonicalize_body(body)).digest()
+    assert marked == body_hash(body) == hashlib.sha256(marked_at_once(body)).digest()
 
 
 def test_single_octets_make_no_difference_in_real_bodies() -> None:
@@ -48,13 +61,13 @@ def test_single_octets_make_no_difference_in_real_bodies() -> None:
         hasher = BodyHasher()
         for octet in body:
             hasher.update(bytes([octet]))
-        assert hasher.digest() == body_hash(body), name
+        assert hasher.digests() == body_hashes(body), name
 
 
 def test_the_digest_may_be_asked_for_again() -> None:
     hasher = BodyHasher()
     hasher.update(b"a ")
-    assert hasher.digest() == hasher.digest()
+    assert hasher.digests() == hasher.digests()
 
 
 @pytest.mark.parametrize(
@@ -73,11 +86,11 @@ def test_a_body_made_to_hurt_takes_little_memory(pattern: bytes) -> None:
     hasher = BodyHasher()
     hasher.update(body)
     hasher.update(b"end")
-    digest = hasher.digest()
+    digests = hasher.digests()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < len(body), "it depends on a piece, not on the body"
-    assert digest == by_pieces.digest()
+    assert digests == by_pieces.digests()
 
 
 def test_blank_lines_come_out_in_pieces_of_bounded_size() -> None:

@@ -1,6 +1,6 @@
 """What programs do in steps or with values at hand, at once: for tests that want to look at the whole."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from pennyred.gate.rules.passes import Passes
@@ -23,6 +23,22 @@ def relaxed_body(body: bytes) -> bytes:
     relaxed.update(body)
     relaxed.finish()
     return b"".join(pieces)
+
+
+def bound_body(body: bytes) -> bytes:
+    """A whole body in the form that stamps bind (STAMP.md 5.2)."""
+    usual: list[bytes] = []
+    bound: list[bytes] | None = None
+
+    def branch() -> Callable[[bytes], None]:
+        nonlocal bound
+        bound = usual.copy()
+        return bound.append
+
+    relaxed = RelaxedBody(usual.append, branch)
+    relaxed.update(body)
+    relaxed.finish()
+    return b"".join(usual if bound is None else bound)
 
 
 def pass_holds(key: bytes, fields: Sequence[Field], letter_hash: bytes, day: int) -> bool:

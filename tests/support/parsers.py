@@ -157,7 +157,12 @@ def read_origin(octets: bytes) -> None:
     header = parse_header(b"".join(b"%b:%b\r\n" % (name, value) for name in names))
     read_signatures(header)
     read_chain(header, frozenset({"lists.example"}))
-    believe_fronts(parse_header(b"Authentication-Results:" + value + b"\r\n"), frozenset({"mx.example"}), "a.example")
+    believe_fronts(
+        parse_header(b"Authentication-Results:" + value + b"\r\n"),
+        frozenset({"mx.example"}),
+        "a.example",
+        hides_lines=False,
+    )
 
 
 def read_others_results(octets: bytes) -> None:

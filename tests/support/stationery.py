@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pennyred.postage.address import canonical_recipient
-from pennyred.postage.canonical import body_hash
+from pennyred.postage.canonical import body_hash, body_hashes
 from pennyred.postage.letter import HeaderSection, parse_header, split_letter
 from pennyred.postage.licence import Licence
 from pennyred.postage.minting import letter_parts, mint_licence, mint_stamp
@@ -96,8 +96,13 @@ class ReceivedLetter:
 
     @property
     def body_hash(self) -> bytes:
-        """Of the body, relaxed."""
+        """Of the body, as stamps bind it."""
         return body_hash(split_letter(self.letter)[1])
+
+    @property
+    def relaxed_hash(self) -> bytes:
+        """Of the body, as DKIM has it relaxed."""
+        return body_hashes(split_letter(self.letter)[1])[1]
 
     @property
     def size(self) -> int:

@@ -24,7 +24,7 @@ from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
 from pennyred.postage.proofs.merkle import root_of
 from pennyred.postage.reading.texts import body_text
 from pennyred.postage.signing import CONTEXT_STAMP, SigningKey
-from tests.support.at_once import relaxed_body, texts_of
+from tests.support.at_once import bound_body, relaxed_body, texts_of
 from tests.support.vector_letters import LETTERS
 from tests.support.vector_stamps import IDENTITY, OFFICE, SEEDS, SENDER, licence
 
@@ -123,7 +123,10 @@ def canonical() -> Iterator[Json]:
         plain = plain_field(field)
         yield {"name": because, "because": because, "field_b64": _b64(raw), "plain_b64": _b64(plain)}
     for body, because in _BODIES:
-        yield {"name": because, "because": because, "body_b64": _b64(body), "relaxed_b64": _b64(relaxed_body(body))}
+        yield {
+            "name": because, "because": because, "body_b64": _b64(body),
+            "relaxed_b64": _b64(relaxed_body(body)), "bound_b64": _b64(bound_body(body)),
+        }  # fmt: skip
 
 
 def hashes() -> Iterator[Json]:

@@ -76,6 +76,7 @@ LETTERS = {
     "round-in-a-circle": b"Received: from a by b; Wed, 18 Nov 2026 10:00:01 +0000\r\n" * 21 + PLAIN,
     "quoting": QUOTING,
     "quoted-alone": QUOTING.replace(b'"outer"', b'"inner"'),
+    "quoted-below-blanks": QUOTING.replace(b"outer\r\n\r\nEve", b"outer\r\n \t\r\nEve", 1),
     "quoting-refolded": QUOTING.replace(b"; boundary", b";\r\n\tboundary", 1),
     "odd-addresses": PLAIN.replace(
         b"To: Bob",

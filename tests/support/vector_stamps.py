@@ -296,6 +296,10 @@ def _altered() -> Iterator[Case]:
         "another boundary", "it would show a part alone (5.6)", "altered-body", quoting, letter="quoted-alone",
         altered=("body",),
     )  # fmt: skip
+    yield Case(
+        "blanks in an empty line", "some readers see no end of a part's header there (5.7)", "altered-body", quoting,
+        letter="quoted-below-blanks", altered=("body",),
+    )  # fmt: skip
     zero = resigned(changed(good, d=encode_base64(bytes(96))))
     yield Case(
         "other digests", "computed from the letter, not believed", "altered-headers", zero,

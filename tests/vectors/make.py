@@ -30,7 +30,7 @@ def make(folder: Path) -> None:
     _write(folder / "stamps.json", stamps)
     for name, about, cases in (
         ("recipients", "Canonical recipients (STAMP.md 4)", vector_cases.recipients()),
-        ("canonical", "Plain header fields and relaxed bodies (STAMP.md 5.1, 5.2)", vector_cases.canonical()),
+        ("canonical", "Plain header fields, relaxed and bound bodies (STAMP.md 5.1, 5.2)", vector_cases.canonical()),
         ("hashes", "Hashes (STAMP.md 5.3 to 5.10)", vector_cases.hashes()),
         ("licences", "Licences (STAMP.md 6); whether they are signed is another question", vector_cases.licences()),
         ("keys", "Key records (STAMP.md 7.4)", vector_cases.keys()),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.at_once import pass_holds, reason_and_altered, relaxed_body, texts_of
+from tests.support.at_once import bound_body, pass_holds, reason_and_altered, relaxed_body, texts_of
 
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.alteration import Proof
@@ -94,6 +94,7 @@ def test_a_recipient_has_its_canonical_form(case: dict[str, Any]) -> None:
 def test_a_relaxed_form_is_as_written(case: dict[str, Any]) -> None:
     if "body_b64" in case:
         assert relaxed_body(base64.b64decode(case["body_b64"])) == base64.b64decode(case["relaxed_b64"])
+        assert bound_body(base64.b64decode(case["body_b64"])) == base64.b64decode(case["bound_b64"])
     else:
         plain = base64.b64decode(case["plain_b64"])
         (field,) = parse_header(base64.b64decode(case["field_b64"])).fields

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pennyred.config import GateSettings
 from pennyred.config.settings import AuthenticationSettings
 from pennyred.postage.alteration import Proof
-from pennyred.postage.canonical import body_hash
+from pennyred.postage.canonical import body_hashes
 from pennyred.postage.letter import HeaderSection, parse_header, split_letter
 
 
@@ -21,8 +21,13 @@ class _AtHand:
 
     @property
     def body_hash(self) -> bytes:
-        """Of the body, relaxed."""
-        return body_hash(self.below)
+        """Of the body, as stamps bind it."""
+        return body_hashes(self.below)[0]
+
+    @property
+    def relaxed_hash(self) -> bytes:
+        """Of the body, as DKIM has it relaxed."""
+        return body_hashes(self.below)[1]
 
     def body(self) -> Iterator[bytes]:
         """What follows the header section, the empty line first."""

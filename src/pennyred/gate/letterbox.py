@@ -75,7 +75,12 @@ class Letter(Protocol):
 
     @property
     def body_hash(self) -> bytes:
-        """SHA-256 of the body in DKIM relaxed form, computed while it came in."""
+        """Of the body, as stamps bind it (STAMP.md 5.7); computed while it came in."""
+        ...
+
+    @property
+    def relaxed_hash(self) -> bytes:
+        """SHA-256 of the body in DKIM's relaxed form: another one where lines have nothing but white space in them."""
         ...
 
     @property

@@ -19,7 +19,7 @@ class BelowHeader:
 
     @cached_property
     def body_hash(self) -> bytes:
-        """SHA-256 of the body in relaxed form, 32 bytes (STAMP.md 5.2); reckoned when it is first asked for."""
+        """The body hash, 32 bytes (STAMP.md 5.7); reckoned when it is first asked for."""
         return body_hash(self.raw[2:])
 
 

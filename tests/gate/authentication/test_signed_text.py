@@ -98,6 +98,32 @@ def test_one_more_name_than_there_are_fields_lets_nobody_add_one(server):
     assert not found(server, ADDED[0] + oversigned).is_author_signed
 
 
+PARTS = LETTER.partition(b"\r\n\r\n")[0] + (
+    b"\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n"
+    b"No, do not do this:\r\n\r\n> Pay him.\r\n--b--\r\n"
+)
+BLANKS = PARTS.replace(b"plain\r\n\r\n", b"plain\r\n \r\n")
+
+
+@pytest.mark.parametrize("says", ["", SAYS])
+def test_a_relaxed_signature_does_not_prove_which_lines_are_empty(server, says):
+    """Put blanks into the one below a part's header, and Dovecot shows the text from its second paragraph on."""
+    assert found(server, signed(PARTS), says).is_author_signed
+    altered = signed(PARTS).replace(b"plain\r\n\r\n", b"plain\r\n \r\n")
+    assert (found(server, altered, says).author_domain, found(server, altered, says).is_author_signed) == (
+        "example.org",
+        False,
+    )
+    assert found(server, signed(BLANKS, canonicalize=(b"relaxed", b"simple")), says).is_author_signed
+    one_text = LETTER + b" \r\nAnn\r\n"
+    assert found(server, signed(one_text), says).is_author_signed, "where there are no parts, nothing is hidden"
+
+
+def test_nor_does_a_seal(server):
+    assert found(server, seal(PARTS, LISTS, "s", rsa_key(), SAYS), trusted_sealers=[LISTS]).is_author_signed
+    assert not found(server, seal(BLANKS, LISTS, "s", rsa_key(), SAYS), trusted_sealers=[LISTS]).is_author_signed
+
+
 def test_a_signature_that_leaves_the_subject_out_proves_no_text(server):
     bare = signed(names=[b"from", b"to"])
     assert (found(server, bare).author_domain, found(server, bare).is_author_signed) == ("example.org", False)

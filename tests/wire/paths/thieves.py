@@ -54,6 +54,11 @@ def stray(line: str) -> Alter:
     return lambda letter: letter.replace(b"\r\nFrom:", f"\r\n{line}\r\nFrom:".encode(), 1)
 
 
+def blanks(letter: bytes) -> bytes:
+    """One where a part's header ends."""
+    return letter.replace(b"plain\r\n\r\n", b"plain\r\n \r\n", 1)
+
+
 AUTHORS = (
     Thief("puts his own From", HEADERS, put("From", f"Ann <{EVE}>")),
     Thief("puts his own From with Ann's address as its name", HEADERS, put("From", f'"{ANN}" <{EVE}>')),
@@ -107,6 +112,8 @@ TEXTS = (
     Thief("calls HTML text", BODY, put("Content-Type", "text/plain"), letters.HTML),
     Thief("calls one text several parts", BODY, add("MIME-Version: 1.0", 'Content-Type: multipart/mixed; boundary="Shall"')),
     Thief("puts another boundary between the parts", BODY, put("Content-Type", 'multipart/alternative; boundary="c"'), letters.TWO_PARTS),
+    Thief("puts a blank into the empty line below a part's header, so that Dovecot shows the text from its second paragraph on", BODY, blanks, letters.TWO_PARTS),
+    Thief("the same, where Ann's domain has signed the letter", BODY, blanks, signed(letters.TWO_PARTS)),
     Thief("calls it base64", BODY, add("MIME-Version: 1.0", "Content-Transfer-Encoding: base64")),
     Thief("adds a second Content-Type above", BODY, add("Content-Type: text/plain"), letters.HTML),
     Thief("makes a file of the text, whose name is his own", BODY, add('Content-Disposition: attachment; filename="Cheap pills.txt"')),

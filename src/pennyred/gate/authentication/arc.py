@@ -90,7 +90,8 @@ def check_arc(chain: ArcChain, header: HeaderSection, bodies: BodyHashes, lookup
         return ArcAnswer(Finding("arc", Result.FAIL, properties))
     instance = int(chain.instance)
     tags = _tags(header, _MESSAGE_SIGNATURE, instance)
-    is_whole, covers_id = signatures.leaves_no_room(tags, header), signatures.covers(tags, header, b"message-id")
+    covers_id = signatures.covers(tags, header, b"message-id")
+    is_whole = signatures.leaves_no_room(tags, header, hides_lines=bodies.hides_lines, default=RELAXED)
     return ArcAnswer(Finding("arc", Result.PASS, properties), _authors(header, instance), is_whole, covers_id)
 
 

@@ -36,7 +36,7 @@ async def simple_body_hash(letter: Letter, executor: Executor) -> bytes:
 async def body_hashes(letter: Letter, *, wants_simple: bool, executor: Executor) -> BodyHashes:
     """The hashes for this letter's signatures; raises what reading raises."""
     simple = await simple_body_hash(letter, executor) if wants_simple else b""
-    return BodyHashes(letter.body_hash, simple)
+    return BodyHashes(letter.relaxed_hash, simple, hides_lines=letter.relaxed_hash != letter.body_hash)
 
 
 def _hash(letter: Letter, stop: threading.Event) -> bytes:

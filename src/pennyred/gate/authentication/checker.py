@@ -129,7 +129,7 @@ class Checker:
     async def _authenticate(self, letter: Letter, envelope: Envelope) -> Authentication:
         header = letter.header
         if envelope.is_from_front and self._fronts:
-            believed = await self._in_thread(lambda _: self._believed(header, envelope))
+            believed = await self._in_thread(lambda _: self._believed(letter, envelope))
             if believed is not None:
                 return believed
         signatures = read_signatures(header)
@@ -142,9 +142,12 @@ class Checker:
             ).done()
         )
 
-    def _believed(self, header: HeaderSection, envelope: Envelope) -> Authentication | None:
+    def _believed(self, letter: Letter, envelope: Envelope) -> Authentication | None:
+        header = letter.header
         author = author_domain(header)
-        return believe_fronts(header, self._fronts, author) if author and can_be_retold(header, envelope) else None
+        if not author or not can_be_retold(header, envelope):
+            return None
+        return believe_fronts(header, self._fronts, author, hides_lines=letter.relaxed_hash != letter.body_hash)
 
     async def _in_thread(self, work: Callable[[float], _T]) -> _T:
         """Do the work in a thread; it is given its deadline (`time.monotonic`). Raises `TimeoutError` if it does not

@@ -66,10 +66,10 @@ def read_signature(field: Field) -> DkimSignature:
         return DkimSignature(field, {}, "", flaw.result)
 
 
-def leaves_no_room(one: DkimSignature, header: HeaderSection) -> bool:
+def leaves_no_room(one: DkimSignature, header: HeaderSection, *, hides_lines: bool) -> bool:
     """Whether the signature, if it holds, covers all that a reader obeys."""
     try:
-        return one.flaw is None and signatures.leaves_no_room(one.tags, header)
+        return one.flaw is None and signatures.leaves_no_room(one.tags, header, hides_lines=hides_lines)
     except Unverified:
         return False
 
@@ -82,7 +82,7 @@ def _check(one: DkimSignature, header: HeaderSection, bodies: BodyHashes, lookup
         ("header.b", one.tags.get(b"b", b"")[:_IDENTIFYING_CHARACTERS].decode("ascii", "replace")),
     )
     finding = Finding("dkim", result, properties if one.domain else ())
-    is_whole = leaves_no_room(one, header)
+    is_whole = leaves_no_room(one, header, hides_lines=bodies.hides_lines)
     return DkimAnswer(finding, one.domain, is_whole, is_whole and signatures.covers(one.tags, header, b"message-id"))
 
 

@@ -54,7 +54,9 @@ def is_plainly_signed(header: HeaderSection) -> bool:
     return all((_PLAIN_IDENTITY if tag == b"i" else _PLAIN_NAME).fullmatch(value.strip()) for tag, value in said)
 
 
-def believe_fronts(header: HeaderSection, fronts: AbstractSet[str], author: str) -> Authentication | None:
+def believe_fronts(
+    header: HeaderSection, fronts: AbstractSet[str], author: str, *, hides_lines: bool
+) -> Authentication | None:
     """What the named fronts say of the letter; None if none of them has written anything.
 
     `fronts` are authserv-ids in lower case. `author` is the canonical domain of From, empty if there is none. The DNS
@@ -79,7 +81,7 @@ def believe_fronts(header: HeaderSection, fronts: AbstractSet[str], author: str)
     own = _own_signatures(header, author)
     is_signed = bool(author_domain and own) and any(_are_kin(author, one) for one in signers)
     # The front does not say which one holds.
-    is_signed = is_signed and all(leaves_no_room(one, header) for one in own)
+    is_signed = is_signed and all(leaves_no_room(one, header, hides_lines=hides_lines) for one in own)
     return Authentication(
         tuple(findings), domains, sender, author_domain, organisation, is_author_signed=is_signed,
         is_id_signed=is_signed and all(covers(one.tags, header, b"message-id") for one in own),

@@ -21,7 +21,7 @@ from pennyred.gate.rules.origin import Result
 from pennyred.postage.address import canonical_domain
 from pennyred.postage.errors import MalformedAddress
 from pennyred.postage.letter import HeaderSection
-from pennyred.postage.reading.texts import BODY_NAMES, REPLY_NAMES, has_words
+from pennyred.postage.reading.texts import BODY_NAMES, REPLY_NAMES, has_words, may_have_parts
 
 FIELD_BYTES_MAX = 8 * 1024
 """The longest field with a signature: honest ones have less than one KiB."""
@@ -79,6 +79,8 @@ class BodyHashes:
 
     relaxed: bytes
     simple: bytes = b""
+    hides_lines: bool = False
+    """Whether lines have nothing but white space in them, which the relaxed form takes for empty ones."""
 
 
 def is_unbearable(value: bytes) -> bool:
@@ -135,12 +137,16 @@ def signed_names(tags: Tags) -> list[bytes]:
     return names
 
 
-def leaves_no_room(tags: Tags, header: HeaderSection) -> bool:
-    """Whether nobody can have put words of his own into a letter without breaking this signature; raises `Unverified`.
+def leaves_no_room(tags: Tags, header: HeaderSection, *, hides_lines: bool, default: bytes = b"simple/simple") -> bool:
+    """Whether nobody can have put words of his own into a letter, or hidden some of its author's, without breaking this
+    signature; raises `Unverified`. `default` is what it means without `c=`.
 
     A signature that holds says nothing of fields it does not cover: it covers the lowest ones of a name, as many as
-    `h=` names (RFC 6376 section 5.4.2), and never a line that is no field, which some readers show as text.
+    `h=` names (RFC 6376 section 5.4.2), and never a line that is no field, which some readers show as text. Of a body
+    in relaxed form it does not say which lines are empty, so nor where the header of a part ends (`hides_lines`).
     """
+    if hides_lines and may_have_parts(header) and not wants_simple_body(tags, default):
+        return False
     speaking = [key for key in _DESCRIBING if any(map(has_words, header.named(key)))]
     return covers(tags, header, *_OBEYED, *speaking) and not header.strays and b"l" not in tags
 

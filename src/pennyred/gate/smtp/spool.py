@@ -55,6 +55,7 @@ class ReceivedLetter:
 
     header: HeaderSection
     body_hash: bytes
+    relaxed_hash: bytes
     size: int
     milliseconds: int
     separator: bytes
@@ -150,8 +151,8 @@ class Spool:
             return Problem.HEADER_TOO_BIG
         chunks = (bytes(self._body),) if self._body else ()
         letter = ReceivedLetter(
-            header, self._hasher.digest(), self.size, milliseconds, self._separator, chunks, self._file, self._written,
-            self._share, self._disk,
+            header, *self._hasher.digests(), self.size, milliseconds, self._separator, chunks, self._file,
+            self._written, self._share, self._disk,
         )  # fmt: skip
         self._file, self._share, self._disk = None, _NOBODYS, _NO_DISK  # the letter owns them now
         return letter

@@ -99,6 +99,12 @@ def has_words(field: Field) -> bool:
     return field.key != b"content-disposition" or value.strip(_BLANK) not in (b"", b"inline")
 
 
+def may_have_parts(header: HeaderSection) -> bool:
+    """Whether a reader may look for the headers of parts in the body; also where a type cannot be read."""
+    types = (_MEDIA_TYPE.fullmatch(one.value) for one in header.named(b"content-type"))
+    return any(found is None or found[1].lower() in (b"multipart", b"message") for found in types)
+
+
 def _media_type(field: Field) -> bytes:
     """Type and subtype; the whole value of a multipart, because another boundary shows other parts of the same body,
     and where there is a name, which is shown.
