@@ -84,6 +84,19 @@ def test_a_mail_server_is_up_while_no_worker_holds_it_for_down():
     assert value(read(made), "pennyred_gate_upstream_up", door="incoming", upstream="127.0.0.1:25") == 0
 
 
+def test_the_ledgers_process_counts_like_a_worker_and_says_nothing_of_mail_servers():
+    made = Sheet(catalogue([("incoming", "127.0.0.1:25")]), 1, has_ledger=True)
+    for number in (0, 1):
+        made.page(number).gauge(all_metrics.WORKER_UP).put(1)
+        Meter(made.page(number)).batch(3, 0.001, True)
+    up = next(one for one in made.metrics if one.name == all_metrics.UPSTREAM_UP.name)
+    made.page(0).gauge(up).put(1, "incoming", "127.0.0.1:25")
+    figures = read(made)
+    assert value(figures, "pennyred_gate_upstream_up", door="incoming", upstream="127.0.0.1:25") == 1
+    assert value(figures, "pennyred_worker_up", worker="ledger") == 1
+    assert value(figures, "pennyred_ledger_batch_size_count") == 2
+
+
 @given(st.text(max_size=50), st.integers(-1000, 1000), st.floats(0, 1000))
 def test_nothing_that_a_stranger_says_becomes_a_label(path, status, seconds):
     made = sheet(1)

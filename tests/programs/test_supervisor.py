@@ -32,17 +32,24 @@ def work(number, life):
     say("started", number, os.getpid())
     {body}
 
+def keep_books(others, life):
+    signal.signal(signal.SIGTERM, lambda *_: (say("books closed"), os._exit(0)))
+    say("books", *sorted(others), os.getpid())
+    {books}
+
 board = Board({count})
 herald = Herald(board, ServiceManager("", {watchdog}))
-sys.exit(supervisor.Supervisor({count}, work, board, herald, Log()).run())
+ledger = keep_books if {has_books} else None
+sys.exit(supervisor.Supervisor({count}, work, board, herald, Log(), ledger=ledger).run())
 """
 
 
 class Running:
     """A supervisor in a process of its own; its workers' words as lines."""
 
-    def __init__(self, count: int, body: str, watchdog: float | None = None) -> None:
-        script = SCRIPT.format(count=count, body=body, watchdog=watchdog)
+    def __init__(self, count: int, body: str, watchdog: float | None = None, books: str = "") -> None:
+        """`books` is what the ledger's process does, where there is one."""
+        script = SCRIPT.format(count=count, body=body, watchdog=watchdog, books=books or "pass", has_books=bool(books))
         self.process = subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -55,6 +62,9 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)  # its workers too, whatever the test has left of them
         self.process.wait()
         self.process.stdout.close()
+
+    def line(self) -> list[str]:
+        return self.process.stdout.readline().split()
 
     def lines(self, count: int) -> list[list[str]]:
         return sorted(self.process.stdout.readline().split() for _ in range(count))
@@ -131,6 +141,85 @@ def test_a_second_signal_means_now_and_a_third_the_end():
 def test_a_worker_that_cannot_use_its_settings_ends_all():
     """Starting it again and again would change nothing."""
     with Running(2, "os._exit(2) if number else signal.pause()") as running:
+        assert running.process.wait(20) == 2
+
+
+FOREVER = "while True: signal.pause()"
+
+
+def test_the_ledgers_process_is_started_first_and_ends_last():
+    """So that no worker waits for it, and the last letters are settled."""
+    body = """signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), say("last letter"), os._exit(0)))
+    say("listens")
+    while True: signal.pause()"""
+    with Running(2, body, books=FOREVER) as running:
+        running.lines(5)
+        running.process.send_signal(signal.SIGTERM)
+        assert [running.line() for _ in range(3)] == [["last", "letter"], ["last", "letter"], ["books", "closed"]]
+        assert running.process.wait(20) == 0
+
+
+def test_a_ledgers_process_that_is_killed_is_replaced_and_told_who_waits_for_it():
+    with Running(2, FOREVER, books=FOREVER) as running:
+        first, *_ = running.lines(3)
+        assert first[0] == "books"
+        assert len(first) == 2, "nobody has run before it"
+        for _ in range(3):
+            os.kill(int(first[-1]), signal.SIGKILL)
+            assert running.line()[:3] == ["log", "worker.died", "ledger"]
+            first = running.line()
+            assert first[:3] == ["books", "0", "1"]
+
+
+def test_a_ledgers_process_that_dies_while_letters_are_finished_is_replaced_once_more():
+    body = """signal.signal(signal.SIGTERM, lambda *_: say("waits"))
+    signal.signal(signal.SIGQUIT, lambda *_: os._exit(0))
+    say("listens")
+    while True: signal.pause()"""
+    with Running(1, body, books=FOREVER) as running:
+        books = next(line for line in running.lines(3) if line[0] == "books")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.line() == ["waits"]
+        os.kill(int(books[-1]), signal.SIGKILL)
+        assert running.line()[:3] == ["log", "worker.died", "ledger"]
+        assert running.line()[:2] == ["books", "0"]
+        running.process.send_signal(signal.SIGTERM)
+        assert running.line() == ["books", "closed"]
+        assert running.process.wait(20) == 0
+
+
+def test_a_ledgers_process_that_does_not_end_is_killed_by_a_further_signal():
+    books = 'signal.signal(signal.SIGTERM, lambda *_: say("waits for ever"))\n    while True: signal.pause()'
+    with Running(1, FOREVER, books=books) as running:
+        running.lines(2)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.lines(2) == [["stopped", "0"], ["waits", "for", "ever"]]
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == signal.SIGKILL
+
+
+def test_a_ledgers_process_that_dies_at_once_is_waited_for_longer_each_time():
+    with Running(1, FOREVER, books="os._exit(75)") as running:
+        deaths = [line for line in (running.line() for _ in range(11)) if line[0] == "log"]
+    assert [float(line[3]) for line in deaths] == [0.02, 0.04, 0.08, 0.16, 0.32]
+
+
+def test_a_ledgers_process_that_hangs_is_aborted_and_replaced():
+    body = """
+    while True:
+        board.line(number).beat(0, 0)
+        time.sleep(0.1)
+"""
+    with Running(1, body.strip(), watchdog=1.0, books="time.sleep(1000)") as running:
+        lines = [running.line() for _ in range(5)]
+        assert [line[1:3] for line in lines if line[0] == "log"] == [
+            ["worker.hangs", "ledger"],
+            ["worker.died", "ledger"],
+        ]
+
+
+def test_a_ledgers_process_that_cannot_use_its_file_ends_all():
+    with Running(1, FOREVER, books="os._exit(2)") as running:
         assert running.process.wait(20) == 2
 
 

@@ -35,7 +35,7 @@ class ServedLedger(RemoteLedger):
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
             listener = place.listen(folder / "socket")
             opened.callback(listener.close)
-            server = LedgerServer(behind, listener, Log())
+            server = LedgerServer(behind, listener.socket, Log())
             server.start()
             served = await cls.open(folder / "socket")
             served._behind, served._server, served._folder = behind, server, opened.pop_all()
@@ -60,13 +60,13 @@ class Owner:
         self.server: LedgerServer | None = None
 
     def start(self, *, awaited: Collection[int] = ()) -> None:
-        self.server = LedgerServer(self.behind, self.listener, self.log, awaited=awaited)
+        self.server = LedgerServer(self.behind, self.listener.socket, self.log, awaited=awaited)
         self.server.start()
 
     def die(self) -> None:
         """As after SIGKILL: connections are cut, nothing is answered; only what was begun is done."""
         assert self.server is not None
-        self.server._loop.remove_reader(self.listener.fileno())
+        self.server._loop.remove_reader(self.listener.socket.fileno())
         for caller in self.server._callers.copy():
             caller._transport.abort()
         self.server = None

@@ -224,7 +224,9 @@ STAMPS = _gauge(
 BALANCED = _gauge("pennyred_ledger_balanced", "1 where the last audit found every balance right", join=Join.MOST)
 AUDIT_TIME = _gauge("pennyred_ledger_audit_timestamp_seconds", "when the last audit ended", join=Join.MOST)
 AUDIT_SECONDS = _gauge("pennyred_ledger_audit_seconds", "how long it took", join=Join.MOST)
-WORKER_STARTS = _counter("pennyred_worker_starts_total", "workers started, those that replace a dead one included")
+WORKER_STARTS = _counter(
+    "pennyred_worker_starts_total", "workers started, those that replace a dead one and the ledger's process included"
+)
 WORKER_UP = _gauge("pennyred_worker_up", "1 while the worker serves", join=Join.EACH)
 WORKER_CPU = _gauge("pennyred_worker_cpu_seconds", "time a worker has computed since it was started", join=Join.EACH)
 WORKER_MEMORY = _gauge("pennyred_worker_resident_memory_bytes", "memory of a worker, shared pages too", join=Join.EACH)

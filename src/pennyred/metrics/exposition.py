@@ -13,6 +13,8 @@ from pennyred.metrics.catalogue import WORKER_UP, Join, Kind, Metric
 from pennyred.metrics.sheet import Sheet
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+LEDGER = "ledger"
+"""What stands for a worker's number where the figure is of the ledger's process."""
 FRESH_SECONDS = 1.0
 """A page is written anew at most this often, however often it is asked for."""
 
@@ -47,7 +49,7 @@ class _Figures(Collector):
     def collect(self) -> Iterator[Family]:
         """All metrics, in the order of the catalogue."""
         up = self._sheet.values(WORKER_UP, ())
-        running = [worker for worker, [is_up] in enumerate(up) if is_up]
+        running = [worker for worker, [is_up] in enumerate(up[: self._sheet.workers]) if is_up]
         for metric in self._sheet.metrics:
             yield from self._family(metric, running)
 
@@ -83,5 +85,5 @@ class _Figures(Collector):
 
     def _each(self, metric: Metric, family: GaugeMetricFamily) -> Family:
         for worker, [value] in enumerate(self._sheet.values(metric, ())):
-            family.add_metric([str(worker)], value)
+            family.add_metric([str(worker) if worker < self._sheet.workers else LEDGER], value)
         return family

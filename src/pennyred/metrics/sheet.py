@@ -16,11 +16,14 @@ _WORD_BYTES = 8
 
 
 class Sheet:
-    """Has a page for each worker; it must be made before the workers are forked."""
+    """Has a page for each worker, and one behind them for the ledger's process where there is one. It must be made
+    before they are forked.
+    """
 
-    def __init__(self, metrics: Sequence[Metric], workers: int) -> None:
+    def __init__(self, metrics: Sequence[Metric], workers: int, *, has_ledger: bool = False) -> None:
         self.metrics: Final = tuple(metrics)
         self.workers: Final = workers
+        self.pages: Final = workers + has_ledger
         self._places: dict[str, dict[Labels, int]] = {}
         self._width = 0
         for metric in self.metrics:
@@ -28,10 +31,10 @@ class Sheet:
             for values in metric.values:
                 places[tuple(str(value) for value in values)] = self._width
                 self._width += metric.cells
-        self._cells = memoryview(mmap.mmap(-1, max(1, workers * self._width) * _WORD_BYTES)).cast("d")
+        self._cells = memoryview(mmap.mmap(-1, max(1, self.pages * self._width) * _WORD_BYTES)).cast("d")
 
     def page(self, worker: int) -> "Page":
-        """The page of the worker with this number."""
+        """The page of the worker with this number; that of the ledger's process has the number behind the last."""
         return Page(self._cells[worker * self._width : (worker + 1) * self._width], self._places)
 
     def forget(self, worker: int) -> None:
@@ -42,9 +45,9 @@ class Sheet:
                     self._cells[worker * self._width + place] = 0.0
 
     def values(self, metric: Metric, labels: Labels) -> list[list[float]]:
-        """The words of one combination of label values, for each worker."""
+        """The words of one combination of label values, page by page."""
         first = self._places[metric.name][labels]
-        starts = range(first, self.workers * self._width, self._width)
+        starts = range(first, self.pages * self._width, self._width)
         return [list(self._cells[start : start + metric.cells]) for start in starts]
 
     def joined(self, metric: Metric, labels: Labels, running: Sequence[int]) -> list[float]:

@@ -6,6 +6,7 @@
     gate_parts    the parts of a worker's gate; gate_worker: a gate at work; policy: its rules
     issuer_ways   how a worker reaches post offices; keysearch: looks for their keys
     office        opens a ledger and an office; office_worker: an office at work; witness: notices a ledger set back
+    ledger_process  has the ledger's file for all workers
     mirroring     the mirror, of a gate and its office
     housekeeping  forgets old data, by the time that has passed
     refusedcopies the quarantine; release: delivers a copy after all

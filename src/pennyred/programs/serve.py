@@ -9,7 +9,9 @@ import faulthandler
 import gc
 import os
 import signal
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -20,10 +22,14 @@ from pennyred.gate.door.server import listening_socket, require_free
 from pennyred.gate.pages import watching
 from pennyred.http.admission import Room
 from pennyred.http.server import Reach, WebServer
+from pennyred.metrics.sheet import Page
+from pennyred.office.ledger.remote import place
+from pennyred.office.ledger.remote.place import Listener
 from pennyred.office.office import Office
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.descriptors import WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX, allow_descriptors
 from pennyred.programs.gate_worker import GateWork
+from pennyred.programs.ledger_process import LedgerProcess
 from pennyred.programs.log import make_log
 from pennyred.programs.office_worker import OfficeWork
 from pennyred.programs.rereading import Started
@@ -33,7 +39,7 @@ from pennyred.programs.systemd.notify import ServiceManager
 from pennyred.programs.workers.board import Board
 from pennyred.programs.workers.chores import Chores, cancelled
 from pennyred.programs.workers.pulse import Pulse
-from pennyred.programs.workers.supervisor import EX_SETTINGS, Supervisor
+from pennyred.programs.workers.supervisor import EX_SETTINGS, LedgerWork, Supervisor
 from pennyred.programs.workers.tallies import Tallies
 from pennyred.programs.workers.watch import Watch, make_sheet
 
@@ -45,38 +51,77 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     started = Started(settings, workers)
     settings = started.settings
     count = settings.gate.workers if settings.gate else settings.office.workers if settings.office else 1
-    if settings.gate is not None and settings.gate.upstream_connections < count:  # from the file, or from --workers
-        few = f"fewer than there are workers, expected at least {count}"
-        make_log().error("service.cannot_serve", error=f"gate.upstream_connections: {few}")
-        return EX_SETTINGS
     try:
-        passed = PassedSockets.from_environment(os.environ)
-        if settings.gate is not None and not passed.gate:
-            require_free(settings.gate.listen)
-        if settings.gate is not None and settings.gate.outgoing is not None:
-            require_free(settings.gate.outgoing.listen)
-        if settings.office is not None and not passed.office:
-            require_free([settings.office.listen])
+        passed = _passed(settings, count)
+        listener = _listener(settings, count)
+    except Unavailable as error:
+        make_log().error("service.cannot_serve", error=str(error))
+        return EX_TEMPFAIL
     except (OSError, ValueError) as error:
         make_log().error("service.cannot_serve", error=told(error))
         return EX_SETTINGS
     board = Board(count)
     herald = Herald(board, ServiceManager.from_environment(os.environ))
     tallies = Tallies.of(settings, count)
-    sheet = make_sheet(settings, count)
+    sheet = make_sheet(settings, count, has_ledger=listener is not None)
     if count == 1:
         pulse = Pulse(board.line(0), herald.pulse_seconds, herald)
         return _work(started, pulse, tallies, Watch(sheet, 0, board), 0, None, passed)
 
     def work(number: int, life: int) -> int:
+        if listener is not None:
+            listener.close()
         watch = Watch(sheet, number, board)
         return _work(started, Pulse(board.line(number), herald.pulse_seconds), tallies, watch, number, life, passed)
 
     def forget(number: int) -> None:
-        tallies.clear(number)
+        if number < count:
+            tallies.clear(number)
         sheet.forget(number)
 
-    return Supervisor(count, work, board, herald, make_log(), forget=forget).run()
+    if listener is None:
+        return Supervisor(count, work, board, herald, make_log(), forget=forget).run()
+    keep_books = _bookkeeper(settings, listener, Pulse(board.line(count), herald.pulse_seconds), sheet.page(count))
+    try:
+        return Supervisor(count, work, board, herald, make_log(), forget=forget, ledger=keep_books).run()
+    finally:
+        listener.remove()
+
+
+def _passed(settings: Settings, count: int) -> PassedSockets:
+    """The sockets from systemd. Raises OSError, ValueError where so many workers cannot serve with these settings."""
+    if settings.gate is not None and settings.gate.upstream_connections < count:  # from the file, or from --workers
+        few = f"fewer than there are workers, expected at least {count}"
+        raise ValueError(f"gate.upstream_connections: {few}")
+    passed = PassedSockets.from_environment(os.environ)
+    if settings.gate is not None and not passed.gate:
+        require_free(settings.gate.listen)
+    if settings.gate is not None and settings.gate.outgoing is not None:
+        require_free(settings.gate.outgoing.listen)
+    if settings.office is not None and not passed.office:
+        require_free([settings.office.listen])
+    return passed
+
+
+def _bookkeeper(settings: Settings, listener: Listener, pulse: Pulse, page: Page) -> LedgerWork:
+    """Runs the process that has the ledger's file."""
+    path = Path(settings.office.ledger if settings.office is not None else "")
+
+    def keep_books(others: frozenset[int], life: int) -> int:
+        return _run(lambda: LedgerProcess(path, listener, make_log(), pulse, page, others).run(life))
+
+    return keep_books
+
+
+def _listener(settings: Settings, count: int) -> Listener | None:
+    """Where the workers ask for the ledger. None where they need not: one alone, PostgreSQL. Raises `Unavailable`."""
+    if count == 1 or settings.office is None or not isinstance(settings.office.ledger, Path):
+        return None
+    socket = place.socket_of(settings.office.ledger)
+    try:
+        return place.listen(socket)
+    except OSError as error:  # perhaps its disk is not there yet
+        raise place.why(socket, error) from error
 
 
 def _work(
@@ -90,10 +135,16 @@ def _work(
 ) -> int:
     log = make_log()
     http_max = allow_descriptors(started.settings, log)
+    return _run(lambda: Worker(started, number, log, pulse, tallies, watch, passed, http_max).run(life))
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run a process of the service; returns its exit status."""
+    log = make_log()
     faulthandler.enable()  # after a watchdog's SIGABRT the log shows where the loop hung
     collect_seldom()
     try:
-        return uvloop.run(Worker(started, number, log, pulse, tallies, watch, passed, http_max).run(life))
+        return uvloop.run(work())
     except Unavailable as error:
         log.error("service.cannot_serve", error=str(error))
         return EX_TEMPFAIL
@@ -154,6 +205,7 @@ class Worker:
     async def run(self, life: int | None) -> int:
         """Serve until told to stop. `life` is the descriptor of a pipe that closes when the supervisor ends."""
         loop = asyncio.get_running_loop()
+        self._is_alone = life is None
         if life is None:
             for signum in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(signum, self._stop_once_or_now)
@@ -182,7 +234,10 @@ class Worker:
         """Start the parts, the inner ones first; the exit stack ends them in reverse."""
         office: Office | None = None
         if self._settings.office is not None:
-            work = OfficeWork(self._settings.office, self._number, self._log, self._tallies, self._watch, self._chores)
+            work = OfficeWork(
+                self._settings.office, self._number, self._log, self._tallies, self._watch, self._chores,
+                is_alone=self._is_alone,
+            )  # fmt: skip
             self._office = work
             office = await work.start(parts, self._passed, self._http_max)
             if self._number == 0:

@@ -128,8 +128,8 @@ def test_another_user_is_turned_away_even_where_the_file_lets_him_in():
     script = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect('{folder}/socket'); print(s.recv(1))"
     python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
     with subprocess.Popen([*as_other_user(), python, "-c", script], stdout=subprocess.PIPE, cwd="/") as stranger:
-        listener.setblocking(True)
-        assert place.accept(listener, {0}) is None
+        listener.socket.setblocking(True)
+        assert place.accept(listener.socket, {0}) is None
         assert stranger.stdout.read() == b"b''\n"
     listener.close()
 
@@ -172,6 +172,16 @@ def test_where_nobody_listens_any_more_there_is_no_caller(tmp_path):
     place.listen(tmp_path / "socket").close()
     assert place.call(tmp_path / "socket") is None
     assert place.call(tmp_path / "none") is None
+
+
+def test_who_listens_takes_the_place_of_a_dead_one_and_removes_only_its_own(tmp_path):
+    first = place.listen(tmp_path / "socket")
+    second = place.listen(tmp_path / "socket")
+    first.remove()
+    with contextlib.closing(place.call(tmp_path / "socket")):
+        pass
+    second.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 # rude callers
@@ -362,7 +372,7 @@ def test_a_full_backlog_is_waited_for(tmp_path, run):
 
     async def story() -> None:
         owner = Owner(await prepared(), tmp_path)
-        owner.listener.listen(1)
+        owner.listener.socket.listen(1)
         crowd = []
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -25,14 +25,14 @@ class _Cell(IntEnum):
 
 
 class Board:
-    """Has a line for each worker; it must be made before the workers are forked."""
+    """Has a line for each worker, and one more for the ledger's process; it must be made before they are forked."""
 
     def __init__(self, count: int) -> None:
-        self._cells = memoryview(mmap.mmap(-1, (1 + count * len(_Cell)) * _WORD_BYTES)).cast("q")
+        self._cells = memoryview(mmap.mmap(-1, (1 + (count + 1) * len(_Cell)) * _WORD_BYTES)).cast("q")
         self._count = count
 
     def line(self, number: int) -> "Line":
-        """The line of the worker with this number."""
+        """The line of the worker with this number; the ledger's process has the number behind the last."""
         return Line(self, number)
 
     def clear(self, number: int) -> None:

@@ -2,6 +2,9 @@
 
 Workers are forked while the parent has no event loop and no database; it only waits. If the parent ends, even by
 SIGKILL, its workers notice by a pipe and end too.
+
+Where the workers share a ledger in a file, one more process has it. It is started before them and ends after them, so
+that their last letters are settled.
 """
 
 import contextlib
@@ -23,11 +26,16 @@ RESTART_PAUSE_SECONDS = 1.0
 """The pause before a dead worker is replaced. It doubles each time a worker dies soon after its start."""
 RESTART_PAUSE_SECONDS_MAX = 60.0
 YOUNG_SECONDS = 60.0
+LEDGER_PAUSE_SECONDS = 0.02
+"""The pause before a dead ledger process is replaced: all workers wait for it, and it starts quickly."""
+LEDGER_YOUNG_SECONDS = 1.0
 STOPS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL)
 """The signals to workers at the first, second and third request to stop: finish letters, stop now, end."""
 
 Work = Callable[[int, int], int]
 """Runs a worker, given its number (from 0) and a pipe that closes when the parent ends; returns the exit status."""
+LedgerWork = Callable[[frozenset[int], int], int]
+"""Runs the ledger's process, given the numbers of the workers that run already, and that pipe."""
 
 
 @dataclass(slots=True)
@@ -50,8 +58,11 @@ class Supervisor:
         herald: Herald,
         log: Any,
         forget: Callable[[int], None] = lambda _: None,
+        ledger: LedgerWork | None = None,
     ) -> None:
-        """`forget` is called with the number of each worker that has died."""
+        """`forget` is called with the number of each worker that has died. The number of the ledger's process, where
+        there is one, is `count`.
+        """
         if not 1 <= count <= WORKERS_MAX:
             raise ValueError(f"workers: expected 1 to {WORKERS_MAX}, got {count}")
         self._work = work
@@ -61,12 +72,17 @@ class Supervisor:
         self._forget = forget
         self._workers: dict[int, _Worker] = {}
         """The running workers, by process id."""
-        self._due = dict.fromkeys(range(count), 0.0)
-        """When to start each worker that does not run, by its number (monotonic clock, seconds)."""
-        self._young_deaths = dict.fromkeys(range(count), 0)
+        self._ledger = ledger
+        self._ledger_number = count if ledger is not None else -1
+        numbers = [*range(count), *([count] if ledger is not None else [])]
+        self._due = dict.fromkeys(numbers, 0.0)
+        """When to start each process that does not run, by its number (monotonic clock, seconds)."""
+        self._young_deaths = dict.fromkeys(numbers, 0)
         self._stops = 0
         """How many requests to stop have come."""
         self._worst = 0
+        self._is_ledger_told = False
+        """Whether the ledger's process was told to stop."""
         self._life, self._parent_end = os.pipe()
 
     def run(self) -> int:
@@ -77,6 +93,7 @@ class Supervisor:
             for signum in self._signals.wait(self._patience_seconds()):
                 self._heed(signum)
             self._bury()
+            self._stop_ledger_last()
             self._end_those_that_hang()
             self._herald.look(is_starting=bool(self._due))
         return self._worst
@@ -90,27 +107,55 @@ class Supervisor:
             self._stop()
         elif signum == signal.SIGHUP:
             self._herald.reloading()
-            self._tell_all(signal.SIGHUP)
+            self._tell_workers(signal.SIGHUP)
 
     def _stop(self) -> None:
-        self._due.clear()
+        """Begin to stop, or hurry. The ledger's process goes on, and is started again, as long as there are workers."""
+        self._due = {number: at for number, at in self._due.items() if number == self._ledger_number}
         self._herald.stopping()
-        self._tell_all(STOPS[min(self._stops, len(STOPS) - 1)])
+        self._tell_workers(STOPS[min(self._stops, len(STOPS) - 1)])
         self._stops += 1
+        if self._is_ledger_told:
+            self._tell(self._ledger_pid, signal.SIGKILL)
 
-    def _tell_all(self, signum: int) -> None:
-        for pid in self._workers:
+    def _stop_ledger_last(self) -> None:
+        """Where the service stops and no worker is left, tell the ledger's process."""
+        if not self._stops or self._is_ledger_told or self._numbers() - {self._ledger_number}:
+            return
+        self._due.clear()
+        if self._workers:
+            self._is_ledger_told = True
+            self._tell(self._ledger_pid, signal.SIGTERM)
+
+    def _numbers(self) -> frozenset[int]:
+        """The numbers of the processes that run."""
+        return frozenset(one.number for one in self._workers.values())
+
+    @property
+    def _ledger_pid(self) -> int | None:
+        return next((pid for pid, one in self._workers.items() if one.number == self._ledger_number), None)
+
+    def _tell_workers(self, signum: int) -> None:
+        for pid, worker in self._workers.items():
+            if worker.number != self._ledger_number:
+                self._tell(pid, signum)
+
+    def _tell(self, pid: int | None, signum: int) -> None:
+        if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
 
     def _start_those_due(self) -> None:
+        """Start them, the ledger's process first."""
         now = time.monotonic()
-        for number in [number for number, due_at in self._due.items() if due_at <= now]:
+        due = [number for number, due_at in self._due.items() if due_at <= now]
+        for number in sorted(due, key=lambda number: number != self._ledger_number):
             del self._due[number]
             self._start(number)
 
     def _start(self, number: int) -> None:
         self._board.clear(number)
+        others = self._numbers()
         pid = self._signals.fork()
         if pid == 0:
             status = 1
@@ -121,7 +166,10 @@ class Supervisor:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
                 self._signals.unblock()
-                status = self._work(number, self._life)
+                if number == self._ledger_number and self._ledger is not None:
+                    status = self._ledger(others, self._life)
+                else:
+                    status = self._work(number, self._life)
             finally:
                 os._exit(status)
         self._workers[pid] = _Worker(number, time.monotonic())
@@ -140,22 +188,28 @@ class Supervisor:
         number = worker.number
         self._board.clear(number)
         self._forget(number)
-        if self._stops:
+        is_ledger = number == self._ledger_number
+        if self._stops and not (is_ledger and self._workers):
             # A worker that was stopped before it could handle signals has ended well too.
             self._worst = self._worst or (0 if exit_status == -signal.SIGTERM else abs(exit_status))
             return
-        facts: dict[str, Any] = {"worker": number, "pid": pid, "status": exit_status}
+        facts: dict[str, Any] = {"worker": self._name(number), "pid": pid, "status": exit_status}
         if exit_status == EX_SETTINGS and not self._herald.has_been_complete:  # to start it again would change nothing
             self._log.error("worker.died", **facts)
             self._worst = EX_SETTINGS
             self._stop()
             return
         now = time.monotonic()
-        self._young_deaths[number] = self._young_deaths[number] + 1 if now - worker.started_at < YOUNG_SECONDS else 0
+        young_seconds = LEDGER_YOUNG_SECONDS if is_ledger else YOUNG_SECONDS
+        self._young_deaths[number] = self._young_deaths[number] + 1 if now - worker.started_at < young_seconds else 0
         doublings = max(0, self._young_deaths[number] - 1)
-        pause = min(RESTART_PAUSE_SECONDS_MAX, RESTART_PAUSE_SECONDS * 2 ** min(doublings, 16))
+        first_pause = LEDGER_PAUSE_SECONDS if is_ledger else RESTART_PAUSE_SECONDS
+        pause = min(RESTART_PAUSE_SECONDS_MAX, first_pause * 2 ** min(doublings, 16))
         self._due[number] = now + pause
         self._log.error("worker.died", again_in_seconds=pause, **facts)
+
+    def _name(self, number: int) -> int | str:
+        return "ledger" if number == self._ledger_number else number
 
     def _end_those_that_hang(self) -> None:
         """End workers that hang: by SIGABRT, which logs where they hang, then by SIGKILL if that has no effect."""
@@ -167,7 +221,8 @@ class Supervisor:
             hung_seconds = now - max(worker.started_at, self._board.last_beat(worker.number))
             if hung_seconds > limit and not worker.is_told_to_die:
                 worker.is_told_to_die = True
-                self._log.error("worker.hangs", worker=worker.number, pid=pid, seconds=round(hung_seconds, 1))
+                seconds = round(hung_seconds, 1)
+                self._log.error("worker.hangs", worker=self._name(worker.number), pid=pid, seconds=seconds)
                 os.kill(pid, signal.SIGABRT)
             elif hung_seconds > 2 * limit:
                 os.kill(pid, signal.SIGKILL)

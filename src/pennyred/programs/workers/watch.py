@@ -16,6 +16,7 @@ from pennyred.metrics import catalogue as metrics
 from pennyred.metrics.catalogue import catalogue
 from pennyred.metrics.exposition import CONTENT_TYPE, Exposition
 from pennyred.metrics.meter import Meter
+from pennyred.metrics.sheet import Page as FiguresPage
 from pennyred.metrics.sheet import Sheet
 from pennyred.office.office import Office
 from pennyred.postage.errors import Unavailable
@@ -30,15 +31,37 @@ AUDIT_SHARE = 0.005
 _ACCOUNTS_PAGE = 1000
 
 
-def make_sheet(settings: Settings, workers: int) -> Sheet:
-    """The sheet for the figures of all workers; to be made before they are forked."""
+def make_sheet(settings: Settings, workers: int, *, has_ledger: bool = False) -> Sheet:
+    """The sheet for the figures of all workers, and of the ledger's process; to be made before they are forked."""
     gate = settings.gate
     ways = {
         "incoming": gate.upstream if gate else (),
         "outgoing": gate.outgoing.upstream if gate and gate.outgoing else (),
     }
     named = {(door, parse_url(url).name) for door, urls in ways.items() for url in urls}
-    return Sheet(catalogue(sorted(named)), workers)
+    return Sheet(catalogue(sorted(named)), workers, has_ledger=has_ledger)
+
+
+class OwnFigures:
+    """What any process of the service says of itself."""
+
+    def __init__(self, page: FiguresPage) -> None:
+        self._started_at = time.time()
+        self._up = page.gauge(metrics.WORKER_UP)
+        self._own = [
+            page.gauge(one)
+            for one in (metrics.WORKER_CPU, metrics.WORKER_MEMORY, metrics.WORKER_FILES, metrics.WORKER_START)
+        ]
+        page.counter(metrics.WORKER_STARTS).add()
+
+    def serving(self) -> None:
+        """Say that it serves."""
+        self._up.put(1)
+
+    def refresh(self) -> None:
+        """Say what it has used; it never waits."""
+        for gauge, value in zip(self._own, (*_used(), self._started_at), strict=True):
+            gauge.put(value)
 
 
 class Watch:
@@ -51,7 +74,6 @@ class Watch:
         self.readiness = Readiness(board)
         self._is_first = number == 0
         self._exposition = Exposition(sheet)
-        self._started_at = time.time()
         page = self.meter.page
         self._connections = page.gauge(metrics.CONNECTIONS)
         self._letters = page.gauge(metrics.LETTERS_IN_HAND)
@@ -65,17 +87,12 @@ class Watch:
         self._upstreams = [
             page.gauge(one) for one in (metrics.UPSTREAM_UP, metrics.UPSTREAM_CONNECTIONS, metrics.UPSTREAM_IDLE)
         ]
-        self._up = page.gauge(metrics.WORKER_UP)
-        self._own = [
-            page.gauge(one)
-            for one in (metrics.WORKER_CPU, metrics.WORKER_MEMORY, metrics.WORKER_FILES, metrics.WORKER_START)
-        ]
-        page.counter(metrics.WORKER_STARTS).add()
+        self._own = OwnFigures(page)
 
     def serving(self) -> None:
         """Report that clients are let in."""
         self.refresh()
-        self._up.put(1)
+        self._own.serving()
 
     def stopping(self) -> None:
         """Report that no client is let in any more."""
@@ -83,8 +100,7 @@ class Watch:
 
     def refresh(self) -> None:
         """Set the gauges that this worker knows by itself; it never waits."""
-        for gauge, value in zip(self._own, (*_used(), self._started_at), strict=True):
-            gauge.put(value)
+        self._own.refresh()
         if self.gate is None:
             return
         connections, letters = self.gate.in_hand()

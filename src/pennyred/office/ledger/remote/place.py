@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,7 +33,27 @@ def socket_of(ledger: Path) -> Path:
     return real.with_name(f"{short}.socket")
 
 
-def listen(place: Path) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket that listens, and where it stands."""
+
+    socket: socket.socket
+    place: Path
+    inode: int
+
+    def close(self) -> None:
+        """Listen no more in this process; others that have the socket go on."""
+        self.socket.close()
+
+    def remove(self) -> None:
+        """Close it for good: take it from its place, unless another stands there by now."""
+        self.close()
+        with contextlib.suppress(OSError):
+            if self.place.lstat().st_ino == self.inode:
+                self.place.unlink()
+
+
+def listen(place: Path) -> Listener:
     """Listen there, in place of whoever has listened there before. Raises OSError.
 
     Only who owns the ledger may call it. At no moment is there no socket, or one that others may use.
@@ -47,12 +68,13 @@ def listen(place: Path) -> socket.socket:
         private.give_to_owner_at(new)
         listener.listen(BACKLOG)
         listener.setblocking(False)
+        inode = new.lstat().st_ino
         new.replace(place)
     except BaseException:
         listener.close()
         new.unlink(missing_ok=True)
         raise
-    return listener
+    return Listener(listener, place, inode)
 
 
 def call(place: Path) -> socket.socket | None:
