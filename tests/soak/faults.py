@@ -6,8 +6,10 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support.fake_upstream import CLOSE, HANG, KEEP_AND_CLOSE
+from tests.support.ledger_process import ledger_process
 
 from .stage import Stage
 
@@ -46,6 +48,15 @@ def kill_a_worker(stage: Stage, chance: random.Random) -> None:
     assert stage.served is not None
     if workers := stage.served.workers:
         _signal(chance.choice(workers), signal.SIGKILL)
+
+
+def kill_the_ledger(stage: Stage, chance: random.Random) -> None:
+    """SIGKILL of the process that has the books, several times in a row."""
+    for _ in range(chance.randint(1, 3)):
+        time.sleep(chance.uniform(0, 0.3))
+        assert stage.served is not None
+        if any(Path(f"/proc/{pid}").exists() for pid in stage.served.workers):
+            _signal(ledger_process(stage.served, stage.folder), signal.SIGKILL)
 
 
 def hold_a_worker(stage: Stage, chance: random.Random) -> None:
@@ -124,6 +135,7 @@ def faults_for(stage: Stage) -> dict[str, Fault]:
         "program killed": kill_all,
         "program killed at the final dot": kill_all_at_the_dot,
         "worker killed": kill_a_worker,
+        "ledger's process killed": kill_the_ledger,
         "worker held up": hold_a_worker,
         "settings.reread": reread,
         "stopped and started": stop_and_start,

@@ -1,11 +1,13 @@
 """SIGKILL at random moments while clients retry like mail servers: no letter is lost, none is charged twice.
 
-The office inside the gate's program, and as a program of its own that is killed too. Timeouts are set small, so that
-a lease is over in seconds.
+The office inside the gate's program, and as a program of its own that is killed too; and with two workers, where the
+process that has the ledger is killed alone. Timeouts are set small, so that a lease is over in seconds.
 """
 
+import os
 import queue
 import random
+import signal
 import smtplib
 import threading
 import time
@@ -14,6 +16,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 from tests.support.fake_upstream import CLOSE
+from tests.support.ledger_process import ledger_process
 from tests.support.mailserver import MailServer
 from tests.support.program import Served
 from tests.support.town import ANN, BOB, Town, letter
@@ -64,16 +67,36 @@ class Sender(threading.Thread):
         return False
 
 
+class LedgerProcess:
+    """The one process of a program that has the ledger: killed, it is started anew by the program."""
+
+    def __init__(self, program: Served, town: Town) -> None:
+        self.program, self.town = program, town
+
+    def kill(self) -> None:
+        if self.program.process.poll() is None:
+            os.kill(ledger_process(self.program, self.town.folder), signal.SIGKILL)
+
+    def __enter__(self) -> None:
+        pass
+
+
 def kill_again_and_again(
-    town: Town, server: MailServer, letters: "queue.Queue[bytes | None]", made: list[bytes], chance: random.Random
+    town: Town,
+    server: MailServer,
+    letters: "queue.Queue[bytes | None]",
+    made: list[bytes],
+    chance: random.Random,
+    workers: str,
 ) -> None:
     """Hand out a few letters, kill a program while they are under way, start it again.
 
     A third of the kills comes at a random moment, a third while the mail server has a letter and has not answered yet,
     and a third just then too, but the mail server loses the letter. Where gate and office are two programs it is the
-    one, the other, or both.
+    one, the other, or both; where there are several workers the ledger's process, or all.
     """
-    gate = Served(town.settings)
+    gate = Served(town.settings, ("--workers", workers))
+    books = [LedgerProcess(gate, town)] if workers != "1" else []
     office = [Served(town.office_settings)] if town.is_divided else []
     with ExitStack() as running:
         for program in (*office, gate):
@@ -88,7 +111,7 @@ def kill_again_and_again(
                 server.until(lambda heard=heard: server.fake.unanswered > heard)
             else:
                 time.sleep(chance.uniform(0, 0.25))
-            victims = chance.choice([office, [gate], [*office, gate]]) or [gate]
+            victims = chance.choice([books or office, books or [gate], [*office, gate]]) or [gate]
             for program in victims:
                 program.kill()
             for answer in answers:
@@ -98,9 +121,13 @@ def kill_again_and_again(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("is_divided", [False, True], ids=["one program", "gate and office"])
+@pytest.mark.parametrize(
+    ("is_divided", "workers"),
+    [(False, "1"), (True, "1"), (False, "2")],
+    ids=["one program", "gate and office", "the ledger's process"],
+)
 @pytest.mark.timeout(2 * LIMIT_SECONDS)
-def test_no_letter_is_lost_and_none_is_charged_twice(tmp_path, is_divided):
+def test_no_letter_is_lost_and_none_is_charged_twice(tmp_path, is_divided, workers):
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -115,7 +142,7 @@ def test_no_letter_is_lost_and_none_is_charged_twice(tmp_path, is_divided):
         senders = [Sender(town.gate_port, letters) for _ in range(CLIENTS)]
         for sender in senders:
             sender.start()
-        kill_again_and_again(town, server, letters, made, chance)
+        kill_again_and_again(town, server, letters, made, chance, workers)
         for _ in senders:
             letters.put(None)
         with town.serve():
