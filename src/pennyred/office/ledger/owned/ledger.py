@@ -12,6 +12,7 @@ import apsw
 from pennyred.failures import told
 from pennyred.office.ledger.owned.asks import Kind
 from pennyred.office.ledger.owned.books import Books
+from pennyred.office.ledger.owned.checkpoints import Checkpoints
 from pennyred.office.ledger.owned.flushing import Flusher, end_process
 from pennyred.office.ledger.owned.lock import LedgerLock
 from pennyred.office.ledger.owned.turns import Turns
@@ -55,7 +56,8 @@ class OwnedLedger(SqlLedger):
         self._connection = connection
         self._flusher = flusher
         self._books = Books(connection)
-        self._turns = Turns(self._books, flusher, place=str(path), note_batch=note_batch)
+        self._checkpoints = Checkpoints(path, connection, look_at=flusher.look_at)
+        self._turns = Turns(self._books, flusher, self._checkpoints, place=str(path), note_batch=note_batch)
 
     @classmethod
     def open(
@@ -176,5 +178,6 @@ class OwnedLedger(SqlLedger):
 
     def _close_files(self) -> None:
         self._flusher.close()
+        self._checkpoints.close()
         self._connection.close()
         self._lock.release()

@@ -18,6 +18,7 @@ from pennyred.days import utc_day
 from pennyred.failures import told
 from pennyred.office.ledger.owned.asks import Ask, Kind
 from pennyred.office.ledger.owned.books import Books, Work
+from pennyred.office.ledger.owned.checkpoints import Checkpoints
 from pennyred.office.ledger.owned.flushing import Flusher
 from pennyred.office.ledger.requests import HoldRequest, Request
 from pennyred.office.ledger.sqlite.moved import is_world
@@ -40,10 +41,19 @@ _BUSY_PAUSE_SECONDS = 0.005
 class Turns:
     """Takes asks, answers them turn by turn, and writes what has been in memory for long enough."""
 
-    def __init__(self, books: Books, flusher: Flusher, *, place: str, note_batch: NoteBatch | None = None) -> None:
+    def __init__(
+        self,
+        books: Books,
+        flusher: Flusher,
+        checkpoints: Checkpoints,
+        *,
+        place: str,
+        note_batch: NoteBatch | None = None,
+    ) -> None:
         """`place` names the ledger to people; `note_batch` is told of each turn."""
         self._books = books
         self._flusher = flusher
+        self._checkpoints = checkpoints
         self._place = place
         self._note_batch = note_batch
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,6 +135,7 @@ class Turns:
                 one.fail(error)
             raise
         finally:
+            self._checkpoints.begin_if_due(self._arrange)
             self._arrange()
 
     def _take(self) -> list[Ask]:
@@ -248,17 +259,17 @@ class Turns:
         return self._loop.time()
 
     def _is_barred(self) -> bool:
-        return self._now() < self._barred_until
+        return self._checkpoints.bars_writes or self._now() < self._barred_until
 
     def _arrange(self) -> None:
         """See to the next turn, and to the next look at the time."""
         loop = self._loop
         assert loop is not None, "asked before"
         if self._asked and not self._is_turn_coming:
-            self._is_turn_coming = True
-            if self._is_barred():
-                loop.call_later(_BUSY_PAUSE_SECONDS, self._turn)
+            if self._is_barred():  # a light ask that comes meanwhile has its turn at once
+                loop.call_later(_BUSY_PAUSE_SECONDS, self._arrange)
             else:
+                self._is_turn_coming = True
                 loop.call_soon(self._turn)
         memory = self._books.memory
         if self._tick is None and (
