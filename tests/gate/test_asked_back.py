@@ -283,6 +283,28 @@ class TestModes:
         assert (reasons(desk), desk.office.calls) == (["recipient"], [])
 
 
+class TestWhatIsHeldStill:
+    @scenario
+    async def test_a_stamp_that_would_not_be_taken_any_more_pays_by_its_hold_alone(self):
+        """Else whoever forgets the hold would be asked to take what this gate does not take."""
+        desk = await a_desk()
+        letter = desk.stationery.stamped(LETTER, BOB)
+        await desk.present(letter, BOB, server=MailServer((), [Fate.IN_DOUBT]))
+        reread(desk, price=2)
+        desk.office.now += desk.desk.policy.lease_seconds + 1
+        asked, settle = [], desk.office.settle
+
+        async def listening(settles):
+            asked.extend(settles)
+            return await settle(settles)
+
+        desk.office.settle = listening
+        answer, _ = await desk.present(letter, BOB)
+        assert isinstance(answer, Relay)
+        assert [(one.stamp, one.domain) for one in asked] == [(None, "")]
+        assert await desk.balance() == (9, 0)
+
+
 class TestOddOffices:
     @scenario
     async def test_one_that_holds_what_it_was_asked_about_with_a_flaw_is_given_it_back(self):

@@ -351,7 +351,7 @@ class TestTheWorldDoesNotAnswer:
         assert isinstance(answer, Relay)
         assert len(desk.outbox.entries) == 1
         desk.office.down = set()
-        assert await drain_outbox(desk.office, desk.outbox, desk.desk._log) == 1
+        assert await drain_outbox(desk.office, desk.outbox, desk.desk._log, now=NOW) == 1
         assert await desk.balance() == (9, 0)
         assert desk.outbox.entries == {}
 

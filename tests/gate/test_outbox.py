@@ -40,7 +40,7 @@ def run(story) -> Lines:
 
 
 async def waiting(outbox: BufferedOutbox) -> list[Settle]:
-    return [entry.settle for entry in await outbox.pending(10)]
+    return [entry.settle for entry in await outbox.pending(10, now=2)]
 
 
 def test_what_does_not_go_to_the_disk_is_remembered_and_goes_there_in_order_once_there_is_room():
@@ -85,7 +85,7 @@ def test_who_is_stopped_while_writing_down_has_forgotten_nothing(monkeypatch):
         await outbox.add([ONE, TWO, THREE], now=1)
         disk.room = 3
         disk.begun, disk.pause = asyncio.Event(), asyncio.Event()
-        writing = asyncio.create_task(outbox.pending(10))
+        writing = asyncio.create_task(outbox.pending(10, now=2))
         await disk.begun.wait()
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):

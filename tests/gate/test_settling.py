@@ -2,18 +2,19 @@
 
 import asyncio
 
+import pytest
 from tests.support.desk import DeskUnderTest, MailServer
 from tests.support.replacing import replace
 from tests.support.smtp_gate import eventually
-from tests.support.stationery import LETTER
+from tests.support.stationery import DAY, LETTER, NOW
 
 from pennyred.gate.issuers.routing import IssuerRouter
 from pennyred.gate.letterbox import Fate, Relay
 from pennyred.gate.letterlog import LetterLog
-from pennyred.gate.settling import BATCH_MAX, drain_outbox, pump_outbox, settle_durably
+from pennyred.gate.settling import BATCH_MAX, POSTPONE_SECONDS, drain_outbox, pump_outbox, settle_durably
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
-from pennyred.postage.redemption import Settle
+from pennyred.postage.redemption import Settle, SettleOutcome
 
 BOB = "bob@example.org"
 UNKNOWN = Settle("post.example.org", "nobody0000000000", 20_720, bytes(16), bytes(32))
@@ -84,7 +85,7 @@ def test_a_mistake_of_ours_in_settling_is_no_reason_to_have_the_letter_sent_agai
 def test_what_the_office_will_not_settle_is_written_down_and_not_asked_again():
     async def story(desk: DeskUnderTest) -> None:
         await desk.outbox.add([UNKNOWN], now=0)
-        assert await drain_outbox(desk.office, desk.outbox, LetterLog(desk.log)) == 1
+        assert await drain_outbox(desk.office, desk.outbox, LetterLog(desk.log), now=0) == 1
         assert desk.outbox.entries == {}
         [line] = [one for one in desk.log.lines if one["event"] == "stamp.not_settled"]
         assert line["why"] == "no-such-hold"
@@ -96,7 +97,9 @@ def test_the_outbox_is_presented_again_until_the_office_answers():
     async def story(desk: DeskUnderTest) -> None:
         desk.office.down = {"settle"}
         await deliver(desk)
-        pumping = asyncio.create_task(pump_outbox(desk.office, desk.outbox, LetterLog(desk.log), pause_seconds=0.001))
+        pumping = asyncio.create_task(
+            pump_outbox(desk.office, desk.outbox, LetterLog(desk.log), clock=lambda: 0, pause_seconds=0.001)
+        )
         await eventually(lambda: desk.office.calls.count("settle") >= 4)
         assert len(desk.outbox.entries) == 1
         desk.office.down = set()
@@ -153,7 +156,7 @@ def test_an_office_that_does_not_answer_does_not_keep_what_others_are_owed():
         desk.office.down = {"settle"}
         await deliver(desk)
         desk.office.down = set()
-        assert await drain_outbox(router, desk.outbox, LetterLog(desk.log)) == 1
+        assert await drain_outbox(router, desk.outbox, LetterLog(desk.log), now=0) == 1
         assert {one.issuer for one in desk.outbox.entries.values()} == {"gone.example", "forgotten.example"}
         assert gone.asked == 1
         assert await desk.balance() == (9, 0)
@@ -172,5 +175,107 @@ def test_of_a_letter_with_stamps_of_two_offices_only_the_one_that_is_down_is_owe
         settles = [UNKNOWN, replace(UNKNOWN, issuer="gone.example")]
         await settle_durably(router, desk.outbox, settles, LetterLog(desk.log), now=0)
         assert [one.issuer for one in desk.outbox.entries.values()] == ["gone.example"]
+
+    run(story)
+
+
+class TestWhatTheLedgerHasForgotten:
+    """A hold need not last: whoever settles has the stamp."""
+
+    def test_a_letter_whose_hold_a_crash_forgot_is_paid_by_its_stamp(self):
+        async def story(desk: DeskUnderTest) -> None:
+            settle = desk.office.settle
+
+            async def after_a_crash(settles):
+                desk.office.ledger.forget_holds()
+                return await settle(settles)
+
+            desk.office.settle = after_a_crash
+            await deliver(desk)
+            assert await desk.balance() == (9, 0)
+            assert events(desk) == []
+
+        run(story)
+
+    def test_so_is_one_that_waited_in_the_outbox(self):
+        async def story(desk: DeskUnderTest) -> None:
+            desk.office.down = {"settle"}
+            await deliver(desk)
+            desk.office.down = set()
+            desk.office.ledger.forget_holds()
+            assert await drain_outbox(desk.office, desk.outbox, LetterLog(desk.log), now=NOW) == 1
+            assert await desk.balance() == (9, 0)
+            assert desk.outbox.entries == {}
+
+        run(story)
+
+    def test_where_another_has_taken_the_stamp_it_waits_and_then_is_named(self):
+        async def story(desk: DeskUnderTest) -> None:
+            desk.office.down = {"settle"}
+            await deliver(desk)
+            [waiting] = desk.outbox.entries.values()
+            desk.office.ledger.forget_holds()
+            desk.office.down = set()
+            thief = desk.office._order(desk.office.asked[0], NOW + 60)
+            another = replace(thief, letter=b"another letter".ljust(32), tx=b"thief".ljust(16))
+            await desk.office.ledger.hold("local", [another], now=NOW)
+
+            log = LetterLog(desk.log)
+            assert await drain_outbox(desk.office, desk.outbox, log, now=NOW) == 1
+            assert list(desk.outbox.entries.values()) == [waiting]
+            assert events(desk) == ["outbox.waiting"]
+            assert await drain_outbox(desk.office, desk.outbox, log, now=NOW + POSTPONE_SECONDS - 1) == 0
+
+            await desk.office.ledger.settle_stamps("local", [another], now=NOW)
+            assert await drain_outbox(desk.office, desk.outbox, log, now=NOW + POSTPONE_SECONDS) == 1
+            assert desk.outbox.entries == {}
+            line = next(one for one in desk.log.lines if one["event"] == "stamp.not_settled")
+            assert (line["why"], line["serial"]) == ("spent", waiting.serial.hex())
+            assert await desk.balance() == (9, 0)
+
+        run(story)
+
+    def test_a_stamp_beyond_the_days_cap_is_settled_tomorrow(self):
+        async def story(desk: DeskUnderTest) -> None:
+            desk.office.down = {"settle"}
+            await deliver(desk)
+            desk.office.down = set()
+            desk.office.ledger.forget_holds()
+            account = desk.office.ledger._journal.accounts[desk.stationery.account]
+            desk.office.ledger._journal.accounts[account.id] = replace(account, daily_cap=1)
+            other = replace(desk.office._order(desk.office.asked[0], NOW), serial=b"other".ljust(16))
+            await desk.office.ledger.settle_stamps("local", [other], now=NOW)
+
+            log = LetterLog(desk.log)
+            await drain_outbox(desk.office, desk.outbox, log, now=NOW)
+            assert len(desk.outbox.entries) == 1
+            desk.office.now += DAY
+            await drain_outbox(desk.office, desk.outbox, log, now=NOW + DAY)
+            assert desk.outbox.entries == {}
+            assert await desk.balance() == (8, 0)
+
+        run(story)
+
+
+KEPT = {SettleOutcome.IN_PROGRESS, SettleOutcome.OVER_CAP}
+
+
+@pytest.mark.parametrize("outcome", list(SettleOutcome))
+def test_only_over_cap_and_in_progress_keep_a_settlement_every_other_answer_ends_it(outcome):
+    async def story(desk: DeskUnderTest) -> None:
+        async def settle(settles):
+            return [outcome] * len(settles)
+
+        desk.office.settle = settle
+        await deliver(desk)
+        log, is_kept = LetterLog(desk.log), outcome in KEPT
+        assert bool(desk.outbox.entries) == is_kept
+        told = [] if outcome.is_paid else ["outbox.waiting" if is_kept else "stamp.not_settled"]
+        assert events(desk) == told
+
+        await desk.outbox.add([UNKNOWN], now=NOW)
+        await drain_outbox(desk.office, desk.outbox, log, now=NOW)
+        await drain_outbox(desk.office, desk.outbox, log, now=NOW)
+        assert (UNKNOWN in desk.outbox.entries.values()) == is_kept
 
     run(story)

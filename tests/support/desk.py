@@ -54,24 +54,17 @@ class OfficeInMemory:
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         self._called("hold")
-        orders = [
-            HoldOrder(
-                hold.tx,
-                hold.group,
-                hold.stamp.account,
-                hold.stamp.serial,
-                hold.stamp.expiry_day,
-                hold.stamp.price,
-                hold.stamp.licence.public_key,
-                hold.domain,
-                hold.letter,
-                self.now + lease_seconds,
-                self._flaw(hold),
-            )
-            for hold in holds
-        ]
+        orders = [self._order(hold, self.now + lease_seconds) for hold in holds]
         self.asked.extend(holds)
         return await self.ledger.hold("local", orders, now=self.now)
+
+    def _order(self, hold: Hold, lease_until: int) -> HoldOrder:
+        stamp = hold.stamp
+        key, flaw = stamp.licence.public_key, self._flaw(hold)
+        return HoldOrder(
+            hold.tx, hold.group, stamp.account, stamp.serial, stamp.expiry_day, stamp.price, key, hold.domain,
+            hold.letter, lease_until, flaw,
+        )  # fmt: skip
 
     def _flaw(self, hold: Hold) -> Reason | None:
         if hold.flaw is not None:
@@ -81,7 +74,12 @@ class OfficeInMemory:
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
         self._called("settle")
-        return await self.ledger.settle("local", settles, now=self.now)
+        outcomes = await self.ledger.settle("local", settles, now=self.now)
+        for place, (one, outcome) in enumerate(zip(settles, outcomes, strict=True)):
+            if outcome is SettleOutcome.NO_SUCH_HOLD and one.stamp is not None:
+                order = self._order(Hold(bytes(16), 0, one.stamp, one.domain, one.letter), 0)
+                [outcomes[place]] = await self.ledger.settle_stamps("local", [order], now=self.now)
+        return outcomes
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
         self._called("void")
@@ -119,13 +117,21 @@ class OutboxInMemory:
     """A `SettlementOutbox` in memory."""
 
     entries: dict[int, Settle] = field(default_factory=dict)
+    retry_at: dict[int, int] = field(default_factory=dict)
 
     async def add(self, settles: Sequence[Settle], *, now: int) -> None:
         self.entries |= dict(zip(itertools.count(len(self.entries)), settles))
 
-    async def pending(self, limit: int, *, besides: Collection[str] = ()) -> list[Any]:
-        waiting = [_Entry(number, settle) for number, settle in self.entries.items() if settle.issuer not in besides]
+    async def pending(self, limit: int, *, now: int, besides: Collection[str] = ()) -> list[Any]:
+        waiting = [
+            _Entry(number, settle)
+            for number, settle in self.entries.items()
+            if settle.issuer not in besides and self.retry_at.get(number, 0) <= now
+        ]
         return waiting[:limit]
+
+    async def postpone(self, ids: Sequence[int], *, until: int) -> None:
+        self.retry_at |= dict.fromkeys(ids, until)
 
     async def done(self, ids: Sequence[int]) -> None:
         for number in ids:

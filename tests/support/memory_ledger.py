@@ -148,6 +148,14 @@ class MemoryLedger(MemoryOffices):
         """See `Ledger.close`."""
         self._is_closed = True
 
+    def forget_holds(self) -> None:
+        """As a crash makes a ledger whose open holds stand only in memory."""
+        for key, stamp in list(self._stamps.items()):
+            if stamp.state == StampState.HELD:
+                del self._stamps[key]
+                self._journal.hold(key[0], -stamp.price)
+                self._used[key[0], stamp.cap_day] -= stamp.price
+
     def _sealed(self, key: StampKey) -> SealedUse | None:
         record = self._stamps.get(key)
         if record is None or not record.place:

@@ -125,10 +125,16 @@ async def give_back(
 
 
 def settlement(standing: Standing) -> Settle:
-    """What to take for a recipient that has had its letter."""
-    stamp = standing.paid_by
+    """What to take for a recipient that has had its letter.
+
+    The stamp goes with it, in case the hold is forgotten meanwhile. One that would not be taken any more does not: only
+    its hold speaks for it.
+    """
+    stamp, verdict = standing.paid_by, standing.verdict
     assert stamp is not None
-    return Settle(stamp.issuer, *stamp.key, standing.letter_hash)
+    if verdict is None or verdict.stamp is not stamp or flaw_of(verdict.reason) is not None:
+        return Settle(stamp.issuer, *stamp.key, standing.letter_hash)
+    return Settle(stamp.issuer, *stamp.key, standing.letter_hash, stamp, _domain(standing, stamp))
 
 
 async def _ask_back(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> None:
@@ -185,6 +191,8 @@ def _hold(tx: bytes, group: int, standing: Standing, offer: Verdict) -> Hold:
 
 def _domain(standing: Standing, stamp: Stamp) -> str:
     """The domain of whom the stamp is made out to: the recipient's, or that of an alias that led to it."""
+    if len(standing.names) == 1:
+        return standing.names[0].domain
     return next(name.domain for name in standing.names if domain_hash(stamp.serial, name.domain) == stamp.domain_hash)
 
 

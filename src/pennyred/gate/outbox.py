@@ -12,8 +12,9 @@ from pennyred.gate.ports import PendingSettlement, SettlementOutbox
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Settle
 
-SETTLES_MAX = 20_000
-"""In memory at most, about 6 MiB; without room on the disk no new letter is held, so hardly more can be under way."""
+SETTLES_MAX = 10_000
+"""In memory at most, with their stamps about 20 MiB; without room on the disk no new letter is held, so hardly more can
+be under way."""
 _AT_ONCE = 200
 
 
@@ -35,10 +36,14 @@ class BufferedOutbox:
             self._unwritten += [(settle, now) for settle in settles]
             self._log.remembered(settles, str(unavailable))
 
-    async def pending(self, limit: int, *, besides: Collection[str] = ()) -> Sequence[PendingSettlement]:
-        """Those not confirmed yet, oldest first, after what was in memory has been written down as far as can be."""
+    async def pending(self, limit: int, *, now: int, besides: Collection[str] = ()) -> Sequence[PendingSettlement]:
+        """Those not answered yet, oldest first, after what was in memory has been written down as far as can be."""
         await self._write()
-        return await self._outbox.pending(limit, besides=besides)
+        return await self._outbox.pending(limit, now=now, besides=besides)
+
+    async def postpone(self, ids: Sequence[int], *, until: int) -> None:
+        """Put these off."""
+        await self._outbox.postpone(ids, until=until)
 
     @property
     def unwritten(self) -> int:

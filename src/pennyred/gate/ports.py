@@ -27,7 +27,7 @@ class Redeemer(Protocol):
         ...
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
-        """Take what was held. When this returns, it is durable."""
+        """Take what was held, or is paid by the stamp that comes with it. When this returns, it is durable."""
         ...
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
@@ -54,8 +54,12 @@ class SettlementOutbox(Protocol):
         """Write them down; when this returns they survive a crash."""
         ...
 
-    async def pending(self, limit: int, *, besides: Collection[str] = ()) -> Sequence["PendingSettlement"]:
-        """Those not confirmed yet, oldest first, without those of the issuers named."""
+    async def pending(self, limit: int, *, now: int, besides: Collection[str] = ()) -> Sequence["PendingSettlement"]:
+        """Those not answered yet, oldest first, without those of the issuers named and those put off beyond `now`."""
+        ...
+
+    async def postpone(self, ids: Sequence[int], *, until: int) -> None:
+        """Put these off: the office's answer was one that changes with time."""
         ...
 
     async def done(self, ids: Sequence[int]) -> None:

@@ -4,20 +4,20 @@ The mail server has the letter by now, so nothing that goes wrong here may turn 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.ports import PendingSettlement, Redeemer, SettlementOutbox
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.redemption import Settle, SettleOutcome
-
-_SETTLED = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
+from pennyred.postage.redemption import Settle
 
 BATCH_MAX = 200
 """Settlements of the outbox asked for at once."""
 SETTLE_SECONDS = 2.0
 """How long the client waits for the office, which may be far away; then the outbox has to do. If the gate is killed
 before that, the letter is as good as delivered without a 250 (RFC 1047), so this is short."""
+POSTPONE_SECONDS = 600
+"""The pause before a settlement is presented again whose office says that time may cure it."""
 
 
 async def settle_durably(
@@ -42,15 +42,22 @@ async def _settle_at_one(
         async with asyncio.timeout(SETTLE_SECONDS):
             outcomes = await redeemer.settle(settles)
     except Exception as trouble:  # noqa: BLE001 - `Unavailable`, or what nobody has foreseen
-        why = _words(trouble)
-        try:
-            await outbox.add(settles, now=now)
-        except Exception as also:  # noqa: BLE001 - as above
-            log.unsettled(settles, f"{why}; {_words(also)}")
-        else:
-            log.waiting(settles, why)
+        await _keep(outbox, settles, _words(trouble), log, now=now)
         return
-    report_odd(settles, outcomes, log)
+    for settle, outcome in zip(settles, outcomes, strict=True):
+        if outcome.may_change:
+            await _keep(outbox, [settle], outcome.value, log, now=now)
+        elif not outcome.is_paid:
+            log.unsettled([settle], outcome.value)
+
+
+async def _keep(outbox: SettlementOutbox, settles: Sequence[Settle], why: str, log: LetterLog, *, now: int) -> None:
+    try:
+        await outbox.add(settles, now=now)
+    except Exception as also:  # noqa: BLE001 - `Unavailable`, or what nobody has foreseen
+        log.unsettled(settles, f"{why}; {_words(also)}")
+    else:
+        log.waiting(settles, why)
 
 
 def _by_issuer(settles: Sequence[Settle]) -> dict[str, list[Settle]]:
@@ -66,50 +73,59 @@ def _words(trouble: Exception) -> str:
     return str(trouble) if isinstance(trouble, Unavailable) else repr(trouble)
 
 
-def report_odd(settles: Sequence[Settle], outcomes: Sequence[SettleOutcome], log: LetterLog) -> None:
-    """Write down what the office would not settle."""
-    for settle, outcome in zip(settles, outcomes, strict=True):
-        if outcome not in _SETTLED:
-            log.unsettled([settle], outcome.value)
-
-
-async def pump_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: LetterLog, *, pause_seconds: float) -> None:
-    """Present what stands in the outbox until it is confirmed; runs until it is cancelled."""
+async def pump_outbox(
+    redeemer: Redeemer,
+    outbox: SettlementOutbox,
+    log: LetterLog,
+    *,
+    clock: Callable[[], int],
+    pause_seconds: float,
+) -> None:
+    """Present what stands in the outbox until it is answered; runs until it is cancelled."""
     while True:
-        await drain_outbox(redeemer, outbox, log)
+        await drain_outbox(redeemer, outbox, log, now=clock())
         await asyncio.sleep(pause_seconds)
 
 
-async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: LetterLog) -> int:
-    """Present what stands in the outbox now, to each office as long as it answers. Returns how many were confirmed."""
-    confirmed = 0
+async def drain_outbox(redeemer: Redeemer, outbox: SettlementOutbox, log: LetterLog, *, now: int) -> int:
+    """Present what stands in the outbox now, to each office as long as it answers. Returns how many were answered.
+
+    An answer ends a settlement, whatever it is, unless another time may have another answer: then it is put off.
+    """
+    answered = 0
     silent: set[str] = set()
     """Offices that did not answer: what waits for them does not keep others waiting."""
     while True:
         try:
-            pending = await outbox.pending(BATCH_MAX, besides=silent)
+            pending = await outbox.pending(BATCH_MAX, now=now, besides=silent)
         except Unavailable:
-            return confirmed
+            return answered
         if not pending:
-            return confirmed
+            return answered
         entries: dict[str, list[PendingSettlement]] = {}
         for entry in pending:
             entries.setdefault(entry.settle.issuer, []).append(entry)
-        made_up = await asyncio.gather(*(_present(redeemer, outbox, some, log) for some in entries.values()))
-        silent |= {issuer for issuer, is_made_up in zip(entries, made_up, strict=True) if not is_made_up}
-        confirmed += sum(len(some) for issuer, some in entries.items() if issuer not in silent)
+        heard = await asyncio.gather(*(_present(redeemer, outbox, some, log, now) for some in entries.values()))
+        silent |= {issuer for issuer, is_heard in zip(entries, heard, strict=True) if not is_heard}
+        answered += sum(len(some) for issuer, some in entries.items() if issuer not in silent)
 
 
 async def _present(
-    redeemer: Redeemer, outbox: SettlementOutbox, entries: Sequence[PendingSettlement], log: LetterLog
+    redeemer: Redeemer, outbox: SettlementOutbox, entries: Sequence[PendingSettlement], log: LetterLog, now: int
 ) -> bool:
     """Present settlements of one office; False where it, or the state, does not answer."""
-    settles = [entry.settle for entry in entries]
     try:
-        outcomes = await redeemer.settle(settles)
-        await outbox.done([entry.id for entry in entries])
+        outcomes = await redeemer.settle([entry.settle for entry in entries])
+        answered = list(zip(entries, outcomes, strict=True))
+        if later := [entry.id for entry, outcome in answered if outcome.may_change]:
+            await outbox.postpone(later, until=now + POSTPONE_SECONDS)
+        over = [(entry, outcome) for entry, outcome in answered if not outcome.may_change]
+        await outbox.done([entry.id for entry, _ in over])
     except Unavailable:
         return False
-    report_odd(settles, outcomes, log)
-    log.made_up(len(entries))
+    for entry, outcome in over:
+        if not outcome.is_paid:
+            log.unsettled([entry.settle], outcome.value)
+    if over:
+        log.made_up(len(over))
     return True

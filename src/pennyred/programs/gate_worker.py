@@ -144,7 +144,9 @@ class GateWork:
             texts=texts,
         )
         self._chores.begin(
-            parts, "outbox", lambda: pump_outbox(redeemer, outbox, letters, pause_seconds=OUTBOX_PAUSE_SECONDS)
+            parts,
+            "outbox",
+            lambda: pump_outbox(redeemer, outbox, letters, clock=clock, pause_seconds=OUTBOX_PAUSE_SECONDS),
         )
         if self._mailbox and office is not None:
             self._mirror = build_mirror(self._mailbox, office, state, mirrors_authenticator(gate, checker), self._log)

@@ -56,7 +56,7 @@ def test_what_was_delivered_is_owed_and_presented_in_order(path):
         assert await accepted.is_owing(ISSUER)
         assert not await accepted.is_owing("other.example")
         waiting = await accepted.waiting(ISSUER, now=NOW)
-        assert [each.settle() for each in waiting] == [two.settle(), one.settle()]
+        assert [each.settle().key for each in waiting] == [two.settle().key, one.settle().key]
         assert waiting[0].tx == two.tx
         assert waiting[0].stamp.salt is None
         assert waiting[0].stamp.for_office() == two.stamp.for_office()

@@ -19,7 +19,7 @@ from tests.support.ledgerworld import (
 )
 from tests.support.memory_ledger import MemoryLedger
 
-from pennyred.postage.ledger_rules import SWEEP_AFTER_SECONDS, StampState
+from pennyred.postage.ledger_rules import SWEEP_AFTER_SECONDS
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import SettleOutcome
 
@@ -194,28 +194,18 @@ STEPS = st.lists(
 )
 
 
-class Forgetful(MemoryLedger):
-    """A ledger that a crash makes forget its open holds."""
-
-    def crash(self) -> None:
-        for key, stamp in [(key, stamp) for key, stamp in self._stamps.items() if stamp.state == StampState.HELD]:
-            del self._stamps[key]
-            self._journal.hold(key[0], -stamp.price)
-            self._used[key[0], stamp.cap_day] -= stamp.price
-
-
 @given(steps=STEPS)
 def test_a_stamp_is_counted_once_whatever_comes_in_what_order(steps):
     """Repetitions, holds, voids, settlements with and without the stamp, and crashes: one cent, for one letter."""
 
     async def story():
-        ledger = Forgetful()
+        ledger = MemoryLedger()
         world = LedgerWorld(ledger)
         await world.prepare()
         paid = set()
         for verb, letter, by, tx in steps:
             if verb == "forget":
-                ledger.crash()
+                ledger.forget_holds()
                 continue
             outcome = await getattr(world, verb)(order(letter=letter, tx=tx), by=by)
             if verb.startswith("settle") and SettleOutcome(outcome).is_paid:

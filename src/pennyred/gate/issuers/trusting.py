@@ -53,7 +53,6 @@ _BLAMED = tuple(
 )
 """Reasons that only the account's owner can cause. Others are not his fault: the office was silent too long, this gate
 may not redeem there, a stolen key was replaced, or a thief has used a copy of his stamp first."""
-_TAKEN = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +119,14 @@ class TrustingRedeemer:
         owed = await self._book.owe(settles) if self._is_owing else [False] * len(settles)
         rest = [settle for settle, is_owed in zip(settles, owed, strict=True) if not is_owed]
         if self._is_accepting:
-            self._spent += rest  # whatever the office answers: these letters were delivered
+            self._spent += [
+                settle.without_stamp() for settle in rest
+            ]  # whatever the office answers: these letters were delivered
         outcomes = iter(await self._redeemer.settle(rest) if rest else [])
         answers = [SettleOutcome.SETTLED if is_owed else next(outcomes) for is_owed in owed]
         paid = zip(settles, owed, answers, strict=True)
         if self._is_accepting:
-            await self._note([settle for settle, is_owed, answer in paid if not is_owed and answer in _TAKEN])
+            await self._note([settle for settle, is_owed, answer in paid if not is_owed and answer.is_paid])
         return answers
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
@@ -198,11 +199,10 @@ class TrustingRedeemer:
         answers = await self._redeemer.hold(alone, lease_seconds=REDEEM_LEASE_SECONDS)
         held = [hold.settle() for hold, answer in zip(holds, answers, strict=True) if answer.outcome.is_held]
         outcomes = await self._redeemer.settle(held) if held else []
-        paid = [settle for settle, outcome in zip(held, outcomes, strict=True) if outcome in _TAKEN]
-        unpaid = [
-            (settle, outcome.value) for settle, outcome in zip(held, outcomes, strict=True) if outcome not in _TAKEN
-        ]
-        later: list[Settle] = []
+        told = list(zip(held, outcomes, strict=True))
+        paid = [settle for settle, outcome in told if outcome.is_paid]
+        later = [settle for settle, outcome in told if outcome.may_change]
+        unpaid = [(one, outcome.value) for one, outcome in told if not outcome.is_paid and not outcome.may_change]
         for hold, answer in zip(holds, answers, strict=True):
             if answer.outcome is HoldOutcome.ALREADY_SETTLED:
                 paid.append(hold.settle())
@@ -244,4 +244,4 @@ def _first_use(hold: Hold, answer: HoldAnswer) -> Settle:
     if answer.outcome is HoldOutcome.SPENT:
         used = answer.first_use.letter if answer.first_use is not None else b""
         letter = used if used != hold.letter else b""  # the same letter, but at another receiver
-    return replace(hold.settle(), letter=letter)
+    return replace(hold.settle().without_stamp(), letter=letter)

@@ -1,4 +1,7 @@
-"""Settlements an office has not confirmed yet: written down before the client hears 250, kept until answered.
+"""Settlements an office has not answered yet: written down before the client hears 250, kept until answered.
+
+Each is kept with its stamp, as far as that may be presented: where a crash made the ledger forget the hold, the stamp
+pays.
 
 Several workers may present the same settlement at once: settling twice is harmless. The list has no upper bound,
 because a delivery that was made is a debt. When the disk is full, `add` raises `Unavailable`.
@@ -8,7 +11,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pennyred.gate.memory.taking import AHEAD_SECONDS_MAX
 from pennyred.postage.redemption import Settle
+from pennyred.postage.stamp import parse_stamp
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection
 
@@ -34,9 +39,16 @@ class Outbox:
         """Write them down; when this returns they survive a crash. One that waits already is not written twice."""
         await self._commits.answer(_add, (tuple(settles), now), weight=len(settles))
 
-    async def pending(self, limit: int, *, besides: Collection[str] = ()) -> list[OutboxEntry]:
-        """The settlements that are not confirmed yet, oldest first, at most `PAGE_MAX`; none of the issuers named."""
-        return await self._commits.run(lambda connection: _pending(connection, limit, tuple(besides)))
+    async def pending(self, limit: int, *, now: int, besides: Collection[str] = ()) -> list[OutboxEntry]:
+        """The settlements to present now, oldest first, at most `PAGE_MAX`; none of the issuers named."""
+        return await self._commits.run(lambda connection: _pending(connection, limit, now, tuple(besides)))
+
+    async def postpone(self, ids: Sequence[int], *, until: int) -> None:
+        """Present these not before `until`."""
+        rows = [(until, entry_id) for entry_id in ids]
+        await self._commits.run(
+            lambda connection: connection.executemany("UPDATE outbox SET retry_at = ? WHERE id = ?", rows)
+        )
 
     async def standing(self) -> tuple[int, int]:
         """How many there are, and when the oldest was written down, in Unix seconds; 0 where there is none."""
@@ -50,23 +62,31 @@ class Outbox:
 
 def _add(connection: Connection, requests: Sequence[tuple[Sequence[Settle], int]]) -> list[None]:
     connection.executemany(
-        "INSERT INTO outbox (issuer, account, expiry_day, serial, letter, added_at, attempts)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
-        [(settle.issuer, *settle.key, settle.letter, now) for settles, now in requests for settle in settles],
+        "INSERT INTO outbox (issuer, account, expiry_day, serial, letter, stamp, domain, added_at, attempts, retry_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO NOTHING",
+        [
+            (one.issuer, *one.key, one.letter, one.stamp.for_office() if one.stamp else b"", one.domain, now)
+            for settles, now in requests
+            for one in settles
+        ],
     )
     return [None] * len(requests)
 
 
-def _pending(connection: Connection, limit: int, besides: tuple[str, ...]) -> list[OutboxEntry]:
+def _pending(connection: Connection, limit: int, now: int, besides: tuple[str, ...]) -> list[OutboxEntry]:
     others = "".join(" AND issuer <> ?" for _ in besides)
     rows: Any = connection.execute(
-        "SELECT id, issuer, account, expiry_day, serial, letter, added_at FROM outbox"  # noqa: S608 - question marks
-        f" WHERE 1 = 1{others} ORDER BY id LIMIT ?",
-        (*besides, min(limit, PAGE_MAX)),
+        "SELECT id, added_at, stamp, issuer, account, expiry_day, serial, letter, domain"  # noqa: S608 - question marks
+        f" FROM outbox WHERE (retry_at <= ? OR retry_at > ?){others} ORDER BY id LIMIT ?",
+        (now, now + AHEAD_SECONDS_MAX, *besides, min(limit, PAGE_MAX)),
     )
     return [
-        OutboxEntry(entry_id, Settle(issuer, account, expiry_day, serial, letter), added_at)
-        for entry_id, issuer, account, expiry_day, serial, letter, added_at in rows
+        OutboxEntry(
+            entry_id,
+            Settle(issuer, account, day, serial, letter, parse_stamp(stamp) if stamp else None, domain),
+            added_at,
+        )
+        for entry_id, added_at, stamp, issuer, account, day, serial, letter, domain in rows
     ]
 
 

@@ -22,14 +22,13 @@ from pennyred.office.api.repeats import Caller, Key, require_same
 from pennyred.office.ledger.callers import Receiver
 from pennyred.office.office import Office
 from pennyred.office.redeeming import LedgerRedeemer
-from pennyred.postage.redemption import HoldOutcome, SettleOutcome
+from pennyred.postage.redemption import HoldOutcome
 from pennyred.postage.stamp import StampKey
 
 SCHEME = "receiver"
 PROOFS_PER_MINUTE = 20
 """How many domains a minute one network may prove; for each, this office asks the DNS."""
 _OK = 200
-_PAID = (SettleOutcome.SETTLED, SettleOutcome.ALREADY_SETTLED)
 
 Asked = Request[Any, Any, State]
 HoldBody = Annotated[redemptions.HoldRequest, Body(examples=examples.HOLD)]
@@ -86,10 +85,10 @@ async def settle(
     redeemer = await _redeemer(request, idempotency_key)
     settles = [redemptions.read_settle(item) for item in data.settles]
     outcomes = await redeemer.settle(settles)
-    done = [one.key for one, outcome in zip(settles, outcomes, strict=True) if outcome in _PAID]
+    done = [one.key for one, outcome in zip(settles, outcomes, strict=True) if outcome.is_paid]
     receipts = iter(await _receipts(state.office, done))
     return redemptions.SettleResponse(
-        [redemptions.SettleResult(outcome, next(receipts) if outcome in _PAID else "") for outcome in outcomes]
+        [redemptions.SettleResult(outcome, next(receipts) if outcome.is_paid else "") for outcome in outcomes]
     )
 
 
