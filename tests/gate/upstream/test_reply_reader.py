@@ -25,8 +25,8 @@ def heard(pieces):
     reader, found = ReplyReader(), []
     try:
         for piece in pieces:
-            if (reply := reader.whole(piece)) is not None:
-                found.append(reply)
+            if whole := reader.whole(piece):
+                found += whole
                 continue
             reader.feed(piece)
             while (reply := reader.next()) is not None:

@@ -87,6 +87,12 @@ class Upstreams:
             self._met_of, self._met = known, meeting(known) if known else None
         return self._met
 
+    def at_hand(self, client: ClientIdentity, source: Source = NOBODY) -> Connection | None:
+        """What `acquire` would lend, if nobody has to be waited for or told; None: `acquire` has to be asked."""
+        if self._down or len(self._members) > 1:
+            return None
+        return self._members[0].pool.at_hand(client, source)
+
     async def acquire(
         self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, needs: Needs = NO_NEEDS
     ) -> Connection:
@@ -95,7 +101,7 @@ class Upstreams:
         It is counted for `source`. Raises `Unavailable` if there is none, or `connection.Refused` if a mail server
         refuses the client.
         """
-        if not self._down and not self.is_choice:
+        if not self._down and len(self._members) == 1:
             return await self._acquire_from(self._members[0], client, source, is_fresh=is_fresh)
         trouble: Unavailable | None = None
         busy: Member | None = None
@@ -130,34 +136,12 @@ class Upstreams:
         assert trouble is not None
         raise trouble
 
-    def pass_over(self, connection: Connection, trouble: Unavailable) -> bool:
-        """Note trouble that is not the client's fault; returns whether there is another address to try."""
-        return self._pool_of(connection).pass_over(connection, trouble)
-
-    def believe(self, connection: Connection) -> None:
-        """Note that the address of this connection has taken a letter, so that it need not be passed over."""
-        if connection.address.doubted_since is not None:
-            self._pool_of(connection).believe(connection)
-
-    def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
-        """The user waits for its client. `recall` is called, perhaps at once, if somebody else gets its place."""
-        self._pool_of(connection).rest(connection, recall)
-
-    def resume(self, connection: Connection) -> None:
-        """The user of a resting connection goes on."""
-        self._pool_of(connection).resume(connection)
-
-    def release(self, connection: Connection) -> None:
-        """Take back a connection whose transaction has ended."""
-        self._pool_of(connection).release(connection)
-
-    def reset(self, connection: Connection) -> None:
-        """Take back a connection in the middle of a transaction: RSET in the background, then idle."""
-        self._pool_of(connection).reset(connection)
-
-    def discard(self, connection: Connection) -> None:
-        """Close a connection that is not to be used again."""
-        self._pool_of(connection).discard(connection)
+    def pool_of(self, connection: Connection) -> UpstreamPool:
+        """The pool that a connection was lent from, to which it is given back."""
+        first = self._members[0]
+        if len(self._members) == 1:
+            return first.pool
+        return next((one.pool for one in self._members if one.pool.options is connection.options), first.pool)
 
     async def learn(self) -> Capabilities | None:
         """What the servers offer; asks them if nothing is known. None if none answers, or none is due to be asked."""
@@ -243,12 +227,6 @@ class Upstreams:
 
     def _succeeded(self, member: Member) -> None:
         self._down -= member.succeeded(self._clock(), self._log)
-
-    def _pool_of(self, connection: Connection) -> UpstreamPool:
-        first = self._members[0]
-        if len(self._members) == 1:
-            return first.pool
-        return next((one.pool for one in self._members if one.pool.options is connection.options), first.pool)
 
     def _probe_due(self) -> None:
         """Check in the background the servers whose wait is over, so that no client waits for one that is down."""

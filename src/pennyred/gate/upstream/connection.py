@@ -1,8 +1,10 @@
 """One connection to the mail server, with the gate as the client. No command is ever repeated here."""
 
 import asyncio
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from pennyred.failures import what
 from pennyred.gate.letterbox import Reply
@@ -74,10 +76,19 @@ class Connection(Dialogue):
 
     # For callers
 
+    @property
+    def has_to_tell(self) -> bool:
+        """Whether it must be told of each client before MAIL."""
+        return self.options.identity is IdentityMode.XCLIENT
+
+    def knows(self, client: ClientIdentity) -> bool:
+        """Whether MAIL may be said for this client without telling of it first."""
+        return not self.has_to_tell or (bool(self.told) and self.told == self.lines_about(client))
+
     def lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
         """What it would be told of this client: XCLIENT in all attributes that this mail server takes, and EHLO."""
         assert self.offered is not None
-        return *xclient_commands(client, self.offered.xclient), self._hello_line(client)
+        return _lines_about(client, self.offered.xclient, self._hello_line(client))
 
     async def open(self, client: ClientIdentity | None) -> None:
         """Wait for the greeting and say EHLO. `client` is for the PROXY header, if clients are told by PROXY.
@@ -98,8 +109,8 @@ class Connection(Dialogue):
         if security is Security.STARTTLS:
             await self._start_tls()
         is_the_clients = self.options.identity is IdentityMode.PROXY and client is not None
-        [hello] = self._send(self._hello_line(client if is_the_clients else None))
-        reply = await self._reply(hello, self.options.deadlines.greeting_seconds)
+        hello = self._hello_line(client if is_the_clients else None)
+        reply = await self._said_to(hello, self.options.deadlines.greeting_seconds)
         if not replies.is_success(reply):
             # A server without PROXY has read the header as commands, and says "unknown" or "out of turn".
             if is_the_clients and not replies.is_closing(reply) and not replies.is_about_session(reply):
@@ -112,12 +123,10 @@ class Connection(Dialogue):
 
     async def _start_tls(self) -> None:
         """Change to TLS (RFC 3207), then say EHLO again. Nothing that came in plain text counts."""
-        [hello] = self._send(self._hello_line(None))
-        reply = await self._reply(hello, self.options.deadlines.greeting_seconds)
+        reply = await self._said_to(self._hello_line(None), self.options.deadlines.greeting_seconds)
         if not replies.is_success(reply) or "STARTTLS" not in parse_capabilities(reply).keywords:
             raise self.trouble("STARTTLS is not offered, and without TLS nothing is sent there")
-        [ready] = self._send(b"STARTTLS")
-        reply = await self._reply(ready, self.options.deadlines.greeting_seconds)
+        reply = await self._said_to(b"STARTTLS", self.options.deadlines.greeting_seconds)
         if not replies.is_success(reply) or not self.is_clean:
             raise self.trouble(f"STARTTLS: {reply.text}" if self.is_clean else "said more than its answer to STARTTLS")
         await self._change_to_tls()
@@ -129,7 +138,7 @@ class Connection(Dialogue):
         the reply to XCLIENT. Sent together, Postfix would refuse the client for unauthorised pipelining
         (smtpd_forbid_unauth_pipelining, reject_unauth_pipelining).
         """
-        if self.options.identity is not IdentityMode.XCLIENT:
+        if not self.has_to_tell:
             return
         if self.offered is None or "ADDR" not in self.offered.xclient:
             # Fail closed: without XCLIENT the mail server would trust every client as it trusts the gate.
@@ -152,18 +161,21 @@ class Connection(Dialogue):
         self.capabilities = parse_capabilities(answer)
         self.told = lines
 
-    async def begin(self, client: ClientIdentity, lines: Sequence[bytes]) -> list[Reply]:
+    async def begin(self, client: ClientIdentity, lines: Sequence[bytes], *, until: float = math.inf) -> list[Reply]:
         """Say MAIL and RCPTs. If clients are told by XFORWARD, that goes first: it holds for one transaction.
 
-        Raises `Unavailable` if a reply is about the gate's own session.
+        The last reply must be there before `until`, in seconds of the loop's clock. Raises `Unavailable` if it is not,
+        or if a reply is about the gate's own session.
         """
         told: list[bytes] = []
         if self.options.identity is IdentityMode.XFORWARD:
             told = xforward_commands(client, self.capabilities.xforward)
-        if not told or "PIPELINING" in self.capabilities.keywords:
-            answers = await self.exchange([*told, *lines])
+        if not told:
+            answers = await self.exchange(lines, until=until)
+        elif "PIPELINING" in self.capabilities.keywords:
+            answers = await self.exchange([*told, *lines], until=until)
         else:
-            answers = [*await self.exchange(told), *await self.exchange(lines)]
+            answers = [*await self.exchange(told, until=until), *await self.exchange(lines, until=until)]
         for answer in answers[: len(told)]:
             if not replies.is_success(answer):
                 raise self._not_told(client, "XFORWARD", answer)
@@ -182,18 +194,20 @@ class Connection(Dialogue):
         sent, and get the same reply.
         """
         if len(lines) == 1:
-            [future] = self._send(lines[0])
-            return [await self._reply(future, self._seconds_for(lines[0], until))]
+            return [await self._said_to(lines[0], self._seconds_for(lines[0], until))]
         if "PIPELINING" in self.capabilities.keywords:
             asked = zip(self._send(*lines), lines, strict=True)
             return [await self._reply(future, self._seconds_for(line, until)) for future, line in asked]
         answers: list[Reply] = []
         for line in lines:
-            [future] = self._send(line)
-            answers.append(await self._reply(future, self._seconds_for(line, until)))
+            answers.append(await self._said_to(line, self._seconds_for(line, until)))
             if is_first_needed and not replies.is_success(answers[0]):
                 return answers * len(lines)
         return answers
+
+    def say_data(self) -> Coroutine[Any, Any, Reply]:
+        """Say DATA; to be awaited for the reply."""
+        return self._said_to(b"DATA", self.options.deadlines.data_seconds)
 
     async def send_chunk(self, octets: bytes) -> None:
         """Send a chunk that is not the last (RFC 3030), and wait until the mail server has answered with yes.
@@ -231,7 +245,7 @@ class Connection(Dialogue):
     async def reset(self) -> bool:
         """Say RSET; returns whether the connection may be used again."""
         try:
-            [reply] = await self.exchange([b"RSET"])
+            reply = await self._said_to(b"RSET", self.options.deadlines.command_seconds)
         except Unavailable:
             return False
         return replies.is_success(reply)
@@ -263,6 +277,12 @@ class Connection(Dialogue):
         if replies.is_about_syntax(answer):
             return NotTold(client, f"{command}: {answer.text}", self.where)
         return self.trouble(f"{command}: {answer.text}")
+
+
+@functools.lru_cache(maxsize=1000)
+def _lines_about(client: ClientIdentity, attributes: frozenset[str], hello: bytes) -> tuple[bytes, ...]:
+    """A client's letters are told of it in the same words; it is asked for twice for each letter."""
+    return *xclient_commands(client, attributes), hello
 
 
 async def connect(options: UpstreamOptions, address: Address) -> Connection:

@@ -30,7 +30,7 @@ def unavailable(detail: str, where: str = "") -> Unavailable:
 def require_word_on_letter(command: str, answers: Iterable[Reply]) -> None:
     """Raise `Unavailable` if a reply is about the gate's own session, and not about what was asked."""
     for answer in answers:
-        if replies.is_about_session(answer):
+        if not replies.is_success(answer) and replies.is_about_session(answer):
             raise unavailable(f"{OWN_SESSION}: {command}: {answer.text}")
 
 
@@ -54,7 +54,7 @@ class Dialogue(asyncio.Protocol):
         self._failure: str | None = None
         self._writable: asyncio.Future[None] | None = None
         self._closed = self._loop.create_future()
-        self._patience = Patience(self._loop, lambda seconds: self.abort(f"no answer within {seconds:.0f} s"))
+        self._patience = Patience(self._loop, self._lose_patience)
 
     @property
     def is_broken(self) -> bool:
@@ -122,8 +122,9 @@ class Dialogue(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Give each reply to the one who has waited longest."""
-        if self._failure is None and (whole := self._reader.whole(data)) is not None:
-            self._take(whole)
+        if self._failure is None and (whole := self._reader.whole(data)):
+            for one in whole:
+                self._take(one)
             return
         self._reader.feed(data)
         try:
@@ -135,6 +136,8 @@ class Dialogue(asyncio.Protocol):
     # Internal steps
 
     def _take(self, reply: Reply) -> None:
+        if self._failure is not None:
+            return
         if not self._waiting:
             self.unasked = reply
             self._fail(f"said without being asked: {reply.text[:200]}", is_abort=False)
@@ -155,34 +158,50 @@ class Dialogue(asyncio.Protocol):
 
     def _ask(self, octets: bytes, count: int) -> list[asyncio.Future[Reply]]:
         """Send what is answered by so many replies."""
-        self._check()
+        self._write(octets)
         create = self._loop.create_future
         futures: list[asyncio.Future[Reply]] = [create() for _ in range(count)]
         self._waiting += futures
-        self._write(octets)
         return futures
 
     def _send(self, *lines: bytes) -> list[asyncio.Future[Reply]]:
         return self._ask(b"\r\n".join(lines) + b"\r\n", len(lines))
 
+    async def _said_to(self, line: bytes, timeout_seconds: float) -> Reply:
+        """Send one command and wait for its reply."""
+        self._write(line + b"\r\n")
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting.append(future)
+        self._patience.give(timeout_seconds)
+        reply = await future
+        if not replies.is_success(reply):
+            self._note(reply)
+        return reply
+
     async def _reply(self, future: asyncio.Future[Reply], timeout_seconds: float) -> Reply:
         self._patience.give(timeout_seconds)
-        try:
-            reply = await future
-        finally:
-            self._patience.end()
+        reply = await future
+        if not replies.is_success(reply):
+            self._note(reply)
+        return reply
+
+    def _note(self, reply: Reply) -> None:
         if replies.is_refusal(reply):
             self.refusals += 1
             if replies.is_closing(reply):
                 self.close("closed by the mail server's 421")
-        return reply
+
+    def _lose_patience(self, seconds: float) -> None:
+        if self._waiting:  # else the last wait ended well; nobody stops the timer for that
+            self.abort(f"no answer within {seconds:.0f} s")
 
     def _check(self) -> None:
         if self._failure is not None:
             raise self.trouble(self._failure)
 
     def _write(self, data: bytes) -> None:
-        self._check()
+        if self._failure is not None:
+            raise self.trouble(self._failure)
         assert self._transport is not None
         self._transport.write(data)
 

@@ -62,6 +62,19 @@ class UpstreamPool:
         """How many connections are idle, ready to be used."""
         return len(self._idle)
 
+    def at_hand(self, client: ClientIdentity, source: Source = NOBODY) -> Connection | None:
+        """An idle connection on which MAIL may be said for `client` at once; None if `acquire` has to be asked."""
+        if self._is_closed or (slot := self._slots.take_at_once(source)) is None:
+            return None
+        connection = self._take_idle(client)
+        if connection is not None and connection.knows(client):
+            connection.slot = slot
+            return connection
+        self._slots.leave(slot)
+        if connection is not None:
+            self._idle.add(connection)
+        return None
+
     async def acquire(
         self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, is_modest: bool = False
     ) -> Connection:
@@ -72,9 +85,16 @@ class UpstreamPool:
         """
         if self._is_closed:
             raise PoolExhausted("the gate is shutting down")
-        slot = await self._slots.take(source, is_modest=is_modest)
+        slot = self._slots.take_at_once(source, may_recall=not is_modest)
+        if slot is None:
+            slot = await self._slots.take(source, is_modest=is_modest)
         try:
-            connection = await self._connection_for(client, is_fresh=is_fresh)
+            connection = None if is_fresh else self._take_idle(client)
+            if connection is None:
+                connection = await self._opened_for(client)
+            elif connection.has_to_tell and not await self._is_told(connection, client):
+                # The server may have closed the idle connection. A new one shows whether more is wrong.
+                connection = await self._opened_for(client)
         except BaseException:
             self._slots.leave(slot)
             raise
@@ -82,35 +102,30 @@ class UpstreamPool:
         return connection
 
     def rest(self, connection: Connection, recall: Callable[[], None]) -> None:
-        """The user waits for its client. Somebody else may take its place; then `recall` is called.
+        """The user waits for its client. Somebody else may take its place; then `recall` is called, perhaps at once.
 
-        The connection is closed then: to reset it would take time, and somebody waits.
+        It has to discard the connection: to reset it would take time, and somebody waits.
         """
-
-        def give_up() -> None:
-            recall()
-            self.discard(connection)
-
         if connection.slot is not None:
-            self._slots.rest(connection.slot, give_up)
+            self._slots.rest(connection.slot, recall)
 
     def resume(self, connection: Connection) -> None:
         """The user of a resting connection goes on."""
         if connection.slot is not None:
             self._slots.resume(connection.slot)
 
-    async def _connection_for(self, client: ClientIdentity, *, is_fresh: bool) -> Connection:
-        if not is_fresh and (connection := self._take_idle(client)) is not None:
-            connection.is_reused = True
-            try:
-                await connection.tell(client)
-            except BaseException as error:
-                self.discard(connection)
-                if isinstance(error, NotTold) or not isinstance(error, Unavailable):
-                    raise
-                # The server may have closed the idle connection. A new one shows whether more is wrong.
-            else:
-                return connection
+    async def _is_told(self, connection: Connection, client: ClientIdentity) -> bool:
+        """Tell an idle connection of the client; False if it is of no use any more."""
+        try:
+            await connection.tell(client)
+        except BaseException as error:
+            self.discard(connection)
+            if isinstance(error, NotTold) or not isinstance(error, Unavailable):
+                raise
+            return False
+        return True
+
+    async def _opened_for(self, client: ClientIdentity) -> Connection:
         while True:
             connection = await self._open_new(client)
             try:
@@ -209,9 +224,12 @@ class UpstreamPool:
             await connection.wait_closed()
 
     def _take_idle(self, client: ClientIdentity) -> Connection | None:
-        while (connection := self._idle.take(client)) is not None and not connection.is_clean:
+        while (connection := self._idle.take(client)) is not None:
+            if connection.is_clean:
+                connection.is_reused = True
+                return connection
             self.discard(connection)
-        return connection
+        return None
 
     async def _open_new(self, client: ClientIdentity | None) -> Connection:
         if self._is_closed:

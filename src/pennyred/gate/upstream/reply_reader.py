@@ -1,12 +1,14 @@
 """Cuts what a mail server sends into replies (RFC 5321 section 4.2.1), within limits."""
 
 import re
+from collections.abc import Sequence
 
 from pennyred.gate.letterbox import Reply
 
 LINE_OCTETS_MAX = 4096
 REPLY_LINES_MAX = 128
 _ONE_LINE = re.compile(rb"([2-5][0-9]{2}) ([^\r\n]*)\r\n")
+_ONE_LINE_EACH = re.compile(rb"(?:[2-5][0-9]{2} [^\r\n]*\r\n)+")
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 
@@ -29,14 +31,17 @@ class ReplyReader:
         """Whether no part of a further reply has come."""
         return not self._input and not self._lines
 
-    def whole(self, data: bytes) -> Reply | None:
-        """The reply that this piece of input is, if it is one of one line and nothing has come before it, as nearly
-        all are. Else None; then `feed` takes the piece.
+    def whole(self, data: bytes) -> Sequence[Reply]:
+        """The replies that this piece of input is, if each is of one line and no part of a reply has come before them,
+        as nearly always. Else none; then `feed` takes the piece.
         """
         if self._input or self._lines or len(data) > LINE_OCTETS_MAX:
-            return None
-        found = _ONE_LINE.fullmatch(data)
-        return Reply(int(found[1]), (found[2],)) if found else None
+            return ()
+        if (found := _ONE_LINE.fullmatch(data)) is not None:
+            return (Reply(int(found[1]), (found[2],)),)
+        if _ONE_LINE_EACH.fullmatch(data) is not None:
+            return [Reply(int(code), (text,)) for code, text in _ONE_LINE.findall(data)]
+        return ()
 
     def feed(self, data: bytes) -> None:
         """Take a piece of input."""

@@ -67,7 +67,7 @@ class Slots:
 
         `is_modest`: only a free slot, at once, because another mail server may have one.
         """
-        slot = self._take(source, may_recall=not is_modest)
+        slot = self.take_at_once(source, may_recall=not is_modest)
         if slot is not None:
             return slot
         if is_modest or not self._is_room_to_wait(source):
@@ -90,21 +90,24 @@ class Slots:
         """Give a slot back; a second call does nothing."""
         if not slot.is_over:
             self._end(slot)
-            self._serve()
+            if self._waiting:
+                self._serve()
 
     def rest(self, slot: Slot, recall: Callable[[], None]) -> None:
         """Let a slot rest, as its user waits for its client. `recall` makes the user give it up, perhaps at once."""
         if not slot.is_over:
             slot.recall = recall
             self._resting[slot] = None
-            self._serve()
+            if self._waiting:
+                self._serve()
 
     def resume(self, slot: Slot) -> None:
         """The user of a resting slot goes on."""
-        self._resting.pop(slot, None)
-        slot.recall = None
+        if slot.recall is not None:
+            slot.recall = None
+            self._resting.pop(slot, None)
 
-    def _take(self, source: Source, *, may_recall: bool = True) -> Slot | None:
+    def take_at_once(self, source: Source, *, may_recall: bool = True) -> Slot | None:
         """A free slot, or that of a resting user; None if there is neither."""
         is_at_share = self._is_at_share(source)
         if is_at_share or self._used >= self._total:
@@ -138,7 +141,7 @@ class Slots:
         while self._waiting:
             self._waiting = [waiter for waiter in self._waiting if not waiter.slot.done()]
             for waiter in sorted(self._waiting, key=lambda one: self._used_by(one.source.network)):
-                slot = self._take(waiter.source)
+                slot = self.take_at_once(waiter.source)
                 if slot is not None:
                     self._waiting.remove(waiter)
                     waiter.slot.set_result(slot)

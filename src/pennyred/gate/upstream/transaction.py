@@ -18,6 +18,7 @@ from pennyred.gate.upstream.choice import Upstreams
 from pennyred.gate.upstream.connection import Connection, NotTold, Refused
 from pennyred.gate.upstream.dialogue import require_word_on_letter, unavailable
 from pennyred.gate.upstream.identity import ClientIdentity
+from pennyred.gate.upstream.pool import UpstreamPool
 from pennyred.postage.errors import Unavailable
 
 _TOO_LONG = "no answer for as long as a client waits"
@@ -51,6 +52,7 @@ class Transaction:
         self._recipients: list[bytes] = []
         self._connection: Connection | None = None
         self._asked: Connection | None = None
+        self._pool: UpstreamPool  # that `_asked` was lent from
         self._repeated = 0
 
     @property
@@ -63,39 +65,51 @@ class Transaction:
 
         Raises `Unavailable`, or `Refused` if the client itself is refused; then there is no transaction.
         """
-        try:
-            async with asyncio.timeout(deadlines.CLIENTS_SECONDS):
-                answers = await self._begin(mail, recipients)
-        except TimeoutError as error:
-            trouble = unavailable(_TOO_LONG)
-            self._avoid(trouble)
-            raise trouble from error
-        self._rest()
-        return answers
-
-    async def _begin(self, mail: bytes, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
+        clock = asyncio.get_running_loop().time
+        until = clock() + deadlines.CLIENTS_SECONDS
         lines = [mail, *(line for line, _ in recipients)]
-        needs = self._needs(lines)
-        is_fresh = False
-        while True:
-            connection = await self._upstreams.acquire(self._client, self._source, is_fresh=is_fresh, needs=needs)
-            self._asked = connection
-            try:
-                answers = await self._first_exchange(connection, lines)
-            except Unavailable as trouble:
-                # The mail server may have closed the idle connection. Try once more on a new one; if that fails too,
-                # at another address, as long as there is one to try.
-                is_late = connection.is_reused and not isinstance(trouble, NotTold)
-                if not is_late and not self._upstreams.pass_over(connection, trouble):
-                    raise
-            else:
-                if not self._is_goodbye(connection, answers[0]):
-                    break
-            is_fresh = True
+        try:
+            connection, answers = await self._begun(lines, until)
+        except (Unavailable, TimeoutError) as error:
+            if isinstance(error, TimeoutError) or clock() + _TICK_SECONDS >= until:
+                self._avoid(trouble := unavailable(_TOO_LONG))
+                raise trouble from error
+            raise
         self._connection = connection
         self._mail = mail
         self._count(recipients, answers[1:])
+        self._rest()
         return answers
+
+    async def _begun(self, lines: Sequence[bytes], until: float) -> tuple[Connection, list[Reply]]:
+        """A connection on which MAIL and RCPTs were said, and the replies."""
+        clock = asyncio.get_running_loop().time
+        connection = self._upstreams.at_hand(self._client, self._source)
+        while True:
+            if connection is None:
+                connection = await self._acquired(lines, until, is_fresh=self._asked is not None)
+            self._use(connection)
+            try:
+                answers = await connection.begin(self._client, _as_taken(lines, connection), until=until)
+            except BaseException as trouble:
+                self._pool.discard(connection)
+                # The mail server may have closed the idle connection. Try once more on a new one; if that fails too,
+                # at another address, as long as there is one to try.
+                if not isinstance(trouble, Unavailable) or clock() + _TICK_SECONDS >= until:
+                    raise
+                is_late = connection.is_reused and not isinstance(trouble, NotTold)
+                if not is_late and not self._pool.pass_over(connection, trouble):
+                    raise
+            else:
+                if not self._is_goodbye(connection, answers[0]):
+                    return connection, answers
+            connection = None
+
+    async def _acquired(self, lines: Sequence[bytes], until: float, *, is_fresh: bool) -> Connection:
+        """A connection for an envelope of these lines; raises TimeoutError if there is none `until` then."""
+        needs = self._needs(lines)
+        async with asyncio.timeout_at(until):
+            return await self._upstreams.acquire(self._client, self._source, is_fresh=is_fresh, needs=needs)
 
     async def add(self, recipients: Sequence[tuple[bytes, bytes]]) -> list[Reply]:
         """Say more RCPTs (line and mailbox of each); returns their replies. Raises `Unavailable` or `TooSlow`."""
@@ -128,7 +142,7 @@ class Transaction:
         """Give the connection back for now: a slow letter must not hold a process of the mail server."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._upstreams.reset(connection)
+            self._pool.reset(connection)
 
     end = let_go
 
@@ -138,14 +152,16 @@ class Transaction:
 
         Raises `Unavailable`, or `Refused` if DATA is refused.
         """
-        if len(indexes) != len(self._recipients) and (connection := self._connection) is not None:
-            self._upstreams.resume(connection)
-            if not await connection.reset():
-                self._drop()
-            else:
+        connection = self._at_hand()
+        if connection is not None and len(indexes) != len(self._recipients):
+            if await connection.reset():
                 await self._repeat(connection, indexes)
-        was_open = self._connection is not None and not self._connection.is_broken
-        connection = await self._reopened(indexes)
+            else:
+                self._drop()
+            connection = self._at_hand()
+        was_open = connection is not None
+        if connection is None:
+            connection = await self._reopened(indexes)
         try:
             return await self._may_send(connection, in_chunks=in_chunks)
         except Unavailable as trouble:
@@ -172,25 +188,19 @@ class Transaction:
         self._connection = None
         if trouble is not None:
             self._avoid(trouble)
-        elif is_clean:
-            self._upstreams.believe(connection)
+        elif is_clean and connection.address.doubted_since is not None:
+            self._pool.believe(connection)
         if is_clean and is_reset:
-            self._upstreams.release(connection)
+            self._pool.release(connection)
         elif is_clean:
-            self._upstreams.reset(connection)
+            self._pool.reset(connection)
         else:
             connection.abort("a letter was broken off")
-            self._upstreams.discard(connection)
+            self._pool.discard(connection)
 
-    async def _first_exchange(self, connection: Connection, lines: list[bytes]) -> list[Reply]:
-        try:
-            if "SIZE" not in connection.capabilities.keywords:
-                lines = [path.without_size(lines[0]), *lines[1:]]
-            answers = await connection.begin(self._client, lines)
-        except BaseException:
-            self._upstreams.discard(connection)
-            raise
-        return answers
+    def _use(self, connection: Connection) -> None:
+        self._asked = connection
+        self._pool = self._upstreams.pool_of(connection)
 
     def _heed(self, connection: Connection, answer: Reply) -> None:
         """If a reply closes the service for everybody, use another address next time."""
@@ -200,7 +210,7 @@ class Transaction:
     def _avoid(self, trouble: BaseException) -> None:
         """Use another address next time, if there is one: the last command has failed."""
         if self._asked is not None and isinstance(trouble, Unavailable):
-            self._upstreams.pass_over(self._asked, trouble)
+            self._pool.pass_over(self._asked, trouble)
 
     def _is_goodbye(self, connection: Connection, answer: Reply) -> bool:
         """Whether MAIL got a reply that closes the service to everybody, so that MAIL may go elsewhere."""
@@ -208,10 +218,10 @@ class Transaction:
             return False
         is_over = connection.is_reused or (
             replies.is_about_service(answer)
-            and self._upstreams.pass_over(connection, connection.trouble(f"MAIL: {answer.text}"))
+            and self._pool.pass_over(connection, connection.trouble(f"MAIL: {answer.text}"))
         )
         if is_over:
-            self._upstreams.discard(connection)
+            self._pool.discard(connection)
         return is_over
 
     def _at_hand(self) -> Connection | None:
@@ -220,7 +230,7 @@ class Transaction:
         if connection is not None and connection.is_broken:
             self._drop()
         elif connection is not None:
-            self._upstreams.resume(connection)
+            self._pool.resume(connection)
         return self._connection
 
     async def _reopened(self, indexes: Sequence[int] | None = None) -> Connection:
@@ -240,7 +250,8 @@ class Transaction:
             connection = await self._upstreams.acquire(self._client, self._source, is_fresh=is_fresh, needs=needs)
         except Refused as refused:
             raise unavailable(f"the client was welcome and is no more: {refused.reply.text}") from refused
-        self._connection = self._asked = connection
+        self._use(connection)
+        self._connection = connection
         try:
             await self._repeat(connection, indexes)
         except Unavailable as trouble:
@@ -250,12 +261,9 @@ class Transaction:
         return connection
 
     async def _repeat(self, connection: Connection, indexes: Sequence[int]) -> None:
-        mail = self._mail
-        if "SIZE" not in connection.capabilities.keywords:
-            mail = path.without_size(mail)
+        lines = [self._mail, *(self._recipients[index] for index in indexes)]
         try:
-            lines = [mail, *(self._recipients[index] for index in indexes)]
-            answers = await connection.begin(self._client, lines)
+            answers = await connection.begin(self._client, _as_taken(lines, connection))
         except Unavailable:
             self._drop()
             raise
@@ -267,7 +275,7 @@ class Transaction:
     async def _may_send(self, connection: Connection, *, in_chunks: bool) -> Connection:
         if in_chunks and connection.takes_chunks:
             return connection  # BDAT needs no go-ahead
-        [answer] = await connection.exchange([b"DATA"])
+        answer = await connection.say_data()
         if replies.is_data_wanted(answer):
             return connection
         require_word_on_letter("DATA", [answer])
@@ -292,12 +300,16 @@ class Transaction:
         MAIL and RCPT are then repeated on another connection.
         """
         if self._connection is not None:
-            self._upstreams.rest(self._connection, self._taken)
-
-    def _taken(self) -> None:
-        self._connection = None
+            self._pool.rest(self._connection, self._drop)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._upstreams.discard(connection)
+            self._pool.discard(connection)
+
+
+def _as_taken(lines: Sequence[bytes], connection: Connection) -> Sequence[bytes]:
+    """MAIL and RCPTs as this mail server takes them."""
+    if "SIZE" in connection.capabilities.keywords:
+        return lines
+    return [path.without_size(lines[0]), *lines[1:]]
