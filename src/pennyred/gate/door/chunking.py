@@ -7,7 +7,6 @@ letter cannot go on by DATA.
 A chunk is always read to its last octet, even if it is refused: otherwise its rest would be read as commands.
 """
 
-import asyncio
 import re
 from dataclasses import dataclass
 
@@ -65,7 +64,7 @@ class ChunkStream(LetterStream):
 class ChunkedLetter:
     """One letter that comes in chunk by chunk (implements `occupant.Sink`). A refused one is read and not kept."""
 
-    __slots__ = ("_left", "_octets", "_octets_max", "_sink", "_stream", "_unpin", "begun", "refusal")
+    __slots__ = ("_left", "_octets", "_octets_max", "_sink", "_stream", "begun", "refusal")
 
     def __init__(self, house: Gatehouse, source: Source, begun: float) -> None:
         self.begun = begun
@@ -76,11 +75,6 @@ class ChunkedLetter:
         self._octets_max = house.options.spool.letter_bytes_max
         self._stream = ChunkStream()
         self._sink = LetterSink(house, self._stream, source)
-        self._unpin: asyncio.TimerHandle | None = None
-
-    def unpin_later(self, timer: asyncio.TimerHandle) -> None:
-        """Take a timer that is cancelled when the letter has come in: it gives the mail server's connection back."""
-        self._unpin = timer
 
     def expect(self, chunk: Chunk) -> None:
         """Count an announced chunk; the letter is refused once it is longer than the limit."""
@@ -112,7 +106,5 @@ class ChunkedLetter:
         return self._sink.finish(milliseconds)
 
     def discard(self) -> None:
-        """Stop the timer, and forget what has come unless `finish` has given it away."""
-        if self._unpin is not None:
-            self._unpin.cancel()
+        """Forget what has come, unless `finish` has given it away."""
         self._sink.discard()

@@ -39,25 +39,26 @@ async def converse(session: Session) -> None:
                 continue
             if line is None:
                 break
-            await _execute(session, line)
+            verb = line.partition(b" ")[0].upper()
+            command = COMMANDS.get(verb)
+            if command is None or CONTROLS.search(line) is not None or not (line.isascii() or verb in _MAY_BE_UTF8):
+                _refuse(session, verb, line)
+                continue
+            try:
+                await command(session, line)
+            except Unavailable as trouble:
+                session.answer(session.later(trouble, verb.decode()))
+            except Exception as error:  # noqa: BLE001 - whatever explodes is "later"
+                facts = {"command": verb.decode(), "client": session.client.address}
+                session.answer(internal(house, error, "smtp.command_failed", **facts))
     finally:
         session.leave()
 
 
-async def _execute(session: Session, line: bytes) -> None:
-    verb = line.partition(b" ")[0].upper()
+def _refuse(session: Session, verb: bytes, line: bytes) -> None:
+    """Answer what is no command."""
     if CONTROLS.search(line) is not None or not (line.isascii() or verb in _MAY_BE_UTF8):
         session.answer(replies.BAD_CHARACTERS)
-        return
-    command = COMMANDS.get(verb)
-    if command is not None:
-        try:
-            await command(session, line)
-        except Unavailable as trouble:
-            session.answer(session.later(trouble, verb.decode()))
-        except Exception as error:  # noqa: BLE001 - whatever explodes is "later"
-            facts = {"command": verb.decode(), "client": session.client.address}
-            session.answer(internal(session.house, error, "smtp.command_failed", **facts))
     elif verb in _BROWSERS:
         # A web browser was tricked into connecting here: no command follows (Postfix smtpd_forbidden_commands).
         session.leave_with(replies.WRONG_PROTOCOL)

@@ -12,7 +12,7 @@ from typing import Any
 from pennyred.gate.door.admission import Ticket
 from pennyred.gate.door.chunking import ChunkedLetter
 from pennyred.gate.door.client import Client
-from pennyred.gate.door.gatehouse import Gatehouse
+from pennyred.gate.door.gatehouse import Gatehouse, GateOptions
 from pennyred.gate.door.one_policy import OneClass
 from pennyred.gate.door.proxying import Peer
 from pennyred.gate.door.wire import Wire
@@ -20,6 +20,7 @@ from pennyred.gate.letterbox import Reply
 from pennyred.gate.smtp import replies
 from pennyred.gate.smtp.memory_budget import Share
 from pennyred.gate.smtp.sources import NOBODY, Source, is_within, source_of
+from pennyred.gate.upstream.deadlines import Patience
 from pennyred.gate.upstream.identity import ClientIdentity, plain_address
 from pennyred.gate.upstream.transaction import Transaction
 from pennyred.postage.errors import Unavailable
@@ -63,7 +64,6 @@ class Session:
     is_utf8: bool = False
     asked: int = 0
     """How many recipients this transaction has named that the mail server was asked for."""
-    asked_at: float = 0.0
     spared: int = 0
     """How many recipients were put off: these refusals are not counted as the client's errors."""
     one_class: OneClass | None = None
@@ -75,12 +75,16 @@ class Session:
 
     _ticket: Ticket = (0, 0)
     _input_share: Share = field(init=False)
-    _unpin: asyncio.TimerHandle | None = None
+    _pinned: Patience = field(init=False)
+    """For the mail server's connection, if the client is slow."""
+    _identified_by: GateOptions | None = None
+    """The options by which `source` was found for `identity`."""
 
     def __post_init__(self) -> None:
         self.wire = Wire(asyncio.get_running_loop(), self.house.options, self)
         self.envelope_share = self.house.memory.share(_ENVELOPE_OCTETS)
         self._input_share = self.house.memory.share(by_right=0)
+        self._pinned = Patience(self.wire.loop, self._unpin)
 
     # Called by the wire
 
@@ -187,8 +191,11 @@ class Session:
 
     def relay(self, reply: Reply) -> None:
         """Say the mail server's reply; if it closes the connection, the session ends too."""
-        self.is_leaving |= replies.is_closing(reply)
-        self.answer(reply.encoded)
+        if replies.is_success(reply):
+            self.wire.say(reply.encoded)
+        else:
+            self.is_leaving |= replies.is_closing(reply)
+            self.answer(reply.encoded)
 
     def answer_idle(self, reply: bytes) -> None:
         """Say the reply to an idle command, and count the command."""
@@ -220,10 +227,12 @@ class Session:
         """Find out who the client of the next transaction is. It is counted for nobody if a front does not name it, or
         if its network is exempt.
         """
-        self.identity = await self.client.identity(self.house.name_lookup)
-        address = self.identity.address
-        is_counted = self.client.is_known and not is_within(address, self.house.options.uncounted_networks)
-        self.source = source_of(address) if is_counted else NOBODY
+        identity, options = await self.client.identity(self.house.name_lookup), self.house.options
+        if identity is not self.identity or options is not self._identified_by:
+            address = identity.address
+            is_counted = self.client.is_known and not is_within(address, options.uncounted_networks)
+            self.source = source_of(address) if is_counted else NOBODY
+            self.identity, self._identified_by = identity, options
 
     def forget(self) -> None:
         """End the transaction, in whatever state it is."""
@@ -233,8 +242,8 @@ class Session:
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             transaction.end()
-        self.end_class(is_letter_taken=False)
-        self.unpin_later(None)
+        if self.one_class is not None:
+            self.end_class(is_letter_taken=False)
         self.client.end_transaction()
         self.asked = 0
         self.envelope_share.release()
@@ -242,6 +251,7 @@ class Session:
     def leave(self) -> None:
         """End the session: give back its transaction, its memory and its place."""
         self.forget()
+        self._pinned.cancel()
         self._input_share.release()
         self.house.sessions.discard(self)
         self.house.admission.leave(self._ticket)
@@ -255,24 +265,20 @@ class Session:
             if self.client.is_trusted:
                 self.house.given_up.warn(self.client.address)
 
-    def unpin_later(self, seconds: float | None) -> None:
-        """Start a timer that gives back the mail server's connection if the client is silent then; None: stop it."""
-        if self._unpin is not None:
-            self._unpin.cancel()
-        self._unpin = None if seconds is None else self.wire.loop.call_later(seconds, self._unpin_if_idle)
+    def pin(self) -> None:
+        """Keep the mail server's connection for the client as long as it may be slow, from now on."""
+        self._pinned.give(self.house.options.upstream_pin_seconds)
 
-    def _unpin_if_idle(self) -> None:
-        """Give the mail server's connection back if the client is silent. Silent clients could else hold all of them,
-        and nobody's letter would get through. MAIL and RCPT are said again when the client goes on.
+    def _unpin(self, _: float) -> None:
+        """Give the mail server's connection back if the client is silent, or sends its letter slowly. They could
+        else hold all of them, and nobody's letter would get through. MAIL and RCPT are said again when it is needed.
         """
         if self.transaction is None:
             return
-        pin_seconds = self.house.options.upstream_pin_seconds
-        silent_seconds = self.wire.loop.time() - self.asked_at
-        if self.wire.is_waiting and silent_seconds >= pin_seconds:
+        if self.wire.is_waiting or self.wire.is_taking or self.chunked is not None:
             self.transaction.let_go()
-            silent_seconds = 0.0
-        self.unpin_later(pin_seconds - silent_seconds if self.wire.is_waiting else pin_seconds)
+        else:
+            self.pin()  # a command is under way
 
 
 def argument_of(line: bytes) -> bytes:

@@ -71,7 +71,8 @@ class Wire(asyncio.Protocol):
             self._pour(data)
             return
         self._input += data
-        self._wake()
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
         if len(self._input) > _INPUT_BYTES_MAX and self.transport is not None and not self._is_reading_paused:
             self._is_reading_paused = True
             self.transport.pause_reading()
@@ -113,33 +114,33 @@ class Wire(asyncio.Protocol):
         self._output.append(reply)
 
     async def flush(self) -> None:
-        """Send the batch of replies."""
-        output, self._output = self._output, []
-        if self.transport is None or self._is_closing or not output:
-            return
-        self.transport.write(output[0] if len(output) == 1 else b"".join(output))
-        if self._writable is not None:
-            self._give_time()
-            await self._writable
-            self._deadline = _NEVER
+        """Send the batch of replies; if the client reads too slowly, wait for it."""
+        if self._output and self._send():
+            await self._written()
 
     async def next_line(self) -> bytes | None:
         """The next command line without its newline; None when no more will come. Raises `LineTooLong`."""
-        while (line := self.line_at_hand()) is None:
-            if self._output:
-                await self.flush()
-            elif self._has_eof or self._is_closing:
+        while True:
+            if self._input and (line := self.line_at_hand()) is not None:
+                return line
+            if self._output and self._send():
+                await self._written()
+                continue
+            if self._has_eof or self._is_closing:
                 return None
-            else:
+            if self._is_reading_paused:
                 self._resume_reading()
-                self._give_time()
-                await self._more()
-                self._deadline = _NEVER
-        return line
+            self._give_time()
+            self._arrived = self.loop.create_future()
+            try:
+                await self._arrived
+            finally:
+                self._arrived = None
+            self._deadline = _NEVER
 
     def line_at_hand(self) -> bytes | None:
         """The next command line if the whole of it has come, else None."""
-        end = self.line_end()
+        end = self._input.find(b"\n")
         if end < 0:
             if len(self._input) > LINE_OCTETS_MAX:
                 self._is_skipping = True
@@ -167,17 +168,19 @@ class Wire(asyncio.Protocol):
 
     async def pour_into(self, sink: Sink, transfer_timeout_seconds: float) -> bool:
         """Hand input to `sink` until the letter's end; False if the client has gone before."""
-        self._sunk = self.loop.create_future()
         self._sink = sink
         self._transfer_deadline = self.loop.time() + transfer_timeout_seconds
-        waiting = bytes(self._input)
-        self._input.clear()
-        if waiting:
+        if self._input:
+            waiting = bytes(self._input)
+            self._input.clear()
             self._pour(waiting)
-        self._resume_reading()
+        if self._is_reading_paused:
+            self._resume_reading()
         if self._sink is not None and not self._has_eof:
             self._give_time(self._transfer_deadline)
+            self._sunk = self.loop.create_future()
             await self._sunk
+            self._sunk = None
             self._deadline = _NEVER
         is_complete = self._sink is None
         self._sink = None
@@ -218,7 +221,7 @@ class Wire(asyncio.Protocol):
             if self._output:
                 self.transport.write(b"".join(self._output))
                 self._output.clear()
-            self._set_deadline(self.loop.time() + _LINGER_SECONDS)
+            self._wait_until(self.loop.time() + _LINGER_SECONDS)
             self.transport.close()
         self._wake()
 
@@ -233,6 +236,11 @@ class Wire(asyncio.Protocol):
     def is_waiting(self) -> bool:
         """Whether the session waits for the client's next command."""
         return self._arrived is not None
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether a letter comes in."""
+        return self._sink is not None
 
     @property
     def silent_seconds(self) -> float:
@@ -250,11 +258,11 @@ class Wire(asyncio.Protocol):
     def _give_time(self, latest: float | None = None) -> None:
         self._time_given_at = now = self.loop.time()
         until = self._session_deadline if latest is None else latest
-        self._set_deadline(min(now + self._clock.read_timeout_seconds, until))
+        self._wait_until(min(now + self._clock.read_timeout_seconds, until))
 
-    def _set_deadline(self, when: float) -> None:
-        self._deadline = when
-        if self._watch is None or when < self._watch.when():
+    def _wait_until(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._watch is None or deadline < self._watch.when():
             self._arm()
 
     def _arm(self) -> None:
@@ -278,12 +286,20 @@ class Wire(asyncio.Protocol):
 
     # How the session waits
 
-    async def _more(self) -> None:
-        self._arrived = self.loop.create_future()
-        try:
-            await self._arrived
-        finally:
-            self._arrived = None
+    def _send(self) -> bool:
+        """Send the batch of replies; whether the client reads too slowly."""
+        output, self._output = self._output, []
+        if self.transport is None or self._is_closing:
+            return False
+        self.transport.write(output[0] if len(output) == 1 else b"".join(output))
+        return self._writable is not None
+
+    async def _written(self) -> None:
+        """Wait until the client has read."""
+        if self._writable is not None:
+            self._give_time()
+            await self._writable
+            self._deadline = _NEVER
 
     def _wake(self) -> None:
         if self._arrived is not None and not self._arrived.done():
@@ -299,10 +315,9 @@ class Wire(asyncio.Protocol):
 
     def _pour(self, data: bytes) -> None:
         assert self._sink is not None
-        assert self._sunk is not None
         rest = self._sink.take(data)
         if rest is not None:
             self._sink = None
             self._input += rest
-            if not self._sunk.done():
+            if self._sunk is not None and not self._sunk.done():
                 self._sunk.set_result(None)

@@ -40,11 +40,8 @@ class PathArgument(NamedTuple):
     """Whether BODY=BINARYMIME is among the parameters (RFC 3030 section 3)."""
     is_tls_required: bool = False
     """Whether REQUIRETLS is among the parameters (RFC 8689 section 3)."""
-
-    @property
-    def is_ascii(self) -> bool:
-        """Whether mailbox and parameters are ASCII only."""
-        return self.mailbox.isascii() and all((value or b"").isascii() for _, value in self.parameters)
+    is_ascii: bool = True
+    """Whether mailbox and parameters are ASCII only."""
 
 
 def parse_mail(argument: bytes) -> PathArgument:
@@ -74,15 +71,15 @@ def _parse(pattern: re.Pattern[bytes], argument: bytes, form: str) -> PathArgume
     found = pattern.fullmatch(argument)
     if found is None:
         raise MalformedAddress(f"Syntax: {form} [parameters]")
-    if not argument.isascii():
-        try:
-            argument.decode()
-        except UnicodeDecodeError:
-            raise MalformedAddress("An address beyond ASCII must be UTF-8") from None
     mailbox = found["angled"] or found["bare"] or b""
-    if not found["parameters"]:
-        return PathArgument(mailbox, ())
-    return _with_parameters(mailbox, found["parameters"].split())
+    parameters = found["parameters"]
+    if argument.isascii():
+        return _with_parameters(mailbox, parameters.split()) if parameters else PathArgument(mailbox, ())
+    try:
+        argument.decode()
+    except UnicodeDecodeError:
+        raise MalformedAddress("An address beyond ASCII must be UTF-8") from None
+    return _with_parameters(mailbox, parameters.split())._replace(is_ascii=mailbox.isascii() and parameters.isascii())
 
 
 def _with_parameters(mailbox: bytes, words: list[bytes]) -> PathArgument:

@@ -47,7 +47,7 @@ async def mail(session: Session, line: bytes) -> None:
             session.envelope_share.release()
             session.is_utf8 = parsed.is_utf8
             session.sender = parsed.mailbox
-            await _begin(session, line, _recipients_at_hand(session))
+            await _begin(session, line, _recipients_at_hand(session) if session.wire.octets_at_hand else ())
 
 
 async def rcpt(session: Session, line: bytes) -> None:
@@ -58,7 +58,10 @@ async def rcpt(session: Session, line: bytes) -> None:
     elif session.chunked is not None:
         session.answer(replies.CHUNKS_BEGUN)
     else:
-        await _add(session, transaction, [_recipient(session, line), *_recipients_at_hand(session)])
+        recipients = [_recipient(session, line)]
+        if session.wire.octets_at_hand:
+            recipients += _recipients_at_hand(session)
+        await _add(session, transaction, recipients)
 
 
 async def rset(session: Session, line: bytes) -> None:  # noqa: ARG001
@@ -70,7 +73,9 @@ async def rset(session: Session, line: bytes) -> None:  # noqa: ARG001
 async def _begin(session: Session, line: bytes, recipients: Sequence[Recipient]) -> None:
     await session.identify()
     session.one_class = None
-    recipients, waiting = await _of_one_class(session, recipients)
+    waiting: Sequence[Recipient] = ()
+    if _may_differ(session, recipients):
+        recipients, waiting = await _of_one_class(session, recipients)
     transaction = Transaction(session.house.upstreams, session.identity, session.source)
     try:
         said = await transaction.begin(line, _asked_for(recipients))
@@ -82,14 +87,14 @@ async def _begin(session: Session, line: bytes, recipients: Sequence[Recipient])
         session.relay(said[0])
         if replies.is_success(said[0]):
             session.transaction = transaction
-            session.asked_at = session.wire.loop.time()
-            session.unpin_later(session.house.options.upstream_pin_seconds)
+            session.pin()
         else:
             transaction.end()
             recipients = [replies.MAIL_FIRST if item == replies.MIRROR_TAKES else item for item in recipients]
         _answer_recipients(session, recipients, said[1:])
         if session.transaction is not None:
-            await _add(session, transaction, waiting)
+            if waiting:
+                await _add(session, transaction, waiting)
             return
         recipients = ()
     _answer_recipients(session, [replies.MAIL_FIRST] * (len(recipients) + len(waiting)), ())
@@ -97,8 +102,10 @@ async def _begin(session: Session, line: bytes, recipients: Sequence[Recipient])
 
 async def _add(session: Session, transaction: Transaction, recipients: Sequence[Recipient]) -> None:
     while recipients:
-        session.asked_at = session.wire.loop.time()
-        asking, recipients = await _of_one_class(session, recipients, transaction.mailboxes)
+        if _may_differ(session, recipients, transaction.mailboxes):
+            asking, recipients = await _of_one_class(session, recipients, transaction.mailboxes)
+        else:
+            asking, recipients = recipients, ()
         said: list[Reply] = []
         if asked := _asked_for(asking):
             try:
@@ -108,16 +115,20 @@ async def _add(session: Session, transaction: Transaction, recipients: Sequence[
             except Unavailable as trouble:
                 later = session.later(trouble, "RCPT")
                 asking = [later if isinstance(item, tuple) else item for item in asking]
+        session.pin()
         _answer_recipients(session, asking, said)
+
+
+def _may_differ(session: Session, recipients: Sequence[Recipient], accepted: Sequence[bytes] = ()) -> bool:
+    """Whether recipients have to be asked whether they are of one class; one alone costs nothing."""
+    return len(recipients) + len(accepted) > 1 and session.house.options.is_mixed_split
 
 
 async def _of_one_class(
     session: Session, recipients: Sequence[Recipient], accepted: Sequence[bytes] = ()
 ) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
-    """Recipients to ask for now, and those to ask for next, as `OneClass.ready` says. One alone costs nothing."""
+    """Recipients to ask for now, and those to ask for next, as `OneClass.ready` says."""
     house = session.house
-    if not house.options.is_mixed_split or len(recipients) + len(accepted) < 2:
-        return recipients, ()
     if session.one_class is None:
         session.one_class = OneClass(house.desk, session.sender, session.identity.address, house.given_up)
     return await session.one_class.ready(recipients, accepted)
@@ -130,13 +141,12 @@ def _recipients_at_hand(session: Session) -> list[Recipient]:
     while len(found) < _BATCH_MAX and wire.begins_with(b"RCPT "):
         if not 0 <= wire.line_end() <= LINE_OCTETS_MAX or (line := wire.line_at_hand()) is None:
             break
-        found.append(_recipient(session, line))
+        is_odd = path.CONTROLS.search(line) is not None
+        found.append(replies.BAD_CHARACTERS if is_odd else _recipient(session, line))
     return found
 
 
 def _recipient(session: Session, line: bytes) -> Recipient:
-    if path.CONTROLS.search(line) is not None:
-        return replies.BAD_CHARACTERS
     try:
         parsed = path.parse_rcpt(argument_of(line))
     except MalformedAddress as error:
@@ -178,16 +188,16 @@ def _answer_recipients(session: Session, recipients: Sequence[Recipient], said: 
     for item in recipients:
         if session.is_leaving:
             return
-        if item in _SPARED and session.spared < session.house.options.recipients_max:
+        if isinstance(item, tuple):
+            session.relay(next(answers))
+        elif item in _SPARED and session.spared < session.house.options.recipients_max:
             # An honest client names all its recipients, and keeps those that are put off for its next letter.
             session.spared += 1
             session.wire.say(item)
         elif item == replies.MIRROR_TAKES:
             session.answer_idle(item)  # the mail server is not asked, so no number of recipients ends a repetition
-        elif isinstance(item, bytes):
-            session.answer(item)
         else:
-            session.relay(next(answers))
+            session.answer(item)
 
 
 def _asked_for(recipients: Sequence[Recipient]) -> list[tuple[bytes, bytes]]:

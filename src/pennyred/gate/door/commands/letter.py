@@ -1,8 +1,9 @@
 """The letter: it comes by DATA, or in chunks by BDAT (RFC 3030), and goes to the desk. The desk's answer goes back."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from secrets import token_hex
+from typing import Any
 
 from pennyred.gate.door.chunking import OCTETS_SMALL, ChunkedLetter, parse_chunk
 from pennyred.gate.door.reception import LetterSink, take_to_desk
@@ -29,12 +30,12 @@ async def data(session: Session, line: bytes) -> None:
         session.answer(replies.CHUNKS_BEGUN)
     elif not transaction.mailboxes and not session.mirror:
         session.answer(_no_recipients(session))
-    elif (letter := await _receive(session, transaction)) is not None:
+    elif (letter := await _receive(session)) is not None:
         if isinstance(letter, bytes):
             session.forget()
             session.answer(letter)
         else:
-            await _commit(session, letter, transaction)
+            _answer(session, await _to_desk(session, letter, transaction))
 
 
 async def bdat(session: Session, line: bytes) -> None:
@@ -69,7 +70,7 @@ def _no_recipients(session: Session) -> bytes:
     return replies.NO_VALID_RECIPIENTS if session.asked else replies.RCPT_FIRST
 
 
-async def _receive(session: Session, transaction: Transaction) -> ReceivedLetter | bytes | None:
+async def _receive(session: Session) -> ReceivedLetter | bytes | None:
     """Read the letter. Returns it, or the reply that refuses it, or None if the client has gone."""
     wire, options = session.wire, session.house.options
     session.end_class(is_letter_taken=True)
@@ -77,21 +78,19 @@ async def _receive(session: Session, transaction: Transaction) -> ReceivedLetter
     await wire.flush()
     sink = LetterSink(session.house, LetterStream(), session.source)
     begun = wire.loop.time()
-    # A slow client must not hold a connection to the mail server.
-    unpin = wire.loop.call_later(options.upstream_pin_seconds, transaction.let_go)
+    session.pin()
     try:
         if not await wire.pour_into(sink, options.transfer_timeout_seconds):
             return None
         return sink.finish(round((wire.loop.time() - begun) * 1000))
     finally:
-        unpin.cancel()
         sink.discard()
 
 
 def _begin_chunked(session: Session) -> ChunkedLetter:
     """Begin a letter in chunks. A refused one is refused in every chunk, and the last one ends the transaction."""
-    transaction, loop = session.transaction, session.wire.loop
-    letter = session.chunked = ChunkedLetter(session.house, session.source, loop.time())
+    transaction = session.transaction
+    letter = session.chunked = ChunkedLetter(session.house, session.source, session.wire.loop.time())
     if transaction is None:
         letter.refuse(replies.MAIL_FIRST)
         session.chunked = None
@@ -99,8 +98,7 @@ def _begin_chunked(session: Session) -> ChunkedLetter:
         letter.refuse(_no_recipients(session))
     else:
         session.end_class(is_letter_taken=True)
-        # As for DATA: a slow client must not hold a connection to the mail server.
-        letter.unpin_later(loop.call_later(session.house.options.upstream_pin_seconds, transaction.let_go))
+        session.pin()
     return letter
 
 
@@ -114,11 +112,13 @@ async def _end_chunked(session: Session, chunked: ChunkedLetter) -> None:
         session.forget()
         session.answer(letter if isinstance(letter, bytes) else replies.MAIL_FIRST)
     else:
-        await _commit(session, letter, transaction)
+        _answer(session, await _to_desk(session, letter, transaction))
 
 
-async def _commit(session: Session, letter: ReceivedLetter, transaction: Transaction) -> None:
-    """Hand the letter to the desk and answer. Nothing the client does ends this task, not even if it hangs up."""
+def _to_desk(session: Session, letter: ReceivedLetter, transaction: Transaction) -> Coroutine[Any, Any, bytes]:
+    """Hand the letter to the desk; to be awaited for the reply. Nothing the client does ends that, not even if it hangs
+    up.
+    """
     identity, client = session.identity, session.client
     places = _places(transaction.mailboxes, is_named_once=session.house.options.is_named_once)
     recipients = (session.mirror,) if session.mirror else tuple(transaction.mailboxes[place] for place in places)
@@ -132,11 +132,12 @@ async def _commit(session: Session, letter: ReceivedLetter, transaction: Transac
         is_from_front=client.is_trusted,
     )
     session.transaction = None  # the desk ends the transaction
-    session.unpin_later(None)
     delivery = LetterDelivery(transaction, letter, _trace(session, recipients), places)
-    reply = await take_to_desk(
-        session.house, letter, envelope, transaction, delivery, is_for_mirror=bool(session.mirror)
-    )
+    return take_to_desk(session.house, letter, envelope, transaction, delivery, is_for_mirror=bool(session.mirror))
+
+
+def _answer(session: Session, reply: bytes) -> None:
+    """Say the desk's reply to the letter."""
     session.forget()
     if replies.is_error(reply):
         session.is_leaving |= replies.is_goodbye(reply)
