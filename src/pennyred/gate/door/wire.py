@@ -153,13 +153,9 @@ class Wire(asyncio.Protocol):
             raise LineTooLong
         return line.removesuffix(b"\r")
 
-    def line_end(self) -> int:
-        """Where the next command line ends in the input; -1 if the whole of it has not come."""
-        return self._input.find(b"\n")
-
-    def begins_with(self, verb: bytes) -> bool:
-        """Whether the next command, as far as it has come, begins with `verb` (in capitals)."""
-        return self._input[: len(verb)].upper() == verb
+    def has_command(self, verb: bytes) -> bool:
+        """Whether the next command has come, is not too long, and begins with `verb` (in capitals)."""
+        return self._input[: len(verb)].upper() == verb and 0 <= self._input.find(b"\n") <= LINE_OCTETS_MAX
 
     @property
     def octets_at_hand(self) -> int:

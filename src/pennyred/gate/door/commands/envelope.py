@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from pennyred.gate.door.one_policy import OneClass, Recipient
 from pennyred.gate.door.session import Session, argument_of
-from pennyred.gate.door.wire import LINE_OCTETS_MAX
 from pennyred.gate.letterbox import MirrorDesk, Reply
 from pennyred.gate.smtp import path, replies
 from pennyred.gate.upstream.connection import Refused
@@ -138,9 +137,7 @@ def _recipients_at_hand(session: Session) -> list[Recipient]:
     """The recipients of RCPT commands that follow directly and have come already."""
     wire = session.wire
     found: list[Recipient] = []
-    while len(found) < _BATCH_MAX and wire.begins_with(b"RCPT "):
-        if not 0 <= wire.line_end() <= LINE_OCTETS_MAX or (line := wire.line_at_hand()) is None:
-            break
+    while len(found) < _BATCH_MAX and wire.has_command(b"RCPT ") and (line := wire.line_at_hand()) is not None:
         is_odd = path.CONTROLS.search(line) is not None
         found.append(replies.BAD_CHARACTERS if is_odd else _recipient(session, line))
     return found
