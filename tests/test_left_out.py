@@ -30,7 +30,7 @@ def pytest_says(*words, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("processes", ["0", "1"])
+@pytest.mark.parametrize("processes", [pytest.param("0", marks=pytest.mark.long), "1"])
 def test_what_is_long_is_left_out_and_counted_and_it_is_said_how_to_run_it(processes):
     said = pytest_says("-n", processes, LONG)
     assert "left out 1 long tests; PENNYRED_LONG=1 runs them too" in said

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tests.cli.conftest import Said
 from tests.support.postgres import any_version
 from tests.support.stationery import LETTER
 
@@ -30,6 +31,20 @@ def plain(said):
     text = said.out.decode() + said.err
     assert not PYTHONS_OWN.search(text), text
     return text
+
+
+@pytest.fixture
+def alone(at, tmp_path):
+    """Run a command with the settings of `at` in a process of its own, as what stays and has processes needs."""
+
+    def run(*words, status):
+        command = [sys.executable, "-m", "pennyred", "--config", tmp_path / "post/pennyred.toml", *words]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        said = Said(done.returncode, done.stdout, done.stderr.decode())
+        assert said.status == status, said
+        return said
+
+    return run
 
 
 @pytest.fixture
@@ -185,20 +200,10 @@ def state_folder(post):
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_files_of_an_office_that_are_broken_are_named(at, tmp_path, breaking, words, status, wanted):
+def test_files_of_an_office_that_are_broken_are_named(at, alone, tmp_path, breaking, words, status, wanted):
     breaking(tmp_path / "post")
-    settings = str(tmp_path / "post/pennyred.toml")
-    done = subprocess.run(
-        [sys.executable, "-m", "pennyred", "--config", settings, *words.format(post=tmp_path / "post").split()],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    text = done.stdout + done.stderr
-    assert not PYTHONS_OWN.search(text), text
-    assert done.returncode == status, text
-    assert wanted in text
+    say = alone if words == "serve" else at
+    assert wanted in plain(say(*words.format(post=tmp_path / "post").split(), status=status))
 
 
 @pytest.mark.parametrize(
@@ -249,7 +254,7 @@ def test_the_words_of_a_real_database_are_understood(at, tmp_path, postgres_serv
         ("[gate]", 'upstream_tls_ca = "ca.pem"', "ca.pem"),
     ],
 )
-def test_a_certificate_that_cannot_be_used_is_named(at, tmp_path, content, table, lines, file):
+def test_a_certificate_that_cannot_be_used_is_named(at, alone, tmp_path, content, table, lines, file):
     post = tmp_path / "post"
     settings = post / "pennyred.toml"
     text = settings.read_text().replace("smtp://127.0.0.1:10025", "smtps://127.0.0.1:1")
@@ -258,18 +263,8 @@ def test_a_certificate_that_cannot_be_used_is_named(at, tmp_path, content, table
         for name in (file, file.replace("pem", "key")):
             (post / name).write_text(content)
     wanted = "there is no cert" if content else "there is no such file or folder"
-    for words in ("check", "serve"):
-        done = subprocess.run(
-            [sys.executable, "-m", "pennyred", "--config", settings, words],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        said = done.stdout + done.stderr
-        assert not PYTHONS_OWN.search(said), said
-        assert done.returncode == 2, said
-        assert re.search(rf"{file}.*: {wanted}", said), said
+    for said in (at("check", status=2), alone("serve", status=2)):
+        assert re.search(rf"{file}.*: {wanted}", plain(said)), said
 
 
 @pytest.fixture
@@ -495,10 +490,11 @@ ENCODINGS = [
 ]
 
 
+LISTS = ("account list", "ledger audit", "correspondents list", "refused list")
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=["latin-1", "ascii", "C"])
-@pytest.mark.parametrize(
-    "words", ["permit list", "account list", "ledger audit", "correspondents list", "refused list"]
-)
+@pytest.mark.parametrize("words", ["permit list", *(pytest.param(one, marks=pytest.mark.long) for one in LISTS)])
 def test_a_terminal_without_utf_8_shows_what_it_can(at, tmp_path, encoding, words):
     settings = tmp_path / "post/pennyred.toml"
     settings.write_text(settings.read_text().replace("# [gate.quarantine]", "[gate.quarantine]"))

@@ -128,6 +128,7 @@ def postgres_url(request):
     return request.getfixturevalue("postgres_database")(any_version())
 
 
+@pytest.mark.long
 def test_both_back_ends_answer_strange_texts_and_numbers_alike_and_by_name(tmp_path, postgres_url):
     async def story():
         (tmp_path / "sqlite").mkdir()

@@ -33,7 +33,7 @@ def greeting(listener: socket.socket) -> bytes:
         return lines.readline()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_mail_comes_by_the_passed_socket_and_the_setting_is_not_used(town, listener, workers):
     with Served(town.settings, ("--workers", workers), (listener,)) as served:
         assert served.log[-1]["gate"] == [f"127.0.0.1:{listener.getsockname()[1]}"]
@@ -51,6 +51,7 @@ def test_who_comes_while_the_service_starts_anew_is_served_afterwards(town, list
         assert lines.readline().startswith(b"220")
 
 
+@pytest.mark.long
 def test_a_worker_that_is_replaced_serves_on_it_too(town, listener):
     with Served(town.settings, ("--workers", "2"), (listener,)) as served:
         served.wait_for(lambda line: line["event"] == "service.serving")

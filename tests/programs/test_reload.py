@@ -226,6 +226,7 @@ def test_a_worker_killed_in_the_middle_of_a_letter_is_replaced_and_its_client_he
     assert len(mail_server.letters) == 1
 
 
+@pytest.mark.long
 def test_a_worker_that_hangs_is_replaced_and_systemd_hears_signs_of_life_all_the_time(
     tmp_path, mail_server, monkeypatch
 ):
@@ -243,6 +244,7 @@ def test_a_worker_that_hangs_is_replaced_and_systemd_hears_signs_of_life_all_the
             assert hanging not in running.workers
 
 
+@pytest.mark.long
 def test_systemd_hears_nothing_while_all_loops_hang(tmp_path, mail_server, monkeypatch):
     """The first process would replace them; it hangs here, too, so that there is nobody who could."""
     with Systemd(f"{tmp_path}/notify", watchdog_seconds=1) as systemd:

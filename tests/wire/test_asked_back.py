@@ -78,6 +78,7 @@ def test_after_a_new_start_and_after_a_reload(tmp_path, mail_server, zone, gate,
     assert (audit["balanced"], audit["settled"], audit["held"]) == (True, 3, 0)
 
 
+@pytest.mark.long
 def test_after_the_offices_old_key_was_taken_away(tmp_path, mail_server):
     mail_server.forget()
     town = Town.found(tmp_path, mail_server.port)
@@ -113,6 +114,7 @@ def test_where_the_office_is_another_program(tmp_path, mail_server):
     assert len(mail_server.letters) == 1
 
 
+@pytest.mark.long
 def test_a_stamp_of_a_key_that_a_worker_has_not_read_yet_counts(tmp_path, mail_server):
     """A worker that was started anew signs with the new key before the others have heard of it (SIGHUP)."""
     mail_server.forget()

@@ -86,6 +86,7 @@ def country(tmp_path):
         yield Country(tmp_path, stack)
 
 
+@pytest.mark.long
 def test_each_stamp_is_redeemed_where_it_was_sold(country):
     with country.serve():
         for domain, times in zip(DOMAINS, (1, 2, 3), strict=True):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from tests.support.real_postfix import free_port
 
 BOB = "bob@example.org"
@@ -150,6 +151,7 @@ def test_more_workers_than_there_may_be_connections_to_the_mail_server_do_not_st
     assert "gate.upstream_connections: fewer than there are workers, expected at least 4" in told.stderr
 
 
+@pytest.mark.long
 def test_a_killed_worker_leaves_none_of_its_counts_behind(found_town):
     town = found_town("workers = 2\nmax_connections = 12")
     with town.serve() as served:
@@ -194,6 +196,7 @@ def eventually_admitted(port: int) -> Client:
     raise AssertionError("nobody is let in any more")
 
 
+@pytest.mark.long
 def test_the_stamps_of_a_source_of_bad_ones_wait_at_all_workers_and_nothing_else_does(found_town, letter, mail_server):
     town = found_town('workers = 2\nmax_bad_stamps_per_minute = 3\n[gate.exempt]\nrecipients = ["eve@example.org"]')
     with town.serve() as served:

@@ -13,7 +13,7 @@ OK, NO, WAIT = b"250 2.0.0 Saved\r\n", b"552 5.2.2 Quota exceeded\r\n", b"452 4.
 LIMIT_SECONDS = 60
 
 
-@pytest.fixture(name="behind", params=["tcp", "unix"])
+@pytest.fixture(name="behind", params=["tcp", pytest.param("unix", marks=pytest.mark.long)])
 def two_workers(request, tmp_path):
     path = tmp_path / "lmtp" if request.param == "unix" else None
     with MailServer(is_lmtp=True, path=path) as server:

@@ -41,6 +41,7 @@ def test_an_allowance_is_shared_and_commands_work_on_it(gates):
         time.sleep(0.5)
 
 
+@pytest.mark.long
 def test_a_database_that_dies_defers_what_needs_it_and_is_reached_again(gates, postgres_servers):
     one, _ = gates
     assert one.send(letter(), BOB)[0] == 250

@@ -3,6 +3,7 @@
 import smtplib
 from contextlib import closing
 
+import pytest
 from tests.support.postgres import any_version
 from tests.support.real_postfix import free_port
 from tests.support.town import ANN, BOB, Town
@@ -59,6 +60,7 @@ def asked(town: Town, outgoing: int) -> dict[tuple[bytes, bytes], list[list[int]
     return found
 
 
+@pytest.mark.long
 def test_both_kinds_of_state_answer_alike(tmp_path, mail_server, postgres_database):
     mail_server.forget()
     answers = []

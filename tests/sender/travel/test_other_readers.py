@@ -26,7 +26,7 @@ def safe(letter: bytes, *, eight_bit: bool = False) -> bytes | None:
     return None
 
 
-@pytest.mark.parametrize("eight_bit", [False, True])
+@pytest.mark.parametrize("eight_bit", [False, pytest.param(True, marks=pytest.mark.long)])
 @settings(max_examples=100)
 @given(letter=letters())
 def test_pythons_library_reads_the_same(eight_bit, letter):
