@@ -41,6 +41,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3, metavar="N", help="a turn at most (default: 3)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each (default: 5)")
     parser.add_argument("--clients", type=int, default=16, metavar="N", help="at once (default: 16)")
+    parser.add_argument(
+        "--chunking", action="store_true", help="a sink of our own that offers CHUNKING, where Postfix's does not"
+    )
     parser.add_argument("--short", action="store_true", help="one short turn of each: whether it works at all")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it (SVG); needs the extra [plot]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every turn there")
@@ -87,7 +90,7 @@ def main() -> None:
         kinds = (Nothing, PostfixProxy, Checkout.at(wanted.against), Gate)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=wanted.folder) as folder:
         Path(folder).chmod(0o755)
-        with field(Path(folder), kinds) as everybody:
+        with field(Path(folder), kinds, is_chunking=wanted.chunking) as everybody:
             figures, rates, added = measure(everybody, wanted, console)
             left_out = everybody.left_out
     for name in ("CPU ms a letter", "letters a second"):

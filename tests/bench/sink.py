@@ -1,9 +1,13 @@
-"""What is behind every contestant: Postfix's smtp-sink, which takes everything, keeps nothing and counts."""
+"""What is behind every contestant: Postfix's smtp-sink, which takes everything, keeps nothing and counts.
+
+Or one of our own that offers CHUNKING, which smtp-sink (of Postfix 3.7) does not.
+"""
 
 import contextlib
 import re
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,14 +24,18 @@ _START_SECONDS_MAX = 120
 class Sink:
     """A context manager; `letters` is how many it has taken so far."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_chunking: bool = False) -> None:
+        self._is_chunking = is_chunking
         self.port = free_port()
         self._counters = folder / "sink"
 
     def __enter__(self) -> "Sink":
         with self._counters.open("wb") as counters:
             self._process = subprocess.Popen(
-                [SMTP_SINK, "-c", "-u", "nobody", "-m", _SESSIONS_MAX, f"127.0.0.1:{self.port}", _BACKLOG],
+                [sys.executable, "-m", "tests.bench.chunking_sink", str(self.port), str(self._counters)]
+                if self._is_chunking
+                else [SMTP_SINK, "-c", "-u", "nobody", "-m", _SESSIONS_MAX, f"127.0.0.1:{self.port}", _BACKLOG],
+                cwd=Path(__file__).parents[2],
                 stdout=counters,
                 stderr=subprocess.DEVNULL,
             )
@@ -48,7 +56,7 @@ class Sink:
         """Taken since it began; it writes its counters down before it answers a letter."""
         with self._counters.open("rb") as counters:
             counters.seek(max(0, counters.seek(0, 2) - _LAST_COUNT_BYTES))
-            counts = re.findall(rb"mesg=(\d+)", counters.read())
+            counts = re.findall(rb"(?:mesg=|^)(\d+)", counters.read())
         return int(counts[-1]) if counts else 0
 
 

@@ -92,10 +92,12 @@ class Field:
 
 
 @contextlib.contextmanager
-def field(folder: Path, wanted: Sequence[type[Contestant]] = CONTESTANTS) -> Iterator[Field]:
+def field(
+    folder: Path, wanted: Sequence[type[Contestant]] = CONTESTANTS, *, is_chunking: bool = False
+) -> Iterator[Field]:
     """Start them all; those whose program is not here are left out, the gate never. At the end the books are checked."""
     with contextlib.ExitStack() as parts:
-        sink = parts.enter_context(Sink(folder))
+        sink = parts.enter_context(Sink(folder, is_chunking=is_chunking))
         started: list[Contestant] = []
         left_out: dict[str, str] = {}
         for kind in wanted:

@@ -10,7 +10,7 @@ import pytest
 import trustme
 from dns import resolver
 from tests.support.dns_server import DnsServer
-from tests.support.fake_upstream import FakeUpstream
+from tests.support.fake_upstream import CHUNKING, FakeUpstream
 
 from pennyred.config import read_settings
 from pennyred.gate.issuers.discovery import key_name
@@ -243,6 +243,17 @@ def test_an_open_relay_is_complained_of(check):
     assert set(said) == {"gate.upstream"}
     assert "OPEN RELAY" in said["gate.upstream"]
     assert b"DATA\r\n" not in upstream.commands
+
+
+def test_one_that_offers_chunks_and_does_not_know_them_is_complained_of(check):
+    upstream = closed(keywords=CHUNKING)
+    upstream.answers[b"."] += [b"500 5.5.2 command not recognized\r\n"]
+
+    said = complaints(check("--json", upstream=upstream))
+
+    assert set(said) == {"gate.upstream_chunking"}
+    assert "does not know BDAT" in said["gate.upstream_chunking"]
+    check(upstream=closed(keywords=CHUNKING), status=0)
 
 
 def test_a_mail_server_that_would_not_know_the_client_is_complained_of(check):

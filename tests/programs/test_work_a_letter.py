@@ -10,13 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.support.fake_upstream import CHUNKING
 from tests.support.mailserver import MailServer
 from tests.support.program import Served
 from tests.support.town import BOB, Town, letter
 
-CALLS_MAX = 1350
+CALLS_MAX = 1310
 """Calls of functions of `pennyred`, in all threads, with the office in the same process."""
-SYSTEM_CALLS_MAX = 110
+SYSTEM_CALLS_MAX = 101
 """Without those that only wait, or wake somebody up."""
 LETTERS = 5
 _COUNTING = Path(__file__).parents[1] / "support" / "counted_calls"
@@ -32,7 +33,7 @@ def send_one(town: Town, number: int, served: Served) -> None:
 
 def test_a_stamped_letter_makes_few_calls_of_python(tmp_path: Path) -> None:
     counts = tmp_path / "counts"
-    with MailServer() as server:
+    with MailServer(keywords=CHUNKING) as server:
         town = Town.found(tmp_path / "town", server.port, 'upstream_identity = "none"')
         within = ("env", f"PYTHONPATH={_COUNTING}", f"COUNTED_CALLS={counts}")
         with Served(town.settings, within=within) as served:
@@ -51,7 +52,7 @@ def test_a_stamped_letter_makes_few_system_calls(tmp_path: Path) -> None:
     def count() -> int:
         return len(_SENT.findall(trace.read_text(errors="replace")))
 
-    with MailServer() as server:
+    with MailServer(keywords=CHUNKING) as server:
         town = Town.found(tmp_path / "town", server.port, 'upstream_identity = "none"')
         within = ("strace", "-f", "-q", "-o", str(trace), "-e", f"trace=!{_WAITING}")
         with Served(town.settings, within=within) as served:

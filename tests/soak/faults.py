@@ -14,7 +14,7 @@ from tests.support.ledger_process import ledger_process
 from .stage import Stage
 
 Fault = Callable[[Stage, random.Random], None]
-POINTS = (b"220", b"EHLO", b"MAIL", b"RCPT", b"DATA", b".")
+POINTS = (b"220", b"EHLO", b"MAIL", b"RCPT", b"DATA", b"BDAT", b".")
 MADE_UP_SECONDS = 3
 """What was delivered on a full disk is settled by then. To be killed before that costs the receiver a cent, as DECISIONS.md says."""
 AT_ONCE = 6

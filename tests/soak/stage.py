@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.fake_upstream import CHUNKING
 from tests.support.mailserver import MailServer
 from tests.support.moving_clock import MovingClock
 from tests.support.program import Served
@@ -50,7 +51,7 @@ class Stage:
         self.folder.mkdir()
         self._stack.enter_context(self._disk())
         self._stack.enter_context(self.clock.for_programs())
-        self.server = self._stack.enter_context(MailServer())
+        self.server = self._stack.enter_context(MailServer(keywords=CHUNKING))
         settings = f'{SETTINGS}spool = "{self.folder}"'
         self.town = Town.found(self.folder, self.server.port, settings, "daily_cap = 10000000")
         self.start()

@@ -195,7 +195,10 @@ class FakeUpstream:
                     return
                 chunks.append(await reader.readexactly(int(line.split()[1])))
                 heard += chunks[-1]
-                if line.upper().rstrip().endswith(b" LAST"):
+                if not recipients:
+                    has_failed = True
+                    await self._answer(writer, b".", b"503 5.5.1 RCPT first\r\n")
+                elif line.upper().rstrip().endswith(b" LAST"):
                     lines = (b"\r\n" + b"".join(chunks)).replace(b"\r\n.", b"\r\n..")[2:]
                     sizes, chunks = tuple(map(len, chunks)), []
                     has_failed = not await self._take(writer, Taken(mail, recipients, lines, chunks=sizes))

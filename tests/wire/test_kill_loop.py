@@ -15,7 +15,7 @@ from collections import Counter
 from contextlib import ExitStack, closing
 
 import pytest
-from tests.support.fake_upstream import CLOSE
+from tests.support.fake_upstream import CHUNKING, CLOSE
 from tests.support.ledger_process import ledger_process
 from tests.support.mailserver import MailServer
 from tests.support.program import Served
@@ -131,7 +131,7 @@ def test_no_letter_is_lost_and_none_is_charged_twice(tmp_path, is_divided, worke
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    with MailServer() as server:
+    with MailServer(keywords=CHUNKING) as server:
         town = Town.found(tmp_path, server.port, SETTINGS, "daily_cap = 1000000", is_divided=is_divided)
         count = KILLS * LETTERS_PER_KILL
         with town.serve():

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.support.fake_upstream import CLOSE, HANG, FakeUpstream
+from tests.support.fake_upstream import CHUNKING, CLOSE, HANG, FakeUpstream
 from tests.support.smtp_gate import mail_server
 
 from pennyred.gate.upstream.endpoint import IdentityMode
@@ -207,3 +207,32 @@ def test_a_relay_for_one_kind_only_is_an_open_relay():
     upstream.answers[b"RCPT"] += [DENIED]
 
     assert probed(upstream).is_open_relay
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_unknown"),
+    [
+        (b"503 5.5.1 Error: need RCPT command\r\n", False),
+        (b"503 valid RCPT command must precede BDAT\r\n", False),
+        (b"502 5.5.1 Missing RCPT TO command.\r\n", False),
+        (b"554 5.5.1 Error: no valid recipients\r\n", False),
+        (b"500 5.5.2 Error: command not recognized\r\n", True),
+        (b"502 command not implemented\r\n", True),
+        (CLOSE, True),
+    ],
+)
+def test_who_offers_chunking_is_asked_whether_bdat_is_a_command(answer, is_unknown):
+    upstream = FakeUpstream(CHUNKING)
+    upstream.answers[b"RCPT"] += [DENIED] * KINDS
+    upstream.answers[b"."].append(answer)
+    assert probed(upstream).knows_no_chunks == is_unknown
+    at = upstream.commands.index(b"BDAT 0 LAST\r\n")
+    assert upstream.commands[at - 1] == b"RSET\r\n"
+    assert upstream.letters == []
+
+
+def test_who_does_not_is_not():
+    upstream = FakeUpstream()
+    upstream.answers[b"RCPT"] += [DENIED] * KINDS
+    assert not probed(upstream).knows_no_chunks
+    assert not any(line.startswith(b"BDAT") for line in upstream.commands)

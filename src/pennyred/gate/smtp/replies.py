@@ -201,6 +201,11 @@ def is_about_syntax(reply: Reply) -> bool:
     return reply.code // 10 % 10 == 0
 
 
+def is_unknown_command(reply: Reply) -> bool:
+    """Whether it says that there is no such command, and not that it is out of turn (RFC 5321 section 4.2.4)."""
+    return reply.code == 500 or (reply.code == 502 and not reply.lines[0].startswith(b"5.5.1 "))
+
+
 def is_about_session(reply: Reply) -> bool:
     """Whether it is about the gate's own session with the mail server, and not about a client or a letter.
 

@@ -43,6 +43,8 @@ class Probe:
     """The reply with which it refuses to send to other domains; empty if it does not refuse."""
     not_understood: tuple[tuple[str, str], ...] = ()
     """Kinds of `STRANGERS` that it does not understand, so that it never takes their mail; each with its reply."""
+    knows_no_chunks: bool = False
+    """Whether it offers CHUNKING, and BDAT is no command to it."""
     silent: tuple[str, ...] = ()
     """The errors of addresses that do not answer, if others do."""
 
@@ -72,6 +74,7 @@ async def probe_upstream(options: UpstreamOptions, foreign_recipient: str) -> Pr
         is_open_relay=any(probe.is_open_relay for probe in answering),
         put_off=next((probe.put_off for probe in answering if probe.put_off), ""),
         denied=next((probe.denied for probe in answering if probe.denied), ""),
+        knows_no_chunks=any(probe.knows_no_chunks for probe in answering),
         silent=silent,
     )
 
@@ -130,7 +133,19 @@ async def _ask(connection: Connection, stranger: ClientIdentity, foreign_recipie
         is_open_relay=replies.is_success(answer),
         put_off=said if replies.is_temporary(answer) else "",
         denied=said if replies.is_denial(answer) else "",
+        knows_no_chunks=stranger is STRANGER and await _knows_no_chunks(connection),
     )
+
+
+async def _knows_no_chunks(connection: Connection) -> bool:
+    """Say BDAT out of turn, which a mail server that knows it refuses by another code than an unknown command."""
+    if not connection.takes_chunks or not await connection.reset():
+        return False
+    try:
+        [answer] = await connection.exchange([b"BDAT 0 LAST"])
+    except Unavailable:
+        return True
+    return replies.is_unknown_command(answer)
 
 
 def _failed(error: Unavailable) -> Probe:

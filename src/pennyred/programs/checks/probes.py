@@ -187,10 +187,22 @@ def _upstream(settings: Settings, gate: GateSettings, url: str, probe: Probe) ->
                     "a refusal: set mynetworks= and smtpd_relay_restrictions on that listener (config/postfix)",
                 )
             ]
-        case Probe(put_off=said):
-            what = f"the mail server{which} puts strangers off, so it is not known whether it is an open relay: {said}"
-            expected = "a mail server that takes mail; where it greylists, ask again later"
-            return [_about(settings, "gate.upstream", what, expected, is_later=True)] if said else []
+        case _:
+            return _lesser(settings, which, probe)
+
+
+def _lesser(settings: Settings, which: str, probe: Probe) -> list[Complaint]:
+    """Complaints about what keeps some letters waiting."""
+    found = []
+    if probe.knows_no_chunks:
+        what = f"the mail server{which}, or a filter before it, offers CHUNKING and does not know BDAT"
+        found.append(_about(settings, "gate.upstream_chunking", what, "false: else some letters hear 451 first"))
+    if probe.put_off:
+        unknown = "puts strangers off, so it is not known whether it is an open relay"
+        what = f"the mail server{which} {unknown}: {probe.put_off}"
+        expected = "a mail server that takes mail; where it greylists, ask again later"
+        found.append(_about(settings, "gate.upstream", what, expected, is_later=True))
+    return found
 
 
 def _not_understood(
