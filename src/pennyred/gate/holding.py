@@ -77,14 +77,44 @@ async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: byt
 
     When a recipient cannot be paid, or the letter is in progress elsewhere, nothing stays held.
     """
-    holding = Holding(tx, left={one.index: list(one.stamps) for one in standings})
+    if any(len(one.stamps) != 1 or one.has_flawed_stamp for one in standings):
+        return await _hold_of_several(redeemer, standings, Holding(tx), lease_seconds)
+    holds = [_hold(tx, 0, one, one.stamps[0]) for one in standings]
+    try:
+        answers = await redeemer.hold(holds, lease_seconds=lease_seconds)
+    except Unavailable as unavailable:
+        return Holding(tx, unanswered=unavailable.reason)
+    if all(answer.outcome.is_held for answer in answers):
+        return _all_held(tx, standings)
+    return await _hold_of_several(redeemer, standings, Holding(tx), lease_seconds, answers)
+
+
+def _all_held(tx: bytes, standings: Sequence[Standing]) -> Holding:
+    """What nearly every letter comes to: each recipient has one stamp, and the office holds it."""
+    paid = [(one.index, one.stamps[0]) for one in standings]
+    rulings = [Ruling(index, _paid(offer), verdict=offer, paid_by=offer.stamp) for index, offer in paid]
+    return Holding(tx, {index: offer.stamp for index, offer in paid}, rulings=rulings)
+
+
+async def _hold_of_several(
+    redeemer: Redeemer,
+    standings: Sequence[Standing],
+    holding: Holding,
+    lease_seconds: int,
+    answers: Sequence[HoldAnswer] = (),
+) -> Holding:
+    """Ask in rounds, until each recipient has a stamp held or one has none left. `answers`: to the first round, if it
+    was asked already.
+    """
+    holding.left = {one.index: list(one.stamps) for one in standings}
     try:
         if any(one.has_flawed_stamp for one in standings):
             await _ask_back(redeemer, standings, holding, lease_seconds)
         for _ in range(ROUNDS_MAX):
             if holding.in_progress or holding.is_hopeless():
                 break
-            dropped = await _round(redeemer, standings, holding, lease_seconds)
+            dropped = await _round(redeemer, standings, holding, lease_seconds, answers)
+            answers = ()
             if holding.in_progress or not holding.is_open(standings) or holding.is_hopeless():
                 break
             if not dropped:  # a group that failed though none of it did: this office cannot be understood
@@ -105,7 +135,7 @@ async def hold_all(redeemer: Redeemer, standings: Sequence[Standing], *, tx: byt
         for index, offers in holding.left.items()
     ]
     spare = [(index, stamp) for index, stamp in holding.reserved if holding.held.get(index) is not stamp]
-    await give_back(redeemer, standings, spare, tx=tx)
+    await give_back(redeemer, standings, spare, tx=holding.tx)
     return holding
 
 
@@ -149,8 +179,17 @@ async def _ask_back(redeemer: Redeemer, standings: Sequence[Standing], holding: 
     _note_settled(holding)
 
 
-async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Holding, lease_seconds: int) -> int:
-    """Ask about every stamp still in question and read the answers; returns how many stamps turned out not to count."""
+async def _round(
+    redeemer: Redeemer,
+    standings: Sequence[Standing],
+    holding: Holding,
+    lease_seconds: int,
+    answers: Sequence[HoldAnswer],
+) -> int:
+    """Ask about every stamp still in question and read the answers; returns how many stamps turned out not to count.
+
+    `answers` are those that were given already; none: nothing was asked yet.
+    """
     before = frozenset(holding.settled)
     asked = [
         (standing, rank, offer)
@@ -163,7 +202,8 @@ async def _round(redeemer: Redeemer, standings: Sequence[Standing], holding: Hol
         _hold(holding.tx, place if rank or flaw_of(offer.reason) else 0, standing, offer)
         for place, (standing, rank, offer) in enumerate(asked, 1)
     ]
-    answers = await redeemer.hold(holds, lease_seconds=lease_seconds) if holds else []
+    if holds and not answers:
+        answers = await redeemer.hold(holds, lease_seconds=lease_seconds)
     holding.held.clear()
     for (standing, _, offer), answer in zip(asked, answers, strict=True):
         _read(answer, standing, offer, holding)

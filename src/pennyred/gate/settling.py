@@ -28,16 +28,9 @@ async def settle_durably(
     Never raises, not even for a mistake of ours: where neither answers, the receiver loses its cent, which is written
     down. The other way round the letter would be delivered twice.
     """
-    of_one = _by_issuer(settles)
-    if len(of_one) == 1:
-        await _settle_at_one(redeemer, outbox, settles, log, now=now)
-    else:
-        await asyncio.gather(*(_settle_at_one(redeemer, outbox, some, log, now=now) for some in of_one.values()))
-
-
-async def _settle_at_one(
-    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: LetterLog, *, now: int
-) -> None:
+    if len(settles) > 1 and len(by_issuer := _by_issuer(settles)) > 1:
+        await asyncio.gather(*(settle_durably(redeemer, outbox, some, log, now=now) for some in by_issuer.values()))
+        return
     try:
         async with asyncio.timeout(SETTLE_SECONDS):
             outcomes = await redeemer.settle(settles)

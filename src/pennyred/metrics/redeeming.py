@@ -1,15 +1,12 @@
 """A redeemer that counts the answers of another one. Implements `ports.Redeemer`."""
 
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from pennyred.gate.ports import Redeemer
 from pennyred.metrics.catalogue import UNAVAILABLE
 from pennyred.metrics.sheet import Counter
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Hold, HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
-
-T = TypeVar("T")
 
 
 class CountedRedeemer:
@@ -23,31 +20,39 @@ class CountedRedeemer:
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         """Hold stamps, as `ports.Redeemer.hold` says; the answers are counted."""
-        answers = await self._ask("hold", len(holds), self._redeemer.hold(holds, lease_seconds=lease_seconds))
-        for answer in answers:
-            self._counter.add("hold", answer.outcome)
+        try:
+            answers = await self._redeemer.hold(holds, lease_seconds=lease_seconds)
+        except Unavailable:
+            self._note_silence("hold", len(holds))
+            raise
+        self._note("hold", [answer.outcome for answer in answers])
         return answers
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
         """Settle held stamps, as `ports.Redeemer.settle` says; the answers are counted."""
-        outcomes = await self._ask("settle", len(settles), self._redeemer.settle(settles))
-        for outcome in outcomes:
-            self._counter.add("settle", outcome)
+        try:
+            outcomes = await self._redeemer.settle(settles)
+        except Unavailable:
+            self._note_silence("settle", len(settles))
+            raise
+        self._note("settle", outcomes)
         return outcomes
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
         """Give held stamps back, as `ports.Redeemer.void` says; the answers are counted."""
-        outcomes = await self._ask("void", len(voids), self._redeemer.void(voids))
-        for outcome in outcomes:
-            self._counter.add("void", outcome)
+        try:
+            outcomes = await self._redeemer.void(voids)
+        except Unavailable:
+            self._note_silence("void", len(voids))
+            raise
+        self._note("void", outcomes)
         return outcomes
 
-    async def _ask(self, operation: str, count: int, asked: Awaitable[list[T]]) -> list[T]:
-        try:
-            answers = await asked
-        except Unavailable:
-            self.is_answering = False
-            self._counter.add(operation, UNAVAILABLE, by=count)
-            raise
+    def _note(self, operation: str, outcomes: Iterable[str]) -> None:
         self.is_answering = True
-        return answers
+        for outcome in outcomes:
+            self._counter.add(operation, outcome)
+
+    def _note_silence(self, operation: str, count: int) -> None:
+        self.is_answering = False
+        self._counter.add(operation, UNAVAILABLE, by=count)

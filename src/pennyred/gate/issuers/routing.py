@@ -24,13 +24,13 @@ class IssuerRouter:
 
     async def hold(self, holds: Sequence[Hold], *, lease_seconds: int) -> list[HoldAnswer]:
         """Hold stamps. If one office does not answer, what the others hold is given back; see `ports.Redeemer`."""
+        issuers = [hold.stamp.issuer for hold in holds]
+        if _are_one(issuers):
+            return await self._of(issuers[0]).hold(holds, lease_seconds=lease_seconds)
 
         async def ask(redeemer: Redeemer, some: Sequence[Hold]) -> list[HoldAnswer]:
             return await redeemer.hold(some, lease_seconds=lease_seconds)
 
-        issuers = [hold.stamp.issuer for hold in holds]
-        if _are_one(issuers):
-            return await self._of(issuers[0]).hold(holds, lease_seconds=lease_seconds)
         answers, trouble = await self._ask_all(issuers, holds, ask)
         if trouble is not None:
             held = [
@@ -44,11 +44,17 @@ class IssuerRouter:
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
         """Settle held stamps. Every office is asked, whatever the others answer; see `ports.Redeemer`."""
-        return await self._all([one.issuer for one in settles], settles, _settle)
+        issuers = [one.issuer for one in settles]
+        if _are_one(issuers):
+            return await self._of(issuers[0]).settle(settles)
+        return await self._all(issuers, settles, _settle)
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
         """Give held stamps back. Every office is asked, whatever the others answer; see `ports.Redeemer`."""
-        return await self._all([one.issuer for one in voids], voids, _void)
+        issuers = [one.issuer for one in voids]
+        if _are_one(issuers):
+            return await self._of(issuers[0]).void(voids)
+        return await self._all(issuers, voids, _void)
 
     async def _all(
         self,
@@ -56,8 +62,6 @@ class IssuerRouter:
         items: Sequence[Item],
         ask: Callable[[Redeemer, Sequence[Item]], Awaitable[list[Answer]]],
     ) -> list[Answer]:
-        if _are_one(issuers):
-            return await ask(self._of(issuers[0]), items)
         answers, trouble = await self._ask_all(issuers, items, ask)
         if trouble is not None:
             raise trouble

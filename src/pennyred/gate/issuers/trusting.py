@@ -116,6 +116,8 @@ class TrustingRedeemer:
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
         """Settle at the office what it holds, and owe what was accepted on trust; see `ports.Redeemer.settle`."""
+        if not self._is_owing and not self._is_accepting:
+            return await self._redeemer.settle(settles)
         owed = await self._book.owe(settles) if self._is_owing else [False] * len(settles)
         rest = [settle for settle, is_owed in zip(settles, owed, strict=True) if not is_owed]
         if self._is_accepting:
