@@ -16,6 +16,7 @@ from pennyred.config import read_settings
 from pennyred.gate.issuers.discovery import key_name
 from pennyred.office.keys import OfficeKeys
 from pennyred.postage.keyrecord import format_key_record, parse_key_record
+from pennyred.postage.policyrecord import PostagePolicy, Wanted, find_policy
 from pennyred.postage.signing import SigningKey
 from pennyred.programs.checks import dnsprobes
 
@@ -125,12 +126,27 @@ def test_init_writes_nothing_it_could_not_read(run, tmp_path, option, value):
 def test_dns_prints_the_records_to_publish(at, tmp_path):
     keys = OfficeKeys(tmp_path / "post" / "office.key").public_keys
 
-    (record,) = at("dns", "--json").document["records"]
+    key, policy = at("dns", "--json").document["records"]
 
-    assert record["name"] == key_name("post.example.org", "s1")
-    assert record["type"] == "TXT"
-    assert parse_key_record(record["text"]) == keys["s1"]
-    assert at("dns").text == f'{record["name"]}. IN TXT "{record["text"]}"\n'
+    assert key["name"] == key_name("post.example.org", "s1")
+    assert key["type"] == policy["type"] == "TXT"
+    assert parse_key_record(key["text"]) == keys["s1"]
+    assert policy["name"] == "_postage.DOMAIN"
+    assert find_policy([policy["text"]]) == PostagePolicy(Wanted.NONE, 1, ("post.example.org",))
+    assert at("dns").text == "".join(f'{one["name"]}. IN TXT "{one["text"]}"\n' for one in (key, policy))
+
+
+def test_a_gate_publishes_for_each_of_its_domains_what_it_asks_for(run, tmp_path):
+    (tmp_path / "pennyred.toml").write_text(
+        '[gate]\nissuers = ["post.example.org"]\ndomains = ["a.example", "b.example"]\nmode = "bulk"\nprice = 3\n'
+        '[[issuer]]\ndomain = "post.example.org"\nurl = "https://post.example.org"\ntoken_file = "t"\n'
+    )
+    (tmp_path / "t").write_text("t" * 43)
+
+    records = run("dns", "--json").document["records"]
+
+    assert [one["name"] for one in records] == ["_postage.a.example", "_postage.b.example"]
+    assert {one["text"] for one in records} == {"v=POSTAGE1; w=bulk; p=3; i=post.example.org"}
 
 
 def test_a_new_key_stands_beside_the_old_one(at, tmp_path):
@@ -140,15 +156,15 @@ def test_a_new_key_stands_beside_the_old_one(at, tmp_path):
 
     assert said == {"selector": "s2", "file": str(tmp_path / "post" / "office-s2.key")}
     assert stat.S_IMODE((tmp_path / "post" / "office-s2.key").stat().st_mode) == 0o600
-    records = at("dns", "--json").document["records"]
-    assert records[:1] == old
+    records = at("dns", "--json").document["records"][:2]
+    assert records[:1] == old[:1]
     assert [record["name"] for record in records] == [f"{one}._postage.post.example.org" for one in ("s1", "s2")]
     assert records[0]["text"] != records[1]["text"]
     assert "s3" in at("key", "rotate").text
 
 
-def test_without_an_office_there_is_nothing_to_publish(run, tmp_path):
-    (tmp_path / "pennyred.toml").write_text('[gate]\nissuers = ["post.example.org"]\n')
+def test_where_there_is_neither_office_nor_gate_there_is_nothing_to_publish(run, tmp_path):
+    (tmp_path / "pennyred.toml").write_text("")
 
     said = run("dns", "--json", status=2)
 

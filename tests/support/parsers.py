@@ -48,6 +48,7 @@ from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import Field, HeaderSection, parse_header, split_letter
 from pennyred.postage.licence import parse_licence
 from pennyred.postage.lineends import with_crlf
+from pennyred.postage.policyrecord import find_policy
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals, Use
 from pennyred.postage.proofs.merkle import Tree, root_of
 from pennyred.postage.proofs.receipt import format_receipt, parse_receipt, seal
@@ -289,6 +290,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "candidates": (read_candidates, MalformedLetter),
     "key record": (lambda octets: parse_key_record(_text(octets)), MalformedKey),
     "domain proof": (lambda octets: is_domain_proof(_text(octets), "o.example", "acme"), Malformed),
+    "policy record": (lambda octets: find_policy([_text(octets)]), Malformed),
     "key file": (SigningKey.from_pem, MalformedKey),
     "pass": (lambda octets: pass_holds(b"k", [Field(b"X:" + octets, b"x")], bytes(32), 20_000), Malformed),
     "signature": (read_signature, Malformed),
@@ -323,6 +325,7 @@ SEEDS: dict[str, list[bytes]] = {
     "line ends": [b"a\r\r\n\r\0\n.\r\r\n..x\n\r\r" + b"\r" * 1100 + b"\n"],
     "base64": [b"AAECAwQFBgcICQoLDA0ODw=="],
     "integer": [b"9007199254740991"],
+    "policy record": (lambda octets: find_policy([_text(octets)]), Malformed),
     "key file": [SigningKey.from_seed(bytes(32)).to_pem()],
     "pass": [b" v=1; d=20000; m=" + b"A" * 43 + b"="],
     "signature": [bytes(96)],
@@ -426,6 +429,7 @@ def good_inputs(name: str) -> list[bytes]:
             _receipt(Epoch(b"1" * 16, 2, 3), Epoch(b"2" * 16, 6, 9)),
         ],
         "key record": records,
+        "policy record": [b"v=POSTAGE1; w=require; p=2; i=o.example,p.example"],
         "domain proof": [b"v=pennyred1; o=O.example; r=acme"],
         "tag list": stamps + licences + records,
         "candidates": stamps,

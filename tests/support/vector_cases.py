@@ -227,6 +227,56 @@ def keys() -> Iterator[Json]:
         yield {"name": name, "because": because, "record": record, "public_hex": public.hex() if public else None}
 
 
+def policies() -> Iterator[Json]:
+    good = "v=POSTAGE1; w=require; p=2; i=post.example.org,post.example.net"
+    asked = {"wanted": "require", "price": 2, "issuers": ["post.example.org", "post.example.net"]}
+    for name, because, records, policy in (
+        ("good", "as it is published", [good], asked),
+        (
+            "spaced",
+            "white space and a last semicolon",
+            [" v = POSTAGE1;w=require ;p=2;\ti=post.example.org, post.example.net;"],
+            asked,
+        ),
+        ("unknown tag", "ignored", [good + "; z=1"], asked),
+        ("upper case", "domains are canonical", [good.replace("example", "EXAMPLE")], asked),
+        (
+            "no price",
+            "1 where it is not said",
+            ["v=POSTAGE1; w=bulk; i=post.example.org"],
+            {"wanted": "bulk", "price": 1, "issuers": ["post.example.org"]},
+        ),
+        ("none", "no stamp is wanted", ["v=POSTAGE1; w=none"], {"wanted": "none", "price": 1, "issuers": []}),
+        (
+            "no office",
+            "none that can be read",
+            ["v=POSTAGE1; w=require; i=a..b,-"],
+            {"wanted": "require", "price": 1, "issuers": []},
+        ),
+        (
+            "among others",
+            "records of another kind are passed over",
+            ["v=spf1 -all", "v=pennyred1; o=post.example.org; r=acme", good],
+            asked,
+        ),
+        ("two", "nobody knows which one is meant", [good, good], None),
+        ("no w", "it asks for nothing", ["v=POSTAGE1; p=2; i=post.example.org"], None),
+        ("another w", "a wish that is not known here", [good.replace("require", "always")], None),
+        ("w in upper case", "names are case-sensitive", [good.replace("require", "REQUIRE")], None),
+        ("price 0", "1 at least", [good.replace("p=2", "p=0")], None),
+        ("price too high", "1000000 at most", [good.replace("p=2", "p=1000001")], None),
+        ("price with a nought", "an integer in one spelling", [good.replace("p=2", "p=02")], None),
+        ("a tag twice", "not a tag list", [good + "; p=1"], None),
+        ("version not first", "v is first", ["w=require; v=POSTAGE1; p=2"], None),
+        ("another version", "not known here", [good.replace("POSTAGE1", "POSTAGE2")], None),
+        ("version in lower case", "values are case-sensitive", [good.replace("POSTAGE1", "postage1")], None),
+        ("too long", "1024 octets at most", [good + "; z=" + "a" * 1024], None),
+        ("not ASCII", "not a tag list", [good + "é"], None),
+        ("nothing there", "no record", [], None),
+    ):
+        yield {"name": name, "because": because, "records": records, "policy": policy}
+
+
 def signatures() -> Iterator[Json]:
     message = b"one cent"
     good = SENDER.sign(CONTEXT_STAMP, message)

@@ -34,6 +34,7 @@ def make(folder: Path) -> None:
         ("hashes", "Hashes (STAMP.md 5.3 to 5.10)", vector_cases.hashes()),
         ("licences", "Licences (STAMP.md 6); whether they are signed is another question", vector_cases.licences()),
         ("keys", "Key records (STAMP.md 7.4)", vector_cases.keys()),
+        ("policies", "What a domain asks for (STAMP.md 7.6)", vector_cases.policies()),
         ("signatures", "Signatures that implementations differ about (STAMP.md 7.2)", vector_cases.signatures()),
         ("passes", "Passes and whether they hold (STAMP.md 9)", vector_cases.passes()),
         ("heads", "Hashes of heads of the chain (STAMP.md 13.4, 13.8)", vector_cases.heads()),

@@ -25,6 +25,7 @@ from pennyred.postage.errors import MalformedAddress, MalformedKey, MalformedLic
 from pennyred.postage.keyrecord import parse_key_record
 from pennyred.postage.letter import parse_header, split_letter
 from pennyred.postage.licence import parse_licence
+from pennyred.postage.policyrecord import PostagePolicy, Wanted, find_policy
 from pennyred.postage.proofs.chain import BatchHead, Epoch, Totals
 from pennyred.postage.proofs.merkle import root_of
 from pennyred.postage.signing import verify
@@ -174,6 +175,14 @@ def test_a_key_record_is_read_or_refused(case: dict[str, Any]) -> None:
             parse_key_record(case["record"])
     else:
         assert parse_key_record(case["record"]).hex() == case["public_hex"]
+
+
+@cases("policies")
+def test_a_policy_is_read_or_asks_for_nothing(case: dict[str, Any]) -> None:
+    policy, expected = find_policy(case["records"]), case["policy"]
+    assert policy == (
+        expected and PostagePolicy(Wanted(expected["wanted"]), expected["price"], tuple(expected["issuers"]))
+    )
 
 
 @cases("signatures")

@@ -9,13 +9,12 @@ import click
 from pennyred.cli.arguments import typed
 from pennyred.cli.common import TEMPFAIL, USAGE, json_option, office_settings, print_json, run_async, settings_of
 from pennyred.config import BadSettings, Complaint, parse_settings
-from pennyred.gate.issuers.discovery import key_name
-from pennyred.office.keys import OfficeKeys, add_key
+from pennyred.office.keys import add_key
 from pennyred.office.ledger.sqlite.backup import companions
-from pennyred.postage.keyrecord import format_key_record
 from pennyred.programs.checks.hints import all_hints
 from pennyred.programs.checks.probes import all_complaints
 from pennyred.programs.office import migrate
+from pennyred.programs.published import gate_records, office_records, zone_line
 from pennyred.programs.template import settings_text
 from pennyred.storage import private
 
@@ -127,15 +126,18 @@ def _shown(complaints: list[Complaint]) -> list[dict[str, Any]]:
 @json_option
 @click.pass_context
 def dns(context: click.Context, as_json: bool) -> None:
-    """Print the TXT records to publish in DNS. By them others can verify this office's stamps.
+    """Print the TXT records to publish in DNS. By an office's, others can verify its stamps; by a gate's, senders know
+    before they send which postage its domains ask for. There is a record for each of `[gate] domains`; where none are
+    set, DOMAIN stands for each domain whose mail this is.
 
     Example:  pennyred dns
     """
-    settings = office_settings(context)
-    keys = OfficeKeys(settings.signing_key).public_keys
-    records = [(key_name(settings.domain, selector), format_key_record(key)) for selector, key in keys.items()]
+    settings = settings_of(context)
+    records = gate_records(settings.gate) if settings.gate else []
+    if settings.office or not records:
+        records = office_records(office_settings(context)) + records
     if as_json:
         print_json({"records": [{"name": name, "type": "TXT", "text": text} for name, text in records]})
     else:
         for name, text in records:
-            click.echo(f'{name}. IN TXT "{text}"')
+            click.echo(zone_line(name, text))

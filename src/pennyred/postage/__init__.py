@@ -9,7 +9,7 @@ Everything here is pure: no clock, no randomness, no files, no network. STAMP.md
     reading     what readers make of its header fields, however they are spelled
     stamp, licence, taglist, encoding, signing, minting
                 the stamp and the licence, how they are written and signed
-    keyrecord, domainproof
+    keyrecord, domainproof, policyrecord
                 the TXT records in the DNS
     candidates, alteration, verification, redemption, ledger_rules
                 when a stamp counts, and what the ledger does with it

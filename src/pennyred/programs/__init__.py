@@ -14,5 +14,6 @@
     workers       several processes; systemd: the service manager
     checks        what `pennyred check` complains of
     demo          office, gate and sender together, for a minute
+    published     what is published in the DNS
     template      what `init` writes; examples: the files of config/; papers: the pages of `pennyred help`
 """
