@@ -1,11 +1,14 @@
-"""The ledger alone: pairs of hold and settle a second, durable, on both back ends; with one account that everybody
-uses; with millions of stamps remembered. In turns, in one run: only the ratios mean anything.
+"""The ledger alone: pairs of hold and settle a second, on both back ends; with one account that everybody uses; with
+millions of stamps remembered; and by way of the process that owns the file. In turns, in one run: only the ratios mean
+anything.
 
-    python -m tests.bench.ledger [--back-end sqlite] [--rows 10000000] [--rounds 3] [--short]
+    python -m tests.bench.ledger [--back-end sqlite] [--stamps 10000000] [--rounds 3] [--short]
 
-No signature is checked here, and what is asked is made before the clock starts: it is the ledger's rate, not that of
-who asks. PostgreSQL is a server of the bench's own, with fsync and synchronous_commit as they are
-by default. Figures belong in the commit that claims them.
+Holds need not last and settlements are durable, as those of a gate. No signature is checked here, and what is asked is
+made before the clock starts: it is the ledger's rate, not that of who asks. SQLite's file is asked by the one process
+that owns it, or by two others through its socket; PostgreSQL, by two. Its server is the bench's own, with fsync and
+synchronous_commit as they are by default. The CPU is that of a pair, without PostgreSQL's server. Figures belong in the
+commit that claims them.
 """
 
 import argparse
@@ -13,9 +16,7 @@ import asyncio
 import os
 import statistics
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,34 +25,17 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from pennyred.office.ledger.postgresql import PostgresLedger
-from pennyred.office.ledger.protocol import Ledger
-from pennyred.office.ledger.sqlite import SqliteLedger
-from pennyred.postage.ledger_rules import HoldOrder, StampState
-from pennyred.postage.redemption import HoldOutcome, Settle, SettleOutcome
-from pennyred.programs.serve import collect_seldom
+from pennyred.postage.ledger_rules import StampState
 from tests.support.postgres import PostgresServer, binaries
 
 from . import preloading
+from .pairs import DAYS, NOW, Owner, Shape, Turn, done_by_one, opened
 
-NOW = 1_790_000_000
-DAYS = 14
 PROCESSES = 2
 BACK_ENDS = ("sqlite", "postgresql")
-PAIRS_A_SECOND_MAX = 20_000
-"""Of one process: so many are made before the clock starts."""
-
-Request = tuple[str, list[HoldOrder], list[Settle]]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Whose stamps go to whom."""
-
-    name: str
-    senders: int
-    receivers: int
-
+FEW_STAMPS = 100_000
+LETTERS_AT_ONCE = 50
+"""In each process, where each call has one stamp."""
 
 SPREAD = Shape("spread", 1000, 20)
 SHAPES = (SPREAD, Shape("one sender", 1, 20), Shape("one receiver", 1000, 1))
@@ -62,24 +46,37 @@ class Case:
     """One row of the table."""
 
     back_end: str
-    shape: Shape
-    rows: int = 0
-    """Stamps that the ledger remembers already."""
+    shape: Shape = SPREAD
+    stamps: int = 0
+    """That the ledger remembers already."""
+    is_served: bool = False
+    """Whether other processes ask the owner of the file."""
+    is_single: bool = False
+    """Whether each call has one stamp."""
 
     def __str__(self) -> str:
-        return f"{self.back_end}, {self.shape.name}" + (f", {self.rows:,} remembered" if self.rows else "")
+        more = f", {self.stamps:,} remembered" * bool(self.stamps) + ", served" * self.is_served
+        return f"{self.back_end}, {self.shape.name}{more}" + ", one a call" * self.is_single
+
+    @property
+    def is_first_of_its_kind(self) -> bool:
+        """Whether others are compared with it."""
+        return self == Case(self.back_end, stamps=self.stamps) and self.stamps <= FEW_STAMPS
 
 
-async def opened(place: str) -> Ledger:
-    """The ledger of a file, or of a URL."""
-    if place.startswith("postgresql:"):
-        return await PostgresLedger.open(place, now=NOW)
-    return SqliteLedger.open(Path(place), now=NOW)
+def cases_of(back_end: str, stamps: int) -> list[Case]:
+    """The rows of one back end."""
+    few = min(stamps // 2, FEW_STAMPS)
+    cases = [Case(back_end, shape) for shape in SHAPES]
+    if back_end == "sqlite":
+        cases += [Case(back_end, is_served=True), Case(back_end, is_served=True, is_single=True)]
+    cases.append(Case(back_end, is_single=True))
+    return [*cases, Case(back_end, stamps=few), Case(back_end, stamps=stamps)]
 
 
-async def furnish(place: str) -> None:
+async def furnish(where: str) -> None:
     """Accounts and receivers for every shape."""
-    ledger = await opened(place)
+    ledger = await opened(where)
     for number in range(SPREAD.receivers):
         await ledger.add_receiver(f"mx{number}", ["example.org"], os.urandom(32), now=NOW)
 
@@ -93,59 +90,23 @@ async def furnish(place: str) -> None:
     await ledger.close()
 
 
-async def pairs_of_one(place: str, shape: Shape, batch: int, callers: int, seconds: float) -> tuple[int, float]:
-    """How many pairs one process did, in how many seconds."""
-    calls = int(seconds * PAIRS_A_SECOND_MAX / batch) + callers
-    stock = iter([_request(shape, batch, number) for number in range(calls)])
-    collect_seldom()  # as the service does
-    ledger = await opened(place)
-    begun = time.perf_counter()
-    done = await asyncio.gather(*(_call_again(ledger, stock, begun + seconds) for _ in range(callers)))
-    took = time.perf_counter() - begun
-    await ledger.close()
-    return sum(done), took
+def measured(
+    pool: ProcessPoolExecutor, where: str, case: Case, batch: int, callers: int, seconds: float
+) -> tuple[float, float]:
+    """Pairs a second of all processes together, and their work in seconds a pair."""
+    processes = 1 if case.back_end == "sqlite" and not case.is_served else PROCESSES
+    if case.is_single:
+        batch, callers = 1, LETTERS_AT_ONCE
+    callers *= PROCESSES // processes
+    owner = Owner(where) if case.is_served else None
+    turn = Turn(owner.socket if owner else where, case.shape, batch, callers, seconds)
+    of_each = list(pool.map(done_by_one, [turn] * processes))
+    worked = sum(one.cpu for one in of_each) + (owner.end() if owner else 0)
+    return sum(one.pairs / one.took for one in of_each), worked / sum(one.pairs for one in of_each)
 
 
-async def _call_again(ledger: Ledger, stock: Iterator[Request], deadline: float) -> int:
-    pairs = 0
-    while time.perf_counter() < deadline and (request := next(stock, None)):
-        receiver, orders, settles = request
-        answers = await ledger.hold(receiver, orders, now=NOW)
-        assert all(answer.outcome is HoldOutcome.HELD for answer in answers), answers[0]
-        outcomes = await ledger.settle(receiver, settles, now=NOW)
-        assert all(outcome is SettleOutcome.SETTLED for outcome in outcomes)
-        pairs += len(orders)
-    return pairs
-
-
-def _request(shape: Shape, batch: int, number: int) -> Request:
-    """The holds and settles of one call, and whose they are."""
-    orders = [_order(shape, number * batch + index) for index in range(batch)]
-    settles = [Settle("post.example.org", *one.key, one.letter) for one in orders]
-    return f"mx{number % shape.receivers}", orders, settles
-
-
-def _order(shape: Shape, number: int) -> HoldOrder:
-    account = preloading.sender(number * 7919 % shape.senders)
-    day = NOW // 86_400 + 1 + number % DAYS
-    return HoldOrder(
-        os.urandom(16), number, account, os.urandom(16), day, 1, account.encode() * 2, "example.org",
-        os.urandom(32), NOW + 1200,
-    )  # fmt: skip
-
-
-def _in_process(arguments: tuple[str, Shape, int, int, float]) -> tuple[int, float]:
-    return asyncio.run(pairs_of_one(*arguments))
-
-
-def rate(pool: ProcessPoolExecutor, place: str, shape: Shape, batch: int, callers: int, seconds: float) -> float:
-    """Pairs a second of all processes together."""
-    of_each = pool.map(_in_process, [(place, shape, batch, callers, seconds)] * PROCESSES)
-    return sum(pairs / took for pairs, took in of_each)
-
-
-async def audited(place: str) -> None:
-    ledger = await opened(place)
+async def audited(where: str) -> None:
+    ledger = await opened(where)
     audit = await ledger.audit()
     assert audit.balanced, audit.differences
     await ledger.close()
@@ -153,7 +114,7 @@ async def audited(place: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000_000, metavar="N", help="stamps remembered (default: 10^7)")
+    parser.add_argument("--stamps", type=int, default=10_000_000, metavar="N", help="remembered (default: 10^7)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--seconds", type=float, default=4, metavar="N", help="a turn (default: 4)")
     parser.add_argument("--batch", type=int, default=500, metavar="N", help="stamps a call (default: 500)")
@@ -165,51 +126,47 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a real disk (default: /var/tmp)")
     wanted = parser.parse_args()
     if wanted.short:
-        wanted.rows, wanted.rounds, wanted.seconds, wanted.batch = 40_000, 1, 0.5, 100
-    few = min(wanted.rows // 2, 100_000)
+        wanted.stamps, wanted.rounds, wanted.seconds, wanted.batch = 40_000, 1, 0.5, 100
     console = Console()
     back_ends = (wanted.back_end,) if wanted.back_end else BACK_ENDS
     server = None
     if "postgresql" in back_ends:
         server = PostgresServer(min(binaries()), {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"})
     with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
-        cases = [Case(back_end, shape) for back_end in back_ends for shape in SHAPES]
-        cases += [Case(back_end, SPREAD, rows) for back_end in back_ends for rows in (few, wanted.rows)]
+        cases = [case for back_end in back_ends for case in cases_of(back_end, wanted.stamps)]
         places: dict[Case, str] = {}
-        rates: dict[Case, list[float]] = defaultdict(list)
+        results: dict[Case, list[tuple[float, float]]] = defaultdict(list)
         with Progress(console=console) as progress, ProcessPoolExecutor(PROCESSES) as pool:
             task = progress.add_task("filling", total=len(cases) * (1 + wanted.rounds))
             for place, case in enumerate(cases):
                 url = server.new_database() if server and case.back_end == "postgresql" else f"{folder}/{place}.db"
                 places[case] = url
                 asyncio.run(furnish(url))
-                asyncio.run(preloading.fill(url, case.rows, NOW, DAYS, int(StampState.SETTLED)))
+                asyncio.run(preloading.fill(url, case.stamps, NOW, DAYS, int(StampState.SETTLED)))
                 progress.advance(task)
             for _ in range(wanted.rounds):
                 for case in cases:
                     progress.update(task, description=str(case))
-                    done = rate(pool, places[case], case.shape, wanted.batch, wanted.callers, wanted.seconds)
-                    rates[case].append(done)
+                    result = measured(pool, places[case], case, wanted.batch, wanted.callers, wanted.seconds)
+                    results[case].append(result)
                     progress.advance(task)
         for case in cases:
-            if not case.rows:
+            if not case.stamps:
                 asyncio.run(audited(places[case]))
-        _print(console, cases, rates)
+        _print(console, cases, results)
     if server:
         server.end()
 
 
-def _print(console: Console, cases: list[Case], rates: dict[Case, list[float]]) -> None:
+def _print(console: Console, cases: list[Case], results: dict[Case, list[tuple[float, float]]]) -> None:
     """Each beside the first of its back end, or beside the one that remembers little: medians of the rounds' ratios."""
-    table = Table("case", "pairs/s", "ratio", title=f"hold and settle, {PROCESSES} processes, {os.cpu_count()} cores")
+    table = Table("case", "pairs/s", "ratio", "CPU us", title=f"hold and settle, {os.cpu_count()} cores")
+    base = cases[0]
     for case in cases:
-        base = next(
-            one
-            for one in cases
-            if one.back_end == case.back_end and one.shape == SPREAD and bool(one.rows) == bool(case.rows)
-        )
-        ratio = statistics.median(mine / its for mine, its in zip(rates[case], rates[base], strict=True))
-        table.add_row(str(case), f"{statistics.median(rates[case]):,.0f}", f"{ratio:.2f}")
+        base = case if case.is_first_of_its_kind else base
+        ratio = statistics.median(mine / its for (mine, _), (its, _) in zip(results[case], results[base], strict=True))
+        rate, worked = (statistics.median(one) for one in zip(*results[case], strict=True))
+        table.add_row(str(case), f"{rate:,.0f}", f"{ratio:.2f}", f"{worked * 1e6:.0f}")
     console.print(table)
 
 
