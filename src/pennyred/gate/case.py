@@ -1,6 +1,6 @@
 """One letter on the desk, with all that is known of it."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from pennyred.gate.judging.allowances import TakenAllowances
 from pennyred.gate.judging.grants import GrantSearch
@@ -10,7 +10,7 @@ from pennyred.gate.policy import GatePolicy
 from pennyred.gate.timing import Stopwatch
 
 
-class Case(NamedTuple):
+class Case(Struct, frozen=True):
     """One letter on the desk."""
 
     policy: GatePolicy

@@ -18,7 +18,7 @@ from pennyred.gate.headers import added_fields, kept_header
 from pennyred.gate.holding import Holding, give_back, hold_all, settlement
 from pennyred.gate.judging.grants import NoAuthenticator, wanted_too
 from pennyred.gate.judging.judge import Judging
-from pennyred.gate.judging.standing import Judgement, Ruling, Standing, free_recipients
+from pennyred.gate.judging.standing import Judgement, Ruling, Standing, free_recipients, is_watching_all
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.part_delivery import PartDelivery
@@ -33,7 +33,7 @@ from pennyred.gate.ports import (
     SettlementOutbox,
 )
 from pennyred.gate.quarantine.approval import proven as in_words
-from pennyred.gate.rules.exemptions import Mode, canonical_or_none
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import Fact
 from pennyred.gate.rules.origin import UNPROVEN
 from pennyred.gate.settling import settle_durably
@@ -88,10 +88,11 @@ class Desk:
         """Judge, hold, deliver, settle. Raises `Unavailable` where the gate's own state does not answer."""
         try:
             times, mode = Stopwatch(letter.milliseconds), self.policy.mode
-            if self._is_watching_all(envelope):
+            if is_watching_all(self.policy, envelope):
                 return await self._observe(letter, envelope, delivery, times)
             case = await self._open(letter, envelope, times)
-            answer = await self._charge(case, delivery)
+            holding, refusal = await self._charge(case)
+            answer = await self._deliver(case, holding, delivery) if refusal is None else refusal
             if isinstance(answer, Due) and not answer.reason.is_cured_by_time:
                 await self._keep(case)
             self._tell(letter, envelope, case.judgement, answer, times, mode)
@@ -122,13 +123,15 @@ class Desk:
         times.lap(Phase.JUDGE)
         return Case(policy, letter, envelope, judgement, search, taken, self._random_bytes(16), times)
 
-    async def _charge(self, case: Case, delivery: Delivery) -> Answer:
-        """Refuse, or hold and deliver. Until the letter is sent, whatever fails gives back all that was taken."""
-        holding, standings = None, case.standings
+    async def _charge(self, case: Case) -> tuple[Holding, Answer | None]:
+        """Refuse, or hold what pays the letter. Whatever fails gives back all that was taken, and so does a refusal."""
+        holding, standings = Holding(case.tx), case.standings
         try:
-            case.judgement.rule(await case.taken.take_bounce(standings))
+            if case.judgement.is_answer:
+                case.judgement.rule(await case.taken.take_bounce(standings))
             refusal = await self._refusal(case)
-            if refusal is None and not await case.taken.take_passes(standings):
+            bearers = [one for one in standings if one.reason is Reason.PASS or one.went_through]
+            if refusal is None and bearers and not await case.taken.take_passes(bearers):
                 # Later, not no: an honest letter whose answers were all lost is let through tomorrow.
                 refusal = Later(Reason.IN_PROGRESS)
             if refusal is None:
@@ -136,16 +139,16 @@ class Desk:
         except BaseException:
             await case.give_back()
             raise
+        had = [one for one in standings if one.reason is Reason.DUPLICATE]
         # A sister gate was paid for this very letter, and it is still on its way: 250 here would lose it.
-        on_its_way = [one for one in standings if one.went_through and one.reason is Reason.DUPLICATE]
-        case.judgement.rule([Ruling(one.index, Reason.PASS) for one in on_its_way])
-        if refusal is None and all(one.reason is Reason.DUPLICATE for one in standings):
+        on_its_way = [Ruling(one.index, Reason.PASS) for one in had if one.went_through]
+        case.judgement.rule(on_its_way)
+        if refusal is None and len(had) == len(standings) and not on_its_way:
             refusal = Duplicate()
         case.times.lap(Phase.HOLD)
         if refusal is not None:
             await case.give_back()
-            return refusal
-        return await self._deliver(case, holding or Holding(case.tx), delivery)
+        return holding, refusal
 
     async def _refusal(self, case: Case) -> Answer | None:
         """What to answer without asking an office: postage is due for a recipient that has no stamp to ask about."""
@@ -185,6 +188,8 @@ class Desk:
         while payable := [one for one in case.standings if one.stamps and not one.is_watched]:
             holding = await hold_all(self._redeemer, payable, tx=case.tx, lease_seconds=case.policy.lease_seconds)
             case.judgement.rule(holding.rulings)
+            if len(holding.held) == len(payable):
+                return holding, None
             if holding.in_progress:
                 return holding, Later(Reason.IN_PROGRESS)
             if holding.unanswered is not None:
@@ -233,19 +238,12 @@ class Desk:
             settles = [settlement(one) for one in taken]
             await settle_durably(self._redeemer, self._outbox, settles, self._log, now=self._clock())
             await self._judging.note_paid(case.judgement, taken, case.taken.day, now=self._clock())
+        if len(taken) == len(going):
+            return
         undelivered = [(one.index, holding.held[one.index]) for one, fate in paid if fate in _UNDELIVERED]
         await give_back(self._redeemer, case.standings, undelivered, tx=case.tx)
         if all(fate in _UNDELIVERED for fate in delivered.fates):
             await case.give_back()
-
-    def _is_watching_all(self, envelope: Envelope) -> bool:
-        """Whether nobody among the recipients is in a mode that may refuse."""
-        policy = self.policy
-        if not policy.recipients.rules:
-            return policy.mode is Mode.MONITOR
-        recipients = [canonical_or_none(mailbox) for mailbox in envelope.recipients]
-        own = [policy.recipients.of(recipient).mode if recipient else None for recipient in recipients]
-        return all((mode or policy.mode) is Mode.MONITOR for mode in own)
 
     async def _observe(self, letter: Letter, envelope: Envelope, delivery: Delivery, times: Stopwatch) -> Answer:
         """Mode "monitor": write the verdict down and let the letter through, whatever goes wrong in judging it."""
@@ -256,7 +254,8 @@ class Desk:
         try:
             case = await self._open(letter, envelope, times)
             standings = case.standings
-            case.judgement.rule(await case.taken.take_bounce(standings))
+            if case.judgement.is_answer:
+                case.judgement.rule(await case.taken.take_bounce(standings))
             case.judgement.rule(await case.taken.watch_bulk(standings))
             fields = added_fields(case.policy, standings, case.judgement.authentication, day=case.taken.day)
             header = kept_header(case.policy, letter.header, envelope, case.judgement.passes)

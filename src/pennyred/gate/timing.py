@@ -30,9 +30,9 @@ class Stopwatch:
         self._begun = self._last = time.perf_counter()
 
     def lap(self, phase: Phase) -> None:
-        """All since the last lap was this."""
+        """All since the last lap was this; each phase comes once."""
         now = time.perf_counter()
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
+        self.seconds[phase] = now - self._last
         self._last = now
 
     @property

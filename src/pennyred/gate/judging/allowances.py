@@ -5,7 +5,9 @@ nothing is given back: nothing is refused there, and the counts are only looked 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from msgspec import Struct, field
 
 from pennyred.gate.judging.standing import Judgement, Ruling, Standing
 from pennyred.gate.letterbox import Envelope
@@ -28,8 +30,7 @@ from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Kind, Reason
 
 
-@dataclass(slots=True)
-class TakenAllowances:
+class TakenAllowances(Struct):
     """The allowances taken for one letter; every method but `give_back` may raise `Unavailable`."""
 
     book: AllowanceBook
@@ -42,9 +43,9 @@ class TakenAllowances:
     async def take_bounce(self, standings: Sequence[Standing]) -> list[Ruling]:
         """A report or an automatic answer (RFC 5321 section 4.5.5) to one recipient is free within daily allowances.
 
-        A letter from `<>` that does not look like one of these gets nothing here.
+        A letter from `<>` that does not look like one of these (`Judgement.is_answer`) is not to be asked about.
         """
-        if not self.judgement.is_answer or len(standings) != 1:
+        if len(standings) != 1:
             return []
         (standing,) = standings
         if standing.reason.kind is Kind.EXEMPT or standing.recipient is None:
@@ -75,11 +76,9 @@ class TakenAllowances:
                 claims = []
         return not claims or await self._take(claims)
 
-    async def take_passes(self, standings: Sequence[Standing]) -> bool:
-        """Count the passes that letters have come with; False where one has been used too often today."""
-        bearers = [one for one in standings if one.reason is Reason.PASS or one.went_through]
-        claims = [claim for one in bearers for claim in pass_claims(one.letter_hash)]
-        return not claims or await self._take(claims)
+    async def take_passes(self, bearers: Sequence[Standing]) -> bool:
+        """Count the passes that a letter has come with for these; False where one has been used too often today."""
+        return await self._take([claim for one in bearers for claim in pass_claims(one.letter_hash)])
 
     async def take_bulk(self, unstamped: Sequence[Standing]) -> list[Ruling]:
         """Unstamped recipients are free within the allowances of their source and sender: all of them or none.

@@ -60,14 +60,17 @@ class Barring(Struct):
 
         Nothing is verified here.
         """
-        key = self.policy.issuers.get(stamp.issuer, {}).get(stamp.licence.selector)
+        key = self._key_of(stamp)
         is_known = key is not None and self.licences.knows(stamp.licence, key)
         return f"{stamp.issuer} {stamp.account}" if is_known else NOBODY_KNOWN
 
     def is_barred(self, account: str) -> bool:
         """Whether too many bad stamps of an account, or of nobody known, have come."""
         most = self.policy.bad_stamps_max
-        return most > 0 and self._earlier(account) + self.own.get(account, 0) >= most
+        if most == 0:
+            return False
+        earlier = self.book.count(self.source, account) if self.book is not None and self.source else 0
+        return earlier + self.own.get(account, 0) >= most
 
     def may_look(self, account: str) -> bool:
         """Whether a stamp of an account, or of nobody known, is looked at."""
@@ -79,8 +82,8 @@ class Barring(Struct):
             self.own[account] = self.own.get(account, 0) + stamps
 
     def worth_asking(self, stamps: Iterable[Stamp]) -> list[Stamp]:
-        """The stamps that will be looked at, as far as this is known before their licences are verified."""
-        return [stamp for stamp in stamps if self.may_look(self.account_of(stamp))]
+        """The stamps whose office's key is known or worth asking for: of those with none, too many may have come."""
+        return [stamp for stamp in stamps if self._key_of(stamp) is not None or self.may_look(NOBODY_KNOWN)]
 
     def close(self) -> None:
         """Count the letter's bad stamps for its source. To be called when all its stamps have been looked at."""
@@ -88,8 +91,9 @@ class Barring(Struct):
             for account, stamps in self.own.items():
                 self.book.add(self.source, account, stamps)
 
-    def _earlier(self, account: str) -> int:
-        return self.book.count(self.source, account) if self.book is not None and self.source else 0
+    def _key_of(self, stamp: Stamp) -> bytes | None:
+        keys = self.policy.issuers.get(stamp.issuer)
+        return keys.get(stamp.licence.selector) if keys is not None else None
 
     def _lucky(self) -> bool:
         if self._is_lucky is None:

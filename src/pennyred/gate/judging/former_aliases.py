@@ -76,6 +76,8 @@ class FormerNames:
 
         Their letters have been delivered, so nothing may fail any more.
         """
+        if all(len(one.names) < 2 for one in paid):
+            return
         pairs = [(one.names[0].canonical, name.canonical) for one in paid if (name := _alias_of(one)) is not None]
         new = [pair for pair in pairs if self._noted.get(pair) != day]
         if not new:

@@ -13,7 +13,8 @@ recipients are in doubt.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from pennyred.days import utc_day
 from pennyred.gate.judging.allowances import TakenAllowances
@@ -27,13 +28,13 @@ from pennyred.gate.rules.grants import ANYBODY, Grant, holds, holds_by_network, 
 from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.gate.rules.permitaddress import has_tag, is_tag_for
 from pennyred.gate.rules.reports import BEGINNING_BYTES, read_report
+from pennyred.postage.address import Recipient
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.networks import Network, parse_source
 from pennyred.postage.reasons import Reason
 
 
-@dataclass(slots=True)
-class GrantSearch:
+class GrantSearch(Struct):
     """One letter's search for a reason to let it in free. `used` names the counted uses that it has taken."""
 
     book: GrantBook
@@ -50,16 +51,18 @@ class GrantSearch:
         unsettled = [one for one in judgement.standings if one.is_open and one.recipient is not None]
         if not unsettled and self.policy.check is not Check.ALWAYS:
             return UNPROVEN, []
-        claims, source = self._claims(), parse_source(self.envelope.source_ip)
+        claims, source = self._claims(judgement.sender), judgement.source
         offers, silent = await self._offers(unsettled, claims) if unsettled else ([], None)
-        rulings, left = [], []
-        for standing, grants in offers:
-            # Grants with a counter come later: one that is proven and costs no use may hold.
-            free = [one for one in grants if not one.is_counted and holds_by_network(one, source)]
-            if free:
-                rulings.append(Ruling(standing.index, free[0].reason, silent))
-            else:
-                left.append((standing, grants))
+        rulings, left = [], offers
+        if any(grants for _, grants in offers):
+            left = []
+            for standing, grants in offers:
+                # Grants with a counter come later: one that is proven and costs no use may hold.
+                free = [one for one in grants if not one.is_counted and holds_by_network(one, source)]
+                if free:
+                    rulings.append(Ruling(standing.index, free[0].reason, silent))
+                else:
+                    left.append((standing, grants))
         proven, is_vital = UNPROVEN, self._may_hang_on_origin(left)
         if is_vital or self._is_origin_counted(left, judgement):
             proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=is_vital)
@@ -82,11 +85,11 @@ class GrantSearch:
             except Unavailable:
                 return
 
-    def _claims(self) -> Claims:
+    def _claims(self, sender: Recipient | None) -> Claims:
         """What the letter says of itself; of one from `<>` also what it is about."""
         header = self.letter.header
         if self.envelope.sender:
-            return read_claims(header, canonical_or_none(self.envelope.sender))
+            return read_claims(header, sender)
         named = read_report(_beginning(self.letter))
         claims = read_claims(header, None)
         return claims._replace(is_null=True, returned=named.letters, reported=named.recipients)
@@ -98,22 +101,37 @@ class GrantSearch:
 
         Some may be missing where the state does not answer.
         """
-        everybodys = [
-            *sender_grants(Reason.SENDER, self.policy.exemptions.senders, claims),
-            *sender_grants(Reason.FORWARDER, self.policy.forwarders, claims),
-            *self._forwarding_networks(),
-        ]
         silent: Reason | None = None
         noted: Sequence[Sequence[Grant]] = [()] * len(standings)
         try:
             noted = await self.book.grants([self._users(one) for one in standings], claims, now=self.now)
         except Unavailable:
             silent = Reason.STATE_UNAVAILABLE
+        everybodys = self._everybodys_grants(claims)
         offers = []
         for standing, own in zip(standings, noted, strict=True):
-            grants = [*everybodys, *own, *self._own_grants(standing, claims)]
-            offers.append((standing, sorted(grants, key=lambda grant: _ORDER[grant.reason])))
+            grants = [*everybodys, *own]
+            if self._has_own_rules:
+                grants += self._own_grants(standing, claims)
+            grants.sort(key=_place)
+            offers.append((standing, grants))
         return offers, silent
+
+    def _everybodys_grants(self, claims: Claims) -> list[Grant]:
+        """The grants that the settings have for every recipient."""
+        policy = self.policy
+        if not policy.exemptions.senders and not policy.forwarders:
+            return []
+        return [
+            *sender_grants(Reason.SENDER, policy.exemptions.senders, claims),
+            *sender_grants(Reason.FORWARDER, policy.forwarders, claims),
+            *self._forwarding_networks(),
+        ]
+
+    @property
+    def _has_own_rules(self) -> bool:
+        """Whether the settings may have grants for single recipients."""
+        return bool(self.policy.recipients.rules) or self.policy.pass_key is not None
 
     def _users(self, standing: Standing) -> list[str]:
         """The names that rules of a recipient may stand under: its own, its aliases', its domain, and everybody's."""
@@ -152,7 +170,7 @@ class GrantSearch:
         return (
             self.book.is_in_use
             or bool(policy.exemptions.senders or policy.forwarders)
-            or any(self._has_own_rule(standing) for standing, _ in offers)
+            or (self._has_own_rules and any(self._has_own_rule(standing) for standing, _ in offers))
         )
 
     def _has_own_rule(self, standing: Standing) -> bool:
@@ -286,6 +304,10 @@ class NoAuthenticator:
     async def is_sender_proven(self, envelope: Envelope) -> bool:  # noqa: ARG002
         """No sender is proven."""
         return False
+
+
+def _place(grant: Grant) -> int:
+    return _ORDER[grant.reason]
 
 
 _ORDER = {reason: place for place, reason in enumerate(Reason)}

@@ -151,7 +151,7 @@ def hangs_on_proof(judgement: Judgement, examiner: Examiner) -> bool:
     A stamp that does not hold counts neither way. Anybody can make those, and so could have the DNS asked. Only of an
     office that was accepted once, or a key of which nothing is known, nobody can tell: it may have paid (`is_bound`).
     """
-    altered = {text for text, found in examiner.alterations.items() if found.hangs_on_proof}
+    altered = {text for text, found in examiner.alterations.items() if found.altered and found.hangs_on_proof}
     if not altered:
         return False
     if_proven = replace(examiner, proof=Proof.YES, barring=Barring(examiner.policy, examiner.licences))

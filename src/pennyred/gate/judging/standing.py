@@ -26,7 +26,7 @@ from pennyred.postage.address import Recipient
 from pennyred.postage.candidates import find_candidates
 from pennyred.postage.digest import SignedParts, letter_hash, signed_parts
 from pennyred.postage.letter import PASS_FIELD, Field
-from pennyred.postage.networks import parse_source, source_networks
+from pennyred.postage.networks import Address, parse_source, source_networks
 from pennyred.postage.reasons import Kind, Reason
 from pennyred.postage.stamp import Stamp
 from pennyred.postage.verification import Verdict
@@ -146,8 +146,12 @@ class Judgement(Struct):
     """Pass fields of the letter that verify; all others are stripped."""
     parts: SignedParts
     """What stamps sign of the letter, as it was received."""
-    is_answer: bool = False
+    is_answer: bool
     """Whether it comes from `<>` and looks like what should: a report, an automatic answer."""
+    source: Address
+    """Where it comes from."""
+    sender: Recipient | None
+    """Its MAIL FROM; None for `<>`, and where it has no canonical form."""
     authentication: Authentication = UNPROVEN
 
     def rule(self, rulings: Sequence[Ruling]) -> None:
@@ -190,7 +194,7 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
         rule = (
             exempt_rule(policy.exemptions, recipient, sender, source)
             or (exempt_rule(own.exemptions, recipient, sender, source) if own.exemptions else None)
-            or _tag_rule(policy, recipient, now)
+            or (_tag_rule(policy, recipient, now) if policy.pass_key is not None else None)
         )
         named = letter_hash(parts, recipient)
         own_passes = passes.holding(named) if passes else []
@@ -211,7 +215,16 @@ def begin(letter: Letter, envelope: Envelope, policy: GatePolicy, *, now: int) -
         )
     networks = source_networks(source) if envelope.source_known else ()
     is_answer = not envelope.sender and looks_automatic(letter.header)
-    return Judgement(tuple(standings), networks, frozenset(valid_passes), parts, is_answer)
+    return Judgement(tuple(standings), networks, frozenset(valid_passes), parts, is_answer, source, sender)
+
+
+def is_watching_all(policy: GatePolicy, envelope: Envelope) -> bool:
+    """Whether nobody among the recipients is in a mode that may refuse."""
+    if not policy.recipients.rules:
+        return policy.mode is Mode.MONITOR
+    recipients = [canonical_or_none(mailbox) for mailbox in envelope.recipients]
+    own = [policy.recipients.of(recipient).mode if recipient else None for recipient in recipients]
+    return all((mode or policy.mode) is Mode.MONITOR for mode in own)
 
 
 def free_recipients(policy: GatePolicy, sender: bytes, source_ip: str, now: int) -> Callable[[bytes], bool] | None:
@@ -252,7 +265,7 @@ def _tag_rule(policy: GatePolicy, recipient: Recipient, now: int) -> Reason | No
 
 
 def _passes(letter: Letter, policy: GatePolicy, now: int) -> Passes | None:
-    fields = letter.header.named(PASS_FIELD.lower())
-    if policy.pass_key is None or not fields:
+    if policy.pass_key is None:
         return None
-    return Passes(policy.pass_key, fields, utc_day(now))
+    fields = letter.header.named(PASS_FIELD.lower())
+    return Passes(policy.pass_key, fields, utc_day(now)) if fields else None

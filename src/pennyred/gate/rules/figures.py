@@ -42,7 +42,10 @@ class Outcome(StrEnum):
 
 
 class Fact(NamedTuple):
-    """What is counted of one recipient of one answered letter. The texts are bounded and printable (`plain_name`)."""
+    """What is counted of one recipient of one answered letter. The texts are bounded and printable (`plain_name`).
+
+    It begins as its `Count` does.
+    """
 
     day: int
     """UTC, days since 1970-01-01."""
@@ -135,7 +138,7 @@ class Figures:
         letter = (facts[0].day, facts[0].mode)
         self.letters[letter] = self.letters.get(letter, 0) + 1
         for fact in facts:
-            count = Count(fact.day, fact.mode, fact.outcome, fact.reason, fact.by_bulk, fact.by_require)
+            count = Count(*fact[:6])
             self.recipients[count] = self.recipients.get(count, 0) + 1
             if fact.row is not None:
                 row = RowCount(fact.day, fact.outcome, fact.row)
