@@ -325,7 +325,6 @@ SEEDS: dict[str, list[bytes]] = {
     "line ends": [b"a\r\r\n\r\0\n.\r\r\n..x\n\r\r" + b"\r" * 1100 + b"\n"],
     "base64": [b"AAECAwQFBgcICQoLDA0ODw=="],
     "integer": [b"9007199254740991"],
-    "policy record": (lambda octets: find_policy([_text(octets)]), Malformed),
     "key file": [SigningKey.from_seed(bytes(32)).to_pem()],
     "pass": [b" v=1; d=20000; m=" + b"A" * 43 + b"="],
     "signature": [bytes(96)],
