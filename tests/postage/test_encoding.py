@@ -1,12 +1,21 @@
 """Base64 and integers have one spelling each."""
 
 import base64
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pennyred.postage.encoding import INTEGER_MAX, decode_base64, decode_integer, encode_base64, encode_integer
+from pennyred.postage.encoding import (
+    INTEGER_MAX,
+    SHORT_INTEGER,
+    base64_pattern,
+    decode_base64,
+    decode_integer,
+    encode_base64,
+    encode_integer,
+)
 from pennyred.postage.errors import Malformed
 
 BASE64 = st.text("ABCDwxyz0189+/=_- \n", max_size=24).map(str.encode)
@@ -55,3 +64,27 @@ def test_an_integer_survives(value: int) -> None:
 def test_another_spelling_of_an_integer_is_malformed(text: bytes) -> None:
     with pytest.raises(Malformed):
         decode_integer(text)
+
+
+@given(st.binary(max_size=70), st.integers(0, 70), st.data())
+def test_the_expression_for_base64_takes_what_is_decoded_and_nothing_else(
+    octets: bytes, length: int, data: st.DataObject
+) -> None:
+    text = bytearray(encode_base64(octets))
+    if text:
+        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.sampled_from(b"AQgwBEFz09+/=_- \n\xff"))
+    for length_asked in (length, len(octets)):
+        try:
+            is_read = bool(decode_base64(bytes(text), length=length_asked) or True)
+        except Malformed:
+            is_read = False
+        assert (re.fullmatch(base64_pattern(length_asked), text) is not None) is is_read
+
+
+@given(st.text("0123456789", max_size=18) | st.text(max_size=3))
+def test_the_expression_for_integers_takes_only_what_is_decoded(text: str) -> None:
+    if re.fullmatch(SHORT_INTEGER, text.encode()):
+        assert decode_integer(text.encode()) == int(text)
+    elif len(text) < 16:
+        with pytest.raises(Malformed):
+            decode_integer(text.encode())

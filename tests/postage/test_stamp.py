@@ -1,19 +1,40 @@
 """A stamp is read in every spelling of the wire and written in one; the wrong ones are in tests/vectors/stamps.json."""
 
+import re
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.corpus import corpus_letters
 from tests.support.stationery import DAY, LETTER, NOW, Stationery
 
+from pennyred.postage import stamp as stamp_module
 from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD, split_letter
 from pennyred.postage.reasons import Reason
 from pennyred.postage.signing import CONTEXT_STAMP, verify
-from pennyred.postage.stamp import Stamp, parse_stamp
+from pennyred.postage.stamp import Stamp, parse_bare, parse_stamp
 
 STATIONERY = Stationery()
 STAMP = STATIONERY.stamp(LETTER, "bob@example.org")
+
+
+TAGS = STAMP.text.split(b";")
+VALUES = st.sampled_from(
+    [
+        b"",
+        b"0",
+        b"1",
+        b"01",
+        b"9" * 15,
+        b"9007199254740991",
+        b"9007199254740992",
+        b"AA==",
+        b"B" * 22 + b"==",
+        b"a.example",
+    ]
+)
 
 
 def holds(stamp: Stamp) -> bool:
@@ -71,6 +92,39 @@ def test_no_octet_of_a_stamp_can_be_changed_unnoticed(data: st.DataObject) -> No
     salt_only = stamp.for_office() == STAMP.for_office() and stamp.salt != STAMP.salt
     only_white_space = stamp == STAMP
     assert salt_only or only_white_space or not holds(stamp)
+
+
+@st.composite
+def altered_texts(draw: st.DrawFn) -> bytes:
+    """A stamp's text with a few tags written otherwise, left out or added, and a few octets changed."""
+    tags = list(TAGS)
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(tags) - 1))
+        name = tags[at].partition(b"=")[0]
+        tags[at : at + 1] = draw(
+            st.sampled_from([[], [tags[at], b"q=1"], [tags[at], tags[at]]])
+            | VALUES.map(lambda value, name=name: [name + b"=" + value])
+        )
+        if not tags:
+            return b""
+    text = bytearray(b";".join(tags))
+    for _ in range(draw(st.integers(0, 2))):
+        if text:
+            text[draw(st.integers(0, len(text) - 1))] = draw(st.sampled_from(b"0129AQgwEB+/=;: x\x80"))
+    return bytes(text)
+
+
+@given(altered_texts())
+def test_a_stamp_read_at_one_glance_is_read_as_tag_by_tag(text: bytes) -> None:
+    def told() -> Stamp | tuple[str, Reason]:
+        try:
+            return parse_bare(text)
+        except MalformedStamp as error:
+            return str(error), error.reason
+
+    at_a_glance = told()
+    with patch.object(stamp_module, "_USUAL", re.compile(rb"(?!)")):
+        assert told() == at_a_glance
 
 
 @given(st.sets(st.integers(0, len(STAMP.text)), max_size=30), st.sampled_from([b" ", b"\t", b"\r\n ", b" \r\n\t "]))

@@ -8,6 +8,8 @@ from pennyred.postage.errors import Malformed
 INTEGER_MAX = 2**53 - 1
 """The largest integer that every JSON implementation carries exactly (RFC 8259 section 6)."""
 _INTEGER = re.compile(rb"0|[1-9][0-9]{0,15}")
+SHORT_INTEGER = rb"(?:0|[1-9][0-9]{0,14})"
+"""Matches canonical integers that surely are within `INTEGER_MAX`: any time and price."""
 
 
 def encode_base64(value: bytes) -> bytes:
@@ -31,6 +33,13 @@ def decode_base64(text: bytes, *, length: int | None = None, length_max: int = 4
     if len(value) > length_max or (length is not None and len(value) != length):
         raise Malformed("base64 value of a wrong length")
     return value
+
+
+def base64_pattern(length: int) -> bytes:
+    """An expression that matches the canonical base64 of so many bytes and nothing else: unused bits are zero."""
+    whole, rest = divmod(length, 3)
+    ending = (b"", b"[A-Za-z0-9+/][AQgw]==", b"[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=")[rest]
+    return b"[A-Za-z0-9+/]{%d}%b" % (4 * whole, ending)
 
 
 def encode_integer(value: int) -> bytes:

@@ -1,15 +1,15 @@
 """The stamp, which pays one recipient of one letter, and the header field that it travels in (STAMP.md 3)."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from binascii import a2b_base64
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
 
 from msgspec import Struct
 
 from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.postage.digest import DIGEST_BYTES, FIELDS
-from pennyred.postage.encoding import decode_base64, decode_integer
+from pennyred.postage.encoding import SHORT_INTEGER, base64_pattern, decode_base64, decode_integer
 from pennyred.postage.errors import Malformed, MalformedStamp
 from pennyred.postage.letter import STAMP_FIELD
 from pennyred.postage.licence import ACCOUNT, ALGORITHM, Licence, parse_short_form, read_domain, read_text
@@ -32,12 +32,16 @@ _TAGS = ("v", "a", "i", "c", "n", "t", "x", "p", "rh", "dh", "d", "bh", "l")
 _SIGNED_AND_KNOWN = _TAGS[2:]
 _SIGNATURE_TAG_BYTES = len(b"b=;") + 88
 _SALT_TAG_BYTES = len(b"z=;") + 24
+_SALT_BYTES = 16
+_BYTES = {"n": 16, "rh": 32, "dh": 32, "d": DIGEST_BYTES * len(FIELDS), "bh": 32, "b": 64}
+"""The length of what is written in base64, by its tag."""
+_FORMS = dict.fromkeys("txp", SHORT_INTEGER) | {name: base64_pattern(length) for name, length in _BYTES.items()}
 _USUAL = re.compile(
     b"v=%s;a=%s;" % (VERSION, ALGORITHM)
-    + b"".join([b"%s=([!-:<-~]*);" % name.encode() for name in (*_SIGNED_AND_KNOWN, "b")])
-    + b"(?:z=([!-:<-~]*);?)?"
+    + b"".join([b"%s=(%s);" % (name.encode(), _FORMS.get(name, b"[!-:<-~]*")) for name in (*_SIGNED_AND_KNOWN, "b")])
+    + b"(?:z=(%s);?)?" % base64_pattern(_SALT_BYTES)
 )
-"""How a stamp without unknown tags looks: it is read by this expression alone, in a third of the time."""
+"""How a stamp without unknown tags looks: it is read by this expression alone, in a fourth of the time."""
 _NEXT = re.compile(rb"(?<=;)(?=v=)")
 """Where the next stamp begins in a field without white space."""
 
@@ -144,37 +148,45 @@ def parse_bare(text: bytes) -> Stamp:
 
 
 def _parse(text: bytes) -> Stamp:
-    issuer, account, serial, issued_at, expires_at, price, recipient_hash, domain_hash, *rest = _values(text)
-    field_digests, body_digest, licence, signature, salt = rest
-    stamp = Stamp(
-        issuer=read_domain(issuer),
-        account=read_text(account, ACCOUNT),
-        serial=decode_base64(serial, length=16),
-        issued_at=decode_integer(issued_at),
-        expires_at=decode_integer(expires_at),
-        price=decode_integer(price),
-        recipient_hash=decode_base64(recipient_hash, length=32),
-        domain_hash=decode_base64(domain_hash, length=32),
-        field_digests=decode_base64(field_digests, length=DIGEST_BYTES * len(FIELDS)),
-        body_digest=decode_base64(body_digest, length=32),
-        licence=_read_licence(issuer, account, licence),
-        signature=decode_base64(signature, length=64),
-        salt=None if salt is None else decode_base64(salt, length=16),
-        text=text if text.endswith(b";") else text + b";",
-    )
+    usual = _USUAL.fullmatch(text) if len(text) < LIST_BYTES_MAX else None
+    if usual is None:
+        stamp = _parse_unusual(text)
+    else:
+        issuer, account, serial, issued, expires, price, recipient, domain, fields, body, encoded, sign, salt = (
+            usual.groups()
+        )
+        licence = _read_licence(issuer, account, encoded)
+        stamp = Stamp(
+            licence.issuer, licence.account, a2b_base64(serial), int(issued), int(expires), int(price),
+            a2b_base64(recipient), a2b_base64(domain), a2b_base64(fields), a2b_base64(body), licence, a2b_base64(sign),
+            None if salt is None else a2b_base64(salt), text if text.endswith(b";") else text + b";",
+        )  # fmt: skip
     _check_bounds(stamp)
     return stamp
 
 
-def _values(text: bytes) -> Sequence[Any]:
-    """The values of the known tags from the issuer's on; the last one, the salt's, may be None."""
-    usual = _USUAL.fullmatch(text) if len(text) < LIST_BYTES_MAX else None
-    if usual is not None:
-        return usual.groups()
+def _parse_unusual(text: bytes) -> Stamp:
+    """Read a stamp of whatever tags, and say what is wrong with it."""
     tags = parse_bare_list(text)
     values = dict(tags)
     _check_order([name for name, _ in tags], values)
-    return [*(values[name] for name in _SIGNED_AND_KNOWN), values["b"], values.get("z")]
+    salt = values.get("z")
+    return Stamp(
+        issuer=read_domain(values["i"]),
+        account=read_text(values["c"], ACCOUNT),
+        serial=decode_base64(values["n"], length=_BYTES["n"]),
+        issued_at=decode_integer(values["t"]),
+        expires_at=decode_integer(values["x"]),
+        price=decode_integer(values["p"]),
+        recipient_hash=decode_base64(values["rh"], length=_BYTES["rh"]),
+        domain_hash=decode_base64(values["dh"], length=_BYTES["dh"]),
+        field_digests=decode_base64(values["d"], length=_BYTES["d"]),
+        body_digest=decode_base64(values["bh"], length=_BYTES["bh"]),
+        licence=_read_licence(values["i"], values["c"], values["l"]),
+        signature=decode_base64(values["b"], length=_BYTES["b"]),
+        salt=None if salt is None else decode_base64(salt, length=_SALT_BYTES),
+        text=text if text.endswith(b";") else text + b";",
+    )
 
 
 @lru_cache(maxsize=_LICENCES_REMEMBERED)
