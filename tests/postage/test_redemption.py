@@ -13,8 +13,9 @@ HOLD = Hold(b"t" * 16, 0, STAMP, "example.org", b"l" * 32)
 
 def test_a_hold_is_taken_for_its_letter():
     assert HOLD.settle() == Settle(
-        issuer=STAMP.issuer, account=STAMP.account, expiry_day=STAMP.expiry_day, serial=STAMP.serial, letter=b"l" * 32
-    )
+        issuer=STAMP.issuer, account=STAMP.account, expiry_day=STAMP.expiry_day, serial=STAMP.serial,
+        letter=b"l" * 32, stamp=STAMP, domain="example.org",
+    )  # fmt: skip
 
 
 def test_a_hold_is_given_back_under_its_own_tx():
