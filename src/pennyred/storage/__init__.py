@@ -3,6 +3,7 @@
 ::
 
     database    opens an SQLite file; private: makes files that nobody else may read
+    changes     whether an SQLite file has changed since it was last read
     postgres    connects to a PostgreSQL database; blocking: the same, for a thread that waits
     migrations  numbered SQL files that build a schema; postgres_migrations: the same for PostgreSQL
     groupcommit many callers' work in one transaction; mergedwork: for PostgreSQL; noting: for metrics of both

@@ -10,6 +10,7 @@ from pennyred.gate.memory.correspondents import REPLY_COUNTER, Hasher, correspon
 from pennyred.gate.memory.permits import EXPECTED_COUNTER, permit_grants, window_grants
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.grants import BOUNCES_MAX, EXPECTED_LETTERS_MAX, REPLIES_MAX, Grant
+from pennyred.storage.changes import ChangeWatch
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection
 
@@ -28,13 +29,24 @@ class _Question(NamedTuple):
 class GrantBook:
     """Implements `gate.ports.GrantBook`; reads by a connection of its own, so that no letter waits for a writer.
 
-    Raises Unavailable when the state does not answer.
+    While nothing stands there for anybody, and nothing was written since that was read, it is not read again. Raises
+    Unavailable when the state does not answer.
     """
 
-    def __init__(self, readers: GroupCommit[Connection], commits: GroupCommit[Connection], hasher: Hasher) -> None:
+    def __init__(
+        self,
+        readers: GroupCommit[Connection],
+        commits: GroupCommit[Connection],
+        hasher: Hasher,
+        watch: ChangeWatch | None = None,
+    ) -> None:
+        """Without `watch` nobody knows what others have written, so each question is put to the state."""
         self._readers = readers
         self._commits = commits
         self._hasher = hasher
+        self._watch = watch
+        self._empty_at: int | None = None
+        """The version of the file in which nothing stood for anybody, when that was last read."""
         self.is_in_use = False
         """Whether the state had anything for anybody when it was last read. Once it had, this is not asked again."""
 
@@ -42,7 +54,13 @@ class GrantBook:
         """The grants that let this letter in free, for each recipient: given by the names that its rules may stand
         under.
         """
-        return await self._readers.answer(self._grants, _Question(recipients, claims, now), weight=len(recipients))
+        # Before the reading: what is written in between makes another version, whether it was read or not.
+        version = self._watch.version() if self._watch is not None and not self.is_in_use else None
+        if version is not None and version == self._empty_at:
+            return [[] for _ in recipients]
+        found = await self._readers.answer(self._grants, _Question(recipients, claims, now), weight=len(recipients))
+        self._empty_at = None if self.is_in_use else version
+        return found
 
     async def use(self, counters: Sequence[bytes]) -> bool:
         """Count a use of each, if all have one left; else count none and answer False."""

@@ -21,6 +21,7 @@ from pennyred.gate.memory.probes import Probes
 from pennyred.gate.memory.recipientrules import RecipientRuleBook
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
+from pennyred.storage.changes import ChangeWatch
 from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS, open_database
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.migrations import load_migrations, migrate
@@ -47,8 +48,11 @@ class PassedTimes:
 class GateState:
     """One open state, with its parts. Made by `open`."""
 
-    def __init__(self, commits: GroupCommit[Any], readers: GroupCommit[Any], salt: bytes) -> None:
+    def __init__(
+        self, commits: GroupCommit[Any], readers: GroupCommit[Any], salt: bytes, watch: ChangeWatch | None = None
+    ) -> None:
         hasher = Hasher(salt)
+        self._watch = watch
         self._commits = commits
         self._readers = readers
         self.allowances = Allowances(self._commits)
@@ -59,7 +63,7 @@ class GateState:
         self.paid_names = PaidNames(self._readers, self._commits)
         self.correspondents = Correspondents(self._commits, hasher)
         self.permits = Permits(self._commits)
-        self.grant_book = GrantBook(self._readers, self._commits, hasher)
+        self.grant_book = GrantBook(self._readers, self._commits, hasher, watch)
         self.recipient_rules = RecipientRuleBook(self._commits)
         self.probes = Probes(self._readers, self._commits)
         self.figures = FigureBook(self._commits)
@@ -85,6 +89,7 @@ class GateState:
                 migrate(connection, load_migrations("pennyred.gate.memory", "migrations/sqlite"), now=now)
                 reader = open_database(path, is_reader=True, busy_timeout_seconds=busy_timeout_seconds)
                 opened.callback(reader.close)
+                watch = ChangeWatch.open(path, busy_timeout_seconds=busy_timeout_seconds)
             except WORLD_ERRORS as error:
                 raise Unavailable(Reason.STATE_UNAVAILABLE, f"{path}: {told(error)}") from error
             opened.pop_all()
@@ -93,9 +98,12 @@ class GateState:
             GroupCommit(connection, name="state writer", reason=Reason.STATE_UNAVAILABLE, place=str(path)),
             GroupCommit(reader, name="state reader", reason=Reason.STATE_UNAVAILABLE, begin="BEGIN", place=str(path)),
             rows[0][0],
+            watch,
         )
 
     async def close(self) -> None:
         """Finish what was asked and close; whatever is asked later is `Unavailable`."""
+        if self._watch is not None:
+            self._watch.close()
         await self._readers.close()
         await self._commits.close()
