@@ -3,9 +3,9 @@
 What our users have written down is nobody else's business. So neither the answer, nor its time, nor what is asked on
 the way may depend on it, unless the sender is who the rule is about:
 
-- The state is asked once, whatever it knows of the letter; or by no letter, while it knows nobody and nothing was written
-  since. The DNS is asked for every letter that no rule lets in by its network, or for none: where any rule may depend on
-  who the sender is, and not where one does.
+- The state is asked once, whatever it knows of the letter; or by no letter, while it knows nobody and nothing was
+  written since. The DNS is asked for every letter that no rule lets in by its network, or for none: where any rule may
+  depend on who the sender is, and not where one does.
 - Where the DNS does not answer, the letter is for later if that could have proven anything a rule may ask for, be there
   such a rule or not.
 
