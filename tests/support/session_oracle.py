@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from pennyred.gate.door.gatehouse import GateOptions
+from pennyred.gate.smtp.replies import SENDER_NOTED
 from tests.support.fake_upstream import CLOSE, HANG
 from tests.support.letter_ends import by_postfix, is_mended
 
@@ -78,6 +79,12 @@ class Oracle:
     """The gate has taken its leave, or has to."""
     is_upstream_down: bool = False
     sender: bytes | None = None
+    waiting: bytes = b""
+    """What the mail server will say to MAIL, which the gate has answered itself; empty: it has been said."""
+    refusal: bytes = b""
+    """What it has said to it then, if it was no: every RCPT is answered so."""
+    no_to_mail: bytes = b""
+    """The reply to the last MAIL that was refused."""
     recipients: list[bytes] = field(default_factory=list)
     asked: int = 0
     spared: int = 0
@@ -102,9 +109,9 @@ class Oracle:
             assert replies, f"no reply to {kind!r} {what[:80]!r}"
             reply = replies.pop(0)
             may = self._letter(what) if kind == LETTER else self._replies_to(kind, what)
-            assert reply[:3] in may, f"{reply!r} to {kind!r} {what[:80]!r}; expected {may}"
+            assert reply[:3] in may or reply in may, f"{reply!r} to {kind!r} {what[:80]!r}; expected {may}"
             self.is_between_chunks, self.is_crumb = what[-1:] == b"-", len(what) <= _SMALL
-            was_greeted = self.is_greeted
+            was_greeted, self.was_refused = self.is_greeted, bool(self.refusal)
             self._take(kind, what, reply)
             self.idle += was_greeted and kind in (b"EHLO", b"HELO") and reply[:1] == b"2"
             self._count(kind, reply, replies)
@@ -210,17 +217,22 @@ class Oracle:
             return (b"501", b"552", b"553", b"451" if self.is_upstream_down else b"250", b"451")
         if found[4] and int(found[4][6:]) > self.options.spool.letter_bytes_max:
             return (b"552",)
-        return self._relayed(found[2])
+        return (*self._relayed(found[2]), SENDER_NOTED)
 
     def _rcpt(self, line: bytes) -> tuple[bytes, ...]:
         found = _SCRIPTED.fullmatch(line)
         if self.sender is None or self.has_chunks:
             # What cannot be read has an answer of its own, where it came along with a MAIL that was refused.
-            return (b"503",) if found is not None else (b"503", b"501", b"553")
+            # By HELO nothing is pipelined, and the mail server's refusal of MAIL is that of the RCPTs that came with it.
+            return (b"503", self.no_to_mail) if found is not None else (b"503", b"501", b"553")
         if found is None or found[1].upper() != b"RCPT TO":
             return (b"501", b"553", b"452", b"451" if self.is_upstream_down else b"250", b"451")
         if self.asked >= self.options.recipients_max:
             return (b"452",)
+        if self.waiting and not self.waiting.startswith(b"2"):
+            return self._relayed(self.waiting)
+        if self.refusal:
+            return (self.refusal,)
         if self.recipients and _is_free(self.recipients[0]) is not _is_free(_mailbox(line)):
             return (b"452",)
         return self._relayed(found[2])
@@ -274,6 +286,10 @@ class Oracle:
         code, is_well = reply[:3], reply[:1] == b"2"
         if verb == b"RCPT" and self.sender is not None and code not in (b"501", b"500", b"553"):
             self.asked += reply.startswith((b"452 4.5.3 Too many recipients\r\n",)) is False
+        if verb == b"MAIL" and not is_well:
+            self.no_to_mail = reply
+        if verb == b"RCPT" and self.waiting and self.sender is not None:
+            self._take_word_on_mail(code, reply)
         if verb == b"BDAT":
             self._take_chunk(line, code)
         elif verb == LETTER:
@@ -289,6 +305,10 @@ class Oracle:
         elif verb == b"MAIL":
             self.sender = line
             self.asked = self.spared = 0
+            found = _SCRIPTED.fullmatch(line)
+            self.waiting, self.refusal = b"", b""
+            if reply == SENDER_NOTED:
+                self.waiting = found[2] if found else b"250"
         elif verb == b"RCPT":
             self.recipients.append(_mailbox(line))
         elif verb == b"RSET":
@@ -299,6 +319,12 @@ class Oracle:
             self.is_greeted, self.is_tls = False, True
             self._forget()
             self.input = b""  # in plain text, so it was never said
+
+    def _take_word_on_mail(self, code: bytes, reply: bytes) -> None:
+        if code in (b"500", b"501", b"553") or reply.startswith((b"452 4.5.3 ", b"451 4.")):
+            return  # the mail server was not asked, or has not answered: MAIL waits on
+        self.refusal = b"" if self.waiting.startswith(b"2") else code
+        self.waiting = b""
 
     def _take_chunk(self, what: bytes, code: bytes) -> None:
         if code == b"501":
@@ -317,7 +343,9 @@ class Oracle:
             self.errors = self.idle = 0
         elif is_chunk:
             self.idle += reply[:1] != b"2" or self.is_crumb
-        elif reply.startswith(b"452 4.5.3 ") and self.spared < self.options.recipients_max:
+        elif self.spared < self.options.recipients_max and (
+            reply.startswith(b"452 4.5.3 ") or (verb == b"RCPT" and self.was_refused and reply[:3] == self.refusal)
+        ):
             self.spared += 1
         elif reply[:1] in b"45":
             self.errors += 1

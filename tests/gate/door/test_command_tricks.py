@@ -165,10 +165,10 @@ def test_a_gate_that_points_at_itself_says_later_and_stops():
     with MemoryGate(upstream=upstream, **options) as gate:
         upstream.gate = gate
         client = gate.client(b"HELO client.example.com\r\n")
-        client.transport.feed(MAIL)
+        client.transport.feed(MAIL + RCPT)
         for _ in range(20):
             gate.loop.pass_seconds(11)
-        assert codes(bytes(client.said)) == [b"220", b"250", b"451"]
+        assert codes(bytes(client.said)) == [b"220", b"250", b"451", b"503"]
         assert upstream.count <= 40
         client.send(b"QUIT\r\n")
 

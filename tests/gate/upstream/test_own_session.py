@@ -7,6 +7,7 @@ from tests.support.fake_upstream import FakeUpstream
 from tests.support.smtp_gate import Gate, mail_server
 
 from pennyred.gate.letterbox import Fate
+from pennyred.gate.smtp import replies
 from pennyred.gate.upstream.endpoint import IdentityMode
 from pennyred.gate.upstream.probing import probe_upstream
 
@@ -193,7 +194,8 @@ def test_xforward_that_is_refused_is_later():
         async with FakeUpstream(keywords=keywords) as upstream, Gate(upstream, identity=IdentityMode.XFORWARD) as gate:
             upstream.answers[b"XFORWARD"] += [b"550 5.7.0 not you\r\n"] * 4
             client = await gate.connect()
-            assert (await client.say(b"MAIL FROM:<a@example.com>")).startswith(LATER)
+            assert await client.say(b"MAIL FROM:<a@example.com>") == replies.SENDER_NOTED
+            assert (await client.say(b"RCPT TO:<b@example.org>")).startswith(LATER)
 
     asyncio.run(story())
 
@@ -220,8 +222,10 @@ def test_a_session_refused_is_not_said_on_a_kept_connection():
             client = await gate.connect()
             assert (await client.mail(LETTER)).startswith(b"250")
             upstream.answers[b"MAIL"] += [ABOUT_US[0], ABOUT_US[0]]
-            assert (await client.say(b"MAIL FROM:<a@example.com>")).startswith(LATER)
+            assert await client.say(b"MAIL FROM:<a@example.com>") == replies.SENDER_NOTED
+            assert (await client.say(b"RCPT TO:<b@example.org>")).startswith(LATER)
             assert gate.pool.idle_count == 0
+            assert (await client.say(b"RSET")).startswith(b"250")
             assert (await client.mail(LETTER)).startswith(b"250")
 
     asyncio.run(story())

@@ -8,6 +8,7 @@ from tests.support.fake_upstream import CLOSE, KEYWORDS, FakeUpstream
 from tests.support.smtp_gate import Gate
 
 from pennyred.gate.letterbox import HostName
+from pennyred.gate.smtp import replies
 from pennyred.gate.upstream.endpoint import IdentityMode
 
 FRONTS = {"trusted_fronts": (ip_network("127.0.0.0/8"),)}
@@ -133,7 +134,9 @@ def test_so_it_is_with_xforward():
     async def story(upstream, gate):
         upstream.answers[b"XFORWARD"] += [NOT_UNDERSTOOD]
         client = await gate.connect()
-        assert (await client.say(b"MAIL FROM:<a@example.com>")).startswith(b"451 4.3.5")
+        assert await client.say(b"MAIL FROM:<a@example.com>") == replies.SENDER_NOTED
+        assert (await client.say(b"RCPT TO:<b@example.org>")).startswith(b"451 4.3.5")
+        assert (await client.say(b"RSET")).startswith(b"250")
         assert (await client.mail()).startswith(b"250")
 
     keywords = (*KEYWORDS[:-1], "XFORWARD NAME ADDR PROTO HELO")

@@ -61,6 +61,10 @@ class Session:
     source: Source = NOBODY
     """The network that connections, memory and disk of this transaction are counted for."""
     sender: bytes = b""
+    waiting_mail: bytes = b""
+    """The MAIL line of this transaction that goes to the mail server with the first RCPT; empty: it was said."""
+    mail_refusal: bytes = b""
+    """The reply to each RCPT, because MAIL was refused after it had waited; empty: it was not."""
     is_utf8: bool = False
     asked: int = 0
     """How many recipients this transaction has named that the mail server was asked for."""

@@ -27,6 +27,7 @@ _ENHANCED_ABOUT_SESSION = re.compile(rb"5\.(?:5\.1|7\.(?:[89]|1[01]))(?!\d)")
 _ENHANCED_ABOUT_SECURITY = re.compile(rb"5\.7\.(?:[89]|1[01])(?!\d)")
 
 OK = b"250 2.0.0 Ok\r\n"
+SENDER_NOTED = b"250 2.1.0 Sender noted\r\n"
 RESET = b"250 2.0.0 Flushed\r\n"
 GOODBYE = b"221 2.0.0 Bye\r\n"
 START_MAIL_INPUT = b"354 End data with <CR><LF>.<CR><LF>\r\n"
@@ -134,6 +135,13 @@ def later(reason: Reason, reference: str = "") -> bytes:
     enhanced = {Reason.UPSTREAM_UNAVAILABLE: "4.4.1", Reason.IDENTITY_REFUSED: "4.3.5"}.get(reason, "4.3.0")
     suffix = f"(ref {reference})" if reference else f"({reason})"
     return _reply(451, enhanced, f"Try again later: {reason.sentence} {suffix}")
+
+
+def refusal_at_rcpt(reply: Reply) -> Reply:
+    """The mail server's refusal of MAIL, as the reply to RCPT. 552 would be taken for "too many recipients", and the
+    letter sent again and again (RFC 5321 section 4.5.3.1.10).
+    """
+    return reply._replace(code=554) if reply.code == 552 else reply
 
 
 def relayed(delivered: Delivered, everyone: Sequence[bytes] = ()) -> bytes:

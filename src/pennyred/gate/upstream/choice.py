@@ -93,6 +93,12 @@ class Upstreams:
             return None
         return self._members[0].pool.at_hand(client, source)
 
+    def offer_at_hand(self, client: ClientIdentity) -> Capabilities | None:
+        """What the mail server offers to `client` on a connection that `at_hand` may lend; None if there is none."""
+        if self._down or len(self._members) > 1:
+            return None
+        return self._members[0].pool.offer_at_hand(client)
+
     async def acquire(
         self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, needs: Needs = NO_NEEDS
     ) -> Connection:

@@ -40,9 +40,15 @@ class IdleConnections:
                 del self._told[connection.told]
 
     def take(self, client: ClientIdentity) -> Connection | None:
+        """Take out the one that `find` finds; None if there is none."""
+        if (found := self.find(client)) is not None:
+            self.remove(found)
+        return found
+
+    def find(self, client: ClientIdentity) -> Connection | None:
         """One that knows this client saves a round trip; else the one used last is likely alive. It may be broken.
 
-        One that can be used for another client only is not taken. None if there is none.
+        One that can be used for another client only is not found. None if there is none.
         """
         found = None
         if self._told:
@@ -51,8 +57,6 @@ class IdleConnections:
             found = next(reversed(self._told.get(like.lines_about(client), {})), None)
         if found is None:
             found = next(reversed(self._for_anybody), None)
-        if found is not None:
-            self.remove(found)
         return found
 
     def take_all(self) -> list[Connection]:

@@ -75,6 +75,13 @@ class UpstreamPool:
             self._idle.add(connection)
         return None
 
+    def offer_at_hand(self, client: ClientIdentity) -> Capabilities | None:
+        """What the mail server offers to `client` on a connection that `at_hand` may lend; None if there is none."""
+        connection = self._idle.find(client)
+        if connection is None or not connection.is_clean or not connection.knows(client):
+            return None
+        return connection.capabilities
+
     async def acquire(
         self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, is_modest: bool = False
     ) -> Connection:

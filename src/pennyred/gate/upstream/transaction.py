@@ -77,7 +77,8 @@ class Transaction:
             raise
         self._connection = connection
         self._mail = mail
-        self._count(recipients, answers[1:])
+        if replies.is_success(answers[0]):  # else a yes to RCPT means nothing
+            self._count(recipients, answers[1:])
         self._rest()
         return answers
 

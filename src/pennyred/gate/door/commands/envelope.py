@@ -1,5 +1,10 @@
 """The envelope (RFC 5321 section 4.1.1): MAIL, RCPT and RSET. MAIL and RCPT go to the mail server as they came, and its
 replies go back as it gave them.
+
+MAIL waits for the first RCPT, and both go in one write: a round trip less for each letter. So if the mail server
+refuses MAIL, each RCPT is answered with that reply (RFC 5321 section 3.3 allows it, and Postfix does so by itself).
+MAIL does not wait where its reply might mean something else at RCPT, nor where no connection is at hand: a client
+that the mail server refuses altogether hears so at MAIL, and so does everybody if the mail server is down.
 """
 
 from collections.abc import Sequence
@@ -16,6 +21,8 @@ _BATCH_MAX = 100
 """The most RCPT commands that are sent on together."""
 _RECIPIENT_OCTETS = 400
 """Memory that a recipient takes beside its line and mailbox, until its letter is answered."""
+_WAITING_PARAMETERS = frozenset((b"SIZE", b"BODY"))
+"""With others MAIL does not wait: 555 would be taken for a word on the parameters of RCPT."""
 _SPARED = (replies.TOO_MANY_RECIPIENTS, replies.OTHER_CLASS, replies.MIRROR_ALONE)
 """Replies that are no errors of the client's: in each transaction as many as it may have recipients."""
 
@@ -46,7 +53,17 @@ async def mail(session: Session, line: bytes) -> None:
             session.envelope_share.release()
             session.is_utf8 = parsed.is_utf8
             session.sender = parsed.mailbox
-            await _begin(session, line, _recipients_at_hand(session) if session.wire.octets_at_hand else ())
+            session.one_class = None
+            recipients = _recipients_at_hand(session) if session.wire.octets_at_hand else ()
+            await session.identify()
+            transaction = Transaction(session.house.upstreams, session.identity, session.source)
+            session.mail_refusal = b""
+            if not recipients and _may_wait(session, parsed):
+                session.transaction, session.waiting_mail = transaction, line
+                session.wire.say(replies.SENDER_NOTED)
+            else:
+                session.waiting_mail = b""
+                await _begin(session, transaction, line, recipients)
 
 
 async def rcpt(session: Session, line: bytes) -> None:
@@ -60,7 +77,15 @@ async def rcpt(session: Session, line: bytes) -> None:
         recipients = [_recipient(session, line)]
         if session.wire.octets_at_hand:
             recipients += _recipients_at_hand(session)
-        await _add(session, transaction, recipients)
+        if session.mail_refusal:
+            _answer_recipients(session, _refused(session, recipients), ())
+        elif session.waiting_mail:
+            place = next((place for place, item in enumerate(recipients) if _is_asked_for(item)), len(recipients))
+            _answer_recipients(session, recipients[:place], ())
+            if recipients[place:] and not session.is_leaving:
+                await _begin_late(session, transaction, recipients[place:])
+        else:
+            await _add(session, transaction, recipients)
 
 
 async def rset(session: Session, line: bytes) -> None:  # noqa: ARG001
@@ -69,15 +94,22 @@ async def rset(session: Session, line: bytes) -> None:  # noqa: ARG001
     session.answer_idle(replies.RESET)
 
 
-async def _begin(session: Session, line: bytes, recipients: Sequence[Recipient]) -> None:
-    await session.identify()
-    session.one_class = None
-    waiting: Sequence[Recipient] = ()
-    if _may_differ(session, recipients):
-        recipients, waiting = await _of_one_class(session, recipients)
-    transaction = Transaction(session.house.upstreams, session.identity, session.source)
+def _may_wait(session: Session, mail: path.PathArgument) -> bool:
+    """Whether MAIL may wait for the first RCPT."""
+    offered = session.house.upstreams.offer_at_hand(session.identity)
+    if offered is None or "PIPELINING" not in offered.keywords:
+        return False
+    if not mail.parameters:
+        return True
+    is_too_big = mail.size is not None and 0 < offered.size_max < mail.size
+    return not is_too_big and all(keyword in _WAITING_PARAMETERS for keyword, _ in mail.parameters)
+
+
+async def _begin(session: Session, transaction: Transaction, line: bytes, recipients: Sequence[Recipient]) -> None:
+    """Say MAIL, and the RCPTs that came with it."""
+    asking, waiting = await _asked_first(session, recipients)
     try:
-        said = await transaction.begin(line, _asked_for(recipients))
+        said = await transaction.begin(line, _asked_for(asking))
     except Refused as refused:
         session.relay(refused.reply)
     except Unavailable as trouble:
@@ -89,14 +121,56 @@ async def _begin(session: Session, line: bytes, recipients: Sequence[Recipient])
             session.pin()
         else:
             transaction.end()
-            recipients = [replies.MAIL_FIRST if item == replies.MIRROR_TAKES else item for item in recipients]
-        _answer_recipients(session, recipients, said[1:])
+            asking = [replies.MAIL_FIRST if item == replies.MIRROR_TAKES else item for item in asking]
+        _answer_recipients(session, asking, said[1:])
         if session.transaction is not None:
             if waiting:
                 await _add(session, transaction, waiting)
             return
-        recipients = ()
-    _answer_recipients(session, [replies.MAIL_FIRST] * (len(recipients) + len(waiting)), ())
+        asking = ()
+    _answer_recipients(session, [replies.MAIL_FIRST] * (len(asking) + len(waiting)), ())
+
+
+async def _begin_late(session: Session, transaction: Transaction, recipients: Sequence[Recipient]) -> None:
+    """Say the MAIL that has waited, and these RCPTs; if MAIL is refused, its reply is that to each of them.
+
+    The first recipient is one that the mail server is asked for.
+    """
+    asking, waiting = await _asked_first(session, recipients)
+    try:
+        mail, *said = await transaction.begin(session.waiting_mail, _asked_for(asking))
+    except Refused as refused:
+        mail = refused.reply
+    except Unavailable as trouble:
+        later = session.later(trouble, "MAIL")
+        _answer_recipients(session, [later if _is_asked_for(item) else item for item in recipients], ())
+        return  # the next RCPT may find the mail server well
+    session.waiting_mail = b""
+    if replies.is_success(mail):
+        session.pin()
+        _answer_recipients(session, asking, said)
+        if waiting:
+            await _add(session, transaction, waiting)
+    else:
+        transaction.end()
+        refusal = replies.refusal_at_rcpt(mail)
+        session.mail_refusal = refusal.encoded
+        session.relay(refusal)  # the only one that counts as an error, as at MAIL
+        _answer_recipients(session, _refused(session, recipients)[1:], ())
+
+
+def _refused(session: Session, recipients: Sequence[Recipient]) -> Sequence[Recipient]:
+    """Recipients of a MAIL that was refused after it had waited; what the gate itself refuses, it refuses as ever."""
+    return [session.mail_refusal if _is_asked_for(item) else item for item in recipients]
+
+
+async def _asked_first(
+    session: Session, recipients: Sequence[Recipient]
+) -> tuple[Sequence[Recipient], Sequence[Recipient]]:
+    """Recipients to ask for with MAIL, and those to ask for next."""
+    if _may_differ(session, recipients):
+        return await _of_one_class(session, recipients)
+    return recipients, ()
 
 
 async def _add(session: Session, transaction: Transaction, recipients: Sequence[Recipient]) -> None:
@@ -182,12 +256,13 @@ def _at_mirror(session: Session, mirror: MirrorDesk, mailbox: bytes) -> bytes:
 
 def _answer_recipients(session: Session, recipients: Sequence[Recipient], said: Sequence[Reply]) -> None:
     answers = iter(said)
+    spared_max = session.house.options.recipients_max
     for item in recipients:
         if session.is_leaving:
             return
         if isinstance(item, tuple):
             session.relay(next(answers))
-        elif item in _SPARED and session.spared < session.house.options.recipients_max:
+        elif session.spared < spared_max and (item in _SPARED or item == session.mail_refusal):
             # An honest client names all its recipients, and keeps those that are put off for its next letter.
             session.spared += 1
             session.wire.say(item)
@@ -195,6 +270,11 @@ def _answer_recipients(session: Session, recipients: Sequence[Recipient], said: 
             session.answer_idle(item)  # the mail server is not asked, so no number of recipients ends a repetition
         else:
             session.answer(item)
+
+
+def _is_asked_for(item: Recipient) -> bool:
+    """Whether a recipient needs the mail server's word: its own, or (at the mirror) that on MAIL."""
+    return isinstance(item, tuple) or item == replies.MIRROR_TAKES
 
 
 def _asked_for(recipients: Sequence[Recipient]) -> list[tuple[bytes, bytes]]:
