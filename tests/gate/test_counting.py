@@ -7,7 +7,7 @@ import pytest
 from pennyred.gate.counting import DAYS_GATHERED_MAX, SOURCES_GATHERED_MAX, FigureTally, Judged, facts
 from pennyred.gate.letterbox import Delivered, Due, Duplicate, Fate, Later, Relay
 from pennyred.gate.rules.exemptions import Mode
-from pennyred.gate.rules.figures import NAME_CHARACTERS_MAX, OTHERS, UNKNOWN, Figures, Outcome
+from pennyred.gate.rules.figures import NAME_CHARACTERS_MAX, OTHERS, UNKNOWN, Fact, Figures, Outcome
 from pennyred.postage.alteration import Row
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
@@ -220,5 +220,23 @@ def test_it_is_written_time_and_again_and_a_last_time_at_the_end():
         tally.note(letter())
         await tally.flush()
         assert sum(book.figures.letters.values()) == 4
+
+    asyncio.run(story())
+
+
+def test_alike_letters_are_added_up_as_if_each_came_alone():
+    async def story():
+        refused = Fact(
+            DAY, Mode.REQUIRE, Outcome.REFUSED_HERE, Reason.NO_STAMP, None, True, "192.0.2.0/24", "a.example"
+        )
+        watched = Fact(DAY, Mode.MONITOR, Outcome.ACCEPTED, Reason.NO_STAMP, None, True, "192.0.2.0/24", "b.example")
+        several = [*letter(), refused]
+        letters = [letter(), [refused], letter(), several, [refused], [watched], letter()]
+        book = Book()
+        tally = FigureTally(book)
+        for one in letters:
+            tally.note(one)
+        await tally.flush()
+        assert book.figures == Figures.of(letters)
 
     asyncio.run(story())

@@ -18,6 +18,8 @@ from pennyred.postage.reasons import Kind, Reason
 
 SOURCES_GATHERED_MAX = 2_000
 """In memory between two writings, about 1 MiB: what one transaction writes in some hundredths of a second."""
+FACTS_GATHERED_MAX = 1_000
+"""The most facts that are counted and not yet added up: about 0.3 MiB."""
 DAYS_GATHERED_MAX = 7
 """Figures wait so long for a state that does not answer; the oldest go first."""
 
@@ -139,15 +141,29 @@ class FigureTally:
     def __init__(self, book: FigureBook) -> None:
         self._book = book
         self._gathered = Figures()
+        self._alike: dict[Fact, int] = {}
+        """How many letters to one recipient there were with this fact: most are alike, and are added up together."""
 
     def note(self, letter: Sequence[Fact]) -> None:
         """Count one letter. Cheap, waits for nobody, raises nothing."""
-        self._gathered.add(letter)
+        if len(letter) == 1:
+            fact = letter[0]
+            self._alike[fact] = self._alike.get(fact, 0) + 1
+        else:
+            self._gathered.add(letter)
+        if len(letter) > 1 or len(self._alike) >= FACTS_GATHERED_MAX:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        alike, self._alike = self._alike, {}
+        for fact, letters in alike.items():
+            self._gathered.add([fact], letters)
         if len(self._gathered.sources) > 2 * SOURCES_GATHERED_MAX:
             self._gathered.bound(SOURCES_GATHERED_MAX, DAYS_GATHERED_MAX)
 
     async def flush(self) -> bool:
         """Write down what has gathered; False where the state does not answer, and then it waits for the next time."""
+        self._add_up()
         if not self._gathered:
             return True
         # Letters that are answered meanwhile are counted apart. A flush that is cancelled is carried out all the same

@@ -117,14 +117,14 @@ def _recipient(envelope: Envelope, standing: Standing) -> dict[str, Any]:
     """One recipient: its reason and its stamp; which row of the table of alterations the stamp's letter has come to,
     and what was altered on its way.
     """
-    told: dict[str, Any] = {"to": _text(envelope.recipients[standing.index]), "reason": standing.reason.value}
+    told: dict[str, Any] = {"to": _text(envelope.recipients[standing.index]), "reason": standing.reason}
     stamp, verdict = standing.paid_by, standing.verdict
     if stamp is not None:
         told["issuer"], told["account"], told["serial"] = stamp.issuer, stamp.account, stamp.serial.hex()
     elif standing.seen is not None:
-        told["stamp"] = standing.seen.value
+        told["stamp"] = standing.seen
     if verdict is not None and verdict.row is not None:
-        told["row"] = verdict.row.value
+        told["row"] = verdict.row
         if verdict.altered:
             told["altered"] = list(verdict.altered)
     return told
@@ -155,11 +155,11 @@ def _answer(answer: Answer) -> dict[str, Any]:
         case Duplicate():
             return {"answer": "duplicate"}
         case Due(recipient, reason, altered=altered, delivered_at=delivered_at):
-            told = {"answer": "due", "reason": reason.value, "recipient": recipient}
+            told = {"answer": "due", "reason": reason, "recipient": recipient}
             told |= {"altered": list(altered)} if altered else {}
             return told | ({"delivered_at": delivered_at} if delivered_at is not None else {})
         case Later(reason, reference):
-            return {"answer": "later", "reason": reason.value, "reference": reference}
+            return {"answer": "later", "reason": reason, "reference": reference}
 
 
 def _text(mailbox: bytes) -> str:

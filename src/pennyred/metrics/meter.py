@@ -38,7 +38,7 @@ class Meter:
         for fact in facts:
             self._recipients.add(fact.outcome, fact.reason)
             if fact.row is not None:
-                self._altered.add(fact.row.value)
+                self._altered.add(fact.row)
 
     def failed(self, reason: Reason, recipients: int) -> None:
         """Count a letter that is answered "later", because something did not answer, or failed inside the desk."""

@@ -5,7 +5,7 @@ a footer. A thief who holds an unspent stamp alters them, too. So a stamp counts
 could use, or where the author is proven to have sent what was received.
 """
 
-from enum import Enum
+from enum import Enum, StrEnum
 from hashlib import sha256
 from typing import Self
 
@@ -34,7 +34,7 @@ class Proof(Enum):
     """The DNS does not answer, and could have proven it."""
 
 
-class Row(Enum):
+class Row(StrEnum):
     """The rows of the table in STAMP.md 8.6, in the order of docs/replies-and-log.md: the first fits. `reason` is what
     it says.
     """
@@ -45,7 +45,7 @@ class Row(Enum):
 
     def __new__(cls, name: str, reason: Reason, strict_reason: Reason) -> Self:
         """Make a row from its name, which is seen in reports, and its reasons."""
-        row = object.__new__(cls)
+        row = str.__new__(cls, name)
         row._value_ = name
         row.reason, row.strict_reason = reason, strict_reason
         return row

@@ -42,10 +42,7 @@ class Outcome(StrEnum):
 
 
 class Fact(NamedTuple):
-    """What is counted of one recipient of one answered letter. The texts are bounded and printable (`plain_name`).
-
-    It begins as its `Count` does.
-    """
+    """What is counted of one recipient of one answered letter. The texts are bounded and printable (`plain_name`)."""
 
     day: int
     """UTC, days since 1970-01-01."""
@@ -131,22 +128,22 @@ class Figures:
             figures.add(facts)
         return figures
 
-    def add(self, facts: Sequence[Fact]) -> None:
-        """Count one letter; one without recipients is none."""
+    def add(self, facts: Sequence[Fact], letters: int = 1) -> None:
+        """Count one letter, or several that have the same facts; one without recipients is none."""
         if not facts:
             return
         letter = (facts[0].day, facts[0].mode)
-        self.letters[letter] = self.letters.get(letter, 0) + 1
+        self.letters[letter] = self.letters.get(letter, 0) + letters
         for fact in facts:
-            count = Count(*fact[:6])
-            self.recipients[count] = self.recipients.get(count, 0) + 1
+            count = Count(fact.day, fact.mode, fact.outcome, fact.reason, fact.by_bulk, fact.by_require)
+            self.recipients[count] = self.recipients.get(count, 0) + letters
             if fact.row is not None:
                 row = RowCount(fact.day, fact.outcome, fact.row)
-                self.rows[row] = self.rows.get(row, 0) + 1
+                self.rows[row] = self.rows.get(row, 0) + letters
             is_refused = fact.outcome is Outcome.REFUSED_HERE
             if is_refused or fact.by_require:
                 found = self.sources.setdefault((fact.day, fact.source), Trouble())
-                found.add(Trouble(fact.sender_domain, int(is_refused), int(not is_refused)))
+                found.add(Trouble(fact.sender_domain, letters if is_refused else 0, 0 if is_refused else letters))
 
     def merge(self, later: "Figures") -> None:
         """Count what others have counted, later than these."""
