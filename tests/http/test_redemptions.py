@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.replacing import replace
 from tests.support.stationery import LETTER, Stationery
 
 from pennyred.http import redemptions
@@ -27,6 +28,60 @@ def over_the_wire(struct):
 )
 def test_a_settlement_arrives_as_it_was_sent(settle):
     assert redemptions.read_settle(over_the_wire(redemptions.write_settle(settle))) == settle
+
+
+def settle_of(stamp, **changes):
+    return Settle(stamp.issuer, *stamp.key, bytes(32), stamp, "example.org", **changes)
+
+
+def test_a_settlement_arrives_with_its_stamp_but_for_the_salt_which_stays_with_the_letter():
+    stamp = Stationery().stamp(LETTER, "bob@example.org")
+    arrived = redemptions.read_settle(over_the_wire(redemptions.write_settle(settle_of(stamp))))
+    assert stamp.salt is not None
+    assert arrived == settle_of(parse_stamp(stamp.for_office()))
+
+
+def test_a_settlement_without_its_stamp_is_written_as_offices_have_always_read_it():
+    settle = settle_of(Stationery().stamp(LETTER, "bob@example.org"))
+    for one in (settle.without_stamp(), replace(settle.without_stamp(), domain="example.org")):
+        sent = msgspec.json.encode(redemptions.SettleRequest([redemptions.write_settle(one)]))
+        [item] = msgspec.json.decode(sent)["settles"]
+        assert set(item) == {"issuer", "account", "expiry_day", "serial", "letter"}
+
+
+def test_holds_that_last_are_asked_for_as_offices_have_always_read_it():
+    sent = redemptions.HoldRequest([], 60)
+    assert msgspec.json.decode(msgspec.json.encode(sent)) == {"holds": [], "lease_seconds": 60}
+    assert over_the_wire(redemptions.HoldRequest([], 60, lasting=False)).lasting is False
+    assert over_the_wire(redemptions.HoldRequest([])) == redemptions.HoldRequest([], 1320, lasting=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stamp": "v=2"},
+        {"stamp": "é"},
+        {"stamp": ""},
+        {"domain": ""},
+        {"domain": "Example.org"},
+        {"domain": "a b"},
+        {"serial": "AAAAAAAAAAAAAAAAAAAAAA=="},
+        {"account": "b" * 16},
+        {"expiry_day": 1},
+        {"issuer": "post.example.net"},
+    ],
+)
+def test_a_stamp_out_of_form_or_of_another_settlement_is_malformed(change):
+    item = redemptions.write_settle(settle_of(Stationery().stamp(LETTER, "bob@example.org")))
+    with pytest.raises(Malformed):
+        redemptions.read_settle(msgspec.structs.replace(item, **change))
+
+
+def test_a_settlement_that_brings_the_salt_along_is_malformed():
+    stamp = Stationery().stamp(LETTER, "bob@example.org")
+    item = redemptions.write_settle(settle_of(stamp))
+    with pytest.raises(Malformed, match="salt"):
+        redemptions.read_settle(msgspec.structs.replace(item, stamp=stamp.text.decode()))
 
 
 @given(

@@ -7,6 +7,8 @@ from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 
+import msgspec
+
 from pennyred.gate.authentication import dmarc
 from pennyred.gate.authentication.arc import read_chain
 from pennyred.gate.authentication.claims import read_claims as read_results
@@ -25,6 +27,7 @@ from pennyred.gate.rules.reports import looks_automatic, read_report
 from pennyred.gate.smtp.letter_end import LetterStream
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.xclient import proxy_header
+from pennyred.http import redemptions
 from pennyred.http.probes import Arrival, StampsSeen, probe_address, token_of
 from pennyred.office.ledger.remote.asks import VERSION, Hello, Hold, SettleAll
 from pennyred.office.ledger.remote.bookkeeping import ProveUses, TellPassed, read_ask
@@ -55,6 +58,7 @@ from pennyred.postage.proofs.receipt import format_receipt, parse_receipt, seal
 from pennyred.postage.reading.addressfields import read_addresses
 from pennyred.postage.reading.structured import tokens
 from pennyred.postage.reading.texts import REPLY_NAMES, body_text
+from pennyred.postage.redemption import Settle
 from pennyred.postage.signing import SigningKey, verify
 from pennyred.postage.stamp import parse_stamp
 from pennyred.postage.taglist import parse_tag_list
@@ -71,6 +75,11 @@ from tests.support.stationery import LETTER, Stationery
 from tests.support.vector_letters import LETTERS
 
 _PROBE = parse_letter(Stationery().stamped(LETTER, "bob@example.org"))
+
+
+def _settle() -> Settle:
+    stamp = Stationery().stamp(LETTER, "bob@example.org")
+    return Settle(stamp.issuer, *stamp.key, bytes(32), stamp, "example.org")
 
 
 def _text(octets: bytes) -> str:
@@ -236,6 +245,20 @@ def read_office_answer(octets: bytes) -> None:
     read_held(octets)
 
 
+def read_gate_question(octets: bytes) -> None:
+    """What a gate elsewhere asks of an office; what is read is written as it was."""
+    try:
+        asked = msgspec.json.decode(octets, type=redemptions.SettleRequest)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed("no question") from error
+    for item in asked.settles:
+        settle = redemptions.read_settle(item)
+        written = redemptions.write_settle(settle)
+        assert redemptions.read_settle(written) == settle
+        assert settle.stamp is None or settle.stamp.salt is None
+        assert written.domain == item.domain
+
+
 def read_line_ends(octets: bytes) -> None:
     """A letter off the wire in two pieces, which are the letter in one."""
     wire = octets + b"\r\n.\r\n"
@@ -307,6 +330,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], type[Malformed]]] = {
     "arrival": (read_arrival, MalformedLetter),
     "mail log": (read_log, Malformed),
     "office's answer": (read_office_answer, Malformed),
+    "gate's question": (read_gate_question, Malformed),
     "letter to send": (read_letter_to_send, MalformedLetter),
     "field to send": (read_field_to_send, MalformedLetter),
     "addresses to settle": (read_addresses_to_settle, MalformedAddress),
@@ -377,6 +401,10 @@ SEEDS: dict[str, list[bytes]] = {
         + b'="}}]}',
         b'{"outcomes":[{"outcome":"settled","receipt":"x"}]}',
         b'{"outcomes":[{"outcome":"voided"}]}',
+    ],
+    "gate's question": [
+        msgspec.json.encode(redemptions.SettleRequest([redemptions.write_settle(one)]))
+        for one in (_settle(), _settle().without_stamp())
     ],
     "letter to send": [
         (

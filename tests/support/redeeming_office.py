@@ -46,9 +46,15 @@ class RedeemingOffice:
     requests: list[tuple[str, int]] = field(default_factory=list)
     """Verb and number of items, of each."""
     leases: list[int] = field(default_factory=list)
+    lastings: list[bool] = field(default_factory=list)
+    """Of each request of holds, whether it asks that they last."""
+    settled: list[wire.SettleItem] = field(default_factory=list)
+    """All settlements that it was asked for."""
     connections: set[Any] = field(default_factory=set)
     abilities: list[str] | None = field(default_factory=lambda: list(ABILITIES))
     """What it says of itself; None: it is of a release that knew of none, and refuses what it does not know."""
+    hides_introduction: bool = False
+    """Whether something in front of it keeps that page from us."""
     introductions: int = 0
     """How often it was asked who it is."""
     refuses_serial: bytes = b""
@@ -93,6 +99,8 @@ class RedeemingOffice:
 
     async def _introduce(self, request: web.Request) -> web.StreamResponse:
         self.introductions += 1
+        if self.hides_introduction:
+            return web.Response(status=403)
         if self.always == "500":
             return web.Response(status=500)
         said: dict[str, Any] = {"issuer": self.stationery.issuer, "keys": [], "price": 1}
@@ -137,11 +145,16 @@ class RedeemingOffice:
         request.transport.abort()
         return web.Response()
 
+    def _require_known(self, ability: str, is_used: bool) -> None:
+        if is_used and ability not in (self.abilities or ()):
+            raise Malformed(f"{ability}: unknown field")
+
     async def _hold(self, octets: bytes) -> list[Any]:
         asked = msgspec.json.decode(octets, type=wire.HoldRequest)
         self.leases.append(asked.lease_seconds)
-        if self.abilities is None and any(item.flaw for item in asked.holds):
-            raise Malformed("flaw: unknown field")
+        self.lastings.append(asked.lasting)
+        self._require_known("flaw", any(item.flaw for item in asked.holds))
+        self._require_known("settle-stamp", not asked.lasting)
         holds = [wire.read_hold(item) for item in asked.holds]
         if any(one.stamp.serial == self.refuses_serial for one in holds):
             raise Malformed("a stamp this office cannot read")
@@ -151,8 +164,13 @@ class RedeemingOffice:
 
     async def _settle(self, octets: bytes) -> list[Any]:
         asked = msgspec.json.decode(octets, type=wire.SettleRequest)
+        self.settled += asked.settles
+        self._require_known("settle-stamp", any(item.stamp or item.domain for item in asked.settles))
         assert self.redeemer is not None
-        outcomes = await self.redeemer.settle([wire.read_settle(item) for item in asked.settles])
+        settles = [wire.read_settle(item) for item in asked.settles]
+        if any(one.stamp is not None and one.serial == self.refuses_serial for one in settles):
+            raise Malformed("a stamp this office cannot read")
+        outcomes = await self.redeemer.settle(settles)
         return [wire.SettleResult(outcome, "signed" if self.receipts else "") for outcome in outcomes]
 
     async def _void(self, octets: bytes) -> list[Any]:

@@ -24,7 +24,9 @@ class PublicKey(msgspec.Struct, frozen=True):
 INTRODUCTION_PATH = "/.well-known/pennyred"
 FLAW = "flaw"
 """A value in `Issuer.abilities`: a hold may say what is wrong with its stamp (`postage.redemption.Hold.flaw`)."""
-ABILITIES = (FLAW,)
+SETTLE_STAMP = "settle-stamp"
+"""Another: a settlement may carry its stamp, and who holds may say that these holds need not last."""
+ABILITIES = (FLAW, SETTLE_STAMP)
 """The abilities that an office of this release announces."""
 REVOKED_MAX = 1000
 """How many revoked licences one page lists."""

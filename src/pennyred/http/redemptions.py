@@ -26,7 +26,7 @@ from pennyred.postage.redemption import (
     Void,
     VoidOutcome,
 )
-from pennyred.postage.stamp import parse_stamp
+from pennyred.postage.stamp import Stamp, parse_stamp
 
 ITEMS_MAX = 1000
 """How many items one request may have; a letter has at most as many recipients."""
@@ -50,12 +50,15 @@ class HoldItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     held anew. It is only for an office that names `flaw` among its `abilities`."""
 
 
-class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `POST /v1/redemptions/hold`."""
 
     holds: Annotated[list[HoldItem], msgspec.Meta(max_length=ITEMS_MAX)]
     lease_seconds: Annotated[int, msgspec.Meta(ge=1, le=LEASE_SECONDS_MAX)] = 1320
     """How long the delivery attempt may take; the default follows from a gate's default settings."""
+    lasting: bool = True
+    """Whether a crash of the office must not forget these holds. A gate that asks for less settles with the stamps,
+    where nothing is found held. Both are only for an office that names `settle-stamp` among its `abilities`."""
 
 
 class FirstUseView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,7 +86,7 @@ class HoldResponse(msgspec.Struct, frozen=True):
     outcomes: list[HoldResult]
 
 
-class SettleItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SettleItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One settlement: take the price, because the mail server has said 250."""
 
     issuer: Text
@@ -91,6 +94,10 @@ class SettleItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expiry_day: Whole
     serial: Text
     letter: Text
+    stamp: Text = ""
+    """The stamp of that key, as in a hold. It pays where no hold of it is found, as far as a hold would be given."""
+    domain: Text = ""
+    """With the stamp, and only with it: the recipient's domain, as in a hold."""
 
 
 class SettleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,13 +156,19 @@ def write_hold(hold: Hold) -> HoldItem:
 
 def read_hold(item: HoldItem) -> Hold:
     """The hold in a JSON struct; raises `Malformed` (also `MalformedStamp`, `MalformedAddress`)."""
+    stamp, domain = _read_stamp(item)
+    letter, flaw = _bytes(item.letter, 32, "letter"), _read_flaw(item.flaw)
+    return Hold(_bytes(item.tx, 16, "tx"), item.group, stamp, domain, letter, flaw)
+
+
+def _read_stamp(item: HoldItem | SettleItem) -> tuple[Stamp, str]:
+    """The stamp of an item, and its recipient's domain."""
     if canonical_domain(item.domain) != item.domain:
         raise Malformed("domain: not in canonical form")
     stamp = parse_stamp(_ascii(item.stamp))
     if stamp.salt is not None:
         raise Malformed("stamp: its salt stays with the letter")
-    letter, flaw = _bytes(item.letter, 32, "letter"), _read_flaw(item.flaw)
-    return Hold(_bytes(item.tx, 16, "tx"), item.group, stamp, item.domain, letter, flaw)
+    return stamp, item.domain
 
 
 def _read_flaw(name: str) -> Reason | None:
@@ -166,15 +179,24 @@ def _read_flaw(name: str) -> Reason | None:
 
 
 def write_settle(settle: Settle) -> SettleItem:
-    """The JSON struct of a settlement."""
-    return SettleItem(settle.issuer, settle.account, settle.expiry_day, _text(settle.serial), _text(settle.letter))
+    """The JSON struct of a settlement; its stamp goes without the salt."""
+    item = SettleItem(settle.issuer, settle.account, settle.expiry_day, _text(settle.serial), _text(settle.letter))
+    if settle.stamp is None:
+        return item
+    return msgspec.structs.replace(item, stamp=settle.stamp.for_office().decode("ascii"), domain=settle.domain)
 
 
 def read_settle(item: SettleItem) -> Settle:
-    """The settlement in a JSON struct; raises `Malformed`."""
+    """The settlement in a JSON struct; raises `Malformed` (also `MalformedStamp`, `MalformedAddress`)."""
     _require_names(item)
     serial, letter = _bytes(item.serial, 16, "serial"), _bytes(item.letter, 32, "letter")
-    return Settle(item.issuer, item.account, item.expiry_day, serial, letter)
+    settle = Settle(item.issuer, item.account, item.expiry_day, serial, letter)
+    if not item.stamp and not item.domain:
+        return settle
+    stamp, domain = _read_stamp(item)
+    if (stamp.licence.issuer, stamp.key) != (settle.issuer, settle.key):
+        raise Malformed("stamp: another one than is to be settled")
+    return Settle(settle.issuer, *settle.key, letter, stamp, domain)
 
 
 def write_void(void: Void) -> VoidItem:

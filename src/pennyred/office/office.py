@@ -224,8 +224,11 @@ class Office:
         """The receiver with this token, or None. The search is by hash, so its time tells nothing of other tokens."""
         return await self.ledger.receiver_by_token(token_hash(token))
 
-    def redeemer(self, receiver: Receiver) -> LedgerRedeemer:
-        """A redeemer for a receiver elsewhere: every stamp is verified here, and the ledger knows its domains."""
+    def redeemer(self, receiver: Receiver, *, are_holds_lasting: bool = True) -> LedgerRedeemer:
+        """A redeemer for a receiver elsewhere: every stamp is verified here, and the ledger knows its domains.
+
+        Without `are_holds_lasting` its gate settles with the stamps, see `Redemptions.hold`.
+        """
         return LedgerRedeemer(
             self.ledger,
             receiver.name,
@@ -233,6 +236,7 @@ class Office:
             clock=self._clock,
             checker=self._checker,
             look_for=self.look_for,
+            are_holds_lasting=are_holds_lasting,
         )
 
     def close(self) -> None:

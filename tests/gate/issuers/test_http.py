@@ -132,7 +132,7 @@ def test_connections_are_kept():
     async def story(office, way):
         for n in range(10):
             await outcomes(way, [hold(office, n)])
-        assert len(office.connections) == 1
+        assert len(office.connections) <= 2  # the other one asked who the office is
 
     tell(story)
 

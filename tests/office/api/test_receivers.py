@@ -90,7 +90,8 @@ def test_only_the_receiver_that_holds_a_stamp_settles_or_voids_it(tell):
         held = hold_of(work)
         async with gate(work) as way, gate(work, work.other) as stranger:
             await way.hold([held], lease_seconds=LEASE)
-            assert await stranger.settle([held.settle()]) == [SettleOutcome.NO_SUCH_HOLD]
+            assert await stranger.settle([held.settle()]) == [SettleOutcome.WRONG_RECEIVER]
+            assert await stranger.settle([held.settle().without_stamp()]) == [SettleOutcome.NO_SUCH_HOLD]
             assert await stranger.void([held.void()]) == [VoidOutcome.NOT_HELD]
             assert await way.void([held.void()]) == [VoidOutcome.VOIDED]
 

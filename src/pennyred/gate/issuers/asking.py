@@ -112,8 +112,11 @@ class Asker:
         """Read a page (GET), as `post` does without a body."""
         return await self.post(path, None, read)
 
-    async def once(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Make one attempt; returns the HTTP status and the answer. Raises `Unavailable` if there is no answer."""
+    async def once(self, path: str, body: bytes | None) -> tuple[int, bytes]:
+        """Make one attempt, which changes nothing for others; returns the HTTP status and the answer.
+
+        Without a body the page is only read (GET). Raises `Unavailable` if there is no answer.
+        """
         try:
             return await self._exchange(path, body)
         except _Failed as failed:

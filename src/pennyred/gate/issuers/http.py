@@ -1,7 +1,7 @@
 """An office on another machine: implements `ports.Redeemer` over HTTP (`/v1/redemptions/...`).
 
 The questions of many letters are sent in one request. Every question may be repeated: a hold is known by its `tx`, a
-settlement by its letter, a void by its `tx`.
+settlement by its letter, a void by its `tx`. Where the office takes stamps for settlements, its holds need not last.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pennyred.gate.issuers.asking import Asker, RequestRefused
 from pennyred.gate.issuers.batching import Batcher, BatchLimits
 from pennyred.gate.issuers.doubtful import DoubtfulHolds
 from pennyred.http import redemptions
-from pennyred.http.messages import FLAW, REVOKED_MAX, RevocationsView
+from pennyred.http.messages import FLAW, REVOKED_MAX, SETTLE_STAMP, RevocationsView
 from pennyred.http.redemptions import (
     BODY_BYTES_MAX,
     ITEMS_MAX,
@@ -73,6 +73,7 @@ class HttpRedeemer:
         """Close all; callers that wait get `Unavailable`."""
         if self._giving_back is not None:
             self._giving_back.cancel()
+        self._abilities.close()
         for batcher in (self._holds, self._settles, self._voids):
             await batcher.close()
         await self.asker.close()
@@ -86,15 +87,18 @@ class HttpRedeemer:
             # An older office would hold them, as it does not know the flaw. It is not asked, and they do not count.
             answers = {place: HoldAnswer(HoldOutcome.INVALID, reason=holds[place].flaw or "") for place in flawed}
         items = {place: redemptions.write_hold(hold) for place, hold in enumerate(holds) if place not in answers}
+        is_lasting = not self._abilities.knows(SETTLE_STAMP)
         try:
             for places in _pieces(items):  # in order: first the group that the letter needs, then the spare stamps
                 some = [items[place] for place in places]
                 # What an office may not understand is sent alone, so that it makes no other letter's question fail.
-                key = (lease_seconds, not flawed.isdisjoint(places))
+                is_flawed = not flawed.isdisjoint(places)
+                # With a flaw no stamp goes with the settlement (`Hold.settle`): its hold is all that pays.
+                key = (lease_seconds, is_flawed, is_lasting or is_flawed)
                 said = await self._holds.ask(some, _size(some), key)
                 answers |= dict(zip(places, said, strict=True))
         except Unavailable as trouble:
-            if flawed and isinstance(trouble, RequestRefused):
+            if (flawed or not is_lasting) and isinstance(trouble, RequestRefused):
                 self._abilities.forget()
             self._doubtful.add(
                 [hold for place, hold in enumerate(holds) if _may_be_held(answers.get(place))], lease_seconds
@@ -103,18 +107,37 @@ class HttpRedeemer:
         return [answers[place] for place in range(len(holds))]
 
     async def settle(self, settles: Sequence[Settle]) -> list[SettleOutcome]:
-        """Settle held stamps, as `ports.Redeemer.settle` says."""
+        """Settle stamps, as `ports.Redeemer.settle` says. Only those that the office does not hold are sent whole."""
         results = [
             result
             for some in _chunks(settles)
             for result in await self._settles.ask(
-                [redemptions.write_settle(one) for one in some], ITEM_BYTES * len(some)
+                [redemptions.write_settle(one.without_stamp()) for one in some], ITEM_BYTES * len(some)
             )
         ]
+        unheld = [
+            place
+            for place, (one, result) in enumerate(zip(settles, results, strict=True))
+            if result.outcome is SettleOutcome.NO_SUCH_HOLD and one.stamp is not None
+        ]
+        if unheld and await self._abilities.has(SETTLE_STAMP):
+            again = await asyncio.gather(*(self._settle_stamp(settles[place], results[place]) for place in unheld))
+            for place, result in zip(unheld, again, strict=True):
+                results[place] = result
         receipts = [result.receipt for result in results]
         if self._note_receipts is not None and any(receipts):
             self._note_receipts(settles, receipts)
         return [result.outcome for result in results]
+
+    async def _settle_stamp(self, settle: Settle, plain: SettleResult) -> SettleResult:
+        """Settle by the stamp. If the office cannot read it, what it said without it (`plain`) stands."""
+        item = redemptions.write_settle(settle)
+        try:
+            [result] = await self._settles.ask([item], _size([item]), SETTLE_STAMP)
+        except RequestRefused:
+            self._abilities.forget()
+            return plain
+        return result
 
     async def void(self, voids: Sequence[Void]) -> list[VoidOutcome]:
         """Give held stamps back, as `ports.Redeemer.void` says."""
@@ -129,10 +152,10 @@ class HttpRedeemer:
         return await self.asker.get(f"/v1/revocations?after={after}", read_revocations)
 
     async def _send_holds(
-        self, key: tuple[int, bool], questions: Sequence[Sequence[HoldItem]]
+        self, key: tuple[int, bool, bool], questions: Sequence[Sequence[HoldItem]]
     ) -> list[list[HoldAnswer]]:
-        lease_seconds, _ = key
-        request = HoldRequest(_regrouped(questions), lease_seconds)
+        lease_seconds, _, is_lasting = key
+        request = HoldRequest(_regrouped(questions), lease_seconds, is_lasting)
         return await self._post("hold", request, questions, read_held)
 
     async def _send_settles(self, _: Any, questions: Sequence[Sequence[SettleItem]]) -> list[list[SettleResult]]:
@@ -230,7 +253,7 @@ def _regrouped(questions: Sequence[Sequence[HoldItem]]) -> list[HoldItem]:
     ]
 
 
-def _size(items: Sequence[HoldItem]) -> int:
+def _size(items: Sequence[HoldItem | SettleItem]) -> int:
     return sum(len(item.stamp) + len(item.domain) + ITEM_BYTES for item in items)
 
 

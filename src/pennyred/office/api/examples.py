@@ -8,6 +8,7 @@ _SERIAL = "3q2+7wAAAAAAAAAAAAAAAQ=="
 _LETTER = "pI9o8wVkGzdSOAGaSJ1sFQzEeRPzTB4qGm5fMDjN0lE="
 _TX = "AAECAwQFBgcICQoLDA0ODw=="
 _ACCOUNT = "k3v2mzq7p4xw5abc"
+_STAMP = "v=2;a=ed25519-sha256;i=post.example.org;... (the field without its salt, STAMP.md 3.7)"
 _USE = {"issuer": "post.example.org", "account": _ACCOUNT, "expiry_day": 20790, "serial": _SERIAL, "letter": _LETTER}
 
 
@@ -28,7 +29,7 @@ HOLD = _only(
             {
                 "tx": _TX,
                 "group": 0,
-                "stamp": "v=1;a=ed25519-sha256;i=post.example.org;... (the field without its salt, STAMP.md 3.7)",
+                "stamp": _STAMP,
                 "domain": "example.net",
                 "letter": _LETTER,
             }
@@ -36,5 +37,10 @@ HOLD = _only(
         "lease_seconds": 1320,
     },
 )
-SETTLE = _only("the letter was delivered", {"settles": [_USE]})
+SETTLE = [
+    *_only("the letter was delivered", {"settles": [_USE]}),
+    *_only(
+        "the hold may have been forgotten meanwhile", {"settles": [{**_USE, "stamp": _STAMP, "domain": "example.net"}]}
+    ),
+]
 VOID = _only("it was not", {"voids": [{**_USE, "tx": _TX}]})

@@ -61,7 +61,7 @@ async def hold(request: Asked, state: State, data: HoldBody, idempotency_key: Ke
     Repeated with the same `tx`, it gives the same answer. For a spent stamp the answer says what it was used for first,
     with the office's receipt.
     """
-    redeemer = await _redeemer(request, idempotency_key)
+    redeemer = await _redeemer(request, idempotency_key, are_holds_lasting=data.lasting)
     holds = [redemptions.read_hold(item) for item in data.holds]
     answers = await redeemer.hold(holds, lease_seconds=data.lease_seconds)
     spent = [one.stamp.key for one, answer in zip(holds, answers, strict=True) if answer.outcome is HoldOutcome.SPENT]
@@ -80,7 +80,8 @@ async def settle(
 ) -> redemptions.SettleResponse:
     """Take the price of held stamps, because the mail server has said 250. It may be repeated without harm.
 
-    For each settled stamp the answer has the office's receipt.
+    A settlement that comes with its stamp is paid by it where no hold is found: a crash may have forgotten it. For each
+    settled stamp the answer has the office's receipt.
     """
     redeemer = await _redeemer(request, idempotency_key)
     settles = [redemptions.read_settle(item) for item in data.settles]
@@ -133,12 +134,12 @@ def redemption_routes() -> Router:
     )
 
 
-async def _redeemer(request: Asked, key: str | None) -> LedgerRedeemer:
+async def _redeemer(request: Asked, key: str | None, *, are_holds_lasting: bool = True) -> LedgerRedeemer:
     """The redeemer for the receiver whose token the request has; raises `KeyReused` and `Malformed`."""
     office: Office = request.app.state.office
     receiver: Receiver = request.state.receiver
     await require_same(request, Caller(office, f"receiver {receiver.name}"), key)
-    return office.redeemer(receiver)
+    return office.redeemer(receiver, are_holds_lasting=are_holds_lasting)
 
 
 async def _receipts(office: Office, stamps: Sequence[StampKey]) -> list[str]:
