@@ -114,11 +114,11 @@ VALUES = st.lists(st.sampled_from([b" ", b"\t", b"a", b":", b"b c", b"\r\n ", b"
 def test_a_plain_field_is_the_relaxed_one_of_dkimpy(name: bytes, gap: bytes, value: bytes) -> None:
     field = Field(name + gap + b":" + value + b"\r\n", name.lower())
     ((key, relaxed),) = Relaxed.canonicalize_headers([(name + gap, value + b"\r\n")])
-    assert plain_field(field) == key + b":" + relaxed
+    assert plain_field(*field) == key + b":" + relaxed
 
 
 def test_all_white_space_is_one_space_in_a_plain_field() -> None:
-    assert plain_field(Field(b"X: a\x0b\x0cb \r c\r\n d\x85\r\n", b"x")) == b"x:a b c d\x85\r\n"
+    assert plain_field(b"X: a\x0b\x0cb \r c\r\n d\x85\r\n", b"x") == b"x:a b c d\x85\r\n"
 
 
 def test_real_fields_are_plain_as_dkimpy_relaxes_them() -> None:
@@ -127,4 +127,4 @@ def test_real_fields_are_plain_as_dkimpy_relaxes_them() -> None:
             if field.key:
                 key, _, value = field.raw.partition(b":")
                 ((key, relaxed),) = Relaxed.canonicalize_headers([(key, value)])
-                assert plain_field(field) == key + b":" + relaxed, name
+                assert plain_field(*field) == key + b":" + relaxed, name

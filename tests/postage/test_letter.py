@@ -1,12 +1,14 @@
 """A letter is taken apart without losing or refusing anything."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.corpus import corpus_letters
 
 from pennyred.postage.errors import MalformedLetter
-from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, parse_header, split_letter
+from pennyred.postage.letter import HEADER_BYTES_MAX, HEADER_FIELDS_MAX, Field, parse_header, split_letter
 
 LINES = st.sampled_from(
     [b"From: a", b" folded", b"\t", b"no field", b"To:", b"subject :x", b": y", b"\xff: z", b"a\rb: c", b"From x"]
@@ -32,6 +34,28 @@ def test_a_line_that_is_no_field_is_kept_without_a_name(line: bytes) -> None:
 @given(st.one_of(SECTIONS, st.binary(max_size=200)))
 def test_the_fields_joined_are_the_section(section: bytes) -> None:
     assert parse_header(section).raw == section
+
+
+def by_lines(section: bytes) -> list[Field]:
+    """The fields of a section, read line by line."""
+    fields: list[Field] = []
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", section):
+        if fields and line[:1] in (b" ", b"\t"):
+            fields[-1] = Field(fields[-1].raw + line, fields[-1].key)
+        else:
+            name = re.match(rb"([!-9;-~]+)[ \t]*:", line)
+            fields.append(Field(line, name[1].lower() if name else b""))
+    return fields
+
+
+@given(st.one_of(SECTIONS, st.lists(st.sampled_from([b"a", b":", b" ", b"\t", b"\r", b"\n", b"\xff"])).map(b"".join)))
+def test_a_section_is_cut_as_line_by_line(section: bytes) -> None:
+    header, fields = parse_header(section), by_lines(section)
+    assert list(header.fields) == fields
+    assert header.strays == b"".join(one.raw for one in fields if not one.key or one.raw[len(one.key) :][:1] != b":")
+    for key in {one.key for one in fields}:
+        assert list(header.named(key)) == [one for one in fields if one.key == key]
+        assert list(header.raws(key)) == [one.raw for one in fields if one.key == key]
 
 
 @given(SECTIONS)

@@ -1,6 +1,7 @@
 """What programs do in steps or with values at hand, at once: for tests that want to look at the whole."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import starmap
 from typing import Any
 
 from pennyred.gate.rules.passes import Passes
@@ -54,7 +55,7 @@ def parts_of(letter: bytes, subject_tags: Collection[str] = ()) -> SignedParts:
 
 def texts_of(header: HeaderSection) -> tuple[bytes, ...]:
     """The six texts that stand for the fields of a letter, each whole (STAMP.md 5.3)."""
-    plain = {name: b"".join(map(plain_field, header.named(name))) for name in LETTER_NAMES}
+    plain = {name: b"".join(starmap(plain_field, header.named(name))) for name in LETTER_NAMES}
     return field_texts(header, plain)
 
 

@@ -96,7 +96,7 @@ def read_letter(octets: bytes) -> None:
     read_a_second_time(header)
     relaxed_body(body)
     for field in header.fields:
-        assert plain_field(field).endswith(b"\r\n")
+        assert plain_field(*field).endswith(b"\r\n")
         claims_to_be_ours(Field(field.raw, b"authentication-results"), "mx.example.org")
 
 

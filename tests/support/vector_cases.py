@@ -120,7 +120,7 @@ def recipients() -> Iterator[Json]:
 def canonical() -> Iterator[Json]:
     for raw, because in _FIELDS:
         (field,) = parse_header(raw).fields
-        plain = plain_field(field)
+        plain = plain_field(*field)
         yield {"name": because, "because": because, "field_b64": _b64(raw), "plain_b64": _b64(plain)}
     for body, because in _BODIES:
         yield {

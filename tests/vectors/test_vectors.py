@@ -99,7 +99,7 @@ def test_a_relaxed_form_is_as_written(case: dict[str, Any]) -> None:
     else:
         plain = base64.b64decode(case["plain_b64"])
         (field,) = parse_header(base64.b64decode(case["field_b64"])).fields
-        assert plain_field(field) == plain
+        assert plain_field(*field) == plain
 
 
 @cases("hashes")

@@ -54,6 +54,8 @@ def find_candidates(
     "no-stamp", not "wrong-recipient".
     """
     stamps, unreadable = _read_stamps(islice(_values(header), _stamps_read_max(len(recipients))))
+    if len(recipients) == 1 and recipients[0] is not None and all(_is_for(stamp, recipients[0]) for stamp in stamps):
+        return [Candidates(tuple(stamps[:STAMPS_TRIED_MAX]), unreadable or Reason.NO_STAMP)]  # as in most letters
     others = {one: tuple(known) for one, known in zip(recipients, names, strict=True) if one} if names else {}
     matches, strays = _deal(stamps, recipients, others)
     otherwise = Reason.WRONG_RECIPIENT if strays else unreadable or Reason.NO_STAMP
@@ -141,7 +143,7 @@ def _deal_exactly(stamps: Iterable[Stamp], matches: Mapping[Recipient, list[Stam
 
 def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
     """The stamps that parse, without repetitions, and the reason for the first that does not parse."""
-    stamps: dict[tuple[str, StampKey], Stamp] = {}
+    stamps: list[Stamp] = []
     unreadable: Reason | None = None
     for value in values:
         try:
@@ -149,8 +151,13 @@ def _read_stamps(values: Iterable[bytes]) -> tuple[list[Stamp], Reason | None]:
         except MalformedStamp as error:
             unreadable = unreadable or error.reason
         else:
-            stamps.setdefault((stamp.issuer, stamp.key), stamp)
-    return list(stamps.values()), unreadable
+            stamps.append(stamp)
+    if len(stamps) > 1:
+        firsts: dict[tuple[str, StampKey], Stamp] = {}
+        for stamp in stamps:
+            firsts.setdefault((stamp.issuer, stamp.key), stamp)
+        stamps = list(firsts.values())
+    return stamps, unreadable
 
 
 def _is_for(stamp: Stamp, recipient: Recipient) -> bool:

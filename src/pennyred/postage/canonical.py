@@ -7,8 +7,6 @@ import hashlib
 import re
 from collections.abc import Callable
 
-from pennyred.postage.letter import Field
-
 _SPACES = re.compile(rb"  +")
 """A run of spaces. Two literal spaces first are found at the speed of memory; ` {2,}` takes four times as long."""
 _BEHIND_TEXT = re.compile(rb"(?<!\r\n) (?=\r\n)")
@@ -17,9 +15,9 @@ _PIECE_BYTES = 32 * 1024
 _BLANK_LINES = b"\r\n" * 4096
 
 
-def plain_field(field: Field) -> bytes:
+def plain_field(raw: bytes, key: bytes) -> bytes:
     """A header field however it is folded: its name, a colon, its words with single spaces, CRLF (STAMP.md 5.1)."""
-    return b"%s:%s\r\n" % (field.key, b" ".join(field.raw.partition(b":")[2].split()))
+    return b"%s:%s\r\n" % (key, b" ".join(raw.partition(b":")[2].split()))
 
 
 class _Body:

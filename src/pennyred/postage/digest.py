@@ -4,7 +4,7 @@ Everything that a stamp says of its letter is salted: an office that sees the st
 guess. The letter hash is not salted, because the gate computes it from what it received and from nothing else.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -66,24 +66,28 @@ def signed_parts(header: HeaderSection, body_hash: bytes, subject_tags: Collecti
 
     They are defined for every letter, also for one that cannot be stamped.
     """
-    fields = {name: found for name in LETTER_NAMES if (found := header.named(name))}
-    plain = {
-        name: plain_field(found[0]) if len(found) == 1 else b"".join(map(plain_field, found))
-        for name, found in fields.items()
-    }
-    hops = header.named(b"received")
+    plain = {key: _plain_fields(raws, key) for key in LETTER_NAMES if (raws := header.raws(key))}
+    hops = header.raws(b"received")
     if len(hops) > HOPS_USUAL:
-        plain[b"received"] = b"".join(map(plain_field, hops))
+        plain[b"received"] = _plain_fields(hops, b"received")
     texts = field_texts(header, plain)
-    subject = texts[_SUBJECT]
-    before = () if subject.startswith(UNREAD) else without_tag(subject.decode(), subject_tags)
     return SignedParts(
-        tuple([_short(text) for text in texts]),
-        tuple([_short(text.encode()) for text in before]),
+        tuple([text if len(text) <= TEXT_BYTES_MAX else _short(text) for text in texts]),
+        _subjects_before(texts[_SUBJECT], subject_tags),
         sha256(body_text(header) + body_hash).digest(),
         sha256(CONTEXT_HEADER + b"".join(plain.values())).digest(),
-        len(fields.get(b"from", ())) == 1,
+        len(header.raws(b"from")) == 1,
     )
+
+
+def _plain_fields(raws: Sequence[bytes], key: bytes) -> bytes:
+    return plain_field(raws[0], key) if len(raws) == 1 else b"".join([plain_field(raw, key) for raw in raws])
+
+
+def _subjects_before(subject: bytes, tags: Collection[str]) -> tuple[bytes, ...]:
+    if subject.startswith(UNREAD) or not (tags or subject.startswith(b"[")):
+        return ()
+    return tuple([_short(text.encode()) for text in without_tag(subject.decode(), tags)])
 
 
 def _short(text: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from itertools import chain
 from typing import NamedTuple
 
 from pennyred.postage.errors import MalformedLetter
@@ -14,11 +13,9 @@ HEADER_BYTES_MAX = 4 * 2**20
 HEADER_FIELDS_MAX = 20_000
 """Real letters have dozens of fields, mailing-list digests a few hundred; more than this is an attack on memory."""
 
-_FIELD_START = re.compile(rb"\n(?![ \t])(?:(?=([!-9;-~]+)[ \t]*:)|)")
-"""The line end before a field, and the name below it. It cuts where fields begin: an expression that matches a whole
-field would use a hundred octets for each fold."""
-_BLANK_BEFORE_COLON = re.compile(rb"[!-9;-~]+[ \t]").match
-_FIRST_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_FIELD_START = re.compile(rb"\n(?![ \t])(?:(?=([!-9;-~]+)(?::|([ \t]+):))|)")
+"""The line end before a field; the name below it, and the white space before its colon. It cuts where fields begin: an
+expression that matches a whole field would use a hundred octets for each fold."""
 
 
 class Field(NamedTuple):
@@ -40,12 +37,13 @@ class HeaderSection:
     It is cut once, and a `Field` is made when somebody asks for it: few of a letter's fields are ever looked at.
     """
 
-    __slots__ = ("_by_key", "_keys", "_raws")
+    __slots__ = ("_by_key", "_has_strays", "_keys", "_raws")
 
-    def __init__(self, raws: Sequence[bytes], keys: Sequence[bytes]) -> None:
-        """`raws` and `keys` of its fields, as in `Field`."""
+    def __init__(self, raws: Sequence[bytes], keys: Sequence[bytes], *, has_strays: bool) -> None:
+        """`raws` and `keys` of its fields, as in `Field`; `has_strays`: whether there are `strays`."""
         self._raws = raws
         self._keys = keys
+        self._has_strays = has_strays
         self._by_key: dict[bytes, list[bytes]] = {}
         """The fields by name: `named` is called for every stamp judged, and a header may have thousands of fields."""
         for raw, key in zip(raws, keys, strict=True):
@@ -64,6 +62,10 @@ class HeaderSection:
         raws = self._by_key.get(key)
         return tuple([Field(raw, key) for raw in raws]) if raws else ()
 
+    def raws(self, key: bytes) -> Sequence[bytes]:
+        """The same fields as they stand."""
+        return self._by_key.get(key, ())
+
     def has_any(self, keys: frozenset[bytes]) -> bool:
         """Whether there is a field with one of these lower-case names."""
         return not self._by_key.keys().isdisjoint(keys)
@@ -74,7 +76,7 @@ class HeaderSection:
 
         Some readers (mutt, Python's library) end the header there, and show them and what follows as text.
         """
-        if b"" not in self._by_key and not any(map(_BLANK_BEFORE_COLON, self._raws)):
+        if not self._has_strays:
             return b""
         pairs = zip(self._raws, self._keys, strict=True)
         return b"".join([raw for raw, key in pairs if not key or not raw.startswith(b":", len(key))])
@@ -92,18 +94,20 @@ def parse_header(section: bytes) -> HeaderSection:
     """
     if len(section) > HEADER_BYTES_MAX:
         raise MalformedLetter(f"header section of more than {HEADER_BYTES_MAX} bytes")
-    raws: list[bytes] = []
-    keys: list[bytes] = []
-    start, name = 0, _FIRST_NAME.match(section)
-    for found in chain(_FIELD_START.finditer(section), (None,)):
-        end = len(section) if found is None else found.end()
-        if start < end:
-            raws.append(section[start:end])
-            keys.append(name[1].lower() if name and name[1] else b"")
-            if len(raws) > HEADER_FIELDS_MAX:
-                raise MalformedLetter(f"more than {HEADER_FIELDS_MAX} header fields")
-            start, name = end, found
-    return HeaderSection(raws, keys)
+    first, *parts = _FIELD_START.split(b"\n" + section, HEADER_FIELDS_MAX + 1)
+    raws = [raw + b"\n" for raw in parts[2::3]]
+    keys = [name.lower() if name else b"" for name in parts[::3]]
+    blanks = any(parts[1::3])
+    if raws:
+        raws[-1] = parts[-1]  # it has no line end but its own, and is no field where it is empty
+        if not raws[-1]:
+            del raws[-1], keys[-1]
+    if first:  # a folded line, which continues nothing
+        raws.insert(0, first[1:] + b"\n" * bool(parts))
+        keys.insert(0, b"")
+    if len(raws) > HEADER_FIELDS_MAX:
+        raise MalformedLetter(f"more than {HEADER_FIELDS_MAX} header fields")
+    return HeaderSection(raws, keys, has_strays=blanks or b"" in keys)
 
 
 def split_letter(letter: bytes) -> tuple[bytes, bytes]:

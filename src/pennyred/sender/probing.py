@@ -111,5 +111,5 @@ def _same(before: str, after: str) -> str:
 def _shown(header: HeaderSection, names: tuple[bytes, ...]) -> str:
     """The values of some fields on one line, with encoded words decoded."""
     fields = [field for name in names for field in header.named(name)]
-    values = (subject_text([one]) or " ".join(one.value.decode("utf-8", "replace").split()) for one in fields)
+    values = (subject_text([one.value]) or " ".join(one.value.decode("utf-8", "replace").split()) for one in fields)
     return "; ".join(values)[:_VALUE_CHARACTERS_MAX]

@@ -1,5 +1,7 @@
 """What STAMP.md says of addresses, subjects and bodies is enough to write it a second time: both read all fields alike."""
 
+from itertools import starmap
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from pennyred.postage.reading.texts import body_text, field_texts
 
 
 def ours(header: HeaderSection) -> list[bytes]:
-    plain = {name: b"".join(map(plain_field, header.named(name))) for name in LETTER_NAMES}
+    plain = {name: b"".join(starmap(plain_field, header.named(name))) for name in LETTER_NAMES}
     author, reply_to, recipients, subject, *_ = field_texts(header, plain)
     return [author, reply_to, recipients, subject, body_text(header)]
 

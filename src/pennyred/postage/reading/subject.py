@@ -9,8 +9,6 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
-from pennyred.postage.letter import Field
-
 TAG_CHARACTERS_MAX = 16
 """Longer tags, or two, would be room for an advertisement."""
 
@@ -37,13 +35,12 @@ _Q_OCTET = re.compile(rb"=(..)")
 _TAG = re.compile(rf"\[([^\[\]]{{1,{TAG_CHARACTERS_MAX}}})\] ?")
 
 
-def subject_text(fields: Sequence[Field]) -> str | None:
-    """What a reader sees of the Subject fields: decoded, in Unicode form NFC, with single blanks.
+def subject_text(values: Sequence[bytes]) -> str | None:
+    """What a reader sees of the Subject fields, given their values: decoded, in Unicode form NFC, with single blanks.
 
     What cannot be decoded stays as it is written. Each field is a line of the result; without a field it is empty. None
     where they are too long.
     """
-    values = [field.value for field in fields]
     if sum(map(len, values)) > SUBJECT_BYTES_MAX:
         return None
     return "\n".join(map(_text, values))

@@ -31,9 +31,11 @@ _FWS = rb"[ \t\r\n]"
 _ATOM = rb"[A-Za-z0-9!#$%&'*+._`{|}~^-]+"
 _MEDIA_TYPE = re.compile(rb"%s*(%s)%s*/%s*(%s)%s*(?:;.*)?" % (_FWS, _ATOM, _FWS, _FWS, _ATOM, _FWS), re.DOTALL)
 _TYPES_REMEMBERED = 1_000
-_TYPE_BYTES_REMEMBERED = 200
-"""How many Content-Type fields are remembered, and how long ones: most letters have one of a few. A longer one is read
-each time: a thousand of the longest that a letter may have would take eight gigabytes."""
+_ADDRESSES_REMEMBERED = 2_000
+_BYTES_REMEMBERED = 200
+"""How many Content-Type fields, and fields of addresses, are remembered, and how long ones: most letters have one of a
+few, and people write again. A longer one is read each time: a thousand of the longest that a letter may have would take
+eight gigabytes."""
 _IDENTITY = frozenset((b"7bit", b"8bit", b"binary", b""))
 _USUAL = b"text/plain;identity\n"
 
@@ -58,19 +60,28 @@ def _addresses(header: HeaderSection, plain: Mapping[bytes, bytes], names: Seque
 
     Display names and comments do not count. If one field cannot be read, the octets of all of them stand instead.
     """
-    fields = [field for name in names for field in header.named(name)]
+    fields = [Field(raw, name) for name in names for raw in header.raws(name)]
     if not fields:
         return b""
+    is_usual = len(fields) == 1 and len(fields[0].raw) <= _BYTES_REMEMBERED
+    text = _addresses_remembered(fields[0]) if is_usual else _addresses_read(*fields)
+    return UNREAD + b"".join([plain.get(name, b"") for name in names]) if text is None else text
+
+
+def _addresses_read(*fields: Field) -> bytes | None:
     try:
         canonical = {canonical_recipient(one).canonical for one in plain_addresses(fields)}
     except MalformedAddress:
-        return UNREAD + b"".join([plain.get(name, b"") for name in names])
+        return None
     return "\n".join(sorted(canonical)).encode()
+
+
+_addresses_remembered = lru_cache(maxsize=_ADDRESSES_REMEMBERED)(_addresses_read)
 
 
 def _subject(header: HeaderSection, plain: Mapping[bytes, bytes]) -> bytes:
     """What a reader sees of the Subject, in UTF-8; its octets where it is too long to be read."""
-    text = subject_text(header.named(b"subject"))
+    text = subject_text([raw.partition(b":")[2].removesuffix(b"\r\n") for raw in header.raws(b"subject")])
     return UNREAD + plain[b"subject"] if text is None else text.encode()
 
 
@@ -78,10 +89,10 @@ def body_text(header: HeaderSection) -> bytes:
     """How the body is to be read: its media type and encoding; what else is said of it; and stray lines of the
     header section.
     """
-    types, encodings = header.named(b"content-type"), header.named(b"content-transfer-encoding")
+    types, encodings = header.raws(b"content-type"), header.raws(b"content-transfer-encoding")
     further, strays = b"", header.strays
     if header.has_any(_BODY_KEYS):
-        further = b"".join([plain_field(one) for key in BODY_NAMES for one in header.named(key) if has_words(one)])
+        further = b"".join([plain_field(*one) for key in BODY_NAMES for one in header.named(key) if has_words(one)])
     if not types and not encodings and not further and not strays:
         return _USUAL
     kinds = b",".join(map(_media_type, types)) or b"text/plain"
@@ -105,17 +116,18 @@ def may_have_parts(header: HeaderSection) -> bool:
     return any(found is None or found[1].lower() in (b"multipart", b"message") for found in types)
 
 
-def _media_type(field: Field) -> bytes:
+def _media_type(raw: bytes) -> bytes:
     """Type and subtype; the whole value of a multipart, because another boundary shows other parts of the same body,
     and where there is a name, which is shown.
     """
-    return _type_remembered(field) if len(field.raw) <= _TYPE_BYTES_REMEMBERED else _type_read(field)
+    return _type_remembered(raw) if len(raw) <= _BYTES_REMEMBERED else _type_read(raw)
 
 
-def _type_read(field: Field) -> bytes:
+def _type_read(raw: bytes) -> bytes:
+    field = Field(raw, b"content-type")
     found = _MEDIA_TYPE.fullmatch(field.value)
     if not found or _is_multipart(found) or has_words(field):
-        return UNREAD + _plain_value(field)
+        return UNREAD + _plain_value(raw)
     return b"%s/%s" % (found[1].lower(), found[2].lower())
 
 
@@ -126,12 +138,12 @@ def _is_multipart(found: re.Match[bytes] | None) -> bool:
     return found is not None and found[1].lower() == b"multipart"
 
 
-def _encoding(field: Field) -> bytes:
-    value = field.value.strip(_BLANK).lower()
+def _encoding(raw: bytes) -> bytes:
+    value = raw.partition(b":")[2].strip(_BLANK).lower()
     if value in _IDENTITY:
         return b"identity"
-    return value if value in (b"base64", b"quoted-printable") else UNREAD + _plain_value(field).lower()
+    return value if value in (b"base64", b"quoted-printable") else UNREAD + _plain_value(raw).lower()
 
 
-def _plain_value(field: Field) -> bytes:
-    return plain_field(field).partition(b":")[2].removesuffix(b"\r\n")
+def _plain_value(raw: bytes) -> bytes:
+    return b" ".join(raw.partition(b":")[2].split())
