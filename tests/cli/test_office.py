@@ -3,7 +3,8 @@
 import apsw
 import pytest
 
-from pennyred.office.ledger.sqlite import SqliteLedger
+from pennyred.office.ledger.owned import turns
+from pennyred.office.ledger.remote.ledger import RemoteLedger
 from pennyred.office.office import token_hash
 from pennyred.postage.errors import OutcomeUnknown, Unavailable
 from pennyred.postage.reasons import Reason
@@ -55,7 +56,7 @@ def test_a_credit_of_which_nobody_knows_is_not_said_to_be_for_later(at, ann, mon
     async def broken(*_, **__):
         raise OutcomeUnknown(Reason.LEDGER_UNAVAILABLE, "db.example: the connection is lost")
 
-    monkeypatch.setattr(SqliteLedger, "credit", broken)
+    monkeypatch.setattr(RemoteLedger, "credit", broken)
     said = at("account", "credit", ann, 500, "--reason", "invoice 17", "--json", status=74)
     error = said.document["error"]
     assert error["reason"] == "outcome-unknown"
@@ -69,7 +70,7 @@ def test_a_credit_of_which_nobody_knows_is_not_said_to_be_for_later(at, ann, mon
 
 
 def test_a_credit_that_is_done_is_done_though_the_balance_cannot_be_read(at, ann, monkeypatch):
-    account, asked = SqliteLedger.account, []
+    account, asked = RemoteLedger.account, []
 
     async def once(ledger, *which):
         asked.append(which)
@@ -78,7 +79,7 @@ def test_a_credit_that_is_done_is_done_though_the_balance_cannot_be_read(at, ann
         return await account(ledger, *which)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteLedger, "account", once)
+        patch.setattr(RemoteLedger, "account", once)
         said = at("account", "credit", ann, 500, "--reason", "x", "--json").document
     assert said == {"account": ann, "credited": 500, "available": None}
     assert at("account", "show", ann, "--json").document["available"] == 500
@@ -214,10 +215,7 @@ def test_a_ledger_of_a_later_version_is_left_alone(at, tmp_path):
 
 
 def test_a_ledger_that_somebody_keeps_locked_is_for_later(at, tmp_path, monkeypatch):
-    def impatient(path, note_batch=None):
-        return SqliteLedger.open(path, now=0, busy_timeout_seconds=0.05, note_batch=note_batch)
-
-    monkeypatch.setattr("pennyred.programs.office.open_file", impatient)
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.2)
     database = apsw.Connection(str(tmp_path / "post" / "ledger.db"))
     database.execute("BEGIN EXCLUSIVE")
     try:

@@ -22,8 +22,8 @@ from tests.support.postgres import any_version
 
 from pennyred.gate.memory.store import GateState
 from pennyred.http import tokens
+from pennyred.programs.ledger.opening import migrate
 from pennyred.programs.mirroring import open_mirror
-from pennyred.programs.office import migrate
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXAMPLES = 150

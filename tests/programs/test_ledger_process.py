@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests.support.ledger_process import ledger_process
 from tests.support.mailserver import MailServer
-from tests.support.program import WAIT_SECONDS, Served, run
+from tests.support.program import WAIT_SECONDS, run
+from tests.support.real_postfix import free_port
 from tests.support.town import BOB, Town, letter
 
 KILLS = 5
@@ -145,14 +146,31 @@ def test_the_metrics_have_the_ledgers_process_beside_the_workers(tmp_path):
     assert 'pennyred_worker_up{worker="2"}' not in values
 
 
-def test_a_ledger_that_is_not_there_is_waited_for(town):
-    """A disk that is not mounted yet: nothing is made in its place, and the service begins when it is there."""
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_where_there_is_no_ledger_the_service_ends_and_owns_nothing(town, workers):
+    """A disk that is not mounted yet: a lock in the folder under it would be one that nobody else sees."""
     ledger = town.folder / "ledger.db"
     ledger.rename(town.folder / "away.db")
-    served = Served(town.settings, WORKERS)
-    threading.Timer(3.0, lambda: (town.folder / "away.db").rename(ledger)).start()
-    with served:
-        town.fund(1)
+    (town.folder / "ledger.db.lock").unlink()
+    said = run("--config", str(town.settings), "serve", "--workers", workers, check=False)
+    assert said.returncode == 75
+    assert b"does not exist" in said.stderr
+    assert not list(town.folder.glob("ledger.db*"))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_second_service_of_the_same_ledger_hears_whose_it_is_and_takes_nothing_away(town, workers):
+    with town.serve("--workers", workers) as served:
+        town.fund(10)
+        other = town.folder / "second.toml"
+        text = town.settings.read_text()
+        for port in (town.gate_port, town.office_port):
+            text = text.replace(str(port), str(free_port()))
+        other.write_text(text)
+        second = run("--config", str(other), "serve", check=False)
+        assert second.returncode == 75
+        assert f"process {served.process.pid} has this ledger".encode() in second.stderr
+        assert town.admin("ledger", "audit")["balanced"]
         assert town.send(town.stamped(letter("one"), BOB), BOB)[0] == 250
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,10 @@ from pennyred.gate.door.server import listening_socket
 from pennyred.http.server import WebServer
 from pennyred.office.api.app import make_app
 from pennyred.office.keys import add_key
+from pennyred.office.ledger.remote.server import LedgerServer
 from pennyred.office.office import Office
+from pennyred.programs.ledger.ownership import Ownership
+from pennyred.programs.log import make_log
 from pennyred.programs.office import open_office
 
 ISSUER = "post.example.org"
@@ -67,7 +71,15 @@ class LoopbackOffice:
         self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        async with open_office(self.settings) as self.office:
+        async with AsyncExitStack() as parts:
+            ownership = Ownership.take(self.settings)
+            lock = None if ownership is None else ownership.lock
+            self.office = await parts.enter_async_context(open_office(self.settings, lock=lock))
+            if ownership is not None:
+                server = LedgerServer(self.office.ledger, ownership.listener.socket, make_log())
+                server.start()
+                parts.callback(ownership.listener.remove)
+                parts.push_async_callback(server.stop)
             listener = listening_socket("127.0.0.1", 0)
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             api = WebServer(make_app(self.office), listener)

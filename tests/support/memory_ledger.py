@@ -137,6 +137,9 @@ class MemoryLedger(MemoryOffices):
         is_more = len(keys) == HOLDS_PER_SWEEP_MAX or len(droppable) > 1
         return SweepReport(voided, settled, tuple(droppable[:1]), is_more)
 
+    async def spill(self) -> None:
+        """Nobody can read what it has beside it."""
+
     async def audit(self) -> Audit:
         """See `Ledger.audit`."""
         self._require_open()

@@ -28,7 +28,7 @@ from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.grants import users_of
 from pennyred.postage.address import canonical_domain, canonical_recipient
 from pennyred.postage.errors import Malformed
-from pennyred.programs.office import clock
+from pennyred.programs.clock import clock
 
 LINES_MAX_WITHOUT_SENSE = 9
 """How many lines a file may have without one from a mail server: a new log may have a few others, more is a mistake."""

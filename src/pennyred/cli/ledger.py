@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,11 +20,15 @@ from pennyred.cli.common import (
     run_async,
     telling,
 )
-from pennyred.office.ledger.moving import NotEmpty, NotTheSame, move
+from pennyred.office.ledger.moving import Note, NotEmpty, NotTheSame, move
+from pennyred.office.ledger.protocol import Audit
+from pennyred.office.ledger.sqlite import begin_anew
 from pennyred.office.ledger.sqlite.backup import back_up
 from pennyred.postage.proofs.chain import EPOCH_ID_BYTES, BatchHead
-from pennyred.programs.office import clock, open_ledger
-from pennyred.programs.office import migrate as migrate_ledger
+from pennyred.programs.clock import clock
+from pennyred.programs.ledger.opening import at_rest, open_ledger, owned, spill
+from pennyred.programs.ledger.opening import audit as audit_ledger
+from pennyred.programs.ledger.opening import migrate as migrate_ledger
 
 
 @click.group()
@@ -41,7 +44,7 @@ def ledger_audit(context: click.Context, as_json: bool) -> None:
 
     Example:  pennyred ledger audit
     """
-    audit = run_async(_audit_of(office_settings(context).ledger))
+    audit = asdict(run_async(audit_ledger(office_settings(context).ledger)))
     differences = audit.pop("differences")
     document = {**audit, "differences": list(differences)} if differences else audit
     if not audit["balanced"]:
@@ -83,7 +86,7 @@ def ledger_copy(source: str, target: str, *, trial: bool, as_json: bool) -> None
     path, url = from_and_to(source, target, "ledger")
     try:
         with progress("copying", 1, is_quiet=as_json) as show:
-            run_async(move(path, url, now=clock(), note=show, is_trial=trial))
+            run_async(_moved(path, url, note=show, is_trial=trial))
     except NotEmpty as error:
         raise RuleRefused("not-empty", str(error)) from error
     except NotTheSame as error:
@@ -99,6 +102,11 @@ def ledger_copy(source: str, target: str, *, trial: bool, as_json: bool) -> None
         )
 
 
+async def _moved(path: Path, url: str, *, note: Note, is_trial: bool) -> None:
+    async with at_rest(path):
+        await move(path, url, now=clock(), note=note, is_trial=is_trial)
+
+
 @ledger.command("backup")
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
@@ -112,8 +120,9 @@ def ledger_backup(context: click.Context, target: Path, *, as_json: bool) -> Non
     """
     source = _file_of(context)
     with _copying(as_json=as_json) as show:
+        run_async(spill(source))
         back_up(source, target, note=show)
-    _told(target, run_async(_audit_of(target)), "saved", as_json=as_json)
+    _told(target, run_async(audit_ledger(target)), "saved", as_json=as_json)
 
 
 @ledger.command("restore")
@@ -129,22 +138,16 @@ def ledger_restore(context: click.Context, source: Path, *, as_json: bool) -> No
     Example:  pennyred ledger restore /var/backups/ledger-2026-11-23.db
     """
     target = _file_of(context)
-    with _copying(as_json=as_json) as show:
-        back_up(source, target, note=show, prepare=lambda copy: run_async(_restored(copy, source)))
-    _told(target, run_async(_audit_of(target)), "restored", as_json=as_json)
+    with _copying(as_json=as_json) as show, owned(target):
+        back_up(source, target, note=show, prepare=lambda copy: _begin_anew(copy, source))
+    _told(target, run_async(audit_ledger(target)), "restored", as_json=as_json)
 
 
-async def _restored(copy: Path, source: Path) -> None:
-    """Migrate the copy of a backup, and begin a new epoch in it; raises `RuleRefused` if it does not balance."""
-    await migrate_ledger(copy)
-    ledger = await open_ledger(copy)
-    try:
-        found = asdict(await ledger.audit())
-        if not found["balanced"]:
-            raise RuleRefused("unbalanced", f"{source} does not balance; nothing was restored", found)
-        await ledger.begin_epoch(os.urandom(EPOCH_ID_BYTES), now=clock())
-    finally:
-        await ledger.close()
+def _begin_anew(copy: Path, source: Path) -> None:
+    """Raise `RuleRefused` if the backup does not balance."""
+    found = begin_anew(copy, os.urandom(EPOCH_ID_BYTES), now=clock())
+    if not found.balanced:
+        raise RuleRefused("unbalanced", f"{source} does not balance; nothing was restored", asdict(found))
 
 
 @ledger.command("restored")
@@ -186,21 +189,13 @@ def _copying(*, as_json: bool) -> Iterator[Callable[[float], object]]:
         raise RuleRefused("exists", str(error)) from error
 
 
-def _told(path: Path, audit: dict[str, Any], verb: str, *, as_json: bool) -> None:
-    if not audit["balanced"]:
-        raise RuleRefused("unbalanced", f"{verb}, but {path} does not balance", audit)
+def _told(path: Path, audit: Audit, verb: str, *, as_json: bool) -> None:
+    if not audit.balanced:
+        raise RuleRefused("unbalanced", f"{verb}, but {path} does not balance", asdict(audit))
     if as_json:
         print_json({verb: str(path), "balanced": True})
     else:
-        click.echo(f"{verb}: {path}, {audit['outstanding']} stamps outstanding; its books balance")
-
-
-async def _audit_of(database: Path | str) -> dict[str, Any]:
-    ledger = await open_ledger(database)
-    try:
-        return asdict(await ledger.audit())
-    finally:
-        await ledger.close()
+        click.echo(f"{verb}: {path}, {audit.outstanding} stamps outstanding; its books balance")
 
 
 def _file_of(context: click.Context) -> Path:

@@ -23,7 +23,7 @@ from pennyred.gate.rules.permitaddress import mint_tag
 from pennyred.postage.address import Recipient, canonical_domain, canonical_recipient
 from pennyred.postage.errors import Malformed
 from pennyred.postage.networks import parse_network
-from pennyred.programs.office import clock
+from pennyred.programs.clock import clock
 from pennyred.programs.policy import read_pass_key
 
 DAYS_MAX = 3_650

@@ -13,7 +13,7 @@ from pennyred.days import utc_day
 from pennyred.gate.memory.figures import DAYS_KEPT, read_database
 from pennyred.gate.reporting import Report, report_of
 from pennyred.gate.rules.figures import Recorded
-from pennyred.programs.office import clock
+from pennyred.programs.clock import clock
 
 PLOT_FORMATS = (".svg", ".png")
 

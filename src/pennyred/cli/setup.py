@@ -13,7 +13,7 @@ from pennyred.office.keys import add_key
 from pennyred.office.ledger.sqlite.backup import companions
 from pennyred.programs.checks.hints import all_hints
 from pennyred.programs.checks.probes import all_complaints
-from pennyred.programs.office import migrate
+from pennyred.programs.ledger.opening import migrate
 from pennyred.programs.published import gate_records, office_records, zone_line
 from pennyred.programs.template import settings_text
 from pennyred.storage import private

@@ -6,7 +6,7 @@ from pennyred.cli.arguments import typed
 from pennyred.cli.arguments.databases import from_and_to
 from pennyred.cli.common import RuleRefused, json_option, print_json, run_async
 from pennyred.gate.memory.moving import InUse, NotAState, NotEmpty, move
-from pennyred.programs.office import clock
+from pennyred.programs.clock import clock
 
 
 @click.group()

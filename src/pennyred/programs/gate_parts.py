@@ -40,7 +40,7 @@ from pennyred.gate.upstream.deadlines import Deadlines
 from pennyred.gate.upstream.endpoint import IdentityMode, Security, UpstreamOptions, parse_url
 from pennyred.gate.upstream.tls import client_context
 from pennyred.postage.reasons import Reason
-from pennyred.programs.office import clock
+from pennyred.programs.clock import clock
 from pennyred.programs.policy import gate_hostname
 
 RESULTS_OCTETS_MAX = 40 * 1024

@@ -26,6 +26,7 @@ from pennyred.metrics.meter import Meter
 from pennyred.metrics.redeeming import CountedRedeemer
 from pennyred.office.office import Office
 from pennyred.programs.checks.certificates import ends_at
+from pennyred.programs.clock import clock
 from pennyred.programs.gate_parts import (
     build_checker,
     build_desk,
@@ -42,7 +43,6 @@ from pennyred.programs.gate_parts import (
 from pennyred.programs.housekeeping import PassedTime
 from pennyred.programs.issuer_ways import Offices
 from pennyred.programs.mirroring import build_mirror, mirrors_authenticator
-from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_policy
 from pennyred.programs.refusedcopies import RefusedCopies
 from pennyred.programs.systemd.activation import PassedSockets, addresses

@@ -9,7 +9,7 @@ from typing import Any
 from pennyred.metrics.meter import Meter
 from pennyred.office.office import Office
 from pennyred.postage.errors import Unavailable
-from pennyred.programs.office import clock
+from pennyred.programs.clock import clock
 from pennyred.storage.passing import Looker, Passed
 
 LOOK_PAUSE_SECONDS = 60.0

@@ -23,8 +23,8 @@ from pennyred.gate.ports import Redeemer
 from pennyred.office.office import Office
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.licence import Revocations
+from pennyred.programs.clock import clock
 from pennyred.programs.keysearch import KeySearch
-from pennyred.programs.office import clock
 from pennyred.programs.workers.chores import Chores
 
 TOKEN_BYTES_MAX = 4096

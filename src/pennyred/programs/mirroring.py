@@ -12,7 +12,7 @@ from pennyred.gate.policy import Check
 from pennyred.gate.ports import Authenticator
 from pennyred.office.office import Office
 from pennyred.office.probes import Probes
-from pennyred.programs.office import clock
+from pennyred.programs.clock import clock
 
 
 def build_mirror(mailbox: str, office: Office, state: GateState, authenticator: Authenticator, log: Any) -> Mirror:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pennyred.config import OfficeSettings
@@ -16,11 +15,12 @@ from pennyred.http.server import Reach, WebServer
 from pennyred.metrics.exposition import CONTENT_TYPE
 from pennyred.office.api.app import make_app
 from pennyred.office.api.measured import ApiMetrics
-from pennyred.office.ledger.remote import place
 from pennyred.office.ledger.remote.server import LedgerServer
 from pennyred.office.office import Office
+from pennyred.programs.clock import clock
 from pennyred.programs.housekeeping import PassedTime, sweep_ledger
-from pennyred.programs.office import clock, open_office
+from pennyred.programs.ledger.ownership import Ownership
+from pennyred.programs.office import open_office
 from pennyred.programs.systemd.activation import PassedSockets
 from pennyred.programs.witness import Witness, watch_ledger
 from pennyred.programs.workers.chores import Chores
@@ -40,16 +40,16 @@ class OfficeWork:
         watch: Watch,
         chores: Chores,
         *,
-        is_alone: bool,
+        ownership: Ownership | None,
     ) -> None:
-        """`is_alone`: there is no other worker, so this one has the ledger's file, and commands ask it."""
+        """`ownership`: there is no other worker, so this one has the ledger's file, and commands ask it."""
         self._settings = settings
         self._number = number
         self._log = log
         self._tallies = tallies
         self._watch = watch
         self._chores = chores
-        self._is_owner = is_alone and isinstance(settings.ledger, Path)
+        self._ownership = ownership
         self._office: Office | None = None
         self._api: WebServer | None = None
         networks, meter = settings.metrics_networks, watch.meter
@@ -57,11 +57,12 @@ class OfficeWork:
 
     async def start(self, parts: AsyncExitStack, passed: PassedSockets, connections_max: int) -> Office:
         """Start the parts, inner ones first. Raises OSError, ValueError, MalformedKey, SchemaError, `Unavailable`."""
+        lock = None if self._ownership is None else self._ownership.lock
         office = self._office = self._watch.office = await parts.enter_async_context(
-            open_office(self._settings, self._watch.meter.batch, worker=self._number, is_owner=self._is_owner)
+            open_office(self._settings, self._watch.meter.batch, worker=self._number, lock=lock)
         )
-        if self._is_owner:
-            self._serve_ledger(parts, office)
+        if self._ownership is not None:
+            self._serve_ledger(parts, office, self._ownership)
         witness = Witness(self._settings.signing_key, office.ledger, self._log, clock=clock)
         await witness.look()  # must come before anything is signed
         if self._number == 0:
@@ -83,16 +84,11 @@ class OfficeWork:
         parts.push_async_callback(api.stop)
         return office
 
-    def _serve_ledger(self, parts: AsyncExitStack, office: Office) -> None:
-        """Let commands use the ledger, as nobody else opens its file. Raises `Unavailable`."""
-        socket = place.socket_of(Path(self._settings.ledger))
-        try:
-            listener = place.listen(socket)
-        except OSError as error:
-            raise place.why(socket, error) from error
-        parts.callback(listener.remove)
-        server = LedgerServer(office.ledger, listener.socket, self._log)
+    def _serve_ledger(self, parts: AsyncExitStack, office: Office, ownership: Ownership) -> None:
+        """Let commands use the ledger, as nobody else opens its file."""
+        server = LedgerServer(office.ledger, ownership.listener.socket, self._log)
         server.start()
+        parts.callback(ownership.listener.remove)
         parts.push_async_callback(server.stop)
 
     def prepare(self, settings: OfficeSettings) -> Callable[[], None]:

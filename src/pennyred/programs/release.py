@@ -38,8 +38,8 @@ from pennyred.gate.upstream.transaction import Transaction
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
 from pennyred.postage.letter import HeaderSection
+from pennyred.programs.clock import clock
 from pennyred.programs.gate_parts import upstream_options
-from pennyred.programs.office import clock
 from pennyred.programs.policy import gate_hostname
 
 Approve = Callable[[KeptLetter, HeaderSection], Awaitable[str]]

@@ -11,7 +11,6 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -23,13 +22,12 @@ from pennyred.gate.pages import watching
 from pennyred.http.admission import Room
 from pennyred.http.server import Reach, WebServer
 from pennyred.metrics.sheet import Page
-from pennyred.office.ledger.remote import place
-from pennyred.office.ledger.remote.place import Listener
 from pennyred.office.office import Office
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.programs.descriptors import WATCHERS_MAX, WATCHERS_PER_NETWORK_MAX, allow_descriptors
 from pennyred.programs.gate_worker import GateWork
-from pennyred.programs.ledger_process import LedgerProcess
+from pennyred.programs.ledger.ownership import Ownership
+from pennyred.programs.ledger.process import LedgerProcess
 from pennyred.programs.log import make_log
 from pennyred.programs.office_worker import OfficeWork
 from pennyred.programs.rereading import Started
@@ -53,24 +51,33 @@ def serve(settings: Settings, workers: int | None = None) -> int:
     count = settings.gate.workers if settings.gate else settings.office.workers if settings.office else 1
     try:
         passed = _passed(settings, count)
-        listener = _listener(settings, count)
+        ownership = Ownership.take(settings.office)
     except Unavailable as error:
         make_log().error("service.cannot_serve", error=str(error))
         return EX_TEMPFAIL
     except (OSError, ValueError) as error:
         make_log().error("service.cannot_serve", error=told(error))
         return EX_SETTINGS
+    try:
+        return _serve(started, count, passed, ownership)
+    finally:
+        if ownership is not None:
+            ownership.end()
+
+
+def _serve(started: Started, count: int, passed: PassedSockets, ownership: Ownership | None) -> int:
+    settings = started.settings
     board = Board(count)
     herald = Herald(board, ServiceManager.from_environment(os.environ))
     tallies = Tallies.of(settings, count)
-    sheet = make_sheet(settings, count, has_ledger=listener is not None)
+    sheet = make_sheet(settings, count, has_ledger=count > 1 and ownership is not None)
     if count == 1:
         pulse = Pulse(board.line(0), herald.pulse_seconds, herald)
-        return _work(started, pulse, tallies, Watch(sheet, 0, board), 0, None, passed)
+        return _work(started, pulse, tallies, Watch(sheet, 0, board), 0, None, passed, ownership)
 
     def work(number: int, life: int) -> int:
-        if listener is not None:
-            listener.close()
+        if ownership is not None:
+            ownership.leave()
         watch = Watch(sheet, number, board)
         return _work(started, Pulse(board.line(number), herald.pulse_seconds), tallies, watch, number, life, passed)
 
@@ -79,13 +86,10 @@ def serve(settings: Settings, workers: int | None = None) -> int:
             tallies.clear(number)
         sheet.forget(number)
 
-    if listener is None:
-        return Supervisor(count, work, board, herald, make_log(), forget=forget).run()
-    keep_books = _bookkeeper(settings, listener, Pulse(board.line(count), herald.pulse_seconds), sheet.page(count))
-    try:
-        return Supervisor(count, work, board, herald, make_log(), forget=forget, ledger=keep_books).run()
-    finally:
-        listener.remove()
+    keep_books = None
+    if ownership is not None:
+        keep_books = _bookkeeper(ownership, Pulse(board.line(count), herald.pulse_seconds), sheet.page(count))
+    return Supervisor(count, work, board, herald, make_log(), forget=forget, ledger=keep_books).run()
 
 
 def _passed(settings: Settings, count: int) -> PassedSockets:
@@ -103,25 +107,13 @@ def _passed(settings: Settings, count: int) -> PassedSockets:
     return passed
 
 
-def _bookkeeper(settings: Settings, listener: Listener, pulse: Pulse, page: Page) -> LedgerWork:
+def _bookkeeper(ownership: Ownership, pulse: Pulse, page: Page) -> LedgerWork:
     """Runs the process that has the ledger's file."""
-    path = Path(settings.office.ledger if settings.office is not None else "")
 
     def keep_books(others: frozenset[int], life: int) -> int:
-        return _run(lambda: LedgerProcess(path, listener, make_log(), pulse, page, others).run(life))
+        return _run(lambda: LedgerProcess(ownership, make_log(), pulse, page, others).run(life))
 
     return keep_books
-
-
-def _listener(settings: Settings, count: int) -> Listener | None:
-    """Where the workers ask for the ledger. None where they need not: one alone, PostgreSQL. Raises `Unavailable`."""
-    if count == 1 or settings.office is None or not isinstance(settings.office.ledger, Path):
-        return None
-    socket = place.socket_of(settings.office.ledger)
-    try:
-        return place.listen(socket)
-    except OSError as error:  # perhaps its disk is not there yet
-        raise place.why(socket, error) from error
 
 
 def _work(
@@ -132,10 +124,11 @@ def _work(
     number: int,
     life: int | None,
     passed: PassedSockets,
+    ownership: Ownership | None = None,
 ) -> int:
     log = make_log()
     http_max = allow_descriptors(started.settings, log)
-    return _run(lambda: Worker(started, number, log, pulse, tallies, watch, passed, http_max).run(life))
+    return _run(lambda: Worker(started, number, log, pulse, tallies, watch, passed, http_max, ownership).run(life))
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
@@ -175,7 +168,10 @@ class Worker:
         watch: Watch,
         passed: PassedSockets,
         http_max: int,
+        ownership: Ownership | None,
     ) -> None:
+        """`ownership` of the ledger in a file, where there is no other process that has it."""
+        self._ownership = ownership
         self._passed = passed
         self._tallies = tallies
         self._http_max = http_max
@@ -205,7 +201,6 @@ class Worker:
     async def run(self, life: int | None) -> int:
         """Serve until told to stop. `life` is the descriptor of a pipe that closes when the supervisor ends."""
         loop = asyncio.get_running_loop()
-        self._is_alone = life is None
         if life is None:
             for signum in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(signum, self._stop_once_or_now)
@@ -236,7 +231,7 @@ class Worker:
         if self._settings.office is not None:
             work = OfficeWork(
                 self._settings.office, self._number, self._log, self._tallies, self._watch, self._chores,
-                is_alone=self._is_alone,
+                ownership=self._ownership,
             )  # fmt: skip
             self._office = work
             office = await work.start(parts, self._passed, self._http_max)

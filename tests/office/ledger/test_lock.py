@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def holder(path: Path) -> subprocess.Popen[str]:
 
 def test_a_second_owner_is_told_at_once_that_there_is_one(tmp_path):
     with holder(tmp_path / "ledger.db") as process:
-        with pytest.raises(LedgerTaken, match="another process owns this ledger"):
+        with pytest.raises(LedgerTaken, match=f"process {process.pid} has this ledger for itself"):
             OwnedLedger.open(tmp_path / "ledger.db", now=NOW)
         assert not (tmp_path / "ledger.db").exists(), "nothing is touched without the lock"
         process.communicate()
@@ -63,3 +64,19 @@ def test_a_lock_that_cannot_be_made_is_later(tmp_path):
     (tmp_path / "ledger.db.lock").symlink_to("elsewhere")
     with pytest.raises(Unavailable):
         LedgerLock.take(tmp_path / "ledger.db")
+
+
+def test_who_wants_the_ledger_may_wait_a_moment_for_it(tmp_path):
+    with holder(tmp_path / "ledger.db") as process:
+        threading.Timer(0.2, process.kill).start()
+        LedgerLock.take(tmp_path / "ledger.db", patience_seconds=30.0).release()
+
+
+def test_a_lock_whose_file_is_not_there_any_more_is_none(tmp_path):
+    """Another disk was mounted over the folder: another process may own the ledger that is there now."""
+    lock = LedgerLock.take(tmp_path / "ledger.db")
+    lock_path(tmp_path / "ledger.db").rename(tmp_path / "gone")
+    LedgerLock.take(tmp_path / "ledger.db").release()
+
+    with pytest.raises(Unavailable, match="start the service again"):
+        OwnedLedger.open(tmp_path / "ledger.db", now=NOW, lock=lock)

@@ -286,6 +286,10 @@ class Ledger(Redemptions, Callers, Protocol):
         """
         ...
 
+    async def spill(self) -> None:
+        """Write, durably, what only a process's memory knows: then who reads the database beside it sees everything."""
+        ...
+
     async def audit(self) -> Audit:
         """Recompute every balance. Takes time in proportion to the journal; disturbs no redemption."""
         ...

@@ -2,8 +2,8 @@
 
 Both back ends are this class, with connections of their own kind. Their modules `accounts`, `receivers`, `chain` and
 `passing` have functions of the same names and shapes. The first argument of each is a connection inside a transaction.
-Those of PostgreSQL are coroutines. What each back end does in its own way (`sweep`, `audit`, `close`) is in the back
-end.
+Those of PostgreSQL are coroutines. What each back end does in its own way (`sweep`, `spill`, `audit`, `close`) is in
+the back end.
 """
 
 from abc import ABC, abstractmethod

@@ -12,9 +12,9 @@ from pennyred.gate.issuers.asking import Asker, Patience
 from pennyred.gate.issuers.discovery import find_key_record, key_name, resolver_of
 from pennyred.gate.issuers.http import PATH, read_held
 from pennyred.postage.errors import Malformed, PennyRedError, Unavailable
+from pennyred.programs.clock import clock
 from pennyred.programs.issuer_ways import read_token
 from pennyred.programs.log import make_log
-from pennyred.programs.office import clock
 from pennyred.sender.client import OfficeClient
 
 PROBE = Patience(deadline_seconds=10, attempt_seconds=10)

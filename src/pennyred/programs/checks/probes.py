@@ -21,8 +21,9 @@ from pennyred.programs.checks.dnsprobes import dns_complaints
 from pennyred.programs.checks.officeprobes import KEYS_MAX, issuer_complaints
 from pennyred.programs.checks.ownerprobes import owner_complaints
 from pennyred.programs.checks.programprobes import program_complaints
+from pennyred.programs.clock import clock
 from pennyred.programs.gate_parts import tls_context, try_spool, upstream_options, upstream_tls
-from pennyred.programs.office import clock, open_ledger
+from pennyred.programs.ledger.opening import open_ledger
 from pennyred.programs.office_worker import require_certificate
 from pennyred.programs.policy import gate_hostname, read_pass_key
 

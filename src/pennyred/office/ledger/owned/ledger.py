@@ -20,14 +20,12 @@ from pennyred.office.ledger.protocol import HOLDS_PER_SWEEP_MAX, Account, Audit,
 from pennyred.office.ledger.requests import RefundRequest, Request
 from pennyred.office.ledger.sql import SqlLedger
 from pennyred.office.ledger.sqlite import accounts, audit, chain, receivers, redemption, sweep
-from pennyred.office.ledger.sqlite.ledger import open_here
-from pennyred.office.ledger.sqlite.moved import require_still_here
+from pennyred.office.ledger.sqlite.opening import open_here, read_beside
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.proofs.receipt import SealedUse
 from pennyred.postage.reasons import Reason
 from pennyred.postage.stamp import StampKey
 from pennyred.storage import passing
-from pennyred.storage.database import WORLD_ERRORS, open_database
 from pennyred.storage.noting import NoteBatch
 from pennyred.storage.threads import to_its_end
 
@@ -65,18 +63,22 @@ class OwnedLedger(SqlLedger):
         path: Path,
         *,
         now: int,
+        lock: LedgerLock | None = None,
         note_batch: NoteBatch | None = None,
         give_up: Callable[[str], object] = end_process,
     ) -> Self:
         """Own the ledger at `path`; a new file is given its schema. `note_batch` is told of each turn.
+
+        `lock` is its lock, if that was taken before; it is released with the ledger.
 
         `give_up` is called with a sentence where the disk has lost what was to be kept; it ends the process. Raises
         `LedgerTaken` where another process owns the ledger, SchemaError, and `Unavailable` when the file does not
         answer.
         """
         with ExitStack() as opened:
-            lock = LedgerLock.take(path)
+            lock = lock or LedgerLock.take(path)
             opened.callback(lock.release)
+            lock.require_in_place()
             connection = open_here(path, now=now, busy_timeout_seconds=0.0)
             opened.callback(connection.close)
             try:
@@ -156,20 +158,8 @@ class OwnedLedger(SqlLedger):
         return answers
 
     async def _beside(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Read in a thread, in one snapshot of the file, on a connection of its own."""
-        return await asyncio.to_thread(self._read_beside, work)
-
-    def _read_beside(self, work: Callable[[apsw.Connection], T]) -> T:
-        try:
-            connection = open_database(self._path, is_reader=True)
-            try:
-                require_still_here(connection)
-                connection.execute("BEGIN")
-                return work(connection)
-            finally:
-                connection.close()
-        except WORLD_ERRORS as error:
-            raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{self._path}: {told(error)}") from error
+        """Read in a thread."""
+        return await asyncio.to_thread(read_beside, self._path, work)
 
     def _with_holds(self, found: Sequence[Account | None]) -> list[Account | None]:
         """Accounts of the file, with the holds that only memory knows."""

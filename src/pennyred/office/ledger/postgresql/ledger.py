@@ -118,6 +118,9 @@ class PostgresLedger(SqlLedger):
         is_more |= len(droppable) > 1 or len(left_behind) == HOLDS_PER_SWEEP_MAX
         return SweepReport(voided, settled, dropped, is_more)
 
+    async def spill(self) -> None:
+        """Nothing to write: all that is known is in the database."""
+
     async def audit(self) -> Audit:
         """Audit the ledger, as `Ledger.audit` says."""
         return await self._run(audit.audit, is_reading=True)

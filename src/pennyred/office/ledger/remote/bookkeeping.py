@@ -202,6 +202,16 @@ class Sweep(Ask, tag="sweep"):
         return await books.ledger.sweep(now=self.now, until=self.until)
 
 
+class Spill(Ask, tag="spill"):
+    """Asks for `Ledger.spill`."""
+
+    answer: ClassVar[Any] = _Reader(None)
+
+    async def of(self, books: Books) -> None:
+        """Do what is asked for."""
+        await books.ledger.spill()
+
+
 class AuditBooks(Ask, tag="audit"):
     """Asks for `Ledger.audit`."""
 
@@ -218,7 +228,7 @@ AnyAsk = (
     | OpenAccount | CloseAccount | ReplaceKey | FindAccount | FindAccountByKey | ListAccounts | ListEntries
     | Credit | CreateVouchers | RedeemVoucher
     | AddReceiver | AddDomain | FindReceiver | RememberToken | ListRevocations | KeepAnswer | FindAnswer
-    | ProveUses | FindHead | FindHeadOf | BeginEpoch | TellPassed | Sweep | AuditBooks
+    | ProveUses | FindHead | FindHeadOf | BeginEpoch | TellPassed | Sweep | Spill | AuditBooks
 )  # fmt: skip
 """Every ask there is, by its name."""
 

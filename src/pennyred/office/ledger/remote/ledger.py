@@ -215,6 +215,10 @@ class RemoteLedger:
         report: SweepReport = await self._ask(bookkeeping.Sweep(self._next_id(), now, until))
         return report
 
+    async def spill(self) -> None:
+        """Have the process that has the ledger write all that it knows."""
+        await self._ask(bookkeeping.Spill(self._next_id()))
+
     async def audit(self) -> Audit:
         """Recompute every balance."""
         found: Audit = await self._ask(bookkeeping.AuditBooks(self._next_id()))

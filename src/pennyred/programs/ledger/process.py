@@ -4,14 +4,13 @@ import asyncio
 import signal
 from collections.abc import Collection
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from pennyred.metrics.meter import Meter
 from pennyred.metrics.sheet import Page
-from pennyred.office.ledger.remote.place import Listener
 from pennyred.office.ledger.remote.server import LedgerServer
-from pennyred.programs.office import open_file
+from pennyred.programs.ledger.opening import own
+from pennyred.programs.ledger.ownership import Ownership
 from pennyred.programs.workers.chores import Chores, cancelled
 from pennyred.programs.workers.pulse import Pulse
 from pennyred.programs.workers.watch import OwnFigures
@@ -23,12 +22,9 @@ _LEAVE_LOOK_SECONDS = 0.05
 class LedgerProcess:
     """Opens the ledger and answers with it, until SIGTERM. Where the supervisor is gone, until no worker is left."""
 
-    def __init__(
-        self, path: Path, listener: Listener, log: Any, pulse: Pulse, page: Page, awaited: Collection[int]
-    ) -> None:
+    def __init__(self, ownership: Ownership, log: Any, pulse: Pulse, page: Page, awaited: Collection[int]) -> None:
         """`awaited` are the workers that were there before this process."""
-        self._path = path
-        self._listener = listener
+        self._ownership = ownership
         self._log = log
         self._pulse = pulse
         self._meter = Meter(page)
@@ -45,15 +41,15 @@ class LedgerProcess:
         loop.add_reader(life, self._orphan, life)
         async with AsyncExitStack() as parts:
             parts.push_async_callback(cancelled, asyncio.create_task(self._pulse.beat(lambda: (0, 0))))
-            ledger = open_file(self._path, self._meter.batch)
+            ledger = own(self._ownership.path, self._ownership.lock, self._meter.batch)
             parts.push_async_callback(ledger.close)
-            server = LedgerServer(ledger, self._listener.socket, self._log, awaited=self._awaited)
+            server = LedgerServer(ledger, self._ownership.listener.socket, self._log, awaited=self._awaited)
             server.start()
             parts.push_async_callback(server.stop)
             Chores(self._log).begin(parts, "watch", self._watch)
             self._pulse.serving()
             self._figures.serving()
-            self._log.info("ledger.serving", ledger=str(self._path))
+            self._log.info("ledger.serving", ledger=str(self._ownership.path))
             await self._is_told.wait()
             while server.workers and not self._is_stopping:  # noqa: ASYNC110 - they finish their letters first
                 await asyncio.sleep(_LEAVE_LOOK_SECONDS)
