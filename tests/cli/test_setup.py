@@ -31,7 +31,7 @@ def test_init_writes_what_a_gate_and_an_office_need(run, tmp_path):
 
     assert sorted(said.document) == ["files"]
     assert sorted(said.document["files"]) == [str(folder / name) for name in FILES]
-    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "ledger.db.lock"])
 
 
 def test_what_init_writes_can_be_read(run, tmp_path):

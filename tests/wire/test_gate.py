@@ -184,24 +184,29 @@ def test_every_letter_of_the_corpus_goes_through_byte_for_byte(town, mail_server
             assert received.removesuffix(sent) == added
 
 
-def test_a_ledger_that_does_not_answer_means_later_and_free_mail_goes_on(found_town, letter, mail_server):
+def test_a_ledger_that_cannot_write_means_later_and_free_mail_goes_on(found_town, letter, mail_server):
+    """A hold is written nowhere, so some letters pass before the ledger knows; their payments wait in the outbox."""
     town = found_town()
     with town.serve():
-        town.fund(10)
-        stamped = town.stamped(letter(), BOB)
+        town.fund(100)
         other = apsw.Connection(str(town.folder / "ledger.db"))
         other.execute("BEGIN EXCLUSIVE")
-        code, text = town.send(stamped, BOB)
-        assert (code, text[:5]) == (451, "4.3.0")
+        taken, ends = 0, time.monotonic() + 60
+        while (said := town.send(stamped := town.stamped(letter(), BOB), BOB))[0] == 250:
+            taken += 1
+            assert time.monotonic() < ends
+        assert (said[0], said[1][:5]) == (451, "4.3.0")
+        assert not (taken and town.is_divided), "a hold over HTTP lasts"
         assert town.send(letter(), "postmaster@example.org")[0] == 250
         other.execute("ROLLBACK")
         other.close()
-        ends = time.monotonic() + 60
         while (code := town.send(stamped, BOB)[0]) == 451:  # an office elsewhere is left alone for some seconds
             assert time.monotonic() < ends
             time.sleep(0.2)
         assert code == 250
-        assert town.balance() == (1, 0)
+        while town.balance() != (taken + 1, 0):
+            assert time.monotonic() < ends
+            time.sleep(0.5)
 
 
 def test_a_log_on_a_full_disk_costs_no_letter_its_answer(found_town, letter, mail_server):

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import apsw
 import pytest
 from tests.support import ledger_worker
 from tests.support.ledgerworld import NOW, RECEIVER, SENDER, LedgerWorld, order, settle_of, void_of
@@ -238,6 +239,28 @@ def test_a_flush_that_has_failed_ends_the_process_and_nobody_hears_settled(prepa
             with pytest.raises(Unavailable):
                 await light(ledger, order("s2", "l2"))
             await ledger.close()
+
+    asyncio.run(story())
+
+
+def test_while_somebody_keeps_the_file_locked_nothing_new_is_held_for_long(prepared, monkeypatch):
+    """Nobody but its owner should write in it; a move to another store locks it, though."""
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.3)
+
+    async def story():
+        ledger = OwnedLedger.open(prepared, now=NOW)
+        other = apsw.Connection(str(prepared))
+        other.execute("BEGIN IMMEDIATE")
+        assert (await light(ledger, order("s1", "l1")))[0].outcome == "held"
+        with pytest.raises(Unavailable, match="it takes too long"):
+            await ledger.settle(RECEIVER, [settle_of(order("s1", "l1"))], now=NOW)
+        with pytest.raises(Unavailable, match="nothing is held"):
+            await light(ledger, order("s2", "l2"))
+        other.execute("COMMIT")
+        assert await ledger.settle(RECEIVER, [settle_of(order("s1", "l1"))], now=NOW) == ["settled"]
+        assert (await light(ledger, order("s2", "l2")))[0].outcome == "held"
+        other.close()
+        await ledger.close()
 
     asyncio.run(story())
 

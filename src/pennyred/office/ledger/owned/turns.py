@@ -289,7 +289,9 @@ class Turns:
         until = self._now() - PATIENCE_SECONDS
         late = self._unavailable("it takes too long")
         while self._asked and self._asked[0].asked_at < until:
-            self._asked.popleft().fail(late)
+            one = self._asked.popleft()
+            self._is_failing = self._is_failing or one.needs_disk  # somebody has the file locked
+            one.fail(late)
         while self._unflushed and self._unflushed[0][1].asked_at < until:
             self._unflushed.popleft()[1].fail(late)
 
