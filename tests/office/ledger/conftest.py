@@ -11,7 +11,7 @@ from tests.support.postgres import any_version, back_ends, binaries
 from tests.support.served_ledger import ServedLedger
 
 from pennyred.office.ledger.owned import OwnedLedger
-from pennyred.office.ledger.postgresql import PostgresLedger
+from pennyred.office.ledger.postgresql import PostgresLedger, lookup, stamps
 from pennyred.office.ledger.protocol import Ledger
 from pennyred.office.ledger.sqlite import SqliteLedger
 
@@ -20,7 +20,7 @@ NewLedger = Callable[[], Awaitable[Ledger]]
 
 
 class OpenHolds(PostgresLedger):
-    """One whose holds need not last, where nobody says anything else."""
+    """One whose holds need not last, where nobody says anything else; it takes the ways that are for many stamps."""
 
     async def hold(self, receiver, orders, *, now, is_lasting=False):
         return await super().hold(receiver, orders, now=now, is_lasting=is_lasting)
@@ -46,10 +46,13 @@ _OPEN = [f"postgresql-{any_version()}-open"] if binaries() else []
 @pytest.fixture(
     params=["memory", "sqlite", "served memory", "served sqlite", "owned", "owned-open", *back_ends(), *_OPEN]
 )
-def new_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> NewLedger:
+def new_ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NewLedger:
     """Opens an empty ledger of the back end's kind."""
     if request.param.startswith("postgresql"):
         _, version, *is_open = request.param.split("-")
+        if is_open:
+            monkeypatch.setattr(lookup, "_NAMED_KEYS_MIN", 1)
+            monkeypatch.setattr(stamps, "_COPIED_MIN", 1)
         url = request.getfixturevalue("postgres_database")(int(version))
         return lambda: (OpenHolds if is_open else PostgresLedger).open(url, now=NOW)
 

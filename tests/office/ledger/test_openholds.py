@@ -6,10 +6,10 @@
 import asyncio
 
 import pytest
-from tests.support.ledgerworld import NOW, RECEIVER, SENDER, LedgerWorld, order, settle_of, void_of
+from tests.support.ledgerworld import NOW, RECEIVER, SENDER, TODAY, LedgerWorld, order, settle_of, void_of
 from tests.support.postgres import PostgresServer, any_version, binaries
 
-from pennyred.office.ledger.postgresql import PostgresLedger, lasting
+from pennyred.office.ledger.postgresql import PostgresLedger, days, lasting, lookup
 from pennyred.postage.redemption import HoldOutcome, SettleOutcome
 from pennyred.storage import mergedwork
 from pennyred.storage.postgres import connect, persist
@@ -58,6 +58,7 @@ async def rows(url, query):
         await connection.close()
 
 
+MANY = 2 * lookup._NAMED_KEYS_MIN
 OPEN = "SELECT count(*) FROM open_hold"
 WRITTEN = "SELECT count(*), (SELECT held FROM account WHERE public_key IS NOT NULL AND held > 0) FROM hold"
 
@@ -180,3 +181,55 @@ def test_open_holds_wait_for_no_flush_and_payments_do(server, monkeypatch):
 
     tell(url, story)
     assert said == ["off", "on", "on", "on"]
+
+
+def test_many_stamps_held_given_back_held_again_and_settled_have_one_record_each(server):
+    url = server.new_database()
+
+    async def story(ledger):
+        many = [order(f"s{number}", expiry_day=TODAY + number % 3) for number in range(MANY)]
+        await ledger.credit(SENDER, MANY, "for many", now=NOW)
+        assert set(await held(ledger, *many[: MANY // 2])) == {HoldOutcome.HELD}
+        await ledger.void(RECEIVER, [void_of(one) for one in many[: MANY // 2]], now=NOW)
+        assert set(await held(ledger, *many)) == {HoldOutcome.HELD}
+        assert await rows(url, "SELECT is_first, count(*) FROM open_hold GROUP BY 1 ORDER BY 1") == [
+            (False, MANY // 2),
+            (True, MANY // 2),
+        ]
+        assert set(await held(ledger, *many)) == {HoldOutcome.RENEWED}
+        assert set(await settled(ledger, *many)) == {SettleOutcome.SETTLED}
+        assert set(await settled(ledger, *many)) == {SettleOutcome.ALREADY_SETTLED}
+        assert await rows(url, "SELECT state, count(*) FROM stamp GROUP BY state") == [(3, MANY)]
+
+    tell(url, story, daily_cap=10 * MANY)
+
+
+def test_the_hold_of_an_office_that_knows_no_first_holds_is_settled_over_its_older_record(server):
+    url = server.new_database()
+
+    async def story(ledger):
+        many = [order(f"s{number}") for number in range(MANY)]
+        await ledger.credit(SENDER, MANY, "for many", now=NOW)
+        await held(ledger, *many)
+        await rows(url, "UPDATE open_hold SET is_first = DEFAULT RETURNING 1")
+        assert set(await settled(ledger, *many)) == {SettleOutcome.SETTLED}
+        assert await rows(url, "SELECT state, count(*) FROM stamp GROUP BY state") == [(3, MANY)]
+
+    tell(url, story, daily_cap=MANY)
+
+
+def test_many_stamps_are_looked_up_though_another_office_has_dropped_a_partition(server):
+    url = server.new_database()
+
+    async def story(ledger):
+        many = [order(f"s{number}") for number in range(MANY)]
+        await ledger.credit(SENDER, 2 * MANY, "for many", now=NOW)
+        await held(ledger, *many)
+        connection = await connect(url, application="test")
+        async with connection.transaction():
+            await days.drop(connection, TODAY, is_used=False)
+        await connection.close()
+        assert set(await held(ledger, *many)) == {HoldOutcome.RENEWED}
+        assert set(await settled(ledger, *many)) == {SettleOutcome.SETTLED}
+
+    tell(url, story, daily_cap=MANY)

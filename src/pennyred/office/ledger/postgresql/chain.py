@@ -10,7 +10,7 @@ from asyncpg import Connection
 
 from pennyred.office.ledger.batch import use_of
 from pennyred.office.ledger.chaining import ChainAudit, Moved, epochs_of, next_head, split_hashes
-from pennyred.office.ledger.postgresql import stamps
+from pennyred.office.ledger.postgresql import lookup, stamps
 from pennyred.postage.proofs.chain import GENESIS, BatchHead, Epoch, Totals, pack_epochs, split_place
 from pennyred.postage.proofs.merkle import Tree
 from pennyred.postage.proofs.receipt import SealedUse, seal
@@ -75,7 +75,7 @@ async def journal_totals(connection: Connection) -> Totals:
 
 async def uses(connection: Connection, keys: Sequence[StampKey]) -> list[SealedUse | None]:
     """What these stamps were settled for, proven; None where they are not settled."""
-    known = await stamps.load(connection, set(keys))
+    known = await lookup.load(connection, set(keys))
     found = {key: record for key, record in known.records.items() if record.place}
     ids = sorted({split_place(record.place)[0] for record in found.values()})
     epochs = await _epochs(connection)

@@ -9,9 +9,10 @@ from collections.abc import Collection
 from asyncpg import Connection
 
 from pennyred.days import utc_day
-from pennyred.office.ledger.postgresql.stamps import DAY_MAX
 from pennyred.postage.ledger_rules import EXPIRY_DAYS_AHEAD_MAX
 
+DAY_MAX = 1_000_000
+"""The last day that a partition is made for: days come from outside."""
 _LOCK = 0x70656E6E79  # advisory; "penny"
 _DROP_PATIENCE = "1s"
 """Dropping a partition waits until all others have finished with it. Who comes meanwhile waits too: so not for long."""

@@ -74,7 +74,7 @@ class PostgresLedger(SqlLedger):
         self._holds = MergedWork(pool, url, reason=Reason.LEDGER_UNAVAILABLE, note_batch=note_batch)
         self._lasting = Lasting(self._write_open_holds)
         self._days: frozenset[int] = frozenset()
-        """The partitions that were there at the last look. Nobody needs one that was dropped since."""
+        """The partitions that were there at the last look."""
 
     @classmethod
     async def open(
@@ -92,12 +92,15 @@ class PostgresLedger(SqlLedger):
                     await migrate(connection, _migrations(), now=now)
                 await require_current(connection, _migrations(), place=shown(url))
                 await days.make(connection, days.ahead(now))
+                known_days = frozenset(await days.present(connection))
             finally:
                 await connection.close()
             pool = await open_pool(url, application=_APPLICATION, connections_max=connections_max)
         except Exception as error:
             raise _translated(url, error) from error
-        return cls(url, pool, note_batch)
+        ledger = cls(url, pool, note_batch)
+        ledger._days = known_days
+        return ledger
 
     async def sweep(self, *, now: int, until: int) -> SweepReport:
         """Sweep as `Ledger.sweep` says. Makes the partitions of the days to come, too, and writes down open holds that
@@ -146,7 +149,7 @@ class PostgresLedger(SqlLedger):
         weight = 1 + len(request.items)
         keys = [item.key for item in request.items]
         if isinstance(request, HoldRequest) and not request.is_lasting:
-            answers = await self._holds.answer(self._answer_holds, request, weight=weight)
+            answers = await self._with_days(lambda: self._holds.answer(self._answer_holds, request, weight=weight))
             self._lasting.note_held(keys, answers)
             return answers
         answer: Callable[..., Awaitable[list[list[Any]]]] = (

@@ -12,13 +12,20 @@ from asyncpg import Connection
 
 from pennyred.days import DAY_SECONDS, utc_day
 from pennyred.office.ledger.batch import Batch
-from pennyred.office.ledger.postgresql import days, journal, stamps
+from pennyred.office.ledger.postgresql import days, journal, lookup, stamps
+from pennyred.office.ledger.postgresql.lookup import Found
 from pennyred.office.ledger.postgresql.openholds import leave_open
-from pennyred.office.ledger.postgresql.stamps import Found
 from pennyred.office.ledger.protocol import EntryKind, receiver_account
-from pennyred.office.ledger.requests import HoldRequest, JudgedRequest, RefundRequest, Request, answer_all
-from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome, StampState
-from pennyred.postage.redemption import HoldAnswer, HoldOutcome, Settle, Void
+from pennyred.office.ledger.requests import (
+    HoldRequest,
+    JudgedRequest,
+    RefundRequest,
+    Request,
+    VoidRequest,
+    answer_all,
+)
+from pennyred.postage.ledger_rules import RefundOutcome, StampState
+from pennyred.postage.redemption import HoldAnswer, HoldOutcome
 from pennyred.postage.stamp import StampKey
 
 _ON_PAYMENTS = (HoldOutcome.ALREADY_SETTLED, HoldOutcome.SPENT)
@@ -31,7 +38,7 @@ WHERE receiver.name = ANY($1::text[]) AND account.is_open
 async def redeem(connection: Connection, requests: Sequence[Request], known_days: Collection[int]) -> list[list[Any]]:
     """Answer each request by the list its kind promises. The cap counts by day, so a batch is of one UTC day.
 
-    Raises `DayMissing` where a partition is needed that is not among `known_days`.
+    Raises `DayMissing` where a partition is needed that is not among `known_days`, or one of them is gone.
     """
     days_of_requests = [list(same_day) for _, same_day in groupby(requests, key=lambda request: utc_day(request.now))]
     if len(days_of_requests) > 1:
@@ -47,7 +54,7 @@ async def _redeem_same_day(
     connection: Connection, requests: Sequence[Request], known_days: Collection[int]
 ) -> list[list[Any]]:
     now = max(request.now for request in requests)
-    batch, found = await _read(connection, [item for request in requests for item in request.items], now)
+    batch, found = await _read(connection, requests, now, known_days)
     receivers = {request.receiver for request in requests if isinstance(request, JudgedRequest)}
     domains = await _domains(connection, receivers) if receivers else {}
     floor_day = await days.floor_day(connection) if receivers else 0
@@ -70,7 +77,7 @@ async def refund(
         await journal.locked_figures(connection, _accounts(requests))
     answers = []
     for request in requests:
-        batch, found = await _read(connection, request.items, request.now)
+        batch, found = await _read(connection, [request], request.now)
         receiver = receiver_account(request.receiver)
         balances = await journal.locked_balances(connection, [receiver])
         answers.append(batch.refund(request.receiver, request.items, balances.get(receiver, 0)))
@@ -91,7 +98,7 @@ async def ease(connection: Connection, answers: Iterable[Sequence[HoldAnswer]]) 
 async def write_open_holds(connection: Connection, keys: Collection[StampKey]) -> None:
     """Write these holds, as far as they are still open, where a crash does not forget them."""
     figures = await journal.locked_figures(connection, {key[0] for key in keys})
-    found = await stamps.load(connection, keys)
+    found = await lookup.load(connection, keys)
     if held := found.open_records:
         today = max(record.cap_day for record in held.values())
         batch = Batch(found.records, figures, today=today, number=0)
@@ -128,11 +135,18 @@ async def _present(connection: Connection, needed: set[int], known_days: Collect
     return await days.present(connection) if not needed <= set(known_days) else []
 
 
-async def _read(connection: Connection, items: Sequence[HoldOrder | Settle | Void], now: int) -> tuple[Batch, Found]:
-    figures = await journal.locked_figures(connection, {item.account for item in items})
-    await journal.add_used(connection, figures, today=utc_day(now))
-    found = await stamps.load(connection, {item.key for item in items})
-    number = await journal.new_batch_id(connection)
+async def _read(
+    connection: Connection, requests: Sequence[Request | RefundRequest], now: int, known_days: Collection[int] = ()
+) -> tuple[Batch, Found]:
+    """Lock the senders, and read what the rules may look at. Raises `DayMissing` as `lookup.load` does."""
+    figures = await journal.locked_figures(connection, _accounts(requests))
+    keys = {item.key for request in requests for item in request.items}
+    found = await lookup.load(connection, keys, known_days)
+    # What is held is settled or given back without a look at how much the account has left.
+    if any(isinstance(request, JudgedRequest) for request in requests) or found.has_voided:
+        await journal.add_used(connection, figures, today=utc_day(now))
+    is_paying = not all(isinstance(request, HoldRequest | VoidRequest) for request in requests)
+    number = await journal.new_batch_id(connection) if is_paying else 0
     return Batch(found.records, figures, today=utc_day(now), number=number), found
 
 

@@ -11,7 +11,7 @@ from asyncpg import Connection
 
 from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Pair
-from pennyred.office.ledger.postgresql import days, journal, stamps
+from pennyred.office.ledger.postgresql import days, journal, lookup, stamps
 from pennyred.office.ledger.postgresql.redemption import write
 from pennyred.office.ledger.protocol import HOLDS_PER_SWEEP_MAX, EntryKind
 from pennyred.postage.ledger_rules import (
@@ -64,7 +64,7 @@ async def sweep_holds(
     overdue = await stamps.overdue_holds(connection, until - SWEEP_AFTER_SECONDS, HOLDS_PER_SWEEP_MAX)
     today = utc_day(now)
     figures = await journal.locked_figures(connection, {key[0] for key in overdue})
-    found = await stamps.load(connection, overdue)  # under the locks: somebody may have come back for one
+    found = await lookup.load(connection, overdue)  # under the locks: somebody may have come back for one
     records = found.records
     doubtful = [
         key
