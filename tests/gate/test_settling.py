@@ -11,7 +11,7 @@ from tests.support.stationery import DAY, LETTER, NOW
 from pennyred.gate.issuers.routing import IssuerRouter
 from pennyred.gate.letterbox import Fate, Relay
 from pennyred.gate.letterlog import LetterLog
-from pennyred.gate.settling import BATCH_MAX, POSTPONE_SECONDS, drain_outbox, pump_outbox, settle_durably
+from pennyred.gate.settling import BATCH_MAX, POSTPONE_SECONDS, DurableSettling, drain_outbox, pump_outbox
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 from pennyred.postage.redemption import Settle, SettleOutcome
@@ -173,7 +173,7 @@ def test_of_a_letter_with_stamps_of_two_offices_only_the_one_that_is_down_is_owe
         silent = type("Silent", (), {"settle": staticmethod(gone)})()
         router = IssuerRouter({"gone.example": silent, "post.example.org": desk.office})
         settles = [UNKNOWN, replace(UNKNOWN, issuer="gone.example")]
-        await settle_durably(router, desk.outbox, settles, LetterLog(desk.log), now=0)
+        await DurableSettling(desk.outbox, LetterLog(desk.log)).settle(router, settles, now=0)
         assert [one.issuer for one in desk.outbox.entries.values()] == ["gone.example"]
 
     run(story)

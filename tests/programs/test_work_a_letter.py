@@ -15,7 +15,7 @@ from tests.support.mailserver import MailServer
 from tests.support.program import Served
 from tests.support.town import BOB, Town, letter
 
-CALLS_MAX = 1180
+CALLS_MAX = 1085
 """Calls of functions of `pennyred`, in all threads, with the office in the same process."""
 SYSTEM_CALLS_MAX = 101
 """Without those that only wait, or wake somebody up."""

@@ -228,6 +228,10 @@ class Wants:
     def is_in_use(self) -> bool:
         return any(self.of.values())
 
+    @property
+    def is_empty(self) -> bool:
+        return False
+
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:
         self._called()
         self.claims.append(claims)

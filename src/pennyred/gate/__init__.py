@@ -17,7 +17,7 @@ One letter's life::
     letterbox   what passes between the door and the desk
     desk        a letter's whole life; case: all that is known of it
     policy      what the administrator asks
-    holding     hold what pays; settling: take it; outbox: while the disk is full
+    holding     hold what pays; settling: take it; outbox: while the disk is full; patience: for how long
     part_delivery
                 who has had the letter already
     headers     fields added and taken out

@@ -16,9 +16,10 @@ from pennyred.gate.case import Case
 from pennyred.gate.counting import facts_of
 from pennyred.gate.headers import added_fields, kept_header
 from pennyred.gate.holding import Holding, give_back, hold_all, settlement
-from pennyred.gate.judging.grants import NoAuthenticator, wanted_too
+from pennyred.gate.judging.grants import NoAuthenticator
 from pennyred.gate.judging.judge import Judging
 from pennyred.gate.judging.standing import Judgement, Ruling, Standing, free_recipients, is_watching_all
+from pennyred.gate.judging.wanted_at_rcpt import wanted_too
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay
 from pennyred.gate.letterlog import LetterLog
 from pennyred.gate.part_delivery import PartDelivery
@@ -36,7 +37,7 @@ from pennyred.gate.quarantine.approval import proven as in_words
 from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.figures import Fact
 from pennyred.gate.rules.origin import UNPROVEN
-from pennyred.gate.settling import settle_durably
+from pennyred.gate.settling import DurableSettling
 from pennyred.gate.timing import Phase, Stopwatch
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
@@ -70,7 +71,7 @@ class Desk:
         """May be replaced while letters are under way: each is judged by the one it began with."""
         self._redeemer = redeemer
         self._allowances = allowances
-        self._outbox = outbox
+        self._settling = DurableSettling(outbox, log)
         self._part_deliveries = part_deliveries
         self._clock = clock
         self._random_bytes = random_bytes
@@ -236,7 +237,7 @@ class Desk:
         taken = [one for one, fate in paid if fate is Fate.ACCEPTED]
         if taken:
             settles = [settlement(one) for one in taken]
-            await settle_durably(self._redeemer, self._outbox, settles, self._log, now=self._clock())
+            await self._settling.settle(self._redeemer, settles, now=self._clock())
             await self._judging.note_paid(case.judgement, taken, case.taken.day, now=self._clock())
         if len(taken) == len(going):
             return

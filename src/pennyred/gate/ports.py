@@ -87,6 +87,11 @@ class GrantBook(Protocol):
         """Whether anything stood in it for anybody when it was last asked for grants; once so, always so."""
         ...
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is known just now that nothing stands in it for anybody; where this is not so, `grants` tells."""
+        ...
+
     async def grants(
         self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int
     ) -> Sequence[Sequence[Grant]]:

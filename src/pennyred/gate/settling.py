@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from pennyred.gate.letterlog import LetterLog
+from pennyred.gate.patience import Patience
 from pennyred.gate.ports import PendingSettlement, Redeemer, SettlementOutbox
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.redemption import Settle
@@ -20,28 +21,36 @@ POSTPONE_SECONDS = 600
 """The pause before a settlement is presented again whose office says that time may cure it."""
 
 
-async def settle_durably(
-    redeemer: Redeemer, outbox: SettlementOutbox, settles: Sequence[Settle], log: LetterLog, *, now: int
-) -> None:
-    """Settle at each office or, where it does not answer in time, in the outbox; when this returns it is durable.
+class DurableSettling:
+    """Settles what was delivered, in time and for good; for one desk."""
 
-    Never raises, not even for a mistake of ours: where neither answers, the receiver loses its cent, which is written
-    down. The other way round the letter would be delivered twice.
-    """
-    if len(settles) > 1 and len(by_issuer := _by_issuer(settles)) > 1:
-        await asyncio.gather(*(settle_durably(redeemer, outbox, some, log, now=now) for some in by_issuer.values()))
-        return
-    try:
-        async with asyncio.timeout(SETTLE_SECONDS):
-            outcomes = await redeemer.settle(settles)
-    except Exception as trouble:  # noqa: BLE001 - `Unavailable`, or what nobody has foreseen
-        await _keep(outbox, settles, _words(trouble), log, now=now)
-        return
-    for settle, outcome in zip(settles, outcomes, strict=True):
-        if outcome.may_change:
-            await _keep(outbox, [settle], outcome.value, log, now=now)
-        elif not outcome.is_paid:
-            log.unsettled([settle], outcome.value)
+    def __init__(self, outbox: SettlementOutbox, log: LetterLog) -> None:
+        self._outbox = outbox
+        self._log = log
+        self._patience = Patience(SETTLE_SECONDS)
+
+    async def settle(self, redeemer: Redeemer, settles: Sequence[Settle], *, now: int) -> None:
+        """Settle at each office or, where it does not answer in time, in the outbox; when this returns it is durable.
+
+        Never raises, not even for a mistake of ours: where neither answers, the receiver loses its cent, which is
+        written down. The other way round the letter would be delivered twice.
+        """
+        if len(settles) > 1 and len(by_issuer := _by_issuer(settles)) > 1:
+            await asyncio.gather(*(self.settle(redeemer, some, now=now) for some in by_issuer.values()))
+            return
+        try:
+            outcomes = await self._patience.wait(redeemer.settle(settles))
+        except TimeoutError:
+            await _keep(self._outbox, settles, f"no answer within {SETTLE_SECONDS:g} s", self._log, now=now)
+            return
+        except Exception as trouble:  # noqa: BLE001 - `Unavailable`, or what nobody has foreseen
+            await _keep(self._outbox, settles, _words(trouble), self._log, now=now)
+            return
+        for settle, outcome in zip(settles, outcomes, strict=True):
+            if outcome.may_change:
+                await _keep(self._outbox, [settle], outcome.value, self._log, now=now)
+            elif not outcome.is_paid:
+                self._log.unsettled([settle], outcome.value)
 
 
 async def _keep(outbox: SettlementOutbox, settles: Sequence[Settle], why: str, log: LetterLog, *, now: int) -> None:
@@ -61,8 +70,6 @@ def _by_issuer(settles: Sequence[Settle]) -> dict[str, list[Settle]]:
 
 
 def _words(trouble: Exception) -> str:
-    if isinstance(trouble, TimeoutError):
-        return f"no answer within {SETTLE_SECONDS:g} s"
     return str(trouble) if isinstance(trouble, Unavailable) else repr(trouble)
 
 

@@ -81,6 +81,10 @@ class Heard:
     def is_in_use(self) -> bool:
         return self.inner.is_in_use
 
+    @property
+    def is_empty(self) -> bool:
+        return self.inner.is_empty
+
     def __getattr__(self, name):
         async def asked(*arguments, **named):
             self.events.append((name, named.get("is_vital"), len(arguments[0]) if name == "grants" else None))

@@ -24,14 +24,14 @@ from pennyred.gate.letterbox import Envelope, Letter
 from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.ports import Authenticator, GrantBook
 from pennyred.gate.rules.claims import Claims, read_claims
-from pennyred.gate.rules.exemptions import Mode, canonical_or_none
+from pennyred.gate.rules.exemptions import Mode
 from pennyred.gate.rules.grants import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
 from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.gate.rules.permitaddress import has_tag, is_tag_for
 from pennyred.gate.rules.reports import BEGINNING_BYTES, read_report
 from pennyred.postage.address import Recipient
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.networks import Network, parse_source
+from pennyred.postage.networks import Network
 from pennyred.postage.reasons import Reason
 
 
@@ -52,21 +52,24 @@ class GrantSearch(Struct):
         unsettled = [one for one in judgement.standings if one.is_open and one.recipient is not None]
         if not unsettled and self.policy.check is not Check.ALWAYS:
             return UNPROVEN, []
+        if self.book.is_empty and not self._has_settings():
+            # Alike for every letter, so it tells nothing about one.
+            return await self._origin_to_count(unsettled, judgement), []
         claims, source = self._claims(judgement.sender), judgement.source
         offers, silent = await self._offers(unsettled, claims) if unsettled else ([], None)
-        rulings, left = [], offers
-        if any(grants for _, grants in offers):
-            left = []
-            for standing, grants in offers:
-                # Grants with a counter come later: one that is proven and costs no use may hold.
-                free = [one for one in grants if not one.is_counted and holds_by_network(one, source)]
-                if free:
-                    rulings.append(Ruling(standing.index, free[0].reason, silent))
-                else:
-                    left.append((standing, grants))
-        proven, is_vital = UNPROVEN, self._may_hang_on_origin(left)
-        if is_vital or self._is_origin_counted(left, judgement):
-            proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=is_vital)
+        rulings, left = [], []
+        for standing, grants in offers:
+            # Grants with a counter come later: one that is proven and costs no use may hold.
+            free = [one for one in grants if not one.is_counted and holds_by_network(one, source)]
+            if free:
+                rulings.append(Ruling(standing.index, free[0].reason, silent))
+            else:
+                left.append((standing, grants))
+        is_vital = self._may_hang_on_origin(left)
+        if is_vital:
+            proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=True)
+        else:
+            proven = await self._origin_to_count([standing for standing, _ in left], judgement)
         for standing, grants in left:
             held = [grant for grant in grants if holds(grant, claims, proven, source)]
             grant, doubt = await self._take(held, proven) if held else (None, None)
@@ -134,6 +137,10 @@ class GrantSearch(Struct):
         """Whether the settings may have grants for single recipients."""
         return bool(self.policy.recipients.rules) or self.policy.pass_key is not None
 
+    def _has_settings(self) -> bool:
+        """Whether the settings may have grants for anybody."""
+        return bool(self.policy.exemptions.senders or self.policy.forwarders) or self._has_own_rules
+
     def _users(self, standing: Standing) -> list[str]:
         """The names that rules of a recipient may stand under: its own, its aliases', its domain, and everybody's."""
         assert standing.recipient is not None
@@ -181,14 +188,20 @@ class GrantSearch(Struct):
         is_tagged = self.policy.pass_key is not None and has_tag(standing.recipient, recipients.delimiter)
         return is_tagged or (rules is not None and bool(rules.senders))
 
-    def _is_origin_counted(self, offers: Sequence[tuple[Standing, Sequence[Grant]]], judgement: Judgement) -> bool:
+    async def _origin_to_count(self, standings: Sequence[Standing], judgement: Judgement) -> Authentication:
+        """What is proven of the sender, where only the counts need it."""
+        if not self._is_origin_counted(standings, judgement):
+            return UNPROVEN
+        return await self.authenticator.authenticate(self.letter, self.envelope, is_vital=False)
+
+    def _is_origin_counted(self, standings: Sequence[Standing], judgement: Judgement) -> bool:
         """Whether the sender has to be found out for the counts, or is found out for every letter."""
         if self.policy.check is not Check.NEEDED:
             return self.policy.check is Check.ALWAYS
         return any(
             # This allowance is counted under the domain, where one is proven. Answers from `<>` have another one.
             standing.mode is not Mode.REQUIRE and not standing.offered and not judgement.is_answer
-            for standing, _ in offers
+            for standing in standings
         )
 
     async def _take(self, grants: Sequence[Grant], proven: Authentication) -> tuple[Grant | None, Reason | None]:
@@ -226,62 +239,11 @@ def _beginning(letter: Letter) -> bytes:
     return gathered
 
 
-async def wanted_too(
-    book: GrantBook,
-    authenticator: Authenticator,
-    policy: GatePolicy,
-    envelope: Envelope,
-    free: list[bool],
-    *,
-    now: int,
-) -> Sequence[bool | None]:
-    """`free`, and which other recipients want mail from the sender that MAIL FROM names.
-
-    It is asked at RCPT, before the letter is there. Nobody is let in by it. It only keeps recipients who know a sender
-    apart from those who do not. SPF must prove the sender first, whoever knows him. Else anybody could find out whom
-    our users write to, by RCPT and by the time that it takes.
-
-    Where SPF or the book cannot be asked now, the answer is None for all that are not free. What is not known yet may
-    be known when the letter is there. Then a letter must not be refused to one recipient because of another.
-    """
-    claimed = canonical_or_none(envelope.sender) if envelope.sender else None
-    recipients = [
-        None if is_free else canonical_or_none(mailbox)
-        for mailbox, is_free in zip(envelope.recipients, free, strict=True)
-    ]
-    asked = [(place, recipient) for place, recipient in enumerate(recipients) if recipient is not None]
-    if claimed is None or not asked:
-        return free
-    unknown = [is_free or None for is_free in free]
-    was_in_use = book.is_in_use
-    if was_in_use and not (is_proven := await authenticator.is_sender_proven(envelope)):
-        return unknown if is_proven is None else free
-    delimiter = policy.recipients.delimiter
-    users = [[*users_of(recipient, delimiter), recipient.domain, ANYBODY] for _, recipient in asked]
-    claims = Claims(author=claimed, sender=claimed)
-    try:
-        noted = await book.grants(users, claims, now=now)
-    except Unavailable:
-        return unknown
-    if not was_in_use:
-        if not book.is_in_use:
-            return free
-        if not (is_proven := await authenticator.is_sender_proven(envelope)):
-            return unknown if is_proven is None else free
-    proven = Authentication(
-        domains=frozenset({claimed.domain}), sender_domain=claimed.domain, author_domain=claimed.domain
-    )
-    source = parse_source(envelope.source_ip)
-    for (place, _), grants in zip(asked, noted, strict=True):
-        # Not every grant that was found holds: a window may be for another domain.
-        free[place] = any(holds(grant, claims, proven, source) for grant in grants)
-    return free
-
-
 class NoGrants:
     """A book in which nothing stands. Implements `ports.GrantBook`."""
 
     is_in_use = False
+    is_empty = True
 
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:  # noqa: ARG002
         """No grant for any recipient."""

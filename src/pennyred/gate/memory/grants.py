@@ -50,17 +50,27 @@ class GrantBook:
         self.is_in_use = False
         """Whether the state had anything for anybody when it was last read. Once it had, this is not asked again."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing stands there for anybody, and nothing was written since that was read."""
+        version = self._version()
+        return version is not None and version == self._empty_at
+
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:
         """The grants that let this letter in free, for each recipient: given by the names that its rules may stand
         under.
         """
         # Before the reading: what is written in between makes another version, whether it was read or not.
-        version = self._watch.version() if self._watch is not None and not self.is_in_use else None
+        version = self._version()
         if version is not None and version == self._empty_at:
             return [[] for _ in recipients]
         found = await self._readers.answer(self._grants, _Question(recipients, claims, now), weight=len(recipients))
         self._empty_at = None if self.is_in_use else version
         return found
+
+    def _version(self) -> int | None:
+        """That of the file; None where it says nothing, as nobody watches, or as something stands there."""
+        return self._watch.version() if self._watch is not None and not self.is_in_use else None
 
     async def use(self, counters: Sequence[bytes]) -> bool:
         """Count a use of each, if all have one left; else count none and answer False."""
