@@ -116,9 +116,10 @@ def test_tables_that_come_or_go_are_named():
 
 
 def test_many_changes_are_all_named_and_none_when_they_are_taken_back():
-    gate = msgspec.structs.replace(STARTED.gate, listen=(("0.0.0.0", 25),), workers=4, mode="bulk")
+    gate = msgspec.structs.replace(STARTED.gate, listen=(("0.0.0.0", 25),), upstream_chunking=False, workers=4)
     started = Started(STARTED)
-    assert started.waiting(msgspec.structs.replace(STARTED, gate=gate)) == ["gate.listen", "gate.workers"]
+    new = msgspec.structs.replace(STARTED, gate=gate)
+    assert started.waiting(new) == ["gate.listen", "gate.upstream_chunking", "gate.workers"]
     assert started.waiting(STARTED) == []
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.fake_upstream import CHUNKING, CLOSE, HANG, KEEP_AND_CLOSE, KEYWORDS, FakeUpstream
 from tests.support.smtp_gate import FakeDesk, Gate, eventually
@@ -105,6 +105,37 @@ def test_what_arrives_is_what_arrives_by_data(letter, fields):
         assert arrived[0] == arrived[1]
 
     asyncio.run(story())
+
+
+PIECES = st.sampled_from(
+    [b"\r\n", b"\n", b"\r", b".", b"\0", b"\xff", b"a: b", b"From ", b" ", b"BDAT 2 LAST\r\n", b"x" * 998, b"y" * 9000]
+)
+ANSWERS = st.sampled_from(
+    [b"250 2.0.0 ok\r\n", b"451 4.7.1 later\r\n", b"550-5.6.0 no\r\n550 5.6.0 NUL\r\n", b"552 big\r\n"]
+)
+
+
+@given(st.lists(st.tuples(st.lists(PIECES, max_size=25).map(b"".join), ANSWERS), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_of_any_letters_arrives_the_same_and_each_answer_is_the_same_by_either_way(letters):
+    """Line ends, dots, NUL, eight bits, long lines; and a refusal leaves nothing behind for the next letter."""
+
+    async def story(keywords):
+        async with FakeUpstream(keywords) as upstream, Gate(upstream) as gate:
+            client = await gate.connect()
+            said = []
+            for letter, answer in letters:
+                upstream.answers[b"."].append(answer)
+                said.append(await in_chunk(client, letter))
+            return said, upstream.letters, gate.desk.delivered
+
+    (said, taken, delivered), (said_before, taken_before, delivered_before) = map(
+        asyncio.run, (story(CHUNKING), story(KEYWORDS))
+    )
+    assert said == said_before
+    assert [(one.mail, one.letter) for one in taken] == [(one.mail, one.letter) for one in taken_before]
+    assert [one.fates for one in delivered] == [one.fates for one in delivered_before]
+    assert len(taken) == sum(answer.startswith(b"250") for _, answer in letters)
 
 
 @pytest.mark.parametrize(
