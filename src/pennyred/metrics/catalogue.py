@@ -153,11 +153,16 @@ LETTER_MEMORY = _gauge(
 MEMORY_SHORT = _counter("pennyred_gate_memory_short_total", "times a client was told to come again as that was used up")
 OUTBOX = _gauge(
     "pennyred_gate_outbox_settlements",
-    "settlements no office has confirmed yet: in the gate's state, or in memory as its disk is full",
+    "settlements no office has confirmed yet: in the gate's state, or in memory as its disk is full; put-off: the "
+    "office has said that time may cure it (in-progress, over-cap)",
     ("place",),
-    _each(("state", "memory")),
+    _each(("state", "memory", "put-off")),
 )
-OUTBOX_AGE = _gauge("pennyred_gate_outbox_age_seconds", "how long the oldest of them has waited", join=Join.MOST)
+OUTBOX_AGE = _gauge(
+    "pennyred_gate_outbox_age_seconds",
+    "how long the oldest in the gate's state has waited for an answer, those put off left out",
+    join=Join.MOST,
+)
 REFUSED_COPIES = _counter(
     "pennyred_gate_refused_copies_total",
     "refused letters whose copies went before their time to make room, or that were too long to be kept",

@@ -15,6 +15,7 @@ from pennyred.gate.door.server import GateServer
 from pennyred.gate.issuers.keyquestions import KeyQuestions
 from pennyred.gate.judging.delivered_texts import DeliveredTexts
 from pennyred.gate.letterlog import LetterLog
+from pennyred.gate.memory.outbox import OutboxStanding
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.mirror import Mirror
 from pennyred.gate.outbox import BufferedOutbox
@@ -230,9 +231,9 @@ class GateWork:
         """How many settlements are in memory only."""
         return 0 if self._outbox is None else self._outbox.unwritten
 
-    async def outbox_standing(self) -> tuple[int, int]:
-        """How many settlements wait in the state, and since when (Unix seconds); raises `Unavailable`."""
-        return (0, 0) if self._state is None else await self._state.outbox.standing()
+    async def outbox_standing(self) -> OutboxStanding:
+        """How many settlements wait in the state, and since when; raises `Unavailable`."""
+        return OutboxStanding(0, 0, 0) if self._state is None else await self._state.outbox.standing()
 
     @property
     def is_office_answering(self) -> bool:

@@ -5,6 +5,7 @@ import asyncio
 from tests.support.state_file import NOW, teller_of
 from tests.support.stationery import LETTER, Stationery
 
+from pennyred.gate.memory.outbox import OutboxStanding
 from pennyred.gate.memory.taking import AHEAD_SECONDS_MAX
 from pennyred.postage.redemption import Settle
 
@@ -119,7 +120,7 @@ def test_what_is_put_off_waits_until_then_and_keeps_nobody_waiting(path):
         await outbox.postpone([first.id], until=NOW + 60)
         assert [one.settle.serial[-1] for one in await outbox.pending(9, now=NOW + 59)] == [1, 2]
         assert [one.settle.serial[-1] for one in await outbox.pending(9, now=NOW + 60)] == [0, 1, 2]
-        assert await outbox.standing() == (3, NOW)
+        assert await outbox.standing() == OutboxStanding(unanswered=2, since=NOW, put_off=1)
 
     on(path, story)
 

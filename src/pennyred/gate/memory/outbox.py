@@ -29,6 +29,18 @@ class OutboxEntry:
     added_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxStanding:
+    """What stands in the outbox."""
+
+    unanswered: int
+    """Settlements whose office has not answered."""
+    since: int
+    """When the oldest of these was written down, in Unix seconds; 0 where there is none."""
+    put_off: int
+    """Those that their office has put off: a sender's day is full, or another letter holds the stamp."""
+
+
 class Outbox:
     """The settlements that wait. Raises Unavailable when the state does not answer."""
 
@@ -50,8 +62,8 @@ class Outbox:
             lambda connection: connection.executemany("UPDATE outbox SET retry_at = ? WHERE id = ?", rows)
         )
 
-    async def standing(self) -> tuple[int, int]:
-        """How many there are, and when the oldest was written down, in Unix seconds; 0 where there is none."""
+    async def standing(self) -> OutboxStanding:
+        """How many there are, and since when."""
         return await self._commits.run(_standing)
 
     async def done(self, ids: Sequence[int]) -> None:
@@ -90,7 +102,10 @@ def _pending(connection: Connection, limit: int, now: int, besides: tuple[str, .
     ]
 
 
-def _standing(connection: Connection) -> tuple[int, int]:
-    rows: Any = connection.execute("SELECT count(*), coalesce(min(added_at), 0) FROM outbox").fetchall()
-    count, oldest = rows[0]
-    return count, oldest
+def _standing(connection: Connection) -> OutboxStanding:
+    rows: Any = connection.execute(
+        "SELECT retry_at > 0, count(*), min(added_at) FROM outbox GROUP BY retry_at > 0"
+    ).fetchall()
+    found = {bool(is_put_off): (count, oldest) for is_put_off, count, oldest in rows}
+    unanswered, since = found.get(False, (0, 0))
+    return OutboxStanding(unanswered, since, found.get(True, (0, 0))[0])

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pennyred.gate.memory.outbox import OutboxStanding
 from pennyred.office.ledger.protocol import OFFICE_SALES
 from pennyred.office.office import Office
 from pennyred.postage.errors import Unavailable
@@ -33,18 +34,18 @@ class Readiness:
         self._board = board
         self._parts = {name: _Part() for name in ("upstream", "state", "office")}
 
-    async def look(self, gate: GateWork, office: Office | None) -> tuple[int | None, int]:
-        """Ask each part. Returns how many settlements wait in the state (None: no answer), and since when."""
+    async def look(self, gate: GateWork, office: Office | None) -> OutboxStanding | None:
+        """Ask each part. Returns what waits in the gate's outbox; None where the state does not answer."""
         self._look_upstream(gate)
         await self._look_office(gate, office)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                count, oldest = await gate.outbox_standing()
+                standing = await gate.outbox_standing()
         except (Unavailable, TimeoutError) as error:
             self._say("state", is_ok=False, detail=str(error) or "no answer in time")
-            return None, 0
+            return None
         self._say("state", is_ok=True)
-        return count, oldest
+        return standing
 
     def parts(self) -> dict[str, bool]:
         """For each part, whether it answers."""

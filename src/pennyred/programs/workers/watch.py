@@ -156,10 +156,11 @@ class Watch:
         return {"/metrics": self._metrics, "/healthz": _alive, "/readyz": self._readyz}
 
     async def _look(self, gate: GateWork) -> None:
-        count, oldest = await self.readiness.look(gate, self.office)
-        if count is not None:
-            self._outbox.put(count, "state")
-            self._outbox_age.put(max(0.0, time.time() - oldest) if count else 0.0)
+        standing = await self.readiness.look(gate, self.office)
+        if standing is not None:
+            self._outbox.put(standing.unanswered, "state")
+            self._outbox.put(standing.put_off, "put-off")
+            self._outbox_age.put(max(0.0, time.time() - standing.since) if standing.unanswered else 0.0)
         for part, is_ok in self.readiness.parts().items():
             self._ready.put(is_ok, part)
 
