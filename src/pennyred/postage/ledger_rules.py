@@ -154,6 +154,11 @@ def may_redeem_for(domains: frozenset[str], domain: str) -> bool:
 
 
 _ANSWERS = {outcome: HoldAnswer(outcome) for outcome in HoldOutcome}
+_HELD, _RENEWED, _IN_PROGRESS = (
+    _ANSWERS[outcome] for outcome in (HoldOutcome.HELD, HoldOutcome.RENEWED, HoldOutcome.IN_PROGRESS)
+)
+"""Nearly every letter is given one of these: to look one up costs as much as to decide."""
+_STATE_HELD, _STATE_VOIDED = int(StampState.HELD), int(StampState.VOIDED)
 _SETTLED_AS = {
     HoldOutcome.HELD: SettleOutcome.SETTLED,
     HoldOutcome.IN_PROGRESS: SettleOutcome.IN_PROGRESS,
@@ -184,12 +189,12 @@ def decide_hold(
     """
     if order.flaw is Reason.WRONG_RECEIVER or not may_redeem_for(facts.domains, order.domain):
         return _ANSWERS[HoldOutcome.WRONG_RECEIVER]
-    if stamp is not None and stamp.state != StampState.VOIDED:
+    if stamp is not None and stamp.state != _STATE_VOIDED:
         is_same = stamp.receiver == facts.receiver and stamp.letter == order.letter
-        if stamp.state == StampState.HELD:
+        if stamp.state == _STATE_HELD:
             # A tx is a delivery attempt of one letter: the same tx with another letter is not a repetition.
             is_renewed = is_same and (stamp.tx == order.tx or not is_leased(stamp.lease_until, facts.now))
-            return _ANSWERS[HoldOutcome.RENEWED if is_renewed else HoldOutcome.IN_PROGRESS]
+            return _RENEWED if is_renewed else _IN_PROGRESS
         if is_same:
             return _ANSWERS[HoldOutcome.ALREADY_SETTLED]
         return _decide_new_hold(order, stamp, account, facts, grace_seconds)
@@ -200,9 +205,10 @@ def _decide_new_hold(  # noqa: PLR0911 - one ordered list, each line a rule
     order: HoldOrder, used: StampRecord | None, account: AccountFigures | None, facts: HoldFacts, grace_seconds: int
 ) -> HoldAnswer:
     """Answer a hold that is not a repetition; `used` is the stamp's record if it was settled for another letter."""
-    if order.flaw is not None and order.flaw is not Reason.EXPIRED:
-        return HoldAnswer(HoldOutcome.INVALID, reason=order.flaw.value)
-    if order.expiry_day > utc_day(facts.now) + EXPIRY_DAYS_AHEAD_MAX:
+    flaw, expiry_day, price = order.flaw, order.expiry_day, order.price
+    if flaw is not None and flaw is not Reason.EXPIRED:
+        return HoldAnswer(HoldOutcome.INVALID, reason=flaw.value)
+    if expiry_day > utc_day(facts.now) + EXPIRY_DAYS_AHEAD_MAX:
         return HoldAnswer(HoldOutcome.INVALID, reason=Reason.NOT_YET_VALID.value)
     if account is None:
         return _ANSWERS[HoldOutcome.UNKNOWN_ACCOUNT]
@@ -211,15 +217,15 @@ def _decide_new_hold(  # noqa: PLR0911 - one ordered list, each line a rule
     if order.public_key != account.public_key:
         return _ANSWERS[HoldOutcome.REVOKED]
     first_day = utc_day(facts.now - grace_seconds)
-    if order.flaw is Reason.EXPIRED or order.expiry_day <= facts.floor_day or order.expiry_day < first_day:
+    if flaw is Reason.EXPIRED or expiry_day <= facts.floor_day or expiry_day < first_day:
         return _ANSWERS[HoldOutcome.EXPIRED]
     if used is not None:
         return HoldAnswer(HoldOutcome.SPENT, first_use=used.first_use)
-    if account.used_today + order.price > account.daily_cap:
+    if account.used_today + price > account.daily_cap:
         return _ANSWERS[HoldOutcome.OVER_CAP]
-    if account.available < order.price:
+    if account.balance - account.held < price:
         return _ANSWERS[HoldOutcome.INSUFFICIENT_BALANCE]
-    return _ANSWERS[HoldOutcome.HELD]
+    return _HELD
 
 
 def is_leased(lease_until: int, now: int) -> bool:
@@ -240,9 +246,9 @@ def decide_settle(settle: Settle, receiver: str, stamp: StampRecord | None, avai
     """Answer one settle; `available` is how many stamps of the sender's account are not held."""
     if stamp is None or stamp.receiver != receiver or stamp.letter != settle.letter:
         return SettleOutcome.NO_SUCH_HOLD
-    if stamp.state == StampState.HELD:
+    if stamp.state == _STATE_HELD:
         return SettleOutcome.SETTLED
-    if stamp.state == StampState.VOIDED:
+    if stamp.state == _STATE_VOIDED:
         return SettleOutcome.SETTLED if available >= stamp.price else SettleOutcome.NO_FUNDS
     return SettleOutcome.ALREADY_SETTLED
 

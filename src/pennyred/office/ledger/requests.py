@@ -65,13 +65,12 @@ def answer_all(
 
     answers: list[list[Any]] = []
     for request in requests:
-        match request:
-            case HoldRequest(items=orders):
-                answers.append(batch.hold(orders, facts(request)))
-            case StampSettleRequest(items=orders):
-                answers.append(batch.settle_stamps(orders, facts(request)))
-            case SettleRequest(receiver, settles, at):
-                answers.append(batch.settle(receiver, settles, now=at))
-            case VoidRequest(receiver, voids):
-                answers.append(batch.void(receiver, voids))
+        if isinstance(request, SettleRequest):
+            answers.append(batch.settle(request.receiver, request.items, now=request.now))
+        elif isinstance(request, HoldRequest):
+            answers.append(batch.hold(request.items, facts(request)))
+        elif isinstance(request, StampSettleRequest):
+            answers.append(batch.settle_stamps(request.items, facts(request)))
+        else:
+            answers.append(batch.void(request.receiver, request.items))
     return answers

@@ -13,7 +13,7 @@ import apsw
 from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Changes
 from pennyred.office.ledger.chaining import Moved, next_head
-from pennyred.office.ledger.owned.memory import UNWRITTEN_MAX, Memory, Plan, Sums
+from pennyred.office.ledger.owned.memory import UNWRITTEN_MAX, Memory, Plan, new_plan
 from pennyred.office.ledger.protocol import EntryKind
 from pennyred.office.ledger.requests import HoldRequest, JudgedRequest, Request, VoidRequest, answer_all
 from pennyred.office.ledger.sqlite import chain, journal, redemption, stamps
@@ -94,7 +94,7 @@ class Books:
         keys = self.memory.aged(since)
         if not keys and not self.memory.pairs:
             return
-        plan = Plan({}, {}, Sums())
+        plan = new_plan()
         self.memory.add(plan, keys)
         with self._writing():
             self._write_pairs()
@@ -119,12 +119,11 @@ class Books:
         """Answer, and say which stamps were read for it."""
         connection, memory = self._connection, self.memory
         keys = {item.key for request in requests for item in request.items}
-        rows = stamps.load(connection, keys - memory.unwritten.keys())
+        records = {key: one.record for key in keys if (one := memory.unwritten.get(key)) is not None}
+        rows = stamps.load(connection, keys - records.keys()) if len(records) < len(keys) else {}
         self._look()
+        records.update(rows)
         memory.begin_day(utc_day(requests[0].now))
-        records = dict(rows)
-        for key in keys & memory.unwritten.keys():
-            records[key] = memory.unwritten[key].record
         accounts = {key[0] for key in keys} - memory.accounts.keys()
         if accounts:
             memory.keep_figures(journal.figures(connection, accounts, today=memory.today))
@@ -145,7 +144,7 @@ class Books:
             return
         writing = Batch(batch.stamps, batch.accounts, today=batch.today, number=batch.number)
         writing.changes = changes
-        stamps.store(connection, changes.stamps)
+        stamps.store(connection, changes.stamps, unheld=plan.unheld)
         journal.write_money(connection, writing, EntryKind.SETTLE, now=now)
         journal.write_counts(connection, changes, now=now)
         if changes.details:
@@ -154,7 +153,7 @@ class Books:
             self.memory.head = head
 
     def _write_all(self) -> Plan:
-        plan = Plan({}, {}, Sums())
+        plan = new_plan()
         self._add_all(plan)
         self._write_pairs()
         self._write(plan, None, now=0)
@@ -177,8 +176,9 @@ class Books:
     def _adopt(self, plan: Plan, batch: Batch) -> None:
         memory = self.memory
         memory.adopt(plan)
+        pairs, today = memory.pairs, batch.today
         for (account, receiver), holds in batch.changes.holds.items():
-            memory.pairs[account, receiver, batch.today] += holds
+            pairs[account, receiver, today] += holds
 
     def _domains(self, requests: Iterable[Request]) -> dict[str, frozenset[str]]:
         known = self.memory.domains

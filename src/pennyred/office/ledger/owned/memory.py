@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from pennyred.office.ledger.batch import Batch
 from pennyred.postage.ledger_rules import AccountFigures, StampRecord, StampState
 from pennyred.postage.proofs.chain import BatchHead
@@ -18,9 +20,10 @@ ACCOUNTS_MAX = 50_000
 """So many accounts' figures are kept; then all are read again as they are needed."""
 UNWRITTEN_MAX = 50_000
 """So many holds stay in memory alone; more are written at once, whatever their age."""
+_HELD, _VOIDED = int(StampState.HELD), int(StampState.VOIDED)
 
 
-class Unwritten(NamedTuple):
+class Unwritten(Struct, frozen=True, gc=False):
     """A stamp that the file does not know as it is."""
 
     record: StampRecord
@@ -42,11 +45,14 @@ class Sums:
 
     def add(self, account: str, record: StampRecord | None, row: StampRecord | None) -> None:
         """Add what a stamp counts as `record`, less what it counted as `row`."""
-        for one, sign in ((record, 1), (row, -1)):
-            if one is not None and one.state != StampState.VOIDED:
-                self.used[account, one.cap_day] += sign * one.price
-                if one.state == StampState.HELD:
-                    self.held[account] += sign * one.price
+        if record is not None and (state := record.state) != _VOIDED:
+            self.used[account, record.cap_day] += record.price
+            if state == _HELD:
+                self.held[account] += record.price
+        if row is not None and (state := row.state) != _VOIDED:
+            self.used[account, row.cap_day] -= row.price
+            if state == _HELD:
+                self.held[account] -= row.price
 
 
 class Plan(NamedTuple):
@@ -58,6 +64,20 @@ class Plan(NamedTuple):
     """What stays in memory; None for what needs no memory any more, because the file has it right."""
     sums: Sums
     """What the file's sums have to be moved by."""
+    unheld: list[StampKey]
+    """Of those to be written: what the file has as open holds, and what are none any more."""
+
+    def write(self, key: StampKey, record: StampRecord, row: StampRecord | None) -> None:
+        """Have a stamp written, of which the file has this row."""
+        self.stamps[key] = record
+        self.sums.add(key[0], record, row)
+        if row is not None and row.state == _HELD and record.state != _HELD:
+            self.unheld.append(key)
+
+
+def new_plan() -> Plan:
+    """A plan of nothing."""
+    return Plan({}, {}, Sums(), [])
 
 
 class Memory:
@@ -86,8 +106,8 @@ class Memory:
         self.floor_day = self.head = None
         self.is_head_known = False
         self._owed = Sums()
-        for key, (record, row, _) in self.unwritten.items():
-            self._owed.add(key[0], record, row)
+        for key, one in self.unwritten.items():
+            self._owed.add(key[0], one.record, one.row)
 
     def begin_day(self, today: int) -> None:
         """What is used of a cap is of one day: on another one it is read again."""
@@ -106,9 +126,9 @@ class Memory:
     def held_beside(self, accounts: Collection[str]) -> dict[str, int]:
         """What these accounts have on hold beside what the file says."""
         sums = Sums()
-        for key, (record, row, _) in self.unwritten.items():
+        for key, one in self.unwritten.items():
             if key[0] in accounts:
-                sums.add(key[0], record, row)
+                sums.add(key[0], one.record, one.row)
         return sums.held
 
     def plan(
@@ -119,22 +139,20 @@ class Memory:
         A hold is kept in memory unless it is one of the `lasting`; so is what happens to a hold later, but a payment.
         With anything that is written go all changes of holds that are in the file.
         """
-        stamps: dict[StampKey, StampRecord] = {}
-        kept: dict[StampKey, Unwritten | None] = {}
-        sums = Sums()
+        plan, unwritten = new_plan(), self.unwritten
+        kept, write = plan.kept, plan.write
         for key, record in batch.changes.stamps.items():
-            before = self.unwritten.get(key)
+            before, state = unwritten.get(key), record.state
             row = rows.get(key) if before is None else before.row
-            is_in_file = row is not None and row.state == StampState.HELD
-            if record.state > StampState.VOIDED or key in lasting:
-                stamps[key] = record
-                sums.add(key[0], record, row)
-            elif is_in_file or record.state == StampState.HELD:
+            if state > _VOIDED or key in lasting:
+                write(key, record, row)
+                continue
+            is_in_file = row is not None and row.state == _HELD
+            if is_in_file or state == _HELD:
                 kept[key] = Unwritten(record, row if is_in_file else None, since if before is None else before.since)
             else:
                 kept[key] = None  # voided before it was written: it was never there
-        plan = Plan(stamps, kept, sums)
-        if stamps:
+        if plan.stamps:
             self.add_due(plan)
         return plan
 
@@ -142,8 +160,7 @@ class Memory:
         """Have all written whose open hold in the file is not true any more, those of this very plan too."""
         for key, one in list(plan.kept.items()):
             if one is not None and one.row is not None:
-                plan.stamps[key] = one.record
-                plan.sums.add(key[0], one.record, one.row)
+                plan.write(key, one.record, one.row)
                 del plan.kept[key]
         self.add(plan, self.due)
 
@@ -151,22 +168,23 @@ class Memory:
         """Have these unwritten stamps written too, unless the plan says what becomes of them."""
         for key in keys:
             if key not in plan.stamps and key not in plan.kept:
-                record, row, _ = self.unwritten[key]
-                plan.stamps[key] = record
-                plan.sums.add(key[0], record, row)
+                one = self.unwritten[key]
+                plan.write(key, one.record, one.row)
 
     def adopt(self, plan: Plan) -> None:
         """Take over a plan whose stamps are written."""
+        unwritten, due = self.unwritten, self.due
         for key in plan.stamps:
-            if self.unwritten.pop(key, None) is not None:
-                self.due.discard(key)
+            unwritten.pop(key, None)
+        if due:
+            due.difference_update(plan.stamps)
         for key, one in plan.kept.items():
             if one is None:
-                self.unwritten.pop(key, None)
+                unwritten.pop(key, None)
                 continue
-            self.unwritten[key] = one
+            unwritten[key] = one
             if one.row is not None:
-                self.due.add(key)
+                due.add(key)
 
     def aged(self, since: float) -> list[StampKey]:
         """The unwritten stamps that were held by then, and those that are due."""

@@ -13,6 +13,7 @@ import apsw
 from pennyred.postage.ledger_rules import StampRecord, StampState
 from pennyred.postage.stamp import StampKey
 
+_HELD = int(StampState.HELD)
 _DAY_MAX = 1_000_000
 """The last day that a table is made for: days come from outside."""
 
@@ -33,7 +34,7 @@ CREATE TABLE stamp_{day} (
 """
 _SELECT = (
     "SELECT account, {day}, serial, state, receiver, domain, letter, x'', price, cap_day, 0, settled_at, place"
-    " FROM stamp_{day} WHERE account = ? AND serial = ?"
+    " FROM stamp_{day} WHERE account = ?1 AND serial = ?2"
 )
 _SELECT_PLACED = (
     "SELECT account, {day}, serial, state, receiver, domain, letter, x'', price, cap_day, 0, settled_at, place"
@@ -46,9 +47,10 @@ _UPSERT = (
     " receiver = excluded.receiver, domain = excluded.domain, letter = excluded.letter, price = excluded.price,"
     " cap_day = excluded.cap_day, settled_at = excluded.settled_at, place = excluded.place"
 )
-# Both SELECTs answer with a key and the fields of a `StampRecord`; 1 is `StampState.HELD`.
+# All SELECTs answer with a key and the fields of a `StampRecord`; 1 is `StampState.HELD`.
 _HOLD = "account, expiry_day, serial, 1, receiver, domain, letter, tx, price, cap_day, lease_until, 0, 0"
-_SELECT_HOLD = f"SELECT {_HOLD} FROM hold WHERE account = ? AND expiry_day = ? AND serial = ?"  # noqa: S608 - ours
+_SELECT_HOLD = f"SELECT {_HOLD} FROM hold WHERE account = ?1 AND expiry_day = {{day}} AND serial = ?2"  # noqa: S608 - ours
+_SELECT_BOTH = f"{_SELECT_HOLD} UNION ALL {_SELECT}"
 _SELECT_OVERDUE = (
     f"SELECT {_HOLD} FROM hold WHERE lease_until < ?"  # noqa: S608
     " ORDER BY lease_until, account, expiry_day, serial LIMIT ?"
@@ -63,33 +65,51 @@ _DELETE_HOLD = "DELETE FROM hold WHERE account = ? AND expiry_day = ? AND serial
 
 def load(connection: apsw.Connection, keys: Collection[StampKey]) -> dict[StampKey, StampRecord]:
     """The records of these stamps, as far as they have been seen."""
-    keys = [key for key in keys if 0 <= key[1] <= _DAY_MAX]
-    found = _as_records(connection.executemany(_SELECT_HOLD, keys))
     by_day: dict[int, list[tuple[str, bytes]]] = {}
-    for key in keys:
-        if key not in found:
-            by_day.setdefault(key[1], []).append((key[0], key[2]))
-    for day in _with_table(connection, by_day):
-        found.update(_as_records(connection.executemany(_SELECT.format(day=day), by_day[day])))
+    for account, day, serial in keys:
+        if day in by_day:
+            by_day[day].append((account, serial))
+        elif 0 <= day <= _DAY_MAX:
+            by_day[day] = [(account, serial)]
+    found: dict[StampKey, StampRecord] = {}
+    with_table = _with_table(connection, by_day)
+    for day, its_keys in by_day.items():
+        select = _SELECT_BOTH if day in with_table else _SELECT_HOLD
+        rows: Iterable[Any] = connection.executemany(select.format(day=day), its_keys)
+        for row in rows:
+            if row[:3] not in found or row[3] == _HELD:
+                found[row[:3]] = StampRecord._make(row[3:])
     return found
 
 
-def store(connection: apsw.Connection, records: Mapping[StampKey, StampRecord]) -> None:
-    """Write these records, making the tables of new days."""
+def store(
+    connection: apsw.Connection,
+    records: Mapping[StampKey, StampRecord],
+    *,
+    unheld: Collection[StampKey] | None = None,
+) -> None:
+    """Write these records, making the tables of new days.
+
+    `unheld` are those whose open hold in the file is to go. None: whether there is one is not known.
+    """
     held: list[tuple[object, ...]] = []
-    not_held: list[StampKey] = []
     by_day: dict[int, list[tuple[object, ...]]] = {}
     for key, (state, receiver, domain, letter, tx, price, cap_day, lease_until, settled_at, place) in records.items():
-        if state == StampState.HELD:
+        if state == _HELD:
             held.append((*key, receiver, domain, letter, tx, price, cap_day, lease_until))
             continue
-        not_held.append(key)
-        row = (key[0], key[2], int(state), receiver, domain, letter, price, cap_day, settled_at, place)
-        by_day.setdefault(key[1], []).append(row)
+        account, day, serial = key
+        row = (account, serial, state, receiver, domain, letter, price, cap_day, settled_at, place)
+        if day in by_day:
+            by_day[day].append(row)
+        else:
+            by_day[day] = [row]
+    if unheld is None:
+        unheld = [key for key, record in records.items() if record.state != _HELD]
     if held:
         connection.executemany(_UPSERT_HOLD, held)
-    if not_held:
-        connection.executemany(_DELETE_HOLD, not_held)
+    if unheld:
+        connection.executemany(_DELETE_HOLD, unheld)
     for day in by_day.keys() - _with_table(connection, by_day):
         connection.execute(_TABLE.format(day=day))
         connection.execute("INSERT INTO stamp_day (day, settled, refunded) VALUES (?, 0, 0)", (day,))
