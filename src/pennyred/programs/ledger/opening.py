@@ -92,8 +92,12 @@ def _served(path: Path) -> Path | None:
 
 
 async def spill(path: Path) -> None:
-    """Have a service that has this file write what only it knows, so that it is read beside. Raises `Unavailable`."""
+    """Have a service that has this file write what only it knows, so that it is read beside.
+
+    Raises SchemaError, `Unavailable`.
+    """
     if (served := _served(path)) is not None:
+        sqlite.require_ready(path)
         ledger = await RemoteLedger.open(served)
         try:
             await ledger.spill()
