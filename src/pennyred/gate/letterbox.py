@@ -26,6 +26,8 @@ class Reply(NamedTuple):
     @property
     def encoded(self) -> bytes:
         """The reply as it goes over the wire (RFC 5321 section 4.2.1)."""
+        if len(self.lines) == 1:
+            return b"%d %b\r\n" % (self.code, self.lines[0])
         *firsts, last = self.lines
         return b"".join([b"%d-%s\r\n" % (self.code, line) for line in firsts]) + b"%d %s\r\n" % (self.code, last)
 

@@ -18,6 +18,7 @@ class Line:
     told: tuple[bytes, ...] = ()
     is_for_good: bool = False
     is_clean: bool = True
+    has_to_tell: bool = True
 
     def lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
         return (client.address.encode(),)
@@ -27,9 +28,12 @@ def told_of(number: int, *, is_for_good: bool = False) -> Line:
     return Line((CLIENTS[number].address.encode(),), is_for_good)
 
 
+def knowing(lines: list[Line], client: ClientIdentity) -> list[Line]:
+    return [one for one in lines if one.told == one.lines_about(client)]
+
+
 def searched(lines: list[Line], client: ClientIdentity) -> Line | None:
-    knows = [one for one in lines if one.told == one.lines_about(client)]
-    found = knows or [one for one in lines if not one.is_for_good]
+    found = knowing(lines, client) or [one for one in lines if not one.is_for_good]
     return found[-1] if found else None
 
 
@@ -49,6 +53,7 @@ def test_it_finds_what_a_search_would_find(steps: list[Line | int | str]) -> Non
             idle.add(step)
             lines.append(step)
         elif isinstance(step, int):
+            assert idle.knowing(CLIENTS[step]) is next(reversed(knowing(lines, CLIENTS[step])), None)
             found = searched(lines, CLIENTS[step])
             assert idle.take(CLIENTS[step]) is found
             lines = [one for one in lines if one is not found]
@@ -61,6 +66,16 @@ def test_it_finds_what_a_search_would_find(steps: list[Line | int | str]) -> Non
             idle.remove(lines.pop(0))
         assert list(idle) == lines
         assert len(idle) == len(lines)
+
+
+def test_where_nobody_is_told_any_of_them_will_do() -> None:
+    idle = IdleConnections()
+    assert idle.knowing(CLIENTS[0]) is None
+    idle.add(first := Line(has_to_tell=False))
+    idle.add(last := Line(has_to_tell=False))
+    assert idle.knowing(CLIENTS[0]) is last
+    idle.remove(last)
+    assert idle.knowing(CLIENTS[0]) is first
 
 
 def test_a_broken_one_makes_room_before_one_that_may_still_serve() -> None:

@@ -217,7 +217,8 @@ class Wire(asyncio.Protocol):
             if self._output:
                 self.transport.write(b"".join(self._output))
                 self._output.clear()
-            self._wait_until(self.loop.time() + _LINGER_SECONDS)
+            self._deadline = self.loop.time() + _LINGER_SECONDS
+            self._arm()
             self.transport.close()
         self._wake()
 
@@ -254,10 +255,8 @@ class Wire(asyncio.Protocol):
     def _give_time(self, latest: float | None = None) -> None:
         self._time_given_at = now = self.loop.time()
         until = self._session_deadline if latest is None else latest
-        self._wait_until(min(now + self._clock.read_timeout_seconds, until))
-
-    def _wait_until(self, deadline: float) -> None:
-        self._deadline = deadline
+        deadline = now + self._clock.read_timeout_seconds
+        self._deadline = deadline = min(until, deadline)
         if self._watch is None or deadline < self._watch.when():
             self._arm()
 

@@ -1,7 +1,6 @@
 """One connection to the mail server, with the gate as the client. No command is ever repeated here."""
 
 import asyncio
-import functools
 import math
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from pennyred.gate.upstream.dialogue import Dialogue, require_word_on_letter, un
 from pennyred.gate.upstream.endpoint import Capabilities, IdentityMode, Security, UpstreamOptions, parse_capabilities
 from pennyred.gate.upstream.identity import ClientIdentity
 from pennyred.gate.upstream.slots import Slot
-from pennyred.gate.upstream.xclient import proxy_header, xclient_commands, xforward_commands
+from pennyred.gate.upstream.xclient import hello_line, lines_about, proxy_header, says_helo, xforward_commands
 from pennyred.postage.errors import Unavailable
 from pennyred.postage.reasons import Reason
 
@@ -81,14 +80,11 @@ class Connection(Dialogue):
         """Whether it must be told of each client before MAIL."""
         return self.options.identity is IdentityMode.XCLIENT
 
-    def knows(self, client: ClientIdentity) -> bool:
-        """Whether MAIL may be said for this client without telling of it first."""
-        return not self.has_to_tell or (bool(self.told) and self.told == self.lines_about(client))
-
     def lines_about(self, client: ClientIdentity) -> tuple[bytes, ...]:
         """What it would be told of this client: XCLIENT in all attributes that this mail server takes, and EHLO."""
         assert self.offered is not None
-        return _lines_about(client, self.offered.xclient, self._hello_line(client))
+        options = self.options
+        return lines_about(client, self.offered.xclient, options.hostname, is_lmtp=options.endpoint.is_lmtp)
 
     async def open(self, client: ClientIdentity | None) -> None:
         """Wait for the greeting and say EHLO. `client` is for the PROXY header, if clients are told by PROXY.
@@ -117,7 +113,7 @@ class Connection(Dialogue):
                 raise Refused(reply)
             raise self.trouble(f"EHLO: {reply.text}")
         self.capabilities = parse_capabilities(reply)
-        if not (is_the_clients and self._is_plain(client)):
+        if not (client is not None and is_the_clients and says_helo(client, is_lmtp=self.options.endpoint.is_lmtp)):
             self.offered = self.capabilities
         self.opened_at = self._loop.time()
 
@@ -196,13 +192,23 @@ class Connection(Dialogue):
         if len(lines) == 1:
             return [await self._said_to(lines[0], self._seconds_for(lines[0], until))]
         if "PIPELINING" in self.capabilities.keywords:
-            asked = zip(self._send(*lines), lines, strict=True)
-            return [await self._reply(future, self._seconds_for(line, until)) for future, line in asked]
+            return await self._replies(lines, until)
         answers: list[Reply] = []
         for line in lines:
             answers.append(await self._said_to(line, self._seconds_for(line, until)))
             if is_first_needed and not replies.is_success(answers[0]):
                 return answers * len(lines)
+        return answers
+
+    async def _replies(self, lines: Sequence[bytes], until: float) -> list[Reply]:
+        """Send commands together and wait for all replies; those that come with another cost no wait of their own."""
+        answers = []
+        for future, line in zip(self._send(*lines), lines, strict=True):
+            if not future.done():
+                await self._reply(future, self._seconds_for(line, until))
+            elif not replies.is_success(future.result()):
+                self._note(future.result())
+            answers.append(future.result())
         return answers
 
     def say_data(self) -> Coroutine[Any, Any, Reply]:
@@ -237,9 +243,12 @@ class Connection(Dialogue):
 
     async def final_reply(self, future: asyncio.Future[Reply], deadline: float) -> Reply:
         """Wait for a reply to the letter's end until `deadline`, in seconds of the loop's clock."""
-        reply = await self._reply(future, max(0.0, deadline - self._loop.time()))
+        self._patience.give(max(0.0, deadline - self._loop.time()))
+        reply = await future
         if replies.is_success(reply):
             self.refusals = 0
+        else:
+            self._note(reply)
         return reply
 
     async def reset(self) -> bool:
@@ -262,27 +271,15 @@ class Connection(Dialogue):
         """How long the reply to a command line may take, if it must be there before `until`."""
         return min(self.options.deadlines.of(line), until - self._loop.time())
 
-    def _is_plain(self, client: ClientIdentity | None) -> bool:
-        """Whether to say HELO: the client has said HELO, and mail servers note in their trace who has."""
-        return client is not None and client.protocol == "SMTP" and not self.options.endpoint.is_lmtp
-
     def _hello_line(self, client: ClientIdentity | None) -> bytes:
-        """The greeting line: with the client's name and verb, or else the gate's name."""
-        name = client.helo if client is not None and client.helo.isascii() else ""
-        verb = b"LHLO" if self.options.endpoint.is_lmtp else b"HELO" if self._is_plain(client) else b"EHLO"
-        return b"%b %b" % (verb, (name or self.options.hostname).encode("ascii"))
+        """The greeting line for this mail server."""
+        return hello_line(client, self.options.hostname, is_lmtp=self.options.endpoint.is_lmtp)
 
     def _not_told(self, client: ClientIdentity, command: str, answer: Reply) -> Unavailable:
         """A temporary error, whatever the code: the server refuses the gate's right to speak for others."""
         if replies.is_about_syntax(answer):
             return NotTold(client, f"{command}: {answer.text}", self.where)
         return self.trouble(f"{command}: {answer.text}")
-
-
-@functools.lru_cache(maxsize=1000)
-def _lines_about(client: ClientIdentity, attributes: frozenset[str], hello: bytes) -> tuple[bytes, ...]:
-    """A client's letters are told of it in the same words; it is asked for twice for each letter."""
-    return *xclient_commands(client, attributes), hello
 
 
 async def connect(options: UpstreamOptions, address: Address) -> Connection:

@@ -40,24 +40,23 @@ class IdleConnections:
                 del self._told[connection.told]
 
     def take(self, client: ClientIdentity) -> Connection | None:
-        """Take out the one that `find` finds; None if there is none."""
-        if (found := self.find(client)) is not None:
+        """One that knows this client saves a round trip; else the one used last is likely alive. It may be broken.
+
+        One that can be used for another client only is not taken. None if there is none.
+        """
+        found = self.knowing(client) or next(reversed(self._for_anybody), None)
+        if found is not None:
             self.remove(found)
         return found
 
-    def find(self, client: ClientIdentity) -> Connection | None:
-        """One that knows this client saves a round trip; else the one used last is likely alive. It may be broken.
-
-        One that can be used for another client only is not found. None if there is none.
-        """
-        found = None
+    def knowing(self, client: ClientIdentity) -> Connection | None:
+        """One on which MAIL may be said for this client without telling of it first; it stays here."""
         if self._told:
             # A mail server takes the same attributes on all its connections; where it does not, one is told anew.
             like = next(reversed(self._told[next(reversed(self._told))]))
-            found = next(reversed(self._told.get(like.lines_about(client), {})), None)
-        if found is None:
-            found = next(reversed(self._for_anybody), None)
-        return found
+            return next(reversed(self._told.get(like.lines_about(client), {})), None)
+        found = next(reversed(self._for_anybody), None)
+        return None if found is None or found.has_to_tell else found
 
     def take_all(self) -> list[Connection]:
         """All of them; none is left."""

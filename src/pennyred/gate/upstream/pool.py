@@ -64,23 +64,19 @@ class UpstreamPool:
 
     def at_hand(self, client: ClientIdentity, source: Source = NOBODY) -> Connection | None:
         """An idle connection on which MAIL may be said for `client` at once; None if `acquire` has to be asked."""
-        if self._is_closed or (slot := self._slots.take_at_once(source)) is None:
+        if self._is_closed or (connection := self._knowing(client)) is None:
             return None
-        connection = self._take_idle(client)
-        if connection is not None and connection.knows(client):
-            connection.slot = slot
-            return connection
-        self._slots.leave(slot)
-        if connection is not None:
-            self._idle.add(connection)
-        return None
+        if (slot := self._slots.take_at_once(source)) is None:
+            return None
+        self._idle.remove(connection)
+        connection.is_reused = True
+        connection.slot = slot
+        return connection
 
     def offer_at_hand(self, client: ClientIdentity) -> Capabilities | None:
         """What the mail server offers to `client` on a connection that `at_hand` may lend; None if there is none."""
-        connection = self._idle.find(client)
-        if connection is None or not connection.is_clean or not connection.knows(client):
-            return None
-        return connection.capabilities
+        connection = self._knowing(client)
+        return None if connection is None else connection.capabilities
 
     async def acquire(
         self, client: ClientIdentity, source: Source = NOBODY, *, is_fresh: bool = False, is_modest: bool = False
@@ -229,6 +225,10 @@ class UpstreamPool:
             self.discard(connection)
         for connection in idle:
             await connection.wait_closed()
+
+    def _knowing(self, client: ClientIdentity) -> Connection | None:
+        connection = self._idle.knowing(client)
+        return connection if connection is not None and connection.is_clean else None
 
     def _take_idle(self, client: ClientIdentity) -> Connection | None:
         while (connection := self._idle.take(client)) is not None:

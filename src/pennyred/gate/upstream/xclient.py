@@ -57,6 +57,27 @@ def xclient_commands(client: ClientIdentity, attributes: frozenset[str]) -> tupl
     return tuple(f"XCLIENT {line}".encode("ascii") for line in lines)
 
 
+def says_helo(client: ClientIdentity, *, is_lmtp: bool) -> bool:
+    """Whether to say HELO: the client has said HELO, and mail servers note in their trace who has."""
+    return client.protocol == "SMTP" and not is_lmtp
+
+
+def hello_line(client: ClientIdentity | None, hostname: str, *, is_lmtp: bool) -> bytes:
+    """The greeting line: with the client's name and verb, or else the gate's name."""
+    name = client.helo if client is not None and client.helo.isascii() else ""
+    is_helo = client is not None and says_helo(client, is_lmtp=is_lmtp)
+    verb = b"LHLO" if is_lmtp else b"HELO" if is_helo else b"EHLO"
+    return b"%b %b" % (verb, (name or hostname).encode("ascii"))
+
+
+@lru_cache(maxsize=1000)
+def lines_about(
+    client: ClientIdentity, attributes: frozenset[str], hostname: str, *, is_lmtp: bool
+) -> tuple[bytes, ...]:
+    """The XCLIENT lines and the greeting after them. They are asked for twice for each letter of a client."""
+    return *xclient_commands(client, attributes), hello_line(client, hostname, is_lmtp=is_lmtp)
+
+
 def xforward_commands(client: ClientIdentity, attributes: frozenset[str]) -> list[bytes]:
     """The XFORWARD lines, without CRLF, for a server that takes these attributes; one line would be too long."""
     who = {

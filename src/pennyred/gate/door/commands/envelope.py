@@ -80,10 +80,10 @@ async def rcpt(session: Session, line: bytes) -> None:
         if session.mail_refusal:
             _answer_recipients(session, _refused(session, recipients), ())
         elif session.waiting_mail:
-            place = next((place for place, item in enumerate(recipients) if _is_asked_for(item)), len(recipients))
-            _answer_recipients(session, recipients[:place], ())
-            if recipients[place:] and not session.is_leaving:
-                await _begin_late(session, transaction, recipients[place:])
+            while recipients and not _is_asked_for(recipients[0]) and not session.is_leaving:
+                _answer_recipients(session, [recipients.pop(0)], ())
+            if recipients and not session.is_leaving:
+                await _begin_late(session, transaction, recipients)
         else:
             await _add(session, transaction, recipients)
 

@@ -121,7 +121,7 @@ def _to_desk(session: Session, letter: ReceivedLetter, transaction: Transaction)
     """
     identity, client = session.identity, session.client
     places = _places(transaction.mailboxes, is_named_once=session.house.options.is_named_once)
-    recipients = (session.mirror,) if session.mirror else tuple(transaction.mailboxes[place] for place in places)
+    recipients = (session.mirror,) if session.mirror else _named(transaction.mailboxes, places)
     envelope = Envelope(
         session.sender,
         recipients,
@@ -156,6 +156,12 @@ def _places(mailboxes: Sequence[bytes], *, is_named_once: bool) -> Sequence[int]
     for place, mailbox in enumerate(mailboxes):
         once.setdefault(canonical_or_none(mailbox) or mailbox, place)
     return tuple(once.values()) if len(once) < len(mailboxes) else places
+
+
+def _named(mailboxes: Sequence[bytes], places: Sequence[int]) -> tuple[bytes, ...]:
+    if len(places) == len(mailboxes):
+        return tuple(mailboxes)
+    return tuple([mailboxes[place] for place in places])
 
 
 def _trace(session: Session, recipients: tuple[bytes, ...]) -> bytes:
