@@ -1,6 +1,7 @@
 """The settlements an office has not confirmed yet."""
 
 import asyncio
+from types import SimpleNamespace
 
 from tests.support.state_file import NOW, teller_of
 from tests.support.stationery import LETTER, Stationery
@@ -111,6 +112,18 @@ def test_a_settlement_waits_with_its_stamp_but_never_with_the_salt(path):
 
     on(path, add)
     on(path, read)
+
+
+def test_a_stamp_in_the_form_of_another_release_keeps_nothing_from_being_presented(path):
+    """It is paid by its hold alone."""
+    stamp = SimpleNamespace(for_office=lambda: b"v=9;of=tomorrow")
+
+    async def story(outbox):
+        await outbox.add([settle(1, stamp=stamp, domain="example.org"), settle(2)], now=NOW)
+        one, two = [entry.settle for entry in await outbox.pending(9, now=NOW)]
+        assert (one.stamp, one.key, two) == (None, settle(1).key, settle(2))
+
+    on(path, story)
 
 
 def test_what_is_put_off_waits_until_then_and_keeps_nobody_waiting(path):

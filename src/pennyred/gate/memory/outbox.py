@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pennyred.gate.memory.taking import AHEAD_SECONDS_MAX
+from pennyred.postage.errors import MalformedStamp
 from pennyred.postage.redemption import Settle
-from pennyred.postage.stamp import parse_stamp
+from pennyred.postage.stamp import Stamp, parse_stamp
 from pennyred.storage.groupcommit import GroupCommit
 from pennyred.storage.statements import Connection
 
@@ -95,11 +96,19 @@ def _pending(connection: Connection, limit: int, now: int, besides: tuple[str, .
     return [
         OutboxEntry(
             entry_id,
-            Settle(issuer, account, day, serial, letter, parse_stamp(stamp) if stamp else None, domain),
+            Settle(issuer, account, day, serial, letter, _stamp_of(stamp), domain),
             added_at,
         )
         for entry_id, added_at, stamp, issuer, account, day, serial, letter, domain in rows
     ]
+
+
+def _stamp_of(octets: bytes) -> Stamp | None:
+    """The stamp as it was kept; None for one of a release that wrote others: it is paid by its hold alone."""
+    try:
+        return parse_stamp(octets) if octets else None
+    except MalformedStamp:
+        return None
 
 
 def _standing(connection: Connection) -> OutboxStanding:
