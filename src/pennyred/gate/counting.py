@@ -6,6 +6,7 @@ killed loses what it counted since, a few seconds of figures; no letter and no c
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from pennyred.gate.judging.standing import Judgement
@@ -111,6 +112,7 @@ def _told(answer: Answer, reason: Reason) -> Reason:
             return reason
 
 
+@lru_cache(maxsize=1000)
 def _would_refuse(asked: Mode, mode: Mode, outcome: Outcome, reason: Reason, known: bool | None) -> bool | None:
     """Whether the mode asked about refuses this recipient: what it did where it is the gate's own, else what was found
     out, else what the reason alone says.

@@ -208,10 +208,12 @@ class Desk:
         """Send the letter to those who have not had it, then settle or void by each one's fate."""
         policy = case.policy
         going = [one for one in case.standings if one.reason is not Reason.DUPLICATE]
-        part = PartDelivery(self._part_deliveries, delivery, [one for one in going if one.index not in holding.held])
+        part: PartDelivery | None = None
         try:
-            had = await part.look()
-            going = [one for one in going if one.index not in had]
+            if delivery.answers_each:
+                unpaid = [one for one in going if one.index not in holding.held]
+                part = await PartDelivery.look(self._part_deliveries, unpaid)
+                going = [one for one in going if one.index not in part.had]
             fields = added_fields(policy, going, case.judgement.authentication, day=case.taken.day)
             header = kept_header(policy, case.letter.header, case.envelope, case.judgement.passes)
         except BaseException:
@@ -227,7 +229,8 @@ class Desk:
         delivered = await delivery.send(indexes, fields, header, dot_before=dot_before)
         case.times.lap(Phase.DELIVER)
         await self._book(case, holding, going, delivered)
-        await part.note(indexes, delivered.fates, day=case.taken.day)
+        if part is not None:
+            await part.note(indexes, delivered.fates, day=case.taken.day)
         case.times.lap(Phase.SETTLE)
         return Relay(delivered, tuple(indexes))
 
@@ -262,10 +265,9 @@ class Desk:
             header = kept_header(case.policy, letter.header, envelope, case.judgement.passes)
         except Exception as error:  # noqa: BLE001 - nothing may keep a letter from going through here
             self._log.unjudged(letter, envelope, error)
-        part = PartDelivery(self._part_deliveries, delivery, standings)
-        had = await part.look()
-        going = [index for index in range(len(envelope.recipients)) if index not in had]
-        answer = await self._pass_on(part, going, fields, header) if going else Duplicate()
+        part = await PartDelivery.look(self._part_deliveries, standings) if delivery.answers_each else None
+        going = [index for index in range(len(envelope.recipients)) if part is None or index not in part.had]
+        answer = await self._pass_on(delivery, part, going, fields, header) if going else Duplicate()
         times.lap(Phase.DELIVER)
         self._tell(letter, envelope, case.judgement if case else None, answer, times, mode)
         return answer
@@ -307,8 +309,11 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - the letter has its answer, which no figure may turn
             self._log.uncounted(error)
 
-    async def _pass_on(self, part: PartDelivery, going: Sequence[int], fields: bytes, header: bytes) -> Answer:
+    async def _pass_on(
+        self, delivery: Delivery, part: PartDelivery | None, going: Sequence[int], fields: bytes, header: bytes
+    ) -> Answer:
         latest = asyncio.get_running_loop().time() + self.policy.lease_seconds
-        delivered = await part.delivery.send(going, fields, header, dot_before=latest)
-        await part.note(going, delivered.fates, day=utc_day(self._clock()))
+        delivered = await delivery.send(going, fields, header, dot_before=latest)
+        if part is not None:
+            await part.note(going, delivered.fates, day=utc_day(self._clock()))
         return Relay(delivered, tuple(going))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pennyred.gate.rules.figures import Fact, Outcome
-from pennyred.gate.timing import Stopwatch
+from pennyred.gate.timing import Phase, Stopwatch
 from pennyred.metrics import catalogue as all_metrics
 from pennyred.metrics.sheet import Page
 from pennyred.postage.reasons import Reason
@@ -19,8 +19,9 @@ class Meter:
         self._letters = page.counter(all_metrics.LETTERS)
         self._recipients = page.counter(all_metrics.RECIPIENTS)
         self._altered = page.counter(all_metrics.ALTERED)
-        self._phases = page.histogram(all_metrics.PHASES)
-        self._whole = page.histogram(all_metrics.WHOLE_LETTER)
+        phases = page.histogram(all_metrics.PHASES)
+        self._phases = {phase: phases.of(phase) for phase in Phase}
+        self._whole = page.histogram(all_metrics.WHOLE_LETTER).of()
         self.redemptions = page.counter(all_metrics.REDEMPTIONS)
         self._requests = page.counter(all_metrics.REQUESTS)
         self._request_seconds = page.histogram(all_metrics.REQUEST_SECONDS)
@@ -52,7 +53,7 @@ class Meter:
     def took(self, times: Stopwatch) -> None:
         """Count the durations of the phases that a letter has come to."""
         for phase, seconds in times.seconds.items():
-            self._phases.observe(seconds, phase)
+            self._phases[phase].observe(seconds)
         self._whole.observe(times.total_seconds)
 
     def request(self, path: str, status: int, seconds: float) -> None:

@@ -118,16 +118,34 @@ class Gauge:
 class Histogram:
     """Counts values by size; buckets are added up only when they are read."""
 
-    __slots__ = ("_bounds", "_cells", "_places")
+    __slots__ = ("_series",)
 
     def __init__(self, cells: "memoryview[float]", places: dict[Labels, int], bounds: Sequence[float]) -> None:
-        self._cells = cells
-        self._places = places
-        self._bounds = bounds
+        self._series = {labels: Series(cells, place, bounds) for labels, place in places.items()}
 
     def observe(self, value: float, *labels: str) -> None:
         """Count a value, with these label values."""
-        place = self._places.get(labels)
-        if place is not None:
-            self._cells[place + bisect_left(self._bounds, value)] += 1.0
-            self._cells[place + len(self._bounds) + 1] += value
+        series = self._series.get(labels)
+        if series is not None:
+            series.observe(value)
+
+    def of(self, *labels: str) -> "Series":
+        """Those of one combination of label values, for whoever counts them often. Raises KeyError."""
+        return self._series[labels]
+
+
+class Series:
+    """The values of one combination of label values."""
+
+    __slots__ = ("_bounds", "_cells", "_first", "_sum")
+
+    def __init__(self, cells: "memoryview[float]", first: int, bounds: Sequence[float]) -> None:
+        self._cells = cells
+        self._bounds = bounds
+        self._first = first
+        self._sum = first + len(bounds) + 1
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._cells[self._first + bisect_left(self._bounds, value)] += 1.0
+        self._cells[self._sum] += value
