@@ -191,6 +191,8 @@ def _end_of_text(data: bytes) -> int:
     """The index where the CRLFs at the end begin: the longest ending that is nothing but CRLFs."""
     if not data.endswith(b"\r\n"):
         return len(data)
+    if len(data) > 2 and data[-3] not in b"\r\n":  # as most ends
+        return len(data) - 2
     start = len(data.rstrip(b"\r\n"))
     # A lone CR or LF among them is text: after the last such one, CR and LF alternate to the end.
     start = max(start, data.rfind(b"\r\r", start) + 1, data.rfind(b"\n\n", start) + 1)

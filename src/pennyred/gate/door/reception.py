@@ -81,7 +81,7 @@ class LetterSink:
         stream, options = self._stream, self._house.options
         if (stream.has_bare_newline or stream.has_nul) and options.is_bare_newline_refused:
             return replies.BARE_NEWLINE if stream.has_bare_newline else replies.NUL_IN_LETTER
-        if options.hops_max and len(letter.header.named(b"received")) > options.hops_max:
+        if options.hops_max and len(letter.header.raws(b"received")) > options.hops_max:
             return replies.TOO_MANY_HOPS
         return b""
 

@@ -4,6 +4,7 @@ It is read once a letter, in time that grows with the header's length alone. Wha
 """
 
 import re
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ _AT = re.compile(rb"""[^\s<>(),:;"'\[\]]*@[^\s<>(),:;"'\[\]]*""")
 _PLAIN_ADDRESS = re.compile(rb"[A-Za-z0-9._+=-]{1,64}@[A-Za-z0-9.-]{1,253}")
 """Nearly every From is a plain name and a plain address. Anything else is read in the slow way."""
 _PLAIN_OCTETS_MAX = 500
+_AUTHORS_REMEMBERED = 2_000
+"""How many From fields of at most `_PLAIN_OCTETS_MAX` are remembered: people write again."""
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,%d})>" % MESSAGE_ID_OCTETS_MAX)
 _LIST_ID = re.compile(rb"<([^<>\s]{1,%d})>\s*\Z" % LIST_ID_OCTETS_MAX)
 _SIGNER = re.compile(rb"(?:\A|;)\s*d\s*=\s*([A-Za-z0-9._-]{1,253})\s*(?:;|\Z)")
@@ -114,7 +117,8 @@ def _nearness(signer: str, name: str) -> int:
 
 def message_ids(header: HeaderSection, name: bytes) -> list[bytes]:
     """The Message-IDs in the first few fields of this name, in order."""
-    return [found for field in header.named(name)[:FIELDS_READ_MAX] for found in _MESSAGE_ID.findall(_unfolded(field))]
+    raws = header.raws(name)[:FIELDS_READ_MAX]
+    return [found for raw in raws for found in _MESSAGE_ID.findall(_unfolded(Field(raw, name)))]
 
 
 def is_automatic(header: HeaderSection) -> bool:
@@ -137,16 +141,26 @@ def is_automatic(header: HeaderSection) -> bool:
 
 def author_of(header: HeaderSection) -> Recipient | None:
     """The one mailbox of the one From field (RFC 5322 section 3.6.2); None where there is no such."""
-    fields = header.named(b"from")
-    if len(fields) != 1 or len(fields[0].value) > _VALUE_OCTETS_MAX:
+    raws = header.raws(b"from")
+    if len(raws) != 1:
+        return None
+    return _author_remembered(raws[0]) if len(raws[0]) <= _PLAIN_OCTETS_MAX else _author_in(raws[0])
+
+
+def _author_in(raw: bytes) -> Recipient | None:
+    field = Field(raw, b"from")
+    if len(field.value) > _VALUE_OCTETS_MAX:
         return None
     try:
-        if plain := _plain_address(_FOLDING.sub(b"", fields[0].value).strip(b" \t")):
+        if plain := _plain_address(_unfolded(field).strip(b" \t")):
             return canonical_recipient(plain.decode("ascii"))
-        first, *others = islice(read_addresses(fields[0]), 2)
+        first, *others = islice(read_addresses(field), 2)
         return None if others else canonical_recipient(first)
     except (Malformed, ValueError):  # no address at all is one, too
         return None
+
+
+_author_remembered = lru_cache(maxsize=_AUTHORS_REMEMBERED)(_author_in)
 
 
 def _plain_address(value: bytes) -> bytes:
@@ -182,4 +196,5 @@ def _signer(field: Field) -> str:
 
 
 def _unfolded(field: Field) -> bytes:
-    return _FOLDING.sub(b"", field.value[:_VALUE_OCTETS_MAX])
+    value = field.value[:_VALUE_OCTETS_MAX]
+    return _FOLDING.sub(b"", value) if b"\n" in value else value

@@ -34,7 +34,11 @@ class LetterStream:
     def feed(self, data: bytes) -> bytes:
         """Take a piece off the wire; return the bytes of the letter that are certain by now."""
         raw = self._held + data
-        end = raw.find(_END)
+        # One octet is found at the speed of memory, and base64 has no dots. In most letters the first dot at the start
+        # of a line is that of the end.
+        first = raw.find(b".")
+        dot = raw.find(b"\n.", max(0, first - 1)) if first >= 0 else -1
+        end = raw.find(_END, max(0, dot - 1)) if dot >= 0 else -1
         if end >= 0:
             self.is_complete = True
             self.rest = raw[end + len(_END) :]
@@ -43,8 +47,8 @@ class LetterStream:
             held = _held_back(raw)
             self._held = raw[len(raw) - held :]
             piece = raw[: len(raw) - held]
-        # After any LF, as in Postfix: a client with such line ends doubles the dots of these lines too.
-        if b"." in piece:  # one octet is found at the speed of memory, and base64 has no dots
+        if 0 <= dot < len(piece) - 1:
+            # After any LF, as in Postfix: a client with such line ends doubles the dots of these lines too.
             piece = piece.replace(b"\n.", b"\n")
         if self._virtual and piece:
             piece = piece[self._virtual :]

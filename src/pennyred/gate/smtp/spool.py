@@ -175,7 +175,8 @@ class Spool:
 
     def _write_header(self, piece: bytes) -> None:
         header = self._header
-        looked_at = max(0, len(header) - _TAIL_OCTETS)
+        before = len(header)
+        looked_at = max(0, before - _TAIL_OCTETS)
         header += piece
         if not self._written and header.startswith(b"\r\n"):
             end = 0
@@ -185,7 +186,7 @@ class Spool:
         if self._written + (len(header) if end < 0 else end) > self._limits.header_bytes_max:
             self._refuse(Problem.HEADER_TOO_BIG)
         elif end >= 0:
-            body = bytes(header[end + 2 :])
+            body = piece[end + 2 - before :]  # the empty line ends in this piece
             del header[end:]
             self._in_body = True
             self._separator = b"\r\n"

@@ -45,14 +45,15 @@ async def in_chunks(connection: Connection, pieces: Iterable[bytes]) -> bytes:
             pending, octets = [], 0
         pending.append(piece)
         octets += len(piece)
-    last = b"".join(pending)
     if octets > WRITE_BYTES:
         # As above: the mail server has all but the end first.
+        last = b"".join(pending)
         await _send(connection, last[:-2])
-        last = last[-2:]
-    elif last and connection.address.knows_chunks is None:
-        last = await _first_line_sent(connection, last)
-    return b"BDAT %d LAST\r\n%b" % (len(last), last)
+        pending, octets = [last[-2:]], 2
+    elif octets and connection.address.knows_chunks is None:
+        pending = [await _first_line_sent(connection, b"".join(pending))]
+        octets = len(pending[0])
+    return b"".join([b"BDAT %d LAST\r\n" % octets, *pending])
 
 
 async def _send(connection: Connection, octets: bytes) -> None:
