@@ -13,7 +13,9 @@ HEADER_BYTES_MAX = 4 * 2**20
 HEADER_FIELDS_MAX = 20_000
 """Real letters have dozens of fields, mailing-list digests a few hundred; more than this is an attack on memory."""
 
-_FIELD_START = re.compile(rb"\n(?![ \t])(?:(?=([!-9;-~]+)(?::|([ \t]+):))|)")
+_NAME = rb"([!-9;-~]+)(?::|([ \t]+):)"
+_FIRST_NAME = re.compile(_NAME)
+_FIELD_START = re.compile(rb"\n(?![ \t])(?:(?=%b)|)" % _NAME)
 """The line end before a field; the name below it, and the white space before its colon. It cuts where fields begin: an
 expression that matches a whole field would use a hundred octets for each fold."""
 
@@ -94,20 +96,20 @@ def parse_header(section: bytes) -> HeaderSection:
     """
     if len(section) > HEADER_BYTES_MAX:
         raise MalformedLetter(f"header section of more than {HEADER_BYTES_MAX} bytes")
-    first, *parts = _FIELD_START.split(b"\n" + section, HEADER_FIELDS_MAX + 1)
-    raws = [raw + b"\n" for raw in parts[2::3]]
-    keys = [name.lower() if name else b"" for name in parts[::3]]
-    blanks = any(parts[1::3])
-    if raws:
-        raws[-1] = parts[-1]  # it has no line end but its own, and is no field where it is empty
-        if not raws[-1]:
-            del raws[-1], keys[-1]
-    if first:  # a folded line, which continues nothing
-        raws.insert(0, first[1:] + b"\n" * bool(parts))
-        keys.insert(0, b"")
+    first, *rest = _FIELD_START.split(section, HEADER_FIELDS_MAX)
+    named = _FIRST_NAME.match(section)
+    name, blank = named.groups() if named else (None, None)
+    names = [name, *rest[::3]]
+    *lines, last = first, *rest[2::3]
+    if not last:  # below the last line end is no field
+        names.pop()
+    raws = [section] * len(names)  # one alone is not copied: it may be as long as a section may
+    if len(names) > 1:
+        raws = [line + b"\n" for line in lines] + [last] * bool(last)
     if len(raws) > HEADER_FIELDS_MAX:
         raise MalformedLetter(f"more than {HEADER_FIELDS_MAX} header fields")
-    return HeaderSection(raws, keys, has_strays=blanks or b"" in keys)
+    keys = [name.lower() if name else b"" for name in names]
+    return HeaderSection(raws, keys, has_strays=b"" in keys or bool(blank) or any(rest[1::3]))
 
 
 def split_letter(letter: bytes) -> tuple[bytes, bytes]:
