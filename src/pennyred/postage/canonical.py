@@ -93,7 +93,8 @@ class RelaxedBody(_Body):
         data = (self._carry + chunk).replace(b"\t", b" ")
         has_blanks = b" " in data  # one octet is found at the speed of memory, and base64 has no blanks
         if has_blanks and b"  " in data:
-            data = _SPACES.sub(b" ", data)
+            # Many write two blanks after a full stop: an expression would stop at each of them.
+            data = _SPACES.sub(b" ", data) if b"   " in data else data.replace(b"  ", b" ")
         keep = 1 if data.endswith(b"\r") else 0
         keep += data.endswith(b" ", 0, len(data) - keep)
         self._carry = data[len(data) - keep :]
