@@ -228,6 +228,8 @@ class Wants:
     def is_in_use(self) -> bool:
         return any(self.of.values())
 
+    can_spare = False
+
     @property
     def is_empty(self) -> bool:
         return False

@@ -16,8 +16,8 @@ from pennyred.gate.case import Case
 from pennyred.gate.counting import facts_of
 from pennyred.gate.headers import added_fields, kept_header
 from pennyred.gate.holding import Holding, give_back, hold_all, settlement
-from pennyred.gate.judging.grants import NoAuthenticator
 from pennyred.gate.judging.judge import Judging
+from pennyred.gate.judging.nobody import NoAuthenticator
 from pennyred.gate.judging.standing import Judgement, Ruling, Standing, free_recipients, is_watching_all
 from pennyred.gate.judging.wanted_at_rcpt import wanted_too
 from pennyred.gate.letterbox import Answer, Delivered, Delivery, Due, Duplicate, Envelope, Fate, Later, Letter, Relay

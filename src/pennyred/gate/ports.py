@@ -3,7 +3,7 @@
 Every method may raise `Unavailable`, which always means "later", and nothing else that is expected.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,6 +90,15 @@ class GrantBook(Protocol):
     @property
     def is_empty(self) -> bool:
         """Whether it is known just now that nothing stands in it for anybody; where this is not so, `grants` tells."""
+        ...
+
+    @property
+    def can_spare(self) -> bool:
+        """Whether `knows_nothing` may say so of some letter. It tells nothing of a single one."""
+        ...
+
+    def knows_nothing(self, recipients: Sequence[Sequence[str]], claims: Claims, domains: Iterable[str]) -> bool:
+        """Whether there is surely no grant for this letter, for which these domains vouch; it asks nobody."""
         ...
 
     async def grants(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pennyred.config import GateSettings
-from pennyred.gate.judging.grants import NoAuthenticator
+from pennyred.gate.judging.nobody import NoAuthenticator
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.mirror import Mirror
 from pennyred.gate.policy import Check

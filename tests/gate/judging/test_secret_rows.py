@@ -85,6 +85,14 @@ class Heard:
     def is_empty(self) -> bool:
         return self.inner.is_empty
 
+    @property
+    def can_spare(self) -> bool:
+        return self.inner.can_spare
+
+    def knows_nothing(self, *arguments) -> bool:
+        """It asks nobody, so nothing is to be heard of it."""
+        return self.inner.knows_nothing(*arguments)
+
     def __getattr__(self, name):
         async def asked(*arguments, **named):
             self.events.append((name, named.get("is_vital"), len(arguments[0]) if name == "grants" else None))

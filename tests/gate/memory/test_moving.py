@@ -96,7 +96,8 @@ def test_every_table_goes_along_whole(file, url):
     asyncio.run(_made(file))
     source = apsw.Connection(str(file))
     tables = [name for (name,) in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-    tables = sorted(set(tables) - {"schema_migration", "passed_clock", "sqlite_sequence"})
+    # Workers read the news of a file; gates that share a state in PostgreSQL have none.
+    tables = sorted(set(tables) - {"schema_migration", "passed_clock", "sqlite_sequence", "grant_news"})
     values = {"INTEGER": 7, "TEXT": "é", "BLOB": b"\0\xff" * 16}
     there = {}
     for table in tables:

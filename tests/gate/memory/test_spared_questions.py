@@ -17,8 +17,11 @@ from pennyred.gate.memory.grants import GrantBook
 from pennyred.gate.memory.permits import Kind, Permit
 from pennyred.gate.memory.store import GateState
 from pennyred.gate.rules.claims import Claims
+from pennyred.gate.rules.grants import holds
+from pennyred.gate.rules.origin import Authentication
 from pennyred.postage.address import canonical_recipient
 from pennyred.postage.errors import Unavailable
+from pennyred.postage.networks import parse_source
 
 DAY = NOW // 86_400
 BOB, EVE = "bob@example.org", "eve@example.org"
@@ -153,6 +156,49 @@ def test_a_state_that_is_closed_knows_not_even_that_nothing_stands_there(file):
 USERS, AUTHORS, WRITERS = st.sampled_from([BOB, EVE]), st.sampled_from([ANN, CARL]), st.sampled_from([0, 1])
 
 
+def proven(author: str) -> Authentication:
+    domain = author.partition("@")[2]
+    return Authentication(domains=frozenset({domain}), sender_domain=domain, author_domain=domain)
+
+
+def knows_nothing(book: GrantBook, user: str = BOB, author: str = ANN) -> bool:
+    return book.knows_nothing([[user, "example.org", "*"]], claims_of(author), proven(author).domains)
+
+
+def test_in_a_book_in_use_who_is_about_nobody_is_known_without_a_question(file):
+    async def story(state, other, _):
+        await other.correspondents.learn([Learned(DAY, (EVE,), (ANN,))])
+        before = knows_nothing(state.grant_book)
+        await ask(state.grant_book, EVE)
+        book = state.grant_book
+        seen = [knows_nothing(book, BOB), knows_nothing(book, EVE), knows_nothing(book, EVE, CARL)]
+        await other.permits.add(Permit(BOB, Kind.DOMAIN, "sender.example"))
+        at_once = knows_nothing(book, BOB)
+        await ask(book)
+        return before, seen, at_once, knows_nothing(book, BOB), knows_nothing(book, BOB, CARL)
+
+    assert on(file, story) == (False, [True, False, True], False, False, True)
+
+
+def test_any_kind_of_row_keeps_it_from_being_said(file):
+    async def story(state, other, _):
+        await other.correspondents.learn([Learned(DAY, ("zoe@example.org",), (ANN,))])
+        found = []
+        for write in (
+            other.correspondents.learn([Learned(DAY, (BOB,), (), (b"1@example.org",))]),
+            other.permits.add(Permit("*", Kind.LIST, "news.sender.example")),
+            other.permits.add(Permit("example.org", Kind.ADDRESS, ANN, "192.0.2.0/24")),
+            other.permits.expect(EVE, "example", until=NOW + 60, now=NOW),
+        ):
+            await ask(state.grant_book, "dan@example.org", CARL)
+            await write
+            await ask(state.grant_book, "dan@example.org", CARL)
+            found.append([knows_nothing(state.grant_book, user) for user in (BOB, EVE)])
+        return found
+
+    assert on(file, story) == [[False, True], [False, True], [False, False], [False, False]]
+
+
 class Spared(RuleBasedStateMachine):
     """A book that spares questions, beside one that never does; this worker, another one and a program write."""
 
@@ -195,6 +241,10 @@ class Spared(RuleBasedStateMachine):
     def write_something_else(self, by):
         self.run(self.states[by].part_deliveries.add(DAY, [b"letter"]))
 
+    @rule(user=USERS, domain=st.sampled_from(["", "sender.example", "example", "elsewhere.example"]))
+    def expect_of_one(self, user, domain):
+        self.program.write(WINDOW.replace(BOB, user).replace("''", f"'{domain}'"))
+
     @rule(statement=st.sampled_from([WINDOW, "DELETE FROM expected", "DELETE FROM permit", "DELETE FROM sent"]))
     def write_by_a_program(self, statement):
         self.program.write(statement)
@@ -203,7 +253,11 @@ class Spared(RuleBasedStateMachine):
     def both_say_the_same(self):
         for user in (BOB, EVE):
             for author in (ANN, CARL):
-                assert self.run(ask(self.book, user, author)) == self.run(ask(self.plain, user, author))
+                is_spared = knows_nothing(self.book, user, author)
+                grants = self.run(ask(self.plain, user, author))
+                assert self.run(ask(self.book, user, author)) == grants
+                source = parse_source("198.51.100.7")
+                assert not (is_spared and any(holds(one, claims_of(author), proven(author), source) for one in grants))
 
     def teardown(self):
         self.program.end()

@@ -5,6 +5,7 @@
     judge           the order
     standing        where each recipient stands: exempt, payable by stamps that hold, or due; all that changes it
     grants          who wants the letter: correspondents, replies, permits, forwarders
+    nobody          what is asked where there is no book, or no authenticator
     wanted_at_rcpt  who wants it, as far as is known before there is a letter
     allowances      what comes free today, taken and given back
     stamps          the stamps a letter offers for its recipients

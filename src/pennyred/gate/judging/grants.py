@@ -4,8 +4,10 @@ What our users have written down is nobody else's business. So neither the answe
 the way may depend on it, unless the sender is who the rule is about:
 
 - The state is asked once, whatever it knows of the letter; or by no letter, while it knows nobody and nothing was
-  written since. The DNS is asked for every letter that no rule lets in by its network, or for none: where any rule may
-  depend on who the sender is, and not where one does.
+  written since. A stamped letter whose every claim is proven is asked about only where perhaps something stands there:
+  its sender is who that would be about.
+- The DNS is asked for every letter that no rule lets in by its network, or for none: where any rule may depend on who
+  the sender is, and not where one does.
 - Where the DNS does not answer, the letter is for later if that could have proven anything a rule may ask for, be there
   such a rule or not.
 
@@ -25,13 +27,22 @@ from pennyred.gate.policy import Check, GatePolicy
 from pennyred.gate.ports import Authenticator, GrantBook
 from pennyred.gate.rules.claims import Claims, read_claims
 from pennyred.gate.rules.exemptions import Mode
-from pennyred.gate.rules.grants import ANYBODY, Grant, holds, holds_by_network, parents, sender_grants, users_of
+from pennyred.gate.rules.grants import (
+    ANYBODY,
+    Grant,
+    holds,
+    holds_by_network,
+    is_proven_throughout,
+    parents,
+    sender_grants,
+    users_of,
+)
 from pennyred.gate.rules.origin import UNPROVEN, Authentication
 from pennyred.gate.rules.permitaddress import has_tag, is_tag_for
 from pennyred.gate.rules.reports import BEGINNING_BYTES, read_report
 from pennyred.postage.address import Recipient
 from pennyred.postage.errors import Unavailable
-from pennyred.postage.networks import Network
+from pennyred.postage.networks import Address, Network
 from pennyred.postage.reasons import Reason
 
 
@@ -56,20 +67,17 @@ class GrantSearch(Struct):
             # Alike for every letter, so it tells nothing about one.
             return await self._origin_to_count(unsettled, judgement), []
         claims, source = self._claims(judgement.sender), judgement.source
-        offers, silent = await self._offers(unsettled, claims) if unsettled else ([], None)
-        rulings, left = [], []
-        for standing, grants in offers:
-            # Grants with a counter come later: one that is proven and costs no use may hold.
-            free = [one for one in grants if not one.is_counted and holds_by_network(one, source)]
-            if free:
-                rulings.append(Ruling(standing.index, free[0].reason, silent))
-            else:
-                left.append((standing, grants))
-        is_vital = self._may_hang_on_origin(left)
+        is_patient = self._may_be_spared(unsettled, claims, source)
+        offers, silent = ([], None) if is_patient or not unsettled else await self._offers(unsettled, claims)
+        rulings, left = _by_network(offers, source, silent)
+        is_vital = is_patient or self._may_hang_on_origin(left)
         if is_vital:
             proven = await self.authenticator.authenticate(self.letter, self.envelope, is_vital=True)
         else:
             proven = await self._origin_to_count([standing for standing, _ in left], judgement)
+        if is_patient:
+            offers, silent = await self._offers(unsettled, claims, proven)
+            rulings, left = _by_network(offers, source, silent)
         for standing, grants in left:
             held = [grant for grant in grants if holds(grant, claims, proven, source)]
             grant, doubt = await self._take(held, proven) if held else (None, None)
@@ -98,17 +106,40 @@ class GrantSearch(Struct):
         claims = read_claims(header, None)
         return claims._replace(is_null=True, returned=named.letters, reported=named.recipients)
 
+    def _may_be_spared(self, standings: Sequence[Standing], claims: Claims, source: Address) -> bool:
+        """Whether the state may be spared the question once it is known who the sender is; no row of it decides this.
+
+        Only where every recipient has a stamp: before a letter is refused or counted, the state itself is asked.
+        """
+        is_possible = self.book.can_spare and self.policy.check is not Check.NEVER and not claims.is_null
+        if not is_possible or not standings or not all(one.offered for one in standings):
+            return False
+        everybodys = self._everybodys_grants(claims)
+        return not any(
+            holds_by_network(grant, source)
+            for standing in standings
+            for grant in (*everybodys, *(self._own_grants(standing, claims) if self._has_own_rules else ()))
+        )
+
+    def _is_spared(self, users: Sequence[Sequence[str]], claims: Claims, proven: Authentication | None) -> bool:
+        if proven is None or not is_proven_throughout(claims, proven):
+            return False
+        return self.book.knows_nothing(users, claims, proven.domains)
+
     async def _offers(
-        self, standings: Sequence[Standing], claims: Claims
+        self, standings: Sequence[Standing], claims: Claims, proven: Authentication | None = None
     ) -> tuple[list[tuple[Standing, list[Grant]]], Reason | None]:
         """The grants for each recipient, in the order of their reasons; and why some may be missing.
 
-        Some may be missing where the state does not answer.
+        Some may be missing where the state does not answer. It is not asked where all that the letter claims is
+        `proven`, and surely nothing stands there of that. Else who can forge a name would measure who knows it.
         """
         silent: Reason | None = None
         noted: Sequence[Sequence[Grant]] = [()] * len(standings)
+        users = [self._users(one) for one in standings]
         try:
-            noted = await self.book.grants([self._users(one) for one in standings], claims, now=self.now)
+            if not self._is_spared(users, claims, proven):
+                noted = await self.book.grants(users, claims, now=self.now)
         except Unavailable:
             silent = Reason.STATE_UNAVAILABLE
         everybodys = self._everybodys_grants(claims)
@@ -230,6 +261,23 @@ class GrantSearch(Struct):
         return is_left
 
 
+def _by_network(
+    offers: list[tuple[Standing, list[Grant]]], source: Address, silent: Reason | None
+) -> tuple[list[Ruling], list[tuple[Standing, list[Grant]]]]:
+    """Which recipients a grant lets in whoever the sender is; and the others, with their grants."""
+    if not any(grants for _, grants in offers):
+        return [], offers
+    rulings, left = [], []
+    for standing, grants in offers:
+        # Grants with a counter come later: one that is proven and costs no use may hold.
+        free = [one for one in grants if not one.is_counted and holds_by_network(one, source)]
+        if free:
+            rulings.append(Ruling(standing.index, free[0].reason, silent))
+        else:
+            left.append((standing, grants))
+    return rulings, left
+
+
 def _beginning(letter: Letter) -> bytes:
     gathered = b""
     for piece in letter.body():
@@ -237,36 +285,6 @@ def _beginning(letter: Letter) -> bytes:
         if len(gathered) == BEGINNING_BYTES:
             break
     return gathered
-
-
-class NoGrants:
-    """A book in which nothing stands. Implements `ports.GrantBook`."""
-
-    is_in_use = False
-    is_empty = True
-
-    async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:  # noqa: ARG002
-        """No grant for any recipient."""
-        return [[] for _ in recipients]
-
-    async def use(self, counters: Sequence[bytes]) -> bool:  # noqa: ARG002
-        """Always False: there is nothing to use."""
-        return False
-
-    async def give_back(self, counters: Sequence[bytes]) -> None:
-        """Do nothing: nothing was taken."""
-
-
-class NoAuthenticator:
-    """Proves nothing, and asks nobody. Implements `ports.Authenticator`."""
-
-    async def authenticate(self, letter: Letter, envelope: Envelope, *, is_vital: bool = True) -> Authentication:  # noqa: ARG002
-        """Nothing is proven of any letter."""
-        return UNPROVEN
-
-    async def is_sender_proven(self, envelope: Envelope) -> bool:  # noqa: ARG002
-        """No sender is proven."""
-        return False
 
 
 def _place(grant: Grant) -> int:

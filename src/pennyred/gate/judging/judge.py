@@ -10,7 +10,8 @@ from pennyred.gate.judging.allowances import TakenAllowances
 from pennyred.gate.judging.bad_stamps import BadStamps, Barring
 from pennyred.gate.judging.delivered_texts import DeliveredTexts
 from pennyred.gate.judging.former_aliases import FormerNames
-from pennyred.gate.judging.grants import GrantSearch, NoGrants
+from pennyred.gate.judging.grants import GrantSearch
+from pennyred.gate.judging.nobody import NoGrants
 from pennyred.gate.judging.proving import prove_author
 from pennyred.gate.judging.stamps import Examiner, hangs_on_proof, judge_stamps, stamps_to_judge
 from pennyred.gate.judging.standing import Judgement, Ruling, Standing, begin

@@ -10,6 +10,7 @@ It is never the ledger: the office may be a stranger's. Whatever is forgotten go
     part_deliveries who has had a letter that others must wait for
     correspondents  whom our users write to; bounces: what answers letters of ours
     permits         what recipients have approved; grants: all of these at once
+    grantkeys       for which letters none of these has anything: a filter; keyfilter: how it is made
     recipientrules  what single recipients have of their own; paidnames: names that were paid for
     deliveredtexts  which text each stamp has paid for
     foundkeys       keys of offices as DNS had them

@@ -1,12 +1,14 @@
 """What correspondents and permits say while a letter is judged: all grants of all its recipients, in one reading."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pennyred.days import utc_day
 from pennyred.gate.memory.bounces import ADDRESS_COUNTER, BOUNCE_COUNTER, MOST_TO_ADDRESS, bounce_grants
 from pennyred.gate.memory.correspondents import REPLY_COUNTER, Hasher, correspondent_grant, reply_grants
+from pennyred.gate.memory.grantkeys import GrantKeys, keys_of
+from pennyred.gate.memory.keyfilter import KeyFilter
 from pennyred.gate.memory.permits import EXPECTED_COUNTER, permit_grants, window_grants
 from pennyred.gate.rules.claims import Claims
 from pennyred.gate.rules.grants import BOUNCES_MAX, EXPECTED_LETTERS_MAX, REPLIES_MAX, Grant
@@ -45,32 +47,46 @@ class GrantBook:
         self._commits = commits
         self._hasher = hasher
         self._watch = watch
+        self._keys = GrantKeys()
         self._empty_at: int | None = None
         """The version of the file in which nothing stood for anybody, when that was last read."""
+        self._known: tuple[int, KeyFilter] | None = None
+        """All that stood there otherwise, and in which version."""
         self.is_in_use = False
         """Whether the state had anything for anybody when it was last read. Once it had, this is not asked again."""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing stands there for anybody, and nothing was written since that was read."""
-        version = self._version()
+        version = self._watch.version() if self._watch is not None and not self.is_in_use else None
         return version is not None and version == self._empty_at
+
+    @property
+    def can_spare(self) -> bool:
+        """Whether `knows_nothing` may say so of some letter."""
+        return self._known is not None
+
+    def knows_nothing(self, recipients: Sequence[Sequence[str]], claims: Claims, domains: Iterable[str]) -> bool:
+        """Whether there is surely no grant for this letter now, for which these domains vouch. Waits for nobody."""
+        if self._known is None or self._watch is None:
+            return False
+        version, keys = self._known
+        asked = keys_of(recipients, claims, domains, self._hasher)
+        return asked is not None and version == self._watch.version() and not any(key in keys for key in asked)
 
     async def grants(self, recipients: Sequence[Sequence[str]], claims: Claims, *, now: int) -> list[list[Grant]]:
         """The grants that let this letter in free, for each recipient: given by the names that its rules may stand
         under.
         """
         # Before the reading: what is written in between makes another version, whether it was read or not.
-        version = self._version()
+        version = self._watch.version() if self._watch is not None else None
         if version is not None and version == self._empty_at:
             return [[] for _ in recipients]
         found = await self._readers.answer(self._grants, _Question(recipients, claims, now), weight=len(recipients))
+        keys = self._keys.filter
         self._empty_at = None if self.is_in_use else version
+        self._known = None if version is None or keys is None else (version, keys)
         return found
-
-    def _version(self) -> int | None:
-        """That of the file; None where it says nothing, as nobody watches, or as something stands there."""
-        return self._watch.version() if self._watch is not None and not self.is_in_use else None
 
     async def use(self, counters: Sequence[bytes]) -> bool:
         """Count a use of each, if all have one left; else count none and answer False."""
@@ -86,6 +102,8 @@ class GrantBook:
             self.is_in_use = bool(is_any)
         if not self.is_in_use:  # alike for every letter, so it tells nothing about one
             return [[[] for _ in one.recipients] for one in questions]
+        if self._watch is not None:
+            self._keys.refresh(connection)
         return [[self._of(connection, users, one) for users in one.recipients] for one in questions]
 
     def _of(self, connection: Connection, users: Sequence[str], question: _Question) -> list[Grant]:

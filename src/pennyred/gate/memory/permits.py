@@ -116,7 +116,7 @@ def _expect(connection: Connection, user: str, domain: str, until: int, now: int
 
 def permit_grants(connection: Connection, users: Sequence[str], claims: Claims, day: int) -> list[Grant]:
     """The grants of permits under these names that are about what the letter claims."""
-    claimed = _claimed(claims)
+    claimed = claimed_names(claims)
     if not claimed:
         return []
     rows: Any = connection.executemany(
@@ -146,7 +146,7 @@ def _rows(connection: Connection, statement: str, values: tuple[Any, ...]) -> An
     return connection.execute(statement, values).fetchall()
 
 
-def _claimed(claims: Claims) -> list[tuple[Kind, str]]:
+def claimed_names(claims: Claims) -> list[tuple[Kind, str]]:
     """The kinds and names in a letter that a permit may be about."""
     domains = [mailbox.domain for mailbox in claims.mailboxes] + list(claims.signers)
     named = [(Kind.LIST, claims.list_id)] if claims.list_id else []

@@ -89,6 +89,19 @@ def holds(grant: Grant, claims: Claims, authentication: Authentication, source: 
     return any(is_under(proven, domain) for domain in grant.domains for proven in authentication.domains)
 
 
+def is_proven_throughout(claims: Claims, authentication: Authentication) -> bool:
+    """Whether all names that a letter claims are proven: whatever rule is about one of them is about its sender."""
+    author, sender, domains = claims.author, claims.sender, authentication.domains
+    return (
+        author is not None
+        and author.domain == authentication.author_domain
+        and sender is not None
+        and sender.domain == authentication.sender_domain
+        and domains.issuperset(claims.signers)
+        and (not claims.list_id or any("." in proven and is_under(claims.list_id, proven) for proven in domains))
+    )
+
+
 def holds_by_network(grant: Grant, source: Address) -> bool:
     """Whether a grant holds whoever the sender is."""
     return grant.is_unconditional or is_from(source, grant.networks)
