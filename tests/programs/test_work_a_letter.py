@@ -15,9 +15,9 @@ from tests.support.mailserver import MailServer
 from tests.support.program import Served
 from tests.support.town import BOB, Town, letter
 
-CALLS_MAX = 1085
+CALLS_MAX = 1010
 """Calls of functions of `pennyred`, in all threads, with the office in the same process."""
-SYSTEM_CALLS_MAX = 101
+SYSTEM_CALLS_MAX = 85
 """Without those that only wait, or wake somebody up."""
 LETTERS = 5
 _COUNTING = Path(__file__).parents[1] / "support" / "counted_calls"
