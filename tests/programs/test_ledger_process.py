@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,14 @@ WORKERS = ("--workers", "2")
 
 
 @pytest.fixture
-def town(tmp_path):
+def mail_server():
     with MailServer() as server:
-        yield Town.found(tmp_path, server.port, "", "daily_cap = 1000000")
+        yield server
+
+
+@pytest.fixture
+def town(tmp_path, mail_server):
+    return Town.found(tmp_path, mail_server.port, "", "daily_cap = 1000000")
 
 
 class Load:
@@ -128,6 +134,29 @@ def test_commands_work_beside_a_service_and_without_one(town, tmp_path, workers)
     assert town.admin("ledger", "audit")["settled"] == 1
     assert town.admin("ledger", "backup", str(tmp_path / "without.db"))["balanced"]
     assert not socket.exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_hold_that_only_the_owner_knows_is_in_the_balance_and_in_the_audit(town, mail_server, workers):
+    with town.serve("--workers", workers):
+        town.fund(10)
+        answer = mail_server.hold_back(b".")
+        sending = threading.Thread(target=town.send, args=(town.stamped(letter("one"), BOB), BOB))
+        sending.start()
+        deadline = time.monotonic() + WAIT_SECONDS
+        while town.balance() != (0, 1):
+            assert time.monotonic() < deadline
+        assert town.audit()["held"] == 1
+        answer()
+        sending.join(WAIT_SECONDS)
+        assert town.balance() == (1, 0)
+
+
+def test_commands_that_want_the_file_at_once_take_turns(town):
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(town.admin, "voucher", "create", "--stamps", "5") for _ in range(4)]
+    assert all(one.result()["vouchers"] for one in made)
+    assert town.admin("ledger", "audit")["balanced"]
 
 
 def test_the_metrics_have_the_ledgers_process_beside_the_workers(tmp_path):
