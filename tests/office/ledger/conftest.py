@@ -44,7 +44,7 @@ _OPEN = [f"postgresql-{any_version()}-open"] if binaries() else []
 
 
 @pytest.fixture(
-    params=["memory", "sqlite", "served memory", "served sqlite", "owned", "owned-open", *back_ends(), *_OPEN]
+    params=["memory", "sqlite", "served memory", "served owned", "owned", "owned-open", *back_ends(), *_OPEN]
 )
 def new_ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NewLedger:
     """Opens an empty ledger of the back end's kind."""
@@ -57,13 +57,15 @@ def new_ledger(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
         return lambda: (OpenHolds if is_open else PostgresLedger).open(url, now=NOW)
 
     async def embedded() -> Ledger:
+        path = tmp_path / "ledger.db"
         if request.param.startswith("owned"):
             kind = OwnedOpenHolds if request.param == "owned-open" else OwnedLedger
-            return kind.open(tmp_path / "ledger.db", now=NOW)
+            return kind.open(path, now=NOW)
         is_served = request.param.startswith("served ")
         is_memory = request.param.endswith("memory")
-        ledger: Ledger = MemoryLedger() if is_memory else SqliteLedger.open(tmp_path / "ledger.db", now=NOW)
-        return await ServedLedger.over(ledger) if is_served else ledger
+        if is_served:
+            return await ServedLedger.over(MemoryLedger() if is_memory else OwnedLedger.open(path, now=NOW))
+        return MemoryLedger() if is_memory else SqliteLedger.open(path, now=NOW)
 
     return embedded
 

@@ -27,7 +27,7 @@ class Checkpoints:
         self._look_at = look_at
         self._pages = 0
         self._due_at = CHECKPOINT_PAGES
-        self._is_running = False
+        self._is_running = self._is_closed = False
         self.bars_writes = False
         """Whether nothing may be written for a moment."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger checkpoint")
@@ -41,7 +41,8 @@ class Checkpoints:
             self._copy(lambda: self._second(when_done))
 
     def close(self) -> None:
-        """Wait for what is under way. Not for the event loop's thread: it blocks."""
+        """Wait for what is under way, and begin nothing more. Not for the event loop's thread: it blocks."""
+        self._is_closed = True
         self._thread.shutdown()
         if self._connection is not None:
             self._connection.close()
@@ -65,7 +66,7 @@ class Checkpoints:
 
     def _copy(self, then: Callable[[], object]) -> None:
         def done(copying: asyncio.Future[None]) -> None:
-            if copying.cancelled():
+            if copying.cancelled() or self._is_closed:
                 return
             if (error := copying.exception()) is not None:
                 self._look_at(error)

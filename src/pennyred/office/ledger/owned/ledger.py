@@ -31,6 +31,9 @@ from pennyred.storage.threads import to_its_end
 
 T = TypeVar("T")
 
+PAGE_CACHE_KIB = 64 * 1024
+"""SQLite's cache of pages. In half of it, the pages of two turns push one another out where 10^7 stamps are remembered.
+A small ledger does not fill it."""
 SWEPT_AT_ONCE = 100
 """Holds that one piece of a sweep takes: letters are answered between two pieces."""
 
@@ -82,13 +85,21 @@ class OwnedLedger(SqlLedger):
             connection = open_here(path, now=now, busy_timeout_seconds=0.0)
             opened.callback(connection.close)
             try:
-                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute(f"PRAGMA synchronous=NORMAL; PRAGMA cache_size=-{PAGE_CACHE_KIB}").fetchall()
                 connection.execute("SELECT count(*) FROM floor").fetchall()  # from now on there is a -wal file
                 flusher = Flusher(path.with_name(path.name + "-wal"), give_up=give_up)
             except (OSError, apsw.Error) as error:
                 raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{path}: {told(error)}") from error
             opened.pop_all()
         return cls(path, lock, connection, flusher, note_batch)
+
+    def begin(self, request: Request) -> "asyncio.Future[list[Any]]":
+        """Ask what `hold`, `settle`, `settle_stamps` or `void` ask, and have the answer in a future.
+
+        For who asks for many: a future costs less than a task that waits. Raises `Unavailable` where too many wait, or
+        the ledger is closed; any other error comes with the future.
+        """
+        return self._turns.begin(Kind.REQUEST, request)
 
     async def spill(self) -> None:
         """Write all that only memory knows, durably: then the file says everything, until the next hold."""
@@ -140,12 +151,12 @@ class OwnedLedger(SqlLedger):
 
     async def _write(self, work: Callable[[apsw.Connection], T], *, is_repeatable: bool = True) -> T:  # noqa: ARG002
         """See `SqlLedger._write`. Nothing is repeated here: a file says whether it has committed."""
-        done: T = await self._turns.ask(Kind.WORK, work)
+        done: T = await self._turns.begin(Kind.WORK, work)
         return done
 
     async def _note(self, work: Callable[[apsw.Connection], T], *, is_repeatable: bool = True) -> T:  # noqa: ARG002
         """See `SqlLedger._note`."""
-        done: T = await self._turns.ask(Kind.NOTE, work)
+        done: T = await self._turns.begin(Kind.NOTE, work)
         return done
 
     async def _redeem(self, request: Request | RefundRequest) -> list[Any]:
@@ -154,7 +165,7 @@ class OwnedLedger(SqlLedger):
         if isinstance(request, RefundRequest):
             (answers,) = await self._write(lambda db: redemption.refund(db, [request]))
         else:
-            answers = await self._turns.ask(Kind.REQUEST, request)
+            answers = await self._turns.begin(Kind.REQUEST, request)
         return answers
 
     async def _beside(self, work: Callable[[apsw.Connection], T]) -> T:

@@ -70,12 +70,12 @@ class Turns:
         """Until then somebody else writes in the file, by the loop's clock."""
         self._is_closed = False
 
-    async def ask(self, kind: Kind, what: Request | Work) -> Any:
-        """Ask, and wait for the answer. Raises `Unavailable`, or what a work raises."""
+    def begin(self, kind: Kind, what: Request | Work) -> asyncio.Future[Any]:
+        """Ask; the future has the answer, or what a work raises. Raises `Unavailable` where none can be awaited."""
         loop = self._bind()
         if len(self._asked) + len(self._unflushed) >= ASKS_WAITING_MAX:
             raise self._unavailable("too many are waiting for the ledger")
-        return await self._enter(loop, kind, what)
+        return self._enter(loop, kind, what)
 
     async def read(self, work: Work) -> Any:
         """Read from the file, at once. What it says is told when it is on the disk."""

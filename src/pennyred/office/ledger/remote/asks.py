@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from pennyred.office.ledger.protocol import Ledger
+from pennyred.office.ledger.requests import HoldRequest, Request, SettleRequest, StampSettleRequest, VoidRequest
 from pennyred.postage.ledger_rules import HoldOrder, RefundOutcome
 from pennyred.postage.redemption import HoldAnswer, Settle, SettleOutcome, Void, VoidOutcome
 from pennyred.storage.passing import LOOKERS_MAX, Looker
@@ -66,6 +67,11 @@ class Ask(msgspec.Struct, array_like=True):
         """How much work it is, in rows."""
         return 1
 
+    @property
+    def request(self) -> Request | None:
+        """The same as a value, where it is one of those that each letter needs."""
+        return None
+
     async def of(self, books: Books) -> Any:
         """Do it. Raises what the operation raises."""
         raise NotImplementedError
@@ -103,6 +109,11 @@ class Hold(Ask, tag="hold"):
         """How many stamps."""
         return 1 + len(self.items)
 
+    @property
+    def request(self) -> Request:
+        """The same as a value."""
+        return HoldRequest(self.receiver, self.items, self.now, self.is_lasting)
+
     async def of(self, books: Books) -> list[HoldAnswer]:
         """Do what is asked for."""
         return await books.ledger.hold(self.receiver, self.items, now=self.now, is_lasting=self.is_lasting)
@@ -120,6 +131,11 @@ class SettleAll(Ask, tag="settle"):
     def weight(self) -> int:
         """How many stamps."""
         return 1 + len(self.items)
+
+    @property
+    def request(self) -> Request:
+        """The same as a value."""
+        return SettleRequest(self.receiver, self.items, self.now)
 
     async def of(self, books: Books) -> list[SettleOutcome]:
         """Do what is asked for."""
@@ -139,6 +155,11 @@ class SettleStamps(Ask, tag="settle-stamps"):
         """How many stamps."""
         return 1 + len(self.items)
 
+    @property
+    def request(self) -> Request:
+        """The same as a value."""
+        return StampSettleRequest(self.receiver, self.items, self.now)
+
     async def of(self, books: Books) -> list[SettleOutcome]:
         """Do what is asked for."""
         return await books.ledger.settle_stamps(self.receiver, self.items, now=self.now)
@@ -156,6 +177,11 @@ class VoidAll(Ask, tag="void"):
     def weight(self) -> int:
         """How many stamps."""
         return 1 + len(self.items)
+
+    @property
+    def request(self) -> Request:
+        """The same as a value."""
+        return VoidRequest(self.receiver, self.items, self.now)
 
     async def of(self, books: Books) -> list[VoidOutcome]:
         """Do what is asked for."""

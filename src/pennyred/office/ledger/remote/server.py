@@ -6,14 +6,17 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
+from pennyred.office.ledger.owned.ledger import OwnedLedger
 from pennyred.office.ledger.protocol import Ledger
 from pennyred.office.ledger.remote import place
 from pennyred.office.ledger.remote.asks import Ask, Back, Books, Status
 from pennyred.office.ledger.remote.back import ComingBack
 from pennyred.office.ledger.remote.caller import Caller, adopt
 from pennyred.office.ledger.remote.frames import frame_of
+from pennyred.office.ledger.requests import Request
 from pennyred.postage.errors import OutcomeUnknown, Unavailable
 from pennyred.postage.reasons import Reason
 
@@ -31,6 +34,8 @@ class LedgerServer:
     def __init__(self, ledger: Ledger, listener: socket.socket, log: Any, *, awaited: Collection[int] = ()) -> None:
         """`awaited` are the workers that ran before this process was started (see `back`)."""
         self._books = Books(ledger)
+        self._owned = ledger if isinstance(ledger, OwnedLedger) else None
+        """Can be asked without a task for each ask."""
         self._listener = listener
         self._log = log
         self._allowed = frozenset({0, os.geteuid()})
@@ -41,7 +46,7 @@ class LedgerServer:
         self._kept: list[tuple[Caller, Ask]] = []
         """What waits until all are back, in order."""
         self._back = ComingBack(awaited, self._take_up)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._is_turning = False
 
     def start(self) -> None:
@@ -103,6 +108,8 @@ class LedgerServer:
                 ready.append(caller)
             if self._back.holds_up(ask):
                 self._kept.append((caller, ask))
+            elif self._owned is not None and (request := ask.request) is not None:
+                self._begin(self._owned, request, caller, ask)
             else:
                 self._note(self._loop.create_task(self._serve(caller, ask)))
         if ready:
@@ -118,6 +125,24 @@ class LedgerServer:
             caller.asks.appendleft(ask)
             if is_first:
                 self._wake(caller)
+
+    def _begin(self, ledger: OwnedLedger, request: Request, caller: Caller, ask: Ask) -> None:
+        try:
+            future = ledger.begin(request)
+        except Exception as error:  # noqa: BLE001 - who has asked waits for an answer
+            caller.answer(frame_of((ask.id, *self._trouble(ask, error))))
+            return
+        self._tasks.add(future)
+        future.add_done_callback(partial(self._end, caller, ask))
+
+    def _end(self, caller: Caller, ask: Ask, future: "asyncio.Future[list[Any]]") -> None:
+        """Answer what was begun."""
+        self._tasks.discard(future)
+        try:
+            frame = frame_of((ask.id, Status.VALUE, future.result()))
+        except Exception as error:  # noqa: BLE001 - who has asked waits for an answer
+            frame = frame_of((ask.id, *self._trouble(ask, error)))
+        caller.answer(frame)
 
     async def _serve(self, caller: Caller, ask: Ask) -> None:
         """Do it and answer; every ask is answered, whatever happens."""
