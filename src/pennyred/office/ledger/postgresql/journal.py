@@ -11,6 +11,7 @@ from pennyred.days import utc_day
 from pennyred.office.ledger.batch import Batch, Changes
 from pennyred.office.ledger.chaining import Moved, joined
 from pennyred.office.ledger.daily import daily_entry
+from pennyred.office.ledger.postgresql.literals import columns, numbers, texts
 from pennyred.office.ledger.protocol import EntryKind, is_internal, receiver_account
 from pennyred.postage.ledger_rules import AccountFigures
 from pennyred.postage.proofs.chain import CONTEXT_CHAIN, CONTEXT_EPOCH, credit_detail
@@ -18,7 +19,7 @@ from pennyred.postage.proofs.merkle import root_of
 
 _FIGURES = """
 SELECT id, is_open, public_key, daily_cap, balance, held, 0 AS used
-FROM account WHERE id = ANY($1::text[]) AND public_key IS NOT NULL ORDER BY id FOR UPDATE
+FROM account WHERE id = ANY($1::text::text[]) AND public_key IS NOT NULL ORDER BY id FOR UPDATE
 """
 # What is held and used without being written yet stands in the open holds alone (`openholds`). Each row is looked up by
 # its key: see `stamps`.
@@ -26,31 +27,34 @@ _USED = """
 SELECT one.account, coalesce(open.today, 0)
   + coalesce((SELECT stamps FROM daily_use WHERE daily_use.account = one.account AND day = $2::integer), 0),
   coalesce(open.held, 0)
-FROM unnest($1::text[]) AS one (account) CROSS JOIN LATERAL (
+FROM unnest($1::text::text[]) AS one (account) CROSS JOIN LATERAL (
   SELECT sum(price)::bigint AS held, (sum(price) FILTER (WHERE cap_day = $2::integer))::bigint AS today
   FROM open_hold WHERE open_hold.account = one.account
 ) AS open
 """
-_LOCKED = "SELECT id, balance FROM account WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_LOCKED = "SELECT id, balance FROM account WHERE id = ANY($1::text::text[]) ORDER BY id FOR UPDATE"
 _SENDERS = """
 WITH used AS (
-  INSERT INTO daily_use (account, day, stamps) SELECT * FROM unnest($4::text[], $5::integer[], $6::bigint[])
+  INSERT INTO daily_use (account, day, stamps)
+  SELECT * FROM unnest($4::text::text[], $5::text::integer[], $6::text::bigint[])
   ON CONFLICT (account, day) DO UPDATE SET stamps = daily_use.stamps + excluded.stamps
 ), pairs AS (
   INSERT INTO pair_use (account, receiver, day, holds, in_doubt)
-  SELECT a, r, $7::integer, h, d FROM unnest($8::text[], $9::text[], $10::bigint[], $11::bigint[]) AS pair (a, r, h, d)
+  SELECT a, r, $7::integer, h, d
+  FROM unnest($8::text::text[], $9::text::text[], $10::text::bigint[], $11::text::bigint[]) AS pair (a, r, h, d)
   ON CONFLICT (account, receiver, day) DO UPDATE SET
     holds = pair_use.holds + excluded.holds, in_doubt = pair_use.in_doubt + excluded.in_doubt
 )
 UPDATE account SET balance = balance - paid, held = held + change, spent = spent + paid
-FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS sender (account, paid, change) WHERE id = account
+FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[]) AS sender (account, paid, change)
+WHERE id = account
 """
 # The account's last posting grows where it is of this entry; any other entry is a new one. Its account is locked.
 _POSTINGS = """
 INSERT INTO posting (account, number, entry_id, at, kind, detail, amount, balance)
 SELECT one.account, coalesce(last.number + (last.entry_id <> $1::bigint)::integer, 1), $1::bigint, $2::bigint, $3::text,
   $4::text, one.amount, one.balance
-FROM unnest($5::text[], $6::bigint[], $7::bigint[]) AS one (account, amount, balance)
+FROM unnest($5::text::text[], $6::text::bigint[], $7::text::bigint[]) AS one (account, amount, balance)
 LEFT JOIN LATERAL (
   SELECT number, entry_id FROM posting WHERE posting.account = one.account ORDER BY number DESC LIMIT 1
 ) AS last ON true
@@ -58,7 +62,7 @@ ON CONFLICT (account, number) DO UPDATE SET amount = posting.amount + excluded.a
 """
 _CREDITS = """
 UPDATE account SET balance = balance + amount
-FROM unnest($1::text[], $2::bigint[]) AS credit (account, amount) WHERE id = account
+FROM unnest($1::text::text[], $2::text::bigint[]) AS credit (account, amount) WHERE id = account
 """
 # The hash of `chain.BatchHead`, made where the lock of the chain is held for the shortest time.
 _LINK = """
@@ -85,7 +89,7 @@ async def locked_figures(connection: Connection, accounts: Iterable[str]) -> dic
 
     An id that is no sender's is left out.
     """
-    rows = await connection.fetch(_FIGURES, sorted(set(accounts)))
+    rows = await connection.fetch(_FIGURES, texts(sorted(set(accounts))))
     return {row[0]: AccountFigures(*row[1:]) for row in rows}
 
 
@@ -95,14 +99,14 @@ async def add_used(connection: Connection, figures: dict[str, AccountFigures], *
     This is a statement of its own: the statement that waits for the locks sees other tables as they were before it
     waited.
     """
-    for account, used, held in await connection.fetch(_USED, list(figures), today):
+    for account, used, held in await connection.fetch(_USED, texts(figures), today):
         figures[account].used_today = used
         figures[account].held += held
 
 
 async def locked_balances(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
     """Lock these accounts, and read their balances."""
-    return {row[0]: row[1] for row in await connection.fetch(_LOCKED, sorted(set(accounts)))}
+    return {row[0]: row[1] for row in await connection.fetch(_LOCKED, texts(sorted(set(accounts))))}
 
 
 async def new_batch_id(connection: Connection) -> int:
@@ -117,11 +121,10 @@ async def post(
     balances = await locked_balances(connection, [payer, payee])
     entry_id = await connection.fetchval("SELECT nextval('entry_id')")
     amounts = {payer: -stamps, payee: stamps}
-    await connection.execute(_CREDITS, list(amounts), list(amounts.values()))
-    await connection.execute(
-        _POSTINGS, entry_id, now, kind.value, detail, list(amounts), list(amounts.values()),
-        [balances[account] + amount for account, amount in amounts.items()],
-    )  # fmt: skip
+    await connection.execute(_CREDITS, *columns(amounts.items(), texts, numbers))
+    postings = [(account, amount, balances[account] + amount) for account, amount in amounts.items()]
+    posted = columns(postings, texts, numbers, numbers)
+    await connection.execute(_POSTINGS, entry_id, now, kind.value, detail, *posted)
     hashed = credit_detail(kind.value.encode(), payee, payer, stamps, detail, now)
     moved = Moved(sold=stamps if is_internal(payer) else 0)
     await _link(connection, await new_batch_id(connection), [hashed], moved, {}, last_day=utc_day(now), now=now)
@@ -144,7 +147,11 @@ async def write(connection: Connection, batch: Batch, kind: EntryKind, *, now: i
 
 async def _write_senders(connection: Connection, changes: Changes, *, now: int) -> None:
     """Balances, what is held, and what the cap and the sweeper count by; all under the senders' locks."""
-    senders = [one for one in {**changes.held, **changes.paid} if changes.held.get(one) or changes.paid.get(one)]
+    senders = [
+        (one, changes.paid.get(one, 0), changes.held.get(one, 0))
+        for one in {**changes.held, **changes.paid}
+        if changes.held.get(one) or changes.paid.get(one)
+    ]
     used = [(*use, stamps) for use, stamps in changes.used.items() if stamps]
     pairs = [
         (*pair, changes.holds.get(pair, 0), changes.in_doubt.get(pair, 0))
@@ -155,12 +162,10 @@ async def _write_senders(connection: Connection, changes: Changes, *, now: int) 
         return
     await connection.execute(
         _SENDERS,
-        senders,
-        [changes.paid.get(account, 0) for account in senders],
-        [changes.held.get(account, 0) for account in senders],
-        *([row[column] for row in used] for column in range(3)),
+        *columns(senders, texts, numbers, numbers),
+        *columns(used, texts, numbers, numbers),
         utc_day(now),
-        *([row[column] for row in pairs] for column in range(4)),
+        *columns(pairs, texts, texts, numbers, numbers),
     )
 
 
@@ -168,12 +173,12 @@ async def _write_payments(connection: Connection, batch: Batch, kind: EntryKind,
     """Credit the receivers, and post what everybody has paid and earned."""
     earned = {receiver_account(name): stamps for name, stamps in batch.changes.earned.items()}
     balances = await locked_balances(connection, earned)
-    await connection.execute(_CREDITS, list(earned), list(earned.values()))
+    await connection.execute(_CREDITS, *columns(earned.items(), texts, numbers))
     postings = [(sender, -stamps, batch.accounts[sender].balance) for sender, stamps in batch.changes.paid.items()]
     postings += [(receiver, stamps, balances[receiver] + stamps) for receiver, stamps in earned.items()]
     entry_id, at = daily_entry(kind, now=now)
-    columns = (list(column) for column in zip(*postings, strict=True))
-    await connection.execute(_POSTINGS, entry_id, at, kind.value, "", *columns)
+    posted = columns(postings, texts, numbers, numbers)
+    await connection.execute(_POSTINGS, entry_id, at, kind.value, "", *posted)
 
 
 async def _link(

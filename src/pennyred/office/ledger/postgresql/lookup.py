@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from asyncpg import Connection, UndefinedTableError
 
+from pennyred.office.ledger.postgresql import literals
 from pennyred.office.ledger.postgresql.days import DAY_MAX, DayMissing
+from pennyred.office.ledger.postgresql.literals import numbers, octets, texts
 from pennyred.postage.ledger_rules import EXPIRY_DAYS_AHEAD_MAX, StampRecord, StampState
 from pennyred.postage.stamp import StampKey
 
@@ -22,8 +24,8 @@ _NAMED_DAYS = EXPIRY_DAYS_AHEAD_MAX + 2
 
 # All SELECTs answer with the fields of a `StampRecord`, where a hold's row is, whether it is an open one, and whether
 # that says that nothing is in the partition; 1 is `StampState.HELD`.
-_HOLD = "1::smallint, receiver, domain, letter, tx, price, cap_day, lease_until, 0::bigint, 0::bigint, ctid"
-_STAMP = "state, receiver, domain, letter, ''::bytea, price, cap_day, 0::bigint, settled_at, place, NULL::tid"
+_HOLD = "1::smallint, receiver, domain, letter, tx, price, cap_day, lease_until, 0::bigint, 0::bigint, ctid::text"
+_STAMP = "state, receiver, domain, letter, ''::bytea, price, cap_day, 0::bigint, settled_at, place, NULL::text"
 _OF_KEY = "WHERE account = key.account AND expiry_day = {day} AND serial = key.serial"
 _HELD = (
     f"SELECT {_HOLD}, true, is_first FROM open_hold {_OF_KEY}"  # noqa: S608 - ours
@@ -36,7 +38,11 @@ _EACH = """
 SELECT {list}, key.n, found.* FROM unnest({columns}) WITH ORDINALITY AS key ({names}, n)
 CROSS JOIN LATERAL ({selects} LIMIT 1) AS found
 """
-_OF_ALL_DAYS = {"list": 0, "columns": "$1::text[], $2::integer[], $3::bytea[]", "names": "account, expiry_day, serial"}
+_OF_ALL_DAYS = {
+    "list": 0,
+    "columns": "$1::text::text[], $2::text::integer[], $3::text::bytea[]",
+    "names": "account, expiry_day, serial",
+}
 _LOAD_HELD = _EACH.format(selects=_HELD.format(day="key.expiry_day"), **_OF_ALL_DAYS)
 _LOAD_OTHERS = _EACH.format(selects=_OTHER.format(partition="stamp", day="key.expiry_day"), **_OF_ALL_DAYS)
 
@@ -45,9 +51,9 @@ class Found(NamedTuple):
     """The records of some stamps, as far as they have been seen, and where their rows are."""
 
     records: dict[StampKey, StampRecord]
-    open: dict[StampKey, Any]
+    open: dict[StampKey, str]
     """Rows in `open_hold`."""
-    written: dict[StampKey, Any]
+    written: dict[StampKey, str]
     """Rows in `hold`."""
     older: set[StampKey]
     """Which have a row in their day's partition, or may have one."""
@@ -91,16 +97,18 @@ async def load(connection: Connection, keys: Collection[StampKey], known_days: C
     if any(by_day.values()):
         found.add(by_day, await _in_recent(connection, by_day))
     if others:
-        found.add({0: others}, await connection.fetch(_LOAD_HELD, *columns(others, 3)))
+        found.add({0: others}, await connection.fetch(_LOAD_HELD, *literals.columns(others, texts, numbers, octets)))
         others = [key for key in others if key not in found.records]
     if others:  # to look into the partitions costs more, and settles need it seldom
-        found.add({0: others}, await connection.fetch(_LOAD_OTHERS, *columns(others, 3)))
+        found.add({0: others}, await connection.fetch(_LOAD_OTHERS, *literals.columns(others, texts, numbers, octets)))
     return found
 
 
 async def _in_recent(connection: Connection, by_day: Mapping[int, Sequence[StampKey]]) -> list[Any]:
     """The rows of stamps of recent days, each looked for in the partition of its day and in no other."""
-    parameters = [[key[column] for key in keys] for keys in by_day.values() for column in (0, 2)]
+    parameters = []
+    for keys in by_day.values():
+        parameters += [texts([key[0] for key in keys]), octets([key[2] for key in keys])]
     try:
         rows: list[Any] = await connection.fetch(_load_recent(tuple(by_day)), *parameters)
     except UndefinedTableError as error:  # it was dropped since we have looked
@@ -114,14 +122,9 @@ def _load_recent(days: tuple[int, ...]) -> str:
     return " UNION ALL ".join(
         _EACH.format(
             list=day,
-            columns=f"${2 * place + 1}::text[], ${2 * place + 2}::bytea[]",
+            columns=f"${2 * place + 1}::text::text[], ${2 * place + 2}::text::bytea[]",
             names="account, serial",
             selects=f"{_HELD} UNION ALL {_OTHER}".format(partition=f"stamp_{day}", day=day),
         )
         for place, day in enumerate(days)
     )
-
-
-def columns(rows: Collection[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    """What `unnest` takes: a list for each column, also where there are no rows."""
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

@@ -9,7 +9,8 @@ from typing import Any
 
 from asyncpg import Connection
 
-from pennyred.office.ledger.postgresql.lookup import Found, columns
+from pennyred.office.ledger.postgresql import literals
+from pennyred.office.ledger.postgresql.lookup import Found
 from pennyred.office.ledger.protocol import HOLDS_PER_SWEEP_MAX
 from pennyred.postage.ledger_rules import StampRecord, StampState
 from pennyred.postage.stamp import StampKey
@@ -49,7 +50,7 @@ def _upsert(table: str, names: Sequence[str]) -> str:
 _COLUMNS = {"open_hold": _OPEN_HOLD, "hold": _HOLD, "stamp": _STAMP}
 _UPSERTS = {table: _upsert(table, names) for table, names in _COLUMNS.items()}
 # The rows stay where they were read: whoever writes holds of an account has locked it.
-_DELETE = "DELETE FROM {table} WHERE ctid = ANY ($1::tid[])"
+_DELETE = "DELETE FROM {table} WHERE ctid = ANY ($1::text::tid[])"
 
 
 async def open_holds(connection: Connection) -> list[StampKey]:
@@ -82,7 +83,7 @@ async def store(
     given_back = [found.written[row[:3]] for row in not_held if row[:3] in found.written]
     for table, places in (("open_hold", closed), ("hold", given_back)):
         if places:
-            await connection.execute(_DELETE.format(table=table), places)
+            await connection.execute(_DELETE.format(table=table), literals.texts(places))
     open_rows = [(*_hold_row(key, record), key not in found.older) for key, record in left.items()]
     await _put(connection, "open_hold", open_rows, found.open)
     await _put(connection, "hold", held, None)
@@ -99,7 +100,7 @@ async def _put(
             await connection.copy_records_to_table(table, records=new, columns=_COLUMNS[table])
         rows = [row for row in rows if row[:3] in there] if there else []
     if rows:
-        await connection.execute(_UPSERTS[table], *columns(rows, len(_COLUMNS[table])))
+        await connection.execute(_UPSERTS[table], *map(list, zip(*rows, strict=True)))
 
 
 def _hold_row(key: StampKey, record: StampRecord) -> tuple[Any, ...]:
