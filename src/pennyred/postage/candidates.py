@@ -54,8 +54,8 @@ def find_candidates(
     "no-stamp", not "wrong-recipient".
     """
     stamps, unreadable = _read_stamps(islice(_values(header), _stamps_read_max(len(recipients))))
-    if len(recipients) == 1 and recipients[0] is not None and all(_is_for(stamp, recipients[0]) for stamp in stamps):
-        return [Candidates(tuple(stamps[:STAMPS_TRIED_MAX]), unreadable or Reason.NO_STAMP)]  # as in most letters
+    if len(recipients) == len(stamps) == 1 and recipients[0] is not None and _is_for(stamps[0], recipients[0]):
+        return [Candidates((stamps[0],), unreadable or Reason.NO_STAMP)]  # as in most letters
     others = {one: tuple(known) for one, known in zip(recipients, names, strict=True) if one} if names else {}
     matches, strays = _deal(stamps, recipients, others)
     otherwise = Reason.WRONG_RECIPIENT if strays else unreadable or Reason.NO_STAMP
