@@ -210,7 +210,7 @@ REQUEST_SECONDS = _histogram(
 BATCH_SIZE = _histogram(
     "pennyred_ledger_batch_size", "requests answered by one transaction of the ledger", buckets=_SIZES
 )
-BATCH_SECONDS = _histogram("pennyred_ledger_batch_seconds", "how long one took, its flush of the disk included")
+BATCH_SECONDS = _histogram("pennyred_ledger_batch_seconds", "how long one took, less a slow flush of a file")
 BATCH_FAILURES = _counter("pennyred_ledger_batch_failures_total", "transactions the database did not answer")
 SWEPT = _counter(
     "pennyred_ledger_swept_total",
