@@ -227,19 +227,21 @@ def test_a_worker_killed_in_the_middle_of_a_letter_is_replaced_and_its_client_he
 
 
 @pytest.mark.long
-def test_a_worker_that_hangs_is_replaced_and_systemd_hears_signs_of_life_all_the_time(
-    tmp_path, mail_server, monkeypatch
+@pytest.mark.parametrize(("place", "serving"), [(0, "ledger.serving"), (-1, "service.serving")])
+def test_a_process_that_hangs_is_replaced_and_systemd_hears_signs_of_life_all_the_time(
+    place, serving, tmp_path, mail_server, monkeypatch
 ):
+    """The ledger's process, which is started first, or a worker."""
     with Systemd(f"{tmp_path}/notify", watchdog_seconds=2) as systemd:
         for name, value in systemd.environment.items():
             monkeypatch.setenv(name, value)
         with served(tmp_path, mail_server, 'mode = "monitor"', "--workers", "2") as (_, running):
             systemd.until("READY=1")
-            hanging = running.workers[0]
+            hanging = running.workers[place]
             os.kill(hanging, signal.SIGSTOP)
             assert running.wait_for(lambda line: line["event"] == "worker.hangs")["pid"] == hanging
             assert running.wait_for(lambda line: line["event"] == "worker.died")["pid"] == hanging
-            running.wait_for(lambda line: line["event"] == "service.serving")
+            running.wait_for(lambda line: line["event"] == serving)
             systemd.until("WATCHDOG=1")
             assert hanging not in running.workers
 
