@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.support.fake_upstream import FakeUpstream
+from tests.support.fake_upstream import CLOSE, FakeUpstream
 from tests.support.smtp_gate import Gate
 
 from pennyred.gate.letterbox import Due, Mirrored, NoProbe
@@ -118,4 +118,24 @@ def test_where_mail_is_refused_nobody_is_told_that_the_mirror_takes_it():
     upstream.answers[b"MAIL"].append(b"550 5.7.1 not from you\r\n")
     replies, _, _ = told(FROM + TO_MIRROR + b"DATA\r\n", 3, mirror, upstream)
     assert [one[:3] for one in replies] == [b"550", b"503", b"503"]
+    assert mirror.letters == []
+
+
+@pytest.mark.parametrize("refusal", [b"550 5.1.8 go away\r\n", CLOSE], ids=["refused", "unavailable"])
+@pytest.mark.parametrize("is_asked_twice", [False, True])
+def test_there_is_no_letter_to_it_if_mail_fails_after_it_had_waited(refusal, is_asked_twice):
+    mirror = FakeMirror()
+
+    async def story():
+        async with FakeUpstream() as behind, Gate(behind) as gate:
+            gate.server._house.mirror = mirror
+            client = await gate.connect()
+            assert (await client.mail()).startswith(b"250 ")  # a connection is at hand from now on
+            behind.answers[b"MAIL"].extend([refusal] * 8)
+            assert (await client.say(FROM.strip())).startswith(b"250 ")
+            for _ in range(1 + is_asked_twice):
+                assert (await client.say(TO_MIRROR.strip()))[:1] in (b"4", b"5")
+            return await client.say(b"DATA")
+
+    assert asyncio.run(story())[:1] == b"5"
     assert mirror.letters == []

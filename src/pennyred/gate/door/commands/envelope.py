@@ -78,6 +78,7 @@ async def rcpt(session: Session, line: bytes) -> None:
         if session.wire.octets_at_hand:
             recipients += _recipients_at_hand(session)
         if session.mail_refusal:
+            session.mirror = b""
             _answer_recipients(session, _refused(session, recipients), ())
         elif session.waiting_mail:
             while recipients and not _is_asked_for(recipients[0]) and not session.is_leaving:
@@ -143,6 +144,7 @@ async def _begin_late(session: Session, transaction: Transaction, recipients: Se
         mail = refused.reply
     except Unavailable as trouble:
         later = session.later(trouble, "MAIL")
+        session.mirror = b""  # it was not taken: else DATA would find a recipient
         _answer_recipients(session, [later if _is_asked_for(item) else item for item in recipients], ())
         return  # the next RCPT may find the mail server well
     session.waiting_mail = b""
@@ -153,6 +155,7 @@ async def _begin_late(session: Session, transaction: Transaction, recipients: Se
             await _add(session, transaction, waiting)
     else:
         transaction.end()
+        session.mirror = b""
         refusal = replies.refusal_at_rcpt(mail)
         session.mail_refusal = refusal.encoded
         session.relay(refusal)  # the only one that counts as an error, as at MAIL
