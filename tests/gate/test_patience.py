@@ -112,3 +112,18 @@ def test_who_is_late_and_cancelled_by_somebody_else_stays_cancelled():
         assert waiting.cancelled()
 
     asyncio.run(story())
+
+
+def test_who_is_late_is_not_left_cancelled_where_another_error_comes_of_it():
+    async def story():
+        async def fails_when_cancelled():
+            try:
+                await for_ever()
+            except asyncio.CancelledError:
+                raise ValueError from None
+
+        with pytest.raises(ValueError):
+            await Patience(SOON).wait(fails_when_cancelled())
+        assert asyncio.current_task().cancelling() == 0
+
+    asyncio.run(story())

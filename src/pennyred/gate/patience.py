@@ -38,12 +38,20 @@ class Patience:
             return await asked
         except asyncio.CancelledError as cancelled:
             # Cancelled by somebody else as well, it stays cancelled (as `asyncio.timeout` has it).
-            if task in self._over and task.uncancel() <= cancelling:
+            if self._has_ended(task) and task.cancelling() <= cancelling:
                 raise TimeoutError from cancelled
             raise
         finally:
             self._waiting.pop(task, None)
-            self._over.discard(task)
+            self._has_ended(task)  # what was asked may have made another exception of it, or an answer
+
+    def _has_ended(self, task: asyncio.Task[object]) -> bool:
+        """Whether the task was woken up; its cancellation is taken back."""
+        if task not in self._over:
+            return False
+        self._over.remove(task)
+        task.uncancel()
+        return True
 
     def _look(self) -> None:
         """Wake up those whose time is over, and look again when that of the next one is."""
