@@ -75,6 +75,8 @@ def test_hundreds_of_silent_connections_stop_neither_the_api_nor_mail(tmp_path, 
                 assert greets(town.gate_port)
             assert ask(town.office_port) == 200
         assert {line["event"] for line in served.log} <= {
+            "ledger.serving",
+            "ledger.stopped",
             "service.serving",
             "letter",
             "http.crowded",
