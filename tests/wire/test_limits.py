@@ -152,16 +152,17 @@ def test_more_workers_than_there_may_be_connections_to_the_mail_server_do_not_st
 
 
 @pytest.mark.long
-def test_a_killed_worker_leaves_none_of_its_counts_behind(found_town):
+def test_a_killed_process_leaves_none_of_its_counts_behind(found_town):
     town = found_town("workers = 2\nmax_connections = 12")
     with town.serve() as served:
         served.wait_for(lambda line: line["event"] == "service.serving")
         with closing_all(admitted(town.gate_port, 30)) as clients:
             assert len(clients) == 12
-            for pid in children(served.process.pid):
+            ledger, *workers = children(served.process.pid)
+            for pid, serving in ((ledger, "ledger.serving"), *((worker, "service.serving") for worker in workers)):
                 os.kill(pid, signal.SIGKILL)
                 served.wait_for(lambda line: line["event"] == "worker.died")
-                served.wait_for(lambda line: line["event"] == "service.serving")
+                served.wait_for(lambda line, serving=serving: line["event"] == serving)
                 new = admitted(town.gate_port, 30)
                 clients.extend(new)
                 assert sum(map(is_alive, clients)) == 12, f"{len(new)} were let in"
