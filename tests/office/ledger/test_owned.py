@@ -136,3 +136,54 @@ def test_a_request_begun_is_answered_in_its_future(run):
         assert await settled == ["settled"]
 
     run(story)
+
+
+OTHER_KEY = b"other".ljust(32)
+
+
+def orders_of_another(count: int) -> list:
+    """Stamps of another account, which has ten."""
+    return [
+        order(f"other {number}", f"other {number}", account="other", public_key=OTHER_KEY, group=number)
+        for number in range(count)
+    ]
+
+
+async def open_another(ledger: OwnedLedger) -> None:
+    await ledger.open_account("other", "b@example.com", OTHER_KEY, 100, now=NOW)
+    await ledger.credit("other", 10, "bought", now=NOW)
+
+
+def write_aged(ledger: OwnedLedger) -> None:
+    ledger._books.write_aged(asyncio.get_running_loop().time())
+    assert unwritten(ledger) == {}
+
+
+def test_a_hold_written_while_its_account_is_forgotten_counts_once(run):
+    async def story(ledger):
+        await open_another(ledger)
+        others = orders_of_another(11)
+        assert await hold(ledger, others[:6]) == {"held"}
+        ledger._books.memory.forget()  # as when a day ends, or after a write that failed
+        assert await hold(ledger, orders_of(1)) == {"held"}
+        write_aged(ledger)
+        assert await hold(ledger, others[6:10]) == {"held"}
+        assert await hold(ledger, others[10:]) == {"insufficient-balance"}
+
+    run(story)
+
+
+def test_a_void_written_while_its_account_is_forgotten_gives_back_once(run):
+    async def story(ledger):
+        await open_another(ledger)
+        others = orders_of_another(11)
+        assert await hold(ledger, others[:1]) == {"held"}
+        write_aged(ledger)
+        await ledger.void(RECEIVER, [void_of(others[0])], now=NOW)
+        ledger._books.memory.forget()
+        assert await hold(ledger, orders_of(1)) == {"held"}
+        write_aged(ledger)
+        assert await hold(ledger, others[:10]) == {"held"}
+        assert await hold(ledger, others[10:]) == {"insufficient-balance"}
+
+    run(story)

@@ -175,7 +175,9 @@ class Memory:
         """Take over a plan whose stamps are written."""
         unwritten, due = self.unwritten, self.due
         for key in plan.stamps:
-            unwritten.pop(key, None)
+            one = unwritten.pop(key, None)
+            if one is not None and key[0] not in self.accounts:  # what will be read of its account has it now
+                self._owed.add(key[0], one.row, one.record)
         if due:
             due.difference_update(plan.stamps)
         for key, one in plan.kept.items():
