@@ -187,3 +187,19 @@ def test_a_void_written_while_its_account_is_forgotten_gives_back_once(run):
         assert await hold(ledger, others[10:]) == {"insufficient-balance"}
 
     run(story)
+
+
+def test_while_writes_wait_one_timer_looks_whether_they_may_go_on(run):
+    async def story(ledger):
+        holds = orders_of(30)
+        assert await hold(ledger, holds[:1]) == {"held"}
+        turns_, loop = ledger._turns, asyncio.get_running_loop()
+        turns_._checkpoints.bars_writes = True
+        settled = ledger.begin(SettleRequest(RECEIVER, [settle_of(holds[0])], NOW))
+        assert await hold(ledger, holds[1:]) == {"held"}
+        waking = {turns_._arrange, turns_._try_again}
+        assert len([timer for timer in loop._scheduled if timer._callback in waking]) == 1
+        turns_._checkpoints.bars_writes = False
+        assert await settled == ["settled"]
+
+    run(story)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -64,6 +64,7 @@ class Turns:
         """The last commit that an answer rests on."""
         self._is_turn_coming = False
         self._tick: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None  # one for all light turns: each would begin one that stays
         self._is_failing = False
         """Whether the last write has failed. Until one has worked, nothing new is held: nobody could book it."""
         self._barred_until = 0.0
@@ -108,7 +109,7 @@ class Turns:
         if self._loop is not loop:
             if self._loop is not None and not self._loop.is_closed():
                 raise RuntimeError("a ledger's owner is one event loop")
-            self._loop, self._tick, self._is_turn_coming = loop, None, False
+            self._loop, self._tick, self._retry, self._is_turn_coming = loop, None, None, False
         return loop
 
     def _enter(self, loop: asyncio.AbstractEventLoop, kind: Kind, what: Request | Work) -> asyncio.Future[Any]:
@@ -225,10 +226,9 @@ class Turns:
 
     def _deliver(self, asks: Sequence[Ask]) -> None:
         """Answer those who need not wait; the others when what they rest on is on the disk."""
-        flusher = self._flusher
-        if self._promised > flusher.flushed:
-            flusher.flush(self._commits, self._release)
-        is_safe = self._promised <= flusher.flushed
+        if self._promised > self._flusher.flushed:
+            self._flusher.flush(lambda: self._books.commits, self._release)
+        is_safe = self._promised <= self._flusher.flushed
         for one in asks:
             if is_safe or not one.rests_on_disk():
                 one.deliver()
@@ -236,9 +236,6 @@ class Turns:
                 self._unflushed.append((self._promised, one))
         if self._unflushed:
             self._arrange()
-
-    def _commits(self) -> int:
-        return self._books.commits
 
     def _release(self) -> None:
         """Answer those whose commits are on the disk now, and flush for the others."""
@@ -250,7 +247,7 @@ class Turns:
             while waiting:
                 waiting.popleft()[1].fail(self._unavailable("the disk does not work"))
         elif waiting:
-            flusher.flush(self._commits, self._release)
+            flusher.flush(lambda: self._books.commits, self._release)
 
     # --- time
 
@@ -267,7 +264,8 @@ class Turns:
         assert loop is not None, "asked before"
         if self._asked and not self._is_turn_coming:
             if self._is_barred():  # a light ask that comes meanwhile has its turn at once
-                loop.call_later(_BUSY_PAUSE_SECONDS, self._arrange)
+                if self._retry is None:
+                    self._retry = loop.call_later(_BUSY_PAUSE_SECONDS, self._try_again)
             else:
                 self._is_turn_coming = True
                 loop.call_soon(self._turn)
@@ -276,6 +274,10 @@ class Turns:
             memory.unwritten or memory.pairs or self._asked or self._unflushed or self._is_failing
         ):
             self._tick = loop.call_later(_TICK_SECONDS, self._look_at_time)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._arrange()
 
     def _look_at_time(self) -> None:
         self._tick = None
@@ -300,10 +302,12 @@ class Turns:
 
         While writing fails, see whether it works again.
         """
-        work: Callable[[], object] = self._books.probe if self._is_failing else self._aged
         commits = self._books.commits
         try:
-            work()
+            if self._is_failing:
+                self._books.probe()
+            else:
+                self._books.write_aged(self._now() - HELD_SECONDS)
         except apsw.BusyError:
             return
         except Exception as error:
@@ -314,6 +318,3 @@ class Turns:
         else:
             if self._books.commits > commits:
                 self._is_failing = False
-
-    def _aged(self) -> None:
-        self._books.write_aged(self._now() - HELD_SECONDS)
