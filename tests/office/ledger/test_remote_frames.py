@@ -22,6 +22,14 @@ def test_frames_do_not_depend_on_how_their_octets_are_cut(bodies, cuts):
     assert found == bodies
 
 
+def test_a_long_frame_that_comes_octet_by_octet_is_put_together_once():
+    """Were it put together with each piece, this test would not come to its end."""
+    reader, body = FrameReader(), bytes(2**20)
+    octets = len(body).to_bytes(4, "big") + body
+    assert not any(reader.feed(octets[at : at + 1]) for at in range(len(octets) - 1))
+    assert [bytes(one) for one in reader.feed(octets[-1:] + octets[:9])] == [body]
+
+
 def test_a_frame_that_is_too_long_is_refused_before_it_is_there():
     with pytest.raises(Malformed):
         FrameReader().feed((FRAME_BYTES_MAX + 1).to_bytes(4, "big"))

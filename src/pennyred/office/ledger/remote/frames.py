@@ -18,24 +18,32 @@ _encoder = msgspec.msgpack.Encoder()
 class FrameReader:
     """Puts the frames of one connection together."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_missing", "_pieces")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []
+        """What is there of the frame that comes next. Joined when it is whole: a long one comes in many pieces."""
+        self._missing = 0
+        """At least so many octets are still to come of it."""
 
     def feed(self, data: bytes) -> list[memoryview]:
         """The bodies that are whole now. Raises `Malformed` for one that is too long; then the connection is over."""
-        octets = self._rest + data if self._rest else data
-        view, place, bodies = memoryview(octets), 0, []
-        while len(octets) - place >= _LENGTH_BYTES:
-            end = place + _LENGTH_BYTES + int.from_bytes(view[place : place + _LENGTH_BYTES], "big")
-            if end - place - _LENGTH_BYTES > FRAME_BYTES_MAX:
+        self._pieces.append(data)
+        self._missing -= len(data)
+        if self._missing > 0:
+            return []
+        octets = b"".join(self._pieces)
+        view, place, end, bodies = memoryview(octets), 0, _LENGTH_BYTES, []
+        while end <= len(octets):
+            body = place + _LENGTH_BYTES
+            end = body + int.from_bytes(view[place:body], "big")
+            if end - body > FRAME_BYTES_MAX:
                 raise Malformed("a frame that is too long")
-            if end > len(octets):
-                break
-            bodies.append(view[place + _LENGTH_BYTES : end])
-            place = end
-        self._rest = octets[place:]
+            if end <= len(octets):
+                bodies.append(view[body:end])
+                place, end = end, end + _LENGTH_BYTES
+        self._pieces = [octets[place:]] if place < len(octets) else []
+        self._missing = end - len(octets)
         return bodies
 
 
