@@ -131,6 +131,29 @@ def test_holds_of_a_process_that_was_killed_are_written_by_the_next_sweep(server
     tell(url, story)
 
 
+def test_a_hold_that_cannot_be_written_keeps_no_other_from_it_and_is_told_once(server, monkeypatch):
+    """Neither when they have lasted nor in a sweep; it stays open."""
+    monkeypatch.setattr(lasting, "OPEN_SECONDS", 0.05)
+    url = server.new_database()
+    told = []
+
+    async def story(ledger):
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+        await rows(url, "ALTER TABLE hold ADD CONSTRAINT a_mistake CHECK (price <> 2)")
+        assert await held(ledger, order("s1", price=2), order("s2")) == [HoldOutcome.HELD] * 2
+        while await rows(url, OPEN) != [(1,)]:  # noqa: ASYNC110 - a database tells nobody
+            await asyncio.sleep(0.05)
+        assert await rows(url, WRITTEN) == [(1, 1)]
+        assert await held(ledger, order("s3")) == [HoldOutcome.HELD]
+        ledger._lasting.note_ended([order("s3").key])  # as who was killed knows of none
+        await ledger.sweep(now=NOW, until=NOW)
+        assert (await rows(url, OPEN), await rows(url, WRITTEN)) == ([(1,)], [(2, 2)])
+        assert told == ["open holds could not be written"] * 2
+        assert await settled(ledger, order("s1", price=2)) == [SettleOutcome.SETTLED]
+
+    tell(url, story)
+
+
 def test_the_end_of_a_process_writes_its_open_holds(server):
     url = server.new_database()
 

@@ -109,7 +109,7 @@ class PostgresLedger(SqlLedger):
         await self._make_days(days.ahead(now))
         left_behind = await self._run(stamps.open_holds)
         if left_behind:
-            await self._write_open_holds(left_behind)
+            await self._lasting.write(left_behind)
         voided, settled, is_more = await self._with_days(
             lambda: self._run(lambda db: sweep.sweep_holds(db, self._days, now=now, until=until))
         )
