@@ -24,6 +24,7 @@ from pennyred.office.ledger.postgresql import PostgresLedger
 from pennyred.office.ledger.sqlite import SqliteLedger
 from pennyred.office.ledger.sqlite.moved import LedgerMoved
 from pennyred.postage.errors import Unavailable
+from pennyred.storage.database import open_database
 from pennyred.storage.migrations import SchemaTooNew
 
 LATER = NOW + 5 * DAY
@@ -125,7 +126,9 @@ def test_a_trial_leaves_the_file_the_ledger(tmp_path, url):
         SqliteLedger.open(tmp_path / "ledger.db", now=LATER)
 
         there = await PostgresLedger.open(url, now=LATER)
-        assert [one async for one in differences(world.ledger, there)]
+        source = open_database(tmp_path / "ledger.db", is_reader=True)
+        assert [one async for one in differences(source, there)]
+        source.close()
         await there.close()
 
     told(tmp_path, story)

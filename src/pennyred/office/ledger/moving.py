@@ -17,12 +17,13 @@ from asyncpg import Connection
 from pennyred.failures import told
 from pennyred.office.ledger.postgresql import PostgresLedger, days
 from pennyred.office.ledger.protocol import Ledger
-from pennyred.office.ledger.sqlite import SqliteLedger
+from pennyred.office.ledger.sqlite import accounts, audit, chain
 from pennyred.office.ledger.sqlite.moved import seal
+from pennyred.office.ledger.sqlite.opening import open_here
 from pennyred.postage.errors import PennyRedError, Unavailable
 from pennyred.postage.proofs.chain import EPOCH_ID_BYTES
 from pennyred.postage.reasons import Reason
-from pennyred.storage.database import WORLD_ERRORS, open_database
+from pennyred.storage.database import BUSY_TIMEOUT_SECONDS, WORLD_ERRORS
 from pennyred.storage.migrations import SchemaTooNew
 from pennyred.storage.postgres import connect, is_world, shown, unavailable
 
@@ -109,35 +110,26 @@ async def move(path: Path, url: str, *, now: int, note: Note, is_trial: bool = F
     Raises NotEmpty, NotTheSame, SchemaError, and Unavailable where one of the two
     does not answer.
     """
-    books = SqliteLedger.open(path, now=now)
+    source = open_here(path, now=now, busy_timeout_seconds=BUSY_TIMEOUT_SECONDS)
     try:
         target = await PostgresLedger.open(url, now=now)
         try:
-            await _move(path, books, url, target, now=now, note=note, is_trial=is_trial)
-        finally:
-            await target.close()
-    finally:
-        await books.close()
-
-
-async def _move(path: Path, books: Ledger, url: str, target: Ledger, *, now: int, note: Note, is_trial: bool) -> None:
-    try:
-        source = open_database(path)
-        try:
             source.execute("BEGIN IMMEDIATE")
             await _copy(source, url, note=note)
-            await _require_same(books, target)
+            await _require_same(source, target)
             if is_trial:  # FROM goes on: two ledgers must not sign heads of one number
                 await target.begin_epoch(os.urandom(EPOCH_ID_BYTES), now=now)
             else:
                 seal(source, shown(url), now=now)
             source.execute("COMMIT")
         finally:
-            source.close()
+            await target.close()
     except WORLD_ERRORS as error:
         raise Unavailable(Reason.LEDGER_UNAVAILABLE, f"{path}: {told(error)}") from error
     except Exception as error:
         raise (unavailable(Reason.LEDGER_UNAVAILABLE, url, error) if is_world(error) else error) from error
+    finally:
+        source.close()
 
 
 async def _copy(source: apsw.Connection, url: str, *, note: Note) -> None:
@@ -187,31 +179,30 @@ async def _require_empty(connection: Connection, url: str) -> None:
     )
 
 
-async def _require_same(source: Ledger, target: Ledger) -> None:
+async def _require_same(source: apsw.Connection, target: Ledger) -> None:
     """Audit both ledgers, and compare all that people and programs rely on. Raises NotTheSame."""
     if found := [sentence async for sentence in differences(source, target)]:
         raise NotTheSame("\n".join(found[:_SENTENCES_MAX]))
 
 
-async def differences(one: Ledger, other: Ledger) -> AsyncIterator[str]:
-    """In what two ledgers differ, one sentence each: audits, the chain's head, accounts."""
-    audits = await one.audit(), await other.audit()
-    for audit in audits:
-        for sentence in audit.differences:
+async def differences(source: apsw.Connection, target: Ledger) -> AsyncIterator[str]:
+    """In what a ledger differs from the one in a file, one sentence each: audits, the chain's head, accounts."""
+    audits = audit.audit(source), await target.audit()
+    for one in audits:
+        for sentence in one.differences:
             yield sentence
     if astuple(audits[0]) != astuple(audits[1]):
         yield f"the audits differ: {audits[0]} and {audits[1]}"
-    if await one.head() != await other.head():
+    if chain.last_head(source) != await target.head():
         yield "the chains end differently"
     after = ""
-    while True:
-        accounts = await one.accounts(after=after, limit=_PAGE), await other.accounts(after=after, limit=_PAGE)
-        if accounts[0] != accounts[1]:
+    while page := accounts.accounts(source, after, _PAGE):
+        if page != await target.accounts(after=after, limit=_PAGE):
             yield f"the accounts after {after!r} differ"
             return
-        if not accounts[0]:
-            return
-        after = accounts[0][-1].id
+        after = page[-1].id
+    if await target.accounts(after=after, limit=1):
+        yield f"the accounts after {after!r} differ"
 
 
 def _stamps(day: int) -> Table:
