@@ -64,8 +64,8 @@ class Ask(msgspec.Struct, array_like=True):
 
     @property
     def weight(self) -> int:
-        """How much work it is, in rows."""
-        return 1
+        """How much work it is, in rows: one more for each stamp where it is about stamps, its `items`."""
+        return 1 + len(getattr(self, "items", ()))
 
     @property
     def request(self) -> Request | None:
@@ -105,11 +105,6 @@ class Hold(Ask, tag="hold"):
     is_again: bool = False
 
     @property
-    def weight(self) -> int:
-        """How many stamps."""
-        return 1 + len(self.items)
-
-    @property
     def request(self) -> Request:
         """The same as a value."""
         return HoldRequest(self.receiver, self.items, self.now, self.is_lasting)
@@ -126,11 +121,6 @@ class SettleAll(Ask, tag="settle"):
     receiver: str
     items: Sequence[Settle]
     now: int
-
-    @property
-    def weight(self) -> int:
-        """How many stamps."""
-        return 1 + len(self.items)
 
     @property
     def request(self) -> Request:
@@ -151,11 +141,6 @@ class SettleStamps(Ask, tag="settle-stamps"):
     now: int
 
     @property
-    def weight(self) -> int:
-        """How many stamps."""
-        return 1 + len(self.items)
-
-    @property
     def request(self) -> Request:
         """The same as a value."""
         return StampSettleRequest(self.receiver, self.items, self.now)
@@ -174,11 +159,6 @@ class VoidAll(Ask, tag="void"):
     now: int
 
     @property
-    def weight(self) -> int:
-        """How many stamps."""
-        return 1 + len(self.items)
-
-    @property
     def request(self) -> Request:
         """The same as a value."""
         return VoidRequest(self.receiver, self.items, self.now)
@@ -195,11 +175,6 @@ class RefundAll(Ask, tag="refund"):
     receiver: str
     items: Sequence[Settle]
     now: int
-
-    @property
-    def weight(self) -> int:
-        """How many stamps."""
-        return 1 + len(self.items)
 
     async def of(self, books: Books) -> list[RefundOutcome]:
         """Do what is asked for."""
