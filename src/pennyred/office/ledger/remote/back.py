@@ -1,7 +1,8 @@
 """A ledger's process that was started anew: those who held something hold it again before others hold anything.
 
 Such a hold may have been in the memory of the process before. As nobody can slip in between, a letter under way does
-not lose its stamp to another.
+not lose its stamp to another, unless its worker takes longer than `GRACE_SECONDS` to come back: others do not wait for
+one that hangs. Then it may find its stamp held by another letter, as after a cut of the power.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ GRACE_SECONDS = 1.0
 
 
 class ComingBack:
-    """Who is waited for. `on_over` is called once, when nobody is."""
+    """Who is waited for. `on_over` is called once, when nobody is any more."""
 
     def __init__(self, workers: Collection[int], on_over: Callable[[], object]) -> None:
         """`workers` are the numbers of those that ran when the process was started; without any, it is over at once."""
